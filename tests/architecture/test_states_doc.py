@@ -1,0 +1,16 @@
+"""``docs/reference/states.md`` is what the transition table says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gaovm.model import pages
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "states.md"
+
+
+def test_states_page_is_up_to_date(regenerate: bool) -> None:
+    text = pages.render_markdown()
+    if regenerate:
+        PAGE.write_text(text)
+    assert PAGE.read_text() == text
