@@ -1,0 +1,13 @@
+"""The common base of all spec data.
+
+Each struct repeats ``frozen, kw_only, forbid_unknown_fields``: type checkers do not see that a
+msgspec struct inherits them.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every spec struct: frozen, keyword-only, unknown fields refused."""

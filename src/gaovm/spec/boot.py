@@ -1,0 +1,22 @@
+"""How the VM starts: machine type, accelerator, kernel flavour, extra kernel arguments."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from gaovm.spec.base import Frozen
+
+Arch = Literal["x86_64", "aarch64"]
+MachineType = Literal["auto", "q35", "virt", "microvm"]
+Accelerator = Literal["auto", "kvm", "hvf", "tcg"]
+KernelFlavour = Literal["generic", "cloud"]
+
+
+class Boot(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Boot choices. ``auto`` is decided from host facts by the builder, and shown in status."""
+
+    arch: Arch = "x86_64"
+    machine: MachineType = "auto"
+    accelerator: Accelerator = "auto"
+    kernel: KernelFlavour = "generic"
+    extra_arguments: str = ""

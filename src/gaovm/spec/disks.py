@@ -1,0 +1,33 @@
+"""Disks: the image a VM starts from and the size of its own overlay."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from gaovm.spec.base import Frozen
+from gaovm.spec.memory import GIB
+
+
+class ImageFile(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file given by location (path or URL) with its digest (``sha256:<hex>``)."""
+
+    location: str
+    digest: str | None = None
+
+
+class Image(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the root comes from: a name (``debian:12``), or a location with a digest."""
+
+    location: str
+    digest: str | None = None
+    kernel: ImageFile | None = None
+    initrd: ImageFile | None = None
+    kernel_arguments: str = ""
+
+
+class Disk(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The root disk: a qcow2 overlay of the image, ``size_bytes`` large, sparse. It only grows."""
+
+    size_bytes: Annotated[int, msgspec.Meta(ge=64 << 20, le=1 << 46)] = 20 * GIB

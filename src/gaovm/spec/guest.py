@@ -1,0 +1,46 @@
+"""What is done inside the guest: user, environment, provisioning, probes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from gaovm.spec.base import Frozen
+
+
+class User(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The account that shell, exec and cp act as. uid 0 is root and is left as the image has it."""
+
+    name: str
+    uid: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 2)]
+    gid: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 2)]
+    home: str
+    shell: str = "/bin/bash"
+    comment: str = ""
+
+
+class Script(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A provision script; ``name`` is what errors call it, e.g. ``provision[0]``."""
+
+    name: str
+    mode: Literal["system", "user"]
+    script: str
+
+
+class Probe(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A readiness probe: a script with a ``#!`` line, tried until it exits with 0."""
+
+    description: str
+    script: str
+    hint: str = ""
+
+
+class Guest(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything done inside, in this order: user, environment, mounts, scripts, probes."""
+
+    user: User
+    hostname: str
+    env: dict[str, str] = msgspec.field(default_factory=dict)
+    provision: tuple[Script, ...] = ()
+    probes: tuple[Probe, ...] = ()

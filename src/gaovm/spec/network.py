@@ -1,0 +1,32 @@
+"""Network: QEMU user networking, and the ports forwarded through the agent."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from gaovm.spec.base import Frozen
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+HostPort = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+
+class PortForward(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A TCP port: connections to ``host_ip:host_port`` reach ``guest_ip:guest_port`` in the guest.
+
+    ``host_port`` 0 means: any free one, chosen at each start and shown by status.
+    """
+
+    guest_port: Port
+    host_port: HostPort = 0
+    guest_ip: str = "127.0.0.1"
+    host_ip: str = "127.0.0.1"
+    field: str | None = None
+
+
+class Network(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``user``: the guest has outbound access and DNS, without root on the host."""
+
+    mode: Literal["user"] = "user"
+    forwards: tuple[PortForward, ...] = ()

@@ -1,0 +1,47 @@
+"""The whole of one VM."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gaovm import errors
+from gaovm.spec.base import Frozen
+from gaovm.spec.boot import Boot
+from gaovm.spec.disks import Disk, Image
+from gaovm.spec.guest import Guest
+from gaovm.spec.memory import Memory
+from gaovm.spec.network import Network
+from gaovm.spec.processors import Processors
+from gaovm.spec.shares import Share
+
+
+class VmSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is wanted of a VM. ``message`` is shown to the user after ``up``."""
+
+    name: str
+    image: Image
+    guest: Guest
+    boot: Boot = Boot()
+    processors: Processors = Processors()
+    memory: Memory = Memory()
+    disk: Disk = Disk()
+    network: Network = Network()
+    shares: tuple[Share, ...] = ()
+    message: str = ""
+
+
+def to_builtins(spec: VmSpec) -> object:
+    """The spec as JSON data (dicts, lists, strings, numbers)."""
+    return msgspec.to_builtins(spec)
+
+
+def from_builtins(data: object) -> VmSpec:
+    """The spec in JSON data.
+
+    Raises:
+        errors.InvalidParams: the data does not fit; the message has the path.
+    """
+    try:
+        return msgspec.convert(data, VmSpec)
+    except msgspec.ValidationError as exc:
+        raise errors.InvalidParams(f"VM spec: {exc}") from exc
