@@ -1,0 +1,31 @@
+"""The clocks. Other modules take time from here, so that tests can replace it in one place."""
+
+from __future__ import annotations
+
+import datetime
+import time
+
+
+def now() -> float:
+    """Wall-clock time in seconds since 1970; may jump."""
+    return time.time()
+
+
+def now_ns() -> int:
+    """Wall-clock time in nanoseconds since 1970; may jump."""
+    return time.time_ns()
+
+
+def monotonic() -> float:
+    """Seconds on a clock that never goes back; only differences mean something."""
+    return time.monotonic()
+
+
+def utc_now() -> datetime.datetime:
+    """Wall-clock time, aware, in UTC."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+def utc_stamp() -> str:
+    """Wall-clock time as it is shown and stored: ``2025-01-31T12:34:56.789Z``."""
+    return utc_now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

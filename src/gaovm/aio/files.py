@@ -1,0 +1,152 @@
+"""Files that are whole or absent, and locks that die with their process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from gaovm import errors
+
+
+def write_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
+    """Replace a file: temporary file, fsync, rename, fsync of the directory.
+
+    A reader sees the old content or the new, also after a power cut. On failure nothing changed.
+
+    Raises:
+        errors.DiskFull: no space.
+        errors.HostError: any other failure of the system.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        _write_synced(temporary, data, mode)
+        temporary.replace(target)
+        sync_directory(target.parent)
+    except OSError as exc:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise errors_of(exc, f"cannot write {target}") from exc
+
+
+def _write_synced(path: Path, data: bytes, mode: int) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        os.fchmod(fd, mode)  # whatever the umask is
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_directory(path: str | Path) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def errors_of(exc: OSError, what: str) -> errors.HostError:
+    """The typed error of a failed system call on a file."""
+    import errno
+
+    message = f"{what}: {exc.strerror or exc}"
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return errors.DiskFull(message)
+    if exc.errno in (errno.EACCES, errno.EPERM):
+        return errors.PermissionMissing(message)
+    return errors.HostError(message)
+
+
+def read_json(path: str | Path, max_size: int = 16 << 20) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        errors.NotFound: there is no such file.
+        errors.StateCorrupt: larger than ``max_size`` bytes, or not JSON.
+        errors.HostError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(max_size + 1)
+    except FileNotFoundError as exc:
+        raise errors.NotFound(f"{path} does not exist") from exc
+    except OSError as exc:
+        raise errors_of(exc, f"cannot read {path}") from exc
+    if len(data) > max_size:
+        raise errors.StateCorrupt(f"{path} is larger than {max_size} bytes")
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as exc:
+        raise errors.StateCorrupt(f"{path} is not JSON: {exc}") from exc
+
+
+class Lock:
+    """A lock on a file that the kernel drops when its process dies, however it dies.
+
+    The file stays (removing it would let two holders in); it holds the owner's pid for messages.
+    The descriptor is closed by exec; a forked child must call ``forget``.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._fd = -1
+
+    @property
+    def held(self) -> bool:
+        """Whether this object has the lock."""
+        return self._fd >= 0
+
+    def acquire(self) -> bool:
+        """Take the lock without waiting; False when somebody else has it.
+
+        Raises:
+            errors.HostError: the file cannot be opened.
+        """
+        if self.held:
+            return True
+        try:
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise errors_of(exc, f"cannot open {self.path}") from exc
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        except OSError as exc:
+            os.close(fd)
+            raise errors_of(exc, f"cannot lock {self.path}") from exc
+        self._fd = fd
+        with contextlib.suppress(OSError):  # a full disk: the pid is only for messages
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        return True
+
+    def holder(self) -> int | None:
+        """The pid that the last owner wrote; it may be gone."""
+        try:
+            text = self.path.read_bytes()[:32].strip()
+            return int(text)
+        except (OSError, ValueError):
+            return None
+
+    def release(self) -> None:
+        """Give the lock back, also for forked children that share it. Idempotent."""
+        if self.held:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            self.forget()
+
+    def forget(self) -> None:
+        """Close the descriptor and leave the lock to the processes that share it."""
+        if self.held:
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,248 @@
+"""A JSON-RPC connection without an event loop, for commands that must start fast.
+
+One call at a time. Loads neither asyncio nor msgspec.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from gaovm import errors
+from gaovm.ipc import jsonrpc, methods, peer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+    from typing import Any
+
+HANDSHAKE_LIMIT_S = 10.0
+# how long an interrupted call may take to undo what it began
+CANCEL_LIMIT_S = 30.0
+# how long a daemon that works takes to say whether it can undo
+CANCEL_ANSWER_LIMIT_S = 5.0
+_RECV_BYTES = 256 << 10
+
+
+class BlockingConnection:
+    """A connection over a connected socket, which it owns. Both hellos are done when it exists.
+
+    Raises:
+        errors.HandshakeError, errors.AuthError, errors.CapabilityError: the hellos do not agree.
+        errors.ConnectionLost: the other side went away.
+        errors.FrameError: it speaks another language.
+        errors.TimeLimit: it says nothing.
+    """
+
+    def __init__(
+        self, sock: socket.socket, terms: peer.Terms, *, limit_s: float = HANDSHAKE_LIMIT_S
+    ) -> None:
+        self._sock = sock
+        self._peer = peer.Peer([terms], first=True)
+        self._peer.begin()
+        try:
+            deadline = time.monotonic() + limit_s
+            self._flush(deadline)
+            while not self._peer.ready:
+                self._step(deadline, None)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> BlockingConnection:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket. Idempotent."""
+        self._sock.close()
+
+    def call(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+        on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+        on_notification: Callable[[str, Mapping[str, Any]], None] | None = None,
+    ) -> Any:
+        """Call a method and wait for its end.
+
+        ``on_progress`` gets this call's progress, ``on_notification`` every other notification.
+        When it is interrupted (``KeyboardInterrupt``) or its time limit passes, the call is
+        withdrawn and its undoing awaited for up to 30 s; then the interrupt goes on.
+
+        Raises:
+            errors.Cancelled: an interrupted call was undone.
+            errors.ConnectionLost: the connection ended; whether the call had an effect is unknown.
+            errors.TimeLimit: no answer in ``timeout_s``; the call may still have its effect, unless
+                the message says that it was undone.
+            errors.CapabilityError: the other side does not serve the method; nothing was sent.
+            errors.InvalidParams: text in the parameters that is not UTF-8; nothing was sent.
+            errors.GaoError: what the other side answered.
+        """
+        if method not in self._peer.callable:
+            raise errors.CapabilityError(f"the other side does not serve {method}")
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        call = _Call(on_progress, on_notification)
+        try:
+            call.number = self._peer.request(method, params, call)
+        except UnicodeEncodeError as exc:
+            raise errors.InvalidParams(f"{exc.object!r} is not UTF-8") from exc
+        try:
+            self._flush(deadline)
+            self._wait(call, deadline)
+        except errors.TimeLimit as exc:
+            self._withdraw(call)
+            undone = "; it was undone" if isinstance(call.error, errors.Cancelled) else ""
+            text = f"{method}: no answer within {timeout_s:g} s{undone}"
+            raise errors.TimeLimit(text) from exc
+        except KeyboardInterrupt as exc:
+            self._withdraw(call)
+            if isinstance(call.error, errors.Cancelled):
+                raise call.error from exc
+            raise
+        finally:
+            self._peer.forget(call.number)
+        if call.error is not None:
+            raise call.error
+        return call.result
+
+    def wait_closed(self, timeout_s: float | None = None) -> None:
+        """Return when the other side has closed the connection.
+
+        Raises:
+            errors.TimeLimit: it did not in ``timeout_s``.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        try:
+            while True:
+                self._step(deadline, None)
+        except errors.ConnectionLost:
+            self.close()
+
+    def wait_notification(
+        self, on_notification: Callable[[str, Mapping[str, Any]], None], timeout_s: float | None
+    ) -> None:
+        """Take what comes once: zero or more notifications.
+
+        Raises:
+            errors.TimeLimit: nothing came in ``timeout_s``.
+            errors.ConnectionLost: the connection ended.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self._step(deadline, _Call(None, on_notification))
+
+    def _withdraw(self, call: _Call) -> None:
+        """Ask for the call's end and wait for it, within bounds; one that goes on is left."""
+        if methods.CANCEL not in self._peer.callable:
+            return
+        cancel = _Call(None, None)
+        began = time.monotonic()
+        try:
+            self._peer.request(methods.CANCEL, {"id": call.number}, cancel)
+            self._flush(began + CANCEL_ANSWER_LIMIT_S)
+            while not (call.done or cancel.done):
+                self._step(began + CANCEL_ANSWER_LIMIT_S, call)
+            if cancel.result == {"cancelled": True}:
+                self._wait(call, began + CANCEL_LIMIT_S)
+        except errors.GaoError:  # the interrupt is what the caller must see
+            self.close()
+
+    def _wait(self, call: _Call, deadline: float | None) -> None:
+        while not call.done:
+            self._step(deadline, call)
+
+    def _flush(self, deadline: float | None) -> None:
+        output = self._peer.take_output()
+        if not output:
+            return
+        try:
+            self._set_limit(deadline)
+            self._sock.sendall(b"".join(output))
+        except TimeoutError as exc:
+            self.close()
+            raise errors.TimeLimit("the other side does not read") from exc
+        except OSError as exc:
+            self.close()
+            raise errors.ConnectionLost(f"the connection broke: {exc.strerror or exc}") from exc
+        except BaseException:
+            self.close()  # half a frame may have gone
+            raise
+
+    def _set_limit(self, deadline: float | None) -> None:
+        if deadline is None:
+            self._sock.settimeout(None)
+            return
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise errors.TimeLimit("the time limit has passed")
+        self._sock.settimeout(left)
+
+    def _step(self, deadline: float | None, current: _Call | None) -> None:
+        """Receive once and act on it."""
+        self._set_limit(deadline)
+        try:
+            data = self._sock.recv(_RECV_BYTES)
+        except TimeoutError as exc:
+            raise errors.TimeLimit("the time limit has passed") from exc
+        except OSError as exc:
+            raise errors.ConnectionLost(f"the connection broke: {exc.strerror or exc}") from exc
+        if not data:
+            raise self._peer.eof().error
+        self._peer.feed(data)
+        while (event := self._peer.next_event()) is not None:
+            self._on_event(event, current, deadline)
+        self._flush(deadline)
+
+    def _on_event(self, event: peer.Event, current: _Call | None, deadline: float | None) -> None:
+        if isinstance(event, peer.Reply):
+            event.token.finish(event)
+        elif isinstance(event, jsonrpc.Notification):
+            if current is not None:
+                current.on_message(event)
+        elif isinstance(event, jsonrpc.Request):
+            if event.method == methods.PING:
+                self._peer.result(event.id, {"ok": True})
+            else:
+                unknown = errors.UnknownMethod(f"Unknown method: {event.method}")
+                self._peer.error(event.id, unknown)
+        elif isinstance(event, peer.Failed):
+            try:
+                self._flush(deadline)
+            finally:
+                self.close()
+            raise event.error
+
+
+class _Call:
+    """A call of ours until it has ended."""
+
+    def __init__(
+        self,
+        on_progress: Callable[[Mapping[str, Any]], None] | None,
+        on_notification: Callable[[str, Mapping[str, Any]], None] | None,
+    ) -> None:
+        self.number = 0
+        self.done = False
+        self.result: Any = None
+        self.error: errors.GaoError | None = None
+        self._on_progress = on_progress
+        self._on_notification = on_notification
+
+    def finish(self, reply: peer.Reply) -> None:
+        self.done, self.result, self.error = True, reply.result, reply.error
+
+    def on_message(self, message: jsonrpc.Notification) -> None:
+        if message.method == methods.PROGRESS:
+            if self._on_progress is not None and message.params.get("call") == self.number:
+                self._on_progress(message.params)
+        elif self._on_notification is not None:
+            self._on_notification(message.method, message.params)

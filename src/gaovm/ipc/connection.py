@@ -1,0 +1,466 @@
+"""JSON-RPC connections on asyncio: the shell around ``peer``.
+
+Calls that come in run concurrently, each in a task that the connection owns and cancels when the
+other side goes. Calls that go out always end, with ``ConnectionLost`` at the latest. Output is
+written in batches and bounded: a peer that stops reading is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from gaovm import errors
+from gaovm.aio import tasks
+from gaovm.ipc import jsonrpc, methods, peer
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+
+    Handler = Callable[[str, dict[str, Any], "Context"], Awaitable[Any]]
+
+logger = logging.getLogger(__name__)
+
+HANDSHAKE_LIMIT_S = 5.0
+MAX_UNSENT_BYTES = 32 << 20
+MAX_CALLS = 1024
+# what may gather within one turn of the event loop before it is handed to the socket
+_BATCH_BYTES = 256 << 10
+# how long a closing connection may take to send what it still has to say
+_FAREWELL_S = 2.0
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder()
+
+
+def _loads(body: bytes) -> Any:
+    try:
+        return _DECODER.decode(body)
+    except (ValueError, RecursionError) as exc:
+        raise errors.FrameError(f"Frame is not valid JSON: {exc}") from exc
+
+
+class Service:
+    """What this side serves under one protocol; may be shared by many connections.
+
+    ``handle(method, params, context)`` returns JSON data (msgspec structs too) or raises a
+    ``GaoError``. ``immediate``: methods answered without a task, for cheap reads.
+    ``on_notification`` gets method, params, connection; ``on_open`` is called after both hellos.
+    """
+
+    def __init__(
+        self,
+        terms: peer.Terms,
+        handle: Handler,
+        *,
+        immediate: Mapping[str, Callable[[dict[str, Any], Context], Any]] | None = None,
+        on_notification: Callable[[str, dict[str, Any], Connection], None] | None = None,
+        on_open: Callable[[Connection], None] | None = None,
+    ) -> None:
+        self.terms = terms
+        self.handle = handle
+        self.immediate = immediate or {}
+        self.on_notification = on_notification
+        self.on_open = on_open
+
+
+class Context:
+    """One call that came in."""
+
+    __slots__ = ("connection", "request_id")
+
+    def __init__(self, connection: Connection, request_id: int | str) -> None:
+        self.connection = connection
+        self.request_id = request_id
+
+    def progress(self, fields: Mapping[str, Any]) -> None:
+        """Send a ``progress`` notification for this call; nothing when the caller has gone."""
+        self.connection.notify(methods.PROGRESS, {"call": self.request_id, **fields})
+
+    def cancel(self, request_id: int | str) -> bool:
+        """Cancel another call of the same connection; False when it is not under way."""
+        return self.connection.cancel_call(request_id)
+
+
+class Connection(asyncio.Protocol):
+    """One connection; made by ``connect`` or a ``Server``."""
+
+    def __init__(
+        self, services: Sequence[Service], *, first: bool, name: str, handshake_s: float
+    ) -> None:
+        self.name = name
+        self.error: errors.GaoError | None = None
+        self._services = tuple(services)
+        self._peer = peer.Peer(
+            [service.terms for service in services],
+            first=first,
+            loads=_loads,
+            dumps=_ENCODER.encode,
+        )
+        self._first = first
+        self._service: Service | None = None
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._owner = tasks.TaskOwner(name)
+        self._calls: dict[int | str, asyncio.Task[None]] = {}
+        self._listeners: dict[int, Callable[[dict[str, Any]], None]] = {}
+        self._close_callbacks: list[Callable[[], None]] = []
+        self._flush_scheduled = False
+        self._ready: asyncio.Future[None] = self._loop.create_future()
+        self.finished: asyncio.Future[None] = self._loop.create_future()
+        self._finisher: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._handshake_s = handshake_s
+        self._heartbeat: tuple[float, float] | None = None
+
+    # what users call
+
+    @property
+    def protocol(self) -> str:
+        """The protocol agreed on."""
+        return self._peer.terms.offer.protocol
+
+    @property
+    def callable(self) -> frozenset[str]:
+        """The methods that the other side lets us call."""
+        return self._peer.callable
+
+    async def call(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+        on_progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> Any:
+        """Call a method of the other side. ``on_progress`` gets the call's notifications.
+
+        Raises:
+            errors.ConnectionLost: the connection ended; whether the call had an effect is unknown.
+            errors.TimeLimit: no answer in ``timeout_s``; the call may still have its effect.
+            errors.CapabilityError: the other side does not accept the method; nothing was sent.
+            errors.GaoError: what the other side answered.
+        """
+        if self.error is not None:
+            raise errors.ConnectionLost(f"the connection has ended: {self.error}")
+        if self._peer.callable and method not in self._peer.callable:
+            raise errors.CapabilityError(f"the other side does not serve {method}")
+        future: asyncio.Future[Any] = self._loop.create_future()
+        number = self._peer.request(method, params, future)
+        if on_progress is not None:
+            self._listeners[number] = on_progress
+        self._schedule_flush()
+        try:
+            if timeout_s is None:
+                return await future
+            async with asyncio.timeout(timeout_s):
+                return await future
+        except TimeoutError as exc:
+            raise errors.TimeLimit(f"{method}: no answer within {timeout_s:g} s") from exc
+        except asyncio.CancelledError:
+            if method != methods.CANCEL and methods.CANCEL in self._peer.callable:
+                self._withdraw(number)
+            raise
+        finally:
+            self._peer.forget(number)
+            self._listeners.pop(number, None)
+
+    def _withdraw(self, number: int) -> None:
+        if self.error is None:
+            self._peer.request(methods.CANCEL, {"id": number}, self._loop.create_future())
+            self._schedule_flush()
+
+    def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        """Send a notification; nothing once the connection has ended.
+
+        Never waits: a peer that has 32 MiB unread is disconnected.
+        """
+        if self.error is None and self._peer.ready:
+            self._peer.notify(method, params)
+            self._schedule_flush()
+
+    def start(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+        """A task that is cancelled when the connection ends."""
+        return self._owner.start(work, name=name, finishable=True)
+
+    def on_close(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when the connection has ended, at once when it already has."""
+        if self.error is not None:
+            callback()
+        else:
+            self._close_callbacks.append(callback)
+
+    def cancel_call(self, request_id: int | str) -> bool:
+        """Cancel a call that came in; it answers ``cancelled`` when it has cleaned up."""
+        task = self._calls.get(request_id)
+        return task is not None and task.cancel()
+
+    def set_heartbeat(self, interval_s: float, limit_s: float) -> None:
+        """Ping every ``interval_s`` and end the connection when an answer takes ``limit_s``."""
+        self._heartbeat = (interval_s, limit_s)
+        if self._peer.ready:
+            self._beat()
+
+    async def wait_ready(self) -> None:
+        """Return when both hellos are done.
+
+        Raises:
+            errors.GaoError: why they failed; the connection is closed.
+        """
+        await asyncio.shield(self._ready)
+
+    async def wait_closed(self) -> None:
+        """Return when the connection has ended and its tasks too; ``error`` says why it did."""
+        await asyncio.shield(self.finished)
+
+    def close(self, error: errors.GaoError | None = None) -> None:
+        """Begin to end the connection: what is queued is still sent. Idempotent."""
+        self._end(error or errors.ConnectionLost("closed by this side"))
+
+    async def aclose(self) -> None:
+        """End the connection and wait until all of it has ended."""
+        self.close()
+        await self.wait_closed()
+
+    # called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._timer = self._loop.call_later(self._handshake_s, self._on_no_hello)
+        if self._first:
+            self._peer.begin()
+            self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        self._peer.feed(data)
+        while (event := self._peer.next_event()) is not None:
+            kind = type(event)
+            if kind is jsonrpc.Request:
+                self._on_request(cast("jsonrpc.Request", event))
+            elif kind is peer.Reply:
+                self._on_reply(cast("peer.Reply", event))
+            elif kind is jsonrpc.Notification:
+                self._on_notification(cast("jsonrpc.Notification", event))
+            elif kind is peer.Ready:
+                self._on_ready()
+            else:
+                self._end(cast("peer.Failed", event).error)
+            if self._peer.output_bytes > _BATCH_BYTES:
+                self._flush()
+            if self.error is not None:
+                return
+        self._flush()
+
+    def eof_received(self) -> None:
+        self._end(self._peer.eof().error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        reason = f"the connection broke: {exc}" if exc else "the other side closed the connection"
+        self._set_error(errors.ConnectionLost(reason))
+        self._finisher = tasks.spawn(self._finish(), name=f"{self.name}: end")
+
+    async def _finish(self) -> None:
+        await self._owner.aclose()
+        if not self.finished.done():
+            self.finished.set_result(None)
+
+    # the end
+
+    def _end(self, error: errors.GaoError) -> None:
+        """Send what is to be said, then close; the reason is logged once."""
+        if self.error is None and self._transport is not None:
+            self._flush()
+        self._set_error(error)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.close()
+            self._timer = self._loop.call_later(_FAREWELL_S, self._transport.abort)
+
+    def _set_error(self, error: errors.GaoError) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.error is not None:
+            return
+        self.error = error
+        level = logging.DEBUG if isinstance(error, errors.ConnectionLost) else logging.WARNING
+        logger.log(level, "%s: connection ends: %s", self.name, error)
+        if not self._ready.done():
+            self._ready.set_exception(error)
+            self._ready.exception()  # retrieved: nobody need be waiting
+        lost = f"the connection ended before the answer: {error}"
+        for future in self._peer.take_pending():
+            if future is not _BEAT and not future.done():
+                future.set_exception(errors.ConnectionLost(lost))
+                future.exception()
+        for task in self._calls.values():
+            task.cancel()
+        callbacks, self._close_callbacks = self._close_callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def _on_no_hello(self) -> None:
+        self._end(errors.HandshakeError(f"no hello within {self._handshake_s:g} s"))
+
+    # output
+
+    def _schedule_flush(self) -> None:
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        output = self._peer.take_output()
+        transport = self._transport
+        if not output or transport is None or transport.is_closing():
+            return
+        transport.write(output[0] if len(output) == 1 else b"".join(output))
+        if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            self._set_error(errors.TooSlow("the other side does not read what is sent"))
+            transport.abort()
+
+    # events
+
+    def _on_ready(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        terms = self._peer.terms
+        self._service = next(each for each in self._services if each.terms is terms)
+        self._ready.set_result(None)
+        if self._heartbeat is not None:
+            self._beat()
+        if self._service.on_open is not None:
+            self._service.on_open(self)
+
+    def _on_reply(self, reply: peer.Reply) -> None:
+        future = reply.token
+        if future is _BEAT:
+            self._on_beat()
+        elif future.done():
+            return
+        elif reply.error is not None:
+            future.set_exception(reply.error)
+        else:
+            future.set_result(reply.result)
+
+    def _on_notification(self, message: jsonrpc.Notification) -> None:
+        if message.method == methods.PROGRESS and self._listeners:
+            number = message.params.get("call")
+            listener = self._listeners.get(number) if type(number) is int else None
+            if listener is not None:
+                listener(message.params)
+                return
+        service = self._service
+        if service is not None and service.on_notification is not None:
+            service.on_notification(message.method, message.params, self)
+
+    def _on_request(self, request: jsonrpc.Request) -> None:
+        service = self._service
+        if service is None:
+            return
+        problem = self._refusal(service, request)
+        if problem is not None:
+            self._peer.error(request.id, problem)
+            return
+        context = Context(self, request.id)
+        immediate = service.immediate.get(request.method)
+        if immediate is None:
+            work = self._answer(service, request, context)
+            task = self._owner.start(work, name=request.method, finishable=True)
+            task.add_done_callback(functools.partial(self._on_call_done, request))
+            self._calls[request.id] = task
+            return
+        try:
+            self._peer.result(request.id, immediate(request.params, context))
+        except errors.GaoError as exc:
+            self._peer.error(request.id, exc)
+        except Exception:
+            logger.exception("%s: %s failed", self.name, request.method)
+            self._peer.error(request.id, _defect(request))
+
+    def _refusal(self, service: Service, request: jsonrpc.Request) -> errors.GaoError | None:
+        if len(self._calls) >= MAX_CALLS:
+            return errors.TooSlow(f"more than {MAX_CALLS} calls at once")
+        if request.id in self._calls:
+            return errors.InvalidRequest(f"the id {request.id} is in use")
+        if service.terms.legacy or request.method in self._peer.served:
+            return None  # old clients call what they did not offer
+        if request.method in service.terms.offer.capabilities:
+            return errors.CapabilityError(f"the hello did not offer {request.method}")
+        return errors.UnknownMethod(f"Unknown method: {request.method}")
+
+    async def _answer(self, service: Service, request: jsonrpc.Request, context: Context) -> None:
+        try:
+            result = await service.handle(request.method, request.params, context)
+            self._peer.result(request.id, result)
+        except errors.GaoError as exc:
+            self._peer.error(request.id, exc)
+        except Exception:
+            logger.exception("%s: %s failed", self.name, request.method)
+            self._peer.error(request.id, _defect(request))
+        self._schedule_flush()
+
+    def _on_call_done(self, request: jsonrpc.Request, task: asyncio.Task[None]) -> None:
+        # a callback, as a task that is cancelled before it has begun runs no line of its own
+        del self._calls[request.id]
+        if task.cancelled() and self.error is None:
+            self._peer.error(request.id, errors.Cancelled(f"{request.method} was cancelled"))
+            self._schedule_flush()
+
+    # heartbeat
+
+    def _beat(self) -> None:
+        if self.error is None and self._heartbeat is not None:
+            self._peer.request(methods.PING, {}, _BEAT)
+            self._flush()
+            self._timer = self._loop.call_later(self._heartbeat[1], self._on_silence)
+
+    def _on_beat(self) -> None:
+        if self._timer is not None and self._heartbeat is not None:
+            self._timer.cancel()
+            self._timer = self._loop.call_later(self._heartbeat[0], self._beat)
+
+    def _on_silence(self) -> None:
+        limit_s = self._heartbeat[1] if self._heartbeat is not None else 0.0
+        self._set_error(errors.ConnectionLost(f"no answer to a ping within {limit_s:g} s"))
+        if self._transport is not None:
+            self._transport.abort()
+
+
+_BEAT: Any = object()
+
+
+def _defect(request: jsonrpc.Request) -> errors.InternalError:
+    return errors.InternalError(f"{request.method} failed inside GaoVM; see the log")
+
+
+async def connect(
+    sock: socket.socket,
+    service: Service,
+    *,
+    first: bool,
+    name: str = "connection",
+    handshake_s: float = HANDSHAKE_LIMIT_S,
+) -> Connection:
+    """A connection over a connected socket, after both hellos. Owns the socket from now on.
+
+    Raises:
+        errors.HandshakeError, errors.AuthError, errors.CapabilityError: the hellos do not agree.
+        errors.ConnectionLost: the other side went away.
+        errors.FrameError: it speaks another language.
+    """
+    sock.setblocking(False)
+    loop = asyncio.get_running_loop()
+    connection = Connection([service], first=first, name=name, handshake_s=handshake_s)
+    await loop.connect_accepted_socket(lambda: connection, sock)
+    try:
+        await connection.wait_ready()
+    except BaseException:
+        await tasks.finish(connection.aclose())
+        raise
+    return connection

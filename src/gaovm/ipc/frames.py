@@ -1,0 +1,154 @@
+"""Frames: a 4-byte big-endian length, then one UTF-8 JSON object of that many bytes.
+
+Pure: bytes in, frames out. Work is linear in the bytes fed, for one large frame in many pieces and
+for many small frames in one piece. A frame that breaks a rule raises ``FrameError``; the connection
+is then closed without a reply, as nothing after it can be trusted.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+
+from gaovm import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+HEADER_BYTES = 4
+MAX_FRAME_BYTES = 16 << 20
+# until hello is done nobody has a reason to send much
+HELLO_FRAME_BYTES = 64 << 10
+
+_HEADER = struct.Struct(">I")
+_DUMPS = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+class FrameDecoder:
+    """Cuts a byte stream into frames of at most ``max_size`` bytes (may change between frames)."""
+
+    __slots__ = ("_buffer", "_start", "max_size")
+
+    def __init__(self, max_size: int = MAX_FRAME_BYTES) -> None:
+        self.max_size = max_size
+        self._buffer = bytearray()
+        self._start = 0
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Take more bytes of the stream."""
+        if self._start:
+            # at most a partial frame is moved, when the frames before it were taken
+            del self._buffer[: self._start]
+            self._start = 0
+        self._buffer += data
+
+    def next_frame(self) -> bytes | None:
+        """The next whole frame without its length, or None when more bytes are needed.
+
+        Raises:
+            errors.FrameError: the length is zero or too large (refused before the body is there).
+        """
+        start = self._start + HEADER_BYTES
+        buffer = self._buffer
+        if len(buffer) < start:
+            return None
+        (length,) = _HEADER.unpack_from(buffer, self._start)
+        if not 0 < length <= self.max_size:
+            raise errors.FrameError(_length_problem(length, self.max_size))
+        end = start + length
+        if len(buffer) < end:
+            return None
+        self._start = end
+        with memoryview(buffer) as view:
+            return bytes(view[start:end])
+
+    @property
+    def pending(self) -> int:
+        """How many bytes have been fed and not taken."""
+        return len(self._buffer) - self._start
+
+    def eof(self) -> None:
+        """The stream has ended.
+
+        Raises:
+            errors.FrameError: inside a frame.
+        """
+        if self.pending:
+            raise errors.FrameError(f"Incomplete frame: {self.pending} bytes remaining.")
+
+
+def _length_problem(length: int, max_size: int) -> str:
+    if length == 0:
+        return "Zero-length frame is not allowed."
+    return f"Frame length {length} exceeds maxFrameSize {max_size}."
+
+
+def decode_json(body: bytes) -> Any:
+    """The JSON value of a frame.
+
+    Raises:
+        errors.FrameError: not UTF-8, not JSON (NaN is not), or nested too deeply.
+    """
+    try:
+        return json.loads(body.decode(), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as exc:
+        raise errors.FrameError("Frame is not valid UTF-8.") from exc
+    except (ValueError, RecursionError) as exc:
+        raise errors.FrameError(f"Frame is not valid JSON: {exc}") from exc
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def check_object(value: Any) -> dict[str, Any]:
+    """The value when it is an object.
+
+    Raises:
+        errors.FrameError: a batch or a scalar.
+    """
+    if type(value) is dict:
+        return value
+    if type(value) is list:
+        raise errors.FrameError("JSON-RPC batch requests are not supported.")
+    raise errors.FrameError("Top-level JSON value must be an object.")
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """The object in a frame.
+
+    Raises:
+        errors.FrameError: as ``decode_json`` and ``check_object``.
+    """
+    return check_object(decode_json(body))
+
+
+def encode_json(value: Any) -> bytes:
+    """Compact UTF-8 JSON, keys in the order given.
+
+    Raises:
+        TypeError, ValueError: our own value is no JSON, or has text that is not UTF-8 (such as a
+            file name with stray bytes).
+    """
+    return _DUMPS(value).encode()
+
+
+def frame(body: bytes) -> bytes:
+    """``body`` with its length before it.
+
+    Raises:
+        errors.FrameError: it is larger than any peer may accept.
+    """
+    if not 0 < len(body) <= MAX_FRAME_BYTES:
+        raise errors.FrameError(_length_problem(len(body), MAX_FRAME_BYTES))
+    return _HEADER.pack(len(body)) + body
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """One message as a frame.
+
+    Raises:
+        errors.FrameError: larger than 16 MiB.
+    """
+    return frame(encode_json(message))

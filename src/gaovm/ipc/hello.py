@@ -1,0 +1,145 @@
+"""The handshake: both sides say ``hello`` before anything else is served. Pure.
+
+The first speaker (it connected, or it is a driver) sends its hello; the other answers and sends its
+own; the first answers that. What a side answered as ``acceptedCapabilities`` is what the other may
+call on it.
+"""
+
+from __future__ import annotations
+
+from gaovm import errors
+from gaovm.ipc import methods
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+_MAX_CAPABILITIES = 1024
+
+
+class Offer:
+    """What one side says of itself. ``token`` is sent along when it is set."""
+
+    __slots__ = ("capabilities", "protocol", "required", "token")
+
+    def __init__(
+        self,
+        protocol: str,
+        capabilities: Sequence[str],
+        required: Sequence[str] = methods.REQUIRED,
+        token: str | None = None,
+    ) -> None:
+        self.protocol = protocol
+        self.capabilities = tuple(capabilities)
+        self.required = tuple(required)
+        self.token = token
+
+    def params(self) -> dict[str, Any]:
+        """The parameters of the ``hello`` request."""
+        params: dict[str, Any] = {
+            "protocol": self.protocol,
+            "capabilities": list(self.capabilities),
+            "requiredCapabilities": list(self.required),
+        }
+        if self.token is not None:
+            params["authToken"] = self.token
+        return params
+
+
+def protocol_of(params: dict[str, Any]) -> str:
+    """The protocol that a hello asks for.
+
+    Raises:
+        errors.InvalidParams: it names none.
+    """
+    protocol = params.get("protocol")
+    if not isinstance(protocol, str):
+        raise errors.InvalidParams("protocol must be a string", field="protocol")
+    return protocol
+
+
+def mismatch(expected: str, actual: str) -> errors.HandshakeError:
+    """The error of two sides that speak different protocols."""
+    return errors.HandshakeError(
+        "Protocol mismatch", details={"expected": expected, "actual": actual}
+    )
+
+
+def answer(params: dict[str, Any], own: Offer, expected_token: str | None = None) -> dict[str, Any]:
+    """The result of the other side's hello.
+
+    Raises:
+        errors.InvalidParams: a parameter is missing or of the wrong type.
+        errors.HandshakeError: another protocol.
+        errors.AuthError: ``expected_token`` is set and another one, or none, came.
+        errors.CapabilityError: the other side requires what we do not have.
+    """
+    protocol = protocol_of(params)
+    if protocol != own.protocol:
+        raise mismatch(own.protocol, protocol)
+    offered = _names(params, "capabilities")
+    required = _names(params, "requiredCapabilities", optional=True)
+    if expected_token is not None:
+        _check_token(params.get("authToken"), expected_token)
+    missing = [name for name in required if name not in own.capabilities]
+    if missing:
+        raise _missing(missing)
+    unoffered = [name for name in own.required if name not in offered]
+    if unoffered:
+        raise _missing(unoffered)
+    return {
+        "protocol": own.protocol,
+        "capabilities": list(own.capabilities),
+        "acceptedCapabilities": [name for name in offered if name in own.capabilities],
+    }
+
+
+def _missing(names: Sequence[str]) -> errors.CapabilityError:
+    return errors.CapabilityError(
+        f"Missing required capabilities: {', '.join(names)}", details={"missing": list(names)}
+    )
+
+
+def _check_token(given: Any, expected: str) -> None:
+    import hmac  # only one side in a few needs it
+
+    same = isinstance(given, str) and hmac.compare_digest(
+        given.encode(errors="surrogatepass"), expected.encode()
+    )
+    if not same:
+        raise errors.AuthError("Authentication failed: missing or wrong token")
+
+
+def _names(params: dict[str, Any], key: str, *, optional: bool = False) -> list[str]:
+    names = params.get(key, [] if optional else None)
+    if (
+        not isinstance(names, list)
+        or len(names) > _MAX_CAPABILITIES
+        or not all(isinstance(name, str) for name in names)
+    ):
+        raise errors.InvalidParams(f"{key} must be a list of strings", field=key)
+    return names
+
+
+def check_result(result: Any, own: Offer) -> frozenset[str]:
+    """What the other side lets us call, from its answer to our hello.
+
+    Raises:
+        errors.InvalidReply: the answer has not the right form.
+        errors.HandshakeError: another protocol.
+        errors.CapabilityError: it does not accept what we require.
+    """
+    if not isinstance(result, dict):
+        raise errors.InvalidReply("the answer to hello is no object")
+    try:
+        protocol = protocol_of(result)
+        accepted = frozenset(_names(result, "acceptedCapabilities"))
+    except errors.InvalidParams as exc:
+        raise errors.InvalidReply(f"the answer to hello: {exc}") from exc
+    if protocol != own.protocol:
+        raise mismatch(own.protocol, protocol)
+    missing = [name for name in own.required if name not in accepted]
+    if missing:
+        raise _missing(missing)
+    return accepted

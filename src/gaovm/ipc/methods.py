@@ -1,0 +1,73 @@
+"""Names of the protocols and of their methods; a method's name is also its capability."""
+
+from __future__ import annotations
+
+CONTROL = "gaovm.control.v1"
+DRIVER = "gaovm.driver.v1"
+LEGACY = "gaovm.v1.2"
+
+HELLO = "hello"
+PING = "ping"
+CANCEL = "call.cancel"
+PROGRESS = "progress"
+EVENT = "event"
+STATE = "state"
+
+REQUIRED = (HELLO, PING)
+
+CONTROL_METHODS = (
+    HELLO,
+    PING,
+    CANCEL,
+    "daemon.status",
+    "daemon.stop",
+    "events.subscribe",
+    "vm.list",
+    "vm.status",
+    "vm.up",
+    "vm.start",
+    "vm.stop",
+    "vm.destroy",
+    "vm.session",
+    "vm.ports.list",
+    "vm.ports.add",
+    "vm.ports.remove",
+    "image.list",
+    "image.build",
+    "image.pull",
+    "image.remove",
+    "image.prune",
+)
+
+DRIVER_METHODS = (
+    HELLO,
+    PING,
+    "vm.configure",
+    "vm.start",
+    "vm.stop",
+    "vm.status",
+    "session.open",
+    "ports.add",
+    "ports.remove",
+    "ports.list",
+    "guest.info",
+    "exit",
+)
+
+# what a gaovm.v1.2 server of today may be asked for; driver.exec was a debugging aid
+LEGACY_METHODS = (
+    HELLO,
+    PING,
+    "subscribe_events",
+    "doctor",
+    "driver.exec",
+    "list_vms",
+    "vm.start",
+    "vm.stop",
+    "vm.status",
+    "vm.open_display",
+    "vm.close_display",
+    "vm.config.get",
+    "vm.config.set",
+    "vm.config.patch",
+)

@@ -1,0 +1,84 @@
+"""A listening socket whose clients choose their protocol in hello."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from gaovm import errors
+from gaovm.ipc import connection
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+logger = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 1024
+
+
+class Server:
+    """Accepts connections until ``aclose``; ``connections`` are those of now."""
+
+    def __init__(
+        self, services: Sequence[connection.Service], *, name: str, handshake_s: float
+    ) -> None:
+        self.name = name
+        self.connections: set[connection.Connection] = set()
+        self._services = tuple(services)
+        self._handshake_s = handshake_s
+        self._server: asyncio.AbstractServer | None = None
+        self._count = 0
+
+    async def start(self, sock: socket.socket) -> None:
+        """Accept on a bound, listening socket, which the server owns from now on."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(self._make, sock=sock)
+
+    def _make(self) -> asyncio.Protocol:
+        if len(self.connections) >= MAX_CONNECTIONS:
+            logger.warning("%s: refused a connection, %d are open", self.name, MAX_CONNECTIONS)
+            return _Refusal()
+        self._count += 1
+        made = connection.Connection(
+            self._services,
+            first=False,
+            name=f"{self.name} client {self._count}",
+            handshake_s=self._handshake_s,
+        )
+        self.connections.add(made)
+        made.finished.add_done_callback(lambda _: self.connections.discard(made))
+        return made
+
+    def stop_accepting(self) -> None:
+        """Close the listening socket; connections stay. Idempotent."""
+        if self._server is not None:
+            self._server.close()
+
+    async def aclose(self) -> None:
+        """Stop accepting, end every connection and wait for their tasks. Idempotent."""
+        self.stop_accepting()
+        open_ones = list(self.connections)
+        for each in open_ones:
+            each.close(errors.ConnectionLost("the server ends"))
+        for each in open_ones:
+            await each.wait_closed()
+
+
+class _Refusal(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+async def serve_unix(
+    sock: socket.socket,
+    services: Sequence[connection.Service],
+    *,
+    name: str = "server",
+    handshake_s: float = connection.HANDSHAKE_LIMIT_S,
+) -> Server:
+    """Serve ``services`` on a listening socket; a client's hello picks one by its protocol."""
+    server = Server(services, name=name, handshake_s=handshake_s)
+    await server.start(sock)
+    return server

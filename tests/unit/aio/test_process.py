@@ -1,0 +1,160 @@
+"""Programs are run, ended and reaped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from gaovm import errors
+from gaovm.aio import process
+
+
+async def test_outputs_are_separate_and_input_arrives() -> None:
+    done = await process.run(["sh", "-c", "cat; echo err >&2; exit 3"], stdin=b"\x00\xffin")
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"\x00\xffin", b"err\n")
+    assert done.stderr_tail == "err\n"
+
+
+async def test_a_program_that_ignores_its_input() -> None:
+    done = await process.run(["true"], stdin=b"x" * 1_000_000)
+    assert done.returncode == 0
+
+
+async def test_lines_come_as_they_are_written() -> None:
+    lines: list[str] = []
+    await process.run(["printf", r"a\r\nb\nlast"], on_line=lines.append)
+    assert lines == ["a", "b", "last"]
+
+
+async def test_only_the_end_of_much_output_is_kept() -> None:
+    done = await process.run(["sh", "-c", "yes | head -c 100000; echo end"], max_output=1000)
+    assert done.truncated
+    assert len(done.stdout) == 1000
+    assert done.stdout.endswith(b"end\n")
+
+
+async def test_a_missing_program_and_a_missing_directory() -> None:
+    with pytest.raises(errors.ProgramMissing, match="no-such-program"):
+        await process.run(["no-such-program"])
+    with pytest.raises(errors.HostError, match="directory"):
+        await process.run(["true"], cwd="/no/such/directory")
+
+
+async def test_a_time_limit_ends_the_whole_group() -> None:
+    start = time.monotonic()
+    with pytest.raises(errors.TimeLimit):
+        await process.run(["sh", "-c", "echo $$ >&2; sleep 61 & sleep 60"], timeout_s=0.1)
+    assert time.monotonic() - start < 3
+    await _gone("sleep\x0061")
+
+
+def _running(command: str) -> list[str]:
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/cmdline") as file:
+                    if file.read().startswith(command):
+                        found.append(name)
+            except OSError:
+                continue
+    return found
+
+
+async def _gone(command: str) -> None:
+    """The signal was sent before; the kernel may need a moment to act on it."""
+    async with asyncio.timeout(2):
+        while _running(command):
+            await asyncio.sleep(0.005)
+
+
+async def test_what_the_program_left_in_its_group_ends_with_it() -> None:
+    start = time.monotonic()
+    done = await process.run(["sh", "-c", "sleep 62 & exit 4"])
+    assert done.returncode == 4
+    assert time.monotonic() - start < 1
+    await _gone("sleep\x0062")
+
+
+async def test_leaving_the_block_kills_what_ignores_term_although_cancelled_twice() -> None:
+    pids: list[int] = []
+    script = (
+        "import signal,time;signal.signal(15,signal.SIG_IGN);print('up',flush=True);time.sleep(60)"
+    )
+
+    async def own() -> None:
+        argv = [sys.executable, "-c", script]
+        async with process.spawn(argv, stdout=process.PIPE, grace_s=0.3) as child:
+            pids.append(child.pid)
+            assert child.stdout
+            await child.stdout.readline()
+            pids.append(0)
+            await child.wait()
+
+    task = asyncio.create_task(own())
+    async with asyncio.timeout(5):
+        while len(pids) < 2:
+            await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pids[0], os.WNOHANG)
+
+
+async def test_the_child_dies_with_its_parent() -> None:
+    script = (
+        "import asyncio, os\n"
+        "from gaovm.aio import process\n"
+        "async def main():\n"
+        "    async with process.spawn(['sleep', '60']) as child:\n"
+        "        print(child.pid, flush=True)\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "        await child.wait()\n"
+        "asyncio.run(main())\n"
+    )
+    done = await process.run([sys.executable, "-c", script])
+    assert done.returncode == -signal.SIGKILL
+    async with asyncio.timeout(5):
+        await process.wait_pid(int(done.stdout))
+
+
+async def test_identity_tells_processes_apart() -> None:
+    pid, start_time = process.identity(os.getpid())
+    assert process.alive(pid, start_time)
+    assert not process.alive(pid, start_time + 1)
+    async with process.spawn(["sleep", "60"]) as child:
+        pid, start_time = process.identity(child.pid)
+        assert process.alive(pid, start_time)
+        child.send_signal(signal.SIGKILL)
+        assert await child.wait() == -signal.SIGKILL
+    assert not process.alive(pid, start_time)
+    with pytest.raises(errors.NotFound):
+        process.identity(pid)
+
+
+async def test_descriptors_are_passed_only_when_asked_for() -> None:
+    read, write = os.pipe()
+    try:
+        argv = [sys.executable, "-c", f"import os; os.write({write}, b'x\\n')"]
+        done = await process.run(argv)
+        assert done.returncode != 0
+        async with process.spawn(argv, pass_fds=[write]) as child:
+            assert await child.wait() == 0
+        assert os.read(read, 2) == b"x\n"
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+async def test_waiting_for_a_pid_that_is_gone_returns() -> None:
+    await process.wait_pid(2**22 + 1)
