@@ -1,0 +1,99 @@
+"""Decides what a spec leaves to the host, each time with the reason, which status shows."""
+
+from __future__ import annotations
+
+from gaovm import errors
+from gaovm.builder import facts as builder_facts
+from gaovm.spec.base import Frozen
+from gaovm.spec.boot import Accelerator, Arch, MachineType
+from gaovm.spec.shares import ShareType
+
+# microVM is never chosen by itself: under TCG some boots of it hang at timer calibration
+_MACHINES: dict[Arch, str] = {"x86_64": "q35", "aarch64": "virt"}
+_ALLOWED: dict[Arch, tuple[MachineType, ...]] = {
+    "x86_64": ("q35", "microvm"),
+    "aarch64": ("virt",),
+}
+
+
+class Choice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was chosen, and why, in words for the user."""
+
+    name: str
+    reason: str
+
+
+def choose_machine(requested: MachineType, arch: Arch) -> Choice:
+    """The QEMU machine type.
+
+    Raises:
+        errors.ConfigError: the machine type does not exist for the architecture.
+    """
+    if requested == "auto":
+        return Choice(name=_MACHINES[arch], reason=f"the machine type for {arch}")
+    if requested not in _ALLOWED[arch]:
+        allowed = ", ".join(_ALLOWED[arch])
+        raise errors.ConfigError(
+            f"machine type {requested} does not exist for {arch}",
+            field="vmOpts.gaovm.machine",
+            remedy=f"use auto, or one of: {allowed}",
+        )
+    return Choice(name=requested, reason="asked for in the config")
+
+
+def choose_accelerator(requested: Accelerator, arch: Arch, host: builder_facts.HostFacts) -> Choice:
+    """The accelerator: the first that works for the architecture, else TCG.
+
+    Raises:
+        errors.AcceleratorUnavailable: one was asked for by name and does not work here.
+    """
+    if requested == "tcg":
+        return Choice(name="tcg", reason="asked for in the config")
+    reasons = []
+    for fact in host.accelerators:
+        if requested not in ("auto", fact.name):
+            continue
+        if arch != host.arch:
+            reasons.append(f"{fact.name} cannot run {arch} on {host.arch}")
+        elif fact.usable:
+            return Choice(name=fact.name, reason=fact.reason)
+        else:
+            reasons.append(fact.reason)
+    if requested != "auto":
+        why = "; ".join(reasons) or f"{requested} does not exist on this system"
+        raise errors.AcceleratorUnavailable(
+            f"accelerator {requested} does not work here: {why}",
+            field="vmOpts.gaovm.accel",
+            remedy="set accel to auto or tcg, or see: gaovm doctor",
+        )
+    return Choice(name="tcg", reason="; ".join(reasons) or "this system has no accelerator")
+
+
+def choose_share(requested: ShareType, host: builder_facts.HostFacts) -> Choice:
+    """How directories are shared: virtiofs where a virtiofsd is usable, else 9p.
+
+    Raises:
+        errors.ProgramMissing: virtiofs was asked for and there is no virtiofsd.
+        errors.PermissionMissing: virtiofs was asked for and this user cannot run the one there is.
+    """
+    found = host.virtiofsd
+    if requested == "9p":
+        return Choice(name="9p", reason="asked for in the config")
+    if found is not None and found.usable:
+        asked = "asked for in the config, " if requested == "virtiofs" else ""
+        return Choice(name="virtiofs", reason=f"{asked}{found.path} is usable")
+    why = host.virtiofsd_missing if found is None else found.reason
+    if requested == "auto":
+        return Choice(name="9p", reason=why)
+    if found is None:
+        raise errors.ProgramMissing(
+            f"mountType virtiofs: {why}",
+            field="mountType",
+            remedy="apt-get install virtiofsd (Debian 12: qemu-system-common), or use 9p",
+            details={"program": "virtiofsd"},
+        )
+    raise errors.PermissionMissing(
+        f"mountType virtiofs: {why}",
+        field="mountType",
+        remedy="use mountType: 9p, or install the newer virtiofsd, which runs without root",
+    )

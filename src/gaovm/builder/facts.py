@@ -1,0 +1,47 @@
+"""What the host offers, as data: ``gaovm.hostfacts`` collects it, this gives it a form."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from gaovm.spec.base import Frozen
+from gaovm.spec.boot import Arch
+
+
+class AcceleratorFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether an accelerator works here, as found by running code in it, and why (not)."""
+
+    name: Literal["kvm", "hvf"]
+    usable: bool
+    reason: str
+
+
+class VirtiofsdFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A virtiofsd that was found. The two flavours take different options.
+
+    ``c`` is the one of QEMU before 8.0, which runs as root only; ``rust`` its successor.
+    """
+
+    path: str
+    flavour: Literal["c", "rust"]
+    usable: bool
+    reason: str
+
+
+class HostFacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The facts a document depends on. ``emulators`` maps an architecture to its QEMU."""
+
+    arch: Arch
+    system: Literal["linux", "darwin"] = "linux"
+    root: bool = False
+    cpus: int = 1
+    memory_total_bytes: int = 0
+    memory_available_bytes: int = 0
+    boot_id: str = ""
+    accelerators: tuple[AcceleratorFact, ...] = ()
+    emulators: dict[str, str] = msgspec.field(default_factory=dict)
+    qemu_img: str | None = None
+    virtiofsd: VirtiofsdFact | None = None
+    virtiofsd_missing: str = "no virtiofsd is installed"

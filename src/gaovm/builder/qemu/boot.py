@@ -1,0 +1,35 @@
+"""Kernel, initramfs and the kernel's command line."""
+
+from __future__ import annotations
+
+from gaovm.builder.qemu import network
+from gaovm.builder.qemu.document import Artefacts
+from gaovm.builder.qemu.machine import console
+from gaovm.spec.vm import VmSpec
+
+# quiet: each line on an emulated serial port costs; panics are printed all the same.
+# panic=-1: reset at once, which ends QEMU, so that a panic is seen without a timeout.
+_COMMON = "rw quiet panic=-1 net.ifnames=0"
+
+
+def kernel_arguments(spec: VmSpec, artefacts: Artefacts, machine: str) -> str:
+    """The kernel's command line. What comes later wins: ours, the image's, the config's."""
+    words = [
+        f"console={console(machine)}",
+        "root=/dev/vda rootfstype=ext4",
+        _COMMON,
+        f"gaovm.hostname={spec.guest.hostname}",
+        network.kernel_argument(spec),
+        artefacts.base_arguments,
+        spec.image.kernel_arguments,
+        spec.boot.extra_arguments,
+    ]
+    return " ".join(" ".join(word.split()) for word in words if word.strip())
+
+
+def arguments(artefacts: Artefacts, command_line: str) -> list[str]:
+    """Arguments that load the kernel directly."""
+    result = ["-kernel", artefacts.kernel]
+    if artefacts.initrd is not None:
+        result += ["-initrd", artefacts.initrd]
+    return [*result, "-append", command_line]

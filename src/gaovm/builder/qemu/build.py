@@ -1,0 +1,90 @@
+"""Puts the nouns together, and prints the result for people."""
+
+from __future__ import annotations
+
+import shlex
+
+from gaovm.builder import choices, packages
+from gaovm.builder.facts import HostFacts
+from gaovm.builder.qemu import (
+    boot,
+    disks,
+    machine,
+    memory,
+    network,
+    pipes,
+    processors,
+    quoting,
+    shares,
+)
+from gaovm.builder.qemu.document import Artefacts, Document, Slot
+from gaovm.spec.vm import VmSpec
+
+
+def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
+    """The command line of a VM. The same input always gives the same document.
+
+    Raises:
+        errors.ProgramMissing: no QEMU for the architecture, or no virtiofsd where one is needed.
+        errors.AcceleratorUnavailable: the accelerator asked for does not work here.
+        errors.PermissionMissing: the only virtiofsd needs root.
+        errors.ConfigError: the machine type does not exist for the architecture.
+    """
+    arch = spec.boot.arch
+    program = host.emulators.get(arch)
+    if program is None:
+        raise packages.missing(f"qemu-system-{arch}")
+    board = choices.choose_machine(spec.boot.machine, arch)
+    accelerator = choices.choose_accelerator(spec.boot.accelerator, arch, host)
+    devices = shares.decide(spec.shares, host)
+    shared = shares.needs_shared_memory(devices)
+    command_line = boot.kernel_arguments(spec, artefacts, board.name)
+    argv = (
+        program,
+        *machine.arguments(spec.name, board.name, accelerator.name, shared_memory=shared),
+        *processors.arguments(spec.processors, arch, accelerator.name),
+        *memory.arguments(spec.memory, shared=shared),
+        *boot.arguments(artefacts, command_line),
+        *pipes.arguments(board.name),
+        *disks.arguments(artefacts, board.name),
+        *network.arguments(spec, board.name),
+        *machine.devices(board.name),
+        *shares.arguments(devices, board.name, root=host.root),
+    )
+    fds = ["qmp", "console", "agent", *(d.fd for d in devices if d.fd is not None)]
+    return Document(
+        argv=argv,
+        slots=_slots(argv, fds),
+        machine=board,
+        accelerator=accelerator,
+        shares=devices,
+        kernel_arguments=command_line,
+    )
+
+
+def _slots(argv: tuple[str, ...], fds: list[str]) -> tuple[Slot, ...]:
+    """Where the descriptors are: in ``-chardev`` arguments, whose text is all our own."""
+    slots = []
+    for index, argument in enumerate(argv):
+        if argv[index - 1] == "-chardev":
+            fd = next(fd for fd in fds if argument.endswith(f",fd={quoting.descriptor(fd)}"))
+            slots.append(Slot(index=index, fd=fd))
+    return tuple(slots)
+
+
+def explain(document: Document) -> list[str]:
+    """The command line for people: one option with its value a line, quoted for a shell."""
+    lines: list[str] = []
+    pending: list[str] = []
+    for argument in document.argv:
+        if argument.startswith("-") and pending and _is_option(pending):
+            lines.append(" ".join(pending))
+            pending = []
+        pending.append(shlex.quote(argument))
+    lines.append(" ".join(pending))
+    return [lines[0], *(f"  {line}" for line in lines[1:])]
+
+
+def _is_option(pending: list[str]) -> bool:
+    """Whether an option is complete; ``-append`` may be followed by text that begins with ``-``."""
+    return pending != ["-append"]

@@ -1,0 +1,77 @@
+"""The board: machine type, accelerator, and what keeps QEMU lean and locked in."""
+
+from __future__ import annotations
+
+from gaovm.builder.qemu import quoting
+
+# Off: SMM (nothing boots through firmware that needs it), HPET (a PM timer and the TSC are
+# there, and probing it costs time), the vmport, guest RAM in core dumps.
+_Q35: dict[str, quoting.Scalar] = {
+    "smm": False,
+    "hpet": False,
+    "vmport": False,
+    "usb": False,
+    "dump-guest-core": False,
+}
+_VIRT: dict[str, quoting.Scalar] = {"gic-version": "max", "dump-guest-core": False}
+_MICROVM: dict[str, quoting.Scalar] = {"rtc": True, "pit": True, "dump-guest-core": False}
+OPTIONS = {"q35": _Q35, "virt": _VIRT, "microvm": _MICROVM}
+
+
+def bus(machine: str) -> str:
+    """Suffix of virtio devices: ``pci``, or ``device`` (virtio-mmio) on a microVM."""
+    return "device" if machine == "microvm" else "pci"
+
+
+def console(machine: str) -> str:
+    """The kernel's name of the first serial port."""
+    return "ttyAMA0" if machine == "virt" else "ttyS0"
+
+
+def arguments(name: str, machine: str, accelerator: str, *, shared_memory: bool) -> list[str]:
+    """Arguments for the board. ``shared_memory``: RAM is the object ``mem``."""
+    options = dict(OPTIONS[machine])
+    if shared_memory:
+        options["memory-backend"] = "mem"
+    accel: dict[str, quoting.Scalar] = {"thread": "multi"} if accelerator == "tcg" else {}
+    return [
+        "-name",
+        quoting.joined("", {"guest": name, "debug-threads": False}),
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-vga",
+        "none",
+        "-machine",
+        quoting.joined(machine, options),
+        "-accel",
+        quoting.joined(accelerator, accel),
+        # a guest that resets (a kernel panic, a reboot) ends QEMU, and so is seen at once
+        "-no-reboot",
+        "-sandbox",
+        quoting.joined(
+            "on",
+            {
+                "obsolete": "deny",
+                "elevateprivileges": "deny",
+                "spawn": "deny",
+                "resourcecontrol": "deny",
+            },
+        ),
+    ]
+
+
+def devices(machine: str) -> list[str]:
+    """Devices every VM has: a source of randomness."""
+    rng: dict[str, quoting.Json] = {
+        "driver": f"virtio-rng-{bus(machine)}",
+        "id": "rng0",
+        "rng": "entropy",
+    }
+    entropy: dict[str, quoting.Json] = {
+        "qom-type": "rng-random",
+        "id": "entropy",
+        "filename": "/dev/urandom",
+    }
+    return ["-object", quoting.as_json(entropy), "-device", quoting.as_json(rng)]

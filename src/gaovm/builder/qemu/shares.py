@@ -1,0 +1,85 @@
+"""Shared directories: 9p inside QEMU, or virtiofs through a virtiofsd."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gaovm.builder import choices
+from gaovm.builder.facts import HostFacts
+from gaovm.builder.qemu import quoting
+from gaovm.builder.qemu.document import ShareDevice
+from gaovm.builder.qemu.machine import bus
+from gaovm.spec.shares import Share
+
+
+def decide(shares: Sequence[Share], host: HostFacts) -> tuple[ShareDevice, ...]:
+    """Each share with its kind settled.
+
+    Raises:
+        errors.ProgramMissing, errors.PermissionMissing: virtiofs is asked for and not usable.
+    """
+    found = []
+    for number, share in enumerate(shares):
+        choice = choices.choose_share(share.type, host)
+        found.append(
+            ShareDevice(
+                tag=share.tag,
+                type=choice.name,
+                reason=choice.reason,
+                location=share.location,
+                mount_point=share.mount_point,
+                writable=share.writable,
+                fd=f"share{number}" if choice.name == "virtiofs" else None,
+            )
+        )
+    return tuple(found)
+
+
+def needs_shared_memory(shares: Sequence[ShareDevice]) -> bool:
+    """Whether another process must be able to map guest RAM."""
+    return any(share.fd is not None for share in shares)
+
+
+def _nine_p(number: int, share: ShareDevice, machine: str, *, root: bool) -> list[str]:
+    backend = quoting.joined(
+        "local",
+        {
+            "id": f"fs{number}",
+            "path": share.location,
+            # root may give files any owner; others keep their own, and chown is not an error
+            "security_model": "passthrough" if root else "none",
+            "readonly": not share.writable,
+            "multidevs": "remap",
+        },
+    )
+    device: dict[str, quoting.Json] = {
+        "driver": f"virtio-9p-{bus(machine)}",
+        "id": f"share{number}",
+        "fsdev": f"fs{number}",
+        "mount_tag": share.tag,
+    }
+    return ["-fsdev", backend, "-device", quoting.as_json(device)]
+
+
+def _virtiofs(number: int, share: ShareDevice, machine: str, fd: str) -> list[str]:
+    chardev = f"share{number}-socket"
+    backend = quoting.joined("socket", {"id": chardev, "fd": quoting.descriptor(fd)})
+    device: dict[str, quoting.Json] = {
+        "driver": f"vhost-user-fs-{bus(machine)}",
+        "id": f"share{number}",
+        "chardev": chardev,
+        "tag": share.tag,
+        "queue-size": 1024,
+    }
+    return ["-chardev", backend, "-device", quoting.as_json(device)]
+
+
+def arguments(shares: Sequence[ShareDevice], machine: str, *, root: bool) -> list[str]:
+    """Arguments for all shares. ``root``: QEMU runs as root."""
+    result: list[str] = []
+    for number, share in enumerate(shares):
+        if share.fd is None:
+            result += _nine_p(number, share, machine, root=root)
+        else:
+            result += _virtiofs(number, share, machine, share.fd)
+    return result

@@ -1,0 +1,192 @@
+"""What ``gaovm doctor`` says: each check with what was found and, if need be, the remedy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from gaovm.builder import packages
+from gaovm.hostfacts import accelerator, host, limits, programs, subids
+from gaovm.spec.base import Frozen
+
+Level = Literal["ok", "warn", "fail"]
+GIB = 1 << 30
+# a VM of the default size, and the image with its build directory beside it
+_MEMORY_WANTED = 2 * GIB
+_MEMORY_NEEDED = GIB // 2
+_DISK_WANTED = 5 * GIB
+_DISK_NEEDED = 2 * GIB
+
+
+class Check(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of the report. ``remedy`` is a command or an advice, empty when all is well."""
+
+    name: str
+    level: Level
+    found: str
+    remedy: str = ""
+
+
+def checks(home: Path) -> list[Check]:
+    """Every check, in the order of importance. The accelerator is probed anew."""
+    result = [_qemu(), _accelerator()]
+    result += [_program(name, why) for name, why in _PROGRAMS]
+    for check in (_virtiofsd, _kernel, _memory, lambda: _disk(home), _network, _namespaces):
+        result.append(check())
+    if os.geteuid() != 0:
+        result += [_program("newuidmap", "needed to build images without root"), _subids()]
+    return result
+
+
+_PROGRAMS = (
+    ("qemu-img", "needed for every VM's disk"),
+    ("mmdebstrap", "needed to build images"),
+    ("mke2fs", "needed to build images"),
+)
+
+
+def _qemu() -> Check:
+    arch = host.arch()
+    program = f"qemu-system-{arch}"
+    found = programs.emulators()
+    if arch not in found:
+        return Check(
+            name="hypervisor",
+            level="fail",
+            found=f"{program} is not installed",
+            remedy=packages.remedy(program),
+        )
+    return Check(name="hypervisor", level="ok", found=", ".join(sorted(found.values())))
+
+
+def _accelerator() -> Check:
+    facts = accelerator.probe()
+    for fact in facts:
+        if fact.usable:
+            return Check(name="accelerator", level="ok", found=f"{fact.name}: {fact.reason}")
+    why = "; ".join(fact.reason for fact in facts) or "this system has none"
+    return Check(
+        name="accelerator",
+        level="warn",
+        found=f"tcg (emulation, several times slower): {why}",
+        remedy=_accelerator_remedy(why),
+    )
+
+
+def _accelerator_remedy(why: str) -> str:
+    if "may not open" in why:
+        return "sudo usermod -aG kvm $USER, then log in again"
+    return "switch on virtualisation in the firmware, or nested virtualisation for this machine"
+
+
+def _program(program: str, why: str) -> Check:
+    path = programs.find(program)
+    if path is None:
+        return Check(
+            name=program,
+            level="fail",
+            found=f"not installed; {why}",
+            remedy=packages.remedy(program),
+        )
+    return Check(name=program, level="ok", found=path)
+
+
+def _virtiofsd() -> Check:
+    found = programs.virtiofsd()
+    if found is not None and found.usable:
+        return Check(name="shares", level="ok", found=f"virtiofs: {found.path}, {found.reason}")
+    why = "no virtiofsd is installed" if found is None else found.reason
+    return Check(
+        name="shares",
+        level="ok",
+        found=f"9p: {why}",
+        remedy="apt-get install virtiofsd (Debian 13 and later) for faster shares",
+    )
+
+
+def _kernel() -> Check:
+    return Check(name="kernel", level="ok", found=host.kernel())
+
+
+def _memory() -> Check:
+    memory = limits.memory()
+    free = memory.available_bytes
+    level: Level = "ok" if free >= _MEMORY_WANTED else "warn" if free >= _MEMORY_NEEDED else "fail"
+    remedy = "" if level == "ok" else "stop VMs or programs, or set less `memory` in the config"
+    found = f"{_gib(free)} of {_gib(memory.total_bytes)} available"
+    return Check(name="memory", level=level, found=found, remedy=remedy)
+
+
+def _disk(home: Path) -> Check:
+    try:
+        free = limits.disk_free_bytes(home)
+    except OSError as exc:
+        return Check(name="disk", level="fail", found=f"{home}: {exc.strerror}")
+    level: Level = "ok" if free >= _DISK_WANTED else "warn" if free >= _DISK_NEEDED else "fail"
+    remedy = "" if level == "ok" else "gaovm image prune, or set GAOVM_HOME to a larger disk"
+    return Check(name="disk", level=level, found=f"{_gib(free)} free at {home}", remedy=remedy)
+
+
+def _network() -> Check:
+    tun = Path("/dev/net/tun").exists()
+    extra = "tun is there" if tun else "no tun device"
+    try:
+        servers = [
+            line.split()[1]
+            for line in Path("/etc/resolv.conf").read_text(errors="replace").splitlines()
+            if line.startswith("nameserver") and len(line.split()) > 1
+        ]
+    except OSError:
+        servers = []
+    if not servers:
+        return Check(
+            name="network",
+            level="warn",
+            found=f"user networking; the host has no DNS server; {extra}",
+            remedy="name a server in /etc/resolv.conf: guests ask the host's",
+        )
+    found = f"user networking, DNS through the host's ({', '.join(servers[:3])}); {extra}"
+    return Check(name="network", level="ok", found=found)
+
+
+def _namespaces() -> Check:
+    name = "user namespaces"
+    if os.geteuid() == 0:
+        return Check(name=name, level="ok", found="not needed as root")
+    knobs = {
+        "/proc/sys/kernel/unprivileged_userns_clone": "kernel.unprivileged_userns_clone=1",
+        "/proc/sys/user/max_user_namespaces": "user.max_user_namespaces=10000",
+    }
+    for path, setting in knobs.items():
+        if _reads_zero(path):
+            return Check(
+                name=name,
+                level="fail",
+                found=f"{path} is 0; needed to build images without root",
+                remedy=f"sudo sysctl -w {setting}",
+            )
+    return Check(name=name, level="ok", found="allowed")
+
+
+def _reads_zero(path: str) -> bool:
+    try:
+        return Path(path).read_text(encoding="ascii").strip() == "0"
+    except OSError:
+        return False
+
+
+def _subids() -> Check:
+    why = subids.obstacle()
+    if why is None:
+        return Check(name="subordinate ids", level="ok", found="a range of 65536 uids and gids")
+    return Check(
+        name="subordinate ids",
+        level="fail",
+        found=why,
+        remedy="sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
+    )
+
+
+def _gib(size_bytes: int) -> str:
+    return f"{size_bytes / GIB:.1f} GiB"

@@ -1,0 +1,35 @@
+"""All host facts a document needs, in one call."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from gaovm.builder.facts import HostFacts
+from gaovm.hostfacts import accelerator, host, limits, programs
+
+
+def collect(home: Path) -> HostFacts:
+    """The facts; ``home`` is ``$GAOVM_HOME``, where the probe's result is cached.
+
+    A few milliseconds and no process with a valid cache, up to 3 s without.
+
+    Raises:
+        errors.HostError: an architecture that GaoVM does not know.
+    """
+    emulators = programs.emulators()
+    memory = limits.memory()
+    return HostFacts(
+        arch=host.arch(),
+        system="darwin" if platform.system() == "Darwin" else "linux",
+        root=os.geteuid() == 0,
+        cpus=limits.cpus(),
+        memory_total_bytes=memory.total_bytes,
+        memory_available_bytes=memory.available_bytes,
+        boot_id=host.boot_id(),
+        accelerators=accelerator.accelerators(home, emulators),
+        emulators=emulators,
+        qemu_img=programs.find("qemu-img"),
+        virtiofsd=programs.virtiofsd(),
+    )

@@ -1,0 +1,56 @@
+"""The machine itself: architecture, boot, CPU flags, kernel."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from gaovm import errors
+from gaovm.spec.boot import Arch
+
+_ARCHES: dict[str, Arch] = {
+    "x86_64": "x86_64",
+    "amd64": "x86_64",
+    "aarch64": "aarch64",
+    "arm64": "aarch64",
+}
+
+
+def arch() -> Arch:
+    """The host's architecture by its Linux name.
+
+    Raises:
+        errors.HostError: one that GaoVM does not know.
+    """
+    machine = os.uname().machine.lower()
+    if machine not in _ARCHES:
+        raise errors.HostError(f"hosts of architecture {machine} are not supported")
+    return _ARCHES[machine]
+
+
+def boot_id() -> str:
+    """What tells this boot of the host from every other; empty where the system has no such id."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def cpu_flags() -> frozenset[str] | None:
+    """The flags of the first CPU; None where the architecture has no virtualisation flag."""
+    if os.uname().machine != "x86_64":
+        return None
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith("flags"):
+                    return frozenset(line.partition(":")[2].split())
+    except OSError:
+        return None
+    return frozenset()
+
+
+def kernel() -> str:
+    """Name and release of the host's kernel."""
+    return f"{platform.system()} {os.uname().release}"

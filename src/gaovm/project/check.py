@@ -1,0 +1,84 @@
+"""Walks a config by the schema: wrong types, unknown fields, fields that are not honoured."""
+
+from __future__ import annotations
+
+import difflib
+
+from gaovm.project import nodes, schema
+from gaovm.project.problems import Findings
+
+NOT_HONOURED = "not honoured yet; it has no effect"
+
+
+def check(root: nodes.Table, found: Findings) -> None:
+    """Note every problem and warning that types and names alone show."""
+    _struct(root, "LimaYAML", found, warn=True)
+
+
+def _struct(table: nodes.Table, name: str, found: Findings, *, warn: bool) -> None:
+    fields = schema.STRUCTS[name]
+    honoured = schema.HONOURED.get(name, frozenset())
+    for key, node in table.entries.items():
+        kind = fields.get(key)
+        if kind is None:
+            line = table.key_lines[key]
+            found.problem(nodes.Scalar(line, node.path, key, True), _unknown(key, fields))
+            continue
+        if nodes.is_null(node):
+            continue
+        ours = key in honoured
+        if warn and not ours:
+            found.warning(node, NOT_HONOURED)
+        _value(node, kind, found, warn=warn and ours)
+
+
+def _unknown(key: str, fields: dict[str, schema.Kind]) -> str:
+    lowered = {field.lower(): field for field in fields}
+    near = difflib.get_close_matches(key.lower(), lowered, n=1, cutoff=0.7)
+    hint = f"; did you mean `{lowered[near[0]]}`?" if near else ""
+    return f"unknown field{hint}"
+
+
+def _value(node: nodes.Node, kind: schema.Kind, found: Findings, *, warn: bool) -> None:
+    if isinstance(kind, schema.Either):
+        kind = schema.TEXT if isinstance(node, nodes.Scalar) else kind.other
+    if isinstance(kind, schema.ListOf):
+        _list(node, kind.item, found, warn=warn)
+    elif isinstance(kind, schema.Struct | schema.MapOf):
+        if not isinstance(node, nodes.Table):
+            found.problem(node, f"expected a mapping, found {nodes.describe(node)}")
+        elif isinstance(kind, schema.Struct):
+            _struct(node, kind.name, found, warn=warn)
+        else:
+            _map(node, kind.value, found, warn=warn)
+    elif isinstance(kind, str):
+        _leaf(node, kind, found)
+
+
+def _list(node: nodes.Node, kind: schema.Kind, found: Findings, *, warn: bool) -> None:
+    if not isinstance(node, nodes.Sequence):
+        found.problem(node, f"expected a list, found {nodes.describe(node)}")
+        return
+    for item in node.items:
+        if nodes.is_null(item):
+            found.problem(item, "expected a value, found nothing")
+        else:
+            _value(item, kind, found, warn=warn)
+
+
+def _map(table: nodes.Table, kind: schema.Kind, found: Findings, *, warn: bool) -> None:
+    for item in table.entries.values():
+        if not nodes.is_null(item):
+            _value(item, kind, found, warn=warn)
+
+
+def _leaf(node: nodes.Node, kind: str, found: Findings) -> None:
+    if kind == schema.ANY:
+        return
+    ok = isinstance(node, nodes.Scalar) and (
+        kind == schema.TEXT
+        or (kind == schema.INT and node.integer is not None)
+        or (kind == schema.BOOL and node.boolean is not None)
+    )
+    if not ok:
+        found.problem(node, f"expected {schema.LEAVES[kind]}, found {nodes.describe(node)}")

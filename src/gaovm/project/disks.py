@@ -1,0 +1,148 @@
+"""``images``, ``disk`` -> ``spec.disks``; ``memory`` and ``cpus``, which are sizes as well."""
+
+from __future__ import annotations
+
+import re
+
+from gaovm.project import fields, nodes, sizes
+from gaovm.project.context import Context
+from gaovm.spec.disks import Disk, Image, ImageFile
+from gaovm.spec.memory import MIB, Memory
+from gaovm.spec.processors import Processors
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*:[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+_URL = re.compile(r"(?:https?://[^\s/]+/|file:///)[^\s]*\Z")
+_DIGEST = re.compile(r"(sha256|sha512):([0-9a-f]+)\Z")
+_DIGITS = {"sha256": 64, "sha512": 128}
+_ARCHES = ("x86_64", "aarch64", "armv7l", "ppc64le", "riscv64", "s390x")
+_MAX_ARGUMENTS = 1024
+
+
+def read_processors(root: nodes.Table, context: Context) -> Processors:
+    """``cpus``; 2 when not set."""
+    count = fields.bounded(root, "cpus", (1, 256), context.found)
+    return Processors() if count is None else Processors(count=count)
+
+
+def read_memory(root: nodes.Table, context: Context) -> Memory:
+    """``memory``; 2GiB when not set."""
+    size = _size(root, "memory", (128 * MIB, 1 << 44), context)
+    return Memory() if size is None else Memory(size_bytes=size)
+
+
+def read_disk(root: nodes.Table, context: Context) -> Disk:
+    """``disk``; 20GiB when not set."""
+    size = _size(root, "disk", (64 * MIB, 1 << 46), context)
+    return Disk() if size is None else Disk(size_bytes=size)
+
+
+def _size(root: nodes.Table, key: str, limits: tuple[int, int], context: Context) -> int | None:
+    node = fields.scalar(root, key)
+    if node is None or node.text == "":
+        return None
+    try:
+        size = sizes.parse(node.text)
+    except ValueError as exc:
+        context.found.problem(node, str(exc))
+        return None
+    low, high = limits
+    if not low <= size <= high:
+        shown = f"{sizes.show(low)} to {sizes.show(high)}"
+        context.found.problem(node, f"expected {shown}, found {node.text}")
+        return None
+    return size
+
+
+def read_image(root: nodes.Table, arch: str, context: Context) -> Image | None:
+    """The first image for the architecture; all entries are checked."""
+    entries = fields.tables(root, "images")
+    node = fields.get(root, "images")
+    if node is None or (isinstance(node, nodes.Sequence) and not node.items):
+        where = root if node is None else node
+        message = 'must be set, for example: images: [{location: "debian:12"}]'
+        if fields.get(root, "base"):
+            message += "; `base` is not honoured yet"
+        context.found.problem(where, message, path="images")
+        return None
+    chosen: Image | None = None
+    listed = []
+    for entry in entries:
+        image = _image(entry, context)
+        wanted = fields.word(entry, "arch", _ARCHES, context.found) or arch
+        listed.append(wanted)
+        if chosen is None and wanted == arch:
+            chosen = image
+    if entries and arch not in listed:
+        others = ", ".join(sorted(set(listed)))
+        context.found.problem(node, f"no image for arch {arch}; the file has: {others}")
+    return chosen
+
+
+def _image(entry: nodes.Table, context: Context) -> Image | None:
+    file = _file(entry, context, named=True)
+    kernel_table = fields.table(entry, "kernel")
+    kernel = _file(kernel_table, context) if fields.get(entry, "kernel") else None
+    initrd = None
+    if fields.get(entry, "initrd"):
+        initrd = _file(fields.table(entry, "initrd"), context)
+        if kernel is None:
+            context.found.problem(entry, "an initrd needs a kernel", path=f"{entry.path}.initrd")
+    arguments = _arguments(kernel_table, context)
+    if file is None:
+        return None
+    return Image(
+        location=file.location,
+        digest=file.digest,
+        kernel=kernel,
+        initrd=initrd,
+        kernel_arguments=arguments,
+    )
+
+
+def _arguments(kernel: nodes.Table, context: Context) -> str:
+    node = fields.scalar(kernel, "cmdline")
+    if node is None:
+        return ""
+    if len(node.text) > _MAX_ARGUMENTS or not node.text.isprintable():
+        context.found.problem(node, f"expected one line of at most {_MAX_ARGUMENTS} characters")
+        return ""
+    return node.text
+
+
+def _file(entry: nodes.Table, context: Context, *, named: bool = False) -> ImageFile | None:
+    digest = _digest(entry, context)
+    node = fields.scalar(entry, "location")
+    if node is None or node.text == "":
+        if not isinstance(fields.get(entry, "location"), nodes.Sequence | nodes.Table):
+            context.found.problem(entry, "must be set", path=fields.below(entry, "location"))
+        return None
+    location = node.text
+    if location.startswith(("/", "~")):
+        path = context.path(node, context.host_variables(), context.caller.home)
+        return None if path is None else ImageFile(location=path, digest=digest)
+    if _URL.match(location) or (named and _NAME.match(location)):
+        return ImageFile(location=location, digest=digest)
+    name = "a name such as debian:12, " if named else ""
+    context.found.problem(
+        node,
+        f"expected {name}an absolute path, or an http, https or file URL; "
+        f"found {nodes.describe(node)}",
+    )
+    return None
+
+
+def _digest(entry: nodes.Table, context: Context) -> str | None:
+    node = fields.scalar(entry, "digest")
+    if node is None or node.text == "":
+        return None
+    algorithm = node.text.partition(":")[0]
+    match = _DIGEST.match(node.text)
+    if match is not None and len(match.group(2)) == _DIGITS[algorithm]:
+        return node.text
+    why = (
+        f"expected {_DIGITS[algorithm]} hex digits after `{algorithm}:`"
+        if algorithm in _DIGITS
+        else "unsupported digest algorithm; expected sha256:<64 hex digits>"
+    )
+    context.found.problem(node, f"invalid digest {nodes.describe(node)}: {why}")
+    return None

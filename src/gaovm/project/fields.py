@@ -1,0 +1,79 @@
+"""Reads fields of a checked tree. A wrong type reads as absent: ``check`` has reported it."""
+
+from __future__ import annotations
+
+from gaovm.project import nodes
+from gaovm.project.problems import Findings
+
+
+def get(table: nodes.Table, key: str) -> nodes.Node | None:
+    """The node of a field that is set."""
+    node = table.entries.get(key)
+    return None if node is None or nodes.is_null(node) else node
+
+
+def scalar(table: nodes.Table, key: str) -> nodes.Scalar | None:
+    """The scalar of a field."""
+    node = get(table, key)
+    return node if isinstance(node, nodes.Scalar) else None
+
+
+def text(table: nodes.Table, key: str) -> str | None:
+    """A text as it is written."""
+    node = scalar(table, key)
+    return None if node is None else node.text
+
+
+def integer(table: nodes.Table, key: str) -> int | None:
+    """A whole number."""
+    node = scalar(table, key)
+    return None if node is None else node.integer
+
+
+def boolean(table: nodes.Table, key: str) -> bool | None:
+    """True or false."""
+    node = scalar(table, key)
+    return None if node is None else node.boolean
+
+
+def table(parent: nodes.Table, key: str) -> nodes.Table:
+    """A nested mapping; an empty one when the field is not set."""
+    node = get(parent, key)
+    return node if isinstance(node, nodes.Table) else nodes.Table(parent.line, key, {}, {})
+
+
+def tables(parent: nodes.Table, key: str) -> list[nodes.Table]:
+    """The mappings of a list."""
+    node = get(parent, key)
+    items = node.items if isinstance(node, nodes.Sequence) else ()
+    return [item for item in items if isinstance(item, nodes.Table)]
+
+
+def below(parent: nodes.Table, key: str) -> str:
+    """The path of a field."""
+    return f"{parent.path}.{key}" if parent.path else key
+
+
+def bounded(parent: nodes.Table, key: str, limits: tuple[int, int], found: Findings) -> int | None:
+    """A whole number within limits; outside them it is a problem."""
+    node = scalar(parent, key)
+    number = None if node is None else node.integer
+    if node is None or number is None:
+        return None
+    low, high = limits
+    if not low <= number <= high:
+        found.problem(node, f"expected a number from {low} to {high}, found {number}")
+        return None
+    return number
+
+
+def word(parent: nodes.Table, key: str, allowed: tuple[str, ...], found: Findings) -> str | None:
+    """One of some words; ``default`` and the empty text count as not set."""
+    node = scalar(parent, key)
+    if node is None or node.text in ("", "default"):
+        return None
+    if node.text not in allowed:
+        listed = ", ".join(allowed)
+        found.problem(node, f"expected one of {listed}; found {nodes.describe(node)}")
+        return None
+    return node.text

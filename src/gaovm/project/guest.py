@@ -1,0 +1,211 @@
+"""``user``, ``env``, ``provision``, ``probes``, ``message`` -> ``spec.guest``."""
+
+from __future__ import annotations
+
+import re
+
+from gaovm.project import fields, nodes, variables
+from gaovm.project.context import Context
+from gaovm.project.names import hostname
+from gaovm.spec.guest import Guest, Probe, Script, User
+
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_MAX_ID = 2**32 - 2
+# the first id of people in Debian; ids below belong to the system's own accounts
+_FIRST_ID = 1000
+_MODES = ("system", "user", "boot", "dependency", "ansible", "data", "yq")
+_RUN = ("system", "user")
+
+
+def read_user(root: nodes.Table, context: Context) -> User:
+    """The guest's account: the caller's name, uid and gid, home ``/home/NAME.guest``.
+
+    Root stays root. ``user`` in the file overrides each part.
+    """
+    table = fields.table(root, "user")
+    caller = context.caller
+    name = _user_name(table, context)
+    uid = fields.bounded(table, "uid", (0, _MAX_ID), context.found)
+    if uid is None:
+        uid = caller.uid
+        if name == "root":
+            uid = 0
+        elif uid == 0:
+            uid = _FIRST_ID
+    if (uid == 0) != (name == "root"):
+        context.found.problem(
+            table, f"uid 0 and the name root belong together, found {name} with uid {uid}"
+        )
+    gid = caller.gid if uid == caller.uid else uid
+    comment = fields.text(table, "comment")
+    user = User(
+        name=name,
+        uid=uid,
+        gid=gid,
+        home="/root" if uid == 0 else f"/home/{name}.guest",
+        shell=_shell(table, context),
+        comment=_comment(caller.comment if comment is None else comment),
+    )
+    return _with_home(table, user, context)
+
+
+def _user_name(table: nodes.Table, context: Context) -> str:
+    node = fields.scalar(table, "name")
+    if node is not None and node.text:
+        if not _USER.match(node.text):
+            message = f"expected a user name (a-z, 0-9, _ and -), found {nodes.describe(node)}"
+            context.found.problem(node, message)
+        return node.text
+    if _USER.match(context.caller.name):
+        return context.caller.name
+    context.found.warning(
+        table,
+        f"the name {context.caller.name!r} cannot be one in the guest; the user there is `lima`",
+        path="user.name",
+    )
+    return "lima"
+
+
+def _shell(table: nodes.Table, context: Context) -> str:
+    node = fields.scalar(table, "shell")
+    if node is None or node.text == "":
+        return "/bin/bash"
+    if not node.text.startswith("/") or ":" in node.text or not node.text.isprintable():
+        context.found.problem(node, f"expected an absolute path, found {nodes.describe(node)}")
+    return node.text
+
+
+def _comment(text: str) -> str:
+    """A full name as /etc/passwd can hold it."""
+    return "".join(char for char in text if char.isprintable() and char not in ":,")[:100].strip()
+
+
+def _with_home(table: nodes.Table, user: User, context: Context) -> User:
+    node = fields.scalar(table, "home")
+    if node is None or node.text == "":
+        return user
+    home = context.path(node, context.guest_variables(user), user.home)
+    if home is not None and ":" in home:
+        context.found.problem(node, "a home directory cannot hold a colon")
+    if home is None:
+        return user
+    return User(
+        name=user.name,
+        uid=user.uid,
+        gid=user.gid,
+        home=home,
+        shell=user.shell,
+        comment=user.comment,
+    )
+
+
+def read(root: nodes.Table, user: User, context: Context) -> Guest:
+    """Everything that is done inside the guest."""
+    return Guest(
+        user=user,
+        hostname=hostname(context.name),
+        env=_env(root, context),
+        provision=_provision(root, user, context),
+        probes=_probes(root, user, context),
+    )
+
+
+def read_message(root: nodes.Table, context: Context) -> str:
+    """The message shown after ``up``. An unknown variable stays: it is only text for people."""
+    node = fields.scalar(root, "message")
+    if node is None:
+        return ""
+    text, unknown = variables.expand(node.text, context.host_variables())
+    for expression in unknown:
+        context.found.warning(node, f"{expression} is not known and left as it is")
+    return text
+
+
+def _env(root: nodes.Table, context: Context) -> dict[str, str]:
+    result = {}
+    for key, node in fields.table(root, "env").entries.items():
+        if not _VARIABLE.match(key):
+            context.found.problem(node, "expected the name of an environment variable")
+        elif isinstance(node, nodes.Scalar):
+            value = "" if node.is_null else node.text
+            if "\0" in value or "\n" in value:
+                context.found.problem(node, "a value cannot hold a line break")
+            result[key] = value
+    return result
+
+
+def _provision(root: nodes.Table, user: User, context: Context) -> tuple[Script, ...]:
+    scripts = []
+    for entry in fields.tables(root, "provision"):
+        mode = fields.word(entry, "mode", _MODES, context.found) or "system"
+        if mode not in _RUN:
+            context.found.warning(
+                entry,
+                f"mode {mode} is not honoured yet; this entry is left out",
+                path=fields.below(entry, "mode"),
+            )
+            _check_path(entry, mode, context)
+            continue
+        _warn_extras(entry, context)
+        script = _script(entry, user, context)
+        if script is not None:
+            scripts.append(
+                Script(name=entry.path, mode="user" if mode == "user" else "system", script=script)
+            )
+    return tuple(scripts)
+
+
+def _check_path(entry: nodes.Table, mode: str, context: Context) -> None:
+    """What Lima demands of the modes that write a file."""
+    needed = {"data": ("path",), "yq": ("path", "expression")}.get(mode, ())
+    for key in needed:
+        if not fields.text(entry, key):
+            message = f"must be set when the mode is {mode}"
+            context.found.problem(entry, message, path=fields.below(entry, key))
+    path = fields.scalar(entry, "path")
+    if needed and path is not None and path.text and not path.text.startswith(("/", "{{")):
+        context.found.problem(path, "expected an absolute path")
+
+
+def _warn_extras(entry: nodes.Table, context: Context) -> None:
+    for key, node in entry.entries.items():
+        if key not in ("mode", "script") and not nodes.is_null(node):
+            context.found.warning(node, "not honoured yet; it has no effect")
+
+
+def _script(entry: nodes.Table, user: User, context: Context) -> str | None:
+    """A script with its variables replaced; what is not known is left for the script."""
+    node = fields.scalar(entry, "script")
+    if node is None or not node.text.strip():
+        if fields.get(entry, "file") is None and fields.get(entry, "script") is None:
+            context.found.problem(entry, "must be set", path=fields.below(entry, "script"))
+        return None
+    text, _ = variables.expand(node.text, context.guest_variables(user))
+    return text
+
+
+def _probes(root: nodes.Table, user: User, context: Context) -> tuple[Probe, ...]:
+    entries = fields.tables(root, "probes")
+    probes = []
+    for number, entry in enumerate(entries, 1):
+        fields.word(entry, "mode", ("readiness",), context.found)
+        file = fields.get(entry, "file")
+        if file is not None:
+            context.found.warning(file, "not honoured yet; it has no effect")
+        script = _script(entry, user, context)
+        if script is None:
+            continue
+        if not script.startswith("#!"):
+            context.found.problem(
+                entry, "must start with a `#!` line", path=fields.below(entry, "script")
+            )
+        probes.append(
+            Probe(
+                description=fields.text(entry, "description")
+                or f"user probe {number}/{len(entries)}",
+                script=script,
+                hint=fields.text(entry, "hint") or "",
+            )
+        )
+    return tuple(probes)

@@ -1,0 +1,216 @@
+"""Lima's format as a table: every field, its type, and which ones are honoured.
+
+Types are Lima's own (Go): a text field takes any scalar as it is written. A struct's name leads to
+its fields; ``HONOURED`` lists those that have an effect, all others are warned about by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list of a kind."""
+
+    item: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf:
+    """A mapping with free keys."""
+
+    value: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """A mapping with the fields that ``STRUCTS`` has under ``name``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """A text or something else."""
+
+    other: Kind
+
+
+# a leaf is "text", "int", "bool" or "any"
+Kind = str | ListOf | MapOf | Struct | Either
+
+TEXT, INT, BOOL, ANY = "text", "int", "bool", "any"
+LEAVES = {TEXT: "a text", INT: "a whole number", BOOL: "true or false"}
+
+_FILE: dict[str, Kind] = {"location": TEXT, "arch": TEXT, "digest": TEXT}
+_LOCATOR = Either(Struct("LocatorWithDigest"))
+
+STRUCTS: dict[str, dict[str, Kind]] = {
+    "LimaYAML": {
+        "base": Either(ListOf(_LOCATOR)),
+        "minimumLimaVersion": TEXT,
+        "vmType": TEXT,
+        "vmOpts": Struct("VMOpts"),
+        "os": TEXT,
+        "arch": TEXT,
+        "images": ListOf(Struct("Image")),
+        "cpuType": MapOf(TEXT),
+        "cpus": INT,
+        "memory": TEXT,
+        "disk": TEXT,
+        "additionalDisks": ListOf(Either(Struct("Disk"))),
+        "mounts": ListOf(Struct("Mount")),
+        "mountTypesUnsupported": ListOf(TEXT),
+        "mountType": TEXT,
+        "mountInotify": BOOL,
+        "ssh": Struct("SSH"),
+        "firmware": Struct("Firmware"),
+        "audio": Struct("Audio"),
+        "video": Struct("Video"),
+        "provision": ListOf(Struct("Provision")),
+        "upgradePackages": BOOL,
+        "containerd": Struct("Containerd"),
+        "guestInstallPrefix": TEXT,
+        "probes": ListOf(Struct("Probe")),
+        "portForwards": ListOf(Struct("PortForward")),
+        "copyToHost": ListOf(Struct("CopyToHost")),
+        "message": TEXT,
+        "networks": ListOf(Struct("Network")),
+        "env": MapOf(TEXT),
+        "param": MapOf(TEXT),
+        "dns": ListOf(TEXT),
+        "hostResolver": Struct("HostResolver"),
+        "propagateProxyEnv": BOOL,
+        "caCerts": Struct("CACertificates"),
+        "rosetta": Struct("Rosetta"),
+        "plain": BOOL,
+        "timezone": TEXT,
+        "nestedVirtualization": BOOL,
+        "user": Struct("User"),
+        "tpm": BOOL,
+        "osOpts": MapOf(ANY),
+    },
+    "Audio": {"device": TEXT, "interface": TEXT},
+    "CACertificates": {"removeDefaults": BOOL, "files": ListOf(TEXT), "certs": ListOf(TEXT)},
+    "Containerd": {"system": BOOL, "user": BOOL, "archives": ListOf(Struct("File"))},
+    "CopyToHost": {"guest": TEXT, "host": TEXT, "skipIfMissing": BOOL, "deleteOnStop": BOOL},
+    "Disk": {"name": TEXT, "format": BOOL, "fsType": TEXT, "fsArgs": ListOf(TEXT)},
+    "File": _FILE,
+    "FileWithVMType": {**_FILE, "vmType": TEXT},
+    "Firmware": {"legacyBIOS": BOOL, "images": ListOf(Struct("FileWithVMType"))},
+    "HostResolver": {"enabled": BOOL, "ipv6": BOOL, "hosts": MapOf(TEXT)},
+    "Image": {
+        **_FILE,
+        "kernel": Struct("Kernel"),
+        "initrd": Struct("File"),
+        "variant": TEXT,
+        "archVariant": TEXT,
+    },
+    "Kernel": {**_FILE, "cmdline": TEXT},
+    "LocatorWithDigest": {"url": TEXT, "digest": TEXT},
+    "Mount": {
+        "location": TEXT,
+        "mountPoint": TEXT,
+        "writable": BOOL,
+        "sshfs": Struct("SSHFS"),
+        "9p": Struct("NineP"),
+        "virtiofs": Struct("Virtiofs"),
+    },
+    "Network": {
+        "lima": TEXT,
+        "socket": TEXT,
+        "vzNAT": BOOL,
+        "macAddress": TEXT,
+        "interface": TEXT,
+        "metric": INT,
+    },
+    "NineP": {"securityModel": TEXT, "protocolVersion": TEXT, "msize": TEXT, "cache": TEXT},
+    "PortForward": {
+        "guestIPMustBeZero": BOOL,
+        "guestIP": TEXT,
+        "guestPort": INT,
+        "guestPortRange": ListOf(INT),
+        "guestSocket": TEXT,
+        "hostIP": TEXT,
+        "hostPort": INT,
+        "hostPortRange": ListOf(INT),
+        "hostSocket": TEXT,
+        "proto": TEXT,
+        "reverse": BOOL,
+        "ignore": BOOL,
+        "static": BOOL,
+    },
+    "Probe": {
+        "mode": TEXT,
+        "description": TEXT,
+        "script": TEXT,
+        "file": _LOCATOR,
+        "hint": TEXT,
+    },
+    "Provision": {
+        "content": TEXT,
+        "overwrite": BOOL,
+        "owner": TEXT,
+        "path": TEXT,
+        "permissions": TEXT,
+        "mode": TEXT,
+        "skipDefaultDependencyResolution": BOOL,
+        "script": TEXT,
+        "file": _LOCATOR,
+        "playbook": TEXT,
+        "expression": TEXT,
+        "format": TEXT,
+    },
+    "QEMUOpts": {"minimumVersion": TEXT, "cpuType": MapOf(TEXT)},
+    "Rosetta": {"enabled": BOOL, "binfmt": BOOL},
+    "SSH": {
+        "localPort": INT,
+        "loadDotSSHPubKeys": BOOL,
+        "forwardAgent": BOOL,
+        "forwardX11": BOOL,
+        "forwardX11Trusted": BOOL,
+        "overVsock": BOOL,
+    },
+    "SSHFS": {"cache": BOOL, "followSymlinks": BOOL, "sftpDriver": TEXT},
+    "User": {
+        "name": TEXT,
+        "comment": TEXT,
+        "home": TEXT,
+        "shell": TEXT,
+        "uid": INT,
+        "passwordlessSudo": BOOL,
+    },
+    "VMOpts": {
+        "gaovm": Struct("GaoVM"),
+        "qemu": Struct("QEMUOpts"),
+        "vz": Struct("VZOpts"),
+        "wsl2": ANY,
+        "krunkit": ANY,
+    },
+    "VNCOptions": {"display": TEXT},
+    "VZOpts": {"rosetta": Struct("Rosetta"), "diskImageFormat": TEXT},
+    "Video": {"display": TEXT, "vnc": Struct("VNCOptions")},
+    "Virtiofs": {"queueSize": INT},
+    # our own, not Lima's
+    "GaoVM": {"accel": TEXT, "machine": TEXT, "kernel": TEXT},
+}
+
+# Fields that have an effect. Of a struct that is not listed none has; of a provision entry and a
+# port forward the readers say more, for there a whole entry may be skipped.
+HONOURED: dict[str, frozenset[str]] = {
+    "LimaYAML": frozenset(
+        {"vmType", "vmOpts", "arch", "images", "cpus", "memory", "disk", "mounts", "mountType"}
+        | {"env", "user", "provision", "probes", "portForwards", "message"}
+    ),
+    "File": frozenset(_FILE),
+    "Kernel": frozenset((*_FILE, "cmdline")),
+    "Image": frozenset((*_FILE, "kernel", "initrd")),
+    "Mount": frozenset(("location", "mountPoint", "writable")),
+    "User": frozenset(("name", "comment", "home", "shell", "uid")),
+    "Provision": frozenset(STRUCTS["Provision"]),
+    "Probe": frozenset(("mode", "description", "script", "file", "hint")),
+    "PortForward": frozenset(STRUCTS["PortForward"]) - {"guestIPMustBeZero", "static"},
+    "VMOpts": frozenset(("gaovm",)),
+    "GaoVM": frozenset(STRUCTS["GaoVM"]),
+}

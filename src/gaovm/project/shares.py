@@ -1,0 +1,80 @@
+"""``mounts``, ``mountType`` -> ``spec.shares``; the project directory is always among them."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from gaovm.project import fields, nodes
+from gaovm.project.context import Context
+from gaovm.spec.guest import User
+from gaovm.spec.shares import Share, ShareType
+
+# each share is a device of its own, and QEMU's first PCI bus has 32 places
+MAX_SHARES = 20
+_SYSTEM = {"/", "/bin", "/dev", "/etc", "/home", "/lib", "/opt", "/proc", "/run", "/sbin", "/sys"}
+_SYSTEM |= {"/tmp", "/usr", "/var", "/boot"}
+_WORKING = "use 9p or virtiofs, or leave it out: the tool then chooses"
+
+
+def read(root: nodes.Table, user: User, context: Context) -> tuple[Share, ...]:
+    """All shares, outer mount points before inner ones.
+
+    The project directory is added, writable, unless a mount covers it.
+    """
+    kind = _type(root, context)
+    shares: list[Share] = []
+    for entry in fields.tables(root, "mounts"):
+        share = _share(entry, kind, user, context)
+        if share is None:
+            continue
+        if any(share.mount_point == other.mount_point for other in shares):
+            message = f"a second mount at {share.mount_point}"
+            context.found.problem(entry, message, path=fields.below(entry, "mountPoint"))
+            continue
+        shares.append(share)
+    if not any(covers(share.location, context.project_dir) for share in shares):
+        project = context.project_dir
+        _system_path(root, "mounts", project, context)
+        shares.append(Share(location=project, mount_point=project, writable=True, type=kind))
+    if len(shares) > MAX_SHARES:
+        context.found.problem(root, f"at most {MAX_SHARES} mounts are possible", path="mounts")
+    return tuple(sorted(shares, key=lambda share: share.mount_point.count("/")))
+
+
+def covers(location: str, directory: str) -> bool:
+    """Whether a directory is ``location`` or below it."""
+    return directory == location or directory.startswith(location.rstrip("/") + "/")
+
+
+def _type(root: nodes.Table, context: Context) -> ShareType:
+    node = fields.scalar(root, "mountType")
+    if node is None or node.text in ("", "default"):
+        return "auto"
+    if node.text not in ("9p", "virtiofs"):
+        context.found.problem(node, f"{node.text} is not supported; {_WORKING}")
+        return "auto"
+    return cast("ShareType", node.text)
+
+
+def _share(entry: nodes.Table, kind: ShareType, user: User, context: Context) -> Share | None:
+    node = fields.scalar(entry, "location")
+    if node is None or node.text == "":
+        if fields.get(entry, "location") is None or node is not None:
+            context.found.problem(entry, "must be set", path=fields.below(entry, "location"))
+        return None
+    location = context.path(node, context.host_variables(), context.caller.home)
+    point_node = fields.scalar(entry, "mountPoint")
+    point = location
+    if point_node is not None and point_node.text:
+        point = context.path(point_node, context.guest_variables(user), user.home)
+    if location is None or point is None:
+        return None
+    _system_path(entry, fields.below(entry, "mountPoint"), point, context)
+    writable = fields.boolean(entry, "writable") or False
+    return Share(location=location, mount_point=point, writable=writable, type=kind)
+
+
+def _system_path(node: nodes.Node, path: str, point: str, context: Context) -> None:
+    if point in _SYSTEM:
+        message = f"{point} is a system directory of the guest; give another mountPoint"
+        context.found.problem(node, message, path=path)

@@ -1,0 +1,33 @@
+"""Sizes as Lima has them: ``8GiB``, ``512MiB``, ``1.5g``. Every unit is binary; one is required."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([kKmMgGtTpP]?)([iI]?)([bB]?)\Z")
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+_EXAMPLE = "a number with a unit, such as 8GiB or 512MiB"
+
+
+def parse(text: str) -> int:
+    """Bytes of a size.
+
+    Raises:
+        ValueError: no size, or one without unit; the message says what was found and expected.
+    """
+    match = _SIZE.match(text.strip())
+    if match is None:
+        raise ValueError(f"expected {_EXAMPLE}; found `{text[:60]}`")
+    number, letter, binary, byte = match.groups()
+    if not letter and (binary or not byte):
+        raise ValueError(f"size with no unit: found `{text[:60]}`, expected {_EXAMPLE}")
+    return int(Fraction(number) * 1024 ** _POWERS[letter.lower()])
+
+
+def show(size_bytes: int) -> str:
+    """A size for people, in the largest unit that keeps it whole."""
+    for unit, power in (("TiB", 4), ("GiB", 3), ("MiB", 2), ("KiB", 1)):
+        if size_bytes and size_bytes % 1024**power == 0:
+            return f"{size_bytes // 1024**power}{unit}"
+    return f"{size_bytes}B"

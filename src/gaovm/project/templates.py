@@ -1,0 +1,52 @@
+"""The config files that ``gaovm init`` writes. Package data; ``render`` itself is pure."""
+
+from __future__ import annotations
+
+from gaovm import errors
+
+NAMES = ("dev", "minimal")
+GITIGNORE = """\
+# the VM's own files never belong to the repository; its config does
+*
+!.gitignore
+!config.yaml
+"""
+
+
+def read(name: str) -> str:
+    """The text of a template, with its placeholders.
+
+    Raises:
+        errors.UsageError: there is no template of that name.
+    """
+    if name not in NAMES:
+        raise errors.UsageError(
+            f"there is no template {name!r}", remedy=f"use one of: {', '.join(NAMES)}"
+        )
+    import importlib.resources
+
+    file = importlib.resources.files("gaovm.project") / "templates" / f"{name}.yaml"
+    return file.read_text(encoding="utf-8")
+
+
+def render(template_text: str, project_dir: str, project_name: str) -> str:
+    """The template with ``{{PROJECT_DIR}}`` and ``{{PROJECT_NAME}}`` replaced.
+
+    In the templates both stand between double quotes, and are escaped for there: any directory
+    name makes valid YAML that means exactly that name.
+    """
+    text = template_text.replace("{{PROJECT_NAME}}", _quoted(project_name))
+    return text.replace("{{PROJECT_DIR}}", _quoted(project_dir))
+
+
+def _quoted(text: str) -> str:
+    """The inside of a double-quoted YAML scalar."""
+    result = ""
+    for char in text:
+        if char in '"\\':
+            result += "\\" + char
+        elif char.isprintable() and ord(char) < 0x10000:
+            result += char
+        else:
+            result += f"\\U{ord(char):08x}"
+    return result
