@@ -1,0 +1,160 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	maxCmdline = 64 << 10
+	// What a process of the serving copy finds its initramfs under.
+	initramfsFD = 3
+	// The init program's base name, for the serving copy: process 1 may not have executed it yet.
+	initEnvironment = "GAOVM_INIT"
+	// As systemd sets them for its services: the soft limit that select(2) needs, the hard one that servers want.
+	softFiles = 1024
+	hardFiles = 524288
+)
+
+type earlyMount struct {
+	source, target, kind string
+	flags                uintptr
+	options              string
+}
+
+// earlyMounts have the options that systemd would use, for it keeps what is mounted already.
+var earlyMounts = []earlyMount{
+	{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
+	{"sysfs", "/sys", "sysfs", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
+	{"devtmpfs", "/dev", "devtmpfs", unix.MS_NOSUID, "mode=0755"},
+	{"devpts", "/dev/pts", "devpts", unix.MS_NOSUID | unix.MS_NOEXEC, "gid=5,mode=620,ptmxmode=000"},
+	{"tmpfs", "/run", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=0755,size=20%,nr_inodes=800k"},
+}
+
+// bootMain is process 1 until the distribution's init takes over. It returns never.
+func bootMain() {
+	runtime.LockOSThread()
+	if err := boot(); err != nil {
+		fatal(err)
+	}
+	fatal(errors.New("init returned"))
+}
+
+func boot() error {
+	unix.Umask(0o022)
+	for _, m := range earlyMounts {
+		if err := os.MkdirAll(m.target, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount(m.source, m.target, m.kind, m.flags, m.options); err != nil {
+			return errors.New("mounting " + m.target + ": " + err.Error())
+		}
+	}
+	line, err := readBounded("/proc/cmdline", maxCmdline)
+	if err != nil {
+		return err
+	}
+	args, cmdlineErr := parseCmdline(string(line))
+	debugging = args.debug
+	if cmdlineErr != nil {
+		warn(cmdlineErr.Error())
+	}
+	initramfs, err := unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	debugLog("loading modules")
+	loadModules(initramfs, "boot")
+	debugLog("waiting for " + args.root)
+	if err := mountRoot(&args); err != nil {
+		return err
+	}
+	debugLog("root is mounted")
+	if err := growRoot(&args); err != nil {
+		warn("growing the root file system: " + err.Error())
+	}
+	debugLog("root has its size")
+	if err := switchRoot(); err != nil {
+		return err
+	}
+	if name := args.wantedHostname(); name != "" {
+		if err := setHostname("", name); err != nil {
+			warn("host name: " + err.Error())
+		}
+	}
+	return handOver(&args, initramfs)
+}
+
+func (k *kernelArguments) wantedHostname() string {
+	if k.hostname != "" {
+		return k.hostname
+	}
+	return k.network.hostname
+}
+
+// handOver starts the serving copy and becomes the distribution's init.
+func handOver(args *kernelArguments, initramfs int) error {
+	program, err := filepath.EvalSymlinks(args.init)
+	if err != nil {
+		return errors.New("init " + args.init + ": " + err.Error())
+	}
+	_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: softFiles, Max: hardFiles})
+	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	debugLog("starting the server")
+	_, err = syscall.ForkExec(selfProgram, []string{servingName}, &syscall.ProcAttr{
+		Dir: "/",
+		Env: []string{
+			"PATH=" + rootPath,
+			startEnvironment + "=" + strconv.FormatInt(bootNanoseconds(), 10),
+			initEnvironment + "=" + filepath.Base(program),
+		},
+		Files: []uintptr{uintptr(null), uintptr(null), uintptr(null), uintptr(initramfs)},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return errors.New("starting the server: " + err.Error())
+	}
+	env := []string{"HOME=/", "TERM=linux", "PATH=" + rootPath}
+	debugLog("executing " + args.init)
+	return errors.New("executing " + args.init + ": " + syscall.Exec(args.init, []string{args.init}, env).Error())
+}
+
+// serveMain is the serving copy. Nothing stands before the port: what takes time runs beside it.
+func serveMain() {
+	limitMemory()
+	a := newAgent(hello{Version: version, PID: os.Getpid()}, true)
+	a.initName = os.Getenv(initEnvironment)
+	err := a.servePort()
+	warn("serving ended: " + err.Error())
+	os.Exit(1)
+}
+
+// settle does what boot left for later: late modules, the network, and cleaning up.
+func (a *agent) settle() {
+	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0); err == nil {
+		oomExempt.Store(true)
+	}
+	unix.CloseOnExec(initramfsFD)
+	loadModules(initramfsFD, "late")
+	close(a.ready)
+	removeInitramfs(initramfsFD)
+	line, err := readBounded("/proc/cmdline", maxCmdline)
+	if err != nil {
+		return
+	}
+	if args, err := parseCmdline(string(line)); err == nil {
+		debugging = args.debug
+		if err := bringUp(args.network); err != nil {
+			warn("network: " + err.Error())
+		}
+	}
+}

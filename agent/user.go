@@ -1,0 +1,217 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	sudoersFile = "/etc/sudoers.d/90-gaovm"
+	skeleton    = "/etc/skel"
+	// Below it an account is the system's and is not changed.
+	firstUserID = 1000
+	lockTimeout = 5 * time.Second
+)
+
+type userSpec struct {
+	Name    string `json:"name"`
+	UID     uint32 `json:"uid"`
+	GID     uint32 `json:"gid"`
+	Home    string `json:"home"`
+	Shell   string `json:"shell"`
+	Comment string `json:"comment"`
+	Sudo    bool   `json:"sudo"`
+}
+
+type userResult struct {
+	Created bool   `json:"created"`
+	Name    string `json:"name"`
+	UID     uint32 `json:"uid"`
+	GID     uint32 `json:"gid"`
+	Home    string `json:"home"`
+	Shell   string `json:"shell"`
+}
+
+func (u *userSpec) check() error {
+	switch {
+	case !validUserName(u.Name):
+		return badField("user.name", "not a user name")
+	case u.UID == ^uint32(0) || u.GID == ^uint32(0):
+		return badField("user.uid", "not an id")
+	case (u.UID == 0) != (u.Name == "root"):
+		return badField("user.uid", "0 and root belong together")
+	case u.Name != "root" && !filepath.IsAbs(u.Home) || len(u.Home) >= maxPath:
+		return badField("user.home", "not an absolute path")
+	case strings.ContainsAny(u.Home+u.Shell+u.Comment, ":\n\x00"):
+		return badField("user", "a value that /etc/passwd cannot hold")
+	case u.Shell != "" && !filepath.IsAbs(u.Shell):
+		return badField("user.shell", "not an absolute path")
+	}
+	return nil
+}
+
+// setUser makes the account as wanted and the default of later streams. Root is left as it is.
+func (a *agent) setUser(want *userSpec) (*userResult, error) {
+	if a.real && want.UID != 0 {
+		created, err := makeUser(want)
+		if err != nil {
+			return nil, err
+		}
+		if err := setSudo(want); err != nil {
+			return nil, err
+		}
+		if err := makeHome(want); err != nil {
+			return nil, err
+		}
+		a.setDefaultUser(want.Name)
+		return &userResult{created, want.Name, want.UID, want.GID, want.Home, want.Shell}, nil
+	}
+	known, err := lookupAccount(want.Name)
+	if err != nil { // development mode without this user
+		return &userResult{false, want.Name, want.UID, want.GID, want.Home, want.Shell}, nil
+	}
+	a.setDefaultUser(want.Name)
+	return &userResult{false, known.name, known.uid, known.gid, known.home, known.shell}, nil
+}
+
+func (a *agent) setDefaultUser(name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.user = name
+}
+
+// makeUser edits the account files under the lock that the distribution's own tools take.
+func makeUser(want *userSpec) (bool, error) {
+	if _, err := os.Stat(want.Shell); err != nil {
+		want.Shell = "/bin/sh"
+	}
+	lock, err := lockAccounts()
+	if err != nil {
+		return false, err
+	}
+	defer lock.Close()
+	files, err := readAccounts()
+	if err != nil {
+		return false, err
+	}
+	created, err := files.apply(want, time.Now())
+	if err != nil {
+		return false, err
+	}
+	return created, files.write()
+}
+
+// lockAccounts takes the lock of lckpwdf(3), which has no way to wait with a limit but to try again.
+func lockAccounts() (*os.File, error) {
+	lock, err := os.OpenFile("/etc/.pwd.lock", os.O_WRONLY|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for until := time.Now().Add(lockTimeout); ; time.Sleep(20 * time.Millisecond) {
+		err = unix.FcntlFlock(lock.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
+		if err == nil {
+			return lock, nil
+		}
+		if time.Now().After(until) {
+			lock.Close()
+			return nil, fail(codeConflict, "another program holds the lock of the account files")
+		}
+	}
+}
+
+// setSudo writes the rule by number: no name needs quoting there.
+func setSudo(want *userSpec) error {
+	if !want.Sudo {
+		err := os.Remove(sudoersFile)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(sudoersFile), 0o750); err != nil {
+		return err
+	}
+	rule := "#" + strconv.FormatUint(uint64(want.UID), 10) + " ALL=(ALL:ALL) NOPASSWD:ALL\n"
+	if old, err := readBounded(sudoersFile, maxStartFrame); err == nil && string(old) == rule {
+		return nil
+	}
+	if err := replaceFile(sudoersFile, []byte(rule), 0o440); err != nil {
+		return err
+	}
+	return os.Chmod(sudoersFile, 0o440)
+}
+
+// makeHome copies the skeleton into a new home. A home that is there only changes its owner, and only itself.
+func makeHome(want *userSpec) error {
+	if err := os.MkdirAll(filepath.Dir(want.Home), 0o755); err != nil {
+		return err
+	}
+	uid, gid := int(want.UID), int(want.GID)
+	err := os.Mkdir(want.Home, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return os.Lchown(want.Home, uid, gid)
+	}
+	if err != nil {
+		return err
+	}
+	if err := copySkeleton(want.Home, uid, gid); err != nil {
+		return err
+	}
+	return os.Lchown(want.Home, uid, gid)
+}
+
+func copySkeleton(home string, uid, gid int) error {
+	return filepath.WalkDir(skeleton, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || path == skeleton {
+			return err
+		}
+		target := home + strings.TrimPrefix(path, skeleton)
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		switch {
+		case entry.IsDir():
+			err = os.Mkdir(target, info.Mode().Perm())
+		case info.Mode()&fs.ModeSymlink != 0:
+			var link string
+			if link, err = os.Readlink(path); err == nil {
+				err = os.Symlink(link, target)
+			}
+		case info.Mode().IsRegular():
+			err = copyFile(path, target, info.Mode().Perm())
+		default:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return os.Lchown(target, uid, gid)
+	})
+}
+
+func copyFile(from, to string, mode fs.FileMode) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	_, err = io.Copy(out, in)
+	return err
+}
