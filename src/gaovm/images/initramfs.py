@@ -1,0 +1,82 @@
+"""The initramfs: one segment of kernel modules, kept with the image, and one of the agent, joined
+for the boot.
+
+The contract with the agent is part 1 of ``docs/reference/agent-protocol.md``. Both segments are
+cpio archives in LZ4's legacy frame: measured, it boots as fast as no compression at all and keeps
+the agent under half its size; gzip and zstd cost 0.15 s where the processor is emulated. The kernel
+unpacks segments one after the other.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import lz4.block  # type: ignore[import-untyped]
+
+from gaovm.aio import files
+from gaovm.images import cpio, kmods
+
+MODULES_FILE = "modules.cpio.lz4"
+LIST_FILE = "modules.list"
+_LEGACY_MAGIC = 0x184C2102
+_BLOCK_BYTES = 8 << 20
+_MAX_AGENT_BYTES = 64 << 20
+
+
+def modules_segment(root: Path, release: str) -> bytes:
+    """The segment of the kernel ``release`` unpacked below ``root``.
+
+    Raises: ImageBuildFailed when the kernel lacks what a guest needs.
+    """
+    directory = root / "usr" / "lib" / "modules" / release
+    modules = kmods.select(directory)
+    lines, entries = [], [cpio.directory("modules")]
+    for module in modules:
+        name = f"modules/{module.name}.ko"
+        entries.append(cpio.file(name, kmods.read(directory / module.path)))
+        lines.append(f"{module.stage} /{name}\n")
+    entries.append(cpio.file(LIST_FILE, "".join(lines).encode()))
+    return compress(cpio.archive(entries))
+
+
+def agent_segment(agent: bytes) -> bytes:
+    """The segment with ``/init`` and the console node (the kernel opens it before it runs
+    anything).
+    """
+    return compress(
+        cpio.archive(
+            [
+                cpio.file("init", agent, 0o755),
+                cpio.directory("dev"),
+                cpio.character_node("dev/console", 5, 1),
+            ]
+        )
+    )
+
+
+def compress(data: bytes) -> bytes:
+    """``data`` in LZ4's legacy frame, as the kernel reads it, ended by a zero block size.
+
+    The end mark is what lets another segment follow; the padding keeps that one aligned.
+    """
+    out = bytearray(struct.pack("<I", _LEGACY_MAGIC))
+    for start in range(0, len(data), _BLOCK_BYTES):
+        block = lz4.block.compress(
+            data[start : start + _BLOCK_BYTES],
+            mode="high_compression",
+            compression=9,
+            store_size=False,
+        )
+        out += struct.pack("<I", len(block)) + block
+    return bytes(out) + bytes(4 + -len(out) % 4)
+
+
+def write(modules: Path | None, agent: Path, output: Path) -> None:
+    """Write the initramfs of an image's modules (None for a kernel that needs none) and an agent,
+    atomically.
+    """
+    with agent.open("rb") as file:
+        program = file.read(_MAX_AGENT_BYTES)
+    first = modules.read_bytes() if modules is not None else b""
+    files.write_atomic(output, first + agent_segment(program), 0o444)

@@ -1,0 +1,37 @@
+"""Working directories of builds and pulls: named after their process, removed when it is gone.
+
+A directory is called ``.tmp.<pid>.<start time>.<random>``: a name alone tells whether the process
+that made it still lives (the start time in clock ticks makes a reused pid harmless). Finished work
+leaves by rename.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from gaovm.aio import process
+
+_PREFIX = ".tmp"
+
+
+def make(parent: Path) -> Path:
+    """A new, empty working directory of this process in ``parent`` (made when missing)."""
+    parent.mkdir(parents=True, exist_ok=True)
+    pid, started = process.identity(os.getpid())
+    path = parent / f"{_PREFIX}.{pid}.{started}.{secrets.token_hex(4)}"
+    path.mkdir(mode=0o755)
+    return path
+
+
+def dead(parent: Path) -> list[Path]:
+    """The working directories in ``parent`` whose process is gone."""
+    found = []
+    for path in sorted(parent.glob(f"{_PREFIX}.*")):
+        parts = path.name.split(".")
+        if len(parts) != 5 or not (parts[2].isdigit() and parts[3].isdigit()):
+            continue
+        if not process.alive(int(parts[2]), int(parts[3])):
+            found.append(path)
+    return found

@@ -1,0 +1,143 @@
+"""The manifest of an image and its identity.
+
+An image's digest is the SHA-256 of the identity part of its manifest, which holds the digest of
+every artefact: one word fixes all bytes. When and whence it came is recorded beside it, outside the
+identity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from gaovm import errors
+
+FILE = "manifest.json"
+_MAX_BYTES = 64 << 10
+
+# ``kernel`` is the one to boot: an uncompressed ELF where that works, with the ``bzimage`` it came
+# from beside it.
+Role = Literal["disk", "kernel", "bzimage", "modules", "initrd"]
+
+
+class Artefact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One file of an image: its name in the image's directory, digest and size in bytes."""
+
+    file: str
+    sha256: str
+    size: int
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the digest covers."""
+
+    name: str
+    arch: str
+    kernel: str | None
+    kernel_release: str | None
+    recipe_key: str | None
+    disk_format: Literal["raw", "qcow2"]
+    artefacts: dict[Role, Artefact]
+    format: Literal[1] = 1
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file ``manifest.json``; ``created`` is Unix time, ``build_s`` what the build took."""
+
+    identity: Identity
+    created: int
+    source: str | None = None
+    build_s: float | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the identity: the image's name in the store."""
+        text = msgspec.json.encode(self.identity, order="sorted")
+        return hashlib.sha256(text).hexdigest()
+
+
+class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One image of the store. ``kernel_path`` is None for a pulled disk that brought no kernel
+    along: such an image needs the kernel of another.
+    """
+
+    digest: str
+    name: str
+    arch: str
+    kernel: str | None
+    kernel_release: str | None
+    recipe_key: str | None
+    created: int
+    size_bytes: int
+    directory: Path
+    disk: Path
+    disk_format: str
+    kernel_path: Path | None
+    bzimage_path: Path | None
+    modules_path: Path | None
+    initrd_path: Path | None
+
+    @property
+    def needs_kernel(self) -> bool:
+        """Whether a kernel must come from elsewhere."""
+        return self.kernel_path is None
+
+
+def load(directory: Path, digest: str | None = None) -> Manifest:
+    """The manifest of an image directory, whose name is its digest unless ``digest`` says
+    otherwise.
+
+    Raises: ImageCorrupt when it is missing, malformed or another image's.
+    """
+    expected = digest or directory.name
+    path = directory / FILE
+    try:
+        with path.open("rb") as file:
+            manifest = msgspec.json.decode(file.read(_MAX_BYTES), type=Manifest)
+    except (OSError, msgspec.MsgspecError) as exc:
+        raise corrupt(path, "a readable manifest", str(exc)) from exc
+    if manifest.digest != expected:
+        raise corrupt(path, f"digest {expected}", f"digest {manifest.digest}")
+    for artefact in manifest.identity.artefacts.values():
+        if Path(artefact.file).name != artefact.file or artefact.file.startswith("."):
+            raise corrupt(path, "plain file names", artefact.file)
+    if "disk" not in manifest.identity.artefacts:
+        raise corrupt(path, "a disk", "none")
+    return manifest
+
+
+def info(directory: Path, manifest: Manifest) -> ImageInfo:
+    """The image in ``directory``."""
+    identity = manifest.identity
+    paths: dict[Role, Path] = {
+        role: directory / artefact.file for role, artefact in identity.artefacts.items()
+    }
+    return ImageInfo(
+        digest=manifest.digest,
+        name=identity.name,
+        arch=identity.arch,
+        kernel=identity.kernel,
+        kernel_release=identity.kernel_release,
+        recipe_key=identity.recipe_key,
+        created=manifest.created,
+        size_bytes=sum(artefact.size for artefact in identity.artefacts.values()),
+        directory=directory,
+        disk=paths["disk"],
+        disk_format=identity.disk_format,
+        kernel_path=paths.get("kernel"),
+        bzimage_path=paths.get("bzimage"),
+        modules_path=paths.get("modules"),
+        initrd_path=paths.get("initrd"),
+    )
+
+
+def corrupt(path: Path, expected: str, found: str) -> errors.ImageCorrupt:
+    """The error for a stored file that is not what its digest says."""
+    return errors.ImageCorrupt(
+        f"{path}: expected {expected}, found {found}",
+        remedy=f"`gaovm image rm {path.parent.name[:12]}`, then build or pull the image again",
+        details={"file": str(path), "expected": expected, "found": found},
+    )

@@ -1,0 +1,134 @@
+"""Running the builder's programs as root of a place of their own.
+
+Everything runs in a new PID and mount namespace that dies with its first process, and that with us:
+whatever is killed, no child and no mount is left. A plain user also gets a user namespace in which
+the subordinate ids of ``/etc/subuid`` stand for the users of the image.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gaovm import errors
+from gaovm.aio import process
+
+_APT_PACKAGES = {
+    "mmdebstrap": "mmdebstrap",
+    "apt-config": "apt",
+    "dpkg-deb": "dpkg",
+    "mke2fs": "e2fsprogs",
+    "unshare": "util-linux",
+    "newuidmap": "uidmap",
+    "newgidmap": "uidmap",
+    "tar": "tar",
+}
+# As in a login shell of root: mke2fs lives in sbin, which a plain user's PATH lacks.
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PASSED_ON = (
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "all_proxy",
+    "TMPDIR",
+)
+
+
+def require(programs: Sequence[str]) -> None:
+    """Raises: ProgramMissing naming the first absent program and how to install all absent ones."""
+    missing = [name for name in programs if shutil.which(name, path=_PATH) is None]
+    if missing:
+        packages = sorted({_APT_PACKAGES.get(name, name) for name in missing})
+        raise errors.ProgramMissing(
+            f"{', '.join(missing)}: not installed",
+            remedy=f"apt-get install {' '.join(packages)}",
+            details={"programs": missing, "packages": packages},
+        )
+
+
+def require_build() -> None:
+    """All a build needs of this host. Raises: ProgramMissing, PermissionMissing."""
+    require(["mmdebstrap", "apt-config", "dpkg-deb", "mke2fs", "unshare", "tar"])
+    if os.geteuid() == 0:
+        return
+    require(["newuidmap", "newgidmap"])
+    for file in (Path("/etc/subuid"), Path("/etc/subgid")):
+        if not _has_range(file):
+            user = getpass.getuser()
+            raise errors.PermissionMissing(
+                f"{file} has no range of 65536 subordinate ids for {user}, which a build without"
+                " root needs",
+                remedy="as root: usermod --add-subuids 100000-165535"
+                f" --add-subgids 100000-165535 {user}",
+            )
+
+
+def environment() -> dict[str, str]:
+    """The environment of a build: nothing of the caller's but its proxies and TMPDIR."""
+    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {
+        **kept,
+        "PATH": _PATH,
+        "HOME": "/root",
+        "LC_ALL": "C.UTF-8",
+        "DEBIAN_FRONTEND": "noninteractive",
+    }
+
+
+async def run(
+    argv: Sequence[str], *, on_line: Callable[[str], None] | None = None, timeout_s: float
+) -> process.Completed:
+    """Run ``argv`` as root of new namespaces, its output going to ``on_line``. Cancelling kills all
+    of it.
+    """
+    user = [] if os.geteuid() == 0 else ["--map-root-user", "--map-auto"]
+    wrapper = ["unshare", *user, "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
+    # One stream: apt and dpkg write to stdout what a progress report needs, mmdebstrap to stderr.
+    merged = ["sh", "-c", 'exec "$@" >&2', "sh", *argv]
+    return await process.run(
+        [*wrapper, *merged], env=environment(), on_line=on_line, timeout_s=timeout_s
+    )
+
+
+async def remove(path: Path) -> None:
+    """Remove a tree that may hold files of subordinate ids and may still be written to by dying
+    processes.
+
+    Raises: HostError when something of it stays.
+    """
+    # A namespace takes a moment to die after its first process is reaped; what it still writes is
+    # met by the next turn, and nothing can be written once it is gone.
+    tail = ""
+    for _ in range(5):
+        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+        if not path.exists():
+            return
+        if os.geteuid() != 0:
+            done = await run(["rm", "-rf", "--one-file-system", "--", str(path)], timeout_s=300.0)
+            tail = done.stderr.decode("utf-8", "replace").strip()[-500:]
+    if path.exists():
+        raise errors.HostError(
+            f"cannot remove {path}: {tail}",
+            remedy=f"remove it by hand: unshare --map-root-user --map-auto rm -rf {path}",
+        )
+
+
+def _has_range(file: Path) -> bool:
+    names = {getpass.getuser(), str(os.getuid())}
+    try:
+        lines = file.read_text().splitlines()
+    except OSError:
+        return False
+    for line in lines:
+        owner, _, rest = line.partition(":")
+        count = rest.partition(":")[2]
+        if owner in names and count.isdigit() and int(count) >= 65536:
+            return True
+    return False

@@ -1,0 +1,250 @@
+"""Fetches a disk image from a URL or a path into a working directory, hashing it as it comes.
+
+What arrives is not trusted beyond its digest: it is bounded, its form is recognised by content, and
+a qcow2 that would make the hypervisor open other files of the host is refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import http.client
+import re
+import shutil
+import struct
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from gaovm import errors
+from gaovm.aio import clock
+from gaovm.images import digests, manifest, progress
+
+MAX_BYTES = 64 << 30
+_MAX_BOOT_BYTES = 1 << 30  # a kernel or an initrd
+_CHUNK = 1 << 20
+_SOCKET_TIMEOUT_S = 30.0
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z")
+_QCOW2 = b"QFI\xfb"
+_FOREIGN = {
+    b"\x1f\x8b": "gzip",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bzip2",
+    b"PK\x03\x04": "zip",
+    b"KDMV": "VMDK",
+    b"<!DO": "HTML",
+    b"<htm": "HTML",
+}
+_EXTERNAL_DATA = 1 << 2  # incompatible feature bit of qcow2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boot:
+    """A kernel or an initrd that goes with a disk."""
+
+    location: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to pull: the disk's location (http, https or file URL, or a path) and digest, and what
+    boots it.
+    """
+
+    location: str
+    digest: str
+    arch: str = "x86_64"
+    kernel: Boot | None = None
+    initrd: Boot | None = None
+    max_bytes: int = MAX_BYTES
+
+
+def check(request: Request) -> None:
+    """Raises: UsageError for a location or digest of no known form."""
+    for part in (request, request.kernel, request.initrd):
+        if part is None:
+            continue
+        if not _DIGEST.match(part.digest):
+            raise errors.UsageError(
+                f"digest {part.digest!r} is not sha256:HEX or sha512:HEX",
+                field="digest",
+                remedy="give the digest that the image's publisher lists beside it",
+            )
+        scheme = urllib.parse.urlsplit(part.location).scheme
+        if scheme not in ("", "file", "http", "https"):
+            raise errors.UsageError(
+                f"{part.location}: only http, https, file and paths can be pulled"
+            )
+
+
+def identity(request: Request, names: Mapping[manifest.Role, str]) -> manifest.Identity:
+    """The identity, artefacts still missing, of what ``fetch`` brought."""
+    return manifest.Identity(
+        name=request.location,
+        arch=request.arch,
+        kernel=None,
+        kernel_release=None,
+        recipe_key=None,
+        disk_format="qcow2" if names["disk"].endswith(".qcow2") else "raw",
+        artefacts={},
+    )
+
+
+def same_boot(request: Request, artefacts: Mapping[manifest.Role, manifest.Artefact]) -> bool:
+    """Whether an image of the same disk has the kernel and initrd asked for."""
+    wanted: dict[manifest.Role, Boot | None] = {"kernel": request.kernel, "initrd": request.initrd}
+    for role, boot in wanted.items():
+        have = f"sha256:{artefacts[role].sha256}" if role in artefacts else None
+        if (boot.digest if boot else None) != have:
+            return False
+    return True
+
+
+async def fetch(request: Request, work: Path, report: progress.Report) -> dict[manifest.Role, str]:
+    """Download all parts into ``work``; the file names by role. Nothing unchecked stays under a
+    final name.
+
+    Raises: DigestMismatch, PullFailed, DiskFull, NotFound.
+    """
+    names: dict[manifest.Role, str] = {}
+    for role, boot in (("kernel", request.kernel), ("initrd", request.initrd)):
+        if boot is not None:
+            await digests.in_thread(
+                _download, boot, work / role, min(_MAX_BOOT_BYTES, request.max_bytes), report
+            )
+            names["kernel" if role == "kernel" else "initrd"] = role
+    disk = work / "disk"
+    wanted = Boot(location=request.location, digest=request.digest)
+    await digests.in_thread(_download, wanted, disk, request.max_bytes, report)
+    kind = recognise(disk)
+    disk.rename(work / f"disk.{kind}")
+    return {"disk": f"disk.{kind}", **names}
+
+
+def recognise(path: Path) -> str:
+    """``raw`` or ``qcow2``, by content. Raises: PullFailed for what cannot be a disk or refers to
+    other files.
+    """
+    with path.open("rb") as file:
+        head = file.read(104)
+    for magic, kind in _FOREIGN.items():
+        if head.startswith(magic):
+            raise errors.PullFailed(
+                f"the file is {kind}, not a raw or qcow2 disk", remedy="unpack or convert it first"
+            )
+    if not head.startswith(_QCOW2):
+        return "raw"
+    if len(head) < 104:
+        raise errors.PullFailed("the qcow2 header is cut short")
+    version, backing = struct.unpack_from(">IQ", head, 4)
+    features = struct.unpack_from(">Q", head, 72)[0] if version >= 3 else 0
+    if backing or features & _EXTERNAL_DATA:
+        raise errors.PullFailed(
+            "the qcow2 refers to another file: refused",
+            remedy="flatten it: qemu-img convert -O qcow2 SOURCE TARGET",
+        )
+    return "qcow2"
+
+
+def _download(
+    stop: threading.Event, part: Boot, target: Path, max_bytes: int, report: progress.Report
+) -> None:
+    algorithm, _, expected = part.digest.partition(":")
+    digest = hashlib.new(algorithm)
+    name = part.location.rpartition("/")[2] or part.location
+    try:
+        with _open(part.location) as (source, total):
+            _admit(part, target, total, max_bytes)
+            counter = progress.ByteProgress(
+                report, clock.monotonic, "download", f"downloading {name}", total
+            )
+            with target.open("xb") as out:
+                while chunk := source.read(_CHUNK):
+                    if stop.is_set():
+                        raise digests.Stopped
+                    if counter.done_bytes + len(chunk) > max_bytes:
+                        raise _too_large(part, max_bytes)
+                    digest.update(chunk)
+                    out.write(chunk)
+                    counter.add(len(chunk))
+            counter.add(0, final=True)
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as exc:
+        raise errors.PullFailed(
+            f"{part.location}: {exc}", remedy="check the location and the network"
+        ) from exc
+    except OSError as exc:
+        raise _translated(exc, part, target) from exc
+    if total is not None and counter.done_bytes < total:
+        raise errors.PullFailed(
+            f"{part.location}: ended after {counter.done_bytes} of {total} bytes"
+        )
+    if digest.hexdigest() != expected:
+        raise errors.DigestMismatch(
+            f"{part.location}: expected {part.digest}, found {algorithm}:{digest.hexdigest()}",
+            field="digest",
+            remedy="the file was changed or the digest is another file's: nothing was kept",
+        )
+
+
+class _open:
+    """A location opened for reading: the stream and its size when known."""
+
+    def __init__(self, location: str) -> None:
+        self._location = location
+        self._stream: BinaryIO | http.client.HTTPResponse
+
+    def __enter__(self) -> tuple[BinaryIO | http.client.HTTPResponse, int | None]:
+        parts = urllib.parse.urlsplit(self._location)
+        if parts.scheme in ("http", "https"):
+            request = urllib.request.Request(self._location, headers={"User-Agent": "gaovm"})
+            response: http.client.HTTPResponse = urllib.request.urlopen(
+                request, timeout=_SOCKET_TIMEOUT_S
+            )
+            self._stream = response
+            length = response.headers.get("Content-Length", "")
+            return response, int(length) if length.isdigit() else None
+        path = Path(urllib.parse.unquote(parts.path) if parts.scheme == "file" else self._location)
+        file = path.open("rb")
+        self._stream = file
+        return file, path.stat().st_size
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+
+def _admit(part: Boot, target: Path, total: int | None, max_bytes: int) -> None:
+    if total is None:
+        return
+    if total > max_bytes:
+        raise _too_large(part, max_bytes)
+    free = shutil.disk_usage(target.parent).free
+    if total > free:
+        raise _no_space(target, total, free)
+
+
+def _too_large(part: Boot, max_bytes: int) -> errors.PullFailed:
+    return errors.PullFailed(f"{part.location} is larger than the {max_bytes} bytes allowed")
+
+
+def _no_space(target: Path, needed: int | None, free: int) -> errors.DiskFull:
+    wanted = f"{needed >> 20} MiB needed, " if needed is not None else ""
+    return errors.DiskFull(
+        f"not enough space for {target.parent.parent}: {wanted}{free >> 20} MiB free",
+        remedy="free some space, or point GAOVM_HOME at another file system",
+        details={"needed_bytes": needed, "free_bytes": free},
+    )
+
+
+def _translated(exc: OSError, part: Boot, target: Path) -> errors.GaoError:
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _no_space(target, None, shutil.disk_usage(target.parent).free)
+    if exc.errno in (errno.ENOENT, errno.EISDIR, errno.EACCES):
+        return errors.NotFound(f"{part.location}: {exc.strerror}", field="location")
+    return errors.PullFailed(f"{part.location}: {exc}")

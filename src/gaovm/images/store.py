@@ -1,0 +1,364 @@
+"""The image store, as the daemon sees it.
+
+``$GAOVM_HOME/images`` holds the images that VM disks refer to; ``$GAOVM_CACHE`` holds what can be
+made again: built images and the packages they were made of. An image comes into the store checked
+byte by byte, and leaves it only when the caller says that nothing uses it. The store knows no VM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gaovm import errors
+from gaovm.aio import clock, tasks
+from gaovm.images import (
+    builder,
+    digests,
+    initramfs,
+    leftovers,
+    manifest,
+    namespaces,
+    progress,
+    pulling,
+    recipes,
+    sharing,
+    shelf,
+)
+from gaovm.images.manifest import ImageInfo
+
+Builder = Callable[
+    [recipes.Recipe, Path, Path, str | None, progress.BuildProgress], Awaitable[builder.Built]
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned:
+    """What ``prune`` or ``remove`` took away, and how many bytes of disk that freed."""
+
+    removed: tuple[ImageInfo, ...]
+    freed_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildRequest:
+    """What ``ensure`` and ``build`` are asked for; ``mirror`` None means the host's own."""
+
+    name: str
+    arch: str = "x86_64"
+    kernel: str = "generic"
+    mirror: str | None = None
+
+
+def silent(_: progress.Progress) -> None:
+    """A listener that does not listen."""
+
+
+class ImageStore:
+    """All images of one ``$GAOVM_HOME``. One instance per process; methods may run at the same
+    time.
+    """
+
+    def __init__(self, home: Path, cache: Path, *, build: Builder = builder.build) -> None:
+        self._shelf = shelf.Shelf(home / "images")
+        self._cache = shelf.Shelf(cache / "images")
+        self._packages = cache / "packages"
+        self._build = build
+        self._shared: sharing.Shared[ImageInfo] = sharing.Shared()
+        self._agents: dict[tuple[str, int, int], str] = {}
+
+    def list(self) -> Sequence[ImageInfo]:
+        """All images, newest first."""
+        return self._shelf.images()
+
+    def get(self, digest: str) -> ImageInfo:
+        """The image of a full digest. Raises: NotFound, ImageCorrupt."""
+        directory = self._shelf.path / digest
+        if len(digest) != 64 or "/" in digest or not directory.is_dir():
+            raise errors.NotFound(f"no image {digest[:12]} in {self._shelf.path}")
+        return manifest.info(directory, manifest.load(directory))
+
+    def find(self, name: str, arch: str, kernel: str | None) -> ImageInfo | None:
+        """The newest image of that name, architecture and kernel flavour (None: a pulled disk)."""
+        wanted = (name, arch, kernel)
+        return next((i for i in self.list() if (i.name, i.arch, i.kernel) == wanted), None)
+
+    async def ensure(self, request: BuildRequest, report: progress.Report = silent) -> ImageInfo:
+        """The image of a recipe: from the store, else from the cache, else built.
+
+        Callers that want the same share one piece of work. Cancelling the last of them leaves
+        nothing.
+
+        Raises: ImageUnknown, ProgramMissing, PermissionMissing, DiskFull, UsageError,
+        ImageBuildFailed.
+        """
+        recipe, key = _recipe(request)
+        found = self._shelf.find_recipe(key)
+        if found is not None:
+            return found
+        return await self._shared.join(
+            f"ensure {key}",
+            lambda fan_out: self._obtain(recipe, key, request.mirror, fan_out),
+            report,
+        )
+
+    async def build(self, request: BuildRequest, report: progress.Report = silent) -> ImageInfo:
+        """Build anew, with what the mirror has today, even when there is an image already.
+
+        Raises: as ``ensure``.
+        """
+        recipe, key = _recipe(request)
+        return await self._shared.join(
+            f"build {key}",
+            lambda fan_out: self._rebuild(recipe, key, request.mirror, fan_out),
+            report,
+        )
+
+    async def pull(self, request: pulling.Request, report: progress.Report = silent) -> ImageInfo:
+        """Bring a disk image (raw or qcow2) in from a URL or a path; its digest must match.
+
+        Raises: UsageError, DigestMismatch, PullFailed, DiskFull, NotFound.
+        """
+        pulling.check(request)
+
+        async def start(fan_out: progress.Report) -> ImageInfo:
+            async with self._locked(request.digest, fan_out):
+                present = self._pulled(request)
+                if present is not None:
+                    return present
+                async with self._working(self._shelf) as work:
+                    names = await pulling.fetch(request, work, fan_out)
+                    return await self._shelve(
+                        self._shelf, work, names, pulling.identity(request, names)
+                    )
+
+        return await self._shared.join(f"pull {request.digest}", start, report)
+
+    async def check(self, image: ImageInfo) -> None:
+        """Check before use: cheap when size and time of all files are as when last read in full.
+
+        Raises: ImageCorrupt naming the file, what was expected and what was found.
+        """
+        await digests.in_thread(digests.verify, image.directory, full=False)
+
+    async def initrd(self, image: ImageInfo, agent: Path) -> Path:
+        """The initramfs of an image for an agent program; made once per agent, older ones go.
+
+        A pulled image that brought its own initrd keeps that.
+        """
+        if image.initrd_path is not None:
+            return image.initrd_path
+        name = f"initrd-{await self._agent_digest(agent)}.img"
+        path = image.directory / name
+        if path.exists():
+            return path
+        await asyncio.to_thread(initramfs.write, image.modules_path, agent, path)
+        for old in image.directory.glob("initrd-*.img"):
+            if old.name != name:
+                old.unlink(missing_ok=True)
+        return path
+
+    async def remove(self, ref: str, in_use: Collection[str]) -> Pruned:
+        """Remove the image with that name or digest (at least six digits); all of a name.
+
+        Raises: NotFound, UsageError (ambiguous), ImageInUse; then nothing was removed.
+        """
+        chosen = self._resolve(ref)
+        used = [digest for digest in chosen if digest in in_use]
+        if used:
+            raise errors.ImageInUse(
+                f"image {used[0][:12]} backs the disk of a VM", remedy="destroy that VM first"
+            )
+        return await self._take_out(chosen)
+
+    async def prune(self, in_use: Collection[str]) -> Pruned:
+        """Remove every image that is not in use, and from the cache those of recipes that are no
+        longer current.
+
+        The caller must count a VM's image as in use from the moment it asks for it.
+        """
+        pruned = await self._take_out([i.digest for i in self.list() if i.digest not in in_use])
+        freed = pruned.freed_bytes
+        current = _current_keys()
+        for image in self._cache.images():
+            if image.recipe_key not in current:
+                freed += await self._delete(self._cache, image.digest)
+        return Pruned(removed=pruned.removed, freed_bytes=freed)
+
+    async def sweep(self) -> int:
+        """Remove what dead builders and pullers left; how many working directories that were."""
+        dead = [path for place in (self._shelf, self._cache) for path in leftovers.dead(place.path)]
+        for path in dead:
+            await namespaces.remove(path)
+        return len(dead)
+
+    async def close(self) -> None:
+        """Cancel the work under way and wait until it has cleaned up."""
+        await self._shared.close()
+
+    async def _obtain(
+        self, recipe: recipes.Recipe, key: str, mirror: str | None, report: progress.Report
+    ) -> ImageInfo:
+        async with self._locked(key, report):
+            found = self._shelf.find_recipe(key)
+            if found is not None:
+                return found
+            cached = self._cache.find_recipe(key)
+            if cached is not None:
+                try:
+                    return await self._bring_in(cached, report)
+                except errors.ImageCorrupt:
+                    await self._delete(self._cache, cached.digest)
+            return await self._make(recipe, key, mirror, report)
+
+    async def _rebuild(
+        self, recipe: recipes.Recipe, key: str, mirror: str | None, report: progress.Report
+    ) -> ImageInfo:
+        async with self._locked(key, report):
+            return await self._make(recipe, key, mirror, report)
+
+    async def _make(
+        self, recipe: recipes.Recipe, key: str, mirror: str | None, report: progress.Report
+    ) -> ImageInfo:
+        """Build into the cache, bring into the store; the cache keeps a recipe's newest only."""
+        started = clock.monotonic()
+        tracker = progress.BuildProgress(report, clock.monotonic, self._expected_s(recipe))
+        packages = self._packages / f"{recipe.suite}-{recipe.debian_arch}-{recipe.kernel}"
+        async with self._working(self._cache) as work:
+            built = await self._build(recipe, work, packages, mirror, tracker)
+            tracker.phase("digest", "computing digests")
+            identity = manifest.Identity(
+                name=recipe.name,
+                arch=recipe.arch,
+                kernel=recipe.kernel,
+                kernel_release=built.kernel_release,
+                recipe_key=key,
+                disk_format="raw",
+                artefacts={},
+            )
+            built_s = round(clock.monotonic() - started, 1)
+            image = await self._shelve(self._cache, work, built.files, identity, build_s=built_s)
+        tracker.phase("store", "bringing the image into the store")
+        stored = await self._bring_in(image, silent)
+        for old in self._cache.images():
+            if old.recipe_key == key and old.digest != image.digest:
+                await self._delete(self._cache, old.digest)
+        return stored
+
+    async def _shelve(
+        self,
+        place: shelf.Shelf,
+        work: Path,
+        names: dict[manifest.Role, str],
+        identity: manifest.Identity,
+        *,
+        build_s: float | None = None,
+    ) -> ImageInfo:
+        """Describe the artefacts, drop everything else in ``work``, and put it on the shelf."""
+        full = await digests.in_thread(shelf.describe, work, names, identity)
+        for path in sorted(work.iterdir()):
+            if path.name not in names.values():
+                await namespaces.remove(path) if path.is_dir() else path.unlink()
+        source = None if build_s is not None else identity.name
+        content = manifest.Manifest(
+            identity=full, created=shelf.now(), source=source, build_s=build_s
+        )
+        return await asyncio.to_thread(place.put, work, content)
+
+    async def _bring_in(self, image: ImageInfo, report: progress.Report) -> ImageInfo:
+        counter = progress.ByteProgress(
+            report, clock.monotonic, "store", "checking the cached image", image.size_bytes
+        )
+        async with self._working(self._shelf) as work:
+            return await digests.in_thread(self._shelf.bring_in, image, work, counter.add)
+
+    @contextlib.asynccontextmanager
+    async def _working(self, place: shelf.Shelf) -> AsyncIterator[Path]:
+        """A working directory that is gone afterwards, whatever happens (renamed away counts)."""
+        work = place.working()
+        try:
+            yield work
+        finally:
+            await tasks.finish(namespaces.remove(work))
+
+    def _locked(
+        self, key: str, report: progress.Report
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        waiting = progress.Progress(
+            phase="wait", message="another process makes this image: waiting"
+        )
+        return sharing.locked(self._cache.path / f".lock.{key[-16:]}", lambda: report(waiting))
+
+    def _expected_s(self, recipe: recipes.Recipe) -> float | None:
+        """How long the last build of the same thing took."""
+        for place in (self._cache, self._shelf):
+            for image in place.images():
+                if (image.name, image.arch, image.kernel) == (
+                    recipe.name,
+                    recipe.arch,
+                    recipe.kernel,
+                ):
+                    return manifest.load(image.directory).build_s
+        return None
+
+    def _pulled(self, request: pulling.Request) -> ImageInfo | None:
+        algorithm, _, value = request.digest.partition(":")
+        for image in self.list():
+            same = image.name == request.location and image.arch == request.arch
+            if same and algorithm == "sha256":
+                artefacts = manifest.load(image.directory).identity.artefacts
+                if artefacts["disk"].sha256 == value and pulling.same_boot(request, artefacts):
+                    return image
+        return None
+
+    async def _agent_digest(self, agent: Path) -> str:
+        stat = agent.stat()
+        key = (str(agent), stat.st_size, stat.st_mtime_ns)
+        if key not in self._agents:
+            self._agents[key] = (await digests.in_thread(digests.sha256, agent))[:12]
+        return self._agents[key]
+
+    def _resolve(self, ref: str) -> Sequence[str]:
+        word = ref.removeprefix("sha256:")
+        digests_here = [i.digest for i in self.list()] + self._shelf.unreadable()
+        matching = [d for d in digests_here if len(word) >= 6 and d.startswith(word)]
+        if len(matching) > 1:
+            raise errors.UsageError(f"{ref} is short for {len(matching)} images: give more digits")
+        chosen = matching or [i.digest for i in self.list() if i.name == ref]
+        if not chosen:
+            raise errors.NotFound(f"no image {ref!r}", remedy="see `gaovm image ls`")
+        return chosen
+
+    async def _take_out(self, chosen: Collection[str]) -> Pruned:
+        known = {image.digest: image for image in self.list()}
+        freed = 0
+        for digest in chosen:
+            freed += await self._delete(self._shelf, digest)
+        return Pruned(removed=tuple(known[d] for d in chosen if d in known), freed_bytes=freed)
+
+    async def _delete(self, place: shelf.Shelf, digest: str) -> int:
+        grave = place.take_out(digest)
+        if grave is None:
+            return 0
+        freed = await asyncio.to_thread(shelf.allocated, grave)
+        await asyncio.to_thread(shutil.rmtree, grave)
+        return freed
+
+
+def _recipe(request: BuildRequest) -> tuple[recipes.Recipe, str]:
+    recipe = recipes.find(request.name, request.arch, request.kernel)
+    return recipe, recipe.key(builder.hooks())
+
+
+def _current_keys() -> set[str]:
+    hooks = builder.hooks()
+    return {
+        recipes.find(name, arch, kernel).key(hooks)
+        for name in recipes.known()
+        for arch in recipes.ARCHES
+        for kernel in recipes.KERNELS
+    }
