@@ -1,0 +1,198 @@
+"""The guest through its agent: readiness, set-up after each boot, and whether it still answers.
+
+Readiness is pushed by the agent's first line. Then the guest is configured, provisioned and
+probed, once a boot; an agent that only lost its connection is configured again and nothing more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+
+from gaovm import errors
+from gaovm.aio import clock, tasks
+from gaovm.builder.qemu.document import ShareDevice
+from gaovm.driver import provision
+from gaovm.driver.logs import BoundedLog
+from gaovm.driver.request import LaunchRequest
+from gaovm.driver.status import Status
+from gaovm.guestmanager import channel, guest, mounts, users
+from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.handshake import Hello
+
+PING_EVERY_S = 10.0
+PING_LIMIT_S = 10.0
+LOST_GRACE_S = 2.0
+ENTROPY_BYTES = 32
+
+
+class GuestLink:
+    """One guest's agent; implements ``channel.Listener``."""
+
+    def __init__(
+        self,
+        request: LaunchRequest,
+        shares: tuple[ShareDevice, ...],
+        status: Status,
+        owner: tasks.TaskOwner,
+        on_answer: Callable[[], None],
+    ) -> None:
+        self._request, self._shares, self._status = request, shares, status
+        self._owner, self._on_answer = owner, on_answer
+        self._channel: channel.Channel | None = None
+        self._work: list[asyncio.Task[None]] = []
+        self._lost: asyncio.TimerHandle | None = None
+        self._answers = True
+        self._settled: tuple[str, errors.GaoError | None] | None = None
+        self.answered = False
+
+    async def open(self, sock: socket.socket) -> None:
+        """Listen for the agent on our end of its port."""
+        self._channel = await channel.Channel.open(sock, self)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection now.
+
+        Raises:
+            errors.GuestUnavailable: there is none, or the agent does not answer.
+        """
+        found = None if self._channel is None else self._channel.connection
+        if found is None:
+            raise errors.GuestUnavailable("the guest's agent is not connected")
+        if not self._answers:
+            raise errors.GuestUnavailable("the guest's agent does not answer")
+        return found
+
+    def restart(self) -> None:
+        """The guest was reset: everything is to be done again when its agent says hello."""
+        self._settled = None
+        self.answered = False
+        if self._channel is not None:
+            self._channel.reset("the guest was reset")
+        self._forget_lost()
+
+    def close(self) -> None:
+        """End the channel and the set-up. Idempotent."""
+        self._forget_lost()
+        self._cancel_work()
+        if self._channel is not None:
+            self._channel.close()
+        self._forget_lost()
+
+    # the channel's listener
+
+    def on_connected(self, connection: Connection, hello: Hello) -> None:
+        self._forget_lost()
+        self._cancel_work()
+        self.answered = self._answers = True
+        self._on_answer()
+        self._status.progress("agent", f"agent {hello.version[:40]} answers")
+        self._work = [
+            self._owner.start(self._set_up(connection), name="guest set-up", finishable=True),
+            self._owner.start(self._keep_alive(connection), name="guest ping", finishable=True),
+        ]
+
+    def on_lost(self, error: errors.GaoError) -> None:
+        self._cancel_work()
+        if self._status.observed == "running" and self.answered and self._lost is None:
+            # A guest that powers off loses its agent too: its end is told by QEMU within the grace.
+            loop = asyncio.get_running_loop()
+            self._lost = loop.call_later(LOST_GRACE_S, self._tell_lost, error)
+
+    # inside
+
+    def _tell_lost(self, error: errors.GaoError) -> None:
+        self._lost = None
+        if self._status.observed == "running":
+            self._status.change("running", "degraded", reason="agent-lost", error=error)
+
+    def _forget_lost(self) -> None:
+        if self._lost is not None:
+            self._lost.cancel()
+            self._lost = None
+
+    def _cancel_work(self) -> None:
+        for task in self._work:
+            task.cancel()
+        self._work = []
+
+    def _ready(self, readiness: str, error: errors.GaoError | None = None) -> None:
+        if self._status.observed == "running":
+            self._status.change("running", readiness, error=error)
+
+    def _settle(self, readiness: str, error: errors.GaoError | None = None) -> None:
+        self._settled = (readiness, error)
+        self._ready(readiness, error)
+
+    async def _set_up(self, connection: Connection) -> None:
+        try:
+            await self._configure(connection)
+            if self._settled is not None:
+                self._ready(*self._settled)
+                return
+            self._ready("agent")
+            await self._provision(connection)
+        except errors.GuestUnavailable as exc:
+            if self._channel is None or self._channel.connection is connection:
+                self._ready("degraded", exc)
+        except errors.GaoError as exc:
+            self._settle("degraded", exc)
+        else:
+            self._settle("ready")
+
+    async def _configure(self, connection: Connection) -> None:
+        what = self._request.spec.guest
+        wanted = [
+            mounts.Mount(tag=s.tag, type=s.type, path=s.mount_point, writable=s.writable)
+            for s in self._shares
+        ]
+        configuration = guest.Configuration(
+            hostname=what.hostname,
+            unix_ns=round(clock.now() * 1e9),
+            user=users.account(what.user),
+            mounts=wanted,
+            env=dict(what.env),
+            entropy=guest.entropy(os.urandom(ENTROPY_BYTES)),
+        )
+        done = await guest.configure(connection, configuration)
+        mounts.check(wanted, done.mounts)
+
+    async def _provision(self, connection: Connection) -> None:
+        what = self._request.spec.guest
+        if not self._request.provision or not (what.provision or what.probes):
+            return
+        log = BoundedLog(self._request.disk.with_name("provision.log"))
+        try:
+            self._ready("provisioning")
+            await provision.wait_booted(connection, self._status.progress)
+            await provision.run(connection, what, log, self._status.progress)
+            if what.probes:
+                self._ready("probing")
+                await provision.probe(connection, what, log, self._status.progress)
+        finally:
+            log.close()
+
+    async def _keep_alive(self, connection: Connection) -> None:
+        while True:
+            await asyncio.sleep(PING_EVERY_S)
+            try:
+                await connection.ping(PING_LIMIT_S)
+            except TimeoutError:
+                self._set_answers(False)
+            except errors.GaoError:
+                return
+            else:
+                self._set_answers(True)
+
+    def _set_answers(self, answers: bool) -> None:
+        if answers == self._answers:
+            return
+        self._answers = answers
+        if not answers:
+            error = errors.GuestUnavailable(f"the agent did not answer within {PING_LIMIT_S:g} s")
+            self._ready("degraded", error)
+        elif self._settled is not None:
+            self._ready(*self._settled)

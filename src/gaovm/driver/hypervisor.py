@@ -1,0 +1,145 @@
+"""The QEMU process of a VM with its monitor and its last words: started, watched, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gaovm import errors
+from gaovm.aio import process, tasks
+from gaovm.builder.qemu.document import Document
+from gaovm.driver.pipes import LastWords
+from gaovm.vmmanager.qemu import lifetime, monitor
+
+logger = logging.getLogger(__name__)
+DRAIN_LIMIT_S = 1.0
+PIPES = ("qmp", "console", "agent")
+OnEvent = Callable[[str, Mapping[str, Any]], None]
+
+
+class Hypervisor:
+    """One run of QEMU. ``ended`` is set when it is reaped."""
+
+    def __init__(self, owner: tasks.TaskOwner, on_event: OnEvent) -> None:
+        self._owner = owner
+        self._on_event = on_event
+        self._words = LastWords("qemu")
+        self._monitor = monitor.Monitor(self._event)
+        self._connecting: asyncio.Task[bool] | None = None
+        self._child: process.Child | None = None
+        self._stack = contextlib.AsyncExitStack()
+        self.argv: tuple[str, ...] = ()
+        self.returncode: int | None = None
+        self.guest_shutdown: str | None = None
+        self.ended = asyncio.Event()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return None if self._child is None or self.ended.is_set() else self._child.pid
+
+    async def start(
+        self, document: Document, shares: Mapping[str, socket.socket], cwd: Path
+    ) -> dict[str, socket.socket]:
+        """Execute QEMU; returns our ends of the console and the agent port.
+
+        The monitor is negotiated in the background: the boot never waits for it.
+
+        Raises:
+            errors.ProgramMissing: QEMU cannot be executed.
+        """
+        pairs = {name: socket.socketpair() for name in PIPES}
+        words, output = socket.socketpair()
+        theirs = {name: pair[1] for name, pair in pairs.items()} | dict(shares)
+        try:
+            self.argv = lifetime.resolve(document, theirs)
+            self._child = await self._stack.enter_async_context(
+                lifetime.run(self.argv, theirs, output=output.fileno(), cwd=cwd)
+            )
+        except BaseException:
+            for pair in pairs.values():
+                pair[0].close()
+            words.close()
+            raise
+        finally:
+            output.close()
+            for sock in theirs.values():
+                sock.close()
+        self._connecting = self._owner.start(
+            self._connect(pairs["qmp"][0]), name="monitor", finishable=True
+        )
+        await self._words.attach(words)
+        return {"console": pairs["console"][0], "agent": pairs["agent"][0]}
+
+    async def wait(self) -> int:
+        """Reap QEMU, gather what it still had to say, and return its status."""
+        if self._child is None:
+            raise errors.StateConflict("QEMU was not started")
+        self.returncode = await self._child.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_LIMIT_S):
+                await self._words.ended
+        await self._monitor.close()
+        self._words.close()
+        await self._stack.aclose()
+        self.ended.set()
+        return self.returncode
+
+    def last_words(self) -> str:
+        """The last lines that QEMU wrote."""
+        return "; ".join(self._words.tail.lines(5))
+
+    def kill(self) -> None:
+        """SIGKILL. Idempotent."""
+        if self._child is not None and not self.ended.is_set():
+            self._child.send_signal(signal.SIGKILL)
+
+    async def press_power_button(self) -> bool:
+        """ACPI power-off; False when the monitor does not take it."""
+        return await self._tell("system_powerdown")
+
+    async def quit(self) -> bool:
+        """Make QEMU end with its disks flushed; False when the monitor does not take it."""
+        return await self._tell("quit")
+
+    async def set_reboot(self, *, allowed: bool) -> None:
+        """Whether a guest's reset ends QEMU (a boot that failed) or restarts the guest."""
+        await self._tell("set-action", reboot="reset" if allowed else "shutdown")
+
+    async def status(self) -> str:
+        """QEMU's word for the state of the machine, ``unknown`` when it does not say."""
+        try:
+            answer = await self._monitor.execute("query-status")
+        except errors.HypervisorFailed:
+            return "unknown"
+        return str(answer.get("status")) if isinstance(answer, dict) else "unknown"
+
+    async def _tell(self, command: str, **arguments: Any) -> bool:
+        if self._connecting is None or not await asyncio.shield(self._connecting):
+            return False
+        try:
+            await self._monitor.execute(command, **arguments)
+        except errors.HypervisorFailed as exc:
+            # QEMU may close the connection before the answer to ``quit``.
+            logger.debug("monitor: %s", exc)
+            return command == "quit"
+        return True
+
+    async def _connect(self, sock: socket.socket) -> bool:
+        try:
+            await self._monitor.connect(sock)
+        except errors.HypervisorFailed as exc:
+            logger.warning("%s", exc)
+            return False
+        return True
+
+    def _event(self, name: str, data: Mapping[str, Any]) -> None:
+        if name == "SHUTDOWN" and data.get("guest") is True:
+            self.guest_shutdown = str(data.get("reason", "guest-shutdown"))[:64]
+        self._on_event(name, data)

@@ -1,0 +1,137 @@
+"""A driver process from its control socket to its end.
+
+It leaves when the daemon says so, on end of file, after 15 s without a call of the daemon, on
+SIGTERM, and when its VM has ended by itself; always the guest is shut down first, by its agent,
+then by ACPI, then by force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+from gaovm import errors
+from gaovm.aio import tasks
+from gaovm.driver import liveness, request, service, vm
+from gaovm.ipc import connection, hello, methods, peer
+
+logger = logging.getLogger(__name__)
+TOKEN = "GAOVM_DRIVER_TOKEN"
+HELLO_LIMIT_S = 10.0
+# For QEMU to quit with its disks flushed; with the guest's 10 s and the kill all is over in 15 s.
+QUIT_LIMIT_S = 2.0
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class Driver:
+    """One driver: the VM, the daemon's calls, and when to leave."""
+
+    def __init__(self, owner: tasks.TaskOwner) -> None:
+        self._leaving = asyncio.Event()
+        self._link: connection.Connection | None = None
+        self.reason = "asked"
+        self.vm = vm.Vm(owner, self._notify, lambda: self.leave("the VM has ended"))
+        self._calls = service.Service(self.vm, lambda: self.leave("asked by the daemon"))
+        self._liveness = liveness.Liveness(lambda: self.leave("no call of the daemon for 15 s"))
+
+    def leave(self, reason: str) -> None:
+        """Begin to leave; the first reason counts."""
+        if not self._leaving.is_set():
+            self.reason = reason
+            self._leaving.set()
+
+    async def run(self, control: socket.socket, token: str) -> None:
+        """Serve the daemon until there is a reason to leave, then shut the VM down.
+
+        Raises:
+            errors.GaoError: the handshake with the daemon failed.
+        """
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.leave, "SIGTERM")
+        offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS, token=token)
+        answering = connection.Service(peer.Terms(offer), self._answer)
+        self._link = await connection.connect(
+            control, answering, first=True, name="daemon", handshake_s=HELLO_LIMIT_S
+        )
+        self._link.on_close(lambda: self.leave("the daemon is gone"))
+        self._liveness.start()
+        await self._leaving.wait()
+        logger.info("leaving: %s", self.reason)
+        self._liveness.stop()
+        await self._shut_down()
+        await self._link.aclose()
+
+    async def _shut_down(self) -> None:
+        asked = self.vm.request
+        limits = asked.stop if asked is not None else request.StopLimits()
+        how = await self.vm.shut_down(limits.agent_s, limits.acpi_s, QUIT_LIMIT_S)
+        logger.info("the VM ended: %s", how)
+
+    async def _answer(self, method: str, params: Any, _: connection.Context) -> Any:
+        self._liveness.touch()
+        return await self._calls.call(method, params)
+
+    def _notify(self, method: str, params: dict[str, Any]) -> None:
+        if method == methods.STATE:
+            words = {key: params.get(key) for key in ("observed", "readiness", "reason")}
+            logger.info("state %s %s", words, (params.get("error") or {}).get("message", ""))
+        if self._link is not None:
+            self._link.notify(method, params)
+
+
+async def _main(control: socket.socket, token: str) -> None:
+    async with tasks.TaskOwner("driver") as owner:
+        await Driver(owner).run(control, token)
+
+
+def run(control: socket.socket, token: str, name: str) -> int:
+    """The whole life of a driver in this process; returns its exit status."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=_LOG_FORMAT, force=True)
+    logger.info("driver of %s, pid %s", name, os.getpid())
+    try:
+        asyncio.run(_main(control, token))
+    except errors.GaoError as exc:
+        logger.error("driver of %s: %s", name, exc.message)
+        return 1
+    except Exception:
+        logger.exception("driver of %s: defect", name)
+        return 1
+    return 0
+
+
+def open_log(path: str) -> int:
+    """A descriptor that appends to a log file of mode 0600."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def redirect(log: int) -> None:
+    """stdin from nowhere; stdout and stderr to an open log."""
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    os.close(nowhere)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write(f"gaovm-driver-qemu: {message}\n")
+    raise SystemExit(1)
+
+
+def entry() -> None:
+    """Run as a program: ``gaovm-driver-qemu --control-fd N`` with the token in the environment."""
+    token = os.environ.pop(TOKEN, None)
+    if not token:
+        _fail(f"no {TOKEN} in the environment: drivers are started by gaovmd")
+    if len(sys.argv) != 3 or sys.argv[1] != "--control-fd" or not sys.argv[2].isdecimal():
+        _fail("usage: gaovm-driver-qemu --control-fd N")
+    try:
+        control = socket.socket(fileno=int(sys.argv[2]))
+    except OSError as exc:
+        _fail(f"descriptor {sys.argv[2]} is no socket: {exc.strerror}")
+    control.set_inheritable(False)
+    raise SystemExit(run(control, token, "spawned"))

@@ -1,0 +1,204 @@
+"""Forwarded ports: host listeners whose connections go through the agent into the guest.
+
+Listeners are bound before QEMU starts, so a taken port fails the start. Half-close is kept both
+ways; a connection that the guest refuses is reset on the host side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gaovm import errors
+from gaovm.aio import tasks
+from gaovm.guestmanager import tunnel
+from gaovm.guestmanager.connection import Connection
+from gaovm.hostfacts import listeners
+from gaovm.spec.network import PortForward
+
+MAX_CONNECTIONS = 192
+BACKLOG = 128
+CHUNK = 64 << 10
+_RESET = struct.pack("ii", 1, 0)
+GetConnection = Callable[[], Connection]
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """A bound forward; ``port`` is the host port in the end."""
+
+    wanted: PortForward
+    sock: socket.socket
+    port: int
+
+    def describe(self) -> dict[str, Any]:
+        """As ``PortStatus`` of the protocol has it."""
+        return {
+            "guest_ip": self.wanted.guest_ip,
+            "guest_port": self.wanted.guest_port,
+            "host_ip": self.wanted.host_ip,
+            "host_port": self.port,
+            "source": "config" if self.wanted.field else "added",
+            "state": "listening",
+        }
+
+
+class Ports:
+    """All forwards of a VM."""
+
+    def __init__(self, owner: tasks.TaskOwner, get_connection: GetConnection) -> None:
+        self._owner = owner
+        self._get_connection = get_connection
+        self._forwards: dict[Forward, asyncio.Task[None] | None] = {}
+        self._free = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._serving = False
+
+    def bind(self, wanted: PortForward) -> Forward:
+        """Bind one; it is served at once when the VM runs, else from ``serve`` on.
+
+        Raises:
+            errors.PortTaken: the port is in use; the message names the owner.
+            errors.PermissionMissing: the port needs a right that this user lacks.
+            errors.InvalidParams: the address is not one of this host.
+        """
+        sock = _bind(wanted)
+        forward = Forward(wanted, sock, sock.getsockname()[1])
+        self._forwards[forward] = self._start(forward) if self._serving else None
+        return forward
+
+    def serve(self) -> None:
+        """Accept connections from now on. Idempotent."""
+        self._serving = True
+        for forward, task in self._forwards.items():
+            if task is None:
+                self._forwards[forward] = self._start(forward)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """All forwards, in the order they were bound."""
+        return [forward.describe() for forward in self._forwards]
+
+    async def remove(self, host_port: int | None, guest_port: int | None) -> list[dict[str, Any]]:
+        """Close the listeners that match both given ports; their connections live on.
+
+        Raises:
+            errors.NotFound: none does.
+        """
+        found = [
+            forward
+            for forward in self._forwards
+            if host_port in (None, forward.port) and guest_port in (None, forward.wanted.guest_port)
+        ]
+        if not found:
+            raise errors.NotFound("no such forwarded port")
+        for forward in found:
+            await self._close(forward)
+        return [forward.describe() for forward in found]
+
+    async def close(self) -> None:
+        """Close all listeners. Idempotent."""
+        for forward in list(self._forwards):
+            await self._close(forward)
+
+    async def _close(self, forward: Forward) -> None:
+        task = self._forwards.pop(forward)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        forward.sock.close()
+
+    def _start(self, forward: Forward) -> asyncio.Task[None]:
+        name = f"port {forward.port}"
+        return self._owner.start(self._accept(forward), name=name, finishable=True)
+
+    async def _accept(self, forward: Forward) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._free.acquire()
+            try:
+                client, _ = await loop.sock_accept(forward.sock)
+            except OSError:
+                self._free.release()
+                await asyncio.sleep(0.1)  # out of descriptors: give connections time to end
+                continue
+            except BaseException:
+                self._free.release()
+                raise
+            name = f"port {forward.port} connection"
+            self._owner.start(self._relay(client, forward.wanted), name=name, finishable=True)
+
+    async def _relay(self, client: socket.socket, wanted: PortForward) -> None:
+        try:
+            client.setblocking(False)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            host = f"[{wanted.guest_ip}]" if ":" in wanted.guest_ip else wanted.guest_ip
+            address = f"{host}:{wanted.guest_port}"
+            inside = await tunnel.Tunnel.connect(self._get_connection(), address)
+            async with inside, asyncio.TaskGroup() as group:
+                group.create_task(_to_guest(client, inside))
+                group.create_task(_to_client(client, inside))
+        except (errors.GaoError, OSError, ExceptionGroup):
+            # The one language both ends speak: what broke inside is a reset outside.
+            with contextlib.suppress(OSError):
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        finally:
+            self._free.release()
+            client.close()
+
+
+async def _to_guest(client: socket.socket, inside: tunnel.Tunnel) -> None:
+    loop = asyncio.get_running_loop()
+    while data := await loop.sock_recv(client, CHUNK):
+        if not await inside.write(data):
+            return
+    await inside.end()
+
+
+async def _to_client(client: socket.socket, inside: tunnel.Tunnel) -> None:
+    loop = asyncio.get_running_loop()
+    while data := await inside.read():
+        await loop.sock_sendall(client, data)
+    client.shutdown(socket.SHUT_WR)
+
+
+def _bind(wanted: PortForward) -> socket.socket:
+    where = f"{wanted.host_ip}:{wanted.host_port}"
+    try:
+        version = ipaddress.ip_address(wanted.host_ip).version
+    except ValueError as exc:
+        raise errors.InvalidParams(f"{wanted.host_ip} is no IP address") from exc
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((wanted.host_ip, wanted.host_port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as exc:
+        sock.close()
+        raise _bind_failed(exc, wanted, where) from exc
+    return sock
+
+
+def _bind_failed(exc: OSError, wanted: PortForward, where: str) -> errors.GaoError:
+    if exc.errno == errno.EADDRINUSE:
+        owner = listeners.owner(wanted.host_port) or "another process"
+        return errors.PortTaken(
+            f"host port {where} is taken by {owner}",
+            field=wanted.field,
+            remedy="free it, choose another hostPort, or use hostPort: 0 for any free one",
+            details={"host_port": wanted.host_port, "owner": owner},
+        )
+    if exc.errno in (errno.EACCES, errno.EPERM):
+        return errors.PermissionMissing(
+            f"no right to listen on {where}", field=wanted.field, remedy="use a port above 1023"
+        )
+    return errors.InvalidParams(f"cannot listen on {where}: {exc.strerror}", field=wanted.field)

@@ -1,0 +1,122 @@
+"""Bytes that QEMU and its children write: the serial console, and their last words.
+
+Everything is kept in a bounded tail, for errors, and appended to a bounded log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+import re
+import socket
+from collections.abc import Callable
+from typing import cast
+
+from gaovm.driver.logs import BoundedLog
+
+TAIL_BYTES = 64 << 10
+READ_BYTES = 16 << 10
+OVERLAP = 64
+_FATAL = re.compile(rb"Kernel panic - not syncing|gaovm-agent: fatal:")
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>()][A-Z0-9]?|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class Tail:
+    """The last bytes of an endless text."""
+
+    def __init__(self, limit: int = TAIL_BYTES) -> None:
+        self._limit = limit
+        self._data = bytearray()
+
+    def add(self, data: bytes | memoryview) -> None:
+        """Append, and forget what is too old."""
+        self._data += data
+        if len(self._data) > 2 * self._limit:
+            del self._data[: -self._limit]
+
+    def lines(self, count: int) -> list[str]:
+        """The last lines that are not empty, without terminal escapes."""
+        text = bytes(self._data[-self._limit :]).decode("utf-8", "replace")
+        lines = (_ESCAPES.sub("", line).strip() for line in text.split("\n"))
+        return [line[:1000] for line in lines if line][-count:]
+
+    def find(self, pattern: re.Pattern[bytes], fresh: int) -> bool:
+        """Whether the last ``fresh`` bytes, with a little before them, hold the pattern."""
+        return pattern.search(self._data, max(0, len(self._data) - fresh - OVERLAP)) is not None
+
+
+class Pipe(asyncio.BufferedProtocol):
+    """Reads one socket to its end into a tail and, when given, a log."""
+
+    def __init__(self, log: BoundedLog | None = None) -> None:
+        self.tail = Tail()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._log = log
+        self._view = memoryview(mmap.mmap(-1, READ_BYTES))
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = self._view[:nbytes]
+        self.tail.add(data)
+        if self._log is not None:
+            self._log.write(data)
+        self.on_bytes(nbytes)
+
+    def on_bytes(self, count: int) -> None:
+        """Called after ``count`` bytes were added to the tail."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def close(self) -> None:
+        """Stop reading. Idempotent."""
+        if self._transport is not None:
+            self._transport.abort()
+        if self._log is not None:
+            self._log.close()
+
+    async def attach(self, sock: socket.socket) -> None:
+        """Begin to read a connected stream socket, owned from now on."""
+        sock.setblocking(False)
+        await asyncio.get_running_loop().create_connection(lambda: self, sock=sock)
+
+
+class Console(Pipe):
+    """The serial console; ``on_fatal`` is called once for a text that means the boot is over."""
+
+    def __init__(self, log: BoundedLog, on_fatal: Callable[[], None]) -> None:
+        super().__init__(log)
+        self._on_fatal: Callable[[], None] | None = on_fatal
+
+    def on_bytes(self, count: int) -> None:
+        if self._on_fatal is not None and self.tail.find(_FATAL, count):
+            on_fatal, self._on_fatal = self._on_fatal, None
+            on_fatal()
+
+    def trust(self) -> None:
+        """The agent has answered: from now on the text is only text."""
+        self._on_fatal = None
+
+
+class LastWords(Pipe):
+    """What a child process wrote to its stdout and stderr; copied to the driver's own log."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def on_bytes(self, count: int) -> None:
+        lines = bytes(self._view[:count]).decode("utf-8", "replace").splitlines()
+        text = "".join(f"{self._name}: {line}\n" for line in lines if line.strip())
+        try:
+            os.write(2, text.encode())
+        except OSError:
+            return

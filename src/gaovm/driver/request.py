@@ -1,0 +1,100 @@
+"""What the daemon sends with ``vm.configure`` and the parameters of the other calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from gaovm import errors
+from gaovm.spec.network import HostPort, Port, PortForward
+from gaovm.spec.vm import VmSpec
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
+T = TypeVar("T")
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True):
+    """The image's files: ``disk`` is never written, the VM has an overlay over it."""
+
+    disk: str
+    kernel: str
+    disk_format: str = "raw"
+    initrd: str | None = None
+    base_arguments: str = ""
+    image_digest: str = ""
+
+
+class StopLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the guest gets when the driver leaves: by its agent, then by ACPI."""
+
+    agent_s: Seconds = 6.0
+    acpi_s: Seconds = 4.0
+
+
+class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a driver needs to know of its VM."""
+
+    spec: VmSpec
+    home: str
+    vm_dir: str
+    run_dir: str
+    artefacts: Image
+    provision: bool = True
+    stop: StopLimits = StopLimits()
+
+    @property
+    def disk(self) -> Path:
+        """The VM's own disk."""
+        return Path(self.vm_dir, "disk.qcow2")
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """``vm.stop``: seconds for the guest to end itself, then for QEMU to be killed."""
+
+    grace_s: Seconds = 30.0
+    force_s: Seconds = 5.0
+
+
+class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
+    """``session.open``."""
+
+    ttl_s: Annotated[float, msgspec.Meta(gt=0, le=300)] = 30.0
+
+
+class AddPort(msgspec.Struct, frozen=True, kw_only=True):
+    """``ports.add``."""
+
+    guest_port: Port
+    host_port: HostPort = 0
+    host_ip: str = "127.0.0.1"
+    guest_ip: str = "127.0.0.1"
+
+    def forward(self) -> PortForward:
+        """As the spec has it."""
+        return PortForward(
+            guest_port=self.guest_port,
+            host_port=self.host_port,
+            host_ip=self.host_ip,
+            guest_ip=self.guest_ip,
+        )
+
+
+class RemovePort(msgspec.Struct, frozen=True, kw_only=True):
+    """``ports.remove``: at least one of the two."""
+
+    host_port: Port | None = None
+    guest_port: Port | None = None
+
+
+def decode(params: Any, into: type[T]) -> T:
+    """The parameters of a call.
+
+    Raises:
+        errors.InvalidParams: they do not fit; the message has the path.
+    """
+    try:
+        return msgspec.convert({} if params is None else params, into)
+    except msgspec.ValidationError as exc:
+        raise errors.InvalidParams(str(exc)) from exc

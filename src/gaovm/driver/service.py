@@ -1,0 +1,90 @@
+"""The driver's half of ``gaovm.driver.v1``: decode, call the VM, encode. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from gaovm import errors
+from gaovm.aio import clock
+from gaovm.driver import request, vm
+
+Result = dict[str, Any]
+
+
+class Service:
+    """Answers the daemon's calls; ``leave`` is called when it asks the driver to go."""
+
+    def __init__(self, subject: vm.Vm, leave: Callable[[], None]) -> None:
+        self._vm = subject
+        self._leave = leave
+        self._methods: dict[str, Callable[[Any], Awaitable[Result]]] = {
+            "ping": self._ping,
+            "vm.configure": self._configure,
+            "vm.start": self._start,
+            "vm.stop": self._stop,
+            "vm.status": self._status,
+            "session.open": self._open_session,
+            "ports.add": self._add_port,
+            "ports.remove": self._remove_port,
+            "ports.list": self._list_ports,
+            "guest.info": self._guest_info,
+            "exit": self._exit,
+        }
+
+    async def call(self, method: str, params: Any) -> Result:
+        """The result of one call.
+
+        Raises:
+            errors.UnknownMethod, errors.InvalidParams, and what the call itself raises.
+        """
+        handler = self._methods.get(method)
+        if handler is None:
+            raise errors.UnknownMethod(f"the driver has no method {method[:100]}")
+        return await handler(params)
+
+    async def _ping(self, _: Any) -> Result:
+        return {"ok": True, "ts": clock.now()}
+
+    async def _configure(self, params: Any) -> Result:
+        return await self._vm.configure(request.decode(params, request.LaunchRequest))
+
+    async def _start(self, _: Any) -> Result:
+        return await self._vm.start()
+
+    async def _stop(self, params: Any) -> Result:
+        limits = request.decode(params, request.Stop)
+        return {"how": await self._vm.stop(limits.grace_s, limits.force_s)}
+
+    async def _status(self, _: Any) -> Result:
+        return self._vm.describe()
+
+    async def _open_session(self, params: Any) -> Result:
+        wanted = request.decode(params, request.OpenSession)
+        sessions = self._vm.sessions
+        if sessions is None:
+            raise errors.GuestUnavailable("the VM is not running")
+        return {"ticket": sessions.issue(wanted.ttl_s), "socket": str(sessions.path)}
+
+    async def _add_port(self, params: Any) -> Result:
+        wanted = request.decode(params, request.AddPort)
+        return self._vm.ports.bind(wanted.forward()).describe()
+
+    async def _remove_port(self, params: Any) -> Result:
+        wanted = request.decode(params, request.RemovePort)
+        if wanted.host_port is None and wanted.guest_port is None:
+            raise errors.InvalidParams("ports.remove needs host_port or guest_port")
+        return {"removed": await self._vm.ports.remove(wanted.host_port, wanted.guest_port)}
+
+    async def _list_ports(self, _: Any) -> Result:
+        return {"ports": self._vm.ports.describe()}
+
+    async def _guest_info(self, _: Any) -> Result:
+        found: Result = msgspec.to_builtins(await self._vm.guest_info())
+        return found
+
+    async def _exit(self, _: Any) -> Result:
+        self._leave()
+        return {}

@@ -1,0 +1,73 @@
+"""What is known of the VM now, and the notifications at every change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gaovm import errors
+from gaovm.aio import clock
+
+Notify = Callable[[str, dict[str, Any]], None]
+
+
+class Status:
+    """Observed state, readiness and boot times. Only ``change`` writes them."""
+
+    def __init__(self, notify: Notify) -> None:
+        self._notify = notify
+        self._started = 0.0
+        self.observed = "stopped"
+        self.readiness: str | None = None
+        self.agent_ms: float | None = None
+        self.ready_ms: float | None = None
+        self.error: errors.GaoError | None = None
+
+    def begin(self) -> None:
+        """The hypervisor is about to be executed: boot times count from here."""
+        self._started = clock.monotonic()
+        self.agent_ms = self.ready_ms = None
+        self.error = None
+
+    def change(
+        self,
+        observed: str,
+        readiness: str | None = None,
+        *,
+        reason: str | None = None,
+        error: errors.GaoError | None = None,
+    ) -> None:
+        """Set the state and tell the daemon."""
+        self.observed, self.readiness, self.error = observed, readiness, error
+        since = round((clock.monotonic() - self._started) * 1000, 1)
+        if readiness == "agent" and self.agent_ms is None:
+            self.agent_ms = since
+        if readiness == "ready" and self.ready_ms is None:
+            self.ready_ms = since
+        message: dict[str, Any] = {
+            "observed": observed,
+            "readiness": readiness,
+            "at": clock.now(),
+            "boot": self.boot(),
+        }
+        if reason is not None:
+            message["reason"] = reason
+        if error is not None:
+            message["error"] = describe(error)
+        self._notify("state", message)
+
+    def progress(self, phase: str, message: str) -> None:
+        """Tell what is being done."""
+        self._notify("progress", {"phase": phase, "message": message[:1000]})
+
+    def boot(self) -> dict[str, float | None] | None:
+        """Milliseconds from the exec of QEMU to the agent, and to ready."""
+        if self.agent_ms is None:
+            return None
+        return {"agent_ms": self.agent_ms, "ready_ms": self.ready_ms}
+
+
+def describe(error: errors.GaoError) -> dict[str, Any]:
+    """An error inside a notification: code, message and what else it has."""
+    wire = errors.to_wire(error)
+    return {"message": error.message, **wire["data"]}

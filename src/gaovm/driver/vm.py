@@ -1,0 +1,371 @@
+"""The lifecycle of one VM, in steps: configure, start, stop. Each step is idempotent.
+
+Owns the order of things; how each is done stands in the file of its noun. When the VM has ended,
+for whatever reason, everything it held is released and the daemon has been told why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gaovm import errors
+from gaovm.aio import files, tasks
+from gaovm.builder.facts import HostFacts
+from gaovm.builder.qemu import build
+from gaovm.builder.qemu.document import Artefacts, Document
+from gaovm.driver import disks, lock, logs, network, pipes, session, shares, status
+from gaovm.driver.guest import GuestLink
+from gaovm.driver.hypervisor import Hypervisor
+from gaovm.driver.request import LaunchRequest
+from gaovm.guestmanager import info, power
+from gaovm.hostfacts import facts as hostfacts
+
+logger = logging.getLogger(__name__)
+BOOT_LIMITS_S = {"kvm": 60.0, "hvf": 60.0, "tcg": 180.0}
+FATAL_GATHER_S = 0.3
+POWER_CALL_LIMIT_S = 3.0
+# Of an asked-for stop's grace, the agent's way gets this share and ACPI the rest.
+AGENT_SHARE = 0.7
+
+
+class Vm:
+    """One VM; ``on_ended`` is called when it ended although the daemon did not ask."""
+
+    def __init__(
+        self, owner: tasks.TaskOwner, notify: status.Notify, on_ended: Callable[[], None]
+    ) -> None:
+        self._owner, self._on_ended = owner, on_ended
+        self.status = status.Status(notify)
+        self.request: LaunchRequest | None = None
+        self._lock: files.Lock | None = None
+        self._facts: HostFacts | None = None
+        self._document: Document | None = None
+        self._hypervisor: Hypervisor | None = None
+        self._guest: GuestLink | None = None
+        self._console: pipes.Console | None = None
+        self._boot_timer: asyncio.TimerHandle | None = None
+        self._failure: errors.GaoError | None = None
+        self._stopping = False
+        self._released = asyncio.Event()
+        self.ports = network.Ports(owner, lambda: self.guest.connection)
+        self.shares = shares.Shares(owner, self._on_share_end)
+        self.sessions: session.Sessions | None = None
+
+    @property
+    def guest(self) -> GuestLink:
+        """The agent's side.
+
+        Raises:
+            errors.GuestUnavailable: the VM does not run.
+        """
+        if self._guest is None or self.status.observed != "running":
+            raise errors.GuestUnavailable("the VM is not running")
+        return self._guest
+
+    # configure
+
+    async def configure(self, request: LaunchRequest) -> dict[str, Any]:
+        """Take the lock, decide, check, bind ports, make the disk. Starts nothing.
+
+        Raises:
+            errors.LockHeld, errors.PortTaken, errors.MountMissing, errors.DiskShrink and what the
+            builder raises; everything taken is given back then.
+        """
+        if self._hypervisor is not None:
+            raise errors.StateConflict("the VM has been started already")
+        await self._release()
+        self._released.clear()
+        vm_dir = Path(request.vm_dir)
+        try:
+            self._lock = lock.take(vm_dir)
+            for share in request.spec.shares:
+                if not Path(share.location).is_dir():
+                    raise errors.MountMissing(
+                        f"mount {share.location} is no directory on this host", field="mounts"
+                    )
+            # Up to 3 s without a cached probe; nothing else is under way in this process yet.
+            self._facts = hostfacts.collect(Path(request.home))
+            self._document = build.build(request.spec, self._facts, _artefacts(request))
+            for forward in request.spec.network.forwards:
+                self.ports.bind(forward)
+            await disks.prepare(request, self._facts.qemu_img)
+        except BaseException:
+            await self._release()
+            raise
+        self.request = request
+        return {"machine": self._document.machine.name, **self._choices()}
+
+    def _choices(self) -> dict[str, Any]:
+        document = self._document
+        if document is None:
+            return {"accelerator": None, "mounts": [], "ports": []}
+        mounts = [
+            {
+                "location": share.location,
+                "mount_point": share.mount_point,
+                "type": share.type,
+                "reason": share.reason,
+                "writable": share.writable,
+            }
+            for share in document.shares
+        ]
+        accelerator = {"name": document.accelerator.name, "reason": document.accelerator.reason}
+        return {"accelerator": accelerator, "mounts": mounts, "ports": self.ports.describe()}
+
+    def describe(self) -> dict[str, Any]:
+        """The answer to ``vm.status``."""
+        return {
+            "observed": self.status.observed,
+            "readiness": self.status.readiness,
+            "hypervisor_pid": None if self._hypervisor is None else self._hypervisor.pid,
+            "boot": self.status.boot(),
+            "machine": "" if self._document is None else self._document.machine.name,
+            **self._choices(),
+        }
+
+    # start
+
+    async def start(self) -> dict[str, Any]:
+        """Execute QEMU and return; the boot is told by notifications.
+
+        Raises:
+            errors.StateConflict: not configured, or started before.
+            errors.ProgramMissing: QEMU or virtiofsd cannot be executed.
+        """
+        request, document = self.request, self._document
+        if request is None or document is None or self._stopping:
+            raise errors.StateConflict("the VM is not configured")
+        if self._hypervisor is None:
+            self._hypervisor = Hypervisor(self._owner, self._on_event)
+            try:
+                await self._start(self._hypervisor, request, document)
+            except BaseException:
+                self._hypervisor.kill()
+                await self._release()
+                self._hypervisor = None
+                raise
+        return {"hypervisor_pid": self._hypervisor.pid, "argv": list(self._hypervisor.argv)}
+
+    async def _start(
+        self, hypervisor: Hypervisor, request: LaunchRequest, document: Document
+    ) -> None:
+        run_dir, vm_dir = Path(request.run_dir), Path(request.vm_dir)
+        facts = self._facts
+        ends = await self.shares.start(document, facts.virtiofsd if facts else None, run_dir)
+        self.status.begin()
+        socks = await hypervisor.start(document, ends, vm_dir)
+        self._owner.start(self._watch(hypervisor), name="hypervisor", finishable=True)
+        self.status.change("running", "booting")
+        self._guest = GuestLink(request, document.shares, self.status, self._owner, self._on_answer)
+        await self._guest.open(socks["agent"])
+        self._console = pipes.Console(logs.BoundedLog(vm_dir / "serial.log"), self._on_fatal)
+        await self._console.attach(socks["console"])
+        self.sessions = session.Sessions(
+            self._owner, run_dir / "driver.sock", lambda: self.guest.connection
+        )
+        self.sessions.open()
+        self.ports.serve()
+        self._arm_boot_timer()
+
+    # what happens meanwhile
+
+    def _arm_boot_timer(self) -> None:
+        name = self._document.accelerator.name if self._document else "tcg"
+        limit_s = float(os.environ.get("GAOVM_BOOT_TIMEOUT_S", BOOT_LIMITS_S.get(name, 180.0)))
+        message = f"the guest's agent did not answer within {limit_s:g} s"
+        self._boot_timer = asyncio.get_running_loop().call_later(
+            limit_s, self._boot_failed, message
+        )
+
+    def _stop_boot_timer(self) -> None:
+        if self._boot_timer is not None:
+            self._boot_timer.cancel()
+            self._boot_timer = None
+
+    def _on_answer(self) -> None:
+        self._stop_boot_timer()
+        if self._console is not None:
+            self._console.trust()
+        if self._hypervisor is not None:
+            self._owner.start(
+                self._hypervisor.set_reboot(allowed=True), name="allow reboot", finishable=True
+            )
+
+    def _on_fatal(self) -> None:
+        # The lines that say why come right after the one that says that.
+        loop = asyncio.get_running_loop()
+        loop.call_later(FATAL_GATHER_S, self._boot_failed, "the guest's boot failed")
+
+    def _boot_failed(self, message: str) -> None:
+        self._stop_boot_timer()
+        if self._failure is None and not self._stopping and self._hypervisor is not None:
+            self._failure = self._no_boot(message)
+            self._hypervisor.kill()
+
+    def _no_boot(self, message: str) -> errors.BootFailed:
+        tail = self._console.tail.lines(40) if self._console else []
+        last = f": {tail[-1]}" if tail else ""
+        return errors.BootFailed(
+            message + last,
+            remedy="the whole console output: `gaovm logs --serial`",
+            details={"serial_tail": tail},
+        )
+
+    def _on_event(self, name: str, data: Mapping[str, Any]) -> None:
+        if name == "RESET" and self._guest is not None and not self._stopping:
+            logger.info("the guest was reset")
+            self.status.change("running", "booting", reason="reset")
+            self._guest.restart()
+            self._arm_boot_timer()
+        elif name == "GUEST_PANICKED":
+            self._on_fatal()
+        elif name == "STOP" and not self._stopping:
+            self._owner.start(self._on_paused(), name="paused", finishable=True)
+
+    async def _on_paused(self) -> None:
+        hypervisor = self._hypervisor
+        if hypervisor is not None and await hypervisor.status() == "io-error":
+            error = errors.DiskFull(
+                "the VM is paused: its disk could not be written on the host",
+                remedy="make space on the host, then `gaovm stop --force` and `gaovm up`",
+            )
+            self.status.change("running", "degraded", error=error)
+
+    def _on_share_end(self, error: errors.GaoError) -> None:
+        logger.error("%s", error)
+        if self.status.observed == "running":
+            self.status.change("running", "degraded", error=error)
+
+    # the end
+
+    async def stop(self, grace_s: float, force_s: float) -> str:
+        """End the VM: by its agent, by ACPI, by force. Returns the way that worked.
+
+        Joins a stop under way. When it returns, everything is released.
+        """
+        agent_s = grace_s * AGENT_SHARE
+        return await self.shut_down(agent_s, grace_s - agent_s, force_s)
+
+    async def shut_down(self, agent_s: float, acpi_s: float, force_s: float) -> str:
+        """As ``stop``, with a limit for each way; QEMU is killed in the end."""
+        hypervisor = self._hypervisor
+        if hypervisor is None or hypervisor.ended.is_set():
+            self._stopping = True
+            await self._release()
+            return "gone"
+        if not self._stopping:
+            self._stopping = True
+            self._stop_boot_timer()
+            self.status.change("stopping")
+        how = await self._end(hypervisor, agent_s, acpi_s, force_s)
+        await self._released.wait()
+        return how
+
+    async def _end(
+        self, hypervisor: Hypervisor, agent_s: float, acpi_s: float, force_s: float
+    ) -> str:
+        asked = agent_s > 0 and await self._ask_agent(min(agent_s, POWER_CALL_LIMIT_S))
+        if asked and await _within(hypervisor.ended, agent_s):
+            return "agent"
+        asked = acpi_s > 0 and await self._limited(hypervisor.press_power_button(), acpi_s)
+        if asked and await _within(hypervisor.ended, acpi_s):
+            return "acpi"
+        if force_s > 0 and await self._limited(hypervisor.quit(), force_s):
+            await _within(hypervisor.ended, force_s)
+        hypervisor.kill()
+        await hypervisor.ended.wait()
+        return "force"
+
+    async def _ask_agent(self, limit_s: float) -> bool:
+        try:
+            if self._guest is None:
+                return False
+            await power.off(self._guest.connection, limit_s=limit_s)
+        except errors.GaoError as exc:
+            logger.info("power-off by agent: %s", exc)
+            return False
+        return True
+
+    @staticmethod
+    async def _limited(asking: Any, limit_s: float) -> bool:
+        try:
+            async with asyncio.timeout(limit_s):
+                return bool(await asking)
+        except TimeoutError:
+            return False
+
+    async def _watch(self, hypervisor: Hypervisor) -> None:
+        code = await hypervisor.wait()
+        asked = self._stopping
+        await tasks.finish(self._release())
+        self._tell_end(hypervisor, code, asked=asked)
+        self._released.set()
+        if not asked:
+            self._on_ended()
+
+    def _tell_end(self, hypervisor: Hypervisor, code: int, *, asked: bool) -> None:
+        logger.info("QEMU ended with status %s", code)
+        if asked:
+            self.status.change("stopped", reason="stop")
+        elif self._failure is not None:
+            self.status.change("failed", reason="failed", error=self._failure)
+        elif code != 0:
+            self.status.change("failed", reason="killed", error=_died(hypervisor, code))
+        elif self._guest is None or not self._guest.answered:
+            error = self._no_boot("the guest switched itself off before its agent answered")
+            self.status.change("failed", reason="failed", error=error)
+        else:
+            self.status.change("stopped", reason="guest")
+
+    async def _release(self) -> None:
+        self._stop_boot_timer()
+        if self._guest is not None:
+            self._guest.close()
+        if self._console is not None:
+            self._console.close()
+        if self.sessions is not None:
+            self.sessions.close()
+        await self.ports.close()
+        await self.shares.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    async def guest_info(self) -> info.Info:
+        """What the agent knows of the guest."""
+        return await info.get(self.guest.connection)
+
+
+async def _within(event: asyncio.Event, limit_s: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            await event.wait()
+    return event.is_set()
+
+
+def _died(hypervisor: Hypervisor, code: int) -> errors.HypervisorFailed:
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
+    words = hypervisor.last_words()
+    return errors.HypervisorFailed(
+        f"QEMU {how}" + (f": {words}" if words else ""),
+        remedy="see `gaovm logs --driver`",
+        details={"status": code, "argv": list(hypervisor.argv)},
+    )
+
+
+def _artefacts(request: LaunchRequest) -> Artefacts:
+    image = request.artefacts
+    return Artefacts(
+        disk=str(request.disk),
+        kernel=image.kernel,
+        initrd=image.initrd,
+        disk_format="qcow2",
+        base_arguments=image.base_arguments,
+        image_digest=image.image_digest,
+    )

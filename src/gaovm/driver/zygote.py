@@ -1,0 +1,159 @@
+"""The warm process from which drivers are forked: ``python -m gaovm.driver.zygote --fd N``.
+
+A fresh interpreter with a driver's imports costs a tenth of a second and a dozen MiB; a fork of
+this one 2 ms and what it writes to. So everything is imported and run once, frozen out of the
+garbage collector's reach, and then this process only waits: blocking, one thread, no event loop.
+
+Contract (descriptor N: SOCK_SEQPACKET, one JSON object a message):
+
+* to the zygote: ``{"op":"fork","id","token","vm","log"}`` with the driver's control socket as its
+  one descriptor (SCM_RIGHTS). ``id`` is any JSON value, ``log`` the path of the driver's log,
+  ``vm`` the name for log lines.
+* from the zygote: once, when it is warm, ``{"op":"ready","pid"}``; for each fork
+  ``{"op":"forked","id","pid","start_time"}`` or ``{"op":"failed","id","message"}``; when a driver
+  has ended ``{"op":"exited","pid","status"}``, ``status`` the exit status, or minus the signal.
+* end of file: the zygote leaves; its drivers live on by their own rules.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+import msgspec
+
+from gaovm import errors
+from gaovm.aio import process, sockets
+from gaovm.driver import main as driver
+from gaovm.driver import warmup
+
+MAX_MESSAGE = 64 << 10
+
+
+class Fork(msgspec.Struct):
+    """A fork request."""
+
+    op: str
+    id: Any
+    token: str
+    vm: str
+    log: str
+
+
+class Zygote:
+    """The loop: requests in, children out."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+        self._children: dict[int, int] = {}
+
+    def run(self) -> None:
+        """Serve until end of file."""
+        self._send({"op": "ready", "pid": os.getpid()})
+        while True:
+            for fd, _ in self._poll.poll():
+                if fd != self._sock.fileno():
+                    self._reap(fd)
+                elif not self._serve():
+                    return
+
+    def _serve(self) -> bool:
+        try:
+            data, fds = sockets.recv_with_fds(self._sock, MAX_MESSAGE, 1)
+        except errors.ProtocolError as exc:
+            self._send({"op": "failed", "id": None, "message": exc.message})
+            return True
+        except errors.ConnectionLost:
+            return False
+        if not data:
+            return False
+        try:
+            self._fork(data, fds)
+        finally:
+            for fd in fds:
+                os.close(fd)
+        return True
+
+    def _fork(self, data: bytes, fds: list[int]) -> None:
+        ident: Any = None
+        try:
+            request = msgspec.json.decode(data, type=Fork)
+            ident = request.id
+            if request.op != "fork" or len(fds) != 1:
+                raise ValueError("not a fork request with one descriptor")
+            log = driver.open_log(request.log)
+        except (msgspec.DecodeError, ValueError, OSError) as exc:
+            self._send({"op": "failed", "id": ident, "message": str(exc)})
+            return
+        try:
+            pid = os.fork()
+        except OSError as exc:
+            os.close(log)
+            self._send({"op": "failed", "id": ident, "message": f"fork: {exc.strerror}"})
+            return
+        if pid == 0:
+            self._become_driver(request, fds[0], log)
+        os.close(log)
+        self._adopt(pid, ident)
+
+    def _adopt(self, pid: int, ident: Any) -> None:
+        pidfd = os.pidfd_open(pid)
+        self._children[pidfd] = pid
+        self._poll.register(pidfd, select.POLLIN)
+        _, start_time = process.identity(pid)
+        self._send({"op": "forked", "id": ident, "pid": pid, "start_time": start_time})
+
+    def _become_driver(self, request: Fork, control: int, log: int) -> NoReturn:
+        status = 1
+        try:
+            os.setsid()
+            self._sock.close()
+            for pidfd in self._children:
+                os.close(pidfd)
+            driver.redirect(log)
+            gc.enable()
+            status = driver.run(socket.socket(fileno=os.dup(control)), request.token, request.vm)
+        finally:
+            os._exit(status)
+
+    def _reap(self, pidfd: int) -> None:
+        pid = self._children.pop(pidfd)
+        self._poll.unregister(pidfd)
+        os.close(pidfd)
+        _, wait_status = os.waitpid(pid, 0)
+        status = os.waitstatus_to_exitcode(wait_status)
+        self._send({"op": "exited", "pid": pid, "status": status})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._sock.send(msgspec.json.encode(message))
+        except ConnectionError:
+            return  # the end of file comes next
+
+
+def entry() -> None:
+    """Run as a program."""
+    if len(sys.argv) != 3 or sys.argv[1] != "--fd" or not sys.argv[2].isdecimal():
+        sys.stderr.write("usage: python -m gaovm.driver.zygote --fd N\n")
+        raise SystemExit(2)
+    sock = socket.socket(fileno=int(sys.argv[2]))
+    sock.set_inheritable(False)
+    sock.setblocking(True)
+    # Ctrl-C at a terminal is for the command line; the daemon ends us by closing the socket.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warmup.run()
+    gc.disable()
+    gc.collect()
+    gc.freeze()
+    Zygote(sock).run()
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,65 @@
+"""Plain JSON calls: encode, send, check the status, decode with a schema."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from gaovm import errors
+from gaovm.guestmanager.connection import CALL_LIMIT_S, Connection
+
+T = TypeVar("T")
+
+
+class _Problem(msgspec.Struct):
+    code: str = "internal"
+    message: str = ""
+    field: str | None = None
+
+
+class _Refusal(msgspec.Struct):
+    error: _Problem
+
+
+class Nothing(msgspec.Struct):
+    """A result whose content does not matter."""
+
+
+async def call(
+    connection: Connection,
+    method: str,
+    path: str,
+    into: type[T],
+    body: Any = None,
+    *,
+    limit_s: float = CALL_LIMIT_S,
+) -> T:
+    """The decoded result of one call.
+
+    Raises:
+        errors.GuestCallFailed: the agent refused it; ``details['agent_code']`` says why.
+        errors.GuestProtocolError: the answer does not fit.
+        errors.GuestUnavailable: no answer.
+    """
+    data = b"" if body is None else msgspec.json.encode(body)
+    status, answer = await connection.call(method, path, data, limit_s=limit_s)
+    if not 200 <= status < 300:
+        raise _refused(path, status, answer)
+    try:
+        return msgspec.json.decode(answer, type=into)
+    except (msgspec.DecodeError, RecursionError) as exc:
+        raise errors.GuestProtocolError(f"the agent's answer to {path}: {exc}") from exc
+
+
+def failure(code: str, message: str) -> errors.GuestCallFailed:
+    """The error for a refusal of the agent; its words are cut to a sane length."""
+    return errors.GuestCallFailed(message[:2000] or code, details={"agent_code": code[:64]})
+
+
+def _refused(path: str, status: int, answer: bytes) -> errors.GaoError:
+    try:
+        problem = msgspec.json.decode(answer, type=_Refusal).error
+    except (msgspec.DecodeError, RecursionError):
+        return errors.GuestProtocolError(f"the agent answered {path} with status {status}")
+    return failure(problem.code, f"{path}: {problem.message}")

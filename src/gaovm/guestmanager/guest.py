@@ -1,0 +1,54 @@
+"""The guest as a whole: its configuration after each boot, and the wait for its distribution."""
+
+from __future__ import annotations
+
+import base64
+
+import msgspec
+
+from gaovm.guestmanager import calls, mounts, users
+from gaovm.guestmanager.connection import CALL_LIMIT_S, Connection
+
+CONFIGURE_LIMIT_S = 120.0
+
+
+class Configuration(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The body of ``PUT /v1/configure``; ``entropy`` is base64."""
+
+    hostname: str | None = None
+    unix_ns: int | None = None
+    user: users.Account | None = None
+    mounts: list[mounts.Mount] = []
+    env: dict[str, str] = {}
+    entropy: str | None = None
+
+
+class Configured(msgspec.Struct):
+    """Its result."""
+
+    mounts: list[mounts.Mounted] = []
+
+
+class _Boot(msgspec.Struct):
+    state: str = "none"
+
+
+def entropy(data: bytes) -> str:
+    """Random bytes in the form of ``Configuration.entropy``."""
+    return base64.b64encode(data).decode()
+
+
+async def configure(connection: Connection, configuration: Configuration) -> Configured:
+    """Apply a configuration; idempotent. A mount that fails is in the result, not an error."""
+    return await calls.call(
+        connection, "PUT", "/v1/configure", Configured, configuration, limit_s=CONFIGURE_LIMIT_S
+    )
+
+
+async def wait_booted(connection: Connection, limit_s: float) -> str:
+    """Wait for the distribution's boot: ``running``, ``degraded``, ``timeout`` or ``none``."""
+    body = {"timeout_s": int(limit_s)}
+    boot = await calls.call(
+        connection, "POST", "/v1/boot/wait", _Boot, body, limit_s=limit_s + CALL_LIMIT_S
+    )
+    return boot.state

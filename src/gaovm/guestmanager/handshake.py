@@ -1,0 +1,94 @@
+"""The three lines before HTTP/2 on the agent's port (docs/reference/agent-protocol.md part 2).
+
+Sans-I/O: ``feed`` bytes, send what it returns, stop when ``done``; ``rest`` are the bytes after the
+last line. Bytes that are no well-formed line are skipped: they are what an earlier connection left.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from gaovm import errors
+
+MAX_LINE = 4096
+MAX_GARBAGE = 1 << 20
+MAGIC = b"GAOVM-AGENT/1 "
+_LINE = re.compile(rb"GAOVM-AGENT/1 ([0-9a-f]{32}) (\{.*\})\r?$")
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """What the agent says of itself: the readiness message."""
+
+    version: str = ""
+    exec_to_ready_ms: float = 0.0
+    boot_ms: float = 0.0
+    pid: int = 0
+
+
+def parse_hello(line: bytes) -> tuple[str, Hello] | None:
+    """Nonce and content of an agent's first line, None when it is not well-formed."""
+    if len(line) > MAX_LINE:
+        return None
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return None
+    try:
+        return match[1].decode(), msgspec.json.decode(match[2], type=Hello)
+    except msgspec.DecodeError:
+        return None
+
+
+class Handshake:
+    """One handshake; ``nonce`` is 32 fresh hex digits."""
+
+    def __init__(self, nonce: str) -> None:
+        self._nonce = nonce
+        self._go = f"GAOVM-GO/1 {nonce}".encode()
+        self._buffer = bytearray()
+        self._garbage = 0
+        self.hello: Hello | None = None
+        self.done = False
+        self.rest = b""
+
+    def feed(self, data: bytes | memoryview) -> bytes:
+        """Take bytes of the agent, return what is to be sent.
+
+        Raises:
+            errors.GuestProtocolError: more than 1 MiB without a well-formed line.
+        """
+        self._buffer += data
+        answer = b""
+        while not self.done and (end := self._buffer.find(b"\n")) >= 0:
+            line = bytes(self._buffer[:end])
+            del self._buffer[: end + 1]
+            answer = self._take(line) or answer
+        if self.done:
+            self.rest = bytes(self._buffer)
+            self._buffer.clear()
+        elif len(self._buffer) > MAX_LINE:
+            surplus = len(self._buffer) - MAX_LINE
+            del self._buffer[:surplus]
+            self._skip(surplus)
+        return answer
+
+    def _take(self, line: bytes) -> bytes:
+        if self.hello is not None and line.endswith(self._go):
+            self.done = True
+            return b""
+        start = line.rfind(MAGIC)
+        found = parse_hello(line[start:]) if start >= 0 else None
+        if found is None:
+            self._skip(len(line) + 1)
+            return b""
+        agent_nonce, self.hello = found
+        self._garbage = 0
+        return f"GAOVM-HOST/1 {agent_nonce} {self._nonce}\n".encode()
+
+    def _skip(self, count: int) -> None:
+        self._garbage += count
+        if self._garbage > MAX_GARBAGE:
+            raise errors.GuestProtocolError(
+                f"the agent's port sent {self._garbage} bytes without a valid first line"
+            )

@@ -1,0 +1,107 @@
+"""Programs in the guest: run one to its end, or open the raw stream of one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from gaovm import errors
+from gaovm.guestmanager import calls, frames
+from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.stream import Stream
+
+PATH = "/v1/exec"
+T = TypeVar("T")
+
+
+class Command(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The START frame of an exec."""
+
+    argv: list[str]
+    env: dict[str, str] = {}
+    cwd: str = ""
+    cwd_home_ok: bool = False
+    user: str = ""
+    login: bool = False
+
+
+class Exit(msgspec.Struct):
+    """How a program ended: a status, or the signal that killed it."""
+
+    status: int | None = None
+    signal: int | None = None
+
+    @property
+    def code(self) -> int:
+        """The status as a shell shows it."""
+        return 128 + self.signal if self.signal else (self.status or 0)
+
+
+class _Error(msgspec.Struct):
+    code: str = "internal"
+    message: str = ""
+
+
+class _Spawn(msgspec.Struct):
+    ns: list[int]
+
+
+def open_exec(connection: Connection) -> Stream:
+    """The raw stream of an exec: frames both ways, for a caller that relays them."""
+    return connection.open("POST", PATH)
+
+
+async def run(
+    connection: Connection,
+    command: Command,
+    *,
+    stdin: bytes = b"",
+    on_output: Callable[[int, bytes], None] | None = None,
+    limit_s: float | None = None,
+) -> Exit:
+    """Run a program to its end; ``on_output`` gets the frame type (OUTPUT, STDERR) and bytes.
+
+    A caller that is cancelled, or the time limit, ends the program in the guest.
+
+    Raises:
+        errors.GuestCallFailed: the agent could not start it.
+        errors.GuestUnavailable, errors.GuestProtocolError: the agent is gone or broke the protocol.
+        TimeoutError: ``limit_s`` passed.
+    """
+    start = frames.encode(frames.START, msgspec.json.encode(command))
+    async with asyncio.timeout(limit_s), open_exec(connection) as stream:
+        await stream.write(start)
+        for at in range(0, len(stdin), frames.MAX_PAYLOAD):
+            await stream.write(frames.encode(frames.DATA, stdin[at : at + frames.MAX_PAYLOAD]))
+        await stream.write(frames.encode(frames.EOF), end=True)
+        decoder = frames.Decoder()
+        while chunk := await stream.read():
+            for frame in decoder.feed(chunk):
+                if frame.kind in (frames.OUTPUT, frames.STDERR):
+                    if on_output is not None:
+                        on_output(frame.kind, frame.payload)
+                elif frame.kind == frames.EXIT:
+                    return _decode(frame.payload, Exit)
+                elif frame.kind == frames.ERROR:
+                    problem = _decode(frame.payload, _Error)
+                    raise calls.failure(problem.code, problem.message)
+        raise errors.GuestUnavailable("the program's stream ended without an exit status")
+
+
+async def bench_spawn(connection: Connection, count: int) -> list[int]:
+    """Nanoseconds of ``count`` fork+exec+wait of ``/bin/true`` by the agent itself."""
+    body = {"count": count}
+    result = await calls.call(
+        connection, "POST", "/v1/bench/spawn", _Spawn, body, limit_s=10 + count
+    )
+    return result.ns
+
+
+def _decode(payload: bytes, into: type[T]) -> T:
+    try:
+        return msgspec.json.decode(payload, type=into)
+    except msgspec.DecodeError as exc:
+        raise errors.GuestProtocolError(f"the agent sent a bad frame: {exc}") from exc

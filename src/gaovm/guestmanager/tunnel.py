@@ -1,0 +1,105 @@
+"""A connection to a port inside the guest, with half-close kept both ways."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from gaovm import errors
+from gaovm.guestmanager import calls, frames
+from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.stream import Stream
+
+PATH = "/v1/tunnel"
+CONNECT_LIMIT_S = 30.0
+
+
+class _Error(msgspec.Struct):
+    code: str = "internal"
+    message: str = ""
+
+
+def open_tunnel(connection: Connection) -> Stream:
+    """The raw stream of a tunnel: frames both ways, for a caller that relays them."""
+    return connection.open("POST", PATH)
+
+
+class Tunnel:
+    """One connection; ``connect`` first. Leaving ``async with`` resets what is not over."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._decoder = frames.Decoder()
+        self._ready: list[frames.Frame] = []
+
+    @classmethod
+    async def connect(cls, connection: Connection, address: str, network: str = "tcp") -> Tunnel:
+        """Connect to ``address`` (``127.0.0.1:80``) inside the guest.
+
+        Raises:
+            errors.GuestCallFailed: it was refused there (agent code ``unreachable``).
+            errors.GuestUnavailable: no agent, or no answer within 30 s.
+        """
+        tunnel = cls(open_tunnel(connection))
+        body = msgspec.json.encode({"network": network, "address": address})
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                await tunnel._stream.write(frames.encode(frames.START, body))
+                first = await tunnel._next()
+            if first is None or first.kind != frames.STARTED:
+                raise errors.GuestProtocolError("the agent did not answer a tunnel's start")
+        except TimeoutError as exc:
+            tunnel.reset()
+            raise errors.GuestUnavailable(f"no answer for a tunnel to {address}") from exc
+        except BaseException:
+            tunnel.reset()
+            raise
+        return tunnel
+
+    async def __aenter__(self) -> Tunnel:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.reset()
+
+    async def read(self) -> bytes:
+        """The next bytes from the guest, ``b""`` at the end of its direction.
+
+        Raises:
+            errors.GuestCallFailed: the connection inside the guest broke.
+            errors.GuestUnavailable: the agent is gone.
+        """
+        while (frame := await self._next()) is not None:
+            if frame.kind == frames.OUTPUT and frame.payload:
+                return frame.payload
+            if frame.kind == frames.OUTPUT_EOF:
+                break
+        return b""
+
+    async def write(self, data: bytes) -> bool:
+        """Send bytes (at most 1 MiB); False when the guest takes no more."""
+        return await self._stream.write(frames.encode(frames.DATA, data))
+
+    async def end(self) -> None:
+        """End our direction; the other goes on."""
+        await self._stream.write(frames.encode(frames.EOF), end=True)
+
+    def reset(self) -> None:
+        """Break the connection. Idempotent."""
+        self._stream.reset()
+
+    async def _next(self) -> frames.Frame | None:
+        while not self._ready:
+            chunk = await self._stream.read()
+            if not chunk:
+                return None
+            self._ready = self._decoder.feed(chunk)
+        frame = self._ready.pop(0)
+        if frame.kind == frames.ERROR:
+            try:
+                problem = msgspec.json.decode(frame.payload, type=_Error)
+            except msgspec.DecodeError as exc:
+                raise errors.GuestProtocolError(f"the agent sent a bad frame: {exc}") from exc
+            raise calls.failure(problem.code, problem.message)
+        return frame

@@ -1,0 +1,136 @@
+"""A guest agent in a few lines: first lines, then an HTTP/2 server. Sans-I/O.
+
+Plain calls answer with good results; exec really runs its argv on this host, as this user.
+Behaviour is chosen by name: ``normal``, ``silent`` (never says hello), ``garbage`` (bytes instead
+of hello), ``broken`` (garbage instead of HTTP/2), ``mute`` (hello, then answers nothing),
+``bad-mount`` (every mount fails).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from typing import Any
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
+
+from gaovm.guestmanager import frames
+
+NONCE = "ab" * 16
+_HOST = re.compile(rb"GAOVM-HOST/1 ([0-9a-f]{32}) ([0-9a-f]{32})\n")
+
+
+class FakeAgent:
+    """Feed it the host's bytes, send what it returns; ``power`` is set by a power call."""
+
+    def __init__(self, behaviour: str = "normal", nonce: str = NONCE) -> None:
+        self._behaviour, self._nonce = behaviour, nonce
+        self._h2: h2.connection.H2Connection | None = None
+        self._buffer = bytearray()
+        self._paths: dict[int, str] = {}
+        self._bodies: dict[int, bytearray] = {}
+        self.power: str | None = None
+        self.calls: list[tuple[str, Any]] = []
+
+    def hello(self) -> bytes:
+        """What it says on its own."""
+        if self._behaviour == "silent":
+            return b""
+        if self._behaviour == "garbage":
+            return bytes(range(256)) * 8192
+        about = {"version": "fake", "exec_to_ready_ms": 1.5, "boot_ms": 900.0, "pid": 1}
+        return f"GAOVM-AGENT/1 {self._nonce} {json.dumps(about)}\n".encode()
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes of the host; returns bytes for it."""
+        if self._h2 is None:
+            return self._greet(data)
+        if self._behaviour == "mute":
+            return b""
+        for event in self._h2.receive_data(data):
+            self._on_event(self._h2, event)
+        return self._h2.data_to_send()
+
+    def _greet(self, data: bytes) -> bytes:
+        self._buffer += data
+        match = _HOST.search(self._buffer)
+        if match is None or match[1].decode() != self._nonce:
+            return b""
+        rest = bytes(self._buffer[match.end() :])
+        config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
+        self._h2 = h2.connection.H2Connection(config)
+        codes = h2.settings.SettingCodes
+        self._h2.update_settings({codes.MAX_FRAME_SIZE: 1 << 20})
+        self._h2.initiate_connection()
+        answer = b"GAOVM-GO/1 " + match[2] + b"\n" + self._h2.data_to_send()
+        if self._behaviour == "broken":
+            return b"GAOVM-GO/1 " + match[2] + b"\n" + b"\xffgarbage" * 100
+        return answer + (self.feed(rest) if rest else b"")
+
+    def _on_event(self, server: h2.connection.H2Connection, event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.RequestReceived):
+            headers = {str(name): str(value) for name, value in event.headers or ()}
+            stream = event.stream_id or 0
+            self._paths[stream], self._bodies[stream] = headers[":path"], bytearray()
+        elif isinstance(event, h2.events.DataReceived):
+            self._bodies[event.stream_id or 0] += event.data or b""
+            length, stream = event.flow_controlled_length or 0, event.stream_id or 0
+            server.acknowledge_received_data(length, stream)
+        elif isinstance(event, h2.events.StreamEnded):
+            stream = event.stream_id or 0
+            body = bytes(self._bodies.pop(stream))
+            self._answer(server, stream, self._paths.pop(stream), body)
+
+    def _answer(
+        self, server: h2.connection.H2Connection, stream: int, path: str, body: bytes
+    ) -> None:
+        server.send_headers(stream, [(":status", "200")])
+        if path == "/v1/exec":
+            answer = self._exec(body)
+        else:
+            content = json.loads(body) if body else None
+            self.calls.append((path, content))
+            answer = json.dumps(self._plain(path, content)).encode()
+        for at in range(0, len(answer), 16384):
+            server.send_data(stream, answer[at : at + 16384])
+        server.end_stream(stream)
+
+    def _plain(self, path: str, content: Any) -> Any:
+        if path == "/v1/configure":
+            ok = self._behaviour != "bad-mount"
+            paths = [mount["path"] for mount in (content or {}).get("mounts", [])]
+            return {"mounts": [{"path": p, "ok": ok, "error": "no such tag"} for p in paths]}
+        if path == "/v1/power":
+            self.power = content["action"]
+            return {}
+        if path == "/v1/boot/wait":
+            return {"state": "running"}
+        if path == "/v1/info":
+            return {"version": "fake", "hostname": "fake", "uptime_s": 1.0}
+        return {"ok": True}
+
+    def _exec(self, body: bytes) -> bytes:
+        start: dict[str, Any] = {}
+        stdin = b""
+        while body:
+            kind, length = frames.HEADER.unpack_from(body)
+            payload = body[frames.HEADER.size : frames.HEADER.size + length]
+            body = body[frames.HEADER.size + length :]
+            if kind == frames.START:
+                start = json.loads(payload)
+            elif kind == frames.DATA:
+                stdin += payload
+        self.calls.append(("/v1/exec", start))
+        done = subprocess.run(start["argv"], input=stdin, capture_output=True, check=False)
+        return b"".join(
+            (
+                frames.encode(frames.STARTED, b'{"pid":1}'),
+                frames.encode(frames.OUTPUT, done.stdout),
+                frames.encode(frames.STDERR, done.stderr),
+                frames.encode(frames.EXIT, json.dumps({"status": done.returncode}).encode()),
+            )
+        )

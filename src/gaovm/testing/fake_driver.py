@@ -1,0 +1,125 @@
+"""A driver that only pretends: the daemon's view of one, in the same process, without a VM.
+
+``FakeLauncher`` hands them out. Knobs say where a boot halts and what fails; a test moves it on
+with ``driver.report`` and looks at ``driver.calls``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+from gaovm import errors
+from gaovm.daemon import machine
+
+STEPS = ("booting", "agent", "provisioning", "probing", "ready")
+_pids = itertools.count(1_000_001)  # above pid_max: can never be the pid of a process
+
+
+class FakeDriver:
+    """Answers the driver protocol from memory."""
+
+    def __init__(self, subject: machine.Machine, launcher: FakeLauncher) -> None:
+        self.pid = next(_pids)
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self._subject = subject
+        self._launcher = launcher
+        self._ended: asyncio.Future[machine.Ended] = asyncio.get_running_loop().create_future()
+
+    def report(self, observed: str, readiness: str | None = None, **more: Any) -> None:
+        """Send a ``state`` notification."""
+        self._subject.on_report({"observed": observed, "readiness": readiness, **more})
+
+    def boot(self, until: str) -> None:
+        """Report every step up to ``until``."""
+        for step in STEPS[: STEPS.index(until) + 1]:
+            self.report("running", step)
+
+    def die(self, exit_code: int | None) -> None:
+        """End the process, as the kernel would tell it."""
+        if not self._ended.done():
+            self._ended.set_result(machine.Ended(pid=self.pid, exit_code=exit_code))
+
+    async def call(
+        self, method: str, params: dict[str, Any] | None = None, *, timeout_s: float = 5.0
+    ) -> dict[str, Any]:
+        """One call of the driver protocol."""
+        self.calls.append((method, params or {}))
+        if self._ended.done():
+            raise errors.DriverLost("the driver is gone")
+        failure = self._launcher.failures.get(method)
+        if failure is not None:
+            raise failure
+        answer = getattr(self, "_on_" + method.replace(".", "_"), None)
+        if answer is None:
+            raise errors.UnknownMethod(f"Unknown method: {method}")
+        return dict(answer(params or {}))
+
+    async def gone(self) -> machine.Ended:
+        """When the process has ended."""
+        return await asyncio.shield(self._ended)
+
+    async def leave(self, limit_s: float) -> machine.Ended:
+        """Leave at once."""
+        self.calls.append(("exit", {}))
+        self.die(0)
+        return await self.gone()
+
+    def _on_vm_configure(self, params: dict[str, Any]) -> dict[str, Any]:
+        forwards = params["spec"]["network"]["forwards"]
+        ports = [
+            {**port, "host_port": port["host_port"] or 40_000 + index, "state": "listening"}
+            for index, port in enumerate(forwards)
+        ]
+        accelerator = {"name": "tcg", "reason": "this is a fake"}
+        return {"machine": "q35", "accelerator": accelerator, "mounts": [], "ports": ports}
+
+    def _on_vm_start(self, params: dict[str, Any]) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self.boot, self._launcher.boot_until)
+        if self._launcher.guest_error is not None:
+            error = errors.to_wire(self._launcher.guest_error)
+            loop.call_soon(lambda: self.report("running", "degraded", error=error))
+        return {"hypervisor_pid": self.pid + 1_000_000, "argv": ["qemu"]}
+
+    def _on_vm_stop(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.report("stopped")
+        return {"how": "force" if params["grace_s"] == 0 else "agent"}
+
+    def _on_vm_status(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"boot": {"agent_ms": 1000, "ready_ms": 2000}}
+
+    def _on_session_open(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"ticket": "00" * 32, "socket": "/nowhere"}
+
+    def _on_guest_info(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"hostname": self._subject.name}
+
+    def _on_ports_add(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {**params, "state": "listening"}
+
+    def _on_ports_remove(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"removed": [params]}
+
+    def _on_ping(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"ok": True}
+
+
+class FakeLauncher:
+    """Starts fake drivers. ``boot_until`` is the last step that a boot reports by itself."""
+
+    def __init__(self) -> None:
+        self.boot_until = "ready"
+        self.failures: dict[str, errors.GaoError] = {}
+        self.guest_error: errors.GaoError | None = None
+        self.launched: list[FakeDriver] = []
+
+    async def launch(self, subject: machine.Machine) -> FakeDriver:
+        """A new fake."""
+        failure = self.failures.get("launch")
+        if failure is not None:
+            raise failure
+        driver = FakeDriver(subject, self)
+        self.launched.append(driver)
+        return driver

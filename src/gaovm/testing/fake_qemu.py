@@ -1,0 +1,103 @@
+"""A hypervisor for tests: ``python -m gaovm.testing.fake_qemu`` with QEMU's own arguments.
+
+Speaks QMP on ``fd`` of the chardev ``qmp``, writes a boot log to ``console``, and plays the guest's
+agent on ``agent``. What it does is chosen by ``GAOVM_FAKE_QEMU`` (JSON): ``agent`` (a behaviour of
+``fake_agent``), ``console`` (text to print), ``exit`` (``[status, words]``: fail at once),
+``power``: ``obey`` (default), ``ignore-agent`` (only ACPI works), ``ignore`` (neither works).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import selectors
+import socket
+import sys
+from typing import Any
+
+from gaovm.testing.fake_agent import FakeAgent
+
+GREETING = {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}}, "capabilities": []}}
+_FD = re.compile(r"socket,id=([\w-]+),fd=(\d+)")
+
+
+class FakeQemu:
+    """One run."""
+
+    def __init__(self, argv: list[str], options: dict[str, Any]) -> None:
+        found = {m[1]: int(m[2]) for arg in argv if (m := _FD.fullmatch(arg))}
+        self._socks = {name: socket.socket(fileno=fd) for name, fd in found.items()}
+        self._power = options.get("power", "obey")
+        self._agent = FakeAgent(options.get("agent", "normal"))
+        self._console = options.get("console", "Linux version fake\r\n")
+        self._json = json.JSONDecoder()
+        self._text = ""
+
+    def run(self) -> None:
+        """Serve until told to end."""
+        selector = selectors.DefaultSelector()
+        for name in ("qmp", "agent"):
+            selector.register(self._socks[name], selectors.EVENT_READ, name)
+        self._send_json(GREETING)
+        self._socks["console"].sendall(self._console.encode())
+        self._socks["agent"].sendall(self._agent.hello())
+        while True:
+            for key, _ in selector.select():
+                data = self._socks[key.data].recv(1 << 16)
+                if not data:
+                    raise SystemExit(0)
+                if key.data == "qmp":
+                    self._on_qmp(data)
+                else:
+                    self._on_agent(data)
+
+    def _on_agent(self, data: bytes) -> None:
+        self._socks["agent"].sendall(self._agent.feed(data))
+        if self._agent.power == "poweroff" and self._power == "obey":
+            self._event("SHUTDOWN", {"guest": True, "reason": "guest-shutdown"})
+            raise SystemExit(0)
+
+    def _on_qmp(self, data: bytes) -> None:
+        # A stream of JSON values with nothing between them.
+        self._text += data.decode()
+        while self._text.strip():
+            try:
+                request, end = self._json.raw_decode(self._text.lstrip())
+            except ValueError:
+                return
+            self._text = self._text.lstrip()[end:]
+            self._on_command(request)
+
+    def _on_command(self, request: dict[str, Any]) -> None:
+        command = request["execute"]
+        result: Any = {}
+        if command == "query-status":
+            result = {"status": "running", "running": True}
+        ident = {"id": request["id"]} if "id" in request else {}
+        self._send_json({"return": result, **ident})
+        if command == "quit" or (command == "system_powerdown" and self._power != "ignore"):
+            guest = command != "quit"
+            self._event("SHUTDOWN", {"guest": guest, "reason": "guest-shutdown"})
+            raise SystemExit(0)
+
+    def _event(self, name: str, data: dict[str, Any]) -> None:
+        stamp = {"seconds": 0, "microseconds": 0}
+        self._send_json({"event": name, "data": data, "timestamp": stamp})
+
+    def _send_json(self, message: Any) -> None:
+        self._socks["qmp"].sendall(json.dumps(message).encode() + b"\r\n")
+
+
+def main() -> None:
+    """Run as a program."""
+    options = json.loads(os.environ.get("GAOVM_FAKE_QEMU", "{}"))
+    if "exit" in options:
+        status, words = options["exit"]
+        sys.stderr.write(words + "\n")
+        raise SystemExit(status)
+    FakeQemu(sys.argv[1:], options).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+"""QEMU: its monitor, its disks (``qemu-img``) and the virtiofsd of a share.
+
+One file per noun, the same names as in ``builder.qemu``. QEMU itself is started from the builder's
+document by ``lifetime``.
+
+May import: what ``vmmanager`` may, and qemu.qmp. Must not: know another hypervisor.
+"""

@@ -1,0 +1,70 @@
+"""The virtiofsd of one share: its sockets and its command line.
+
+The socket is bound and QEMU's end connected before virtiofsd starts, so nothing is waited for;
+the file is gone again before the function returns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+from gaovm.aio import process, sockets
+from gaovm.builder.facts import VirtiofsdFact
+from gaovm.builder.qemu.document import ShareDevice
+
+GRACE_S = 0.5
+
+
+def make_sockets(path: Path) -> tuple[socket.socket, socket.socket]:
+    """A listening socket for virtiofsd and a socket connected to it for QEMU."""
+    listener = sockets.bind_unix(path)
+    try:
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connected.connect(str(path))
+        except BaseException:
+            connected.close()
+            raise
+    except BaseException:
+        listener.close()
+        raise
+    finally:
+        path.unlink(missing_ok=True)
+    listener.setblocking(True)
+    return listener, connected
+
+
+def arguments(program: VirtiofsdFact, share: ShareDevice, listener_fd: int) -> list[str]:
+    """The command line of virtiofsd for a share.
+
+    ``auto`` caching: the host changes files too, so the guest asks again after a second.
+    """
+    fd = f"--fd={listener_fd}"
+    if program.flavour == "c":
+        options = ["-f", fd, "-o", f"source={_comma_safe(share.location)}", "-o", "cache=auto"]
+        return [program.path, *options, "-o", "log_level=warn"]
+    options = [fd, f"--shared-dir={share.location}", "--cache=auto", "--log-level=warn"]
+    # Without root there is no user namespace to enter with the caller's own ids kept.
+    sandbox = "--sandbox=namespace" if os.geteuid() == 0 else "--sandbox=none"
+    return [program.path, *options, sandbox]
+
+
+def run(
+    program: VirtiofsdFact, share: ShareDevice, listener: socket.socket, *, output: int
+) -> contextlib.AbstractAsyncContextManager[process.Child]:
+    """virtiofsd for the length of a block; ``output`` gets its stdout and stderr."""
+    return process.spawn(
+        arguments(program, share, listener.fileno()),
+        stdout=output,
+        stderr=output,
+        pass_fds=(listener.fileno(),),
+        grace_s=GRACE_S,
+    )
+
+
+def _comma_safe(path: str) -> str:
+    """The C virtiofsd splits its options at commas; a backslash keeps one."""
+    return path.replace("\\", "\\\\").replace(",", "\\,")

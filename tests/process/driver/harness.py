@@ -1,0 +1,299 @@
+"""Drives a driver without a daemon: a zygote, forks, the control connection, what it reports.
+
+Also a program, for trying things by hand and for the bench: see ``main``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from gaovm import errors
+from gaovm.aio import process, sockets
+from gaovm.ipc import connection, hello, methods, peer
+
+STEP_S = 30.0
+
+
+class Link:
+    """The daemon's end of one driver."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.states: list[dict[str, Any]] = []
+        self.progress: list[dict[str, Any]] = []
+        self.hello_ms = 0.0
+        self.exit_status: int | None = None
+        self._changed = asyncio.Event()
+        self.connection: connection.Connection
+
+    async def call(self, method: str, params: Any = None, limit_s: float = STEP_S) -> Any:
+        return await self.connection.call(method, params, timeout_s=limit_s)
+
+    async def until(self, limit_s: float = STEP_S, **wanted: Any) -> dict[str, Any]:
+        """The first state, old or new, in which every named field has the wanted value."""
+        async with asyncio.timeout(limit_s):
+            seen = 0
+            while True:
+                for state in self.states[seen:]:
+                    seen += 1
+                    if all(state.get(key) == value for key, value in wanted.items()):
+                        return state
+                self._changed.clear()
+                await self._changed.wait()
+
+    def on_notification(self, method: str, params: dict[str, Any], _: Any) -> None:
+        (self.states if method == "state" else self.progress).append(params)
+        self._changed.set()
+
+
+class Zygote:
+    """``async with Zygote() as zygote``; every driver is killed at the end if it is left."""
+
+    def __init__(self, **env: str) -> None:
+        self._env = env
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._exits: dict[int, asyncio.Future[int]] = {}
+        self._next = 0
+
+    async def __aenter__(self) -> Zygote:
+        self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._sock.setblocking(False)
+        argv = [sys.executable, "-m", "gaovm.driver.zygote", "--fd", str(theirs.fileno())]
+        self.process = subprocess.Popen(
+            argv, pass_fds=[theirs.fileno()], env={**os.environ, **self._env}
+        )
+        theirs.close()
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._reader = asyncio.create_task(self._read())
+        async with asyncio.timeout(STEP_S):
+            await self._ready
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for pid, ended in self._exits.items():
+            if not ended.done():
+                os.kill(pid, signal.SIGKILL)
+        self._reader.cancel()
+        self._sock.close()
+        self.process.wait(10)
+
+    async def fork(self, name: str, log: Path, *, token: str | None = None) -> Link:
+        """A driver whose handshake is done; ``token``: what it is to send, if wrong."""
+        good = secrets.token_hex(32)
+        ours, theirs = socket.socketpair()
+        self._next += 1
+        message = {"op": "fork", "id": self._next, "token": token or good, "vm": name}
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[self._next] = answer
+        began = time.perf_counter()
+        data = json.dumps({**message, "log": str(log)}).encode()
+        sockets.send_with_fds(self._sock, data, [theirs.fileno()])
+        theirs.close()
+        link = Link(0)
+        service = connection.Service(
+            peer.Terms(hello.Offer(methods.DRIVER, methods.DRIVER_METHODS), expected_token=good),
+            _refuse,
+            on_notification=link.on_notification,
+        )
+        try:
+            link.connection = await connection.connect(ours, service, first=False)
+            link.hello_ms = (time.perf_counter() - began) * 1000
+        finally:
+            forked = await asyncio.wait_for(answer, STEP_S)
+            link.pid = forked["pid"]
+        return link
+
+    async def exited(self, pid: int, limit_s: float = STEP_S) -> int:
+        """The exit status of a driver, minus the signal."""
+        return await asyncio.wait_for(asyncio.shield(self._exit(pid)), limit_s)
+
+    def _exit(self, pid: int) -> asyncio.Future[int]:
+        return self._exits.setdefault(pid, asyncio.get_running_loop().create_future())
+
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        while data := await loop.sock_recv(self._sock, 65536):
+            message = json.loads(data)
+            if message["op"] == "ready":
+                self._ready.set_result(None)
+            elif message["op"] == "exited":
+                self._exit(message["pid"]).set_result(message["status"])
+            else:
+                if message["op"] == "forked":
+                    self._exit(message["pid"])
+                self._waiting.pop(message["id"]).set_result(message)
+
+
+async def _refuse(method: str, params: Any, context: Any) -> Any:
+    raise errors.UnknownMethod(method)
+
+
+def fake_qemu_path(directory: Path) -> str:
+    """A PATH on which QEMU is ``gaovm.testing.fake_qemu`` and everything else is real."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in ("qemu-system-x86_64", "qemu-system-aarch64"):
+        script = directory / name
+        script.write_text(f'#!/bin/sh\nexec {sys.executable} -m gaovm.testing.fake_qemu "$@"\n')
+        script.chmod(0o755)
+    return f"{directory}:{os.environ['PATH']}"
+
+
+def launch_request(base: Path, spec: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """A LaunchRequest whose directories lie in ``base``; made if missing."""
+    for name in ("vm", "run"):
+        (base / name).mkdir(parents=True, exist_ok=True)
+    disk = base / "base.img"
+    if not disk.exists():
+        with disk.open("wb") as file:
+            file.truncate(64 << 20)
+    user = {"name": "dev", "uid": 1000, "gid": 1000, "home": "/home/dev.guest"}
+    wanted = {
+        "name": "test",
+        "image": {"location": "debian:12"},
+        "guest": {"user": user, "hostname": "test"},
+        "disk": {"size_bytes": 128 << 20},
+        "boot": {"accelerator": "tcg"},
+        **(spec or {}),
+    }
+    wanted["guest"] = {"user": user, "hostname": "test", **wanted["guest"]}
+    return {
+        "spec": wanted,
+        "home": str(base),
+        "vm_dir": str(base / "vm"),
+        "run_dir": str(base / "run"),
+        "artefacts": {"disk": str(disk), "disk_format": "raw", "kernel": "/dev/null"},
+        **more,
+    }
+
+
+def private_kib(pid: int) -> int:
+    """Private_Clean + Private_Dirty of a process."""
+    total = 0
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith(("Private_Clean:", "Private_Dirty:")):
+            total += int(line.split()[1])
+    return total
+
+
+def descendants(pid: int) -> set[int]:
+    """Every live process below ``pid``."""
+    found: set[int] = set()
+    todo = [pid]
+    while todo:
+        parent = todo.pop()
+        for task in Path(f"/proc/{parent}/task").glob("*/children"):
+            for child in map(int, task.read_text().split()):
+                if child not in found:
+                    found.add(child)
+                    todo.append(child)
+    return found
+
+
+async def gone(pids: set[int], limit_s: float) -> None:
+    """Wait until all of these processes have ended."""
+    async with asyncio.timeout(limit_s):
+        for pid in pids:
+            await process.wait_pid(pid)
+
+
+class Session:
+    """A client's session, blocking socket calls in the event loop's own way."""
+
+    HEAD = struct.Struct(">BI")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    @classmethod
+    async def open(cls, link: Link, stream: str) -> Session:
+        opened = await link.call("session.open", {"ttl_s": 30})
+        return await cls.present(opened["socket"], opened["ticket"], stream)
+
+    @classmethod
+    async def present(cls, path: str, ticket: str, stream: str) -> Session:
+        loop = asyncio.get_running_loop()
+        sock = socket.socket(socket.AF_UNIX)
+        sock.setblocking(False)
+        await loop.sock_connect(sock, path)
+        body = json.dumps({"ticket": ticket, "stream": stream}).encode()
+        await loop.sock_sendall(sock, struct.pack(">I", len(body)) + body)
+        session = cls(sock)
+        (length,) = struct.unpack(">I", await session.exactly(4))
+        answer = json.loads(await session.exactly(length))
+        if "error" in answer:
+            sock.close()
+            raise errors.from_wire({"data": answer["error"], **answer["error"]})
+        return session
+
+    async def send(self, kind: int, payload: bytes = b"") -> None:
+        data = self.HEAD.pack(kind, len(payload)) + payload
+        await asyncio.get_running_loop().sock_sendall(self.sock, data)
+
+    async def frame(self) -> tuple[int, bytes]:
+        kind, length = self.HEAD.unpack(await self.exactly(5))
+        return kind, await self.exactly(length)
+
+    async def exactly(self, count: int) -> bytes:
+        data = bytearray()
+        while len(data) < count:
+            part = await asyncio.get_running_loop().sock_recv(self.sock, count - len(data))
+            if not part:
+                raise EOFError
+            data += part
+        return bytes(data)
+
+    async def exec(self, argv: list[str], stdin: bytes = b"", **more: Any) -> tuple[int, bytes]:
+        """Run to the end; exit code and both outputs together."""
+        await self.send(1, json.dumps({"argv": argv, **more}).encode())
+        if stdin:
+            await self.send(2, stdin)
+        await self.send(3)
+        output = b""
+        while True:
+            kind, payload = await self.frame()
+            if kind in (0x12, 0x13):
+                output += payload
+            elif kind == 0x14:
+                ended = json.loads(payload)
+                return ended.get("status", -ended.get("signal", 0)), output
+            elif kind == 0x15:
+                raise errors.GuestCallFailed(payload.decode())
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+async def _try(artefacts: dict[str, str], base: Path) -> None:
+    shutil.rmtree(base, ignore_errors=True)
+    request = launch_request(base, {"disk": {"size_bytes": 4 << 30}}, artefacts=artefacts)
+    async with Zygote() as zygote:
+        link = await zygote.fork("try", base / "vm" / "driver.log")
+        print(f"hello after {link.hello_ms:.1f} ms", await link.call("vm.configure", request))
+        print(await link.call("vm.start"))
+        print(await link.until(200, readiness="ready"))
+        print(await (await Session.open(link, "exec")).exec(["/bin/uname", "-a"]))
+        print(f"private: {private_kib(link.pid)} KiB")
+        print(await link.call("vm.stop", {"grace_s": 30, "force_s": 5}, 40))
+
+
+def main() -> None:
+    """``python -m tests.process.driver.harness DISK KERNEL INITRD ARGUMENTS BASE``."""
+    names = ("disk", "kernel", "initrd", "base_arguments")
+    artefacts = {"disk_format": "raw", **dict(zip(names, sys.argv[1:5], strict=True))}
+    asyncio.run(_try(artefacts, Path(sys.argv[5])))
+
+
+if __name__ == "__main__":
+    main()
