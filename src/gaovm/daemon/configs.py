@@ -1,0 +1,59 @@
+"""From the parameters of ``vm.up`` to what is wanted: the project file read for this host."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from gaovm import errors
+from gaovm.daemon import params, paths
+from gaovm.spec import vm
+from gaovm.spec.boot import Arch
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A project's VM as its file asks for it, and what to tell the user about the file."""
+
+    spec: vm.VmSpec
+    project: str
+    config_path: str
+    warnings: tuple[str, ...] = ()
+
+
+def load(args: params.Up, where: paths.Paths) -> Wanted:
+    """Read the config file that the client sent.
+
+    Raises:
+        errors.ConfigError: with every problem, its line and its path.
+        errors.UsageError: the name is not one, or the project directory is not absolute.
+    """
+    # The YAML reader is loaded at the first up, not at the daemon's start.
+    from gaovm.project import config, names
+    from gaovm.project import context as project_context
+
+    if not args.project_dir.startswith("/"):
+        raise errors.UsageError(f"{args.project_dir!r} is not an absolute path")
+    name = names.vm_name(args.name, args.env_name, args.project_dir)
+    user = args.user
+    caller = project_context.Caller(
+        name=user.name,
+        uid=user.uid,
+        gid=user.gid,
+        home=user.home or str(Path.home()),
+        comment=user.comment,
+    )
+    host = project_context.Host(arch=_arch(), vm_dir=str(where.vm_dir(name)))
+    loaded = config.load(args.config_text, args.config_path, caller, args.project_dir, name, host)
+    return Wanted(
+        spec=loaded.spec,
+        project=os.path.normpath(args.project_dir),
+        config_path=args.config_path,
+        warnings=loaded.warnings,
+    )
+
+
+def _arch() -> Arch:
+    machine = os.uname().machine
+    return "aarch64" if machine in ("aarch64", "arm64") else "x86_64"

@@ -1,0 +1,104 @@
+"""What every method works with, and what a method knows of its call."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar, cast
+
+from gaovm import errors
+from gaovm.daemon import configs, machine, operations, params, paths, starting
+
+Result = TypeVar("Result")
+
+
+class Images(Protocol):
+    """The image store as the methods use it; all data is JSON as the protocol has it."""
+
+    async def all(self) -> list[dict[str, Any]]:
+        """Every image of the store, without ``used_by``."""
+        ...
+
+    async def build(self, wanted: dict[str, Any], progress: operations.Listener) -> dict[str, Any]:
+        """Build an image; callers of the same build share one. Cancelling withdraws."""
+        ...
+
+    async def pull(
+        self, location: str, digest: str, progress: operations.Listener
+    ) -> dict[str, Any]:
+        """Fetch an image; as ``build``."""
+        ...
+
+    async def remove(self, ref: str, used: dict[str, list[str]]) -> dict[str, Any]:
+        """Remove an image that no VM uses."""
+        ...
+
+    async def prune(self, used: dict[str, list[str]]) -> dict[str, Any]:
+        """Remove what no VM uses."""
+        ...
+
+    async def sweep(self) -> None:
+        """Remove what an interrupted build or pull left."""
+        ...
+
+
+class Zygote(Protocol):
+    """The process that drivers are forked from."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its pid, None while there is none."""
+        ...
+
+
+@dataclasses.dataclass
+class Context:
+    """The daemon, as methods see it. ``request_stop`` begins a graceful end of the process."""
+
+    hub: machine.Hub
+    starter: starting.Starter
+    images: Images
+    zygote: Zygote
+    started_at: str
+    request_stop: Callable[[], None]
+    load_config: Callable[[params.Up, paths.Paths], configs.Wanted] = configs.load
+    stopping: bool = False
+
+    def find(self, name: str) -> machine.Machine:
+        """The machine of that name.
+
+        Raises:
+            errors.VmNotFound: there is none; the remedy names a similar one.
+        """
+        subject = self.hub.machines.get(name)
+        if subject is not None:
+            return subject
+        import difflib  # only when somebody has misspelt a name
+
+        near = difflib.get_close_matches(name, self.hub.machines, n=1)
+        remedy = f"did you mean {near[0]}?" if near else "`gaovm ls` lists the VMs"
+        raise errors.VmNotFound(f"there is no VM {name!r}", remedy=remedy)
+
+    async def to_its_end(self, name: str, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run work that goes on when its caller goes away."""
+        operation: operations.Operation[Result] = operations.Operation(name)
+        operation.start(self.hub.owner, work)
+        operation.keep()
+        result = await operation.wait(lambda _: None)
+        return cast("Result", result)
+
+
+class Call(Protocol):
+    """One request of a client."""
+
+    def progress(self, data: dict[str, Any]) -> None:
+        """Send a ``progress`` notification for this call."""
+        ...
+
+    def cancel(self, request_id: int | str) -> bool:
+        """Withdraw from another call of the same connection; False when it is not pending."""
+        ...
+
+    def subscribe(self) -> None:
+        """Send events to this connection from now on."""
+        ...

@@ -1,0 +1,169 @@
+"""From a machine to its driver: socket pair, fork, handshake, and the link that remains."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+from gaovm import errors
+from gaovm.aio import process, tasks
+from gaovm.daemon import machine, zygote
+from gaovm.ipc import connection, hello, methods, peer
+
+logger = logging.getLogger(__name__)
+
+#: A driver says hello within 10 ms of its fork; this is for a host that swaps.
+HANDSHAKE_S = 10.0
+#: A driver leaves 15 s after the last call; three pings fit in that.
+PING_INTERVAL_S = 5.0
+PING_LIMIT_S = 10.0
+#: A driver whose link broke shuts its guest down and leaves; longer than this it hangs.
+SEE_OUT_S = 20.0
+
+
+class Link:
+    """A driver process and the connection to it. Implements ``machine.Driver``."""
+
+    def __init__(self, forked: zygote.Forked, source: zygote.Zygote, log: Path) -> None:
+        self.pid = forked.pid
+        self._forked = forked
+        self._source = source
+        self._log = log
+        self._connection: connection.Connection | None = None
+        self._ended: asyncio.Future[machine.Ended] = asyncio.get_running_loop().create_future()
+
+    def attach(self, made: connection.Connection) -> None:
+        """Use a connection whose handshake is done."""
+        self._connection = made
+        made.set_heartbeat(PING_INTERVAL_S, PING_LIMIT_S)
+
+    async def watch(self) -> None:
+        """Wait for the process' end; run once, in the background."""
+        exit_code = await self._source.gone(self._forked)
+        if self._connection is not None:
+            self._connection.close()
+        self._ended.set_result(machine.Ended(pid=self.pid, exit_code=exit_code))
+
+    async def call(
+        self, method: str, params: dict[str, Any] | None = None, *, timeout_s: float = 5.0
+    ) -> dict[str, Any]:
+        """Call a method of the driver.
+
+        Raises:
+            errors.DriverLost: the driver ended; whether the call had an effect is unknown.
+            errors.GaoError: what the driver answered, or that it did not in time.
+        """
+        if self._connection is None:
+            raise errors.DriverLost(f"driver {self.pid} has no connection")
+        try:
+            result = await self._connection.call(method, params or {}, timeout_s=timeout_s)
+        except errors.ConnectionLost as exc:
+            raise errors.DriverLost(
+                f"driver {self.pid} ended during {method}", remedy=f"see {self._log}"
+            ) from exc
+        if not isinstance(result, dict):
+            raise errors.InvalidReply(f"{method}: the driver's answer is no object")
+        return result
+
+    async def gone(self) -> machine.Ended:
+        """Return when the process has ended."""
+        return await asyncio.shield(self._ended)
+
+    async def leave(self, limit_s: float) -> machine.Ended:
+        """Ask the driver to leave; kill it after the limit. May be called by several."""
+        if not self._ended.done():
+            try:
+                await self.call("exit", timeout_s=limit_s)
+            except errors.GaoError as exc:
+                logger.debug("driver %d: exit: %s", self.pid, exc)
+            if self._connection is not None:
+                self._connection.close()
+        return await self.see_out(limit_s)
+
+    async def see_out(self, limit_s: float) -> machine.Ended:
+        """Wait for the end of a driver that was told to leave; kill it after the limit."""
+        try:
+            async with asyncio.timeout(limit_s):
+                return await self.gone()
+        except TimeoutError:
+            logger.error("driver %d does not leave; killing it", self.pid)
+            self._kill()
+        return await self.gone()
+
+    def _kill(self) -> None:
+        # The pid may have been given to another process meanwhile.
+        if process.alive(self._forked.pid, self._forked.start_time):
+            os.kill(self._forked.pid, signal.SIGKILL)
+
+
+class ForkLauncher:
+    """Starts drivers by forking a zygote. Implements ``machine.Launcher``."""
+
+    def __init__(self, source: zygote.Zygote) -> None:
+        self._source = source
+
+    async def launch(self, subject: machine.Machine) -> Link:
+        """A driver whose handshake is done; on failure and on cancelling none is left.
+
+        Raises:
+            errors.DriverStartFailed: no fork, or no hello in time.
+        """
+        name, log = subject.name, subject.hub.paths.driver_log(subject.name)
+        token = os.urandom(32).hex()
+        ours, theirs = socket.socketpair()
+        try:
+            forked = await self._source.fork(name, token, log, theirs)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        link = Link(forked, self._source, log)
+        subject.hub.background(f"vm {name}: driver {forked.pid} process", link.watch())
+        try:
+            made = await self._shake_hands(subject, ours, token)
+        except BaseException:
+            # Without its socket the driver leaves by itself; it has no VM yet.
+            await tasks.finish(link.see_out(machine.LEAVE_S))
+            raise
+        link.attach(made)
+        made.on_close(lambda: subject.hub.background(f"vm {name}: link", link.see_out(SEE_OUT_S)))
+        return link
+
+    async def _shake_hands(
+        self, subject: machine.Machine, ours: socket.socket, token: str
+    ) -> connection.Connection:
+        offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS, required=methods.DRIVER_METHODS)
+        terms = peer.Terms(offer, expected_token=token)
+
+        def on_notification(method: str, params: dict[str, Any], _: connection.Connection) -> None:
+            if method == methods.STATE:
+                subject.on_report(params)
+            elif method == methods.PROGRESS:
+                subject.on_progress(params)
+
+        service = connection.Service(terms, _refuse, on_notification=on_notification)
+        try:
+            return await connection.connect(
+                ours,
+                service,
+                first=False,
+                name=f"driver of {subject.name}",
+                handshake_s=HANDSHAKE_S,
+            )
+        except errors.GaoError as exc:
+            raise errors.DriverStartFailed(
+                f"the driver of VM {subject.name} did not say hello: {exc}",
+                remedy=f"see {subject.hub.paths.driver_log(subject.name)}",
+            ) from exc
+
+
+async def _refuse(method: str, params: dict[str, Any], _: connection.Context) -> Any:
+    if method == methods.PING:
+        return {"ok": True}
+    raise errors.UnknownMethod(f"Unknown method: {method}")

@@ -1,0 +1,294 @@
+"""One VM in the daemon: its record, its driver, and the operation under way.
+
+``apply`` is the only way a machine's state changes; it writes the database and tells everybody
+who watches. Operations on a machine hold ``serial``, one at a time; reads look at ``record`` and
+never wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import msgspec
+
+from gaovm import errors
+from gaovm.aio import tasks
+from gaovm.daemon import events, operations, paths, records, stamps, store
+from gaovm.model import states, words
+
+logger = logging.getLogger(__name__)
+
+#: How long the driver may take to leave once its VM is gone, before it is killed.
+LEAVE_S = 10.0
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How a driver process ended: its wait status as exit code or minus signal, None if unknown."""
+
+    pid: int
+    exit_code: int | None
+
+
+class Driver(Protocol):
+    """What a machine needs of its driver."""
+
+    pid: int
+
+    async def call(
+        self, method: str, params: dict[str, Any] | None = None, *, timeout_s: float = 5.0
+    ) -> dict[str, Any]:
+        """Call a method of the driver protocol."""
+        ...
+
+    async def gone(self) -> Ended:
+        """Return when the process has ended."""
+        ...
+
+    async def leave(self, limit_s: float) -> Ended:
+        """Ask the driver to leave; kill it after the limit. Returns when it is gone."""
+        ...
+
+
+class Launcher(Protocol):
+    """Starts drivers."""
+
+    async def launch(self, machine: Machine) -> Driver:
+        """A driver whose handshake is done and whose notifications go to the machine."""
+        ...
+
+
+async def guard(name: str, work: Coroutine[Any, Any, Any]) -> None:
+    """Run work to its end; a failure is logged and stays here."""
+    try:
+        await work
+    except errors.GaoError as exc:
+        logger.warning("%s: %s", name, exc)
+    except Exception:
+        logger.exception("%s failed", name)
+
+
+class Hub:
+    """What all machines share, and the machines by name."""
+
+    def __init__(
+        self,
+        where: paths.Paths,
+        database: store.Store,
+        topic: events.Events,
+        owner: tasks.TaskOwner,
+    ) -> None:
+        self.paths = where
+        self.store = database
+        self.events = topic
+        self.owner = owner
+        self.machines: dict[str, Machine] = {}
+
+    def background(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+        """Run work that nobody waits for; its failure is logged."""
+        self.owner.start(guard(name, work), name=name, finishable=True)
+
+
+class Machine:
+    """One VM. ``up`` is the operation that brings it up, while there is one."""
+
+    def __init__(self, hub: Hub, record: records.VmRecord) -> None:
+        self.hub = hub
+        self.record = record
+        self.driver: Driver | None = None
+        self.up: operations.Operation[Any] | None = None
+        self.serial = asyncio.Lock()
+        self.note: str | None = None
+        self.hypervisor_pid: int | None = None
+        self.closing = False
+        self._failure: errors.GaoError | None = None
+        self._watchers: set[asyncio.Future[None]] = set()
+
+    @property
+    def name(self) -> str:
+        """The VM's name."""
+        return self.record.name
+
+    @property
+    def state(self) -> states.VmState:
+        """The present state."""
+        return self.record.state
+
+    def describe(self) -> tuple[str, str]:
+        """The word and the line shown to people."""
+        failure = self.record.last_error
+        return words.describe(
+            self.state, error=failure.message if failure else None, note=self.note
+        )
+
+    def apply(
+        self, event: states.Event, failure: errors.GaoError | None = None, **changes: Any
+    ) -> asyncio.Future[None]:
+        """Change the state; the awaitable is done when the change is on disk.
+
+        Raises:
+            errors.StateConflict: the event does not apply; nothing changed.
+        """
+        before = self.state
+        after = states.apply(before, event)
+        if failure is not None:
+            changes["last_error"] = _failure(failure)
+            self._failure = failure
+        self.note = None
+        written = self.update(state=after, **changes)
+        if after != before or failure is not None:
+            logger.info(
+                "vm %s: %s: %s",
+                self.name,
+                event.value,
+                after.readiness or after.observed,
+                extra={"vm": self.name},
+            )
+            self.hub.events.emit("vm.state", self.name, self._state_payload(event, failure))
+        return written
+
+    def update(self, **changes: Any) -> asyncio.Future[None]:
+        """Change other fields of the record; as ``apply`` otherwise."""
+        self.record = msgspec.structs.replace(self.record, **changes)
+        for watcher in self._watchers:
+            if not watcher.done():
+                watcher.set_result(None)
+        return self.hub.store.put(self.record)
+
+    def fail(self, failure: errors.GaoError) -> None:
+        """Keep an error as the machine's last, without a change of state."""
+        self._failure = failure
+        self.update(last_error=_failure(failure))
+
+    def last_failure(self) -> errors.GaoError | None:
+        """The last error as it was raised, if it happened in this daemon's life."""
+        return self._failure
+
+    def forget_failure(self) -> None:
+        """Begin anew: the next error is a new one."""
+        self._failure = None
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return when the condition holds; it is looked at after every change of this machine."""
+        while not condition():
+            watcher = asyncio.get_running_loop().create_future()
+            self._watchers.add(watcher)
+            try:
+                await watcher
+            finally:
+                self._watchers.discard(watcher)
+
+    def touch(self) -> None:
+        """Let everybody who waits look again."""
+        for watcher in self._watchers:
+            if not watcher.done():
+                watcher.set_result(None)
+
+    def on_report(self, params: dict[str, Any]) -> None:
+        """Take in a driver's ``state`` notification; nonsense is logged and dropped."""
+        try:
+            report = msgspec.convert(params, Report)
+        except msgspec.ValidationError as exc:
+            logger.warning("vm %s: bad report of the driver: %s", self.name, exc)
+            return
+        failure = None if report.error is None else report.failure()
+        event = states.of_report(self.state, report.observed, report.readiness)
+        if event is None:
+            logger.debug("vm %s: report %s says nothing new", self.name, params)
+            return
+        if self.closing:
+            return
+        changes: dict[str, Any] = {}
+        if report.readiness not in (None, states.Readiness.BOOTING):
+            changes["disk_used"] = True
+        if report.boot is not None:
+            changes["facts"] = msgspec.structs.replace(self.record.facts, boot=report.boot)
+        if event is states.Event.BECAME_READY:
+            changes["last_error"] = None
+        if event is states.Event.DIED and failure is None:
+            reason = report.reason or "no reason given"
+            failure = errors.HypervisorFailed(f"the VM ended unexpectedly: {reason}")
+        self.apply(event, failure, **changes)
+        if event in (states.Event.POWERED_OFF, states.Event.DIED):
+            self.dismiss()
+
+    def on_progress(self, params: dict[str, Any]) -> None:
+        """Pass a driver's ``progress`` on to whoever waits for the ``up``."""
+        phase, message = str(params.get("phase", ""))[:80], str(params.get("message", ""))[:2000]
+        self.note = f"{phase}: {message}" if phase and message else message or phase or None
+        if self.up is not None:
+            self.up.report({"phase": phase, "message": message})
+
+    def adopt(self, driver: Driver) -> None:
+        """Take a started driver as this machine's and watch for its end."""
+        self.driver = driver
+        self.hub.background(f"vm {self.name}: driver {driver.pid}", self._watch(driver))
+
+    def dismiss(self) -> None:
+        """Let the driver of a VM that has ended go, in the background."""
+        if self.driver is not None:
+            self.hub.background(f"vm {self.name}: dismiss", self.driver.leave(LEAVE_S))
+
+    async def _watch(self, driver: Driver) -> None:
+        ended = await driver.gone()
+        self.driver = None
+        self.hypervisor_pid = None
+        alive = self.state.observed in (states.Observed.RUNNING, states.Observed.STARTING)
+        died = alive and not self.closing
+        payload = {"pid": ended.pid, "exitCode": ended.exit_code, "expected": not died}
+        self.hub.events.emit("driver.exited", self.name, payload)
+        if died:
+            failure = errors.DriverLost(
+                f"the driver of VM {self.name} ended with {_how(ended.exit_code)}",
+                remedy=f"see {self.hub.paths.driver_log(self.name)}",
+            )
+            self.apply(states.Event.DIED, failure)
+        self.touch()
+
+    def _state_payload(
+        self, event: states.Event, failure: errors.GaoError | None
+    ) -> dict[str, Any]:
+        state = self.state
+        payload: dict[str, Any] = {
+            "event": event.value,
+            "desired": state.desired,
+            "observed": state.observed,
+            "readiness": state.readiness,
+            "first_up": state.first_up,
+            "state": self.describe()[0],
+        }
+        if failure is not None:
+            payload["error"] = {"code": failure.code, "message": failure.message}
+        return payload
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A driver's ``state`` notification; fields that it adds later are ignored."""
+
+    observed: states.Observed
+    readiness: states.Readiness | None = None
+    at: str | float | int | None = None
+    reason: str | None = None
+    error: dict[str, Any] | None = None
+    boot: dict[str, Any] | None = None
+
+    def failure(self) -> errors.GaoError:
+        """The error as a member of the tree: either wire form, or ``{code, message, …}``."""
+        data = dict(self.error or {})
+        if not isinstance(data.get("data"), dict):
+            data["data"] = {k: v for k, v in data.items() if k != "message"}
+        return errors.from_wire(data)
+
+
+def _failure(error: errors.GaoError) -> records.Failure:
+    return records.Failure(
+        code=error.code, message=error.message, at=stamps.now(), remedy=error.remedy
+    )
+
+
+def _how(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "an unknown status"
+    return f"signal {-exit_code}" if exit_code < 0 else f"status {exit_code}"

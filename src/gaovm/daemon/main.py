@@ -1,0 +1,209 @@
+"""The daemon's process: one per ``$GAOVM_HOME``, from the lock to a graceful end.
+
+    gaovmd [--ready-fd N] [--foreground]
+
+``--ready-fd``: ``ready`` and a line feed are written there once the socket listens.
+``--foreground``: the log also goes to stderr. Exit status: 0 asked to end, 1 failed, 2 usage, 75
+another daemon of this home is at work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Coroutine, Iterable
+from pathlib import Path
+from typing import Any
+
+from gaovm import errors
+from gaovm.aio import files, sockets, tasks
+from gaovm.daemon import (
+    artefacts,
+    context,
+    ending,
+    events,
+    launching,
+    logs,
+    machine,
+    paths,
+    recovery,
+    server,
+    stamps,
+    starting,
+    store,
+    zygote,
+)
+from gaovm.ipc import server as ipc_server
+from gaovm.model import states
+
+logger = logging.getLogger(__name__)
+
+ALREADY_RUNNING = 75
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Options:
+    """The command line."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.foreground = False
+        self.ready_fd: int | None = None
+        rest = iter(words)
+        for word in rest:
+            if word == "--foreground":
+                self.foreground = True
+            elif word == "--ready-fd" and (number := next(rest, "")).isdecimal():
+                self.ready_fd = int(number)
+            else:
+                raise errors.UsageError(
+                    f"unknown argument {word}", remedy="gaovmd [--ready-fd N] [--foreground]"
+                )
+
+
+class Daemon:
+    """All parts of a running daemon, made in order and ended in reverse."""
+
+    def __init__(self, where: paths.Paths, database: store.Store, owner: tasks.TaskOwner) -> None:
+        self._owner = owner
+        self._hub = machine.Hub(where, database, events.Events(), owner)
+        self._zygote = zygote.Zygote(where.zygote_log)
+        self._images = artefacts.Artefacts(where)
+        self._boot_id = _boot_id()
+        launcher = launching.ForkLauncher(self._zygote)
+        self._starter = starting.Starter(self._images, launcher, self._boot_id)
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._context = context.Context(
+            hub=self._hub,
+            starter=self._starter,
+            images=self._images,
+            zygote=self._zygote,
+            started_at=stamps.now(),
+            request_stop=self.request_stop,
+        )
+
+    def request_stop(self) -> None:
+        """Begin the end; asked twice, guests are not waited for."""
+        if self._stop.is_set():
+            self._hurry.set()
+        self._context.stopping = True
+        self._stop.set()
+
+    async def run(self, ready_fd: int | None) -> None:
+        """Serve until asked to stop, then stop every guest and return."""
+        recovery.load(self._hub, self._hub.store.load())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.request_stop)
+        listener = sockets.bind_unix(self._hub.paths.socket)
+        serving = await ipc_server.serve_unix(
+            listener, server.services(self._context), name="gaovmd"
+        )
+        _say_ready(ready_fd)
+        logger.info("serving %s, pid %d", self._hub.paths.socket, os.getpid())
+        forking = tasks.spawn(self._zygote.run(), name="zygote")
+        self._hub.background("recovery", self._recover())
+        try:
+            await self._stop.wait()
+            logger.info("stopping")
+            await self._stop_guests()
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                self._hub.paths.socket.unlink()
+            await self._images.close()
+            await serving.aclose()
+            await tasks.cancel_and_wait(forking)
+            self._hub.events.close()
+
+    async def _recover(self) -> None:
+        recovery.sweep(self._hub)
+        await recovery.recover(self._hub, self._starter, self._boot_id)
+        if any(self._hub.paths.images.iterdir()):
+            await self._images.sweep()
+
+    async def _stop_guests(self) -> None:
+        gentle = [self._end(subject, force=False) for subject in self._hub.machines.values()]
+        stopping = tasks.spawn(_all(gentle), name="stop guests")
+        hurrying = tasks.spawn(self._hurry.wait(), name="hurry")
+        await asyncio.wait([stopping, hurrying], return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            logger.warning("asked twice to stop: guests are ended by force")
+            await _all([self._force(subject) for subject in self._hub.machines.values()])
+        await tasks.cancel_and_wait(hurrying, stopping)
+        await self._hub.store.flush()
+
+    async def _end(self, subject: machine.Machine, *, force: bool) -> None:
+        work = ending.stop(subject, force=force, event=states.Event.DAEMON_STOPPING)
+        await machine.guard(f"vm {subject.name}: stop", work)
+
+    async def _force(self, subject: machine.Machine) -> None:
+        if subject.driver is not None:
+            work = ending.shut_down(subject, force=True)
+            await machine.guard(f"vm {subject.name}: forced stop", work)
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    await asyncio.gather(*work)
+
+
+def _boot_id() -> str:
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _say_ready(ready_fd: int | None) -> None:
+    if ready_fd is None:
+        return
+    with contextlib.suppress(OSError):  # whoever started us may have gone away
+        os.write(ready_fd, b"ready\n")
+    with contextlib.suppress(OSError):
+        os.close(ready_fd)
+
+
+async def _main(where: paths.Paths, database: store.Store, ready_fd: int | None) -> None:
+    async with tasks.TaskOwner("gaovmd") as owner:
+        await Daemon(where, database, owner).run(ready_fd)
+
+
+def run(words: list[str]) -> int:
+    """The whole life of the daemon; returns its exit status."""
+    os.umask(0o077)
+    try:
+        options = Options(words)
+        where = paths.from_environment()
+        where.make()
+        lock = files.Lock(where.lock)
+        if not lock.acquire():
+            sys.stderr.write(f"gaovmd: already running, pid {lock.holder()} ({where.home})\n")
+            return ALREADY_RUNNING
+        logs.set_up(where.log, foreground=options.foreground)
+        os.chdir("/")
+        database = store.open_store(where.database)
+        try:
+            asyncio.run(_main(where, database, options.ready_fd))
+        finally:
+            database.close()
+    except errors.GaoError as exc:
+        logger.error("%s", exc)
+        remedy = f"\n  {exc.remedy}" if exc.remedy else ""
+        sys.stderr.write(f"gaovmd: {exc}{remedy}\n")
+        return exc.exit_code
+    except Exception as exc:
+        logger.exception("the daemon failed")
+        sys.stderr.write(f"gaovmd: internal error: {exc!r}\n")
+        return 1
+    finally:
+        logs.tear_down()
+    logger.info("ended")
+    return 0
+
+
+def entry() -> None:
+    """Run as a program."""
+    raise SystemExit(run(sys.argv[1:]))

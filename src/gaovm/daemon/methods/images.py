@@ -1,0 +1,56 @@
+"""``image.*``: list, build, pull, remove, prune."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gaovm.daemon import context, params
+
+
+def used_by(ctx: context.Context) -> dict[str, list[str]]:
+    """Which VMs' disks are overlays of which image, by digest."""
+    used: dict[str, list[str]] = {}
+    for subject in sorted(ctx.hub.machines.values(), key=lambda subject: subject.name):
+        if subject.record.image is not None:
+            used.setdefault(subject.record.image.digest, []).append(subject.name)
+    return used
+
+
+async def list_all(ctx: context.Context, call: context.Call, args: params.Nothing) -> Any:
+    """Every image of the store and who uses it."""
+    used = used_by(ctx)
+    images = await ctx.images.all()
+    return {"images": [_with_users(image, used) for image in images]}
+
+
+async def build(ctx: context.Context, call: context.Call, args: params.ImageBuild) -> Any:
+    """Build an image; callers of the same build share it, the last to withdraw ends it."""
+    wanted = {
+        "name": args.name,
+        "arch": args.arch,
+        "kernel": args.kernel or "generic",
+        "mirror": args.mirror,
+        "force": args.force,
+    }
+    image = await ctx.images.build(wanted, call.progress)
+    return _with_users(image, used_by(ctx))
+
+
+async def pull(ctx: context.Context, call: context.Call, args: params.ImagePull) -> Any:
+    """Fetch an image by location and digest; shared as a build is."""
+    image = await ctx.images.pull(args.location, args.digest, call.progress)
+    return _with_users(image, used_by(ctx))
+
+
+async def remove(ctx: context.Context, call: context.Call, args: params.ImageRemove) -> Any:
+    """Remove an image that no VM uses."""
+    return await ctx.images.remove(args.ref, used_by(ctx))
+
+
+async def prune(ctx: context.Context, call: context.Call, args: params.Nothing) -> Any:
+    """Remove every image that no VM uses."""
+    return await ctx.images.prune(used_by(ctx))
+
+
+def _with_users(image: dict[str, Any], used: dict[str, list[str]]) -> dict[str, Any]:
+    return {**image, "used_by": used.get(str(image.get("digest")), [])}

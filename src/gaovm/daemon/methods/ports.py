@@ -1,0 +1,123 @@
+"""``vm.ports.*``: forwards added by hand, kept with the VM and applied live."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from gaovm import errors
+from gaovm.daemon import context, machine, params, starting, status
+from gaovm.model import states
+from gaovm.spec import network
+
+#: A VM with more forwards than this is a mistake; the config has the same bound.
+MAX_ADDED = 256
+
+
+async def list_all(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
+    """The forwards of a VM, from its config and added."""
+    return {"ports": _statuses(ctx.find(args.name))}
+
+
+async def add(ctx: context.Context, call: context.Call, args: params.PortAdd) -> Any:
+    """Forward a port from now on, also after restarts.
+
+    Raises:
+        errors.PortTaken: somebody else has the host port, or this VM forwards it already.
+    """
+    subject = ctx.find(args.name)
+    port = network.PortForward(
+        guest_port=args.guest_port,
+        host_port=args.host_port or 0,
+        guest_ip=_address("guest_ip", args.guest_ip),
+        host_ip=_address("host_ip", args.host_ip),
+    )
+    _check_new(subject, port)
+    if _live(subject) is not None:
+        await _live_call(subject, "ports.add", _wire(port))
+    record = subject.record
+    await subject.update(added_ports=(*record.added_ports, port))
+    await starting.refresh(subject)
+    return _statuses(subject)[-1]
+
+
+async def remove(ctx: context.Context, call: context.Call, args: params.PortRemove) -> Any:
+    """Remove added forwards by host port, guest port or both."""
+    if args.host_port is None and args.guest_port is None:
+        raise errors.InvalidParams("vm.ports.remove: host_port or guest_port is needed")
+    subject = ctx.find(args.name)
+    fixed = len(subject.record.spec.network.forwards)
+    statuses = _statuses(subject)
+    hits = [index for index, entry in enumerate(statuses) if _matches(entry, args)]
+    if not hits:
+        wanted = args.host_port or args.guest_port
+        raise errors.NotFound(f"VM {subject.name} has no forward of port {wanted}")
+    if all(index < fixed for index in hits):
+        raise errors.StateConflict(
+            "the forward comes from the config file", remedy="remove it there, then restart the VM"
+        )
+    chosen = [index for index in hits if index >= fixed]
+    if _live(subject) is not None:
+        for index in chosen:
+            entry = statuses[index]
+            keys = {key: entry[key] for key in ("host_port", "guest_port")}
+            await _live_call(subject, "ports.remove", keys)
+    kept = tuple(
+        port for index, port in enumerate(subject.record.added_ports, fixed) if index not in chosen
+    )
+    await subject.update(added_ports=kept)
+    await starting.refresh(subject)
+    return {"removed": [{**statuses[index], "state": "stopped"} for index in chosen]}
+
+
+def _statuses(subject: machine.Machine) -> list[dict[str, Any]]:
+    running = subject.state.observed is states.Observed.RUNNING
+    return status.ports(subject.record, running=running)
+
+
+def _check_new(subject: machine.Machine, port: network.PortForward) -> None:
+    if len(subject.record.added_ports) >= MAX_ADDED:
+        raise errors.StateConflict(f"VM {subject.name} has {MAX_ADDED} added ports already")
+    for entry in _statuses(subject):
+        same = (entry["host_ip"], entry["host_port"]) == (port.host_ip, port.host_port)
+        if port.host_port and same:
+            raise errors.PortTaken(
+                f"VM {subject.name} forwards {port.host_ip}:{port.host_port} already, "
+                f"to port {entry['guest_port']} of the guest"
+            )
+
+
+def _matches(entry: dict[str, Any], args: params.PortRemove) -> bool:
+    return args.host_port in (None, entry["host_port"]) and args.guest_port in (
+        None,
+        entry["guest_port"],
+    )
+
+
+def _live(subject: machine.Machine) -> machine.Driver | None:
+    running = subject.state.observed is states.Observed.RUNNING
+    return subject.driver if running else None
+
+
+async def _live_call(subject: machine.Machine, method: str, arguments: dict[str, Any]) -> None:
+    driver = _live(subject)
+    if driver is not None:
+        await driver.call(method, arguments)
+
+
+def _wire(port: network.PortForward) -> dict[str, Any]:
+    return {
+        "guest_port": port.guest_port,
+        "host_port": port.host_port,
+        "guest_ip": port.guest_ip,
+        "host_ip": port.host_ip,
+    }
+
+
+def _address(field: str, text: str | None) -> str:
+    if text is None:
+        return "127.0.0.1"
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError as exc:
+        raise errors.InvalidParams(f"vm.ports.add: {field}: {exc}", field=field) from exc

@@ -1,0 +1,210 @@
+"""``vm.*``: list, status, up, start, stop, destroy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gaovm import errors
+from gaovm.daemon import (
+    configs,
+    context,
+    ending,
+    machine,
+    params,
+    paths,
+    records,
+    stamps,
+    starting,
+    status,
+)
+from gaovm.model import states
+from gaovm.spec import vm
+
+#: The agent's answer to a status question: a guest that hangs must not hang ``status``.
+GUEST_INFO_S = 5.0
+
+
+async def list_all(ctx: context.Context, call: context.Call, args: params.Nothing) -> Any:
+    """Every VM, by name."""
+    machines = sorted(ctx.hub.machines.values(), key=lambda subject: subject.name)
+    return {"vms": [status.vm_status(subject) for subject in machines]}
+
+
+async def show(ctx: context.Context, call: context.Call, args: params.Status) -> Any:
+    """One VM; with ``guest`` also what the agent says, or null when it does not answer."""
+    subject = ctx.find(args.name)
+    result = status.vm_status(subject)
+    if args.guest:
+        result["guest"] = await _guest_info(subject)
+    return result
+
+
+async def _guest_info(subject: machine.Machine) -> dict[str, Any] | None:
+    readiness = subject.state.readiness
+    if subject.driver is None or readiness in (None, states.Readiness.BOOTING):
+        return None
+    try:
+        return await subject.driver.call("guest.info", {}, timeout_s=GUEST_INFO_S)
+    except errors.GaoError:
+        return None
+
+
+async def up(ctx: context.Context, call: context.Call, args: params.Up) -> Any:
+    """Create or start the VM of a project; join an ``up`` under way."""
+    wanted = ctx.load_config(args, ctx.hub.paths)
+    while True:
+        subject = ctx.hub.machines.get(wanted.spec.name)
+        if subject is not None and await _gone_after_waiting(ctx, subject):
+            continue
+        warnings = list(wanted.warnings)
+        if subject is None:
+            subject = _create(ctx, wanted)
+            ctx.starter.begin(subject, {}, created=True)
+            return await _wait(subject, call, args.wait, warnings)
+        _check_project(subject, wanted)
+        return await _bring(ctx, subject, call, args.wait, wanted)
+
+
+async def start(ctx: context.Context, call: context.Call, args: params.Start) -> Any:
+    """Start a VM that exists, with the config of its last ``up``."""
+    while True:
+        subject = ctx.find(args.name)
+        if not await _gone_after_waiting(ctx, subject):
+            return await _bring(ctx, subject, call, args.wait, None)
+
+
+async def stop(ctx: context.Context, call: context.Call, args: params.Stop) -> Any:
+    """Stop a VM; goes on when the caller goes away."""
+    subject = ctx.find(args.name)
+    grace = ending.GRACE_S if args.timeout_s is None else args.timeout_s
+    work = ending.stop(subject, force=args.force, grace_s=grace)
+    await ctx.to_its_end(f"vm {args.name}: stop", work)
+    return status.vm_status(subject)
+
+
+async def destroy(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
+    """Stop a VM and remove everything of it; goes on when the caller goes away."""
+    subject = ctx.find(args.name)
+    freed = await ctx.to_its_end(f"vm {args.name}: destroy", ending.destroy(subject))
+    return {"name": args.name, "freed_bytes": freed}
+
+
+async def _gone_after_waiting(ctx: context.Context, subject: machine.Machine) -> bool:
+    """Wait for an ending or a removal under way; True when the look-up must be repeated."""
+    if subject.up is not None and subject.up.ending:
+        await subject.up.ended()
+        return True
+    if subject.record.deleting:
+        async with subject.serial:
+            # A removal that failed leaves its machine: then this is the error to show.
+            if ctx.hub.machines.get(subject.name) is subject:
+                raise errors.StateConflict(
+                    f"VM {subject.name} is half removed", remedy="run `gaovm destroy` again"
+                )
+        return True
+    return False
+
+
+def _create(ctx: context.Context, wanted: configs.Wanted) -> machine.Machine:
+    taken = {subject.record.run_id for subject in ctx.hub.machines.values()}
+    record = records.VmRecord(
+        name=wanted.spec.name,
+        project=wanted.project,
+        config_path=wanted.config_path,
+        spec=wanted.spec,
+        run_id=paths.new_run_id(taken),
+        created_at=stamps.now(),
+    )
+    subject = machine.Machine(ctx.hub, record)
+    ctx.hub.machines[record.name] = subject
+    ctx.hub.events.emit("vm.created", record.name, {"project": record.project})
+    return subject
+
+
+def _check_project(subject: machine.Machine, wanted: configs.Wanted) -> None:
+    if subject.record.project != wanted.project:
+        raise errors.NameTaken(
+            f"the name {subject.name!r} is taken by {subject.record.project}",
+            remedy="use --name to give this project's VM another name",
+        )
+
+
+async def _bring(
+    ctx: context.Context,
+    subject: machine.Machine,
+    call: context.Call,
+    wait: params.Wait,
+    wanted: configs.Wanted | None,
+) -> Any:
+    warnings = list(wanted.warnings) if wanted else []
+    changed = wanted is not None and _differs(wanted.spec, subject.record.spec)
+    busy = subject.up is not None or subject.state.observed is states.Observed.RUNNING
+    if changed and busy:
+        warnings.append("the config has changed; the change applies at the next start")
+    if subject.up is not None:
+        return await _wait(subject, call, wait, warnings)
+    readiness = states.Readiness(wait)
+    if states.is_up(subject.state, readiness):
+        return _result(subject, created=False, already=True, warnings=warnings)
+    if subject.state.readiness is states.Readiness.DEGRADED:
+        raise _still_degraded(subject)
+    changes: dict[str, Any] = {}
+    if wanted is not None and changed and not busy:
+        _check_disk(subject, wanted.spec, warnings)
+        changes = {"spec": wanted.spec, "config_path": wanted.config_path}
+    ctx.starter.begin(subject, changes, created=False)
+    return await _wait(subject, call, wait, warnings)
+
+
+def _differs(new: vm.VmSpec, old: vm.VmSpec) -> bool:
+    return records.spec_digest(new) != records.spec_digest(old)
+
+
+def _check_disk(subject: machine.Machine, spec: vm.VmSpec, warnings: list[str]) -> None:
+    old = subject.record.spec
+    if not subject.record.disk_used:
+        return
+    if spec.disk.size_bytes < old.disk.size_bytes:
+        raise errors.DiskShrink(
+            f"disk: {spec.disk.size_bytes >> 20} MiB is smaller than the disk of VM "
+            f"{subject.name} ({old.disk.size_bytes >> 20} MiB)",
+            field="disk",
+            remedy="a disk only grows; `gaovm destroy` and `gaovm up` make a new one",
+        )
+    if spec.image != old.image or spec.boot.arch != old.boot.arch:
+        warnings.append(
+            "the image has changed; this VM keeps the disk it was made with until it is destroyed"
+        )
+
+
+def _still_degraded(subject: machine.Machine) -> errors.GaoError:
+    failure = subject.record.last_error
+    message = failure.message if failure else f"VM {subject.name} runs but is not ready"
+    remedy = "`gaovm stop`, then `gaovm up` to try again; `gaovm shell` to look inside"
+    code = failure.code if failure else errors.GuestUnavailable.code
+    error = errors.from_wire({"message": message, "data": {"code": code}})
+    error.remedy = remedy
+    return error
+
+
+async def _wait(
+    subject: machine.Machine, call: context.Call, wait: params.Wait, warnings: list[str]
+) -> Any:
+    operation = subject.up
+    if not isinstance(operation, starting.Up):
+        raise errors.InternalError(f"vm {subject.name}: no `up` to wait for")
+    await operation.wait(call.progress, until=wait if wait == "agent" else None)
+    # What a client was told survives a crash that comes a moment later.
+    await subject.hub.store.flush()
+    return _result(subject, created=operation.created, already=False, warnings=warnings)
+
+
+def _result(
+    subject: machine.Machine, *, created: bool, already: bool, warnings: list[str]
+) -> dict[str, Any]:
+    return {
+        "vm": status.vm_status(subject),
+        "created": created,
+        "already": already,
+        "warnings": warnings,
+    }

@@ -1,0 +1,144 @@
+"""Work that several callers may wait for at once: an ``up``, an image build, a pull.
+
+The first caller begins it, later ones join: all see the same progress (a newcomer gets the latest
+line at once) and the same result. A caller that goes away withdraws; when the last one has
+withdrawn, and nobody was told yet that the work served its purpose, it is cancelled and the work
+undoes itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+from gaovm import errors
+from gaovm.aio import tasks
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+Progress = dict[str, Any]
+Listener = Callable[[Progress], None]
+
+
+class Operation(Generic[Result]):
+    """One shared piece of work. ``withdrawn`` tells the work why it was cancelled."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.withdrawn = False
+        self._listeners: dict[object, Listener] = {}
+        self._latest: Progress | None = None
+        self._marks: dict[str, asyncio.Future[None]] = {}
+        self._kept = False
+        self._reason: str | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._result: Result | None = None
+        self._error: errors.GaoError | None = None
+
+    def start(self, owner: tasks.TaskOwner, work: Coroutine[Any, Any, Result]) -> None:
+        """Begin; called once, before anybody waits."""
+        self._task = owner.start(self._run(work), name=self.name, finishable=True)
+
+    async def _run(self, work: Coroutine[Any, Any, Result]) -> None:
+        # A failure is a result like another: it belongs to the callers, not to the task's owner.
+        try:
+            self._result = await work
+        except errors.GaoError as exc:
+            self._error = exc
+        except Exception as exc:
+            self._error = errors.InternalError(f"{self.name}: {exc!r}")
+            logger.exception("%s failed", self.name)
+
+    @property
+    def done(self) -> bool:
+        """Whether the work has ended, its undoing included."""
+        return self._task is not None and self._task.done()
+
+    @property
+    def ending(self) -> bool:
+        """Whether the work was cancelled: nobody may join it any more."""
+        return self.withdrawn or self._reason is not None or self.done
+
+    def report(self, progress: Progress) -> None:
+        """Tell every waiting caller; called by the work."""
+        self._latest = progress
+        for listener in list(self._listeners.values()):
+            listener(progress)
+
+    def reach(self, mark: str) -> None:
+        """Let callers that wait for ``mark`` only go; called by the work."""
+        future = self._mark(mark)
+        if not future.done():
+            future.set_result(None)
+
+    def keep(self) -> None:
+        """Let the work go on when every caller has gone away."""
+        self._kept = True
+
+    def cancel(self, reason: str) -> None:
+        """End the work without undoing it; its callers get ``Cancelled`` with the reason."""
+        if self._task is not None and not self.ending:
+            self._reason = reason
+            self._task.cancel()
+
+    async def ended(self) -> None:
+        """Return when the work has ended, whatever its result."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def wait(self, listener: Listener, until: str | None = None) -> Result | None:
+        """The result, or None as soon as the mark ``until`` was reached.
+
+        A caller that is cancelled here withdraws; the last one waits until the work is undone.
+
+        Raises:
+            errors.Cancelled: the work was cancelled by something else, for example a stop.
+            errors.GaoError: whatever the work raised.
+        """
+        if self._latest is not None:
+            listener(self._latest)
+        caller = object()
+        self._listeners[caller] = listener
+        try:
+            result = await self._outcome(until)
+            self._kept = True
+            return result
+        except asyncio.CancelledError:
+            if self._withdraw(caller):
+                await tasks.finish(self.ended())
+            raise
+        finally:
+            self._listeners.pop(caller, None)
+
+    async def _outcome(self, until: str | None) -> Result | None:
+        if self._task is None:
+            raise errors.InternalError(f"operation {self.name} was never started")
+        if until is None:
+            await asyncio.wait([self._task])
+        else:
+            mark = self._mark(until)
+            await asyncio.wait([mark, self._task], return_when=asyncio.FIRST_COMPLETED)
+            if mark.done():
+                return None
+        if self._task.cancelled():
+            raise errors.Cancelled(self._reason or f"{self.name} was cancelled")
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def _mark(self, name: str) -> asyncio.Future[None]:
+        if name not in self._marks:
+            self._marks[name] = asyncio.get_running_loop().create_future()
+        return self._marks[name]
+
+    def _withdraw(self, caller: object) -> bool:
+        """Whether this was the last caller and the work was cancelled for it."""
+        del self._listeners[caller]
+        if self._listeners or self._kept or self.ending or self._task is None:
+            return False
+        self.withdrawn = True
+        self._task.cancel()
+        return True

@@ -1,0 +1,142 @@
+"""The parameters of every method of ``gaovm.control.v1``: strict, bounded, decoded before use."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from gaovm import errors
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=76)]
+Text = Annotated[str, msgspec.Meta(max_length=4096)]
+ConfigText = Annotated[str, msgspec.Meta(max_length=4 << 20)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+HostPort = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Id = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 2)]
+Wait = Literal["agent", "ready"]
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No parameters."""
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The user on whose behalf a VM is made; ``home`` is the daemon's own when not given."""
+
+    name: Name
+    uid: Id
+    gid: Id
+    comment: Text = ""
+    home: Text | None = None
+
+
+class Up(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.up``. ``env_name`` is the caller's ``VM_NAME``."""
+
+    project_dir: Text
+    config_path: Text
+    config_text: ConfigText
+    user: Caller
+    name: Text | None = None
+    env_name: Text | None = None
+    wait: Wait = "ready"
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.start``."""
+
+    name: Text
+    wait: Wait = "ready"
+
+
+class Named(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A method that needs a VM's name only."""
+
+    name: Text
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.status``."""
+
+    name: Text
+    guest: bool = False
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.stop``; ``timeout_s`` is the guest's time before it is forced."""
+
+    name: Text
+    force: bool = False
+    timeout_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] | None = None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.session``."""
+
+    name: Text
+    kind: Literal["exec", "copy", "tunnel"]
+
+
+class PortAdd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.ports.add``; ``host_port`` 0 or none means any free one."""
+
+    name: Text
+    guest_port: Port
+    host_port: HostPort | None = None
+    host_ip: Text | None = None
+    guest_ip: Text | None = None
+
+
+class PortRemove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.ports.remove``; at least one of the ports."""
+
+    name: Text
+    host_port: Port | None = None
+    guest_port: Port | None = None
+
+
+class ImageBuild(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``image.build``."""
+
+    name: Text
+    arch: Text | None = None
+    kernel: Literal["generic", "cloud"] | None = None
+    mirror: Text | None = None
+    force: bool = False
+
+
+class ImagePull(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``image.pull``."""
+
+    location: Text
+    digest: Text
+
+
+class ImageRemove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``image.remove``."""
+
+    ref: Text
+
+
+class CallCancel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``call.cancel``; ``id`` is of a request on the same connection."""
+
+    id: int | Name
+
+
+def decode(kind: type[Struct], method: str, data: Any) -> Struct:
+    """The parameters as a struct.
+
+    Raises:
+        errors.InvalidParams: they do not fit; ``field`` is the path, as in ``user.uid``.
+    """
+    try:
+        return msgspec.convert({} if data is None else data, kind)
+    except msgspec.ValidationError as exc:
+        what, _, path = str(exc).partition(" - at ")
+        field = path.strip("`").removeprefix("$.").removeprefix("$") or None
+        where = f"{field}: " if field else ""
+        raise errors.InvalidParams(f"{method}: {where}{what}", field=field) from exc

@@ -1,0 +1,68 @@
+"""What the daemon keeps of one VM: the row of the database and the cache in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from gaovm.model import states
+from gaovm.spec import network, vm
+
+
+class ImageRef(msgspec.Struct, frozen=True, kw_only=True):
+    """The image that a VM's disk is an overlay of."""
+
+    name: str
+    digest: str
+    kernel: str
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the driver chose at the last start; JSON data as it sent it."""
+
+    machine: str = ""
+    accelerator: dict[str, Any] | None = None
+    mounts: tuple[dict[str, Any], ...] = ()
+    ports: tuple[dict[str, Any], ...] = ()
+    boot: dict[str, Any] | None = None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """The last error of a VM, kept until the next successful ``up``."""
+
+    code: str
+    message: str
+    at: str
+    remedy: str | None = None
+
+
+class VmRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One VM as it is stored. Times are UTC, ISO 8601.
+
+    ``disk_used``: an agent once answered from this disk, so it may hold the user's work.
+    ``deleting`` marks a removal that a crash may have cut short.
+    """
+
+    name: str
+    project: str
+    config_path: str
+    spec: vm.VmSpec
+    run_id: str
+    created_at: str
+    state: states.VmState = states.VmState()
+    started_at: str | None = None
+    boot_id: str | None = None
+    image: ImageRef | None = None
+    facts: Facts = Facts()
+    last_error: Failure | None = None
+    added_ports: tuple[network.PortForward, ...] = ()
+    disk_used: bool = False
+    deleting: bool = False
+
+
+def spec_digest(spec: vm.VmSpec) -> str:
+    """SHA-256 of the spec's canonical JSON: equal exactly when two specs ask for the same."""
+    data = msgspec.json.encode(spec, order="deterministic")
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,137 @@
+"""What a new daemon does with the rows that the last one left.
+
+Rows are brought into a state that is true now; drivers of an earlier daemon, which leave by
+themselves, are waited for; removals that were cut short are finished; what should run is
+started. The daemon answers clients meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+
+from gaovm import errors
+from gaovm.aio import files, process, tasks
+from gaovm.daemon import ending, machine, paths, records, starting
+from gaovm.model import states
+
+logger = logging.getLogger(__name__)
+
+#: A driver that lost its daemon leaves within 10 s, or 15 s when it has to notice by silence.
+OLD_DRIVER_S = 20.0
+
+
+def load(hub: machine.Hub, found: list[records.VmRecord]) -> None:
+    """Make the machines of all rows; for start-up, before anybody is served."""
+    for record in found:
+        subject = machine.Machine(hub, record)
+        hub.machines[record.name] = subject
+        event = states.Event.NOTHING_LEFT
+        if _lock_is_held(subject):
+            event = states.Event.OLD_DRIVER_SEEN
+        if record.state.observed is not states.Observed.STOPPED or (
+            event is states.Event.OLD_DRIVER_SEEN
+        ):
+            subject.apply(event)
+        if event is states.Event.OLD_DRIVER_SEEN:
+            subject.note = "waiting for the old driver to leave"
+
+
+async def recover(hub: machine.Hub, starter: starting.Starter, boot_id: str) -> None:
+    """Bring every machine to rest, then start what should run; runs beside the service."""
+    async with tasks.TaskOwner("recovery") as owner:
+        work = [
+            owner.start(
+                machine.guard(
+                    f"vm {subject.name}: recovery", _recover_one(subject, starter, boot_id)
+                ),
+                name=subject.name,
+                finishable=True,
+            )
+            for subject in list(hub.machines.values())
+        ]
+        if work:
+            await asyncio.wait(work)
+
+
+async def _recover_one(subject: machine.Machine, starter: starting.Starter, boot_id: str) -> None:
+    async with subject.serial:
+        if subject.state.observed is states.Observed.STOPPING:
+            await _await_old_driver(subject)
+        if subject.record.deleting:
+            await ending.remove(subject)
+            return
+    state = subject.state
+    if state.desired is not states.Desired.RUNNING or subject.up is not None:
+        return
+    if state.first_up is not states.FirstUp.DONE:
+        reason = "the first `up` was interrupted: the daemon ended"
+    elif subject.record.boot_id != boot_id:
+        reason = "stopped by a reboot of the host"
+    else:
+        logger.info("vm %s: should run, starting it", subject.name)
+        starter.begin(subject, {}, created=False)
+        return
+    logger.info("vm %s: %s", subject.name, reason)
+    await subject.apply(states.Event.STOP_ASKED, errors.Cancelled(reason))
+
+
+async def _await_old_driver(subject: machine.Machine) -> None:
+    try:
+        async with asyncio.timeout(OLD_DRIVER_S):
+            while _lock_is_held(subject):
+                await _holder_gone(subject)
+    except TimeoutError:
+        pid = _lock(subject).holder()
+        failure = errors.LockHeld(
+            f"the old driver of VM {subject.name} (process {pid}) did not leave in "
+            f"{OLD_DRIVER_S:.0f} s",
+            remedy=f"end process {pid}, then run `gaovm up`",
+        )
+        await subject.apply(states.Event.STOPPED, failure)
+        return
+    await subject.apply(states.Event.STOPPED)
+
+
+async def _holder_gone(subject: machine.Machine) -> None:
+    pid = _lock(subject).holder()
+    if pid is not None and _exists(pid):
+        await process.wait_pid(pid)
+    else:
+        # The lock is held but its file does not say by whom: only time can tell.
+        await asyncio.sleep(0.2)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        process.identity(pid)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _lock(subject: machine.Machine) -> files.Lock:
+    return files.Lock(subject.hub.paths.vm_dir(subject.name) / "lock")
+
+
+def _lock_is_held(subject: machine.Machine) -> bool:
+    lock = _lock(subject)
+    if not lock.path.exists():
+        return False
+    if lock.acquire():
+        lock.release()
+        return False
+    return True
+
+
+def sweep(hub: machine.Hub) -> None:
+    """Remove run directories that belong to no VM. What is in ``vms`` is never swept."""
+    known = {subject.record.run_id for subject in hub.machines.values()}
+    for entry in hub.paths.run.iterdir():
+        if paths.is_run_id(entry.name) and entry.name not in known:
+            logger.info("removing stale %s", entry)
+            shutil.rmtree(entry, ignore_errors=True)
+    for entry in hub.paths.vms.iterdir():
+        if entry.name not in hub.machines:
+            logger.warning("%s belongs to no known VM; it is left alone", entry)

@@ -1,0 +1,63 @@
+"""The database's revisions: numbered steps, each applied once, in one transaction.
+
+A step is never edited after a release; a new column is a new step. ``user_version`` holds the
+number of steps that were applied.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from gaovm import errors
+
+_FIRST = """
+CREATE TABLE vms (
+    name        TEXT PRIMARY KEY,
+    project     TEXT NOT NULL,
+    config_path TEXT NOT NULL,
+    run_id      TEXT NOT NULL UNIQUE,
+    spec        TEXT NOT NULL,
+    spec_digest TEXT NOT NULL,
+    desired     TEXT NOT NULL CHECK (desired IN ('stopped', 'running')),
+    observed    TEXT NOT NULL,
+    readiness   TEXT,
+    first_up    TEXT NOT NULL CHECK (first_up IN ('pending', 'done', 'failed')),
+    created_at  TEXT NOT NULL,
+    started_at  TEXT,
+    boot_id     TEXT,
+    image       TEXT,
+    facts       TEXT NOT NULL,
+    last_error  TEXT,
+    added_ports TEXT NOT NULL,
+    disk_used   INTEGER NOT NULL DEFAULT 0,
+    deleting    INTEGER NOT NULL DEFAULT 0
+) STRICT
+"""
+
+#: Revision n is reached by running step n - 1.
+STEPS: tuple[tuple[str, ...], ...] = ((_FIRST,),)
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the database to the newest revision; each step is one transaction.
+
+    Raises:
+        errors.StateCorrupt: the database was written by a newer GaoVM; nothing was changed.
+    """
+    (revision,) = connection.execute("PRAGMA user_version").fetchone()
+    if revision > len(STEPS):
+        raise errors.StateCorrupt(
+            f"{path} is of revision {revision}, this gaovmd knows {len(STEPS)}",
+            remedy="use the newer GaoVM that wrote it, or another GAOVM_HOME",
+        )
+    for number in range(revision, len(STEPS)):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in STEPS[number]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number + 1}")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")

@@ -1,0 +1,57 @@
+"""The table of methods of ``gaovm.control.v1``: name, parameters, function. No wildcard."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from gaovm import errors
+from gaovm.daemon import context, params
+from gaovm.daemon.methods import images, ports, process, sessions, vms
+
+Handler = Callable[[context.Context, context.Call, Any], Awaitable[Any]]
+
+METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
+    "ping": (params.Nothing, process.ping),
+    "daemon.status": (params.Nothing, process.daemon_status),
+    "daemon.stop": (params.Nothing, process.daemon_stop),
+    "events.subscribe": (params.Nothing, process.subscribe),
+    "call.cancel": (params.CallCancel, process.cancel),
+    "vm.list": (params.Nothing, vms.list_all),
+    "vm.status": (params.Status, vms.show),
+    "vm.up": (params.Up, vms.up),
+    "vm.start": (params.Start, vms.start),
+    "vm.stop": (params.Stop, vms.stop),
+    "vm.destroy": (params.Named, vms.destroy),
+    "vm.session": (params.Session, sessions.open_session),
+    "vm.ports.list": (params.Named, ports.list_all),
+    "vm.ports.add": (params.PortAdd, ports.add),
+    "vm.ports.remove": (params.PortRemove, ports.remove),
+    "image.list": (params.Nothing, images.list_all),
+    "image.build": (params.ImageBuild, images.build),
+    "image.pull": (params.ImagePull, images.pull),
+    "image.remove": (params.ImageRemove, images.remove),
+    "image.prune": (params.Nothing, images.prune),
+}
+
+
+#: What a daemon that is on its way out does not begin any more.
+BEGINNINGS = ("vm.up", "vm.start", "image.build", "image.pull")
+
+
+async def dispatch(ctx: context.Context, call: context.Call, method: str, data: Any) -> Any:
+    """Decode, call, return JSON data.
+
+    Raises:
+        errors.UnknownMethod, errors.InvalidParams: nothing was done.
+        errors.GaoError: whatever the method raises.
+    """
+    entry = METHODS.get(method)
+    if entry is None:
+        raise errors.UnknownMethod(f"Unknown method: {method}")
+    if ctx.stopping and method in BEGINNINGS:
+        raise errors.StateConflict("the daemon is stopping", remedy="try again when it has ended")
+    kind, handler = entry
+    return await handler(ctx, call, params.decode(kind, method, data))

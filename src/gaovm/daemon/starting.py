@@ -1,0 +1,259 @@
+"""The work of an ``up``: image, disk, driver, guest, and its undoing.
+
+The intent is written before anything is made, so that a crash at any point leaves a row that says
+what was begun. Every error ends with the driver gone (or, after a failed provisioning, with the VM
+running and degraded), the error stored with the VM, and the same error raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Protocol
+
+import msgspec
+
+from gaovm import errors
+from gaovm.aio import tasks
+from gaovm.daemon import ending, machine, operations, records, stamps
+from gaovm.model import states
+from gaovm.spec import vm
+
+logger = logging.getLogger(__name__)
+
+#: From the hypervisor's start to the agent's first message; TCG on a busy host takes a minute.
+#: The driver's own limit is shorter and knows more; this one holds if the driver forgets.
+BOOT_LIMIT_S = 900.0
+#: ``vm.start`` returns when the hypervisor runs.
+START_LIMIT_S = 60.0
+
+
+class Artefacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a driver boots from; ``launch`` goes into its LaunchRequest as it is."""
+
+    image: records.ImageRef
+    launch: dict[str, Any]
+
+
+class Preparer(Protocol):
+    """Brings in image, initramfs and disk."""
+
+    async def prepare(
+        self, subject: machine.Machine, progress: operations.Listener, *, fresh_disk: bool
+    ) -> Artefacts:
+        """Everything the VM boots from, ready for use; safe to repeat and to cancel."""
+        ...
+
+
+class Up(operations.Operation[None]):
+    """An ``up`` under way; ``created`` when it made the VM."""
+
+    def __init__(self, name: str, *, created: bool) -> None:
+        super().__init__(name)
+        self.created = created
+
+
+class Starter:
+    """Runs ``up`` on machines."""
+
+    def __init__(self, preparer: Preparer, launcher: machine.Launcher, boot_id: str) -> None:
+        self._preparer = preparer
+        self._launcher = launcher
+        self._boot_id = boot_id
+
+    def begin(self, subject: machine.Machine, changes: dict[str, Any], *, created: bool) -> Up:
+        """Start the operation; ``changes`` are written to the record with the intent."""
+        operation = Up(f"vm {subject.name}: up", created=created)
+        subject.up = operation
+        work = self._work(subject, operation, changes)
+        operation.start(subject.hub.owner, work)
+        return operation
+
+    async def _work(
+        self,
+        subject: machine.Machine,
+        operation: Up,
+        changes: dict[str, Any],
+    ) -> None:
+        try:
+            async with subject.serial:
+                if subject.hub.machines.get(subject.name) is not subject:
+                    raise errors.StateConflict(f"VM {subject.name} was destroyed meanwhile")
+                try:
+                    await self._bring_up(subject, operation, changes)
+                except asyncio.CancelledError:
+                    if operation.withdrawn:
+                        await tasks.finish(ending.undo(subject, created=operation.created))
+                    raise
+                except errors.GaoError as exc:
+                    await tasks.finish(_settle(subject, exc))
+                    raise
+        finally:
+            if subject.up is operation:
+                subject.up = None
+
+    async def _bring_up(
+        self,
+        subject: machine.Machine,
+        operation: Up,
+        changes: dict[str, Any],
+    ) -> None:
+        if subject.driver is not None and subject.state.observed in ending.AT_REST:
+            await subject.driver.leave(machine.LEAVE_S)
+        if subject.state.readiness is None:
+            await self._boot(subject, operation, changes)
+        await _until_answered(subject, operation)
+        operation.reach("agent")
+        await _until_ready(subject)
+
+    async def _boot(
+        self,
+        subject: machine.Machine,
+        operation: Up,
+        changes: dict[str, Any],
+    ) -> None:
+        # A disk on which no agent ever answered holds nothing of the user: begin it anew.
+        record = subject.record
+        fresh = not record.disk_used
+        subject.forget_failure()
+        facts = msgspec.structs.replace(record.facts, boot=None)
+        await subject.apply(
+            states.Event.UP_ASKED,
+            **changes,
+            facts=facts,
+            last_error=None,
+            boot_id=self._boot_id,
+        )
+        _report(operation, "image", "looking for the image")
+        artefacts = await self._preparer.prepare(subject, operation.report, fresh_disk=fresh)
+        subject.update(image=artefacts.image)
+        subject.hub.paths.run_dir(subject.record.run_id).mkdir(mode=0o700, exist_ok=True)
+        _report(operation, "driver", "starting the driver")
+        driver = await self._launcher.launch(subject)
+        subject.adopt(driver)
+        await self._configure(subject, driver, artefacts)
+        _report(operation, "boot", "starting the hypervisor")
+        started = await driver.call("vm.start", {}, timeout_s=START_LIMIT_S)
+        subject.hypervisor_pid = _integer(started.get("hypervisor_pid"))
+        payload = {
+            "pid": driver.pid,
+            "socketPath": str(subject.hub.paths.run_dir(subject.record.run_id) / "driver.sock"),
+        }
+        subject.hub.events.emit("driver.started", subject.name, payload)
+        if subject.state.observed is states.Observed.STARTING:
+            subject.apply(states.Event.HYPERVISOR_STARTED, started_at=stamps.now())
+        else:
+            subject.update(started_at=stamps.now())
+        operation.reach("started")
+        _report(operation, "boot", "booting")
+
+    async def _configure(
+        self, subject: machine.Machine, driver: machine.Driver, artefacts: Artefacts
+    ) -> None:
+        where, record = subject.hub.paths, subject.record
+        request = {
+            "spec": vm.to_builtins(with_added_ports(record)),
+            "home": str(where.home),
+            "vm_dir": str(where.vm_dir(record.name)),
+            "run_dir": str(where.run_dir(record.run_id)),
+            "artefacts": artefacts.launch,
+            # Lima runs provision scripts at every boot, and files written for it rely on that.
+            "provision": True,
+            "stop": {"agent_s": ending.AGENT_S, "acpi_s": ending.ACPI_S},
+        }
+        chosen = await driver.call("vm.configure", request, timeout_s=START_LIMIT_S)
+        try:
+            facts = msgspec.convert(chosen, records.Facts)
+        except msgspec.ValidationError as exc:
+            raise errors.InvalidReply(f"vm.configure: {exc}") from exc
+        subject.update(facts=facts)
+
+
+def with_added_ports(record: records.VmRecord) -> vm.VmSpec:
+    """The spec with the ports that were added by hand."""
+    network = record.spec.network
+    forwards = (*network.forwards, *record.added_ports)
+    return msgspec.structs.replace(
+        record.spec, network=msgspec.structs.replace(network, forwards=forwards)
+    )
+
+
+async def _until_answered(subject: machine.Machine, operation: Up) -> None:
+    try:
+        async with asyncio.timeout(BOOT_LIMIT_S):
+            await subject.until(lambda: _settled(subject, states.Readiness.AGENT))
+    except TimeoutError as exc:
+        raise errors.BootFailed(
+            f"the agent of VM {subject.name} did not answer within {BOOT_LIMIT_S:.0f} s",
+            remedy=f"see {subject.hub.paths.serial_log(subject.name)}",
+        ) from exc
+    _raise_if_ended(subject)
+    await refresh(subject)
+    if subject.state.readiness is not states.Readiness.READY:
+        _report(operation, "agent", "the agent answers")
+
+
+async def _until_ready(subject: machine.Machine) -> None:
+    await subject.until(lambda: _settled(subject, states.Readiness.READY))
+    _raise_if_ended(subject)
+    if subject.state.readiness is states.Readiness.DEGRADED:
+        raise subject.last_failure() or errors.GuestUnavailable(
+            f"VM {subject.name} runs but did not become ready"
+        )
+    await refresh(subject)
+
+
+def _settled(subject: machine.Machine, wait: states.Readiness) -> bool:
+    state = subject.state
+    if state.observed not in (states.Observed.STARTING, states.Observed.RUNNING):
+        return True
+    return states.is_up(state, wait) or state.readiness is states.Readiness.DEGRADED
+
+
+def _raise_if_ended(subject: machine.Machine) -> None:
+    if subject.state.observed is states.Observed.RUNNING:
+        return
+    raise subject.last_failure() or errors.BootFailed(
+        f"VM {subject.name} switched itself off before it was up",
+        remedy=f"see {subject.hub.paths.serial_log(subject.name)}",
+    )
+
+
+async def refresh(subject: machine.Machine) -> None:
+    """Take over boot times and ports as the driver has them now; not worth failing for."""
+    driver = subject.driver
+    if driver is None:
+        return
+    try:
+        status = await driver.call("vm.status", {})
+        seen = {k: v for k, v in status.items() if k in records.Facts.__struct_fields__}
+        merged = {**msgspec.structs.asdict(subject.record.facts), **seen}
+        facts = msgspec.convert(merged, records.Facts)
+    except (errors.GaoError, msgspec.ValidationError) as exc:
+        logger.warning("vm %s: no status of the driver: %s", subject.name, exc)
+        return
+    subject.update(facts=facts)
+
+
+async def _settle(subject: machine.Machine, error: errors.GaoError) -> None:
+    """After a failed ``up``: a VM that runs stays for inspection, anything else is taken down."""
+    degraded = subject.state.readiness is states.Readiness.DEGRADED
+    if degraded:
+        await subject.apply(states.Event.UP_FAILED, error)
+        return
+    if subject.driver is not None:
+        await ending.shut_down(subject, force=True)
+    if states.allowed(subject.state, states.Event.START_FAILED):
+        await subject.apply(states.Event.START_FAILED, error)
+    else:
+        subject.fail(error)
+    payload = {"error": error.message}
+    subject.hub.events.emit("driver.start_failed", subject.name, payload)
+
+
+def _report(operation: Up, phase: str, message: str) -> None:
+    operation.report({"phase": phase, "message": message})
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) else None

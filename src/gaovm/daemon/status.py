@@ -1,0 +1,118 @@
+"""VmStatus: what clients see of a machine, made from memory alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gaovm.daemon import machine, records
+from gaovm.model import states
+from gaovm.spec import network
+
+
+def vm_status(subject: machine.Machine) -> dict[str, Any]:
+    """The VmStatus of ``docs/reference/control-protocol.md``."""
+    record, spec, where = subject.record, subject.record.spec, subject.hub.paths
+    word, detail = subject.describe()
+    user = spec.guest.user
+    running = record.state.observed is states.Observed.RUNNING
+    return {
+        "name": record.name,
+        "project": record.project,
+        "state": word,
+        "detail": detail,
+        "desired": record.state.desired,
+        "observed": record.state.observed,
+        "readiness": record.state.readiness,
+        "first_up": record.state.first_up,
+        "created_at": record.created_at,
+        "started_at": record.started_at,
+        "vm_type": "qemu",
+        "arch": spec.boot.arch,
+        "cpus": spec.processors.count,
+        "memory_bytes": spec.memory.size_bytes,
+        "disk_bytes": spec.disk.size_bytes,
+        "image": _image(record),
+        "machine": record.facts.machine or None,
+        "accelerator": record.facts.accelerator,
+        "mounts": _mounts(record),
+        "ports": ports(record, running=running),
+        "user": {"name": user.name, "uid": user.uid, "gid": user.gid, "home": user.home},
+        "driver_pid": subject.driver.pid if subject.driver else None,
+        "hypervisor_pid": subject.hypervisor_pid if running else None,
+        "boot": record.facts.boot if running else None,
+        "last_error": msgspec.to_builtins(record.last_error),
+        "dir": str(where.vm_dir(record.name)),
+        "run_dir": str(where.run_dir(record.run_id)),
+        "logs": {
+            "serial": str(where.serial_log(record.name)),
+            "driver": str(where.driver_log(record.name)),
+        },
+        "message": spec.message,
+    }
+
+
+def _image(record: records.VmRecord) -> dict[str, Any]:
+    if record.image is not None:
+        return {
+            "name": record.image.name,
+            "digest": record.image.digest,
+            "kernel": record.image.kernel,
+        }
+    wanted = record.spec.image
+    return {"name": wanted.location, "digest": wanted.digest, "kernel": record.spec.boot.kernel}
+
+
+def _mounts(record: records.VmRecord) -> list[dict[str, Any]]:
+    if record.facts.mounts:
+        return list(record.facts.mounts)
+    return [
+        {
+            "location": share.location,
+            "mount_point": share.mount_point,
+            "type": share.type,
+            "reason": "decided at the first start",
+            "writable": share.writable,
+        }
+        for share in record.spec.shares
+    ]
+
+
+def ports(record: records.VmRecord, *, running: bool) -> list[dict[str, Any]]:
+    """PortStatus of every forward; while running as the driver reported them."""
+    added = {_identity(port) for port in record.added_ports}
+    result = []
+    live = list(record.facts.ports) if running else []
+    for port in (*record.spec.network.forwards, *record.added_ports):
+        known = _take(live, port)
+        result.append(
+            {
+                "guest_ip": port.guest_ip,
+                "guest_port": port.guest_port,
+                "host_ip": port.host_ip,
+                "host_port": known.get("host_port", port.host_port),
+                "source": "added" if _identity(port) in added else "config",
+                "state": known.get("state", "stopped"),
+            }
+        )
+    return result
+
+
+def _identity(port: network.PortForward) -> tuple[str, int, str, int]:
+    return (port.guest_ip, port.guest_port, port.host_ip, port.host_port)
+
+
+def _take(live: list[dict[str, Any]], port: network.PortForward) -> dict[str, Any]:
+    """The driver's entry for a forward, each used once: two may ask for any host port."""
+    for entry in live:
+        same = (
+            entry.get("guest_port") == port.guest_port
+            and entry.get("guest_ip", port.guest_ip) == port.guest_ip
+            and entry.get("host_ip", port.host_ip) == port.host_ip
+            and port.host_port in (0, entry.get("host_port"))
+        )
+        if same:
+            live.remove(entry)
+            return entry
+    return {}

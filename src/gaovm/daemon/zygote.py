@@ -1,0 +1,216 @@
+"""The warm process that drivers are forked from: started in the background, replaced when it dies.
+
+A zygote's death touches no driver. The contract of the messages stands at the top of
+``gaovm.driver.zygote``; ``--fd N`` is all that the two share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gaovm import errors
+from gaovm.aio import process, sockets
+
+logger = logging.getLogger(__name__)
+
+ARGV = (sys.executable, "-m", "gaovm.driver.zygote")
+MAX_MESSAGE = 64 << 10
+#: A fork takes 2 ms; a zygote that has just been started needs up to a second to be warm.
+FORK_LIMIT_S = 20.0
+#: Between the deaths of zygotes that cannot live, so that a broken one does not spin.
+RETRY_S = (0.0, 0.2, 1.0, 5.0, 15.0)
+#: One that lived this long died of something else than its start.
+STABLE_S = 30.0
+
+
+class Forked(msgspec.Struct, frozen=True, kw_only=True):
+    """A driver's process."""
+
+    pid: int
+    start_time: int
+
+
+class Message(msgspec.Struct, kw_only=True):
+    """Anything that a zygote says."""
+
+    op: str
+    id: int | None = None
+    pid: int = 0
+    start_time: int = 0
+    status: int = 0
+    message: str = ""
+
+
+class Zygote:
+    """Keeps one zygote process alive and forks drivers from it."""
+
+    def __init__(self, log: Path, argv: Sequence[str] = ARGV) -> None:
+        self._log = log
+        self._argv = argv
+        self._ids = itertools.count(1)
+        self._sock: socket.socket | None = None
+        self._pid: int | None = None
+        self._warm = asyncio.Event()
+        self._forks: dict[int, asyncio.Future[Forked]] = {}
+        self._exits: dict[int, asyncio.Future[int]] = {}
+
+    @property
+    def pid(self) -> int | None:
+        """The zygote's pid, None between two of them."""
+        return self._pid
+
+    async def run(self) -> None:
+        """Keep a zygote alive until cancelled; cancelling ends it and leaves its drivers."""
+        failures = 0
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            try:
+                await self._live()
+            except errors.GaoError as exc:
+                logger.error("zygote: %s", exc)
+            failures = 0 if loop.time() - started > STABLE_S else failures + 1
+            await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+
+    async def _live(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            async with process.spawn(
+                [*self._argv, "--fd", str(theirs.fileno())],
+                stdout=log,
+                stderr=log,
+                pass_fds=(theirs.fileno(),),
+            ) as child:
+                theirs.close()
+                self._sock, self._pid = ours, child.pid
+                loop.add_reader(ours, self._read, ours, ended)
+                logger.info("zygote %d started", child.pid)
+                try:
+                    await ended
+                finally:
+                    loop.remove_reader(ours)
+                    self._lost()
+                    # End of file is how a zygote is told to leave; TERM follows.
+                    ours.close()
+            logger.warning("zygote %d ended with status %s", child.pid, child.returncode)
+        finally:
+            os.close(log)
+            theirs.close()
+            ours.close()
+
+    def _lost(self) -> None:
+        self._sock, self._pid = None, None
+        self._warm.clear()
+        for future in self._forks.values():
+            if not future.done():
+                future.set_exception(errors.DriverStartFailed("the zygote died"))
+        self._forks.clear()
+        # Its drivers live on; how they end will not be told any more.
+        self._exits.clear()
+
+    def _read(self, sock: socket.socket, ended: asyncio.Future[None]) -> None:
+        try:
+            data, fds = sockets.recv_with_fds(sock, MAX_MESSAGE, 1)
+        except BlockingIOError:
+            return
+        except errors.GaoError as exc:
+            logger.debug("zygote: %s", exc)
+            data, fds = b"", []
+        for fd in fds:
+            os.close(fd)
+        if not data:
+            if not ended.done():
+                ended.set_result(None)
+            return
+        try:
+            self._take(msgspec.json.decode(data, type=Message))
+        except msgspec.MsgspecError as exc:
+            logger.error("zygote: bad message: %s", exc)
+
+    def _take(self, message: Message) -> None:
+        if message.op == "ready":
+            self._warm.set()
+        elif message.op == "exited":
+            exited = self._exits.get(message.pid)
+            if exited is not None and not exited.done():
+                exited.set_result(message.status)
+        else:
+            future = self._forks.pop(message.id or 0, None)
+            if future is None or future.done():
+                return
+            if message.op == "forked":
+                self._exits[message.pid] = asyncio.get_running_loop().create_future()
+                future.set_result(Forked(pid=message.pid, start_time=message.start_time))
+            else:
+                future.set_exception(errors.DriverStartFailed(f"zygote: {message.message}"))
+
+    async def fork(self, vm: str, token: str, log: Path, control: socket.socket) -> Forked:
+        """Fork a driver that holds ``control``.
+
+        Raises:
+            errors.DriverStartFailed: there is no zygote, or it could not fork.
+        """
+        try:
+            async with asyncio.timeout(FORK_LIMIT_S):
+                return await self._fork(vm, token, log, control)
+        except TimeoutError as exc:
+            raise errors.DriverStartFailed(
+                f"no driver could be forked in {FORK_LIMIT_S:.0f} s", remedy=f"see {self._log}"
+            ) from exc
+
+    async def _fork(self, vm: str, token: str, log: Path, control: socket.socket) -> Forked:
+        while True:
+            await self._warm.wait()
+            sock = self._sock
+            if sock is None:
+                continue
+            ident = next(self._ids)
+            future: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
+            self._forks[ident] = future
+            request: dict[str, Any] = {
+                "op": "fork",
+                "id": ident,
+                "token": token,
+                "vm": vm,
+                "log": str(log),
+            }
+            try:
+                sockets.send_with_fds(sock, json.dumps(request).encode(), [control.fileno()])
+                return await future
+            except (errors.ConnectionLost, BlockingIOError) as exc:
+                self._warm.clear()
+                logger.warning("zygote: %s; waiting for the next one", exc)
+            finally:
+                self._forks.pop(ident, None)
+
+    async def gone(self, forked: Forked) -> int | None:
+        """Return when a driver has ended: its status, minus the signal, or None if unknown."""
+        exited = self._exits.get(forked.pid)
+        if exited is None or not exited.done():
+            await _wait_process(forked)
+        if exited is None:
+            return None
+        # The kernel tells us first; the zygote's word with the status follows at once.
+        await asyncio.wait([exited], timeout=0.5)
+        self._exits.pop(forked.pid, None)
+        return exited.result() if exited.done() else None
+
+
+async def _wait_process(forked: Forked) -> None:
+    if process.alive(forked.pid, forked.start_time):
+        await process.wait_pid(forked.pid)

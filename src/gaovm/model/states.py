@@ -1,0 +1,266 @@
+"""The life of a VM: one state, one table of transitions, one writer (``apply``).
+
+A state has four parts: what the user wants (``desired``), what is (``observed``), how far a
+running guest has come (``readiness``), and whether the first ``up`` ever succeeded (``first_up``). An
+event that the table does not list for the present phase is refused, so a late or wrong message of a
+driver can never bring a VM into a state that does not exist.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from gaovm import errors
+
+
+class Desired(StrEnum):
+    """What the user last asked for."""
+
+    STOPPED = "stopped"
+    RUNNING = "running"
+
+
+class Observed(StrEnum):
+    """What the VM is doing."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    FAILED = "failed"
+
+
+class Readiness(StrEnum):
+    """How far a running guest has come."""
+
+    BOOTING = "booting"
+    AGENT = "agent"
+    PROVISIONING = "provisioning"
+    PROBING = "probing"
+    READY = "ready"
+    DEGRADED = "degraded"
+
+
+class FirstUp(StrEnum):
+    """Whether the VM was ever fully up."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Event(StrEnum):
+    """Everything that changes a state; the value is its name in logs."""
+
+    UP_ASKED = "up asked"
+    HYPERVISOR_STARTED = "hypervisor started"
+    AGENT_ANSWERED = "agent answered"
+    PROVISIONING_BEGAN = "provisioning began"
+    PROBING_BEGAN = "probing began"
+    BECAME_READY = "became ready"
+    DEGRADED = "degraded"
+    STOP_ASKED = "stop asked"
+    DAEMON_STOPPING = "daemon stopping"
+    STOPPED = "stopped"
+    POWERED_OFF = "guest powered off"
+    START_FAILED = "start failed"
+    UP_FAILED = "up failed"
+    DIED = "driver or hypervisor died"
+    OLD_DRIVER_SEEN = "old driver still leaving"
+    NOTHING_LEFT = "nothing of an earlier daemon left"
+
+
+#: What each event means, for the generated page.
+MEANING: dict[Event, str] = {
+    Event.UP_ASKED: "a user or the start-up of the daemon wants the VM to run",
+    Event.HYPERVISOR_STARTED: "the hypervisor runs, the guest boots",
+    Event.AGENT_ANSWERED: "the agent's first message came",
+    Event.PROVISIONING_BEGAN: "user, mounts and scripts are being set up",
+    Event.PROBING_BEGAN: "readiness probes run",
+    Event.BECAME_READY: "provisioning is done and every probe passed",
+    Event.DEGRADED: "a script or probe failed, or the agent was lost; the VM runs on",
+    Event.STOP_ASKED: "a user wants the VM stopped, or an `up` was withdrawn",
+    Event.DAEMON_STOPPING: "the daemon stops its guests; what is wanted stays",
+    Event.STOPPED: "the hypervisor and the driver are gone, as asked",
+    Event.POWERED_OFF: "the guest switched itself off",
+    Event.START_FAILED: "the VM could not be brought to run",
+    Event.UP_FAILED: "an `up` ended in an error while the VM runs on",
+    Event.DIED: "driver or hypervisor ended although nobody asked",
+    Event.OLD_DRIVER_SEEN: "a new daemon found the driver of an earlier one at work",
+    Event.NOTHING_LEFT: "a new daemon found no process of this VM",
+}
+
+
+class VmState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The state of one VM. ``readiness`` is set exactly while ``observed`` is running."""
+
+    desired: Desired = Desired.STOPPED
+    observed: Observed = Observed.STOPPED
+    readiness: Readiness | None = None
+    first_up: FirstUp = FirstUp.PENDING
+
+
+Phase = tuple[Observed, Readiness | None]
+
+_STOPPED: Phase = (Observed.STOPPED, None)
+_STARTING: Phase = (Observed.STARTING, None)
+_STOPPING: Phase = (Observed.STOPPING, None)
+_FAILED: Phase = (Observed.FAILED, None)
+_BOOTING: Phase = (Observed.RUNNING, Readiness.BOOTING)
+_AGENT: Phase = (Observed.RUNNING, Readiness.AGENT)
+_PROVISIONING: Phase = (Observed.RUNNING, Readiness.PROVISIONING)
+_PROBING: Phase = (Observed.RUNNING, Readiness.PROBING)
+_READY: Phase = (Observed.RUNNING, Readiness.READY)
+_DEGRADED: Phase = (Observed.RUNNING, Readiness.DEGRADED)
+
+#: All phases, in the order of a life.
+PHASES: tuple[Phase, ...] = (
+    _STOPPED,
+    _STARTING,
+    _BOOTING,
+    _AGENT,
+    _PROVISIONING,
+    _PROBING,
+    _READY,
+    _DEGRADED,
+    _STOPPING,
+    _FAILED,
+)
+
+# What a new daemon may find, whatever phase the last one wrote down.
+_NEW_DAEMON: dict[Event, Phase] = {
+    Event.OLD_DRIVER_SEEN: _STOPPING,
+    Event.NOTHING_LEFT: _STOPPED,
+}
+# What may end any phase in which processes exist.
+_ENDINGS: dict[Event, Phase] = {
+    Event.STOP_ASKED: _STOPPING,
+    Event.DAEMON_STOPPING: _STOPPING,
+    Event.STOPPED: _STOPPED,
+    Event.POWERED_OFF: _STOPPED,
+    Event.DIED: _FAILED,
+    Event.START_FAILED: _FAILED,
+    **_NEW_DAEMON,
+}
+# A guest that runs may report any later step; a reboot inside it begins again at booting.
+_GUEST: dict[Event, Phase] = {
+    Event.HYPERVISOR_STARTED: _BOOTING,
+    Event.AGENT_ANSWERED: _AGENT,
+    Event.PROVISIONING_BEGAN: _PROVISIONING,
+    Event.PROBING_BEGAN: _PROBING,
+    Event.BECAME_READY: _READY,
+    Event.DEGRADED: _DEGRADED,
+}
+
+#: The one table: phase -> event -> next phase.
+TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
+    _STOPPED: {
+        Event.UP_ASKED: _STARTING,
+        Event.STOP_ASKED: _STOPPED,
+        Event.STOPPED: _STOPPED,
+        **_NEW_DAEMON,
+    },
+    _STARTING: {**_GUEST, **_ENDINGS},
+    **{
+        phase: {**_GUEST, **_ENDINGS, Event.UP_ASKED: phase, Event.UP_FAILED: phase}
+        for phase in (_BOOTING, _AGENT, _PROVISIONING, _PROBING, _READY, _DEGRADED)
+    },
+    _STOPPING: {
+        Event.STOP_ASKED: _STOPPING,
+        Event.DAEMON_STOPPING: _STOPPING,
+        Event.STOPPED: _STOPPED,
+        Event.POWERED_OFF: _STOPPED,
+        Event.DIED: _STOPPED,
+        **_NEW_DAEMON,
+    },
+    _FAILED: {
+        Event.UP_ASKED: _STARTING,
+        Event.START_FAILED: _FAILED,
+        Event.STOP_ASKED: _STOPPED,
+        Event.STOPPED: _STOPPED,
+        Event.OLD_DRIVER_SEEN: _STOPPING,
+        Event.NOTHING_LEFT: _FAILED,
+    },
+}
+
+#: What an event does to the desired state; events not listed leave it.
+DESIRES: dict[Event, Desired] = {
+    Event.UP_ASKED: Desired.RUNNING,
+    Event.STOP_ASKED: Desired.STOPPED,
+    Event.POWERED_OFF: Desired.STOPPED,
+    Event.START_FAILED: Desired.STOPPED,
+}
+
+#: What an event does to ``first_up``; pairs not listed leave it.
+FIRST_UPS: dict[tuple[FirstUp, Event], FirstUp] = {
+    (FirstUp.FAILED, Event.UP_ASKED): FirstUp.PENDING,
+    (FirstUp.PENDING, Event.BECAME_READY): FirstUp.DONE,
+    (FirstUp.FAILED, Event.BECAME_READY): FirstUp.DONE,
+    (FirstUp.PENDING, Event.START_FAILED): FirstUp.FAILED,
+    (FirstUp.PENDING, Event.UP_FAILED): FirstUp.FAILED,
+    (FirstUp.PENDING, Event.DEGRADED): FirstUp.FAILED,
+    (FirstUp.PENDING, Event.STOPPED): FirstUp.FAILED,
+    (FirstUp.PENDING, Event.POWERED_OFF): FirstUp.FAILED,
+    (FirstUp.PENDING, Event.DIED): FirstUp.FAILED,
+    (FirstUp.PENDING, Event.NOTHING_LEFT): FirstUp.FAILED,
+}
+
+_BY_READINESS = {
+    Readiness.BOOTING: Event.HYPERVISOR_STARTED,
+    Readiness.AGENT: Event.AGENT_ANSWERED,
+    Readiness.PROVISIONING: Event.PROVISIONING_BEGAN,
+    Readiness.PROBING: Event.PROBING_BEGAN,
+    Readiness.READY: Event.BECAME_READY,
+    Readiness.DEGRADED: Event.DEGRADED,
+}
+
+
+def apply(state: VmState, event: Event) -> VmState:
+    """The state after an event.
+
+    Raises:
+        errors.StateConflict: the table has no such transition; the state stays as it was.
+    """
+    phase = TRANSITIONS[state.observed, state.readiness].get(event)
+    if phase is None:
+        where = state.readiness or state.observed
+        raise errors.StateConflict(f"event {event.value!r} does not apply to a {where} VM")
+    observed, readiness = phase
+    return VmState(
+        desired=DESIRES.get(event, state.desired),
+        observed=observed,
+        readiness=readiness,
+        first_up=FIRST_UPS.get((state.first_up, event), state.first_up),
+    )
+
+
+def allowed(state: VmState, event: Event) -> bool:
+    """Whether ``apply`` would accept the event now."""
+    return event in TRANSITIONS[state.observed, state.readiness]
+
+
+def of_report(state: VmState, observed: Observed, readiness: Readiness | None) -> Event | None:
+    """The event that a driver's report of its VM means, or None when it says nothing new.
+
+    A VM that a driver reports as stopped although nobody asked has powered itself off; one that it
+    reports as failed has died.
+    """
+    if observed is Observed.RUNNING:
+        event = _BY_READINESS[readiness or Readiness.BOOTING]
+        return event if allowed(state, event) else None
+    if state.observed in (Observed.STOPPED, Observed.FAILED):
+        return None
+    if observed is Observed.FAILED:
+        return Event.DIED
+    if observed is Observed.STOPPED:
+        return Event.STOPPED if state.observed is Observed.STOPPING else Event.POWERED_OFF
+    return None
+
+
+def is_up(state: VmState, wait: Readiness) -> bool:
+    """Whether a waiting ``up`` is satisfied: ``agent`` also by anything later than it."""
+    if state.readiness is None or state.readiness is Readiness.BOOTING:
+        return False
+    return wait is not Readiness.READY or state.readiness is Readiness.READY

@@ -1,0 +1,43 @@
+"""The one word and the one line that people see of a VM's state."""
+
+from __future__ import annotations
+
+from gaovm.model import states
+
+_READINESS_LINES = {
+    states.Readiness.BOOTING: "the guest is booting",
+    states.Readiness.AGENT: "the agent answers",
+    states.Readiness.PROVISIONING: "provisioning",
+    states.Readiness.PROBING: "waiting for readiness probes",
+    states.Readiness.READY: "ready",
+    states.Readiness.DEGRADED: "something failed, the VM runs on",
+}
+_OBSERVED_LINES = {
+    states.Observed.STOPPED: "",
+    states.Observed.STARTING: "the VM is being started",
+    states.Observed.STOPPING: "the guest is shutting down",
+    states.Observed.FAILED: "the VM ended unexpectedly",
+}
+_AT_REST = (states.Observed.STOPPED, states.Observed.FAILED)
+
+
+def describe(
+    state: states.VmState, *, error: str | None = None, note: str | None = None
+) -> tuple[str, str]:
+    """Word and detail of a state.
+
+    ``error`` is the last error's message, ``note`` what is being done at the moment; a first ``up``
+    that failed is named as such and never passes for a good stopped VM.
+    """
+    first_line = (error or "").partition("\n")[0]
+    if state.observed in _AT_REST and state.first_up is not states.FirstUp.DONE:
+        return "first-up-failed", first_line or "the first `up` did not come to its end"
+    if state.readiness is not None:
+        line = note or _READINESS_LINES[state.readiness]
+        if state.readiness is states.Readiness.DEGRADED:
+            return "degraded", first_line or line
+        return "running", line
+    line = note or _OBSERVED_LINES[state.observed]
+    if state.observed is states.Observed.FAILED:
+        return "failed", first_line or line
+    return str(state.observed), line

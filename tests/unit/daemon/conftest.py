@@ -1,0 +1,147 @@
+"""A daemon in memory: real store and methods, fake drivers, no socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gaovm import errors
+from gaovm.aio import tasks
+from gaovm.daemon import (
+    configs,
+    context,
+    events,
+    machine,
+    operations,
+    params,
+    paths,
+    records,
+    service,
+    starting,
+    store,
+)
+from gaovm.spec import disks, guest, vm
+from gaovm.testing import fake_driver
+
+IMAGE = records.ImageRef(name="debian:12", digest="sha256:" + "ab" * 32, kernel="generic")
+
+
+class Preparer:
+    """Images are there at once, unless ``gate`` holds them back or ``failure`` is set."""
+
+    def __init__(self) -> None:
+        self.failure: errors.GaoError | None = None
+        self.fresh: list[bool] = []
+
+    async def prepare(
+        self, subject: machine.Machine, progress: operations.Listener, *, fresh_disk: bool
+    ) -> starting.Artefacts:
+        self.fresh.append(fresh_disk)
+        progress({"phase": "image", "message": "unpacking", "percent": 50})
+        if self.failure is not None:
+            raise self.failure
+        subject.hub.paths.vm_dir(subject.name).mkdir(exist_ok=True)
+        return starting.Artefacts(image=IMAGE, launch={"disk": "x"})
+
+
+class Call:
+    """What a connection would be told."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any]] = []
+        self.subscribed = False
+
+    def progress(self, data: dict[str, Any]) -> None:
+        self.seen.append(data)
+
+    def cancel(self, request_id: int | str) -> bool:
+        return False
+
+    def subscribe(self) -> None:
+        self.subscribed = True
+
+
+class NoZygote:
+    pid = None
+
+
+def load_config(args: params.Up, where: paths.Paths) -> configs.Wanted:
+    """The config text is the disk's size in GiB."""
+    user = guest.User(name=args.user.name, uid=args.user.uid, gid=args.user.gid, home="/home/u")
+    spec = vm.VmSpec(
+        name=args.name or "web-dev",
+        image=disks.Image(location="debian:12"),
+        guest=guest.Guest(user=user, hostname="web"),
+        disk=disks.Disk(size_bytes=int(args.config_text) << 30),
+    )
+    return configs.Wanted(spec=spec, project=args.project_dir, config_path=args.config_path)
+
+
+class Daemon:
+    """The parts of a daemon that methods touch, and a way to call them."""
+
+    def __init__(self, home: Path, owner: tasks.TaskOwner, second: tasks.TaskOwner) -> None:
+        self.second = second  # for the daemon that comes after a crash of this one
+        where = paths.Paths(home)
+        where.make()
+        self.database = store.open_store(where.database)
+        self.hub = machine.Hub(where, self.database, events.Events(), owner)
+        self.launcher = fake_driver.FakeLauncher()
+        self.preparer = Preparer()
+        starter = starting.Starter(self.preparer, self.launcher, "boot-1")
+        self.ctx = context.Context(
+            hub=self.hub,
+            starter=starter,
+            images=None,  # type: ignore[arg-type]
+            zygote=NoZygote(),
+            started_at="2026-01-01T00:00:00.000Z",
+            request_stop=lambda: None,
+            load_config=load_config,
+        )
+        self.events = self.hub.events.subscribe()
+
+    async def call(self, method: str, call: Call | None = None, **data: Any) -> Any:
+        result = await service.dispatch(self.ctx, call or Call(), method, data)
+        msgspec.json.encode(result)  # everything that goes out is JSON
+        return result
+
+    async def up(self, call: Call | None = None, **data: Any) -> Any:
+        return await self.call("vm.up", call, **{**up_params(), **data})
+
+    async def status(self, name: str = "web-dev") -> Any:
+        return await self.call("vm.status", name=name)
+
+    def stored(self) -> dict[str, records.VmRecord]:
+        """What a daemon that starts now would find."""
+        return {record.name: record for record in self.database.load()}
+
+    @property
+    def driver(self) -> fake_driver.FakeDriver:
+        return self.launcher.launched[-1]
+
+
+def up_params() -> dict[str, Any]:
+    return {
+        "project_dir": "/src/web",
+        "config_path": "/src/web/.lima/config.yaml",
+        "config_text": "20",
+        "user": {"name": "u", "uid": 1000, "gid": 1000, "comment": ""},
+    }
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
+    async with tasks.TaskOwner("one") as owner, tasks.TaskOwner("two") as second:
+        made = Daemon(tmp_path / "home", owner, second)
+        yield made
+    made.database.close()
+
+
+@pytest.fixture
+def no_errors_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

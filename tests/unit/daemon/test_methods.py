@@ -1,0 +1,186 @@
+"""Stop, destroy, sessions, ports, status and the daemon's own methods."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.unit.daemon.conftest import Call, Daemon
+
+from gaovm import errors
+from gaovm.daemon import service
+from gaovm.ipc import methods
+
+STATUS_FIELDS = """
+    name project state detail desired observed readiness first_up created_at started_at vm_type arch
+    cpus memory_bytes disk_bytes image machine accelerator mounts ports user driver_pid
+    hypervisor_pid boot last_error dir run_dir logs message
+""".split()  # noqa: SIM905 - a list of thirty words
+
+
+def test_the_table_is_the_protocol() -> None:
+    assert set(service.METHODS) | {"hello"} == set(methods.CONTROL_METHODS)
+
+
+async def test_status_has_every_field(daemon: Daemon) -> None:
+    await daemon.up()
+    assert sorted(await daemon.status()) == sorted(STATUS_FIELDS)
+    with_guest = await daemon.call("vm.status", name="web-dev", guest=True)
+    assert with_guest["guest"] == {"hostname": "web-dev"}
+    await daemon.call("vm.stop", name="web-dev")
+    stopped = await daemon.call("vm.status", name="web-dev", guest=True)
+    assert sorted(stopped) == sorted([*STATUS_FIELDS, "guest"])
+    assert stopped["guest"] is None
+    assert stopped["boot"] is None
+
+
+async def test_a_guest_that_hangs_does_not_hang_status(daemon: Daemon) -> None:
+    await daemon.up()
+    daemon.launcher.failures["guest.info"] = errors.TimeLimit("no answer")
+    assert (await daemon.call("vm.status", name="web-dev", guest=True))["guest"] is None
+
+
+async def test_stop_is_graceful_idempotent_and_forced_when_asked(daemon: Daemon) -> None:
+    await daemon.up()
+    vm = await daemon.call("vm.stop", name="web-dev", timeout_s=7)
+    assert (vm["state"], vm["desired"], vm["driver_pid"]) == ("stopped", "stopped", None)
+    assert ("vm.stop", {"grace_s": 7, "force_s": 5.0}) in daemon.driver.calls
+    assert (await daemon.call("vm.stop", name="web-dev"))["state"] == "stopped"
+    await daemon.up()
+    await daemon.call("vm.stop", name="web-dev", force=True)
+    assert ("vm.stop", {"grace_s": 0.0, "force_s": 5.0}) in daemon.driver.calls
+
+
+async def test_stop_goes_on_when_its_caller_goes_away(daemon: Daemon) -> None:
+    await daemon.up()
+    stop = asyncio.ensure_future(daemon.call("vm.stop", name="web-dev"))
+    await asyncio.sleep(0)
+    stop.cancel()
+    await asyncio.wait([stop])
+    machine = daemon.hub.machines["web-dev"]
+    await machine.until(lambda: machine.state.observed == "stopped")
+
+
+async def test_a_driver_that_refuses_to_stop_is_still_made_to_leave(daemon: Daemon) -> None:
+    await daemon.up()
+    daemon.launcher.failures["vm.stop"] = errors.TimeLimit("stuck")
+    vm = await daemon.call("vm.stop", name="web-dev")
+    assert (vm["state"], vm["driver_pid"]) == ("stopped", None)
+
+
+async def test_destroy_leaves_nothing_and_tells_what_it_freed(daemon: Daemon) -> None:
+    await daemon.up()
+    vm_dir = daemon.hub.paths.vm_dir("web-dev")
+    (vm_dir / "disk.qcow2").write_bytes(b"x" * 100_000)
+    result = await daemon.call("vm.destroy", name="web-dev")
+    assert result["name"] == "web-dev"
+    assert result["freed_bytes"] >= 100_000
+    assert not vm_dir.exists()
+    assert daemon.stored() == {}
+    with pytest.raises(errors.VmNotFound):
+        await daemon.status()
+    assert (await daemon.up())["created"] is True
+
+
+async def test_two_destroys_end_with_not_found(daemon: Daemon) -> None:
+    await daemon.up()
+    results = await asyncio.gather(
+        *(daemon.call("vm.destroy", name="web-dev") for _ in range(2)), return_exceptions=True
+    )
+    assert isinstance(results[1], errors.VmNotFound)
+
+
+async def test_an_up_during_a_destroy_makes_a_new_vm(daemon: Daemon) -> None:
+    await daemon.up()
+    destroy = asyncio.ensure_future(daemon.call("vm.destroy", name="web-dev"))
+    machine = daemon.hub.machines["web-dev"]
+    while not machine.record.deleting:
+        await asyncio.sleep(0)
+    assert (await daemon.up())["created"] is True
+    await destroy
+    assert (await daemon.status())["state"] == "running"
+
+
+async def test_vms_are_parallel_and_reads_never_wait(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "booting"
+    slow = asyncio.ensure_future(daemon.up())
+    await asyncio.sleep(0.05)
+    daemon.launcher.boot_until = "ready"
+    assert (await daemon.up(name="other", project_dir="/src/b"))["vm"]["state"] == "running"
+    listed = (await daemon.call("vm.list"))["vms"]
+    assert [(vm["name"], vm["readiness"]) for vm in listed] == [
+        ("other", "ready"),
+        ("web-dev", "booting"),
+    ]
+    slow.cancel()
+    await asyncio.wait([slow])
+
+
+async def test_a_session_needs_an_agent(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "booting"
+    up = asyncio.ensure_future(daemon.up())
+    await asyncio.sleep(0.05)
+    with pytest.raises(errors.GuestUnavailable):
+        await daemon.call("vm.session", name="web-dev", kind="exec")
+    daemon.driver.boot("ready")
+    await up
+    session = await daemon.call("vm.session", name="web-dev", kind="exec")
+    assert sorted(session) == ["home", "mounts", "socket", "ticket", "user"]
+    await daemon.call("vm.stop", name="web-dev")
+    with pytest.raises(errors.StateConflict, match="not running"):
+        await daemon.call("vm.session", name="web-dev", kind="exec")
+
+
+async def test_ports_are_kept_and_applied_live(daemon: Daemon) -> None:
+    await daemon.up()
+    port = await daemon.call("vm.ports.add", name="web-dev", guest_port=80, host_port=8080)
+    assert (port["host_port"], port["source"]) == (8080, "added")
+    assert daemon.driver.calls[-2][0] == "ports.add"
+    with pytest.raises(errors.PortTaken):
+        await daemon.call("vm.ports.add", name="web-dev", guest_port=81, host_port=8080)
+    await daemon.call("vm.stop", name="web-dev")
+    stopped = await daemon.call("vm.ports.list", name="web-dev")
+    assert stopped["ports"][0]["state"] == "stopped"
+    await daemon.up()
+    sent = daemon.driver.calls[0][1]["spec"]["network"]["forwards"]
+    assert [forward["host_port"] for forward in sent] == [8080]
+    listed = await daemon.call("vm.ports.list", name="web-dev")
+    assert listed["ports"][0]["state"] == "listening"
+    removed = await daemon.call("vm.ports.remove", name="web-dev", host_port=8080)
+    assert removed["removed"][0]["guest_port"] == 80
+    assert daemon.stored()["web-dev"].added_ports == ()
+    with pytest.raises(errors.NotFound):
+        await daemon.call("vm.ports.remove", name="web-dev", host_port=8080)
+
+
+async def test_a_port_that_the_driver_refuses_is_not_kept(daemon: Daemon) -> None:
+    await daemon.up()
+    daemon.launcher.failures["ports.add"] = errors.PortTaken("port 80 is taken by nginx")
+    with pytest.raises(errors.PortTaken):
+        await daemon.call("vm.ports.add", name="web-dev", guest_port=80, host_port=80)
+    assert daemon.hub.machines["web-dev"].record.added_ports == ()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"guest_port": 0}, {"guest_port": 70000}, {"guest_port": 1, "host_ip": "not-an-address"}],
+)
+async def test_bad_ports_are_refused(daemon: Daemon, bad: dict[str, Any]) -> None:
+    await daemon.up()
+    with pytest.raises(errors.InvalidParams):
+        await daemon.call("vm.ports.add", name="web-dev", **bad)
+
+
+async def test_daemon_status_and_events(daemon: Daemon) -> None:
+    call = Call()
+    assert await daemon.call("events.subscribe", call) == {"ok": True}
+    assert call.subscribed
+    await daemon.up()
+    status = await daemon.call("daemon.status")
+    assert status["vms"] == {"running": 1, "total": 1}
+    assert status["rss_bytes"] > 1 << 20
+    events = [await anext(daemon.events) for _ in range(3)]
+    assert [event.seq for event in events] == [1, 2, 3]
+    assert events[0].type == "vm.created"
+    assert events[1].payload["observed"] == "starting"

@@ -1,0 +1,154 @@
+"""A new daemon finds what the last one left, and makes it true."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.unit.daemon.conftest import Daemon
+
+from gaovm import errors
+from gaovm.aio import files
+from gaovm.daemon import machine, recovery
+from gaovm.model import states
+
+
+async def restart(daemon: Daemon, boot_id: str = "boot-1") -> None:
+    """Forget all memory, as kill -9 does, and start again from the database."""
+    await daemon.hub.store.flush()
+    await daemon.hub.owner.aclose()
+    daemon.launcher.launched.clear()
+    daemon.hub = machine.Hub(daemon.hub.paths, daemon.database, daemon.hub.events, daemon.second)
+    daemon.ctx.hub = daemon.hub
+    recovery.load(daemon.hub, daemon.database.load())
+    recovery.sweep(daemon.hub)
+    await recovery.recover(daemon.hub, daemon.ctx.starter, boot_id)
+    for subject in daemon.hub.machines.values():
+        if subject.up is not None:
+            await subject.up.ended()
+
+
+async def test_what_should_run_runs_again(daemon: Daemon) -> None:
+    await daemon.up()
+    await restart(daemon)
+    vm = await daemon.status()
+    assert (vm["state"], vm["desired"]) == ("running", "running")
+    assert len(daemon.launcher.launched) == 1
+
+
+async def test_what_was_stopped_stays_stopped(daemon: Daemon) -> None:
+    await daemon.up()
+    await daemon.call("vm.stop", name="web-dev")
+    await restart(daemon)
+    assert (await daemon.status())["state"] == "stopped"
+    assert daemon.launcher.launched == []
+
+
+async def test_one_attempt_and_its_failure_is_kept(daemon: Daemon) -> None:
+    await daemon.up()
+    daemon.launcher.failures["vm.start"] = errors.HypervisorFailed("no")
+    await restart(daemon)
+    vm = await daemon.status()
+    assert (vm["state"], vm["detail"], vm["desired"]) == ("failed", "no", "stopped")
+
+
+async def test_a_reboot_of_the_host_starts_nothing(daemon: Daemon) -> None:
+    await daemon.up()
+    await restart(daemon, "boot-2")
+    vm = await daemon.status()
+    assert (vm["state"], vm["desired"]) == ("stopped", "stopped")
+    assert vm["last_error"]["message"] == "stopped by a reboot of the host"
+
+
+async def test_an_interrupted_first_up_is_shown_as_such(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "booting"
+    up = asyncio.ensure_future(daemon.up())
+    await asyncio.sleep(0.05)
+    await restart(daemon)
+    up.cancel()
+    await asyncio.wait([up])
+    vm = await daemon.status()
+    assert (vm["state"], vm["desired"]) == ("first-up-failed", "stopped")
+    assert "interrupted" in vm["detail"]
+    assert daemon.launcher.launched == []
+
+
+async def test_an_interrupted_removal_is_finished(daemon: Daemon) -> None:
+    await daemon.up()
+    subject = daemon.hub.machines["web-dev"]
+    await subject.update(deleting=True)
+    await restart(daemon)
+    assert daemon.stored() == {}
+    assert not daemon.hub.paths.vm_dir("web-dev").exists()
+    assert list(daemon.hub.paths.run.iterdir()) == []
+
+
+async def test_an_old_driver_is_waited_for(daemon: Daemon) -> None:
+    await daemon.up()
+    lock = files.Lock(daemon.hub.paths.vm_dir("web-dev") / "lock")
+    assert lock.acquire()
+    # A holder that cannot be told by its pid, as when the file was cut short.
+    lock.path.write_text("")
+    restarting = asyncio.ensure_future(restart(daemon))
+    await asyncio.sleep(0.1)
+    vm = await daemon.status()
+    assert (vm["state"], vm["detail"]) == ("stopping", "waiting for the old driver to leave")
+    assert vm["desired"] == "running"
+    assert daemon.launcher.launched == []
+    lock.release()
+    await restarting
+    assert (await daemon.status())["state"] == "running"
+
+
+async def test_an_old_driver_that_stays_is_an_error(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "OLD_DRIVER_S", 0.05)
+    await daemon.up()
+    await daemon.call("vm.stop", name="web-dev")
+    lock = files.Lock(daemon.hub.paths.vm_dir("web-dev") / "lock")
+    assert lock.acquire()
+    await restart(daemon)
+    vm = await daemon.status()
+    assert (vm["state"], vm["last_error"]["code"]) == ("stopped", "lock_held")
+    lock.release()
+
+
+async def test_stale_run_directories_go_and_disks_stay(daemon: Daemon) -> None:
+    where = daemon.hub.paths
+    stale, foreign, disk = where.run / "0123abcd", where.run / "notes", where.vms / "unknown"
+    for path in (stale, foreign, disk):
+        path.mkdir()
+    await restart(daemon)
+    assert (stale.exists(), foreign.exists(), disk.exists()) == (False, True, True)
+
+
+async def test_power_off_in_the_guest_ends_the_desire_at_once(daemon: Daemon) -> None:
+    await daemon.up()
+    daemon.driver.report("stopped", reason="guest-shutdown")
+    vm = await daemon.status()
+    assert (vm["state"], vm["desired"]) == ("stopped", "stopped")
+    await daemon.hub.machines["web-dev"].until(
+        lambda: daemon.hub.machines["web-dev"].driver is None
+    )
+    await daemon.hub.store.flush()
+    assert daemon.stored()["web-dev"].state.desired is states.Desired.STOPPED
+
+
+async def test_a_killed_driver_is_seen_and_still_wanted(daemon: Daemon) -> None:
+    await daemon.up()
+    daemon.driver.die(-9)
+    subject = daemon.hub.machines["web-dev"]
+    await subject.until(lambda: subject.driver is None)
+    vm = await daemon.status()
+    assert (vm["state"], vm["desired"]) == ("failed", "running")
+    assert "signal 9" in vm["detail"]
+    assert (await daemon.up())["vm"]["state"] == "running"
+
+
+async def test_the_end_of_the_hypervisor_is_a_failure_with_its_reason(daemon: Daemon) -> None:
+    await daemon.up()
+    daemon.driver.report("failed", error={"code": "hypervisor_failed", "message": "QEMU: SIGKILL"})
+    vm = await daemon.status()
+    assert (vm["state"], vm["detail"]) == ("failed", "QEMU: SIGKILL")
+    assert daemon.driver.calls[-1][0] in ("vm.status", "exit")

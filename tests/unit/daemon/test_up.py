@@ -1,0 +1,272 @@
+"""``vm.up``: the happy path, joiners, withdrawal, and everything that may go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.unit.daemon.conftest import Call, Daemon
+
+from gaovm import errors
+
+pytestmark = pytest.mark.usefixtures("no_errors_logged")
+
+
+async def spin(turns: int = 50) -> None:
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+async def until_phase(daemon: Daemon, readiness: str) -> None:
+    machine = daemon.hub.machines["web-dev"]
+    await machine.until(lambda: machine.state.readiness == readiness)
+    await spin()
+
+
+async def test_up_creates_boots_and_waits_until_ready(daemon: Daemon) -> None:
+    call = Call()
+    result = await daemon.up(call)
+    assert (result["created"], result["already"], result["warnings"]) == (True, False, [])
+    vm = result["vm"]
+    assert (vm["state"], vm["readiness"], vm["first_up"]) == ("running", "ready", "done")
+    assert vm["boot"] == {"agent_ms": 1000, "ready_ms": 2000}
+    assert vm["accelerator"]["name"] == "tcg"
+    assert [line["phase"] for line in call.seen][:2] == ["image", "image"]
+    assert daemon.stored()["web-dev"].disk_used
+    methods = [method for method, _ in daemon.driver.calls]
+    assert methods == ["vm.configure", "vm.start", "vm.status", "vm.status"]
+    request = daemon.driver.calls[0][1]
+    assert request["provision"] is True
+    assert request["run_dir"].endswith(daemon.hub.machines["web-dev"].record.run_id)
+
+
+async def test_a_second_up_is_already(daemon: Daemon) -> None:
+    await daemon.up()
+    result = await daemon.up()
+    assert (result["created"], result["already"]) == (False, True)
+    assert len(daemon.launcher.launched) == 1
+
+
+async def test_the_intent_is_on_disk_before_the_driver_starts(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "booting"
+    up = asyncio.ensure_future(daemon.up())
+    await asyncio.sleep(0.05)
+    row = daemon.stored()["web-dev"]
+    assert (row.state.desired, row.state.first_up) == ("running", "pending")
+    daemon.driver.boot("ready")
+    await up
+
+
+async def test_two_ups_share_one_boot_and_its_result(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "agent"
+    first_call, second_call = Call(), Call()
+    first = asyncio.ensure_future(daemon.up(first_call))
+    await asyncio.sleep(0.05)
+    second = asyncio.ensure_future(daemon.up(second_call))
+    await spin()
+    assert second_call.seen, "a joiner is told the latest progress at once"
+    machine = daemon.hub.machines["web-dev"]
+    machine.on_progress({"phase": "provision", "message": "step 1"})
+    assert first_call.seen[-1] == second_call.seen[-1]
+    assert second_call.seen[-1]["message"] == "step 1"
+    daemon.driver.boot("ready")
+    one, two = await asyncio.gather(first, second)
+    assert one == two
+    assert one["created"] is True
+    assert len(daemon.launcher.launched) == 1
+
+
+async def test_two_ups_share_one_failure(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "booting"
+    ups = [asyncio.ensure_future(daemon.up()) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    daemon.driver.report("failed", error=errors.to_wire(errors.BootFailed("kernel panic")))
+    results = await asyncio.gather(*ups, return_exceptions=True)
+    assert [type(result) for result in results] == [errors.BootFailed] * 2
+    vm = await daemon.status()
+    assert (vm["state"], vm["first_up"], vm["desired"]) == ("first-up-failed", "failed", "stopped")
+    assert vm["last_error"]["message"] == "kernel panic"
+    assert vm["driver_pid"] is None
+
+
+async def test_one_of_two_callers_may_leave(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "booting"
+    first = asyncio.ensure_future(daemon.up())
+    second = asyncio.ensure_future(daemon.up())
+    await asyncio.sleep(0.05)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    daemon.driver.boot("ready")
+    assert (await second)["vm"]["state"] == "running"
+
+
+@pytest.mark.parametrize("phase", ["booting", "agent", "provisioning"])
+async def test_a_new_vm_is_removed_when_the_last_caller_leaves(daemon: Daemon, phase: str) -> None:
+    daemon.launcher.boot_until = phase
+    up = asyncio.ensure_future(daemon.up())
+    await asyncio.sleep(0.05)
+    machine = daemon.hub.machines["web-dev"]
+    up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await up
+    assert daemon.stored() == {}
+    assert (await daemon.call("vm.list")) == {"vms": []}
+    assert not Path(machine.hub.paths.vm_dir("web-dev")).exists()
+    assert not machine.hub.paths.run_dir(machine.record.run_id).exists()
+    assert machine.driver is None
+
+
+async def test_an_old_vm_returns_to_stopped_when_the_caller_leaves(daemon: Daemon) -> None:
+    await daemon.up()
+    await daemon.call("vm.stop", name="web-dev")
+    daemon.launcher.boot_until = "agent"
+    up = asyncio.ensure_future(daemon.up())
+    await asyncio.sleep(0.05)
+    up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await up
+    vm = await daemon.status()
+    assert (vm["state"], vm["desired"], vm["driver_pid"]) == ("stopped", "stopped", None)
+    assert daemon.stored()["web-dev"].state.observed == "stopped"
+
+
+async def test_wait_agent_returns_early_and_its_caller_may_go(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "agent"
+    result = await daemon.up(wait="agent")
+    assert result["vm"]["readiness"] == "agent"
+    waiting = asyncio.ensure_future(daemon.up(wait="ready"))
+    await spin()
+    waiting.cancel()  # somebody was told that the VM is up: this must not undo it
+    await spin()
+    assert (await daemon.status())["state"] == "running"
+    daemon.driver.boot("ready")
+    assert (await daemon.up())["vm"]["readiness"] == "ready"
+
+
+async def test_a_failed_provisioning_fails_up_and_leaves_the_vm_running(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "provisioning"
+    daemon.launcher.guest_error = errors.ProvisionFailed(
+        "provision[0] failed with status 3", details={"script": "provision[0]", "status": 3}
+    )
+    with pytest.raises(errors.ProvisionFailed) as caught:
+        await daemon.up()
+    assert caught.value.details["status"] == 3
+    vm = await daemon.status()
+    assert (vm["state"], vm["observed"], vm["first_up"]) == ("degraded", "running", "failed")
+    with pytest.raises(errors.ProvisionFailed) as again:
+        await daemon.up()
+    assert again.value.remedy is not None and "gaovm stop" in again.value.remedy
+    daemon.launcher.guest_error = None
+    daemon.launcher.boot_until = "ready"
+    await daemon.call("vm.stop", name="web-dev")
+    assert (await daemon.status())["state"] == "first-up-failed"
+    assert (await daemon.up())["vm"]["first_up"] == "done"
+    assert daemon.preparer.fresh == [True, False], "a disk that was used is kept"
+
+
+async def test_a_missing_image_leaves_a_first_up_that_failed(daemon: Daemon) -> None:
+    daemon.preparer.failure = errors.ImageUnknown("no image 'x'")
+    with pytest.raises(errors.ImageUnknown):
+        await daemon.up()
+    assert (await daemon.status())["state"] == "first-up-failed"
+    daemon.preparer.failure = None
+    result = await daemon.up()
+    assert (result["vm"]["first_up"], result["vm"]["last_error"]) == ("done", None)
+    assert daemon.preparer.fresh == [True, True]
+
+
+@pytest.mark.parametrize("step", ["launch", "vm.configure", "vm.start"])
+async def test_a_step_that_fails_leaves_no_driver(daemon: Daemon, step: str) -> None:
+    daemon.launcher.failures[step] = errors.PortTaken("port 80 is taken by nginx")
+    with pytest.raises(errors.PortTaken):
+        await daemon.up()
+    vm = await daemon.status()
+    assert (vm["state"], vm["driver_pid"]) == ("first-up-failed", None)
+    daemon.launcher.failures.clear()
+    assert (await daemon.up())["vm"]["state"] == "running"
+
+
+async def test_a_driver_that_dies_during_boot_fails_the_up(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "booting"
+    up = asyncio.ensure_future(daemon.up())
+    await asyncio.sleep(0.05)
+    daemon.driver.die(-9)
+    with pytest.raises(errors.DriverLost, match="signal 9"):
+        await up
+    assert (await daemon.status())["state"] == "first-up-failed"
+
+
+async def test_a_guest_that_powers_off_during_boot_fails_the_up(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "booting"
+    up = asyncio.ensure_future(daemon.up())
+    await asyncio.sleep(0.05)
+    daemon.driver.report("stopped")
+    with pytest.raises(errors.BootFailed, match="switched itself off"):
+        await up
+
+
+async def test_stop_cancels_an_up(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "booting"
+    up = asyncio.ensure_future(daemon.up())
+    await asyncio.sleep(0.05)
+    vm = await daemon.call("vm.stop", name="web-dev")
+    with pytest.raises(errors.Cancelled, match="by a stop"):
+        await up
+    assert (vm["state"], vm["observed"]) == ("first-up-failed", "stopped")
+
+
+async def test_destroy_cancels_an_up(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "booting"
+    up = asyncio.ensure_future(daemon.up())
+    await asyncio.sleep(0.05)
+    assert (await daemon.call("vm.destroy", name="web-dev"))["name"] == "web-dev"
+    with pytest.raises(errors.Cancelled, match="by a destroy"):
+        await up
+    assert daemon.stored() == {}
+
+
+async def test_a_name_of_another_project_is_taken(daemon: Daemon) -> None:
+    await daemon.up()
+    with pytest.raises(errors.NameTaken, match="taken by /src/web") as caught:
+        await daemon.up(project_dir="/src/other")
+    assert caught.value.remedy is not None and "--name" in caught.value.remedy
+    assert list(daemon.hub.machines) == ["web-dev"]
+
+
+async def test_a_misspelt_name_creates_nothing(daemon: Daemon) -> None:
+    await daemon.up()
+    with pytest.raises(errors.VmNotFound) as caught:
+        await daemon.call("vm.start", name="web-dve")
+    assert caught.value.remedy == "did you mean web-dev?"
+    assert list(daemon.stored()) == ["web-dev"]
+
+
+async def test_a_changed_config_applies_at_the_next_start(daemon: Daemon) -> None:
+    await daemon.up()
+    result = await daemon.up(config_text="30")
+    assert result["already"] is True
+    assert "applies at the next start" in result["warnings"][0]
+    assert result["vm"]["disk_bytes"] == 20 << 30
+    await daemon.call("vm.stop", name="web-dev")
+    assert (await daemon.up(config_text="30"))["vm"]["disk_bytes"] == 30 << 30
+    assert daemon.stored()["web-dev"].spec.disk.size_bytes == 30 << 30
+
+
+async def test_a_disk_never_shrinks(daemon: Daemon) -> None:
+    await daemon.up()
+    await daemon.call("vm.stop", name="web-dev")
+    with pytest.raises(errors.DiskShrink):
+        await daemon.up(config_text="10")
+    assert (await daemon.up())["vm"]["disk_bytes"] == 20 << 30
+
+
+async def test_bad_parameters_name_their_path(daemon: Daemon) -> None:
+    with pytest.raises(errors.InvalidParams) as caught:
+        await daemon.up(user={"name": "u", "uid": -1, "gid": 0})
+    assert caught.value.field == "user.uid"
+    with pytest.raises(errors.InvalidParams, match="unknown field"):
+        await daemon.call("vm.list", extra=1)
+    with pytest.raises(errors.UnknownMethod):
+        await daemon.call("vm.nope")
