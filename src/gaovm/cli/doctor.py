@@ -1,0 +1,52 @@
+"""``gaovm doctor``: what this machine offers and lacks. Needs no daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gaovm.cli import options, output
+from gaovm.client import paths
+from gaovm.hostfacts import doctor
+
+_MARKS = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
+
+
+def run(parsed: options.Parsed) -> int:
+    """Check everything; 1 when something that ``up`` needs is missing."""
+    checks = doctor.checks(Path(paths.home()))
+    failed = any(check.level == "fail" for check in checks)
+    if parsed.flag("json"):
+        import msgspec
+
+        output.json_out({"ok": not failed, "checks": msgspec.to_builtins(checks)})
+    else:
+        output.out(text(checks))
+    return 1 if failed else 0
+
+
+def text(checks: list[doctor.Check]) -> str:
+    """The report: a line for each check, with its remedy below."""
+    width = max(len(check.name) for check in checks)
+    lines = []
+    for check in checks:
+        lines.append(f"{_MARKS[check.level]:5} {check.name:{width}}  {check.found}")
+        if check.remedy:
+            lines.append(f"{'':{width + 6}}  remedy: {check.remedy}")
+    counts = {level: sum(check.level == level for check in checks) for level in _MARKS}
+    if counts["fail"]:
+        lines.append(f"{counts['fail']} missing: gaovm up will not work until that is there")
+    elif counts["warn"]:
+        lines.append(f"gaovm up will work; {counts['warn']} could be better")
+    else:
+        lines.append("everything is there")
+    return "\n".join(lines)
+
+
+DOCTOR = options.Command(
+    "doctor",
+    run,
+    about="Check this machine: hypervisor, accelerator (really tried), programs, memory, disk,\n"
+    "network, rights. Says what is missing and the command that fixes it; exit status 1 then.",
+    options=(options.JSON,),
+    examples=("gaovm doctor", "gaovm doctor --json"),
+)

@@ -1,0 +1,78 @@
+"""``gaovm explain``: the hypervisor's command line of this project's VM, without a daemon.
+
+The same pure builder makes the command line that a driver executes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gaovm.builder.facts import HostFacts
+from gaovm.builder.qemu import build, document
+from gaovm.cli import options, output, target, up
+from gaovm.client import paths
+from gaovm.hostfacts import artefacts, facts
+from gaovm.project import config, context
+
+
+def run(parsed: options.Parsed) -> int:
+    """Print the command line; descriptors made at run time are shown as ``<fd:name>``."""
+    home = Path(paths.home())
+    host = facts.collect(home)
+    loaded = load(parsed, host)
+    built = build.build(loaded.spec, host, artefacts.find(home, loaded.spec))
+    for warning in loaded.warnings:
+        output.err(output.harmless(f"warning: {warning}"))
+    if parsed.flag("json"):
+        output.json_out(data(loaded.spec.name, built))
+    else:
+        output.out(f"# machine {built.machine.name}: {built.machine.reason}")
+        output.out(f"# accelerator {built.accelerator.name}: {built.accelerator.reason}")
+        for share in built.shares:
+            output.out(f"# {share.mount_point} by {share.type}: {share.reason}")
+        output.out(" \\\n".join(build.explain(built)))
+    return 0
+
+
+def load(parsed: options.Parsed, host: HostFacts) -> config.Loaded:
+    """This project's file, read as ``gaovm up`` has it read."""
+    project, name = target.need_project(), target.vm_name(parsed)
+    who = up.caller()
+    caller = context.Caller(
+        name=who["name"], uid=who["uid"], gid=who["gid"], home=who["home"], comment=who["comment"]
+    )
+    where = context.Host(arch=host.arch, vm_dir=paths.vm_dir(paths.home(), name))
+    return config.load(project.text(), project.config, caller, project.directory, name, where)
+
+
+def data(name: str, built: document.Document) -> dict[str, Any]:
+    """The document as ``--json`` prints it."""
+    return {
+        "name": name,
+        "argv": list(built.argv),
+        "machine": {"name": built.machine.name, "reason": built.machine.reason},
+        "accelerator": {"name": built.accelerator.name, "reason": built.accelerator.reason},
+        "mounts": [
+            {
+                "location": s.location,
+                "mount_point": s.mount_point,
+                "type": s.type,
+                "reason": s.reason,
+            }
+            for s in built.shares
+        ],
+    }
+
+
+EXPLAIN = options.Command(
+    "explain",
+    run,
+    about="Print the hypervisor's exact command line for this project's VM, and why machine,\n"
+    "accelerator and mounts are what they are. Starts nothing, needs no daemon. A file that is\n"
+    "not there yet is shown as <image:...>, a descriptor made at run time as <fd:...>.",
+    words="[NAME]",
+    count=(0, 1),
+    options=(options.NAME, options.JSON),
+    examples=("gaovm explain", "gaovm explain --json"),
+)

@@ -1,0 +1,155 @@
+"""``gaovm image ls | build | pull | rm | prune``."""
+
+from __future__ import annotations
+
+from gaovm.cli import options, output, progress, target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+HEAD = ("NAME", "ARCH", "KERNEL", "SIZE", "DIGEST", "USED BY")
+
+
+def show(parsed: options.Parsed) -> int:
+    """List the images in the store."""
+    with target.connect() as client:
+        images = client.call("image.list", {})["images"]
+    if parsed.flag("json"):
+        output.json_out({"images": images})
+    elif images:
+        output.out(output.table(HEAD, [row(image) for image in images]))
+    else:
+        output.err("No images yet.  Build one:  gaovm image build debian:12")
+    return 0
+
+
+def build(parsed: options.Parsed) -> int:
+    """Build an image by name; one that exists is kept unless --force."""
+    params: dict[str, Any] = {"name": parsed.words[0]}
+    for key in ("arch", "kernel", "mirror"):
+        if parsed.flag(key):
+            params[key] = parsed.text(key)
+    if parsed.flag("force"):
+        params["force"] = True
+    return _make(parsed, "image.build", params)
+
+
+def pull(parsed: options.Parsed) -> int:
+    """Download an image and check its digest."""
+    params = {"location": parsed.words[0], "digest": parsed.text("digest") or ""}
+    if not params["digest"]:
+        raise PULL.mistake("--digest is missing: an image is only used when its digest is known")
+    return _make(parsed, "image.pull", params)
+
+
+def remove(parsed: options.Parsed) -> int:
+    """Remove one image that no VM uses."""
+    with target.connect() as client:
+        result = client.call("image.remove", {"ref": parsed.words[0]})
+    return _removed(parsed, result)
+
+
+def prune(parsed: options.Parsed) -> int:
+    """Remove every image that no VM uses."""
+    with target.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as shown:
+        result = client.call("image.prune", {}, on_progress=shown.update)
+    return _removed(parsed, result)
+
+
+def row(image: Mapping[str, Any]) -> tuple[str, ...]:
+    """One line of the table."""
+    return (
+        str(image.get("name")),
+        str(image.get("arch") or "-"),
+        str(image.get("kernel") or "-"),
+        output.size(image.get("size_bytes")),
+        _short(image),
+        " ".join(str(name) for name in image.get("used_by") or ()) or "-",
+    )
+
+
+def _short(image: Mapping[str, Any]) -> str:
+    return str(image.get("digest") or "-").removeprefix("sha256:")[:12]
+
+
+def _make(parsed: options.Parsed, method: str, params: Mapping[str, Any]) -> int:
+    with target.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as shown:
+        image = target.long_call(client, method, params, shown)
+    if parsed.flag("json"):
+        output.json_out(image)
+    else:
+        output.out(output.table(HEAD, [row(image)]))
+    return 0
+
+
+def _removed(parsed: options.Parsed, result: Mapping[str, Any]) -> int:
+    if parsed.flag("json"):
+        output.json_out(result)
+        return 0
+    names = [f"{item.get('name')} ({_short(item)})" for item in result.get("removed") or ()]
+    freed = output.size(result.get("freed_bytes"))
+    output.err(f"removed {', '.join(names)}; {freed} freed" if names else "nothing to remove")
+    return 0
+
+
+LS = options.Command(
+    "image ls",
+    show,
+    about="List the images in the store and the VMs that use them.",
+    options=(options.JSON,),
+    examples=("gaovm image ls",),
+)
+
+BUILD = options.Command(
+    "image build",
+    build,
+    about="Build an image. gaovm up does this by itself when the image is missing.",
+    words="IMAGE",
+    count=(1, 1),
+    options=(
+        options.Option("--arch", "x86_64 or aarch64 (default: this machine's)", value="ARCH"),
+        options.Option("--kernel", "which kernel", value="KERNEL", choices=("generic", "cloud")),
+        options.Option("--mirror", "take packages from there", value="URL"),
+        options.Option("-f, --force", "build again although it exists"),
+        options.JSON,
+        options.QUIET,
+    ),
+    examples=(
+        "gaovm image build debian:12",
+        "gaovm image build debian:12 --mirror http://deb.example.org/debian",
+    ),
+)
+
+PULL = options.Command(
+    "image pull",
+    pull,
+    about="Download a disk image. Its digest must be given and is checked before it is stored.",
+    words="URL",
+    count=(1, 1),
+    options=(
+        options.Option("--digest", "what the file must be", value="sha256:HEX"),
+        options.JSON,
+        options.QUIET,
+    ),
+    examples=("gaovm image pull https://images.example.org/root.qcow2 --digest sha256:9f86…",),
+)
+
+RM = options.Command(
+    "image rm",
+    remove,
+    about="Remove an image, by name or by the first digits of its digest. One in use stays.",
+    words="IMAGE",
+    count=(1, 1),
+    options=(options.JSON,),
+    examples=("gaovm image rm debian:12", "gaovm image rm 9f86d081"),
+)
+
+PRUNE = options.Command(
+    "image prune",
+    prune,
+    about="Remove every image that no VM uses.",
+    options=(options.JSON, options.QUIET),
+    examples=("gaovm image prune",),
+)

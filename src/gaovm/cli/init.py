@@ -1,0 +1,59 @@
+"""``gaovm init``: writes the project's config file from a template. Needs no daemon."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from gaovm import errors
+from gaovm.cli import options, output
+from gaovm.project import templates
+
+
+def run(parsed: options.Parsed) -> int:
+    """Write ``.lima/config.yaml`` and ``.lima/.gitignore`` in the current directory."""
+    name = parsed.word() or "dev"
+    project = Path.cwd()
+    text = templates.render(templates.read(name), str(project), project.name)
+    directory = project / ".lima"
+    config, ignore = directory / "config.yaml", directory / ".gitignore"
+    if config.exists() and not parsed.flag("force") and not _overwrite(config):
+        return 1
+    try:
+        directory.mkdir(exist_ok=True)
+        _write(config, text)
+        if not ignore.exists():
+            _write(ignore, templates.GITIGNORE)
+    except OSError as exc:
+        raise errors.HostError(f"{exc.filename or config}: {exc.strerror}") from exc
+    output.out(f"wrote .lima/config.yaml (template {name})")
+    output.out("Next:  gaovm up      make and start the VM; gaovm shell opens a shell in it")
+    return 0
+
+
+def _overwrite(config: Path) -> bool:
+    if not sys.stdin.isatty():
+        raise errors.UsageError(f"{config} exists", remedy="gaovm init --force writes it anew")
+    if output.confirm(f"{config} exists. Write it anew?"):
+        return True
+    output.err("nothing was changed")
+    return False
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace the file in one step: an interrupted init leaves the old one."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
+
+
+INIT = options.Command(
+    "init",
+    run,
+    about="Write .lima/config.yaml and .lima/.gitignore for this directory from a template:\n"
+    "dev (the default: Debian 12 with the project mounted) or minimal.",
+    words="[TEMPLATE]",
+    count=(0, 1),
+    options=(options.Option("-f, --force", "overwrite a config file without asking"),),
+    examples=("gaovm init", "gaovm init minimal"),
+)

@@ -1,0 +1,163 @@
+"""``gaovm``: finds the command, imports its file, runs it; an error becomes text and exit code."""
+
+from __future__ import annotations
+
+import sys
+
+from gaovm import errors
+from gaovm.cli import output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gaovm.cli import options
+
+# command -> (module of gaovm.cli, its constant, one line for the overview)
+COMMANDS = {
+    "init": ("init", "INIT", "write .lima/config.yaml for this directory"),
+    "up": ("up", "UP", "make or start the VM of this project"),
+    "shell": ("run", "SHELL", "open a shell in the VM, in this directory"),
+    "exec": ("run", "EXEC", "run one command in the VM"),
+    "cp": ("copy", "CP", "copy files into or out of a VM"),
+    "port add": ("ports", "ADD", "forward a host port to the VM"),
+    "port ls": ("ports", "LS", "list forwarded ports"),
+    "port rm": ("ports", "RM", "stop forwarding a port"),
+    "ls": ("listing", "LS", "list the VMs"),
+    "status": ("status", "STATUS", "show all about one VM"),
+    "logs": ("logs", "LOGS", "show the VM's console or a log file"),
+    "stop": ("lifecycle", "STOP", "shut the VM down"),
+    "destroy": ("lifecycle", "DESTROY", "remove the VM and its disk"),
+    "image ls": ("images", "LS", "list the images"),
+    "image build": ("images", "BUILD", "build an image"),
+    "image pull": ("images", "PULL", "download an image"),
+    "image rm": ("images", "RM", "remove an image"),
+    "image prune": ("images", "PRUNE", "remove the images that no VM uses"),
+    "doctor": ("doctor", "DOCTOR", "check what this machine offers and lacks"),
+    "explain": ("explain", "EXPLAIN", "print the hypervisor's command line, offline"),
+    "daemon start": ("daemon", "START", "start the daemon"),
+    "daemon stop": ("daemon", "STOP", "stop the VMs and the daemon"),
+    "daemon status": ("daemon", "STATUS", "show the daemon"),
+    "daemon run": ("daemon", "RUN", "run the daemon in the foreground"),
+    "version": ("version", "VERSION", "print the version"),
+}
+_GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
+_ALIASES = {"--version": "version", "-V": "version", "list": "ls", "start": "up"}
+INTERRUPTED = 130
+
+
+def entry() -> None:
+    """The console script: runs ``sys.argv`` and exits."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line; returns the exit code. Never raises for an error of the tree."""
+    command: options.Command | None = None
+    try:
+        command, words = find(argv)
+        if command is None:
+            return _overview(words)
+        parsed = command.parse(words)
+        if parsed.flag("help"):
+            sys.stdout.write(command.help())
+            return 0
+        code = command.run(parsed)
+        sys.stdout.flush()
+    except errors.GaoError as error:
+        return _report(error, command, "--json" in _before_rest(argv))
+    except KeyboardInterrupt:
+        output.err("gaovm: interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _closed_output()
+    except OSError as error:
+        return _report(errors.InternalError(str(error)), command, "--json" in _before_rest(argv))
+    return code
+
+
+def find(argv: Sequence[str]) -> tuple[options.Command | None, list[str]]:
+    """The command that ``argv`` names and the words after it; None: the overview is wanted.
+
+    Raises:
+        errors.UsageError: there is no such command.
+    """
+    words = list(argv)
+    wants_help = bool(words) and words[0] in ("help", "-h", "--help")
+    if wants_help:
+        words.pop(0)
+    if not words:
+        return None, ["help"] if wants_help else []
+    name = _ALIASES.get(words[0], words[0])
+    used = 1
+    if name in _GROUPS:
+        name, used = _member(name, words)
+        if not name:
+            return None, words
+    if name not in COMMANDS:
+        raise _unknown(name)
+    return load(name), ["--help"] if wants_help else words[used:]
+
+
+def load(name: str) -> options.Command:
+    """The declaration of a command; imports its module only."""
+    import importlib
+
+    module, constant, _ = COMMANDS[name]
+    command: options.Command = getattr(importlib.import_module(f"gaovm.cli.{module}"), constant)
+    return command
+
+
+def _member(group: str, words: list[str]) -> tuple[str, int]:
+    if len(words) < 2 or words[1] in ("-h", "--help", "help"):
+        return "", 0
+    if words[1].startswith("-"):
+        raise _unknown(f"{group} {words[1]}")
+    return f"{group} {words[1]}", 2
+
+
+def _unknown(name: str) -> errors.UsageError:
+    import difflib
+
+    near = difflib.get_close_matches(name, list(COMMANDS), n=1)
+    remedy = f"did you mean gaovm {near[0]}?" if near else "gaovm help lists the commands"
+    return errors.UsageError(f"there is no command {output.harmless(name)!r}", remedy=remedy)
+
+
+def _overview(words: list[str]) -> int:
+    group = words[0] if words and words[0] in _GROUPS else ""
+    lines = ["GaoVM: a virtual machine for each project directory.", ""]
+    lines += ["Usage:  gaovm COMMAND [options]", "", "Commands:"]
+    if group:
+        lines = [f"Usage:  gaovm {group} COMMAND [options]", "", "Commands:"]
+    for name, (_, _, about) in COMMANDS.items():
+        if not group or name.startswith(f"{group} "):
+            lines.append(f"  {name:14}  {about}")
+    if not group:
+        lines += ["", "Start with:  gaovm init && gaovm up && gaovm shell"]
+    lines.append("More about one:  gaovm help COMMAND")
+    asked = bool(words) and (words == ["help"] or len(words) > 1)
+    print("\n".join(lines), file=sys.stdout if asked else sys.stderr)
+    return 0 if asked else errors.UsageError.exit_code
+
+
+def _before_rest(argv: Sequence[str]) -> Sequence[str]:
+    return argv[: argv.index("--")] if "--" in argv else argv
+
+
+def _report(error: errors.GaoError, command: options.Command | None, json: bool) -> int:
+    output.err(output.error_text(error))
+    if json:
+        output.json_out(output.error_json(error))
+    if command is not None and command.own_failure is not None:
+        # 130 stays: the caller's own Ctrl-C is no failure of ours
+        return error.exit_code if error.exit_code == INTERRUPTED else command.own_failure
+    return error.exit_code
+
+
+def _closed_output() -> int:
+    """The reader of our output went away (``gaovm ls | head -1``): say nothing, fail."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 1

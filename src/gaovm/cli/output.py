@@ -1,0 +1,110 @@
+"""What commands print: tables, sizes, times, errors. Text from a guest is made harmless first."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from gaovm import errors
+
+_SCALE = ("B", "KiB", "MiB", "GiB", "TiB")
+_TAIL_LINES = 20
+_CONTROL = {code: None for code in (*range(32), 127, *range(128, 160)) if code not in (9, 10)}
+
+
+def out(text: str = "") -> None:
+    """One line on standard output."""
+    print(text)
+
+
+def err(text: str) -> None:
+    """One line on standard error."""
+    print(text, file=sys.stderr)
+
+
+def json_out(data: Any) -> None:
+    """JSON on standard output, indented."""
+    import json
+
+    print(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def harmless(text: str) -> str:
+    """Text without control characters (tab and newline stay): a guest cannot steer a terminal."""
+    return text.translate(_CONTROL)
+
+
+def size(count: float | None) -> str:
+    """A number of bytes for people: ``2.0 GiB``."""
+    if count is None:
+        return "-"
+    value, unit = float(count), 0
+    while value >= 1024 and unit < len(_SCALE) - 1:
+        value /= 1024
+        unit += 1
+    return f"{value:.0f} {_SCALE[unit]}" if unit == 0 else f"{value:.1f} {_SCALE[unit]}"
+
+
+def duration(seconds: float) -> str:
+    """A time span for people: ``4.2s``, ``3m05s``, ``2h01m``, ``3d04h``."""
+    if seconds < 10:
+        return f"{max(seconds, 0):.1f}s"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns padded with spaces, two apart; the last column is not padded."""
+    lines = [head, *rows]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def confirm(question: str) -> bool:
+    """Ask on the terminal; only y or yes is yes. End of input is no."""
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def error_json(error: errors.GaoError) -> dict[str, Any]:
+    """The error as the JSON object that ``--json`` prints."""
+    data: dict[str, Any] = {"code": error.code, "message": error.message}
+    optional = {"field": error.field, "remedy": error.remedy}
+    data.update({key: value for key, value in optional.items() if value is not None})
+    if error.details:
+        data["details"] = error.details
+    return {"error": data}
+
+
+def error_text(error: errors.GaoError) -> str:
+    """The error for people: message, the guest's last output, ``field:`` and ``remedy:``."""
+    lines = ["gaovm: " + error.message.replace("\n", "\n       "), *_tail(error.details)]
+    if error.field:
+        lines.append(f"  field: {error.field}")
+    for index, line in enumerate((error.remedy or "").splitlines()):
+        lines.append(f"  remedy: {line}" if index == 0 else f"          {line}")
+    return "\n".join(harmless(line) for line in lines)
+
+
+def _tail(details: dict[str, Any]) -> list[str]:
+    lines = []
+    for key in ("hint", "tail", "serial_tail"):
+        tail = details.get(key)
+        text = "\n".join(map(str, tail)) if isinstance(tail, list) else tail
+        if isinstance(text, str) and text.strip():
+            lines += [f"  | {line}" for line in text.rstrip().splitlines()[-_TAIL_LINES:]]
+    return lines

@@ -1,0 +1,51 @@
+"""Writes ``docs/cli.md`` from the declarations of all commands."""
+
+from __future__ import annotations
+
+import sys
+
+from gaovm.cli import main
+
+_HEAD = """# The command line
+
+Written by `python -m gaovm.cli.reference > docs/cli.md`; a test compares.
+
+**Which VM.** Every command about a VM takes an optional NAME (`shell` and `exec`: `--name`).
+Without it, `$VM_NAME` is used, else the VM of the project: the nearest directory upwards with a
+`.lima/config.yaml`, its VM being called DIRECTORY`-dev`. A NAME that does not exist creates
+nothing; a near one is suggested.
+
+**Output.** Results go to standard output, everything else (progress, hints, errors) to standard
+error. With `--json` the result is JSON, and so is an error:
+`{"error": {code, message, field?, remedy?, details?}}`.
+
+**Exit status.**
+
+| status | meaning |
+|---|---|
+| 0 | done |
+| 1 | failed |
+| 2 | wrong words or a wrong config file |
+| 3 | the daemon cannot be reached |
+| 4 | the daemon's reply makes no sense |
+| 124 | the time limit passed |
+| 130 | interrupted; what was begun is undone |
+
+`exec` and `shell` pass the status of the command in the VM, 128 + n when signal n ended it;
+125: gaovm itself failed, 126: the command cannot be executed, 127: it was not found.
+
+**Environment.** `GAOVM_HOME` (default `~/.gaovm`): state and the daemon's socket.
+`VM_NAME`: see above.
+"""
+
+
+def text() -> str:
+    """The whole document."""
+    parts = [_HEAD]
+    for name, (_, _, summary) in main.COMMANDS.items():
+        parts.append(f"## gaovm {name}: {summary}\n\n```\n{main.load(name).help()}```\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text())

@@ -1,0 +1,168 @@
+"""``gaovm exec`` and ``gaovm shell``: the guest's exit status becomes ours.
+
+125: gaovm itself failed; 126 and 127: the guest could not execute or find the program.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from gaovm import errors
+from gaovm.cli import options, output, target
+from gaovm.client import session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+OWN_FAILURE = 125
+_NOT_STARTED = {"not-found": 127, "not-executable": 126}
+
+
+def execute(parsed: options.Parsed) -> int:
+    """Run one command; standard streams stay separate and binary-clean unless ``--tty``."""
+    if not parsed.rest:
+        raise EXEC.mistake("CMD is missing")
+    tty = parsed.flag("tty")
+    if tty and not sys.stdin.isatty():
+        raise errors.UsageError("--tty: standard input is no terminal", remedy="leave out --tty")
+    return _session(parsed, {"argv": parsed.rest, "tty": tty, "login": False})
+
+
+def shell(parsed: options.Parsed) -> int:
+    """Open a login shell, or run a command through one; a PTY when we are on a terminal."""
+    if parsed.words:
+        raise errors.UsageError(
+            f"unexpected word: {parsed.words[0]}",
+            remedy=f"another VM: gaovm shell --name {parsed.words[0]}\n"
+            f"a command: gaovm shell -- {' '.join(parsed.words)}",
+        )
+    tty = sys.stdin.isatty() and sys.stdout.isatty()
+    return _session(parsed, {"argv": parsed.rest, "tty": tty, "login": bool(parsed.rest)})
+
+
+def _session(parsed: options.Parsed, start: dict[str, Any]) -> int:
+    start["env"] = environment(parsed.many("env"))
+    start["user"] = parsed.text("user") or ""
+    name = target.vm_name(parsed)
+    with target.connect() as client:
+        ticket = target.open_session(client, name, "exec")
+    directory, optional = working_directory(parsed.text("workdir"), ticket)
+    start["cwd"], start["cwd_home_ok"] = directory, optional
+    try:
+        return session.run_exec(ticket, start)
+    except errors.GuestCallFailed as error:
+        code = _NOT_STARTED.get(str(error.details.get("agent_code")))
+        if code is None:
+            raise
+        output.err(output.error_text(error))
+        return code
+
+
+def environment(settings: Sequence[str]) -> dict[str, str]:
+    """``K=V`` as it is; ``K`` alone takes the value it has here, or nothing when unset.
+
+    Raises:
+        errors.UsageError: no name before ``=``.
+    """
+    found = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not name:
+            raise errors.UsageError(f"--env {setting}: must be NAME=VALUE or NAME")
+        if equals or name in os.environ:
+            found[name] = value if equals else os.environ[name]
+    return found
+
+
+def working_directory(wanted: str | None, ticket: Mapping[str, Any]) -> tuple[str, bool]:
+    """Where the command starts, and whether the home directory will do instead.
+
+    Without ``--workdir``: the current directory when a mount has it, else the home directory. A
+    relative ``--workdir`` goes on from there.
+    """
+    here = guest_path(ticket.get("mounts") or (), _directories())
+    home = str(ticket.get("home") or "")
+    if wanted is None:
+        return here or home, True
+    if wanted.startswith("/"):
+        return wanted, False
+    return f"{here or home}/{wanted}", False
+
+
+def guest_path(mounts: Sequence[Mapping[str, Any]], directories: Sequence[str]) -> str | None:
+    """The guest's path of the first of ``directories`` that lies in a mount; the deepest mount."""
+    for directory in directories:
+        best = ""
+        found = None
+        for mount in mounts:
+            location = str(mount["location"]).rstrip("/")
+            inside = directory == location or directory.startswith(location + "/")
+            if inside and len(location) >= len(best):
+                best = location
+                found = str(mount["mount_point"]).rstrip("/") + directory[len(location) :]
+        if found is not None:
+            return found or "/"
+    return None
+
+
+def _directories() -> list[str]:
+    """The current directory: by its real path, and as the shell that called us names it."""
+    real = target.working_directory()
+    logical = os.environ.get("PWD", "")
+    return [real, logical] if logical.startswith("/") and _same(real, logical) else [real]
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)  # noqa: PTH121  (pathlib costs 5 ms)
+    except OSError:
+        return False
+
+
+_USER = options.Option("-u, --user", "act as this user of the guest", value="USER")
+_WORKDIR = options.Option(
+    "-w, --workdir", "start there (default: this directory if mounted, else home)", value="DIR"
+)
+_ENV = options.Option(
+    "-e, --env", "set a variable; NAME alone passes ours on", value="NAME=VALUE", many=True
+)
+
+EXEC = options.Command(
+    "exec",
+    execute,
+    about="Run a command in the VM, in this directory when it is mounted. Standard input, output\n"
+    "and error stay separate and binary-clean, signals are forwarded, the exit status is the\n"
+    "command's; 125: gaovm failed, 126: cannot be executed, 127: not found.",
+    rest="-- CMD...",
+    options=(
+        options.NAME,
+        _USER,
+        _WORKDIR,
+        _ENV,
+        options.Option("-t, --tty", "give the command a terminal"),
+        options.Option("-i, --interactive", "no effect: standard input is always passed on"),
+    ),
+    greedy=True,
+    own_failure=OWN_FAILURE,
+    examples=(
+        "gaovm exec -- uname -a",
+        "echo hi | gaovm exec -- tee a.txt",
+        "gaovm exec -t -- top",
+        "gaovm exec --user root -e DEBIAN_FRONTEND=noninteractive -- apt-get install -y jq",
+    ),
+)
+
+SHELL = options.Command(
+    "shell",
+    shell,
+    about="Open a shell in the VM, in this directory when it is mounted, else at home. With CMD,\n"
+    "run it through the login shell. Exit status as for exec.",
+    rest="[-- CMD...]",
+    count=(0, 99),
+    options=(options.NAME, _USER, _WORKDIR, _ENV),
+    own_failure=OWN_FAILURE,
+    examples=("gaovm shell", "gaovm shell --name web-dev", "gaovm shell -- make test"),
+)

@@ -1,0 +1,165 @@
+"""``gaovm status``: all about one VM, in sections."""
+
+from __future__ import annotations
+
+from gaovm.cli import listing, options, output, target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+_LABEL = 12
+
+
+def run(parsed: options.Parsed) -> int:
+    """Show one VM; with --guest also what its agent reports."""
+    with target.connect() as client:
+        params: dict[str, Any] = {"name": target.vm_name(parsed)}
+        if parsed.flag("guest"):
+            params["guest"] = True
+        vm = target.call(client, "vm.status", params)
+    if parsed.flag("json"):
+        output.json_out(vm)
+    else:
+        output.out(text(vm))
+    return 0
+
+
+def text(vm: Mapping[str, Any]) -> str:
+    """The status of a VM for people."""
+    state = str(vm["state"])
+    detail = vm.get("detail")
+    lines = [_line(str(vm["name"]), f"{state} ({detail})" if detail else state)]
+    lines += _machine(vm) + _times(vm) + _mounts(vm) + _ports(vm) + _places(vm)
+    lines += _guest(vm.get("guest")) + _error(vm.get("last_error"))
+    return output.harmless("\n".join(lines))
+
+
+def _line(label: str, value: str) -> str:
+    return f"{label:{_LABEL}} {value}"
+
+
+def _machine(vm: Mapping[str, Any]) -> list[str]:
+    image = vm.get("image") or {}
+    accelerator = vm.get("accelerator") or {}
+    lines = [
+        _line(
+            "machine",
+            f"{vm.get('cpus')} CPUs, {output.size(vm.get('memory_bytes'))} memory, "
+            f"{output.size(vm.get('disk_bytes'))} disk, {vm.get('arch')}"
+            + (f", {vm['machine']}" if vm.get("machine") else ""),
+        )
+    ]
+    if accelerator.get("name"):
+        reason = accelerator.get("reason")
+        lines.append(_line("accelerator", accelerator["name"] + (f": {reason}" if reason else "")))
+    if image.get("name"):
+        digest = str(image.get("digest") or "")[:19]
+        parts = [image["name"], image.get("kernel") and f"{image['kernel']} kernel", digest]
+        lines.append(_line("image", ", ".join(str(part) for part in parts if part)))
+    return lines
+
+
+def _times(vm: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if vm.get("started_at") and vm.get("observed") in ("running", "starting"):
+        lines.append(_line("started", str(vm["started_at"])))
+    boot = vm.get("boot") or {}
+    spans = [
+        f"{what} after {output.duration(boot[key] / 1000)}"
+        for key, what in (("agent_ms", "agent"), ("ready_ms", "ready"))
+        if isinstance(boot.get(key), int | float)
+    ]
+    if spans:
+        lines.append(_line("boot", ", ".join(spans)))
+    return lines
+
+
+def _mounts(vm: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for mount in vm.get("mounts") or ():
+        location, point = mount.get("location"), mount.get("mount_point")
+        where = str(location) if location == point else f"{location} at {point}"
+        kind = f"{mount.get('type')}" + (f", {mount['reason']}" if mount.get("reason") else "")
+        mode = "writable" if mount.get("writable") else "read-only"
+        lines.append(_line("mount", f"{where} ({mode}; {kind})"))
+    return lines
+
+
+def _ports(vm: Mapping[str, Any]) -> list[str]:
+    return [_line("port", port_line(port)) for port in vm.get("ports") or ()]
+
+
+def port_line(port: Mapping[str, Any]) -> str:
+    """One forwarded port for people."""
+    host = f"{port.get('host_ip')}:{port.get('host_port') or '(free one at start)'}"
+    state = port.get("state")
+    return f"{host} -> {port.get('guest_ip')}:{port.get('guest_port')} in the VM ({state})"
+
+
+def _places(vm: Mapping[str, Any]) -> list[str]:
+    user = vm.get("user") or {}
+    lines = []
+    if user.get("name"):
+        lines.append(_line("user", f"{user['name']} (uid {user.get('uid')}), {user.get('home')}"))
+    if vm.get("project"):
+        lines.append(_line("project", listing.short_path(str(vm["project"]))))
+    if vm.get("dir"):
+        lines.append(_line("files", listing.short_path(str(vm["dir"]))))
+    pids = [
+        f"{what} {vm[key]}"
+        for key, what in (("driver_pid", "driver"), ("hypervisor_pid", "hypervisor"))
+        if vm.get(key)
+    ]
+    if pids:
+        lines.append(_line("processes", ", ".join(pids)))
+    return lines
+
+
+def _guest(info: Mapping[str, Any] | None) -> list[str]:
+    if not info:
+        return []
+    memory = info.get("memory") or {}
+    addresses = [f"{a.get('interface')} {a.get('address')}" for a in info.get("addresses") or ()]
+    listeners = [
+        f"{a.get('address')}:{a.get('port')}"
+        for a in info.get("listeners") or ()
+        if a.get("proto") == "tcp"
+    ]
+    free, total = output.size(memory.get("available_bytes")), output.size(memory.get("total_bytes"))
+    lines = [
+        _line("guest", f"{info.get('os')}, kernel {info.get('kernel')}"),
+        _line("uptime", output.duration(float(info.get("uptime_s") or 0))),
+        _line("load", " ".join(str(value) for value in info.get("load") or ())),
+        _line("memory", f"{free} free of {total}"),
+    ]
+    if addresses:
+        lines.append(_line("addresses", ", ".join(addresses)))
+    if listeners:
+        lines.append(_line("listening", ", ".join(listeners)))
+    return lines
+
+
+def _error(last: Mapping[str, Any] | None) -> list[str]:
+    if not last:
+        return []
+    lines = [_line("last error", str(last.get("message")))]
+    if last.get("remedy"):
+        lines.append(_line("  remedy", str(last["remedy"])))
+    return lines
+
+
+STATUS = options.Command(
+    "status",
+    run,
+    about="Show all about one VM: state and why, machine, mounts, ports, times, last error.",
+    words="[NAME]",
+    count=(0, 1),
+    options=(
+        options.NAME,
+        options.JSON,
+        options.Option("--guest", "also ask the VM: uptime, load, memory, addresses"),
+    ),
+    examples=("gaovm status", "gaovm status web-dev --guest", "gaovm status --json"),
+)

@@ -1,0 +1,158 @@
+"""``gaovm up``: makes or starts a VM, shows what happens, says where things are.
+
+Ctrl-C cancels the call and waits until the daemon has undone what this ``up`` began.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gaovm import errors
+from gaovm.cli import listing, options, output, progress, status, target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from gaovm.client import blocking
+
+
+def run(parsed: options.Parsed) -> int:
+    """Bring a VM up and wait until it can be used."""
+    wait = parsed.text("wait") or "ready"
+    with target.connect() as client:
+        method, params = request(client, parsed, wait)
+        with progress.to_stderr(quiet=parsed.flag("quiet")) as show:
+            result = target.long_call(client, method, params, show, parsed.seconds("timeout"))
+    for warning in result.get("warnings") or ():
+        output.err(output.harmless(f"warning: {warning}"))
+    if parsed.flag("json"):
+        output.json_out(result)
+    elif not parsed.flag("quiet"):
+        output.out(summary(result))
+    return 0
+
+
+def request(
+    client: blocking.Client, parsed: options.Parsed, wait: str
+) -> tuple[str, dict[str, Any]]:
+    """The call to make: ``vm.up`` for this project's VM, ``vm.start`` for another that exists.
+
+    A NAME that is neither creates nothing; ``--name`` names a new VM of this project.
+
+    Raises:
+        errors.VmNotFound: no VM has the name that was given as a word.
+    """
+    project, word = target.find_project(), parsed.word()
+    if word is not None:
+        name = target.vm_name(parsed)
+        known = {vm["name"]: vm for vm in client.call("vm.list", {})["vms"]}
+        if project is None or not _belongs(name, known.get(name), project):
+            if name not in known:
+                raise _unknown(client, name, project)
+            return "vm.start", {"name": name, "wait": wait}
+    if project is None and (parsed.text("name") or os.environ.get("VM_NAME")):
+        return "vm.start", {"name": target.vm_name(parsed), "wait": wait}
+    return "vm.up", _up_params(parsed, project or target.need_project(), wait)
+
+
+def _belongs(name: str, vm: Mapping[str, Any] | None, project: target.Project) -> bool:
+    if vm is not None:
+        return bool(vm.get("project") == project.directory)
+    return name == target.project_name(project)
+
+
+def _unknown(
+    client: blocking.Client, name: str, project: target.Project | None
+) -> errors.VmNotFound:
+    error = errors.VmNotFound(f"there is no VM {name}")
+    error = target.with_suggestion(client, name, error)
+    if project is not None:
+        error.remedy = f"{error.remedy}\na new VM of this project: gaovm up --name {name}"
+    return error
+
+
+def _up_params(parsed: options.Parsed, project: target.Project, wait: str) -> dict[str, Any]:
+    params: dict[str, Any] = {
+        "project_dir": project.directory,
+        "config_path": project.config,
+        "config_text": project.text(),
+        "user": caller(),
+        "wait": wait,
+    }
+    name = parsed.word() or parsed.text("name")
+    if name is not None:
+        params["name"] = name
+    if os.environ.get("VM_NAME"):
+        params["env_name"] = os.environ["VM_NAME"]
+    return params
+
+
+def caller() -> dict[str, Any]:
+    """The user who runs gaovm: the guest gets the same name, uid and gid.
+
+    Raises:
+        errors.HostError: the uid has no name.
+    """
+    import pwd
+
+    uid, gid = os.getuid(), os.getgid()
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError as exc:
+        raise errors.HostError(f"user {uid} has no entry in the user database") from exc
+    return {
+        "name": entry.pw_name,
+        "uid": uid,
+        "gid": gid,
+        "comment": entry.pw_gecos.partition(",")[0],
+        "home": os.environ.get("HOME") or entry.pw_dir,
+    }
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """What ``up`` says at its end: state, mounts, ports, the file's message, what to do next."""
+    vm = result["vm"]
+    word = "was running already" if result.get("already") else "is up"
+    spent = (vm.get("boot") or {}).get("ready_ms")
+    took = f" (ready after {output.duration(spent / 1000)})" if spent else ""
+    lines = [f"{vm['name']} {word}{'' if result.get('already') else took}"]
+    for mount in vm.get("mounts") or ():
+        location, point = mount.get("location"), mount.get("mount_point")
+        place = listing.short_path(str(location))
+        at = "" if location == point else f" at {point}"
+        lines.append(f"  mount  {place}{at} ({mount.get('type')})")
+    lines += [f"  port   {status.port_line(port)}" for port in vm.get("ports") or ()]
+    message = str(vm.get("message") or "").strip()
+    if message:
+        lines += ["", *message.splitlines(), ""]
+    lines.append("Next:  gaovm shell   or   gaovm exec -- COMMAND")
+    return output.harmless("\n".join(lines))
+
+
+UP = options.Command(
+    "up",
+    run,
+    about="Make this project's VM from .lima/config.yaml, or start it; wait until it is ready.\n"
+    "With the NAME of an existing VM, start that one. Ctrl-C undoes what this up began.",
+    words="[NAME]",
+    count=(0, 1),
+    options=(
+        options.Option(
+            "--name", "call the VM so (default: $VM_NAME, else DIRECTORY-dev)", value="NAME"
+        ),
+        options.Option(
+            "--wait",
+            "until the agent answers or all is ready (default)",
+            value="WHAT",
+            choices=("agent", "ready"),
+        ),
+        options.Option(
+            "--timeout", "give up after this time, and undo", value="TIME", kind="duration"
+        ),
+        options.JSON,
+        options.QUIET,
+    ),
+    examples=("gaovm up", "gaovm up --wait=agent", "gaovm up --name web2 --timeout 10m"),
+)

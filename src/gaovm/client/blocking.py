@@ -1,0 +1,222 @@
+"""The daemon's client for commands that must start fast: no event loop, few imports.
+
+``connect`` starts the daemon when none listens. Two clients at once start one daemon between them.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+
+from gaovm import errors
+from gaovm.client import paths
+from gaovm.ipc import blocking, hello, methods, peer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+    from typing import Any
+
+START_LIMIT_S = 30.0
+# sun_path has 108 bytes, the last of them zero
+_MAX_PATH_BYTES = 107
+# the daemon's exit status when another one has the lock (EX_TEMPFAIL)
+_ALREADY_RUNNING = 75
+_TAIL_BYTES = 2000
+
+
+class Client:
+    """A connection to the daemon; a context manager. One call at a time."""
+
+    def __init__(self, connection: blocking.BlockingConnection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Disconnect. Idempotent."""
+        self._connection.close()
+
+    def call(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+        on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> Any:
+        """Call a method of ``gaovm.control.v1``; see ``BlockingConnection.call``.
+
+        An interrupt withdraws the call, waits up to 30 s for it to be undone, and goes on.
+        """
+        return self._connection.call(method, params or {}, timeout_s, on_progress)
+
+    def wait_closed(self, timeout_s: float | None = None) -> None:
+        """Return when the daemon has closed the connection, as when it ends.
+
+        Raises:
+            errors.TimeLimit: it did not in ``timeout_s``.
+        """
+        self._connection.wait_closed(timeout_s)
+
+    def follow_events(self, on_event: Callable[[Mapping[str, Any]], None]) -> None:
+        """Subscribe and hand on events until the callback raises or the daemon goes away.
+
+        Raises:
+            errors.ConnectionLost: the daemon went away.
+        """
+
+        def on_notification(method: str, params: Mapping[str, Any]) -> None:
+            if method == methods.EVENT:
+                on_event(params)
+
+        self._connection.call("events.subscribe", {}, None, None, on_notification)
+        while True:
+            self._connection.wait_notification(on_notification, None)
+
+
+def terms() -> peer.Terms:
+    """What a client says of itself in hello."""
+    return peer.Terms(hello.Offer(methods.CONTROL, methods.CONTROL_METHODS))
+
+
+def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
+    """A connection to the daemon of ``home``, which is started when it does not run.
+
+    Raises:
+        errors.DaemonUnreachable: none listens and ``start`` is false, or it did not come up; the
+            message has the last lines of its log.
+        errors.ProtocolError: what listens is no daemon of this version.
+    """
+    directory = os.fspath(home)
+    path = paths.socket(directory)
+    if len(os.fsencode(path)) > _MAX_PATH_BYTES:
+        raise errors.DaemonUnreachable(
+            f"socket path is longer than {_MAX_PATH_BYTES} bytes: {path}",
+            remedy="set GAOVM_HOME to a shorter path",
+        )
+    client = _try_connect(path)
+    if client is None and not start:
+        raise errors.DaemonUnreachable(
+            f"no daemon listens on {path}", remedy="start it: gaovm daemon start"
+        )
+    deadline = time.monotonic() + START_LIMIT_S
+    # more than once when another daemon has the lock: it is about to listen, or about to end.
+    # Each turn starts an interpreter, so this does not spin.
+    while client is None:
+        _start_daemon(directory, deadline)
+        client = _try_connect(path)
+    return client
+
+
+def _try_connect(path: str) -> Client | None:
+    """None when nobody listens, or the one that did is just ending."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.connect(path)
+    except (FileNotFoundError, ConnectionError, NotADirectoryError):
+        sock.close()
+        return None
+    except OSError as exc:
+        sock.close()
+        raise errors.DaemonUnreachable(f"cannot connect to {path}: {exc.strerror}") from exc
+    try:
+        return Client(blocking.BlockingConnection(sock, terms()))
+    except errors.ConnectionLost:
+        return None
+
+
+def _start_daemon(home: str, deadline: float) -> None:
+    """Start a daemon and wait until it listens, or says that another one runs."""
+    import subprocess
+
+    log = _open_log(home)
+    read, write = os.pipe()
+    try:
+        offset = os.lseek(log, 0, os.SEEK_END)
+        # -P: a module in the current directory must not stand in for one of ours
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "gaovm.daemon", "--ready-fd", str(write)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "GAOVM_HOME": home},
+            cwd="/",
+            pass_fds=[write],
+            start_new_session=True,
+        )
+        os.close(write)
+        write = -1
+        if _says_ready(read, deadline):
+            child.returncode = 0  # it is meant to outlive us: no warning that it still runs
+            return
+        if time.monotonic() >= deadline:
+            child.kill()
+        status = child.wait()
+        if status == _ALREADY_RUNNING and time.monotonic() < deadline:
+            return
+        raise errors.DaemonUnreachable(
+            f"the daemon did not start ({_ending(status)})\n{_tail(home, offset)}".rstrip(),
+            remedy=f"its log: {paths.daemon_log(home)}",
+        )
+    finally:
+        os.close(log)
+        os.close(read)
+        if write >= 0:
+            os.close(write)
+
+
+def _ending(status: int) -> str:
+    if status == _ALREADY_RUNNING:
+        return "another one has the lock but does not listen"
+    return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
+def _open_log(home: str) -> int:
+    try:
+        for directory in (home, paths.logs(home)):
+            os.makedirs(directory, mode=0o700, exist_ok=True)  # noqa: PTH103  (pathlib costs 5 ms)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        return os.open(paths.daemon_log(home), flags, 0o600)
+    except OSError as exc:
+        raise errors.DaemonUnreachable(
+            f"cannot start the daemon: {exc.strerror}: {exc.filename}"
+        ) from exc
+
+
+def _says_ready(fd: int, deadline: float) -> bool:
+    """Whether the daemon wrote ``ready``; False at the end of the pipe or of the time."""
+    import select
+
+    said = b""
+    while b"\n" not in said:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([fd], [], [], left)[0]:
+            return False
+        data = os.read(fd, 64)
+        if not data or len(said) > 64:
+            return False
+        said += data
+    return said.startswith(b"ready\n")
+
+
+def _tail(home: str, offset: int) -> str:
+    """The last lines that the daemon logged since ``offset``."""
+    try:
+        with open(paths.daemon_log(home), "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(min(offset, size), size - _TAIL_BYTES))
+            return file.read(_TAIL_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,38 @@
+"""Where a client finds the daemon of a home; ``docs/state-dir.md`` describes each file."""
+# pathlib costs 5 ms, and this module is on the path of every command
+# ruff: noqa: PTH111, PTH118, PTH100
+
+from __future__ import annotations
+
+import os
+
+
+def home() -> str:
+    """The home of this process: ``$GAOVM_HOME``, else ``~/.gaovm``; absolute."""
+    given = os.environ.get("GAOVM_HOME")
+    return os.path.abspath(given or os.path.expanduser("~/.gaovm"))
+
+
+def socket(home: str) -> str:
+    """The daemon's socket."""
+    return os.path.join(home, "gaovmd.sock")
+
+
+def lock(home: str) -> str:
+    """The lock that makes the daemon the only one."""
+    return os.path.join(home, "gaovmd.lock")
+
+
+def logs(home: str) -> str:
+    """The directory of the logs."""
+    return os.path.join(home, "logs")
+
+
+def vm_dir(home: str, name: str) -> str:
+    """The directory of a VM: disk and logs."""
+    return os.path.join(home, "vms", name)
+
+
+def daemon_log(home: str) -> str:
+    """What the daemon logs, and what it says before it can log."""
+    return os.path.join(home, "logs", "gaovmd.log")

@@ -1,0 +1,133 @@
+"""Sessions: bulk bytes between this process and a guest, past the daemon.
+
+The daemon gives a one-time ticket and the driver's socket; here the ticket becomes a stream.
+No event loop; few imports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+
+from gaovm import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from gaovm.client import blocking
+
+TICKET_LIMIT_S = 10.0
+_MAX_REPLY_BYTES = 64 << 10
+
+
+def ask(client: blocking.Client, name: str, kind: str) -> dict[str, Any]:
+    """Ask the daemon for a session of a VM: ``socket``, ``ticket``, ``user``, ``home``, ``mounts``.
+
+    Raises:
+        errors.VmNotFound, errors.StateConflict, errors.GuestUnavailable: and whatever it answers.
+        errors.InvalidReply: an answer without socket or ticket.
+    """
+    reply = client.call("vm.session", {"name": name, "kind": kind})
+    if not isinstance(reply, dict) or not all(
+        isinstance(reply.get(key), str) for key in ("socket", "ticket")
+    ):
+        raise errors.InvalidReply("vm.session: the answer has no socket and ticket")
+    return reply
+
+
+def open_session(client: blocking.Client, name: str, kind: str, stream: str) -> socket.socket:
+    """``ask`` and ``open_stream`` in one."""
+    return open_stream(ask(client, name, kind), stream)
+
+
+def open_stream(ticket: Mapping[str, Any], stream: str) -> socket.socket:
+    """Turn the daemon's answer into a connected socket that speaks raw stream frames.
+
+    ``stream``: ``exec``, ``tunnel``, ``copy-in`` or ``copy-out``.
+
+    Raises:
+        errors.ConnectionLost: the VM went away.
+        errors.AuthError: the ticket was used or is too old. Other refusals likewise.
+        errors.InvalidReply: the driver answered something else.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.connect(str(ticket["socket"]))
+        sock.settimeout(TICKET_LIMIT_S)
+        body = json.dumps({"ticket": ticket["ticket"], "stream": stream}).encode()
+        sock.sendall(struct.pack(">I", len(body)) + body)
+        (length,) = struct.unpack(">I", _read(sock, 4))
+        if not 0 < length <= _MAX_REPLY_BYTES:
+            raise errors.InvalidReply(f"the driver answered {length} bytes to a ticket")
+        _check(_read(sock, length))
+        sock.settimeout(None)
+    except OSError as exc:
+        sock.close()
+        raise errors.ConnectionLost(f"the VM went away: {exc.strerror or exc}") from exc
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _read(sock: socket.socket, count: int) -> bytes:
+    """Exactly ``count`` bytes: what follows belongs to the stream."""
+    data = b""
+    while len(data) < count:
+        block = sock.recv(count - len(data))
+        if not block:
+            raise errors.ConnectionLost("the VM went away")
+        data += block
+    return data
+
+
+def _check(body: bytes) -> None:
+    try:
+        reply = json.loads(body)
+    except (ValueError, RecursionError) as exc:
+        raise errors.InvalidReply("the driver's answer to a ticket is not JSON") from exc
+    if not isinstance(reply, dict):
+        raise errors.InvalidReply("the driver's answer to a ticket is no object")
+    error = reply.get("error")
+    if isinstance(error, dict):
+        # the driver names our errors by their word, as in the data of JSON-RPC
+        raise errors.from_wire({"message": error.get("message"), "data": error})
+    if reply.get("ok") is not True:
+        raise errors.InvalidReply("the driver did not accept the ticket")
+
+
+def run_exec(
+    ticket: Mapping[str, Any],
+    start: Mapping[str, Any],
+    *,
+    stdin: int = 0,
+    stdout: int = 1,
+    stderr: int = 2,
+) -> int:
+    """Run a command in the guest with our standard streams; its exit status, or 128 + signal.
+
+    ``start`` is the START frame of ``agent-protocol.md``; with ``tty`` our terminal is in raw mode
+    meanwhile. Signals we get are forwarded. 141 when standard output was closed on us.
+
+    Raises:
+        errors.GuestCallFailed: the guest could not start it; ``details['agent_code']``.
+        errors.ConnectionLost: the VM went away.
+        errors.GuestProtocolError: the guest broke its protocol.
+    """
+    from gaovm.client import exec_loop, terminal
+
+    wanted = dict(start)
+    tty = bool(wanted.get("tty"))
+    if tty:
+        wanted["rows"], wanted["cols"] = terminal.size(stdout)
+        wanted.setdefault("term", os.environ.get("TERM") or "xterm-256color")
+    with open_stream(ticket, "exec") as sock:
+        loop = exec_loop.ExecLoop(sock, (stdin, stdout, stderr), tty=tty)
+        if not tty:
+            return loop.run(wanted)
+        with terminal.Raw(stdin):
+            return loop.run(wanted)

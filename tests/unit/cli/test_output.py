@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from gaovm import errors
+from gaovm.cli import output
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(None, "-"), (0, "0 B"), (1023, "1023 B"), (2 << 30, "2.0 GiB"), (5 << 50, "5120.0 TiB")],
+)
+def test_sizes(count: int | None, text: str) -> None:
+    assert output.size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0s"),
+        (9.94, "9.9s"),
+        (59.9, "59s"),
+        (185, "3m05s"),
+        (7260, "2h01m"),
+        (273600, "3d04h"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert output.duration(seconds) == text
+
+
+def test_tables_line_up() -> None:
+    assert output.table(("A", "LONG"), [("abc", "x"), ("d", "")]) == "A    LONG\nabc  x\nd"
+
+
+def test_guest_text_cannot_steer_the_terminal() -> None:
+    assert output.harmless("a\x1b]0;x\x07b\r\n\tc\x9b") == "a]0;xb\n\tc"
+
+
+def test_an_error_shows_field_and_remedy() -> None:
+    error = errors.ConfigError("c.yaml:3: cpus: x\nc.yaml:4: y", field="cpus", remedy="one\ntwo")
+    assert output.error_text(error).splitlines() == [
+        "gaovm: c.yaml:3: cpus: x",
+        "       c.yaml:4: y",
+        "  field: cpus",
+        "  remedy: one",
+        "          two",
+    ]
+    assert output.error_json(error)["error"]["code"] == "config_invalid"
+
+
+def test_an_error_shows_the_last_lines_of_the_guest_made_harmless() -> None:
+    error = errors.BootFailed("no boot", details={"serial_tail": "x\n" * 30 + "panic\x1b[2J\n"})
+    lines = output.error_text(error).splitlines()
+    assert lines[-1] == "  | panic[2J"
+    assert len(lines) == 21
+    odd = errors.BootFailed("no boot", details={"tail": ["a", 1]})
+    assert output.error_text(odd).splitlines()[1:] == ["  | a", "  | 1"]
