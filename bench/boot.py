@@ -1,0 +1,63 @@
+"""`up` of a stopped VM to agent-ready, against bare QEMU with the same command line.
+
+Both sides boot the same kernel, initramfs, disk and devices to the same line of the agent. Ours
+is the whole of `gaovm up --wait=agent`, from the shell's exec to its end; the daemon runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import measure
+from bench.bare import BareVm
+from bench.seat import CONFIG, Seat, seat
+
+
+def bare_boot(argv: list[str], disk: Path) -> float:
+    vm = BareVm(argv, disk)
+    try:
+        vm.drain("console")
+        return vm.wait_for("agent", b"GAOVM-AGENT/1")
+    finally:
+        vm.close()
+
+
+def ours(place: Seat, project: Path) -> float:
+    took = measure.timed(lambda: place.run("up", "--wait=agent", cwd=project))
+    place.run("stop", cwd=project)
+    return took
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=10)
+    runs = parser.parse_args().runs
+    with seat() as place:
+        project = place.project("boot", CONFIG + 'mountType: "9p"\n')
+        place.run("up", cwd=project)
+        status = place.json("status", cwd=project)
+        argv = json.loads(place.run("explain", "--json", cwd=project))["argv"]
+        place.run("stop", cwd=project)
+        disk = Path(status["dir"]) / "disk.qcow2"
+        values = measure.interleaved(
+            runs,
+            ours=lambda: ours(place, project),
+            bare=lambda: bare_boot(argv, disk),
+        )
+        measure.report(
+            "up to agent-ready / bare QEMU to the same line",
+            "python bench/boot.py",
+            ours_s=measure.summary(values["ours"]),
+            bare_s=measure.summary(values["bare"]),
+            ratio=measure.ratio(values["ours"], values["bare"]),
+            goal="<= 1.05",
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What every benchmark shares: interleaved runs, medians, ratios, JSON.
+
+Machines are noisy: the two sides of a comparison take turns, and only medians and ratios are
+reported, with the spread beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that ``work`` takes."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def summary(values: Sequence[float], digits: int = 4) -> dict[str, float]:
+    """Count, minimum, median and maximum."""
+    return {
+        "n": len(values),
+        "min": round(min(values), digits),
+        "median": round(statistics.median(values), digits),
+        "max": round(max(values), digits),
+    }
+
+
+def interleaved(runs: int, **sides: Callable[[], float]) -> dict[str, list[float]]:
+    """Each side's values of ``runs`` rounds in which the sides take turns."""
+    values: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(runs):
+        order = list(sides.items())
+        for name, side in order if number % 2 == 0 else reversed(order):
+            values[name].append(side())
+            print(f"  {name} {number + 1}/{runs}: {values[name][-1]:.4f}", file=sys.stderr)
+    return values
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Median over median."""
+    return round(statistics.median(ours) / statistics.median(theirs), 3)
+
+
+def report(figure: str, command: str, **result: Any) -> None:
+    """Print one figure as a JSON object on a line."""
+    print(json.dumps({"figure": figure, "command": command, **result}), flush=True)
