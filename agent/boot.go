@@ -15,8 +15,12 @@ const (
 	maxCmdline = 64 << 10
 	// What a process of the serving copy finds its initramfs under.
 	initramfsFD = 3
+	// The port, when process 1 has opened it already.
+	inheritedPortFD = 4
 	// The init program's base name, for the serving copy: process 1 may not have executed it yet.
 	initEnvironment = "GAOVM_INIT"
+	// The highest descriptor that is handed over: inheritedPortFD when the port is among them.
+	portEnvironment = "GAOVM_LAST_FD"
 	// As systemd sets them for its services: the soft limit that select(2) needs, the hard one that servers want.
 	softFiles = 1024
 	hardFiles = 524288
@@ -71,6 +75,7 @@ func boot() error {
 	}
 	debugLog("loading modules")
 	loadModules(initramfs, "boot")
+	port := openEarly()
 	debugLog("waiting for " + args.root)
 	if err := mountRoot(&args); err != nil {
 		return err
@@ -88,7 +93,7 @@ func boot() error {
 			warn("host name: " + err.Error())
 		}
 	}
-	return handOver(&args, initramfs)
+	return handOver(&args, initramfs, port)
 }
 
 func (k *kernelArguments) wantedHostname() string {
@@ -99,7 +104,7 @@ func (k *kernelArguments) wantedHostname() string {
 }
 
 // handOver starts the serving copy and becomes the distribution's init.
-func handOver(args *kernelArguments, initramfs int) error {
+func handOver(args *kernelArguments, initramfs int, port *earlyPort) error {
 	program, err := filepath.EvalSymlinks(args.init)
 	if err != nil {
 		return errors.New("init " + args.init + ": " + err.Error())
@@ -110,14 +115,19 @@ func handOver(args *kernelArguments, initramfs int) error {
 		return err
 	}
 	debugLog("starting the server")
+	files := []uintptr{uintptr(null), uintptr(null), uintptr(null), uintptr(initramfs)}
+	if fd := port.take(); fd >= 0 {
+		files = append(files, uintptr(fd))
+	}
 	_, err = syscall.ForkExec(selfProgram, []string{servingName}, &syscall.ProcAttr{
 		Dir: "/",
 		Env: []string{
 			"PATH=" + rootPath,
 			startEnvironment + "=" + strconv.FormatInt(bootNanoseconds(), 10),
 			initEnvironment + "=" + filepath.Base(program),
+			portEnvironment + "=" + strconv.Itoa(len(files)-1),
 		},
-		Files: []uintptr{uintptr(null), uintptr(null), uintptr(null), uintptr(initramfs)},
+		Files: files,
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
@@ -133,7 +143,13 @@ func serveMain() {
 	limitMemory()
 	a := newAgent(hello{Version: version, PID: os.Getpid()}, true)
 	a.initName = os.Getenv(initEnvironment)
-	err := a.servePort()
+	var port *os.File
+	unix.CloseOnExec(initramfsFD)
+	if os.Getenv(portEnvironment) == strconv.Itoa(inheritedPortFD) {
+		unix.CloseOnExec(inheritedPortFD)
+		port = os.NewFile(inheritedPortFD, portName)
+	}
+	err := a.servePort(port)
 	warn("serving ended: " + err.Error())
 	os.Exit(1)
 }
@@ -143,7 +159,6 @@ func (a *agent) settle() {
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0); err == nil {
 		oomExempt.Store(true)
 	}
-	unix.CloseOnExec(initramfsFD)
 	loadModules(initramfsFD, "late")
 	close(a.ready)
 	removeInitramfs(initramfsFD)

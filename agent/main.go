@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"syscall"
 )
@@ -15,11 +14,6 @@ var version = "0.0.0"
 
 // servingName is the serving copy's argv[0]: systemd's final kill spares names that begin with @.
 const servingName = "@gaovm-agent"
-
-const (
-	gcPercent   = 25       // a small heap is worth more here than the processor time that collecting it costs
-	memoryLimit = 32 << 20 // soft: under load the collector works harder before the agent grows beyond this
-)
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
@@ -43,11 +37,6 @@ func main() {
 		_, _ = os.Stderr.WriteString("usage: gaovm-agent version | serve --socket PATH\n")
 		os.Exit(2)
 	}
-}
-
-func limitMemory() {
-	debug.SetGCPercent(gcPercent)
-	debug.SetMemoryLimit(memoryLimit)
 }
 
 // developMain serves a Unix socket as the current user, until SIGTERM or SIGINT, and then ends what it started.

@@ -48,15 +48,63 @@ func findPort() string {
 
 // openPort waits, through kernel uevents, for the port and opens it.
 func openPort() (*os.File, error) {
+	fd, err := openPortFD(openDevice)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), portName), nil
+}
+
+// openPortFD opens the port through open, which may refuse.
+func openPortFD(open func(device string) (int, error)) (int, error) {
 	var device string
 	found := func() bool {
 		device = findPort()
 		return device != "" && unix.Access(device, unix.R_OK|unix.W_OK) == nil
 	}
 	if err := waitUevent(found, portTimeout); err != nil {
-		return nil, fail(codeNotFound, "no virtio port named "+portName)
+		return -1, fail(codeNotFound, "no virtio port named "+portName)
 	}
-	return os.OpenFile(device, os.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	return open(device)
+}
+
+func openDevice(device string) (int, error) {
+	return unix.Open(device, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+}
+
+// earlyPort is opened beside the rest of booting, so that the serving copy finds it open.
+type earlyPort struct {
+	mu    sync.Mutex
+	fd    int
+	taken bool
+}
+
+func openEarly() *earlyPort {
+	p := &earlyPort{fd: -1}
+	go func() {
+		_, _ = openPortFD(func(device string) (int, error) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if p.taken {
+				return -1, os.ErrClosed
+			}
+			var err error
+			if p.fd, err = openDevice(device); err != nil {
+				p.fd = -1
+			}
+			return p.fd, err
+		})
+	}()
+	return p
+}
+
+// take returns the port, or -1 when it is not there yet; from then on it is not opened here any more, for only one
+// process at a time can have it open.
+func (p *earlyPort) take() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taken = true
+	return p.fd
 }
 
 // channel is one connection over a port or a Unix socket, in the shape that net/http wants. Deadlines do

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +27,7 @@ const (
 // agent is the state that all connections share.
 type agent struct {
 	hello    hello
+	measured sync.Once
 	real     bool          // false: development mode, which changes nothing of the machine it runs on
 	initName string        // base name of the distribution's init program
 	ready    chan struct{} // closed when late modules and the network are done
@@ -43,8 +43,7 @@ type agent struct {
 
 func newAgent(h hello, real bool) *agent {
 	a := &agent{hello: h, real: real, ready: make(chan struct{})}
-	a.release = time.AfterFunc(time.Hour, debug.FreeOSMemory)
-	a.release.Stop()
+	a.release = time.AfterFunc(idleRelease, trim)
 	a.server = &http.Server{
 		Handler:  a,
 		ErrorLog: log.New(io.Discard, "", 0),
@@ -75,16 +74,20 @@ func (a *agent) serveChannel(rwc io.ReadWriteCloser) {
 
 // servePort serves the virtio port for ever. What boot left for later begins once the port is open, or is known not
 // to be there.
-func (a *agent) servePort() error {
+func (a *agent) servePort(port *os.File) error {
 	var once sync.Once
 	for {
-		port, err := openPort()
+		var err error
+		if port == nil {
+			port, err = openPort()
+		}
 		once.Do(func() { go a.settle() })
 		if err != nil {
 			return err
 		}
 		began := time.Now()
 		a.serveChannel(port)
+		port = nil
 		if time.Since(began) < reopenPause {
 			time.Sleep(reopenPause)
 		}

@@ -1,4 +1,4 @@
-"""Whole processes of the command line: `ls` against a bare interpreter, `exec` against its guest time.
+"""Whole processes: `ls` against a bare interpreter, `exec` against its guest time.
 
 The guest time of `true` is the agent's own fork+exec+wait (`/v1/bench/spawn`).
 """

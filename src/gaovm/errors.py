@@ -3,12 +3,9 @@
 Every error a user, a client or another process can meet is a class here. A class fixes five
 things, so that the socket, the command line and (later) HTTP say the same:
 
-* ``code``: stable word, the identity on the wire;
-* ``rpc_code``: JSON-RPC number;
-* ``http_status``;
-* ``exit_code`` of the command line: 1 failed, 2 usage or config, 3 no daemon, 4 bad reply,
-  124 time limit, 130 interrupted;
-* ``retriable``: whether the same call may succeed later without a change.
+``code`` (a stable word, the identity on the wire), ``rpc_code`` (JSON-RPC's number),
+``http_status``, ``exit_code`` (1 failed, 2 usage or config, 3 no daemon, 4 bad reply, 124 time
+limit, 130 interrupted), ``retriable`` (the same call may succeed later without a change).
 
 An instance adds the message, the ``field`` it is about (a config path such as
 ``portForwards[0].hostPort``), the ``remedy`` (what to do next) and ``details`` (JSON data).
@@ -494,16 +491,7 @@ def from_wire(wire: Mapping[str, Any]) -> GaoError:
     )
 
 
+# Reversed, so that of two classes with one number the first drawn wins.
 _BY_RPC_CODE: dict[int, type[GaoError]] = {
-    cls.rpc_code: cls
-    for cls in (
-        FrameError,
-        InvalidRequest,
-        UnknownMethod,
-        InvalidParams,
-        InternalError,
-        HandshakeError,
-        AuthError,
-        CapabilityError,
-    )
+    cls.rpc_code: cls for cls in (*reversed(ProtocolError.__subclasses__()), InternalError)
 }

@@ -42,8 +42,8 @@ def test_signals_are_forwarded(world: World, vm: Path) -> None:
 def test_a_command_that_ends_early_does_not_wait_for_stdin(world: World, vm: Path) -> None:
     read, write = os.pipe()
     try:
-        child = world.start("exec", "--", "true", cwd=vm, stdin=read)
-        assert child.wait(30) == 0
+        with world.start("exec", "--", "true", cwd=vm, stdin=read) as child:
+            assert child.wait(30) == 0
     finally:
         os.close(read)
         os.close(write)

@@ -7,19 +7,7 @@ from pathlib import Path
 
 from tests.e2e.world import CONFIG, World
 
-# Answers with what it got, only after the client's end of file.
-SERVER = """
-import socket
-s = socket.create_server(("127.0.0.1", 8080))
-print("listening", flush=True)
-while True:
-    c, _ = s.accept()
-    data = b""
-    while part := c.recv(65536):
-        data += part
-    c.sendall(b"got %d" % len(data))
-    c.close()
-"""
+# Answers with how much it got, only after the client's end of file.
 PERL_SERVER = r"""
 use IO::Socket::INET; $|=1;
 $s=IO::Socket::INET->new(LocalAddr=>"127.0.0.1",LocalPort=>8080,Listen=>9,ReuseAddr=>1) or die;
@@ -39,8 +27,7 @@ def ask(port: int, data: bytes) -> bytes:
 
 
 def test_forward_half_close_and_remove(world: World, vm: Path) -> None:
-    server = world.start("exec", "--", "perl", "-e", PERL_SERVER, cwd=vm)
-    try:
+    with world.start("exec", "--", "perl", "-e", PERL_SERVER, cwd=vm) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == b"listening\n"
         world.run("port", "add", "0:8080", cwd=vm)
@@ -54,9 +41,7 @@ def test_forward_half_close_and_remove(world: World, vm: Path) -> None:
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port["host_port"])) != 0
         assert world.json("port", "ls", cwd=vm)["ports"] == []
-    finally:
         server.terminate()
-        server.wait()
 
 
 def test_taken_port_fails_before_boot_and_names_the_owner(world: World, vm: Path) -> None:

@@ -74,14 +74,14 @@ def terminal(world: World, vm: Path) -> Iterator[Terminal]:
 
 def test_shell(terminal: Terminal, vm: Path) -> None:
     terminal.send("stty size; echo dir=$PWD tty=$(tty | cut -c1-9)\r")
-    terminal.expect(r"\n24 80")
+    terminal.expect(r"[\r\n]24 80")
     terminal.expect(re.escape(f"dir={vm} tty=/dev/pts/"))
     terminal.resize(40, 100)
     terminal.child.send_signal(signal.SIGWINCH)
     terminal.send("sleep 0.3; stty size\r")
-    terminal.expect(r"\n40 100")
+    terminal.expect(r"[\r\n]40 100")
     terminal.send("echo go; sleep 100; echo status=$?\r")
-    terminal.expect(r"\ngo")
+    terminal.expect(r"[\r\n]go\r")
     time.sleep(0.3)
     terminal.send("\x03")
     terminal.send("echo after=$?\r")

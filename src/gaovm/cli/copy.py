@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gaovm import errors
-from gaovm.cli import options, progress, target
+from gaovm.cli import options, output, progress, target
+from gaovm.client import copy
+from gaovm.project import names
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+_QUIET_S = 1.0
+_EVERY_S = 0.2
 
 
 class Place:
@@ -46,8 +53,68 @@ def plan(words: Sequence[str]) -> tuple[list[Place], Place]:
 
 
 def run(parsed: options.Parsed) -> int:
-    """Copy every source."""
-    raise errors.UsageError("not yet")
+    """Copy every source; the first failure ends it."""
+    sources, destination = plan(parsed.words)
+    if len(sources) > 1:
+        destination.path = _directory(destination)
+    remote = destination if destination.vm is not None else sources[0]
+    name = names.check(remote.vm) if remote.vm else target.project_vm()
+    user = parsed.text("user") or ""
+    show = progress.to_stderr(quiet=parsed.flag("quiet"))
+    with target.connect() as client, show:
+        for source in sources:
+            ticket = target.open_session(client, name, "copy")
+            meter = Meter(show, source.path)
+            try:
+                left_out = _copy(ticket, source, destination, user, meter)
+            except errors.GuestCallFailed as error:
+                path = source.path if source.vm is not None else destination.path
+                if path not in error.message:
+                    error.message = f"{path}: {error.message}"
+                raise
+            for line in left_out:
+                show.note(output.harmless(f"left out: {line}"))
+    return 0
+
+
+def _copy(
+    ticket: Mapping[str, Any], source: Place, destination: Place, user: str, meter: Meter
+) -> list[str]:
+    if destination.vm is None:
+        return copy.copy_out(ticket, source.path, destination.path, user=user, on_bytes=meter.add)
+    return copy.copy_in(ticket, source.path, destination.path, user=user, on_bytes=meter.add)
+
+
+def _directory(destination: Place) -> str:
+    """The destination of more than one source: written so that it can only be a directory."""
+    if destination.vm is None and not Path(destination.path).is_dir():
+        raise errors.UsageError(f"{destination.path} must be a directory: there are many sources")
+    return destination.path.rstrip("/") + "/"
+
+
+class Meter:
+    """Counts bytes and shows them once a copy takes longer than a second, five times a second."""
+
+    def __init__(
+        self, show: progress.Progress, name: str, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._show = show
+        self._name = name
+        self._now = now
+        self._began = now()
+        self._next = self._began + _QUIET_S
+        self._bytes = 0
+
+    def add(self, count: int) -> None:
+        """Note ``count`` more bytes."""
+        self._bytes += count
+        now = self._now()
+        if now < self._next:
+            return
+        self._next = now + _EVERY_S
+        rate = self._bytes / (now - self._began)
+        params = {"message": self._name, "done_bytes": self._bytes, "rate_bytes_s": rate}
+        self._show.update({"phase": "copy", **params})
 
 
 CP = options.Command(
@@ -55,7 +122,7 @@ CP = options.Command(
     run,
     about="Copy files or directories into or out of a VM. vm:PATH is this project's VM, NAME:PATH\n"
     "another; relative paths in a VM start at the user's home. A directory that exists takes\n"
-    "what is copied into it, as with cp -a. No SSH is involved.",
+    "what is copied into it, and links stay links, as with cp -a. No SSH is involved.",
     words="SRC... DST",
     count=(2, 1000),
     options=(

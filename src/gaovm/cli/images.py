@@ -65,13 +65,9 @@ def row(image: Mapping[str, Any]) -> tuple[str, ...]:
         str(image.get("arch") or "-"),
         str(image.get("kernel") or "-"),
         output.size(image.get("size_bytes")),
-        _short(image),
+        output.short_digest(image.get("digest")),
         " ".join(str(name) for name in image.get("used_by") or ()) or "-",
     )
-
-
-def _short(image: Mapping[str, Any]) -> str:
-    return str(image.get("digest") or "-").removeprefix("sha256:")[:12]
 
 
 def _make(parsed: options.Parsed, method: str, params: Mapping[str, Any]) -> int:
@@ -88,7 +84,10 @@ def _removed(parsed: options.Parsed, result: Mapping[str, Any]) -> int:
     if parsed.flag("json"):
         output.json_out(result)
         return 0
-    names = [f"{item.get('name')} ({_short(item)})" for item in result.get("removed") or ()]
+    names = [
+        f"{item.get('name')} ({output.short_digest(item.get('digest'))})"
+        for item in result.get("removed") or ()
+    ]
     freed = output.size(result.get("freed_bytes"))
     output.err(f"removed {', '.join(names)}; {freed} freed" if names else "nothing to remove")
     return 0

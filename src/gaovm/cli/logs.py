@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from pathlib import Path
 
@@ -27,9 +28,8 @@ def run(parsed: options.Parsed) -> int:
         _copy(follow.follow(path, _FOLLOW_LINES if lines is None else lines))
         return 0
     if not path.exists():
-        raise errors.NotFound(
-            f"there is no {path} yet", remedy="it is written when the VM starts: gaovm up"
-        )
+        why = "no provision script has run" if path.name == "provision.log" else "nothing has run"
+        raise errors.NotFound(f"there is no {path}: {why} yet")
     _copy(follow.read(path, lines))
     return 0
 
@@ -39,6 +39,7 @@ def log_path(parsed: options.Parsed) -> Path:
 
     Raises:
         errors.UsageError: more than one source was chosen, or no name is known.
+        errors.VmNotFound: there is no VM of that name.
     """
     chosen = [source for source in (*SOURCES, "daemon") if parsed.flag(source)]
     if len(chosen) > 1:
@@ -46,8 +47,18 @@ def log_path(parsed: options.Parsed) -> Path:
     source = chosen[0] if chosen else "serial"
     if source == "daemon":
         return Path(paths.daemon_log(paths.home()))
-    directory = Path(paths.vm_dir(paths.home(), target.vm_name(parsed)))
+    name = target.vm_name(parsed)
+    directory = Path(paths.vm_dir(paths.home(), name))
+    if not directory.is_dir():
+        raise _unknown(name, directory.parent)
     return directory / SOURCES[source]
+
+
+def _unknown(name: str, vms: Path) -> errors.VmNotFound:
+    known = [path.name for path in vms.iterdir()] if vms.is_dir() else []
+    near = difflib.get_close_matches(name, known, n=1)
+    remedy = f"did you mean {near[0]}?" if near else "gaovm ls lists the VMs"
+    return errors.VmNotFound(f"there is no VM {name}", remedy=remedy)
 
 
 def _copy(blocks: Iterator[bytes]) -> None:

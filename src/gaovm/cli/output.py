@@ -49,6 +49,11 @@ def size(count: float | None) -> str:
     return f"{value:.0f} {_SCALE[unit]}" if unit == 0 else f"{value:.1f} {_SCALE[unit]}"
 
 
+def short_digest(digest: object) -> str:
+    """The first 12 digits of a digest: what commands take as well; ``-`` for none."""
+    return str(digest or "-").removeprefix("sha256:")[:12]
+
+
 def duration(seconds: float) -> str:
     """A time span for people: ``4.2s``, ``3m05s``, ``2h01m``, ``3d04h``."""
     if seconds < 10:

@@ -43,10 +43,11 @@ def _line(label: str, value: str) -> str:
 def _machine(vm: Mapping[str, Any]) -> list[str]:
     image = vm.get("image") or {}
     accelerator = vm.get("accelerator") or {}
+    unit = "CPU" if vm.get("cpus") == 1 else "CPUs"
     lines = [
         _line(
             "machine",
-            f"{vm.get('cpus')} CPUs, {output.size(vm.get('memory_bytes'))} memory, "
+            f"{vm.get('cpus')} {unit}, {output.size(vm.get('memory_bytes'))} memory, "
             f"{output.size(vm.get('disk_bytes'))} disk, {vm.get('arch')}"
             + (f", {vm['machine']}" if vm.get("machine") else ""),
         )
@@ -55,7 +56,7 @@ def _machine(vm: Mapping[str, Any]) -> list[str]:
         reason = accelerator.get("reason")
         lines.append(_line("accelerator", accelerator["name"] + (f": {reason}" if reason else "")))
     if image.get("name"):
-        digest = str(image.get("digest") or "")[:19]
+        digest = output.short_digest(image.get("digest"))
         parts = [image["name"], image.get("kernel") and f"{image['kernel']} kernel", digest]
         lines.append(_line("image", ", ".join(str(part) for part in parts if part)))
     return lines

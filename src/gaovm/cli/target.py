@@ -96,8 +96,18 @@ def vm_name(parsed: options.Parsed, word: int = 0) -> str:
     given, option = parsed.word(word), parsed.text("name")
     if given and option and given != option:
         raise errors.UsageError(f"two names were given: {given} and --name {option}")
-    explicit = given or option or os.environ.get("VM_NAME")
-    return names.check(explicit) if explicit else names.of_directory(need_project().directory)
+    explicit = given or option
+    return names.check(explicit) if explicit else project_vm()
+
+
+def project_vm() -> str:
+    """The VM meant when none is named: ``VM_NAME``, else this project's.
+
+    Raises:
+        errors.UsageError: there is neither.
+    """
+    given = os.environ.get("VM_NAME")
+    return names.check(given) if given else names.of_directory(need_project().directory)
 
 
 def project_name(project: Project) -> str:
@@ -178,8 +188,6 @@ def with_suggestion(
     """The error with a remedy: a VM whose name is close, or the project's VM of another name."""
     import difflib
 
-    if error.remedy:
-        return error
     vms = client.call("vm.list", {})["vms"]
     near = difflib.get_close_matches(name, [str(vm["name"]) for vm in vms], n=1)
     project = find_project()

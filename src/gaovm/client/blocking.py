@@ -114,8 +114,9 @@ def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
     deadline = time.monotonic() + START_LIMIT_S
     # more than once when another daemon has the lock: it is about to listen, or about to end.
     # Each turn starts an interpreter, so this does not spin.
+    taken = False
     while client is None:
-        _start_daemon(directory, deadline)
+        taken = _start_daemon(directory, deadline, taken=taken)
         client = _try_connect(path)
     return client
 
@@ -137,8 +138,11 @@ def _try_connect(path: str) -> Client | None:
         return None
 
 
-def _start_daemon(home: str, deadline: float) -> None:
-    """Start a daemon and wait until it listens, or says that another one runs."""
+def _start_daemon(home: str, deadline: float, *, taken: bool) -> bool:
+    """Start a daemon and wait until it listens; True when it says that another one runs.
+
+    ``taken``: what this said the last time.
+    """
     import subprocess
 
     log = _open_log(home)
@@ -160,14 +164,16 @@ def _start_daemon(home: str, deadline: float) -> None:
         write = -1
         if _says_ready(read, deadline):
             child.returncode = 0  # it is meant to outlive us: no warning that it still runs
-            return
-        if time.monotonic() >= deadline:
+            return False
+        late = time.monotonic() >= deadline
+        if late:
             child.kill()
         status = child.wait()
-        if status == _ALREADY_RUNNING and time.monotonic() < deadline:
-            return
+        if status == _ALREADY_RUNNING and not late:
+            return True
+        why = _reason(status, late=late, taken=taken)
         raise errors.DaemonUnreachable(
-            f"the daemon did not start ({_ending(status)})\n{_tail(home, offset)}".rstrip(),
+            f"the daemon did not start ({why})\n{_tail(home, offset)}".rstrip(),
             remedy=f"its log: {paths.daemon_log(home)}",
         )
     finally:
@@ -177,9 +183,11 @@ def _start_daemon(home: str, deadline: float) -> None:
             os.close(write)
 
 
-def _ending(status: int) -> str:
-    if status == _ALREADY_RUNNING:
+def _reason(status: int, *, late: bool, taken: bool) -> str:
+    if status == _ALREADY_RUNNING or (late and taken):
         return "another one has the lock but does not listen"
+    if late:
+        return f"not ready within {START_LIMIT_S:g} s"
     return f"signal {-status}" if status < 0 else f"exit status {status}"
 
 

@@ -100,6 +100,17 @@ def _check(body: bytes) -> None:
         raise errors.InvalidReply("the driver did not accept the ticket")
 
 
+def _fill(fd: int) -> None:
+    """Put the null device in the place of a closed stream: else our own sockets take its number."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        null = os.open(os.devnull, os.O_RDWR)
+        if null != fd:
+            os.dup2(null, fd)
+            os.close(null)
+
+
 def run_exec(
     ticket: Mapping[str, Any],
     start: Mapping[str, Any],
@@ -125,6 +136,8 @@ def run_exec(
     if tty:
         wanted["rows"], wanted["cols"] = terminal.size(stdout)
         wanted.setdefault("term", os.environ.get("TERM") or "xterm-256color")
+    for fd in (stdin, stdout, stderr):
+        _fill(fd)
     with open_stream(ticket, "exec") as sock:
         loop = exec_loop.ExecLoop(sock, (stdin, stdout, stderr), tty=tty)
         if not tty:

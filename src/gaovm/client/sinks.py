@@ -41,6 +41,7 @@ class Sink:
             self._limit = 1 << 30
         elif stat.S_ISSOCK(mode):
             self._socket = socket.socket(fileno=os.dup(fd))
+            self._limit = 1 << 30
         elif stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
             self._reopen(fd)
 

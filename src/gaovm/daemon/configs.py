@@ -28,6 +28,7 @@ def load(args: params.Up, where: paths.Paths) -> Wanted:
     Raises:
         errors.ConfigError: with every problem, its line and its path.
         errors.UsageError: the name is not one, or the project directory is not absolute.
+        errors.ImageUnknown: the image is a name that nothing here can build.
     """
     # The YAML reader is loaded at the first up, not at the daemon's start.
     from gaovm.project import config, names
@@ -46,12 +47,27 @@ def load(args: params.Up, where: paths.Paths) -> Wanted:
     )
     host = project_context.Host(arch=_arch(), vm_dir=str(where.vm_dir(name)))
     loaded = config.load(args.config_text, args.config_path, caller, args.project_dir, name, host)
+    _check_image(loaded.spec)
     return Wanted(
         spec=loaded.spec,
         project=os.path.normpath(args.project_dir),
         config_path=args.config_path,
         warnings=loaded.warnings,
     )
+
+
+def _check_image(spec: vm.VmSpec) -> None:
+    """Refuse an unknown image before anything is made for the VM."""
+    from gaovm.images import recipes
+
+    image = spec.image
+    if image.digest is not None or "/" in image.location:
+        return
+    try:
+        recipes.find(image.location, spec.boot.arch, spec.boot.kernel)
+    except errors.ImageUnknown as exc:
+        exc.field = exc.field or "images[0].location"
+        raise
 
 
 def _arch() -> Arch:

@@ -82,7 +82,7 @@ class Operation(Generic[Result]):
         """End the work without undoing it; its callers get ``Cancelled`` with the reason."""
         if self._task is not None and not self.ending:
             self._reason = reason
-            self._task.cancel()
+            self._cancel(self._task)
 
     async def ended(self) -> None:
         """Return when the work has ended, whatever its result."""
@@ -140,5 +140,10 @@ class Operation(Generic[Result]):
         if self._listeners or self._kept or self.ending or self._task is None:
             return False
         self.withdrawn = True
-        self._task.cancel()
+        self._cancel(self._task)
         return True
+
+    @staticmethod
+    def _cancel(task: asyncio.Task[None]) -> None:
+        # Not at once: work that is cancelled before its first step could undo nothing.
+        asyncio.get_running_loop().call_soon(task.cancel)

@@ -71,7 +71,8 @@ async def _recover_one(subject: machine.Machine, starter: starting.Starter, boot
         reason = "stopped by a reboot of the host"
     else:
         logger.info("vm %s: should run, starting it", subject.name)
-        starter.begin(subject, {}, created=False)
+        # Its caller is the daemon: a client that joins and leaves does not undo it.
+        starter.begin(subject, {}, created=False).keep()
         return
     logger.info("vm %s: %s", subject.name, reason)
     await subject.apply(states.Event.STOP_ASKED, errors.Cancelled(reason))

@@ -81,13 +81,13 @@ class Starter:
                     raise errors.StateConflict(f"VM {subject.name} was destroyed meanwhile")
                 try:
                     await self._bring_up(subject, operation, changes)
-                except asyncio.CancelledError:
-                    if operation.withdrawn:
-                        await tasks.finish(ending.undo(subject, created=operation.created))
-                    raise
                 except errors.GaoError as exc:
                     await tasks.finish(_settle(subject, exc))
                     raise
+        except asyncio.CancelledError:
+            if operation.withdrawn:
+                await tasks.finish(_undo(subject, operation))
+            raise
         finally:
             if subject.up is operation:
                 subject.up = None
@@ -233,6 +233,12 @@ async def refresh(subject: machine.Machine) -> None:
         logger.warning("vm %s: no status of the driver: %s", subject.name, exc)
         return
     subject.update(facts=facts)
+
+
+async def _undo(subject: machine.Machine, operation: Up) -> None:
+    async with subject.serial:
+        if subject.hub.machines.get(subject.name) is subject:
+            await ending.undo(subject, created=operation.created)
 
 
 async def _settle(subject: machine.Machine, error: errors.GaoError) -> None:

@@ -24,7 +24,7 @@ from gaovm.aio import process, sockets
 
 logger = logging.getLogger(__name__)
 
-ARGV = (sys.executable, "-m", "gaovm.driver.zygote")
+ARGV = (sys.executable, "-P", "-m", "gaovm.driver.zygote")
 MAX_MESSAGE = 64 << 10
 #: A fork takes 2 ms; a zygote that has just been started needs up to a second to be warm.
 FORK_LIMIT_S = 20.0

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import logging
 import socket
 import struct
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from gaovm.guestmanager.connection import Connection
 from gaovm.hostfacts import listeners
 from gaovm.spec.network import PortForward
 
+logger = logging.getLogger(__name__)
 MAX_CONNECTIONS = 192
 BACKLOG = 128
 CHUNK = 64 << 10
@@ -143,7 +145,8 @@ class Ports:
             async with inside, asyncio.TaskGroup() as group:
                 group.create_task(_to_guest(client, inside))
                 group.create_task(_to_client(client, inside))
-        except (errors.GaoError, OSError, ExceptionGroup):
+        except (errors.GaoError, OSError, ExceptionGroup) as exc:
+            logger.debug("port %s: %s", wanted.guest_port, exc)
             # The one language both ends speak: what broke inside is a reset outside.
             with contextlib.suppress(OSError):
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

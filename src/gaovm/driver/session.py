@@ -168,13 +168,20 @@ async def _refuse(client: socket.socket, error: errors.GaoError) -> None:
 
 
 async def _relay(client: socket.socket, stream: Stream) -> None:
-    """Relay until the guest's side has ended, or one of the two is gone."""
+    """Relay until the guest's side has ended.
+
+    Raises:
+        EOFError: the client or the guest is gone.
+    """
     try:
         async with asyncio.TaskGroup() as group:
             upstream = group.create_task(_to_guest(client, stream))
             group.create_task(_to_client(client, stream, upstream))
-    except* (OSError, EOFError, errors.GaoError) as group_error:
-        raise EOFError from group_error
+    except ExceptionGroup as exc:
+        _, defects = exc.split((OSError, EOFError, errors.GaoError))
+        if defects is not None:
+            raise defects from exc
+        raise EOFError from exc
 
 
 async def _to_client(client: socket.socket, stream: Stream, upstream: asyncio.Task[None]) -> None:

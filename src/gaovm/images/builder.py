@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import shlex
 import shutil
-import threading
 import time
 from dataclasses import dataclass
 from importlib import resources
@@ -70,6 +70,7 @@ async def build(
     be cancelled.
     """
     namespaces.require_build()
+    _require_arch(recipe.arch)
     check_space(work, NEEDED_BYTES)
     report.phase("index", "preparing")
     root = work / "root"
@@ -89,7 +90,7 @@ async def build(
 
 
 def _boot_files(
-    _stop: threading.Event, root: Path, release: str, work: Path
+    _stop: digests.Stop, root: Path, release: str, work: Path
 ) -> dict[manifest.Role, str]:
     """The kernel to boot and the modules' segment."""
     files: dict[manifest.Role, str] = {"kernel": "vmlinuz"}
@@ -99,6 +100,16 @@ def _boot_files(
         files = {"kernel": "vmlinux", "bzimage": "vmlinuz"}
     (work / initramfs.MODULES_FILE).write_bytes(initramfs.modules_segment(root, release))
     return {**files, "modules": initramfs.MODULES_FILE}
+
+
+def _require_arch(arch: str) -> None:
+    """Raises: ProgramMissing when programs of ``arch`` do not run on this host."""
+    if arch == platform.machine() or Path(f"/proc/sys/fs/binfmt_misc/qemu-{arch}").exists():
+        return
+    raise errors.ProgramMissing(
+        f"programs of {arch}, which the build runs, do not run on this host",
+        remedy="apt-get install qemu-user-static",
+    )
 
 
 def check_space(directory: Path, needed: int) -> None:

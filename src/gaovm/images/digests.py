@@ -15,7 +15,7 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -33,18 +33,61 @@ T = TypeVar("T")
 Count = Callable[[int], None]
 
 
+class Stop:
+    """Tells a worker thread that its caller was cancelled, and wakes it from a blocking read."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._wake: Callable[[], None] | None = None
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        return self._event.is_set()
+
+    def set(self) -> None:
+        """Ask to stop."""
+        with self._lock:
+            self._event.set()
+            if self._wake is not None:
+                self._wake()
+
+    @contextlib.contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """While the block runs, ``set`` also calls ``wake``, from another thread."""
+        with self._lock:
+            self._wake = wake
+            if self._event.is_set():
+                wake()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wake = None
+
+
 class Stopped(Exception):
     """Raised in a worker thread whose caller was cancelled; never leaves this package."""
 
 
+def from_thread(report: Callable[[T], None]) -> Callable[[T], None]:
+    """``report`` for use in a worker thread: it is called in the running loop, in order."""
+    loop = asyncio.get_running_loop()
+
+    def hand_over(value: T) -> None:
+        loop.call_soon_threadsafe(report, value)
+
+    return hand_over
+
+
 async def in_thread(
-    work: Callable[Concatenate[threading.Event, P], T], *args: P.args, **kwargs: P.kwargs
+    work: Callable[Concatenate[Stop, P], T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
     """Run ``work(stop, …)`` in a thread; when we are cancelled ``stop`` is set and its end awaited.
 
     So no thread still writes into a directory that the caller goes on to remove.
     """
-    stop = threading.Event()
+    stop = Stop()
     call = functools.partial(work, stop, *args, **kwargs)
     future = asyncio.get_running_loop().run_in_executor(None, call)
     try:
@@ -59,7 +102,7 @@ async def in_thread(
         raise
 
 
-def sha256(stop: threading.Event, path: Path, count: Count | None = None) -> str:
+def sha256(stop: Stop, path: Path, count: Count | None = None) -> str:
     """SHA-256 (hex) of a file; ``count`` hears of every chunk."""
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(_CHUNK))
@@ -74,7 +117,7 @@ def sha256(stop: threading.Event, path: Path, count: Count | None = None) -> str
 
 
 def verify(
-    stop: threading.Event,
+    stop: Stop,
     directory: Path,
     *,
     full: bool,
@@ -110,7 +153,7 @@ def verify(
         _write_record(directory, fresh)
 
 
-def bring(stop: threading.Event, source: Path, target: Path, count: Count | None = None) -> str:
+def bring(stop: Stop, source: Path, target: Path, count: Count | None = None) -> str:
     """Make ``target`` hold what ``source`` holds: by reflink, else hard link, else copy; says
     which.
 
@@ -136,7 +179,7 @@ def _reflink(source: Path, target: Path) -> bool:
     return True
 
 
-def _copy(stop: threading.Event, source: Path, target: Path, count: Count | None) -> None:
+def _copy(stop: Stop, source: Path, target: Path, count: Count | None) -> None:
     """A sparse copy: blocks of zeros become holes."""
     zeros = bytes(_CHUNK)
     try:

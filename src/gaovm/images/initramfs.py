@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-import lz4.block  # type: ignore[import-untyped]
+import lz4.block
 
 from gaovm.aio import files
 from gaovm.images import cpio, kmods

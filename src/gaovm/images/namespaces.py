@@ -91,7 +91,8 @@ async def run(
     user = [] if os.geteuid() == 0 else ["--map-root-user", "--map-auto"]
     wrapper = ["unshare", *user, "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
     # One stream: apt and dpkg write to stdout what a progress report needs, mmdebstrap to stderr.
-    merged = ["sh", "-c", 'exec "$@" >&2', "sh", *argv]
+    # The umask is the caller's otherwise, and would end up in the image.
+    merged = ["sh", "-c", 'umask 022; exec "$@" >&2', "sh", *argv]
     return await process.run(
         [*wrapper, *merged], env=environment(), on_line=on_line, timeout_s=timeout_s
     )

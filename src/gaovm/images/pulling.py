@@ -6,20 +6,22 @@ a qcow2 that would make the hypervisor open other files of the host is refused.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import http.client
+import io
+import os
 import re
 import shutil
+import socket
 import struct
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from gaovm import errors
 from gaovm.aio import clock
@@ -114,6 +116,7 @@ async def fetch(request: Request, work: Path, report: progress.Report) -> dict[m
     Raises: DigestMismatch, PullFailed, DiskFull, NotFound.
     """
     names: dict[manifest.Role, str] = {}
+    report = digests.from_thread(report)
     for role, boot in (("kernel", request.kernel), ("initrd", request.initrd)):
         if boot is not None:
             await digests.in_thread(
@@ -154,26 +157,27 @@ def recognise(path: Path) -> str:
 
 
 def _download(
-    stop: threading.Event, part: Boot, target: Path, max_bytes: int, report: progress.Report
+    stop: digests.Stop, part: Boot, target: Path, max_bytes: int, report: progress.Report
 ) -> None:
+    """One part into ``target``, digest and length checked. Stops at once when told to."""
     algorithm, _, expected = part.digest.partition(":")
     digest = hashlib.new(algorithm)
-    name = part.location.rpartition("/")[2] or part.location
     try:
-        with _open(part.location) as (source, total):
+        with _opened(part.location, stop) as (source, total):
             _admit(part, target, total, max_bytes)
+            name = part.location.rpartition("/")[2]
             counter = progress.ByteProgress(
                 report, clock.monotonic, "download", f"downloading {name}", total
             )
             with target.open("xb") as out:
-                while chunk := source.read(_CHUNK):
-                    if stop.is_set():
-                        raise digests.Stopped
+                while chunk := source.read1(_CHUNK):
                     if counter.done_bytes + len(chunk) > max_bytes:
                         raise _too_large(part, max_bytes)
                     digest.update(chunk)
                     out.write(chunk)
                     counter.add(len(chunk))
+                    if stop.is_set():
+                        raise digests.Stopped
             counter.add(0, final=True)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as exc:
         raise errors.PullFailed(
@@ -193,30 +197,33 @@ def _download(
         )
 
 
-class _open:
-    """A location opened for reading: the stream and its size when known."""
+@contextlib.contextmanager
+def _opened(
+    location: str, stop: digests.Stop
+) -> Iterator[tuple[io.BufferedReader | http.client.HTTPResponse, int | None]]:
+    """A location opened for reading, and its size when known."""
+    parts = urllib.parse.urlsplit(location)
+    if parts.scheme not in ("http", "https"):
+        path = Path(urllib.parse.unquote(parts.path) if parts.scheme == "file" else location)
+        with path.open("rb") as file:
+            yield file, path.stat().st_size
+        return
+    request = urllib.request.Request(location, headers={"User-Agent": "gaovm"})
+    try:
+        response = urllib.request.urlopen(request, timeout=_SOCKET_TIMEOUT_S)
+    except urllib.error.HTTPError as exc:
+        exc.close()
+        raise
+    with response, socket.socket(fileno=os.dup(response.fileno())) as connection:
+        length = response.headers.get("Content-Length", "")
+        with stop.waking(lambda: _hang_up(connection)):
+            yield response, int(length) if length.isdigit() else None
 
-    def __init__(self, location: str) -> None:
-        self._location = location
-        self._stream: BinaryIO | http.client.HTTPResponse
 
-    def __enter__(self) -> tuple[BinaryIO | http.client.HTTPResponse, int | None]:
-        parts = urllib.parse.urlsplit(self._location)
-        if parts.scheme in ("http", "https"):
-            request = urllib.request.Request(self._location, headers={"User-Agent": "gaovm"})
-            response: http.client.HTTPResponse = urllib.request.urlopen(
-                request, timeout=_SOCKET_TIMEOUT_S
-            )
-            self._stream = response
-            length = response.headers.get("Content-Length", "")
-            return response, int(length) if length.isdigit() else None
-        path = Path(urllib.parse.unquote(parts.path) if parts.scheme == "file" else self._location)
-        file = path.open("rb")
-        self._stream = file
-        return file, path.stat().st_size
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
+def _hang_up(connection: socket.socket) -> None:
+    """End a connection that another thread reads from: its read returns."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _admit(part: Boot, target: Path, total: int | None, max_bytes: int) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -70,7 +69,7 @@ class Shelf:
 
     def bring_in(
         self,
-        stop: threading.Event,
+        stop: digests.Stop,
         image: manifest.ImageInfo,
         work: Path,
         count: digests.Count | None = None,
@@ -113,7 +112,7 @@ class Shelf:
 
 
 def describe(
-    stop: threading.Event,
+    stop: digests.Stop,
     work: Path,
     names: Mapping[manifest.Role, str],
     identity: manifest.Identity,

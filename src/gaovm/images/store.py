@@ -64,6 +64,7 @@ class ImageStore:
     """
 
     def __init__(self, home: Path, cache: Path, *, build: Builder = builder.build) -> None:
+        home, cache = home.absolute(), cache.absolute()
         self._shelf = shelf.Shelf(home / "images")
         self._cache = shelf.Shelf(cache / "images")
         self._packages = cache / "packages"
@@ -271,7 +272,11 @@ class ImageStore:
 
     async def _bring_in(self, image: ImageInfo, report: progress.Report) -> ImageInfo:
         counter = progress.ByteProgress(
-            report, clock.monotonic, "store", "checking the cached image", image.size_bytes
+            digests.from_thread(report),
+            clock.monotonic,
+            "store",
+            "checking the cached image",
+            image.size_bytes,
         )
         async with self._working(self._shelf) as work:
             return await digests.in_thread(self._shelf.bring_in, image, work, counter.add)

@@ -1,9 +1,9 @@
 """The life of a VM: one state, one table of transitions, one writer (``apply``).
 
 A state has four parts: what the user wants (``desired``), what is (``observed``), how far a
-running guest has come (``readiness``), and whether the first ``up`` ever succeeded (``first_up``). An
-event that the table does not list for the present phase is refused, so a late or wrong message of a
-driver can never bring a VM into a state that does not exist.
+running guest has come (``readiness``), and whether the first ``up`` ever succeeded (``first_up``).
+An event that the table does not list for the present phase is refused, so a late or wrong message
+of a driver can never bring a VM into a state that does not exist.
 """
 
 from __future__ import annotations

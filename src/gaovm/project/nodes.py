@@ -22,7 +22,10 @@ _NULLS = {"", "~", "null", "Null", "NULL"}
 _TRUE = {"true", "True", "TRUE"}
 _FALSE = {"false", "False", "FALSE"}
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z|0x[0-9a-fA-F]+\Z|0o[0-7]+\Z")
-_STANDARD_TAG = "tag:yaml.org,2002:"
+_TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}"
+    for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value", "seq", "map")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +124,23 @@ def parse(text: str) -> Table:
     return converted
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses deep nesting while it scans: PyYAML takes seconds to find that out by itself."""
+
+    def fetch_flow_collection_start(self, TokenClass: type) -> None:
+        if self.flow_level >= _MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=self.get_mark())
+        super().fetch_flow_collection_start(TokenClass)
+
+    def add_indent(self, column: int) -> bool:
+        if len(self.indents) > _MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=self.get_mark())
+        return bool(super().add_indent(column))
+
+
 def _compose(text: str) -> yaml.Node | None:
     try:
-        node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+        node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         message = exc.problem or exc.context or "not valid YAML"
@@ -151,7 +168,7 @@ class _Converter:
             raise Malformed(line, "too many values (aliases multiply them)", path)
         if depth > _MAX_DEPTH:
             raise Malformed(line, "nested too deeply", path)
-        if not node.tag.startswith(_STANDARD_TAG):
+        if node.tag not in _TAGS:
             raise Malformed(line, f"the tag {node.tag} is not supported", path)
         if isinstance(node, yaml.ScalarNode):
             return Scalar(line, path, node.value, node.style is None)

@@ -21,6 +21,7 @@ import h2.settings
 from gaovm.guestmanager import frames
 
 NONCE = "ab" * 16
+_EOF = frames.encode(frames.EOF)
 _HOST = re.compile(rb"GAOVM-HOST/1 ([0-9a-f]{32}) ([0-9a-f]{32})\n")
 
 
@@ -80,9 +81,14 @@ class FakeAgent:
             self._bodies[event.stream_id or 0] += event.data or b""
             length, stream = event.flow_controlled_length or 0, event.stream_id or 0
             server.acknowledge_received_data(length, stream)
+            if self._paths.get(stream) == "/v1/exec" and self._bodies[stream].endswith(_EOF):
+                self._finish(server, stream)
         elif isinstance(event, h2.events.StreamEnded):
-            stream = event.stream_id or 0
-            body = bytes(self._bodies.pop(stream))
+            self._finish(server, event.stream_id or 0)
+
+    def _finish(self, server: h2.connection.H2Connection, stream: int) -> None:
+        if stream in self._paths:
+            body = bytes(self._bodies[stream])
             self._answer(server, stream, self._paths.pop(stream), body)
 
     def _answer(

@@ -30,14 +30,18 @@ class Gaovm:
         return [sys.executable, "-m", "gaovm", *words]
 
     def __call__(
-        self, *words: str, stdin: bytes = b"", cwd: Path | None = None, **environment: str
+        self,
+        *words: str,
+        stdin: bytes = b"",
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             self.argv(*words),
             input=stdin,
             capture_output=True,
             cwd=cwd or self.project,
-            env={**self.environment, **environment},
+            env={**self.environment, **(env or {})},
             timeout=30,
             check=False,
         )

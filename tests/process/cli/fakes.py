@@ -199,25 +199,21 @@ class FakeDriver:
         environment = {**os.environ, **start.get("env", {})}
         if start.get("tty"):
             main, side = os.openpty()
+            ends, feed, outputs = [side] * 3, main, [(main, OUT)]
         else:
-            main = side = -1
-        pipe = subprocess.PIPE
+            (side, feed), (out, out_side), (err, err_side) = (os.pipe() for _ in range(3))
+            ends, outputs = [side, out_side, err_side], [(out, OUT), (err, ERR)]
         child = subprocess.Popen(
             argv,
-            stdin=side if side >= 0 else pipe,
-            stdout=side if side >= 0 else pipe,
-            stderr=side if side >= 0 else pipe,
+            stdin=ends[0],
+            stdout=ends[1],
+            stderr=ends[2],
             env=environment,
             start_new_session=True,
-            preexec_fn=_controlling if side >= 0 else None,
+            preexec_fn=_controlling if start.get("tty") else None,
         )
-        if side >= 0:
-            os.close(side)
-            outputs = [(main, OUT)]
-            feed = main
-        else:
-            outputs = [(_fd(child.stdout), OUT), (_fd(child.stderr), ERR)]
-            feed = _fd(child.stdin)
+        for fd in set(ends):
+            os.close(fd)
         threading.Thread(target=self._feed, args=(stream, child, feed), daemon=True).start()
         readers = [threading.Thread(target=_relay, args=(stream, *pair)) for pair in outputs]
         for reader in readers:
@@ -252,11 +248,6 @@ def _controlling() -> None:
     import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-def _fd(file: Any) -> int:
-    # a duplicate of our own: Popen closes its files when it is collected
-    return os.dup(file.fileno()) if file is None else int(file.fileno())
 
 
 def _relay(stream: socket.socket, fd: int, kind: int) -> None:

@@ -35,7 +35,7 @@ def test_exec_sends_what_the_options_say(
 ) -> None:
     (gaovm.project / "sub").mkdir()
     words = ("exec", "--name", "web", "-u", "root", "-e", "A=1", "-e", "LANG", "--", "true", "-x")
-    assert gaovm(*words, cwd=gaovm.project / "sub", LANG="C").returncode == 0
+    assert gaovm(*words, cwd=gaovm.project / "sub", env={"LANG": "C"}).returncode == 0
     assert daemon.params("vm.session") == {"name": "web", "kind": "exec"}
     (start,) = driver.started
     assert start["argv"] == ["true", "-x"]
@@ -153,14 +153,16 @@ def shell(gaovm: conftest.Gaovm, driver: fakes.FakeDriver) -> Iterator[Terminal]
 
 
 def test_a_shell_owns_the_terminal(shell: Terminal, driver: fakes.FakeDriver) -> None:
-    shell.send(b"tty; trap 'echo interrupt''ed' INT; echo re''ady\r")
+    shell.send(b"PS1='>''>>'; tty; cat\r")
     shell.expect(b"/dev/pts/")
-    shell.expect(b"ready")
+    shell.send(b"hello\r")
+    shell.expect(b"hello\r\nhello\r\n")  # once by the terminal's echo, once by cat: it runs
     assert (driver.started[0]["rows"], driver.started[0]["cols"]) == (24, 80)
     assert driver.started[0]["term"] == "xterm"
     shell.send(b"\x03")
-    shell.expect(b"interrupted")
-    assert shell.child.poll() is None
+    shell.expect(b">>>")  # what is typed before the prompt is thrown away with the interrupt
+    shell.send(b"echo status=$?\r")
+    shell.expect(b"status=130")
     shell.resize(40, 100)
     with driver.resized:
         assert driver.resized.wait_for(lambda: {"rows": 40, "cols": 100} in driver.resizes, 20)

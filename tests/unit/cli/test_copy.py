@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from gaovm import errors
-from gaovm.cli import copy
+from gaovm.cli import copy, progress
 
 
 def test_places() -> None:
@@ -26,3 +29,21 @@ def test_a_plan_has_one_side_in_a_vm() -> None:
     for words in (["a", "b"], ["vm:a", "web:b"], ["vm:a", "b", "c"], ["x:a", "y:b", "c"]):
         with pytest.raises(errors.UsageError):
             copy.plan(words)
+
+
+def test_a_copy_is_shown_once_it_takes_long() -> None:
+    now, shown = [0.0], []
+
+    class Show(progress.Progress):
+        def update(self, params: Mapping[str, Any]) -> None:
+            shown.append(progress.describe(params))
+
+    meter = copy.Meter(Show(), "big", lambda: now[0])
+    for tenth in range(1, 15):
+        now[0] = tenth / 10
+        meter.add(1 << 20)
+    assert shown == [
+        "copy       big  10.0 MiB  10.0 MiB/s",
+        "copy       big  12.0 MiB  10.0 MiB/s",
+        "copy       big  14.0 MiB  10.0 MiB/s",
+    ]

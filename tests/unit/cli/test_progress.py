@@ -28,7 +28,8 @@ def test_one_line_has_share_amount_rate_and_time_left() -> None:
 
 
 def test_plain_lines_are_rate_limited_within_a_phase_only() -> None:
-    clock, written = Clock(), []
+    clock = Clock()
+    written: list[str] = []
     shown = progress.Plain(written.append, clock)
     for second in range(12):
         clock.now = float(second)
@@ -44,7 +45,8 @@ def test_plain_lines_are_rate_limited_within_a_phase_only() -> None:
 
 
 def test_a_terminal_line_is_redrawn_cut_and_ended_per_phase() -> None:
-    clock, written = Clock(), []
+    clock = Clock()
+    written: list[str] = []
     shown = progress.Terminal(written.append, lambda: 30, clock)
     with shown:
         shown.update({"phase": "image", "message": "m" * 80})

@@ -114,3 +114,22 @@ async def test_cancel_tells_the_reason(owner: tasks.TaskOwner) -> None:
     assert operation.ending and not operation.withdrawn
     with pytest.raises(errors.Cancelled, match="because"):
         await caller
+
+
+async def test_work_cancelled_before_its_first_step_still_undoes_itself(
+    owner: tasks.TaskOwner,
+) -> None:
+    operation: operations.Operation[None] = operations.Operation("x")
+    undone = False
+
+    async def work() -> None:
+        nonlocal undone
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            undone = True
+
+    operation.start(owner, work())
+    operation.cancel("at once")
+    await operation.ended()
+    assert undone

@@ -152,3 +152,18 @@ async def test_the_end_of_the_hypervisor_is_a_failure_with_its_reason(daemon: Da
     vm = await daemon.status()
     assert (vm["state"], vm["detail"]) == ("failed", "QEMU: SIGKILL")
     assert daemon.driver.calls[-1][0] in ("vm.status", "exit")
+
+
+async def test_a_client_that_joins_a_recovery_does_not_undo_it(daemon: Daemon) -> None:
+    await daemon.up()
+    daemon.launcher.boot_until = "booting"
+    restarting = asyncio.ensure_future(restart(daemon))
+    while not daemon.launcher.launched or daemon.launcher.launched[-1].calls == []:
+        await asyncio.sleep(0.01)
+    joined = asyncio.ensure_future(daemon.up())
+    await asyncio.sleep(0.05)
+    joined.cancel()
+    await asyncio.wait([joined])
+    daemon.driver.boot("ready")
+    await restarting
+    assert (await daemon.status())["state"] == "running"

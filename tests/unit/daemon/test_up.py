@@ -270,3 +270,28 @@ async def test_bad_parameters_name_their_path(daemon: Daemon) -> None:
         await daemon.call("vm.list", extra=1)
     with pytest.raises(errors.UnknownMethod):
         await daemon.call("vm.nope")
+
+
+async def test_a_caller_that_leaves_at_once_leaves_nothing(daemon: Daemon) -> None:
+    up = asyncio.ensure_future(daemon.up())
+    await asyncio.sleep(0)
+    up.cancel()
+    await asyncio.wait([up])
+    assert daemon.hub.machines == {}
+    assert daemon.stored() == {}
+    assert (await daemon.up())["vm"]["state"] == "running"
+
+
+async def test_the_last_caller_leaves_while_the_up_waits_for_its_turn(daemon: Daemon) -> None:
+    await daemon.up()
+    await daemon.call("vm.stop", name="web-dev")
+    machine = daemon.hub.machines["web-dev"]
+    async with machine.serial:
+        up = asyncio.ensure_future(daemon.up())
+        await spin()
+        up.cancel()
+        await spin()
+    await asyncio.wait([up])
+    vm = await daemon.status()
+    assert (vm["state"], vm["desired"]) == ("stopped", "stopped")
+    assert len(daemon.launcher.launched) == 1

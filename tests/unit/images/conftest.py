@@ -58,7 +58,7 @@ def fake() -> FakeBuilder:
 
 @pytest.fixture
 def images(tmp_path: Path, fake: FakeBuilder) -> Iterator[store.ImageStore]:
-    """A store in ``tmp_path/home`` with its cache in ``tmp_path/cache``; nothing half-made stays."""
+    """A store in ``tmp_path/home``, its cache in ``tmp_path/cache``; nothing half-made stays."""
     yield store.ImageStore(tmp_path / "home", tmp_path / "cache", build=fake)
     assert leftovers_in(tmp_path) == []
 

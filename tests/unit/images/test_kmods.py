@@ -11,11 +11,11 @@ from gaovm import errors
 from gaovm.images import kmods
 
 DEP = """\
-kernel/drivers/virtio/virtio.ko: kernel/drivers/virtio/virtio_ring.ko
-kernel/drivers/virtio/virtio_ring.ko:
-kernel/drivers/virtio/virtio_pci.ko: kernel/drivers/virtio/virtio.ko kernel/drivers/virtio/virtio_ring.ko
-kernel/drivers/block/virtio_blk.ko: kernel/drivers/virtio/virtio.ko kernel/drivers/virtio/virtio_ring.ko
-kernel/drivers/char/virtio_console.ko.xz: kernel/drivers/virtio/virtio.ko kernel/drivers/virtio/virtio_ring.ko
+kernel/v/virtio.ko: kernel/v/virtio_ring.ko
+kernel/v/virtio_ring.ko:
+kernel/v/virtio_pci.ko: kernel/v/virtio.ko kernel/v/virtio_ring.ko
+kernel/block/virtio_blk.ko: kernel/v/virtio.ko kernel/v/virtio_ring.ko
+kernel/char/virtio_console.ko.xz: kernel/v/virtio.ko kernel/v/virtio_ring.ko
 kernel/net/9p/9pnet.ko:
 kernel/fs/9p/9p.ko: kernel/net/9p/9pnet.ko
 kernel/arch/x86/crypto/crc32c-intel.ko:

@@ -50,14 +50,14 @@ def test_one_line_form() -> None:
     text = """
     # deb http://no.example/debian bookworm main
     deb-src http://no.example/debian bookworm main
-    deb [arch=amd64 signed-by=/etc/apt/keyrings/x.gpg] https://m.example/debian bookworm main contrib # c
+    deb [arch=amd64 signed-by=/etc/apt/x.gpg] https://m.example/debian bookworm main contrib # c
     deb [ trusted=yes ] http://t.example/debian bookworm main
     nonsense
     """
     found = mirrors.parse_list(text)
     assert [s.uri for s in found] == ["https://m.example/debian", "http://t.example/debian"]
     assert found[0].components == ("main", "contrib")
-    assert found[0].signed_by == "/etc/apt/keyrings/x.gpg"
+    assert found[0].signed_by == "/etc/apt/x.gpg"
     assert found[1].trusted
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,8 @@ def test_every_field_changes_the_key() -> None:
     for field in dataclasses.fields(recipe):
         old = getattr(recipe, field.name)
         new = old + 1 if isinstance(old, int) else old + type(old)("x")
-        assert dataclasses.replace(recipe, **{field.name: new}).key(b"hooks") != key, field.name
+        changes: dict[str, Any] = {field.name: new}
+        assert dataclasses.replace(recipe, **changes).key(b"hooks") != key, field.name
 
 
 def test_arguments_hold_what_the_recipe_decides() -> None:

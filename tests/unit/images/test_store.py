@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.unit.images.conftest import FakeBuilder
 
 from gaovm import errors
 from gaovm.images import digests, manifest, progress, store
-from tests.unit.images.conftest import FakeBuilder
 
 REQUEST = store.BuildRequest(name="debian:12")
 
@@ -188,16 +188,19 @@ async def test_a_failed_build_leaves_nothing_and_may_be_tried_again(
 async def test_two_processes_make_one_build(
     images: store.ImageStore, fake: FakeBuilder, tmp_path: Path
 ) -> None:
-    """A second store stands for the second process: it knows the first one's work by the lock only."""
+    """A second store stands for the second process: it knows of the first by the lock only."""
     other = store.ImageStore(tmp_path / "home", tmp_path / "cache", build=fake)
     fake.gate = asyncio.Event()
     heard: list[progress.Progress] = []
     first = asyncio.create_task(images.ensure(REQUEST))
     await fake.entered.wait()
     waits = asyncio.Event()
-    second = asyncio.create_task(
-        other.ensure(REQUEST, lambda value: (heard.append(value), waits.set())[0])
-    )
+
+    def hear(value: progress.Progress) -> None:
+        heard.append(value)
+        waits.set()
+
+    second = asyncio.create_task(other.ensure(REQUEST, hear))
     await waits.wait()
     assert heard[0].phase == "wait"
     third = asyncio.create_task(other.ensure(REQUEST))

@@ -38,7 +38,7 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
     accelerator = choices.choose_accelerator(spec.boot.accelerator, arch, host)
     devices = shares.decide(spec.shares, host)
     shared = shares.needs_shared_memory(devices)
-    command_line = boot.kernel_arguments(spec, artefacts, board.name)
+    command_line = boot.kernel_arguments(spec, artefacts, board.name, accelerator.name)
     argv = (
         program,
         *machine.arguments(spec.name, board.name, accelerator.name, shared_memory=shared),

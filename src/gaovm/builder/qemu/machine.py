@@ -47,7 +47,8 @@ def arguments(name: str, machine: str, accelerator: str, *, shared_memory: bool)
         quoting.joined(machine, options),
         "-accel",
         quoting.joined(accelerator, accel),
-        # a guest that resets (a kernel panic, a reboot) ends QEMU, and so is seen at once
+        # a boot that ends in a kernel panic resets, which so ends QEMU and is seen at once; the
+        # driver allows resets (set-action) when the guest is up, for then it is a reboot
         "-no-reboot",
         "-sandbox",
         quoting.joined(

@@ -4,6 +4,7 @@
 # The kernel package is unpacked, not installed: the host boots it, so in the guest it would only bring
 # initramfs-tools along and be "upgraded" to one that never runs.
 set -eu
+umask 022
 root=$1 meta=$2 out=$3 cache=$4 excludes=$5 aptconf=$6
 archives=$root/var/cache/apt/archives
 export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
@@ -31,7 +32,7 @@ printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' > "$roo
 printf '# The root is mounted by the agent in the initramfs.\n' > "$root/etc/fstab"
 printf 'LANG=C.UTF-8\n' > "$root/etc/default/locale"
 : > "$root/etc/machine-id"
-cp "$aptconf" "$root/etc/apt/apt.conf.d/90gaovm"
+cat "$aptconf" > "$root/etc/apt/apt.conf.d/90gaovm"
 
 units=$root/etc/systemd/system
 # Nobody can log in on a console (no password is set); the shell comes through the agent.

@@ -2,6 +2,7 @@
 # Makes an ext4 file system without a partition table of a finished root.
 # usage: pack.sh ROOT OUTPUT; writes OUTPUT (sparse), sized to the content plus slack.
 set -eu
+umask 022
 root=$1 output=$2
 content=$(du -s --block-size=4096 "$root" | cut -f 1)
 # One eighth for metadata, 64 MiB of journal, 64 MiB to breathe; whole block groups of 128 MiB.

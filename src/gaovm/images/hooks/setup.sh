@@ -2,6 +2,7 @@
 # mmdebstrap --setup-hook: brings cached packages and foreign keyrings into the still empty root.
 # usage: setup.sh ROOT CACHE_DIR KEYRING...
 set -eu
+umask 022
 root=$1 cache=$2
 shift 2
 mkdir -p "$root/var/cache/apt/archives/partial"

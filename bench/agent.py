@@ -1,0 +1,70 @@
+"""The agent: its own fork+exec+wait, its memory, its size, its start."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import measure
+from bench.seat import Seat, seat
+
+from gaovm.client import blocking, session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def spawn_times(place: Seat, name: str, count: int) -> Sequence[float]:
+    """Seconds of ``count`` runs of /bin/true by the agent itself, measured in the guest."""
+    with blocking.connect(place.home, start=False) as client:
+        sock = session.open_session(client, name, "exec", "bench-spawn")
+    with sock:
+        sock.sendall(json.dumps({"count": count}).encode())
+        sock.shutdown(socket.SHUT_WR)
+        data = b""
+        while part := sock.recv(65536):
+            data += part
+    return [ns / 1e9 for ns in json.loads(data)["ns"]]
+
+
+def compressed_size(place: Seat) -> int:
+    """Bytes of the agent's segment: the initramfs less the modules' segment before it."""
+    (image,) = (place.home / "images").glob("*/manifest.json")
+    (initrd,) = image.parent.glob("initrd-*.img")
+    (modules,) = image.parent.glob("modules.cpio*")
+    return initrd.stat().st_size - modules.stat().st_size
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=10)
+    runs = parser.parse_args().runs
+    with seat() as place:
+        project = place.project("agent")
+        rss, ready = [], []
+        for _ in range(runs):
+            place.run("up", cwd=project)
+            info = place.json("status", "--guest", cwd=project)["guest"]["agent"]
+            rss.append(info["rss_bytes"] / (1 << 20))
+            ready.append(info["exec_to_ready_ms"])
+            place.run("stop", cwd=project)
+        measure.report(
+            "agent: resident idle, compressed in the initramfs, exec to answering",
+            "python bench/agent.py",
+            rss_mib=measure.summary(rss, 2),
+            goal_rss="<= 8 MiB",
+            compressed_mb=round(compressed_size(place) / 1e6, 2),
+            goal_compressed="<= 4 MB",
+            exec_to_ready_ms=measure.summary(ready, 1),
+            goal_ready="<= 100 ms (TCG)",
+        )
+
+
+if __name__ == "__main__":
+    main()

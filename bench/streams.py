@@ -1,0 +1,132 @@
+"""exec through the client library: round trip of /bin/true, and stdout throughput.
+
+The round trip is held against the agent's own fork+exec+wait; the throughput against the same
+producer piped through `dd bs=64k` straight into a second virtio port of a bare VM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import measure
+from bench.agent import spawn_times
+from bench.bare import BareVm
+from bench.seat import CONFIG, Seat, seat
+
+from gaovm.client import blocking, session
+
+MIB = 256
+PRODUCER = f"head -c {MIB}M /dev/zero"
+
+
+def run_exec(place: Seat, name: str, argv: list[str]) -> float:
+    """Seconds of one exec through the client library, output counted and dropped."""
+    null = os.open(os.devnull, os.O_RDWR)
+    try:
+        with blocking.connect(place.home, start=False) as client:
+            begin = time.perf_counter()
+            ticket = session.ask(client, name, "exec")
+            start = {"argv": argv, "env": {}, "cwd": "/", "tty": False}
+            status = session.run_exec(ticket, start, stdin=null, stdout=null, stderr=null)
+            took = time.perf_counter() - begin
+    finally:
+        os.close(null)
+    if status:
+        raise SystemExit(f"{argv} ended with {status}")
+    return took
+
+
+def round_trip(place: Seat, runs: int) -> None:
+    values = measure.interleaved(
+        runs,
+        exec=lambda: run_exec(place, "streams-dev", ["/bin/true"]),
+        guest=lambda: spawn_times(place, "streams-dev", 1)[0],
+    )
+    measure.report(
+        "exec of /bin/true through the client library / the agent's own fork+exec+wait",
+        "python bench/streams.py",
+        exec_s=measure.summary(values["exec"]),
+        guest_s=measure.summary(values["guest"]),
+        ratio=measure.ratio(values["exec"], values["guest"]),
+        goal="<= 1.5",
+    )
+
+
+class PortVm:
+    """The same VM, bare, with a second port into which a shell in the guest writes."""
+
+    def __init__(self, argv: list[str], disk: Path) -> None:
+        port = {"driver": "virtserialport", "bus": "ports.0", "nr": 2}
+        port |= {"chardev": "bulk", "name": "bulk"}
+        extra = ["-chardev", "socket,id=bulk,fd=<fd:bulk>", "-device", json.dumps(port)]
+        self.vm = BareVm([*argv, *extra], disk, extra_kernel="init=/bin/sh")
+        self.vm.drain("agent")
+        self.console = self.vm.ours["console"]
+        self._say("mount -t devtmpfs dev /dev 2>/dev/null; echo REA''DY")
+        self._hear(b"READY")
+
+    def _say(self, line: str) -> None:
+        self.console.sendall(line.encode() + b"\r")
+
+    def _hear(self, word: bytes) -> None:
+        seen = b""
+        self.console.settimeout(120)
+        while word not in seen:
+            seen = seen[-200:] + self.console.recv(65536)
+
+    def run(self) -> float:
+        """Seconds until all bytes have come."""
+        sock = self.vm.ours["bulk"]
+        begin = time.perf_counter()
+        self._say(f"{PRODUCER} | dd bs=64k of=/dev/vport*p2 2>/dev/null")
+        left = MIB << 20
+        view = memoryview(bytearray(1 << 20))
+        while left:
+            left -= sock.recv_into(view)
+        return time.perf_counter() - begin
+
+
+def throughput(place: Seat, argv: list[str], disk: Path, runs: int) -> None:
+    bare = PortVm(argv, disk)
+    try:
+        values = measure.interleaved(
+            runs,
+            exec=lambda: run_exec(place, "streams-dev", ["/bin/sh", "-c", PRODUCER]),
+            port=bare.run,
+        )
+    finally:
+        bare.vm.close()
+    ours, theirs = ([MIB / s for s in values[name]] for name in ("exec", "port"))
+    measure.report(
+        f"exec stdout, {MIB} MiB / the same through dd into a virtio port",
+        "python bench/streams.py",
+        exec_mib_s=measure.summary(ours, 1),
+        port_mib_s=measure.summary(theirs, 1),
+        ratio=measure.ratio(ours, theirs),
+        goal=">= 0.7",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=10)
+    runs = parser.parse_args().runs
+    with seat() as place:
+        project = place.project("streams", CONFIG + 'mountType: "9p"\n')
+        place.run("up", cwd=project)
+        status = place.json("status", cwd=project)
+        argv = json.loads(place.run("explain", "--json", cwd=project))["argv"]
+        time.sleep(20)  # the distribution finishes its boot
+        round_trip(place, runs * 3)
+        throughput(place, argv, Path(status["dir"]) / "disk.qcow2", runs)
+
+
+if __name__ == "__main__":
+    main()

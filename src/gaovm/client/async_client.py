@@ -1,0 +1,197 @@
+"""The daemon's client for programs with an event loop: calls, events, commands in guests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import TYPE_CHECKING, Any, Self
+
+from gaovm import errors
+from gaovm.aio import pubsub, tasks
+from gaovm.client import blocking, paths, session, stream_frames
+from gaovm.ipc import connection, methods
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from gaovm.aio.pubsub import Subscription
+
+# what a command may print before it is ended; callers that want more stream it
+MAX_OUTPUT_BYTES = 64 << 20
+
+
+class Completed:
+    """How a command in a guest ended: ``status`` is 0 to 255, or 128 + signal."""
+
+    def __init__(self, status: int, stdout: bytes, stderr: bytes) -> None:
+        self.status = status
+        self.stdout = stdout
+        self.stderr = stderr
+
+
+class AsyncClient:
+    """A connection to the daemon; an async context manager. Calls may overlap."""
+
+    def __init__(self) -> None:
+        self._events: pubsub.Topic[Mapping[str, Any]] = pubsub.Topic()
+        self._connection: connection.Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Disconnect. Idempotent."""
+        if self._connection is not None:
+            await self._connection.aclose()
+
+    async def open(self, sock: socket.socket) -> None:
+        """Say hello over a connected socket; called by ``connect``."""
+        service = connection.Service(
+            blocking.terms(), _serve, on_notification=self._on_notification
+        )
+        self._connection = await connection.connect(sock, service, first=True, name="client")
+        self._connection.on_close(self._events.close)
+
+    async def call(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+        on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> Any:
+        """Call a method of ``gaovm.control.v1``; cancelling withdraws from it.
+
+        Raises:
+            errors.ConnectionLost, errors.TimeLimit, errors.GaoError: see ``Connection.call``.
+        """
+        if self._connection is None:
+            raise errors.ConnectionLost("the client is not connected")
+        return await self._connection.call(method, params or {}, timeout_s, on_progress)
+
+    async def subscribe(self) -> Subscription[Mapping[str, Any]]:
+        """The daemon's events from now on; the iteration ends with the connection."""
+        subscription = self._events.subscribe()
+        try:
+            await self.call("events.subscribe")
+        except BaseException:
+            subscription.close()
+            raise
+        return subscription
+
+    def _on_notification(
+        self, method: str, params: dict[str, Any], source: connection.Connection
+    ) -> None:
+        if method == methods.EVENT:
+            self._events.publish(params)
+
+    async def run(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        options: Mapping[str, Any] | None = None,
+    ) -> Completed:
+        """Run a command in a guest. ``options``: more of START (``user``, ``cwd``, ``env``, …).
+
+        Cancelling ends the command.
+
+        Raises:
+            errors.GuestCallFailed: it could not be started, or printed more than 64 MiB;
+                ``details['agent_code']``.
+            errors.ConnectionLost: the VM went away.
+            errors.GaoError: what the daemon answered.
+        """
+        ticket = await self.call("vm.session", {"name": name, "kind": "exec"})
+        sock = await asyncio.to_thread(session.open_stream, ticket, "exec")
+        return await run_stream(sock, {"cwd_home_ok": True, **(options or {}), "argv": argv}, stdin)
+
+
+async def _serve(method: str, params: dict[str, Any], context: connection.Context) -> Any:
+    if method == methods.PING:
+        return {"ok": True}
+    raise errors.UnknownMethod(f"Unknown method: {method}")
+
+
+async def run_stream(sock: socket.socket, start: Mapping[str, Any], stdin: bytes) -> Completed:
+    """One exec over an open stream, which is closed; outputs are gathered, up to 64 MiB in all."""
+    # not asyncio's streams: when a write fails they drop what has been received, such as the reason
+    with sock:
+        sock.setblocking(False)
+        first = stream_frames.encode_json(stream_frames.START, start)
+        feeder = tasks.spawn(_feed(sock, first, stdin), name="exec input")
+        try:
+            return await _gather(sock)
+        finally:
+            await tasks.cancel_and_wait(feeder)
+
+
+async def _feed(sock: socket.socket, first: bytes, stdin: bytes) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.sock_sendall(sock, first)
+        for offset in range(0, len(stdin), stream_frames.CHUNK_BYTES):
+            part = stdin[offset : offset + stream_frames.CHUNK_BYTES]
+            await loop.sock_sendall(sock, stream_frames.encode(stream_frames.DATA, part))
+        await loop.sock_sendall(sock, stream_frames.encode(stream_frames.EOF))
+    except OSError:
+        return  # the reader tells why
+
+
+async def _gather(sock: socket.socket) -> Completed:
+    loop = asyncio.get_running_loop()
+    decoder = stream_frames.Decoder()
+    outputs = {stream_frames.OUT: bytearray(), stream_frames.ERR: bytearray()}
+    while True:
+        try:
+            data = await loop.sock_recv(sock, stream_frames.CHUNK_BYTES)
+        except OSError:
+            data = b""
+        if not data:
+            raise errors.ConnectionLost("the VM went away before the command ended")
+        decoder.feed(data)
+        while (frame := decoder.next()) is not None:
+            kind, payload = frame
+            if kind in outputs:
+                outputs[kind] += payload
+            elif kind == stream_frames.EXIT:
+                out, err = outputs.values()
+                return Completed(stream_frames.exit_status(payload), bytes(out), bytes(err))
+            elif kind == stream_frames.ERROR:
+                raise stream_frames.error(payload)
+        if sum(map(len, outputs.values())) > MAX_OUTPUT_BYTES:
+            raise errors.GuestCallFailed(
+                f"the command printed over {MAX_OUTPUT_BYTES} bytes",
+                details={"agent_code": "output-limit"},
+            )
+
+
+async def connect(home: str | os.PathLike[str] | None = None, start: bool = True) -> AsyncClient:
+    """A connection to the daemon of ``home`` (default: ``$GAOVM_HOME``), started when needed.
+
+    Raises:
+        errors.DaemonUnreachable: as ``blocking.connect``.
+    """
+    directory = paths.home() if home is None else os.fspath(home)
+    # the blocking half knows how to start a daemon; once it listens, a socket of our own is made
+    first = await asyncio.to_thread(blocking.connect, directory, start)
+    first.close()
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        await asyncio.to_thread(sock.connect, paths.socket(directory))
+    except OSError as exc:
+        sock.close()
+        raise errors.DaemonUnreachable(f"the daemon has just ended: {exc.strerror}") from exc
+    client = AsyncClient()
+    await client.open(sock)
+    return client

@@ -1,0 +1,154 @@
+"""``cp`` between host and guest: a tar stream through a session.
+
+Where the source goes is decided as ``cp -a`` does: a destination that is a directory, or ends in a
+slash, takes the source in; otherwise the source becomes the destination. Loaded only by ``cp``.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gaovm import errors
+from gaovm.client import channel, session, stream_frames, tar_read, tar_write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    OnBytes = Callable[[int], None]
+
+
+class _Reader:
+    """The guest's tar stream as a file."""
+
+    def __init__(self, link: channel.Channel, on_bytes: OnBytes | None) -> None:
+        self._link = link
+        self._on_bytes = on_bytes
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` bytes; ``b""`` at the end."""
+        if not self._rest:
+            self._rest = self._link.next_data()
+            if self._on_bytes is not None and self._rest:
+                self._on_bytes(len(self._rest))
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+
+class _Writer:
+    """Our tar stream to the guest as a file."""
+
+    def __init__(self, link: channel.Channel, on_bytes: OnBytes | None) -> None:
+        self._link = link
+        self._on_bytes = on_bytes
+
+    def write(self, data: bytes) -> int:
+        """Send all of it."""
+        for start in range(0, len(data), stream_frames.CHUNK_BYTES):
+            part = data[start : start + stream_frames.CHUNK_BYTES]
+            self._link.send(stream_frames.encode(stream_frames.DATA, part))
+            if self._on_bytes is not None:
+                self._on_bytes(len(part))
+        return len(data)
+
+
+def copy_in(
+    ticket: Mapping[str, Any],
+    source: str | os.PathLike[str],
+    path: str,
+    *,
+    user: str = "",
+    on_bytes: OnBytes | None = None,
+) -> list[str]:
+    """Copy a file or directory of the host to ``path`` in the guest, as ``user`` there.
+
+    ``on_bytes`` gets the size of each block sent. Returns what was left out (sockets, devices),
+    each with its reason.
+
+    Raises:
+        errors.NotFound, errors.PermissionMissing, errors.HostError: the source cannot be read.
+        errors.GuestCallFailed: the guest refused; ``details['agent_code']``.
+        errors.ConnectionLost: the VM went away; a part may have been copied.
+    """
+    given = Path(source)
+    try:
+        given.lstat()
+    except OSError as exc:
+        raise tar_write.error_of(exc, given) from exc
+    start = {"path": path, "user": user, "name": _host_name(given), "mkdirs": False}
+    with session.open_stream(ticket, "copy-in") as sock:
+        link = channel.Channel(sock)
+        link.send(stream_frames.encode_json(stream_frames.START, start))
+        left_out = tar_write.write(_Writer(link, on_bytes), given)
+        link.send(stream_frames.encode(stream_frames.EOF))
+        link.finish()
+    return left_out
+
+
+def _host_name(source: Path) -> str:
+    """The name the source has in a directory that takes it in; ``.`` has one, too."""
+    name = source.name if source.name not in ("", "..") else source.resolve().name
+    return name or "root"
+
+
+def copy_out(
+    ticket: Mapping[str, Any],
+    path: str,
+    destination: str,
+    *,
+    user: str = "",
+    on_bytes: OnBytes | None = None,
+) -> list[str]:
+    """Copy a file or directory of the guest to ``destination`` on the host.
+
+    What comes belongs to the caller; set-user-id bits are dropped; nothing is written outside of
+    the destination, whatever the guest sends. A file appears whole or not at all.
+    ``on_bytes`` gets the size of each block received. Returns what was left out
+    (devices), each with its reason.
+
+    Raises:
+        errors.NotFound, errors.HostError: the destination cannot be written.
+        errors.GuestCallFailed: the guest refused; ``details['agent_code']``.
+        errors.GuestProtocolError: it sent what is no tar stream, or one that is not safe.
+        errors.ConnectionLost: the VM went away; a part may have been copied.
+    """
+    target = _target(destination, _guest_name(path))
+    with session.open_stream(ticket, "copy-out") as sock:
+        link = channel.Channel(sock)
+        start = {"path": path, "user": user}
+        link.send(stream_frames.encode_json(stream_frames.START, start))
+        try:
+            left_out = tar_read.extract(_Reader(link, on_bytes), target)
+        except (tarfile.TarError, RecursionError) as exc:
+            raise errors.GuestProtocolError(f"the guest sent a bad tar stream: {exc}") from exc
+        link.finish()
+    return left_out
+
+
+def _guest_name(path: str) -> str | None:
+    """The last part of a guest's path; None when only the guest knows it, as of ``.``."""
+    name = posixpath.basename(posixpath.normpath(path))
+    return None if name in ("", ".", "..", "~") else name
+
+
+def _target(destination: str, name: str | None) -> Path:
+    """What the source becomes on the host.
+
+    Raises:
+        errors.NotFound: the directory it would go into does not exist.
+        errors.HostError: a file is in the way.
+    """
+    path = Path(destination)
+    into = destination.endswith("/")
+    if path.is_dir():
+        return path / name if name is not None else path
+    if into and (path.exists() or path.is_symlink()):
+        raise errors.HostError(f"{destination} exists and is not a directory")
+    target = path / name if into and name is not None else path
+    if not target.parent.is_dir():
+        raise errors.NotFound(f"directory {target.parent} does not exist")
+    return target

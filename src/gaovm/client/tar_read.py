@@ -1,0 +1,291 @@
+"""A tar stream from a guest, written to the host. The guest is not trusted.
+
+Every name is walked down from one directory, part by part, without following a link, so neither a
+name nor a link of the archive leads out of it. Links are kept as they are (``cp -a``), never used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tarfile
+from typing import IO, TYPE_CHECKING, Protocol, cast
+
+from gaovm import errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BLOCK_BYTES = 256 << 10
+_MAX_NAME_BYTES = 4096
+# names and attributes of one entry; larger ones are an attack on memory
+_MAX_HEADER_BYTES = 1 << 20
+# directories whose mode and time are set at the end; beyond it, at once
+_MAX_LATE = 1 << 16
+_MAX_LEFT_OUT = 1000
+_EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+_LONG = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+
+
+class Input(Protocol):
+    """Where the stream comes from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes, ``b""`` at the end."""
+        ...
+
+
+class _BoundedInfo(tarfile.TarInfo):
+    """Refuses headers that make ``tarfile`` read without bound, and sparse files."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.size < 0:
+            raise tarfile.ReadError("a header of negative size")
+        if self.type in _EXTENDED or self.type in _LONG:
+            if self.size > _MAX_HEADER_BYTES:
+                raise tarfile.ReadError("a header is too large")
+        elif self.type == tarfile.GNUTYPE_SPARSE:
+            raise tarfile.ReadError("sparse files are not taken")
+        return cast("tarfile.TarInfo", super()._proc_member(archive))  # type: ignore[misc]
+
+    def _refuse_sparse(self, *_: object) -> None:
+        raise tarfile.ReadError("sparse files are not taken")
+
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
+
+
+def extract(source: Input, target: Path) -> list[str]:
+    """Write the stream's one file, or its tree, as ``target``. Returns what was left out.
+
+    Raises:
+        tarfile.TarError: it is no tar stream.
+        errors.GuestProtocolError: its names or its form are not as agreed.
+        errors.HostError: ``target`` cannot be written; what was written before stays.
+    """
+    with tarfile.open(
+        mode="r|",
+        fileobj=cast("IO[bytes]", source),
+        tarinfo=_BoundedInfo,
+        bufsize=_BLOCK_BYTES,
+    ) as archive:
+        first = _next(archive)
+        if first is None:
+            raise errors.GuestProtocolError("the guest sent an empty archive")
+        parent = _open_parent(target)
+        try:
+            if first.isdir() and first.name in (".", "./", ""):
+                return _extract_tree(archive, first, parent, target.name or ".")
+            if first.name != "FILE" or first.isdir() or first.islnk():
+                raise errors.GuestProtocolError("the archive begins with neither . nor FILE")
+            extractor = _Extractor(archive, parent)
+            extractor.place(first, parent, target.name)
+            if _next(archive) is not None:
+                raise errors.GuestProtocolError("more than one entry after FILE")
+            return extractor.left_out
+        except OSError as exc:
+            raise _error_of(exc, target) from exc
+        finally:
+            os.close(parent)
+
+
+def _open_parent(target: Path) -> int:
+    try:
+        return os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise _error_of(exc, target.parent) from exc
+
+
+def _error_of(exc: OSError, target: Path) -> errors.GaoError:
+    import errno
+
+    message = f"cannot write {target}: {exc.strerror or exc}"
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return errors.DiskFull(message)
+    if exc.errno in (errno.EACCES, errno.EPERM):
+        return errors.PermissionMissing(message)
+    return errors.HostError(message)
+
+
+def _next(archive: tarfile.TarFile) -> tarfile.TarInfo | None:
+    """The next entry; ``tarfile`` would remember all of them."""
+    entry = archive.next()
+    archive.members = []  # type: ignore[attr-defined]
+    archive.pax_headers = {}
+    if entry is not None and entry.size < 0:
+        raise tarfile.ReadError("an entry of negative size")
+    return entry
+
+
+def _extract_tree(
+    archive: tarfile.TarFile, first: tarfile.TarInfo, parent: int, name: str
+) -> list[str]:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=parent)
+    root = _open_directory(name, parent)
+    try:
+        extractor = _Extractor(archive, root)
+        extractor.take_late(first, ())
+        while (entry := _next(archive)) is not None:
+            parts = _parts(entry.name)
+            if parts:
+                extractor.take(entry, parts)
+        extractor.finish()
+        return extractor.left_out
+    finally:
+        os.close(root)
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """The parts of an entry's name.
+
+    Raises:
+        errors.GuestProtocolError: it is absolute, climbs, or is no name.
+    """
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
+    if (
+        name.startswith("/")
+        or ".." in parts
+        or "\0" in name
+        or len(os.fsencode(name)) > _MAX_NAME_BYTES
+    ):
+        raise errors.GuestProtocolError(f"the archive holds an unsafe name: {name[:200]!r}")
+    return parts
+
+
+def _open_directory(name: str, parent: int) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, dir_fd=parent)
+
+
+class _Extractor:
+    """Writes entries below the directory ``root``."""
+
+    def __init__(self, archive: tarfile.TarFile, root: int) -> None:
+        self._archive = archive
+        self._root = root
+        self._late: list[tuple[tuple[str, ...], int, float]] = []
+        self.left_out: list[str] = []
+
+    def take(self, entry: tarfile.TarInfo, parts: tuple[str, ...]) -> None:
+        """Write one entry of a tree."""
+        parent = self._open(parts[:-1])
+        try:
+            if entry.isdir():
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(parts[-1], 0o700, dir_fd=parent)
+                os.close(_open_directory(parts[-1], parent))
+                self.take_late(entry, parts)
+            elif entry.islnk():
+                self._link(entry, parent, parts[-1])
+            else:
+                self.place(entry, parent, parts[-1])
+        finally:
+            os.close(parent)
+
+    def _open(self, parts: tuple[str, ...]) -> int:
+        """Walk down from the root, making what is missing; the caller closes the result."""
+        at = os.dup(self._root)
+        for part in parts:
+            try:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, 0o755, dir_fd=at)
+                below = _open_directory(part, at)
+            finally:
+                os.close(at)
+            at = below
+        return at
+
+    def place(self, entry: tarfile.TarInfo, parent: int, name: str) -> None:
+        """Write an entry that is no directory; what had the name is replaced."""
+        if entry.issparse():
+            raise errors.GuestProtocolError(f"sparse file in the archive: {entry.name[:200]!r}")
+        if not (entry.isreg() or entry.issym() or entry.isfifo()):
+            if len(self.left_out) < _MAX_LEFT_OUT:
+                self.left_out.append(f"{entry.name}: a device")
+            return
+        temporary = f".gaovm-cp-{os.urandom(8).hex()}"
+        try:
+            if entry.isreg():
+                self._write(entry, parent, temporary)
+            elif entry.issym():
+                os.symlink(entry.linkname, temporary, dir_fd=parent)
+                _set_time(entry.mtime, temporary, parent)
+            else:
+                os.mkfifo(temporary, stat.S_IMODE(entry.mode) & 0o777, dir_fd=parent)
+            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary, dir_fd=parent)
+            raise
+
+    def _write(self, entry: tarfile.TarInfo, parent: int, name: str) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        content = self._archive.extractfile(entry)
+        with os.fdopen(os.open(name, flags, 0o600, dir_fd=parent), "wb", buffering=0) as file:
+            left = entry.size
+            while left > 0 and content is not None:
+                block = content.read(min(_BLOCK_BYTES, left))
+                if not block:
+                    raise tarfile.ReadError(f"{entry.name[:200]!r} is cut off")
+                _write_all(file.fileno(), block)
+                left -= len(block)
+            # no set-id and no sticky bits: the guest chose them
+            os.fchmod(file.fileno(), entry.mode & 0o777)
+            _set_time(entry.mtime, file.fileno(), None)
+
+    def _link(self, entry: tarfile.TarInfo, parent: int, name: str) -> None:
+        """A hard link to an earlier entry, which is found as safely as any."""
+        parts = _parts(entry.linkname)
+        if not parts:
+            raise errors.GuestProtocolError("the archive links to nothing")
+        source = self._open(parts[:-1])
+        temporary = f".gaovm-cp-{os.urandom(8).hex()}"
+        try:
+            os.link(
+                parts[-1], temporary, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False
+            )
+            try:
+                os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+            finally:
+                # renaming onto another link of the same file does nothing and keeps both names
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(temporary, dir_fd=parent)
+        finally:
+            os.close(source)
+
+    def take_late(self, entry: tarfile.TarInfo, parts: tuple[str, ...]) -> None:
+        """Remember a directory's mode and time: it must stay writable until all is in it."""
+        self._late.append((parts, entry.mode & 0o777, entry.mtime))
+        if len(self._late) > _MAX_LATE:
+            self._finish_one(*self._late.pop())
+
+    def finish(self) -> None:
+        """Give the directories their modes and times, the deepest first."""
+        for parts, mode, mtime in reversed(self._late):
+            self._finish_one(parts, mode, mtime)
+
+    def _finish_one(self, parts: tuple[str, ...], mode: int, mtime: float) -> None:
+        fd = self._open(parts)
+        try:
+            # a directory that was there before may be somebody else's: its content is copied
+            with contextlib.suppress(PermissionError):
+                os.fchmod(fd, mode)
+                _set_time(mtime, fd, None)
+        finally:
+            os.close(fd)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _set_time(mtime: float, where: str | int, parent: int | None) -> None:
+    # a guest's clock can say anything; a time that the file system cannot hold is left out
+    with contextlib.suppress(OverflowError, ValueError, OSError):
+        if isinstance(where, int):
+            os.utime(where, (mtime, mtime))
+        else:
+            os.utime(where, (mtime, mtime), dir_fd=parent, follow_symlinks=False)

@@ -1,0 +1,75 @@
+"""cp against a driver that is a fake: sides, names, what is asked of the guest."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+from tests.process.cli import conftest, fakes
+
+
+@pytest.fixture
+def here(gaovm: conftest.Gaovm) -> Path:
+    (gaovm.project / "a.txt").write_bytes(b"alpha")
+    (gaovm.project / "b.txt").write_bytes(b"beta")
+    return gaovm.project
+
+
+def _names(data: bytes) -> list[str]:
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        return archive.getnames()
+
+
+def test_into_the_vm(
+    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon, driver: fakes.FakeDriver, here: Path
+) -> None:
+    done = gaovm("cp", "a.txt", "vm:/tmp/x", "--user", "root")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert daemon.params("vm.session") == {"name": "web-dev", "kind": "copy"}
+    ((kind, start, data),) = driver.copies
+    assert (kind, start["path"], start["user"], start["name"]) == (
+        "copy-in",
+        "/tmp/x",
+        "root",
+        "a.txt",
+    )
+    assert _names(data) == ["FILE"]
+
+
+def test_many_sources_need_a_directory(
+    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon, driver: fakes.FakeDriver, here: Path
+) -> None:
+    assert gaovm("cp", "a.txt", "b.txt", "web2:data").returncode == 0
+    assert [start["path"] for _, start, _ in driver.copies] == ["data/", "data/"]
+    assert daemon.params("vm.session")["name"] == "web2"
+    done = gaovm("cp", "vm:/a", "vm:/b", "nowhere")
+    assert done.returncode == 2 and b"must be a directory" in done.stderr
+
+
+def test_out_of_the_vm(gaovm: conftest.Gaovm, driver: fakes.FakeDriver, here: Path) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        entry = tarfile.TarInfo("FILE")
+        entry.size = 5
+        archive.addfile(entry, io.BytesIO(b"hello"))
+    driver.tar = packed.getvalue()
+    assert gaovm("cp", "vm:/etc/motd", ".").returncode == 0
+    assert (here / "motd").read_bytes() == b"hello"
+    assert driver.copies[0][1]["path"] == "/etc/motd"
+
+
+def test_failures_name_the_path(
+    gaovm: conftest.Gaovm, driver: fakes.FakeDriver, here: Path
+) -> None:
+    driver.refuse = {"code": "not-found", "message": "no such file"}
+    done = gaovm("cp", "vm:/no/such", "y")
+    assert done.returncode == 1
+    assert done.stderr == b"gaovm: /no/such: no such file\n"
+    assert not (here / "y").exists()
+    done = gaovm("cp", "missing", "vm:/tmp/")
+    assert done.returncode == 1 and b"missing" in done.stderr
+    assert gaovm("cp", "a.txt", "b.txt").returncode == 2
+    assert gaovm("cp", "a.txt").returncode == 2
+    assert gaovm("cp", "a.txt", "no_-name:x").returncode == 2

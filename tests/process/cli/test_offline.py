@@ -1,0 +1,49 @@
+"""explain and doctor: no daemon is started, whatever is asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+from tests.process.cli import conftest
+
+from gaovm.hostfacts import doctor
+
+
+def test_explain_prints_the_command_line_without_a_daemon(gaovm: conftest.Gaovm) -> None:
+    done = gaovm("explain", "--json")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert shown["name"] == "web-dev"
+    assert shown["argv"][0].startswith("/")
+    assert shown["accelerator"]["reason"]
+    assert "<image:debian:12:kernel>" in shown["argv"]
+    assert any("<fd:agent>" in word for word in shown["argv"])
+    text = gaovm("explain").stdout.decode()
+    assert "-kernel '<image:debian:12:kernel>' \\\n" in text
+    assert "# accelerator" in text
+    assert not (gaovm.home / "gaovmd.sock").exists()
+
+
+def test_explain_shows_every_mistake_of_the_file(gaovm: conftest.Gaovm) -> None:
+    config = gaovm.project / ".lima" / "config.yaml"
+    config.write_text('images: [{location: "debian:12"}]\ncpus: two\ncolour: blue\n')
+    done = gaovm("explain", "--json")
+    assert done.returncode == 2
+    assert b"config.yaml:2: cpus" in done.stderr and b"config.yaml:3: colour" in done.stderr
+    problems = json.loads(done.stdout)["error"]["details"]["problems"]
+    assert [problem["line"] for problem in problems] == [2, 3]
+
+
+def test_doctor_names_what_is_missing(gaovm: conftest.Gaovm) -> None:
+    away = {"PATH": "/nonexistent"}
+    done = gaovm("doctor", "--json", env=away)
+    assert done.returncode == 1, done.stderr
+    report = json.loads(done.stdout)
+    assert report["ok"] is False
+    checks = msgspec.convert(report["checks"], list[doctor.Check])
+    assert checks[0].level == "fail" and "apt-get install" in checks[0].remedy
+    text = gaovm("doctor", env=away).stdout.decode()
+    assert "FAIL  hypervisor" in text and "remedy: apt-get install" in text
+    assert not Path(gaovm.home / "gaovmd.sock").exists()

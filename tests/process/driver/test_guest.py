@@ -1,0 +1,101 @@
+"""Provisioning, probes and sessions on the fake hypervisor, whose exec runs on this host."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.process.driver.harness import Session, Zygote
+from tests.process.driver.test_lifecycle import up
+
+from gaovm import errors
+
+
+def script(text: str, name: str = "provision[0]") -> dict[str, str]:
+    return {"name": name, "mode": "system", "script": text}
+
+
+async def test_scripts_run_in_order_and_are_logged(zygote: Zygote, base: Path) -> None:
+    scripts = [script("#!/bin/sh\necho first"), script("echo second; echo err >&2", "b")]
+    link = await up(zygote, base, {"guest": {"provision": scripts}})
+    await link.until(readiness="ready")
+    order = [state["readiness"] for state in link.states]
+    assert order == ["booting", "agent", "provisioning", "ready"]
+    log = (base / "vm" / "provision.log").read_text()
+    assert log.index("first") < log.index("second") < log.index("err")
+    assert any("first" in item["message"] for item in link.progress)
+
+
+async def test_a_failing_script_stops_the_rest_and_leaves_the_vm_up(
+    zygote: Zygote, base: Path
+) -> None:
+    mark = base / "mark"
+    scripts = [script("for i in $(seq 30); do echo line$i; done; exit 3"), script(f"touch {mark}")]
+    link = await up(zygote, base, {"guest": {"provision": scripts}})
+    state = await link.until(readiness="degraded")
+    details = state["error"]["details"]
+    assert state["error"]["code"] == "provision_failed"
+    assert (details["script"], details["status"]) == ("provision[0]", 3)
+    assert details["tail"] == [f"line{i}" for i in range(11, 31)]
+    assert not mark.exists()
+    session = await Session.open(link, "exec")
+    assert (await session.exec(["/bin/true"]))[0] == 0
+    session.close()
+
+
+@pytest.mark.parametrize("zygote", [{"env": {"GAOVM_PROBE_TIMEOUT_S": "0.5"}}], indirect=True)
+async def test_a_probe_that_never_passes(zygote: Zygote, base: Path) -> None:
+    probe = {"description": "web answers", "script": "#!/bin/sh\nexit 1", "hint": "see the log"}
+    link = await up(zygote, base, {"guest": {"probes": [probe]}})
+    state = await link.until(readiness="degraded")
+    assert state["error"]["code"] == "probe_failed"
+    assert state["error"]["remedy"] == "see the log"
+
+
+async def test_a_ticket_is_good_once(zygote: Zygote, base: Path) -> None:
+    link = await up(zygote, base)
+    await link.until(readiness="ready")
+    opened = await link.call("session.open", {"ttl_s": 30})
+    path, ticket = opened["socket"], opened["ticket"]
+    assert Path(path).stat().st_mode & 0o777 == 0o600
+    with pytest.raises(errors.AuthError):
+        await Session.present(path, "0" * 64, "exec")
+    session = await Session.present(path, ticket, "exec")
+    assert await session.exec(["/bin/cat"], stdin=b"a\0b") == (0, b"a\0b")
+    session.close()
+    with pytest.raises(errors.AuthError):
+        await Session.present(path, ticket, "exec")
+    late = await link.call("session.open", {"ttl_s": 0.05})
+    await asyncio.sleep(0.1)
+    with pytest.raises(errors.AuthError):
+        await Session.present(path, late["ticket"], "exec")
+    other = await link.call("session.open", {"ttl_s": 5})
+    with pytest.raises(errors.InvalidParams):
+        await Session.present(path, other["ticket"], "shell")
+
+
+async def test_the_session_ends_without_exit_when_the_guest_goes(
+    zygote: Zygote, base: Path
+) -> None:
+    link = await up(zygote, base)
+    await link.until(readiness="ready")
+    session = await Session.open(link, "exec")
+    await session.send(1, b'{"argv":["/bin/cat"]}')
+    await link.call("vm.stop", {"grace_s": 0, "force_s": 1})
+    with pytest.raises((EOFError, ConnectionResetError)):
+        await asyncio.wait_for(session.frame(), 5)
+    session.close()
+
+
+async def test_ports_are_added_listed_and_removed(zygote: Zygote, base: Path) -> None:
+    link = await up(zygote, base)
+    added = await link.call("ports.add", {"guest_port": 80})
+    assert added["source"] == "added"
+    assert (await link.call("ports.list"))["ports"] == [added]
+    with pytest.raises(errors.NotFound):
+        await link.call("ports.remove", {"guest_port": 81})
+    removed = await link.call("ports.remove", {"host_port": added["host_port"]})
+    assert removed["removed"] == [added]
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", added["host_port"])

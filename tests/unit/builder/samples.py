@@ -1,0 +1,79 @@
+"""Specs, hosts and artefacts that the builder's tests and golden files share."""
+
+from __future__ import annotations
+
+from gaovm.builder.facts import AcceleratorFact, HostFacts, VirtiofsdFact
+from gaovm.builder.qemu.document import Artefacts
+from gaovm.spec.boot import Boot
+from gaovm.spec.disks import Image
+from gaovm.spec.guest import Guest, User
+from gaovm.spec.memory import GIB, Memory
+from gaovm.spec.processors import Processors
+from gaovm.spec.shares import Share
+from gaovm.spec.vm import VmSpec
+
+ODD = "/home/u/a, b=c \"q\" 'ü'\n<fd:qmp>,,x"
+
+KVM = AcceleratorFact(name="kvm", usable=True, reason="code ran in KVM at full speed")
+NO_KVM = AcceleratorFact(name="kvm", usable=False, reason="guest code is interpreted")
+C_ROOT = VirtiofsdFact(
+    path="/usr/lib/qemu/virtiofsd", flavour="c", usable=True, reason="it runs as root"
+)
+C_PLAIN = VirtiofsdFact(
+    path="/usr/lib/qemu/virtiofsd", flavour="c", usable=False, reason="it works for root only"
+)
+EMULATORS = {
+    "x86_64": "/usr/bin/qemu-system-x86_64",
+    "aarch64": "/usr/bin/qemu-system-aarch64",
+}
+HOST = HostFacts(
+    arch="x86_64", root=True, cpus=2, accelerators=(NO_KVM,), emulators=EMULATORS, virtiofsd=C_ROOT
+)
+PLAIN = HostFacts(
+    arch="x86_64", cpus=2, accelerators=(NO_KVM,), emulators=EMULATORS, virtiofsd=C_PLAIN
+)
+KVM_HOST = HostFacts(
+    arch="x86_64", root=True, accelerators=(KVM,), emulators=EMULATORS, virtiofsd=C_ROOT
+)
+ARM_KVM_HOST = HostFacts(arch="aarch64", accelerators=(KVM,), emulators=EMULATORS)
+FILES = Artefacts(disk="/g/vms/p-dev/disk.qcow2", kernel="/g/images/k", initrd="/g/images/i")
+
+
+def spec(
+    *shares: Share, boot: Boot | None = None, cpus: int = 2, memory_bytes: int = 2 * GIB
+) -> VmSpec:
+    """A VM called p-dev."""
+    return VmSpec(
+        name="p-dev",
+        image=Image(location="debian:12"),
+        guest=Guest(user=User(name="u", uid=1000, gid=1000, home="/home/u.guest"), hostname="p"),
+        boot=boot or Boot(),
+        processors=Processors(count=cpus),
+        memory=Memory(size_bytes=memory_bytes),
+        shares=shares,
+    )
+
+
+PROJECT = Share(location="/home/u/p", mount_point="/home/u/p", writable=True)
+NINE_P = Share(location="/home/u/p", mount_point="/home/u/p", writable=True, type="9p")
+ODD_9P = Share(location=ODD, mount_point="/odd", type="9p")
+
+# name -> (spec, host, artefacts): each has a file in tests/golden
+CASES: dict[str, tuple[VmSpec, HostFacts, Artefacts]] = {
+    "q35-tcg-virtiofs": (spec(PROJECT), HOST, FILES),
+    "q35-tcg-9p-root": (spec(NINE_P), HOST, FILES),
+    "q35-tcg-9p-plain": (spec(PROJECT, ODD_9P), PLAIN, FILES),
+    "q35-kvm": (spec(PROJECT, cpus=8), KVM_HOST, FILES),
+    "q35-odd-paths": (
+        spec(ODD_9P, Share(location=ODD + "2", mount_point="/v", type="virtiofs")),
+        HOST,
+        Artefacts(disk=ODD, kernel=ODD, initrd=ODD, base_arguments="a=1\nb=2"),
+    ),
+    "microvm-tcg": (
+        spec(NINE_P, boot=Boot(machine="microvm", accelerator="tcg"), cpus=1),
+        HOST,
+        FILES,
+    ),
+    "virt-tcg": (spec(PROJECT, boot=Boot(arch="aarch64")), HOST, FILES),
+    "virt-kvm": (spec(NINE_P, boot=Boot(arch="aarch64", machine="virt")), ARM_KVM_HOST, FILES),
+}

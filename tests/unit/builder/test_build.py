@@ -1,0 +1,152 @@
+"""The command line: descriptors, quoting, what depends on what."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.builder import samples
+
+from gaovm import errors
+from gaovm.builder.qemu import build, network, quoting
+from gaovm.builder.qemu.document import Artefacts, Document
+from gaovm.spec.boot import Boot
+from gaovm.spec.shares import Share
+
+PATHS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1)
+
+
+def values(document: Document, option: str) -> list[str]:
+    argv = document.argv
+    return [argv[i + 1] for i, word in enumerate(argv) if word == option]
+
+
+def split(text: str) -> list[str]:
+    """QEMU's reading of an option string: commas separate, doubled ones are text."""
+    return [part.replace("\0", ",") for part in text.replace(",,", "\0").split(",")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(PATHS)
+def test_any_path_arrives_whole(tail: str) -> None:
+    path = "/" + tail
+    spec = samples.spec(Share(location=path, mount_point="/m", type="9p"))
+    document = build.build(spec, samples.HOST, Artefacts(disk=path, kernel=path, initrd=path))
+    assert f"path={path}" in split(values(document, "-fsdev")[0])
+    node = json.loads(values(document, "-blockdev")[0])
+    assert node["file"]["filename"] == path
+    assert values(document, "-kernel") == [path]
+    resolved = document.resolve({"qmp": 3, "console": 4, "agent": 5})
+    assert [a for a, b in zip(document.argv, resolved, strict=True) if a != b] == [
+        f"socket,id={name},fd=<fd:{name}>" for name in ("qmp", "console", "agent")
+    ]
+
+
+def test_descriptors_are_named_and_resolved() -> None:
+    document = build.build(*samples.CASES["q35-tcg-virtiofs"])
+    assert document.fds == ("qmp", "console", "agent", "share0")
+    resolved = document.resolve({"qmp": 7, "console": 8, "agent": 9, "share0": 10})
+    assert "socket,id=qmp,fd=7" in resolved
+    assert "socket,id=share0-socket,fd=10" in resolved
+    assert not any("<fd:" in word for word in resolved)
+
+
+def test_a_missing_descriptor_is_a_defect() -> None:
+    with pytest.raises(KeyError):
+        build.build(*samples.CASES["q35-kvm"]).resolve({})
+
+
+def test_a_path_that_looks_like_a_placeholder_stays() -> None:
+    document = build.build(*samples.CASES["q35-odd-paths"])
+    resolved = document.resolve({"qmp": 7, "console": 8, "agent": 9, "share1": 10})
+    assert samples.ODD in resolved
+
+
+def test_virtiofs_makes_memory_shared_and_9p_does_not() -> None:
+    with_fs = build.build(*samples.CASES["q35-tcg-virtiofs"])
+    without = build.build(*samples.CASES["q35-tcg-9p-root"])
+    backend = json.loads(values(with_fs, "-object")[0])
+    assert backend == {
+        "qom-type": "memory-backend-memfd",
+        "id": "mem",
+        "size": 2 << 30,
+        "share": True,
+    }
+    assert values(with_fs, "-machine")[0].endswith("memory-backend=mem")
+    assert "memory-backend" not in " ".join(without.argv)
+
+
+def test_9p_depends_on_who_runs_qemu() -> None:
+    root = build.build(*samples.CASES["q35-tcg-9p-root"])
+    plain = build.build(*samples.CASES["q35-tcg-9p-plain"])
+    assert "security_model=passthrough" in split(values(root, "-fsdev")[0])
+    assert "readonly=off" in split(values(root, "-fsdev")[0])
+    assert "security_model=none" in split(values(plain, "-fsdev")[0])
+    assert "readonly=on" in split(values(plain, "-fsdev")[1])
+
+
+def test_kernel_arguments() -> None:
+    spec = msgspec.structs.replace(
+        samples.spec(boot=Boot(extra_arguments="quiet loglevel=7\n")),
+        image=msgspec.structs.replace(samples.spec().image, kernel_arguments="b=2"),
+    )
+    files = Artefacts(disk="/d", kernel="/k", base_arguments=" a=1 ")
+    document = build.build(spec, samples.HOST, files)
+    assert values(document, "-append") == [document.kernel_arguments]
+    words = document.kernel_arguments.split(" ")
+    assert words[0] == "console=ttyS0"
+    assert words[-4:] == ["a=1", "b=2", "quiet", "loglevel=7"]
+    assert "ip=10.0.2.15::10.0.2.2:255.255.255.0:p:eth0:off:10.0.2.3" in words
+    assert "-initrd" not in document.argv
+
+
+def test_consoles_and_buses_differ_by_machine() -> None:
+    arm = build.build(*samples.CASES["virt-tcg"])
+    micro = build.build(*samples.CASES["microvm-tcg"])
+    assert "console=ttyAMA0" in arm.kernel_arguments
+    drivers = [json.loads(device)["driver"] for device in values(micro, "-device")]
+    assert {driver for driver in drivers if driver.startswith("virtio-")} == {
+        "virtio-serial-device",
+        "virtio-blk-device",
+        "virtio-net-device",
+        "virtio-rng-device",
+        "virtio-9p-device",
+    }
+
+
+def test_no_emulator_is_an_error_with_the_package() -> None:
+    host = msgspec.structs.replace(samples.HOST, emulators={})
+    with pytest.raises(errors.ProgramMissing) as info:
+        build.build(samples.spec(), host, samples.FILES)
+    assert info.value.remedy == "apt-get install qemu-system-x86"
+
+
+def test_the_same_input_gives_the_same_document() -> None:
+    case = samples.CASES["q35-odd-paths"]
+    assert build.build(*case) == build.build(*case)
+
+
+def test_addresses_are_stable_and_differ_by_name() -> None:
+    assert network.mac("a") == network.mac("a") != network.mac("b")
+    assert network.mac("a").startswith("52:54:00:")
+
+
+@pytest.mark.parametrize("name", sorted(samples.CASES))
+def test_explain_is_the_command_line(name: str) -> None:
+    document = build.build(*samples.CASES[name])
+    lines = build.explain(document)
+    assert tuple(shlex.split("\n".join(lines))) == document.argv
+    assert lines[0] == document.argv[0]
+    assert "  -nodefaults" in lines
+
+
+def test_quoting_refuses_what_no_option_can_hold() -> None:
+    assert quoting.joined("a,b", {"k": "v,w", "on": True, "n": 3}) == "a,,b,k=v,,w,on=on,n=3"
+    with pytest.raises(ValueError, match="bad option"):
+        quoting.joined("", {"k": "\0"})
+    with pytest.raises(ValueError, match="bad option"):
+        quoting.joined("", {"k,x": "v"})

@@ -1,0 +1,70 @@
+"""What is chosen when the spec leaves it open, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.builder import samples
+
+from gaovm import errors
+from gaovm.builder import choices, packages
+
+
+def test_auto_takes_a_working_accelerator_and_says_why() -> None:
+    choice = choices.choose_accelerator("auto", "x86_64", samples.KVM_HOST)
+    assert (choice.name, choice.reason) == ("kvm", samples.KVM.reason)
+
+
+def test_auto_falls_back_to_tcg_with_the_reason() -> None:
+    choice = choices.choose_accelerator("auto", "x86_64", samples.HOST)
+    assert (choice.name, choice.reason) == ("tcg", samples.NO_KVM.reason)
+
+
+def test_a_foreign_architecture_is_emulated() -> None:
+    choice = choices.choose_accelerator("auto", "aarch64", samples.KVM_HOST)
+    assert choice.name == "tcg"
+    assert "aarch64" in choice.reason
+
+
+def test_tcg_can_be_asked_for() -> None:
+    assert choices.choose_accelerator("tcg", "x86_64", samples.KVM_HOST).name == "tcg"
+
+
+@pytest.mark.parametrize("name", ["kvm", "hvf"])
+def test_an_unusable_accelerator_asked_for_is_an_error(name: str) -> None:
+    with pytest.raises(errors.AcceleratorUnavailable) as info:
+        choices.choose_accelerator(name, "x86_64", samples.HOST)  # type: ignore[arg-type]
+    assert info.value.field == "vmOpts.gaovm.accel"
+    assert "tcg" in (info.value.remedy or "")
+
+
+def test_machines() -> None:
+    assert choices.choose_machine("auto", "x86_64").name == "q35"
+    assert choices.choose_machine("auto", "aarch64").name == "virt"
+    assert choices.choose_machine("microvm", "x86_64").name == "microvm"
+    with pytest.raises(errors.ConfigError, match="virt does not exist for x86_64"):
+        choices.choose_machine("virt", "x86_64")
+
+
+def test_shares_take_virtiofs_where_it_is_usable() -> None:
+    assert choices.choose_share("auto", samples.HOST).name == "virtiofs"
+    assert choices.choose_share("virtiofs", samples.HOST).name == "virtiofs"
+    assert choices.choose_share("9p", samples.HOST).name == "9p"
+
+
+def test_shares_fall_back_to_9p_with_the_reason() -> None:
+    assert choices.choose_share("auto", samples.PLAIN).reason == samples.C_PLAIN.reason
+    assert "no virtiofsd" in choices.choose_share("auto", samples.ARM_KVM_HOST).reason
+
+
+def test_forced_virtiofs_that_cannot_work_is_an_error_with_a_remedy() -> None:
+    with pytest.raises(errors.PermissionMissing) as denied:
+        choices.choose_share("virtiofs", samples.PLAIN)
+    with pytest.raises(errors.ProgramMissing) as missing:
+        choices.choose_share("virtiofs", samples.ARM_KVM_HOST)
+    assert "9p" in (denied.value.remedy or "")
+    assert "apt-get install" in (missing.value.remedy or "")
+
+
+def test_a_missing_program_names_its_package() -> None:
+    error = packages.missing("qemu-img")
+    assert error.remedy == "apt-get install qemu-utils"

@@ -1,0 +1,66 @@
+"""The installed QEMU takes every argument we make (CPUs stopped, then quit)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.unit.builder import samples
+
+from gaovm.builder.qemu import build
+from gaovm.builder.qemu.document import Artefacts
+from gaovm.spec.boot import Boot, MachineType
+from gaovm.spec.shares import Share
+
+QEMU = shutil.which("qemu-system-x86_64")
+
+
+def files(directory: Path) -> Artefacts:
+    """A disk and a kernel that is never run, under names that need every kind of quoting."""
+    directory.mkdir()
+    disk, kernel = directory / "d,'\"ü\n.qcow2", directory / "k, <fd:qmp>"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(disk), "1G"], check=True)
+    kernel.write_bytes(bytes(8192))
+    return Artefacts(disk=str(disk), kernel=str(kernel))  # no real kernel would take an initrd
+
+
+@pytest.mark.parametrize("machine", ["q35", "microvm"])
+def test_qemu_starts_with_the_document(tmp_path: Path, machine: MachineType) -> None:
+    assert QEMU, "qemu-system-x86_64 is not installed"
+    directory = tmp_path / 'a, b=c "q" ü'
+    artefacts = files(directory)
+    spec = samples.spec(
+        Share(location=str(directory), mount_point="/m", type="9p", writable=True),
+        Share(location=str(directory), mount_point="/n", type="9p"),
+        boot=Boot(machine=machine, accelerator="tcg"),
+        memory_bytes=128 << 20,
+    )
+    host = msgspec.structs.replace(samples.HOST, emulators={"x86_64": QEMU})
+    document = build.build(spec, host, artefacts)
+    pairs = {name: socket.socketpair() for name in document.fds}
+    fds = {name: pair[1].fileno() for name, pair in pairs.items()}
+    argv = [*document.resolve(fds), "-S"]
+    with contextlib.ExitStack() as stack:
+        for pair in pairs.values():
+            stack.callback(pair[0].close)
+        child = subprocess.Popen(argv, pass_fds=list(fds.values()), stderr=subprocess.PIPE)
+        stack.callback(child.communicate)
+        stack.callback(child.kill)
+        for pair in pairs.values():
+            pair[1].close()
+        monitor = pairs["qmp"][0]
+        monitor.settimeout(20)
+        stream = stack.enter_context(monitor.makefile("rw", encoding="utf-8"))
+        greeting = stream.readline()
+        assert greeting, child.communicate()[1].decode()
+        assert "QMP" in json.loads(greeting)
+        stream.write('{"execute":"qmp_capabilities"}\n{"execute":"quit"}\n')
+        stream.flush()
+        _, complaints = child.communicate(timeout=20)
+        assert (child.returncode, complaints) == (0, b"")

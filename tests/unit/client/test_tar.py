@@ -1,0 +1,220 @@
+"""Copies as tar streams: faithful for friends, harmless from enemies."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gaovm import errors
+from gaovm.client import copy, tar_read, tar_write
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, **attributes: object) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    info.mode = 0o755 if kind == tarfile.DIRTYPE else 0o644
+    for key, value in attributes.items():
+        setattr(info, key, value)
+    return info
+
+
+def stream(*entries: tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]) -> io.BytesIO:
+    out = io.BytesIO()
+    with tarfile.open(mode="w", fileobj=out, format=tarfile.PAX_FORMAT) as archive:
+        for each in entries:
+            if isinstance(each, tuple):
+                info, data = each
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+            else:
+                archive.addfile(each)
+    out.seek(0)
+    return out
+
+
+ROOT = entry(".", tarfile.DIRTYPE)
+
+
+def test_a_tree_comes_back_as_it_went(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "deep" / "er").mkdir(parents=True)
+    (tree / "deep" / "er" / "f").write_bytes(b"\0\xff" * 100_000)
+    (tree / "deep" / "er" / "f").chmod(0o640)
+    (tree / ("x" * 200)).write_text("long")
+    (tree / "é✓ \n").write_text("odd")
+    (tree / "empty").touch()
+    (tree / "link").symlink_to("deep/er/f")
+    (tree / "dangling").symlink_to("/no/such")
+    os.link(tree / "empty", tree / "zhard")
+    os.mkfifo(tree / "pipe", 0o600)
+    (tree / "deep").chmod(0o500)
+    os.utime(tree / "empty", (1, 1_000_000_000))
+    out = io.BytesIO()
+    assert tar_write.write(out, tree) == []
+    out.seek(0)
+    target = tmp_path / "copy"
+    assert tar_read.extract(out, target) == []
+    assert (target / "deep" / "er" / "f").read_bytes() == b"\0\xff" * 100_000
+    assert stat.S_IMODE((target / "deep" / "er" / "f").stat().st_mode) == 0o640
+    assert stat.S_IMODE((target / "deep").stat().st_mode) == 0o500
+    assert sorted(os.listdir(target)) == sorted(os.listdir(tree))
+    assert (target / "link").readlink() == Path("deep/er/f")
+    assert (target / "dangling").readlink() == Path("/no/such")
+    assert (target / "zhard").samefile(target / "empty")
+    assert stat.S_ISFIFO((target / "pipe").stat().st_mode)
+    assert (target / "empty").stat().st_mtime == 1_000_000_000
+    (tree / "deep").chmod(0o700)
+    (target / "deep").chmod(0o700)
+
+
+def test_one_file_a_link_and_what_cannot_go(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"data")
+    (tmp_path / "l").symlink_to("f")
+    for name in ("f", "l"):
+        out = io.BytesIO()
+        tar_write.write(out, tmp_path / name)
+        out.seek(0)
+        tar_read.extract(out, tmp_path / f"{name}2")
+    assert (tmp_path / "f2").read_bytes() == b"data"
+    assert (tmp_path / "l2").readlink() == Path("f")
+    with pytest.raises(errors.NotFound):
+        tar_write.write(io.BytesIO(), tmp_path / "no")
+    with pytest.raises(errors.HostError, match="device"):
+        tar_write.write(io.BytesIO(), Path("/dev/null"))
+
+
+def test_a_file_that_shrinks_while_it_is_read_keeps_the_stream_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"x" * 1000)
+    plain = tarfile.TarFile.gettarinfo
+
+    def grown(self: tarfile.TarFile, *args: object, **kwargs: object) -> tarfile.TarInfo:
+        info = plain(self, *args, **kwargs)  # type: ignore[arg-type]
+        info.size = 2000
+        return info
+
+    monkeypatch.setattr(tarfile.TarFile, "gettarinfo", grown)
+    out = io.BytesIO()
+    tar_write.write(out, path)
+    out.seek(0)
+    tar_read.extract(out, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"x" * 1000 + b"\0" * 1000
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", "a/.."])
+def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(errors.GuestProtocolError, match="unsafe name"):
+        tar_read.extract(stream(ROOT, (entry(name), b"x")), tmp_path / "d")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_link_of_the_archive_is_not_written_through(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "f").write_text("mine")
+    to_dir = entry("l", tarfile.SYMTYPE, linkname=str(outside))
+    to_file = entry("m", tarfile.SYMTYPE, linkname=str(outside / "f"))
+    with pytest.raises(errors.HostError):
+        tar_read.extract(stream(ROOT, to_dir, (entry("l/x"), b"x")), tmp_path / "a")
+    with pytest.raises(errors.HostError):
+        tar_read.extract(stream(ROOT, to_dir, entry("l", tarfile.DIRTYPE)), tmp_path / "b")
+    tar_read.extract(stream(ROOT, to_file, (entry("m"), b"theirs")), tmp_path / "c")
+    assert (tmp_path / "c" / "m").read_text() == "theirs"
+    hard = entry("h", tarfile.LNKTYPE, linkname="l/f")
+    with pytest.raises(errors.HostError):
+        tar_read.extract(stream(ROOT, to_dir, hard), tmp_path / "d")
+    with pytest.raises(errors.GuestProtocolError):
+        up = entry("h", tarfile.LNKTYPE, linkname="../outside/f")
+        tar_read.extract(stream(ROOT, up), tmp_path / "e")
+    assert os.listdir(outside) == ["f"]
+    assert (outside / "f").read_text() == "mine"
+
+
+def test_a_target_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / "t").symlink_to(outside)
+    with pytest.raises(errors.HostError):
+        tar_read.extract(stream(ROOT, (entry("x"), b"x")), tmp_path / "t")
+    assert os.listdir(outside) == []
+
+
+def test_set_id_bits_are_dropped_and_devices_left_out(tmp_path: Path) -> None:
+    device = entry("dev", tarfile.CHRTYPE, devmajor=1, devminor=3)
+    found = tar_read.extract(stream(ROOT, (entry("s", mode=0o6755), b"x"), device), tmp_path / "d")
+    assert found == ["dev: a device"]
+    assert os.listdir(tmp_path / "d") == ["s"]
+    assert stat.S_IMODE((tmp_path / "d" / "s").stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: stream(),
+        lambda: stream((entry("other"), b"x")),
+        lambda: stream((entry("FILE"), b"x"), (entry("two"), b"x")),
+        lambda: stream(entry("FILE", tarfile.DIRTYPE)),
+        lambda: stream(entry("FILE", tarfile.LNKTYPE, linkname="x")),
+        lambda: io.BytesIO(b"garbage" * 1000),
+        lambda: io.BytesIO(b""),
+        lambda: io.BytesIO(stream((entry("FILE"), b"x" * 5000)).read()[:3000]),
+        lambda: stream((entry("FILE", pax_headers={"a": "x" * (2 << 20)}), b"x")),
+        lambda: stream((entry("FILE", pax_headers={"size": "-5"}), b"")),
+        lambda: stream(
+            (
+                entry("FILE", pax_headers={"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}),
+                b"1\n0\n5\n",
+            )
+        ),
+    ],
+)
+def test_a_stream_that_is_not_as_agreed_is_a_typed_failure(
+    tmp_path: Path, make: Callable[[], io.BytesIO]
+) -> None:
+    with pytest.raises((errors.GuestProtocolError, tarfile.TarError)):
+        tar_read.extract(make(), tmp_path / "t")
+    assert not any(name.startswith(".gaovm") for name in os.listdir(tmp_path))
+
+
+def test_a_broken_transfer_leaves_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text("old")
+    data = stream((entry("FILE"), b"x" * 5000)).read()[:3000]
+    with pytest.raises(tarfile.TarError):
+        tar_read.extract(io.BytesIO(data), tmp_path / "t")
+    assert (tmp_path / "t").read_text() == "old"
+    assert os.listdir(tmp_path) == ["t"]
+
+
+def test_a_directory_in_the_way_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "t" / "f").mkdir(parents=True)
+    with pytest.raises(errors.HostError):
+        tar_read.extract(stream(ROOT, (entry("f"), b"x")), tmp_path / "t")
+    assert (tmp_path / "t" / "f").is_dir()
+
+
+def test_where_a_copy_goes(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "f").touch()
+    root = str(tmp_path)
+    assert copy._target(f"{root}/d", "n") == tmp_path / "d" / "n"
+    assert copy._target(f"{root}/d/", None) == tmp_path / "d"
+    assert copy._target(f"{root}/f", "n") == tmp_path / "f"
+    assert copy._target(f"{root}/new", "n") == tmp_path / "new"
+    with pytest.raises(errors.HostError, match="not a directory"):
+        copy._target(f"{root}/f/", "n")
+    with pytest.raises(errors.NotFound):
+        copy._target(f"{root}/no/n", "n")
+    with pytest.raises(errors.NotFound):
+        copy._target(f"{root}/no/", "n")
+    assert copy._guest_name("/var/log/") == "log"
+    assert [copy._guest_name(p) for p in (".", "/", "~", "a/..", "..")] == [None] * 5
+    assert copy._host_name(tmp_path / "d" / "..") == tmp_path.name
+    assert copy._host_name(Path("/")) == "root"

@@ -1,0 +1,346 @@
+"""From the file to the spec: defaults, every honoured field, every kind of problem."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.project.reading import IMAGE, PROJECT, ROOT, load, problem, problems, with_image
+
+from gaovm import errors
+from gaovm.project import config, context, templates
+from gaovm.spec import vm
+from gaovm.spec.memory import GIB, MIB
+from gaovm.spec.network import PortForward
+from gaovm.spec.shares import Share
+
+FULL = """\
+vmType: qemu
+arch: default
+images:
+  - {location: "https://e.org/arm.qcow2", arch: aarch64}
+  - location: ~/d.img
+    arch: x86_64
+    digest: sha256:DIGEST
+    kernel: {location: /k, digest: "sha256:DIGEST", cmdline: "a=1 b"}
+    initrd: {location: file:///i}
+cpus: 3
+memory: 1.5GiB
+disk: 30G
+mounts:
+  - location: ~/x
+    mountPoint: /mnt/x
+  - {location: "/home/ann", writable: true}
+mountType: 9p
+env: {A: 1, B: "two words", C: yes, D: null, E: 0644}
+user: {name: bob, uid: 1234, comment: "Bob", shell: /bin/sh, home: "/h/{{.User}}-{{.UID}}"}
+provision:
+  - {mode: system, script: "echo {{.Home}} {{.Name}} {{.Names}}"}
+  - {mode: user, script: "true"}
+probes:
+  - {mode: readiness, description: d, script: "#!/bin/sh", hint: h}
+  - {script: "#!/bin/sh"}
+portForwards:
+  - {guestPort: 80, hostPort: 8080, hostIP: 0.0.0.0, guestIP: "::", proto: tcp}
+  - {guestPort: 81, hostPort: 0}
+  - {guestPort: 82}
+message: "see {{.Dir}} of {{.Name}} {{.Other}}"
+vmOpts: {gaovm: {accel: tcg, machine: microvm, kernel: cloud}}
+""".replace("DIGEST", "ab" * 32)
+
+
+def test_the_smallest_file_has_laptop_defaults() -> None:
+    loaded = load(IMAGE)
+    spec = loaded.spec
+    assert loaded.warnings == ()
+    assert (spec.processors.count, spec.memory.size_bytes) == (2, 2 * GIB)
+    assert (spec.disk.size_bytes, spec.image.location) == (20 * GIB, "debian:12")
+    assert (spec.boot.arch, spec.boot.machine, spec.boot.accelerator) == ("x86_64", "auto", "auto")
+    user = spec.guest.user
+    assert (user.name, user.uid, user.gid, user.home) == ("ann", 1000, 1001, "/home/ann.guest")
+    assert (user.shell, user.comment) == ("/bin/bash", "Ann Example")
+    assert spec.shares == (Share(location=PROJECT, mount_point=PROJECT, writable=True),)
+    assert spec.guest.hostname == "p-dev"
+
+
+def test_every_honoured_field_reaches_the_spec() -> None:
+    loaded = load(FULL)
+    spec = loaded.spec
+    assert (spec.image.location, spec.image.digest) == ("/home/ann/d.img", "sha256:" + "ab" * 32)
+    assert spec.image.kernel is not None and spec.image.kernel.location == "/k"
+    assert spec.image.initrd is not None and spec.image.initrd.location == "file:///i"
+    assert spec.image.kernel_arguments == "a=1 b"
+    assert spec.processors.count == 3
+    assert spec.memory.size_bytes == 1536 * MIB
+    assert spec.disk.size_bytes == 30 * GIB
+    assert spec.shares == (
+        Share(location="/home/ann/x", mount_point="/mnt/x", type="9p"),
+        Share(location="/home/ann", mount_point="/home/ann", writable=True, type="9p"),
+    )
+    assert spec.guest.env == {"A": "1", "B": "two words", "C": "yes", "D": "", "E": "0644"}
+    user = spec.guest.user
+    assert (user.name, user.uid, user.gid, user.home) == ("bob", 1234, 1234, "/h/bob-1234")
+    assert (user.shell, user.comment) == ("/bin/sh", "Bob")
+    scripts = [(s.name, s.mode, s.script) for s in spec.guest.provision]
+    assert scripts == [
+        ("provision[0]", "system", "echo /h/bob-1234 p-dev {{.Names}}"),
+        ("provision[1]", "user", "true"),
+    ]
+    probes = [(p.description, p.hint) for p in spec.guest.probes]
+    assert probes == [("d", "h"), ("user probe 2/2", "")]
+    assert spec.network.forwards == (
+        PortForward(
+            guest_port=80,
+            host_port=8080,
+            guest_ip="::1",
+            host_ip="0.0.0.0",
+            field="portForwards[0]",
+        ),
+        PortForward(guest_port=81, host_port=0, field="portForwards[1]"),
+        PortForward(guest_port=82, host_port=82, field="portForwards[2]"),
+    )
+    assert spec.message == "see /g/vms/p-dev of p-dev {{.Other}}"
+    boot = spec.boot
+    assert (boot.machine, boot.accelerator, boot.kernel) == ("microvm", "tcg", "cloud")
+    assert [w.split(": ")[1] for w in loaded.warnings] == ["message"]
+
+
+@pytest.mark.parametrize("text", [IMAGE, FULL])
+def test_a_loaded_spec_fits_the_spec_s_own_bounds(text: str) -> None:
+    spec = load(text).spec
+    assert vm.from_builtins(vm.to_builtins(spec)) == spec
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
+    found = problems("cpus: four\nmemroy: 1GiB\nmemory: 8\nimages: []\nmounts: {a: 1}\n")
+    assert found == [
+        "1 cpus: expected a whole number, found `four`",
+        "2 memroy: unknown field; did you mean `memory`?",
+        "3 memory: size with no unit: found `8`, expected a number with a unit, "
+        "such as 8GiB or 512MiB",
+        '4 images: must be set, for example: images: [{location: "debian:12"}]',
+        "5 mounts: expected a list, found a mapping",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cpus: 0", "1 cpus: expected a number from 1 to 256, found 0"),
+        ('cpus: "2"', '1 cpus: expected a whole number, found `"2"`'),
+        ("cpus: 02", "1 cpus: expected a whole number, found `02`"),
+        ("memory: 4MiB", "1 memory: expected 128MiB to 16TiB, found 4MiB"),
+        ("memory: lots", "1 memory: expected a number with a unit"),
+        ("disk: 10 gigs", "1 disk: expected a number with a unit"),
+        ("disk: [1]", "1 disk: expected a text, found a list"),
+        ("vmType: vz", "1 vmType: vz is not supported; use qemu"),
+        ("arch: riscv64", "1 arch: expected one of x86_64, aarch64; found `riscv64`"),
+        ("mountType: reverse-sshfs", "1 mountType: reverse-sshfs is not supported; use 9p"),
+        ("mounts: [{location: rel}]", "1 mounts[0].location: expected an absolute path"),
+        ("mounts:\n- writable: true", "2 mounts[0].location: must be set"),
+        (
+            "mounts: [{location: /a, writable: yes}]",
+            "1 mounts[0].writable: expected true or false, found `yes`",
+        ),
+        ("mounts: [{location: /a}, {location: /a/}]", "1 mounts[1].mountPoint: a second mount"),
+        ("mounts: [{location: /etc}]", "1 mounts[0].mountPoint: /etc is a system directory"),
+        ("mounts: [{location: '{{.Nope}}/x'}]", "1 mounts[0].location: unknown variable"),
+        ("mounts: [null]", "1 mounts[0]: expected a value, found nothing"),
+        ("portForwards: [{guestPort: 70000}]", "1 portForwards[0].guestPort: expected a number"),
+        ("portForwards: [{hostPort: 1}]", "1 portForwards[0].guestPort: must be set"),
+        (
+            "portForwards: [{guestPort: 1, hostPort: 9}, {guestPort: 2, hostPort: 9}]",
+            "1 portForwards[1].hostPort: host port 9 is forwarded twice",
+        ),
+        (
+            "portForwards: [{guestPort: 1, hostIP: here}]",
+            "1 portForwards[0].hostIP: expected an IP address, found `here`",
+        ),
+        ("portForwards: [{guestPort: 1, proto: x}]", "1 portForwards[0].proto: expected one of"),
+        ("provision: [{mode: maybe, script: a}]", "1 provision[0].mode: expected one of"),
+        ("provision: [{mode: user}]", "1 provision[0].script: must be set"),
+        ("provision: [{mode: data, content: x}]", "1 provision[0].path: must be set when"),
+        ("probes: [{script: 'true'}]", "1 probes[0].script: must start with a `#!` line"),
+        ("env: {1A: x}", "1 env.1A: expected the name of an environment variable"),
+        ("env: {A: [1]}", "1 env.A: expected a text, found a list"),
+        ("user: {name: 'a b'}", "1 user.name: expected a user name"),
+        ("user: {uid: 0}", "1 user: uid 0 and the name root belong together"),
+        ("user: {shell: sh}", "1 user.shell: expected an absolute path"),
+        ("user: {home: '{{.X}}'}", "1 user.home: "),
+        ("ssh: {localPort: 1, port: 2}", "1 ssh.port: unknown field"),
+        (
+            "vmOpts: {gaovm: {acel: kvm}}",
+            "1 vmOpts.gaovm.acel: unknown field; did you mean",
+        ),
+        ("vmOpts: {gaovm: {accel: xen}}", "1 vmOpts.gaovm.accel: expected one of"),
+        ("vmOpts: {gaovm: {machine: virt}}", "1 vmOpts.gaovm.machine: machine virt needs arch"),
+        ("os: Windows", "1 os: only Linux guests are supported, found Windows"),
+    ],
+)
+def test_problem(text: str, expected: str) -> None:
+    assert problems(with_image(text))[0].startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("{arch: x86_64}", "images[0].location: must be set"),
+        ("{location: debian}", "images[0].location: expected a name such as debian:12"),
+        ("{location: ftp://h/x}", "images[0].location: expected a name"),
+        (
+            "{location: /x, digest: md5:00}",
+            "images[0].digest: invalid digest `md5:00`: ",
+        ),
+        ("{location: /x, digest: sha256:00}", "images[0].digest: invalid digest"),
+        (
+            "{location: /x, arch: aarch64}",
+            "images: no image for arch x86_64; ",
+        ),
+        ("{location: /x, initrd: {location: /i}}", "images[0].initrd: an initrd needs a kernel"),
+        ("{location: /x, kernel: {}}", "images[0].kernel.location: must be set"),
+        (
+            "{location: /x, kernel: {location: k}}",
+            "images[0].kernel.location: expected an absolute path",
+        ),
+        ('{location: /x, kernel: {location: /k, cmdline: "a\\nb"}}', "images[0].kernel.cmdline: "),
+        ("/x", "images[0]: expected a mapping"),
+    ],
+)
+def test_image_problem(entry: str, expected: str) -> None:
+    assert problem(f"images: [{entry}]\n").startswith(f"1 {expected}")
+
+
+def test_fields_that_are_not_honoured_are_named() -> None:
+    text = (
+        "os: Linux\nssh: {localPort: 1}\ncontainerd: {user: false}\nplain: null\n"
+        "mounts: [{location: /a, 9p: {cache: mmap}}]\nparam: {a: b}\n"
+        "portForwards: [{guestPortRange: [1, 2]}, {guestPort: 3, proto: udp}]\n"
+        "provision: [{mode: boot, script: a}, {file: x}]\nvmOpts: {qemu: {minimumVersion: 1}}\n"
+    )
+    loaded = load(with_image(text))
+    names = [warning.split(": ")[1] for warning in loaded.warnings]
+    assert set(names) == {
+        "os",
+        "ssh",
+        "containerd",
+        "mounts[0].9p",
+        "param",
+        "portForwards[0].guestPortRange",
+        "portForwards[1].proto",
+        "provision[0].mode",
+        "provision[1].file",
+        "vmOpts.qemu",
+    }
+    assert loaded.warnings[0] == "c.yaml:1: os: not honoured yet; it has no effect"
+    assert loaded.spec.network.forwards == ()
+    assert loaded.spec.guest.provision == ()
+
+
+def test_root_stays_root() -> None:
+    user = load(IMAGE, ROOT).spec.guest.user
+    assert (user.name, user.uid, user.gid, user.home) == ("root", 0, 0, "/root")
+
+
+def test_root_may_name_another_user() -> None:
+    user = load(with_image("user: {name: bob}"), ROOT).spec.guest.user
+    assert (user.name, user.uid, user.gid, user.home) == ("bob", 1000, 1000, "/home/bob.guest")
+
+
+def test_a_caller_whose_name_the_guest_cannot_have() -> None:
+    loaded = load(IMAGE, context.Caller("DOM\\ann", 1000, 1000, "/home/ann"))
+    assert loaded.spec.guest.user.name == "lima"
+    assert "user.name" in loaded.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("mounts", "count"),
+    [
+        ("[]", 1),
+        ("[{location: /home/ann/p}]", 1),
+        ("[{location: /home/ann}]", 1),
+        ("[{location: /home/ann/pp}]", 2),
+        ("[{location: /home/ann/p/sub}]", 2),
+        ("[{location: /home/ann, mountPoint: /mnt}]", 1),
+    ],
+)
+def test_the_project_is_mounted_unless_a_mount_covers_it(mounts: str, count: int) -> None:
+    shares = load(with_image(f"mounts: {mounts}")).spec.shares
+    assert len(shares) == count
+    outer = [share.mount_point.count("/") for share in shares]
+    assert outer == sorted(outer)
+
+
+def test_a_project_in_a_system_directory_needs_a_mount_point() -> None:
+    assert "system directory" in problems(IMAGE, project="/tmp")[0]
+    assert problems(with_image("mounts: [{location: /tmp, mountPoint: /x}]"), project="/tmp") == []
+
+
+def test_the_first_image_of_the_architecture_wins() -> None:
+    text = "images: [{location: /x, arch: x86_64}, {location: /a, arch: aarch64}, {location: /b}]\n"
+    assert load(text).spec.image.location == "/x"
+    assert load(text, arch="aarch64").spec.image.location == "/a"
+    assert load("arch: aarch64\n" + text).spec.image.location == "/a"
+
+
+def test_too_many_mounts() -> None:
+    entries = ", ".join(f"{{location: /a{i}}}" for i in range(25))
+    assert "at most 20 mounts" in problems(with_image(f"mounts: [{entries}]"))[0]
+
+
+@pytest.mark.parametrize("name", templates.NAMES)
+@pytest.mark.parametrize(
+    "project",
+    ["/home/ann/p", "/srv/my app", "/srv/a \"b\" \\ 'c': # d", "/srv/ünï-🚀", "/srv/a\nb\tc"],
+)
+def test_a_template_loads_for_any_directory(name: str, project: str) -> None:
+    text = templates.render(templates.read(name), project, project.rpartition("/")[2])
+    if project.isprintable():
+        loaded = load(text, project=project)
+        assert loaded.warnings == ()
+        assert [share.location for share in loaded.spec.shares] == [project]
+        assert all(forward.host_port == 0 for forward in loaded.spec.network.forwards)
+    else:
+        assert "control character" in problems(text, project=project)[0]
+
+
+def test_templates() -> None:
+    for name in templates.NAMES:
+        assert '"{{PROJECT_DIR}}"' in templates.read(name)
+        assert "{{PROJECT_NAME}}" in templates.read(name)
+    with pytest.raises(errors.UsageError) as info:
+        templates.read("../../x")
+    assert info.value.remedy == "use one of: dev, minimal"
+
+
+def test_where_a_config_may_be() -> None:
+    assert config.candidates("/a/b/") == [
+        "/a/b/.lima/config.yaml",
+        "/a/.lima/config.yaml",
+        "/.lima/config.yaml",
+    ]
+
+
+def test_a_machine_of_another_architecture() -> None:
+    text = "arch: aarch64\nvmOpts: {gaovm: {machine: q35}}\nimages: [{location: /x}]\n"
+    assert problem(text) == "2 vmOpts.gaovm.machine: machine q35 needs arch x86_64"
+
+
+def test_any_protocol_forwards_tcp_and_says_so() -> None:
+    loaded = load(with_image("portForwards: [{guestPort: 1, proto: any}]"))
+    assert loaded.spec.network.forwards[0].guest_port == 1
+    assert "only TCP is forwarded" in loaded.warnings[0]
+
+
+def test_too_many_rules() -> None:
+    rules = ", ".join(f"{{guestPort: {port}}}" for port in range(1, 300))
+    assert "more than 256 rules" in problem(with_image(f"portForwards: [{rules}]"))
+
+
+def test_text_that_no_guest_file_can_hold() -> None:
+    assert "line break" in problem(with_image('env: {A: "1\\n2"}'))
+    assert "colon" in problem(with_image("user: {home: /a:b}"))
+    assert "control character" in problem(with_image('mounts: [{location: "/a\\n"}]'))
+
+
+def test_a_probe_from_a_file_is_left_out() -> None:
+    loaded = load(with_image("probes: [{file: ./x}]"))
+    assert loaded.spec.guest.probes == ()
+    assert "probes[0].file" in loaded.warnings[0]
