@@ -29,6 +29,7 @@ def load(args: params.Up, where: paths.Paths) -> Wanted:
         errors.ConfigError: with every problem, its line and its path.
         errors.UsageError: the name is not one, or the project directory is not absolute.
         errors.ImageUnknown: the image is a name that nothing here can build.
+        errors.MountMissing: a mount's directory does not exist on this host.
     """
     # The YAML reader is loaded at the first up, not at the daemon's start.
     from gaovm.project import config, names
@@ -48,6 +49,7 @@ def load(args: params.Up, where: paths.Paths) -> Wanted:
     host = project_context.Host(arch=_arch(), vm_dir=str(where.vm_dir(name)))
     loaded = config.load(args.config_text, args.config_path, caller, args.project_dir, name, host)
     _check_image(loaded.spec)
+    _check_mounts(loaded.spec, args.config_path)
     return Wanted(
         spec=loaded.spec,
         project=os.path.normpath(args.project_dir),
@@ -68,6 +70,17 @@ def _check_image(spec: vm.VmSpec) -> None:
     except errors.ImageUnknown as exc:
         exc.field = exc.field or "images[0].location"
         raise
+
+
+def _check_mounts(spec: vm.VmSpec, config_path: str) -> None:
+    for share in spec.shares:
+        if not Path(share.location).is_dir():
+            raise errors.MountMissing(
+                f"{config_path}: {share.field or 'mounts'}: {share.location} is no directory "
+                "on this host",
+                field=share.field,
+                remedy="make the directory, or take the mount out of the file",
+            )
 
 
 def _arch() -> Arch:

@@ -301,13 +301,19 @@ class Vm:
             return False
 
     async def _watch(self, hypervisor: Hypervisor) -> None:
-        code = await hypervisor.wait()
-        asked = self._stopping
-        await tasks.finish(self._release())
-        self._tell_end(hypervisor, code, asked=asked)
-        self._released.set()
-        if not asked:
-            self._on_ended()
+        asked = False
+        try:
+            code = await hypervisor.wait()
+            asked = self._stopping
+            await tasks.finish(self._release())
+            self._tell_end(hypervisor, code, asked=asked)
+        except Exception:
+            logger.exception("watching QEMU failed")
+            raise
+        finally:
+            self._released.set()
+            if not asked:
+                self._on_ended()
 
     def _tell_end(self, hypervisor: Hypervisor, code: int, *, asked: bool) -> None:
         logger.info("QEMU ended with status %s", code)

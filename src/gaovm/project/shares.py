@@ -71,7 +71,13 @@ def _share(entry: nodes.Table, kind: ShareType, user: User, context: Context) ->
         return None
     _system_path(entry, fields.below(entry, "mountPoint"), point, context)
     writable = fields.boolean(entry, "writable") or False
-    return Share(location=location, mount_point=point, writable=writable, type=kind)
+    return Share(
+        location=location,
+        mount_point=point,
+        writable=writable,
+        type=kind,
+        field=fields.below(entry, "location"),
+    )
 
 
 def _system_path(node: nodes.Node, path: str, point: str, context: Context) -> None:

@@ -11,12 +11,16 @@ ShareType = Literal["auto", "9p", "virtiofs"]
 
 
 class Share(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One directory: absolute host path, absolute guest path, writable or not."""
+    """One directory: absolute host path, absolute guest path, writable or not.
+
+    ``field`` is where the project file asks for it (``mounts[0].location``), for errors.
+    """
 
     location: str
     mount_point: str
     writable: bool = False
     type: ShareType = "auto"
+    field: str | None = None
 
     @property
     def tag(self) -> str:

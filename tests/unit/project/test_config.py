@@ -72,7 +72,12 @@ def test_every_honoured_field_reaches_the_spec() -> None:
     assert spec.memory.size_bytes == 1536 * MIB
     assert spec.disk.size_bytes == 30 * GIB
     assert spec.shares == (
-        Share(location="/home/ann/x", mount_point="/mnt/x", type="9p"),
+        Share(
+            location="/home/ann/x",
+            mount_point="/mnt/x",
+            type="9p",
+            field="mounts[0].location",
+        ),
         Share(location="/home/ann", mount_point="/home/ann", writable=True, type="9p"),
     )
     assert spec.guest.env == {"A": "1", "B": "two words", "C": "yes", "D": "", "E": "0644"}

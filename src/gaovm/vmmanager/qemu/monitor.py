@@ -31,6 +31,7 @@ class Monitor:
     """A monitor. ``on_event(name, data)`` is called for each event and must not raise."""
 
     def __init__(self, on_event: EventHandler) -> None:
+        self._connected = False
         self._client = QMPClient("vm")
         self._on_event = on_event
         self._client.register_listener(EventListener(event_filter=self._filter))
@@ -47,6 +48,7 @@ class Monitor:
                 await self._client.connect(sock)
         except (QMPError, OSError, EOFError, AssertionError, TimeoutError) as exc:
             raise errors.HypervisorFailed(f"no monitor: {str(exc) or type(exc).__name__}") from exc
+        self._connected = True
         await self.execute("query-status")
 
     async def execute(self, command: str, **arguments: Any) -> Any:
@@ -71,8 +73,12 @@ class Monitor:
         await self.execute("quit")
 
     async def close(self) -> None:
-        """End the connection. Idempotent; never raises."""
-        with contextlib.suppress(QMPError, OSError, EOFError, TimeoutError):
+        """End the connection that ``connect`` made, if it did. Idempotent; never raises."""
+        if not self._connected:
+            return
+        self._connected = False
+        # The library asserts when both sides end the connection at once.
+        with contextlib.suppress(QMPError, OSError, EOFError, TimeoutError, AssertionError):
             async with asyncio.timeout(1):
                 await self._client.disconnect()
 

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func makeTar(t *testing.T, headers ...tar.Header) *bytes.Buffer {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, h := range headers {
+		body := h.Linkname
+		if h.Typeflag == tar.TypeReg {
+			h.Linkname, h.Size = "", int64(len(body))
+		}
+		h.Uid, h.Gid = os.Geteuid(), os.Getegid()
+		if h.Mode == 0 {
+			h.Mode = 0o755
+		}
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag == tar.TypeReg {
+			if _, err := w.Write([]byte(body)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return &out
+}
+
+var dot = tar.Header{Typeflag: tar.TypeDir, Name: "./"}
+
+// extract runs with a standard input that is at its end: the extractor reads that to its end last.
+func extract(t *testing.T, archive *bytes.Buffer, job copyJob) error {
+	t.Helper()
+	old := os.Stdin
+	defer func() { os.Stdin = old }()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	os.Stdin = null
+	return extractTar(archive, job)
+}
+
+func TestExtractNeverLeavesTheDestination(t *testing.T) {
+	for name, headers := range map[string][]tar.Header{
+		"climbs":            {dot, {Typeflag: tar.TypeReg, Name: "../evil", Linkname: "x"}},
+		"climbs in between": {dot, {Typeflag: tar.TypeReg, Name: "a/../../evil", Linkname: "x"}},
+		"absolute":          {dot, {Typeflag: tar.TypeReg, Name: "/evil", Linkname: "x"}},
+		"through its link":  {dot, {Typeflag: tar.TypeSymlink, Name: "l", Linkname: ".."}, {Typeflag: tar.TypeReg, Name: "l/evil", Linkname: "x"}},
+		"hard link out":     {dot, {Typeflag: tar.TypeLink, Name: "h", Linkname: "../outside"}},
+		"hard link by link": {dot, {Typeflag: tar.TypeSymlink, Name: "l", Linkname: ".."}, {Typeflag: tar.TypeLink, Name: "h", Linkname: "l/outside"}},
+		"over a directory":  {dot, {Typeflag: tar.TypeDir, Name: "d"}, {Typeflag: tar.TypeReg, Name: "d", Linkname: "x"}},
+		"no root":           {{Typeflag: tar.TypeReg, Name: "a", Linkname: "x"}},
+		"two files":         {{Typeflag: tar.TypeReg, Name: "FILE", Linkname: "x"}, {Typeflag: tar.TypeReg, Name: "b", Linkname: "x"}},
+		"a device as FILE":  {{Typeflag: tar.TypeChar, Name: "FILE"}},
+	} {
+		base := t.TempDir()
+		if err := os.WriteFile(filepath.Join(base, "outside"), []byte("safe"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		job := copyJob{Path: filepath.Join(base, "in", "dst"), Name: "src", Mkdirs: true}
+		if err := extract(t, makeTar(t, headers...), job); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+		if _, err := os.Lstat(filepath.Join(base, "evil")); err == nil {
+			t.Errorf("%s: escaped", name)
+		}
+		if _, err := os.Lstat(filepath.Join(base, "in", "evil")); err == nil {
+			t.Errorf("%s: escaped", name)
+		}
+	}
+}
+
+func TestExtractDoesNotWriteThroughALinkThatWasThere(t *testing.T) {
+	base := t.TempDir()
+	outside := filepath.Join(base, "outside")
+	_ = os.WriteFile(outside, []byte("safe"), 0o600)
+	_ = os.Mkdir(filepath.Join(base, "dst"), 0o755)
+	_ = os.Symlink(outside, filepath.Join(base, "dst", "a"))
+	archive := makeTar(t, dot, tar.Header{Typeflag: tar.TypeReg, Name: "a", Linkname: "new"})
+	if err := extract(t, archive, copyJob{Path: base, Name: "dst"}); err != nil {
+		t.Fatal(err)
+	}
+	body, _ := os.ReadFile(outside)
+	placed, _ := os.ReadFile(filepath.Join(base, "dst", "a"))
+	if string(body) != "safe" || string(placed) != "new" {
+		t.Fatalf("got %q %q", body, placed)
+	}
+}
+
+func TestCopyTarget(t *testing.T) {
+	base := t.TempDir()
+	file := filepath.Join(base, "file")
+	_ = os.WriteFile(file, nil, 0o600)
+	for _, c := range []struct {
+		path   string
+		mkdirs bool
+		want   string
+		code   string
+	}{
+		{base, false, filepath.Join(base, "src"), ""},
+		{base + "/", false, filepath.Join(base, "src"), ""},
+		{filepath.Join(base, "new"), false, filepath.Join(base, "new"), ""},
+		{file, false, file, ""},
+		{file + "/", false, "", codeExists},
+		{filepath.Join(base, "no", "new"), false, "", codeNotFound},
+		{filepath.Join(base, "new") + "/", false, "", codeNotFound},
+		{filepath.Join(base, "made") + "/", true, filepath.Join(base, "made", "src"), ""},
+		{filepath.Join(base, "m", "k", "new"), true, filepath.Join(base, "m", "k", "new"), ""},
+	} {
+		got, err := copyTarget(copyJob{Path: c.path, Name: "src", Mkdirs: c.mkdirs})
+		if c.code == "" && (err != nil || got != c.want) || c.code != "" && asWireErrorCode(err) != c.code {
+			t.Errorf("%+v: got %q %v", c, got, err)
+		}
+	}
+}
+
+func asWireErrorCode(err error) string {
+	if err == nil {
+		return ""
+	}
+	return asWireError(err).Code
+}
+
+func TestTarRoundTrip(t *testing.T) {
+	base := t.TempDir()
+	src := filepath.Join(base, "src")
+	_ = os.MkdirAll(filepath.Join(src, "sub"), 0o750)
+	_ = os.WriteFile(filepath.Join(src, "sub", "a"), bytes.Repeat([]byte("a\x00"), 200_000), 0o640)
+	_ = os.Link(filepath.Join(src, "sub", "a"), filepath.Join(src, "b"))
+	_ = os.Symlink("/etc/passwd", filepath.Join(src, "link"))
+	when := time.Unix(1_600_000_000, 5000)
+	_ = os.Chtimes(filepath.Join(src, "sub"), when, when)
+	_ = os.Chmod(filepath.Join(src, "sub"), 0o500)
+	var stream bytes.Buffer
+	if err := emitTar(&stream, src); err != nil {
+		t.Fatal(err)
+	}
+	dst := filepath.Join(base, "dst")
+	if err := extract(t, &stream, copyJob{Path: dst, Name: "src"}); err != nil {
+		t.Fatal(err)
+	}
+	body, _ := os.ReadFile(filepath.Join(dst, "sub", "a"))
+	first, _ := os.Stat(filepath.Join(dst, "sub", "a"))
+	second, err := os.Stat(filepath.Join(dst, "b"))
+	link, _ := os.Readlink(filepath.Join(dst, "link"))
+	dir, _ := os.Stat(filepath.Join(dst, "sub"))
+	if err != nil || len(body) != 400_000 || !os.SameFile(first, second) || link != "/etc/passwd" ||
+		first.Mode().Perm() != 0o640 || dir.Mode().Perm() != 0o500 || !dir.ModTime().Equal(when) {
+		t.Fatalf("got %d bytes, %v %v %q %v %v", len(body), first, second, link, dir.Mode(), dir.ModTime())
+	}
+	for _, path := range []string{filepath.Join(src, "sub"), filepath.Join(dst, "sub")} {
+		_ = os.Chmod(path, 0o700) // so that the test's directory can be removed
+	}
+}
+
+func TestEmitOneFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "one")
+	_ = os.WriteFile(path, []byte("body"), 0o600)
+	var stream bytes.Buffer
+	if err := emitTar(&stream, path); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := tar.NewReader(&stream).Next(); err != nil || h.Name != "FILE" || h.Size != 4 {
+		t.Fatalf("got %+v %v", h, err)
+	}
+	if err := emitTar(&stream, path+"/"); asWireErrorCode(err) != codeNotFound {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestExpandPath(t *testing.T) {
+	for path, want := range map[string]string{
+		"~": "/h", "~/x/": "/h/x/", "x/../y": "/h/y", "/a//b/": "/a/b/", "/": "/",
+	} {
+		if got, err := expandPath(path, "/h"); err != nil || got != want {
+			t.Errorf("%q: got %q %v", path, got, err)
+		}
+	}
+	if _, err := expandPath("", "/h"); err == nil {
+		t.Error("accepted nothing")
+	}
+}
