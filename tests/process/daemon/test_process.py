@@ -174,19 +174,33 @@ def test_an_image_that_cannot_be_found_leaves_a_first_up_that_failed(
         "name": "broken",
         "project_dir": str(tmp_path),
         "config_path": ".lima/config.yaml",
+        "config_text": f"images: [{{location: '/no/such', digest: 'sha256:{'0' * 64}'}}]\n",
+        "user": {"name": "u", "uid": 1000, "gid": 1000, "comment": ""},
+    }
+    assert client.call("vm.up", params)["data"]["code"] == "not_found"
+    assert client.call("vm.status", {"name": "broken"})["state"] == "first-up-failed"
+    process.kill()
+    process.wait(20)
+    daemons.start()
+    client = daemons.client()
+    assert client.call("vm.status", {"name": "broken"})["state"] == "first-up-failed"
+    assert client.call("vm.destroy", {"name": "broken"})["name"] == "broken"
+    assert client.call("vm.list") == {"vms": []}
+
+
+def test_an_unknown_image_creates_nothing(daemons: Daemons, tmp_path: Path) -> None:
+    daemons.start()
+    client = daemons.client()
+    params = {
+        "name": "broken",
+        "project_dir": str(tmp_path),
+        "config_path": ".lima/config.yaml",
         "config_text": "images: [{location: 'nosuch:1'}]\n",
         "user": {"name": "u", "uid": 1000, "gid": 1000, "comment": ""},
     }
     error = client.call("vm.up", params)
-    assert error["data"]["code"] in ("image_unknown", "config_invalid"), error
-    if error["data"]["code"] == "image_unknown":
-        assert client.call("vm.status", {"name": "broken"})["state"] == "first-up-failed"
-        process.kill()
-        process.wait(20)
-        daemons.start()
-        client = daemons.client()
-        assert client.call("vm.status", {"name": "broken"})["state"] == "first-up-failed"
-        assert client.call("vm.destroy", {"name": "broken"})["name"] == "broken"
+    assert error["data"]["code"] == "image_unknown"
+    assert error["data"]["field"] == "images[0].location"
     assert client.call("vm.list") == {"vms": []}
 
 
