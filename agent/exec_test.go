@@ -125,7 +125,7 @@ func TestExecResetHangsUpThenKills(t *testing.T) {
 	stream.next()
 	stream.next()
 	began := time.Now()
-	stream.cancel()
+	stream.reset()
 	for len(a.live.list()) > 0 {
 		if time.Since(began) > 10*time.Second {
 			t.Fatal("the process outlived its stream")

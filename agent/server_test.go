@@ -79,10 +79,10 @@ func readTestLine(t *testing.T, conn net.Conn) string {
 
 // testStream is the host's side of one stream.
 type testStream struct {
-	t      *testing.T
-	to     *io.PipeWriter
-	from   *bufio.Reader
-	cancel context.CancelFunc
+	t     *testing.T
+	to    *io.PipeWriter
+	from  *bufio.Reader
+	reset func()
 }
 
 func openStream(t *testing.T, client *http.Client, path string, start any) *testStream {
@@ -100,7 +100,7 @@ func openStream(t *testing.T, client *http.Client, path string, start any) *test
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cancel(); response.Body.Close(); to.Close() })
-	return &testStream{t, to, bufio.NewReader(response.Body), cancel}
+	return &testStream{t, to, bufio.NewReader(response.Body), func() { response.Body.Close() }}
 }
 
 func (s *testStream) send(kind byte, payload string) {

@@ -491,7 +491,6 @@ def from_wire(wire: Mapping[str, Any]) -> GaoError:
     )
 
 
+_NUMBERED: list[type[GaoError]] = [InternalError, *ProtocolError.__subclasses__()]
 # Reversed, so that of two classes with one number the first drawn wins.
-_BY_RPC_CODE: dict[int, type[GaoError]] = {
-    cls.rpc_code: cls for cls in (*reversed(ProtocolError.__subclasses__()), InternalError)
-}
+_BY_RPC_CODE = {cls.rpc_code: cls for cls in reversed(_NUMBERED)}

@@ -66,6 +66,7 @@ def test_kernel_panic_shows_the_console(world: World, vm: Path, tmp_path: Path) 
     image = (
         f'images:\n  - location: "{disk}"\n    digest: "sha256:{digest[disk]}"\n'
         f'    kernel:\n      location: "{kernel}"\n      digest: "sha256:{digest[kernel]}"\n'
+        '      cmdline: "rdinit=/none"\n'
     )
     project = world.project("panic", image + CONFIG.partition('12"\n')[2])
     done = world.run("up", cwd=project, check=1)

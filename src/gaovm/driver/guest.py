@@ -25,6 +25,7 @@ from gaovm.guestmanager.handshake import Hello
 PING_EVERY_S = 10.0
 PING_LIMIT_S = 10.0
 LOST_GRACE_S = 2.0
+CONFIGURED_LIMIT_S = 60.0
 ENTROPY_BYTES = 32
 
 
@@ -46,6 +47,7 @@ class GuestLink:
         self._lost: asyncio.TimerHandle | None = None
         self._answers = True
         self._settled: tuple[str, errors.GaoError | None] | None = None
+        self._configured = asyncio.Event()
         self.answered = False
 
     async def open(self, sock: socket.socket) -> None:
@@ -65,6 +67,23 @@ class GuestLink:
         if not self._answers:
             raise errors.GuestUnavailable("the guest's agent does not answer")
         return found
+
+    async def usable(self) -> Connection:
+        """The connection, once user, mounts and environment are made.
+
+        ``agent`` is told as soon as the agent answers; what acts in the guest waits here for the
+        moments until it can act as the user and in the mounts.
+
+        Raises:
+            errors.GuestUnavailable: there is no connection, or the set-up takes too long.
+        """
+        connection = self.connection
+        try:
+            async with asyncio.timeout(CONFIGURED_LIMIT_S):
+                await self._configured.wait()
+        except TimeoutError as exc:
+            raise errors.GuestUnavailable("the guest is still being set up") from exc
+        return connection
 
     def restart(self) -> None:
         """The guest was reset: everything is to be done again when its agent says hello."""
@@ -96,6 +115,7 @@ class GuestLink:
         ]
 
     def on_lost(self, error: errors.GaoError) -> None:
+        self._configured.clear()
         self._cancel_work()
         if self._status.observed == "running" and self.answered and self._lost is None:
             # A guest that powers off loses its agent too: its end is told by QEMU within the grace.
@@ -129,11 +149,17 @@ class GuestLink:
 
     async def _set_up(self, connection: Connection) -> None:
         try:
-            await self._configure(connection)
+            if self._settled is None:
+                self._ready("agent")
+            try:
+                await self._configure(connection)
+            except errors.GaoError:
+                self._configured.set()  # degraded, but there for inspection
+                raise
+            self._configured.set()
             if self._settled is not None:
                 self._ready(*self._settled)
                 return
-            self._ready("agent")
             await self._provision(connection)
         except errors.GuestUnavailable as exc:
             if self._channel is None or self._channel.connection is connection:

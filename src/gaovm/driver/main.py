@@ -90,7 +90,6 @@ async def _main(control: socket.socket, token: str) -> None:
 
 def run(control: socket.socket, token: str, name: str) -> int:
     """The whole life of a driver in this process; returns its exit status."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=_LOG_FORMAT, force=True)
     logger.info("driver of %s, pid %s", name, os.getpid())
     try:
         asyncio.run(_main(control, token))
@@ -101,6 +100,11 @@ def run(control: socket.socket, token: str, name: str) -> int:
         logger.exception("driver of %s: defect", name)
         return 1
     return 0
+
+
+def set_up_logging() -> None:
+    """Log to stderr, wherever that leads later. Before the fork: it costs memory after it."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=_LOG_FORMAT, force=True)
 
 
 def open_log(path: str) -> int:
@@ -134,4 +138,5 @@ def entry() -> None:
     except OSError as exc:
         _fail(f"descriptor {sys.argv[2]} is no socket: {exc.strerror}")
     control.set_inheritable(False)
+    set_up_logging()
     raise SystemExit(run(control, token, "spawned"))

@@ -16,7 +16,7 @@ import secrets
 import select
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ _OPENERS: dict[str, Callable[[Connection], Stream]] = {
     "tunnel": tunnel.open_tunnel,
     "copy-in": files.open_copy_in,
     "copy-out": files.open_copy_out,
+    "bench-spawn": processes.open_spawn_bench,
 }
 
 
@@ -51,7 +52,10 @@ class Sessions:
     """The socket for clients, and the tickets."""
 
     def __init__(
-        self, owner: tasks.TaskOwner, path: Path, get_connection: Callable[[], Connection]
+        self,
+        owner: tasks.TaskOwner,
+        path: Path,
+        get_connection: Callable[[], Awaitable[Connection]],
     ) -> None:
         self._owner = owner
         self.path = path
@@ -121,7 +125,7 @@ class Sessions:
                 opener = _OPENERS.get(first.stream)
                 if opener is None:
                     raise errors.InvalidParams("no such stream")
-                stream = opener(self._get_connection())
+                stream = opener(await self._get_connection())
             except errors.GaoError as exc:
                 await _refuse(client, exc)
                 return

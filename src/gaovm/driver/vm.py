@@ -167,7 +167,7 @@ class Vm:
         self._console = pipes.Console(logs.BoundedLog(vm_dir / "serial.log"), self._on_fatal)
         await self._console.attach(socks["console"])
         self.sessions = session.Sessions(
-            self._owner, run_dir / "driver.sock", lambda: self.guest.connection
+            self._owner, run_dir / "driver.sock", lambda: self.guest.usable()
         )
         self.sessions.open()
         self.ports.serve()

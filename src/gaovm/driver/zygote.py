@@ -148,6 +148,7 @@ def entry() -> None:
     sock.setblocking(True)
     # Ctrl-C at a terminal is for the command line; the daemon ends us by closing the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    driver.set_up_logging()
     warmup.run()
     gc.disable()
     gc.collect()

@@ -54,6 +54,11 @@ def open_exec(connection: Connection) -> Stream:
     return connection.open("POST", PATH)
 
 
+def open_spawn_bench(connection: Connection) -> Stream:
+    """The raw call that measures the agent's own fork, exec and wait; JSON both ways."""
+    return connection.open("POST", "/v1/bench/spawn")
+
+
 async def run(
     connection: Connection,
     command: Command,

@@ -1,0 +1,209 @@
+"""Guest calls, forwarded ports and sessions against the real agent, run as a plain process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.process.driver.harness import Session
+from tests.unit.guestmanager.pairs import Ear
+
+from gaovm import errors
+from gaovm.aio import tasks
+from gaovm.driver.network import Ports
+from gaovm.driver.session import Sessions
+from gaovm.guestmanager import clock, frames, info, processes
+from gaovm.guestmanager.channel import Channel
+from gaovm.guestmanager.connection import Connection
+from gaovm.images import agentbuild
+from gaovm.spec.network import PortForward
+
+SOURCE = Path(__file__).resolve().parents[3] / "agent"
+ARCH = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+MANY = 32 << 20
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return agentbuild.ensure(SOURCE, tmp_path_factory.mktemp("agent"))[ARCH]
+
+
+@pytest.fixture
+async def agent(program: Path, base: Path) -> AsyncIterator[Connection]:
+    """A connection to an agent."""
+    path = base / "agent.sock"
+    child = subprocess.Popen([program, "serve", "--socket", path])
+    sock = socket.socket(socket.AF_UNIX)
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            sock.connect(str(path))
+            break
+        await asyncio.sleep(0.01)
+    ear = Ear()
+    channel = await Channel.open(sock, ear)
+    connection, _ = await asyncio.wait_for(ear.connected.get(), 10)
+    yield connection
+    channel.close()
+    await asyncio.sleep(0)
+    child.terminate()
+    child.wait(10)
+
+
+async def test_plain_calls(agent: Connection) -> None:
+    await agent.ping(5)
+    found = await info.get(agent)
+    assert found.kernel == platform.release()
+    assert found.agent.rss_bytes > 0
+    with pytest.raises(errors.GuestCallFailed) as caught:
+        await clock.set_time(agent, -1)
+    assert caught.value.details["agent_code"]
+
+
+async def test_exec_is_binary_clean_and_exact(agent: Connection) -> None:
+    data = os.urandom(3 << 20)
+    out = bytearray()
+    command = processes.Command(argv=["/bin/sh", "-c", "cat; echo err >&2; kill -TERM $$"])
+    ended = await processes.run(
+        agent,
+        command,
+        stdin=data,
+        on_output=lambda kind, part: out.extend(part) if kind == frames.OUTPUT else None,
+    )
+    assert (ended.status, ended.signal, ended.code) == (None, 15, 143)
+    assert out == data
+
+
+async def test_a_program_that_does_not_exist(agent: Connection) -> None:
+    with pytest.raises(errors.GuestCallFailed) as caught:
+        await processes.run(agent, processes.Command(argv=["/no/such"]))
+    assert caught.value.details["agent_code"] == "not-found"
+
+
+async def test_the_time_limit_ends_the_program(agent: Connection, base: Path) -> None:
+    mark = base / "ended"
+    text = f"trap 'touch {mark}; exit' HUP; while :; do sleep 0.05; done"
+    with pytest.raises(TimeoutError):
+        command = processes.Command(argv=["/bin/sh", "-c", text])
+        await processes.run(agent, command, limit_s=0.5)
+    async with asyncio.timeout(5):
+        while not mark.exists():
+            await asyncio.sleep(0.02)
+
+
+async def test_many_streams_at_once(agent: Connection) -> None:
+    async def one(number: int) -> int:
+        command = processes.Command(argv=["/bin/sh", "-c", f"exit {number}"])
+        return (await processes.run(agent, command)).code
+
+    assert await asyncio.gather(*(one(number) for number in range(60))) == list(range(60))
+
+
+@pytest.fixture
+async def sessions(agent: Connection, base: Path) -> AsyncIterator[Sessions]:
+    async with tasks.TaskOwner() as owner:
+        served = Sessions(owner, base / "driver.sock", lambda: agent)
+        served.open()
+        yield served
+        served.close()
+
+
+async def present(sessions: Sessions, stream: str) -> Session:
+    return await Session.present(str(sessions.path), sessions.issue(30), stream)
+
+
+async def test_a_client_that_stops_reading_stalls_only_itself(
+    sessions: Sessions, agent: Connection
+) -> None:
+    slow = await present(sessions, "exec")
+    text = f"head -c {MANY} /dev/zero"
+    await slow.send(frames.START, json.dumps({"argv": ["/bin/sh", "-c", text]}).encode())
+    await slow.send(frames.EOF)
+    await asyncio.sleep(0.3)
+    quick = await present(sessions, "exec")
+    assert await asyncio.wait_for(quick.exec(["/bin/echo", "hi"]), 5) == (0, b"hi\n")
+    quick.close()
+    got = 0
+    while True:  # and when it reads again, nothing was lost
+        kind, payload = await slow.frame()
+        if kind == frames.EXIT:
+            break
+        got += len(payload) if kind == frames.OUTPUT else 0
+    assert got == MANY
+    slow.close()
+
+
+async def test_a_client_that_goes_away_ends_its_program(sessions: Sessions, base: Path) -> None:
+    mark = base / "ended"
+    text = f"trap 'touch {mark}; exit' HUP; echo up; while :; do sleep 0.05; done"
+    client = await present(sessions, "exec")
+    await client.send(frames.START, json.dumps({"argv": ["/bin/sh", "-c", text]}).encode())
+    assert (await client.frame())[0] == frames.STARTED
+    assert (await client.frame())[1] == b"up\n"
+    client.sock.shutdown(socket.SHUT_WR)  # ends its direction: the program goes on
+    await asyncio.sleep(0.3)
+    assert not mark.exists()
+    client.close()
+    async with asyncio.timeout(5):
+        while not mark.exists():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_first_frame_that_is_too_long(sessions: Sessions) -> None:
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.setblocking(False)
+        await loop.sock_connect(sock, str(sessions.path))
+        await loop.sock_sendall(sock, struct.pack(">I", 1 << 31))
+        assert await asyncio.wait_for(loop.sock_recv(sock, 10), 5) == b""
+
+
+@pytest.fixture
+async def ports(agent: Connection) -> AsyncIterator[Ports]:
+    async with tasks.TaskOwner() as owner:
+        served = Ports(owner, lambda: agent)
+        served.serve()
+        yield served
+        await served.close()
+
+
+async def test_a_forwarded_port_keeps_half_close(ports: Ports) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        data = await reader.read()  # to the client's end of file
+        writer.write(data[::-1])
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    inside = server.sockets[0].getsockname()[1]
+    forward = ports.bind(PortForward(guest_port=inside))
+    data = os.urandom(2 << 20)
+    reader, writer = await asyncio.open_connection("127.0.0.1", forward.port)
+    writer.write(data)
+    writer.write_eof()
+    assert await asyncio.wait_for(reader.read(), 10) == data[::-1]
+    writer.close()
+    await writer.wait_closed()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_port_that_is_refused_inside_is_reset_outside(ports: Ports) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        inside = closed.getsockname()[1]
+    forward = ports.bind(PortForward(guest_port=inside))
+    reader, writer = await asyncio.open_connection("127.0.0.1", forward.port)
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()

@@ -1,0 +1,69 @@
+"""A spawned driver, and a zygote fed with nonsense."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from gaovm.aio import sockets
+from gaovm.driver.main import TOKEN
+
+COMMAND = [sys.executable, "-m", "gaovm.driver"]
+
+
+def test_without_a_token_it_exits_with_a_message() -> None:
+    env = {key: value for key, value in os.environ.items() if key != TOKEN}
+    done = subprocess.run(
+        [*COMMAND, "--control-fd", "0"], capture_output=True, env=env, check=False
+    )
+    assert done.returncode == 1
+    assert TOKEN.encode() in done.stderr
+
+
+def test_it_says_hello_with_its_token_and_leaves_on_end_of_file() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        child = subprocess.Popen(
+            [*COMMAND, "--control-fd", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, TOKEN: "t0ken"},
+            stderr=subprocess.DEVNULL,
+        )
+    with ours:
+        ours.settimeout(20)
+        length = int.from_bytes(ours.recv(4), "big")
+        message = json.loads(ours.recv(length))
+        assert message["method"] == "hello"
+        assert message["params"]["protocol"] == "gaovm.driver.v1"
+        assert message["params"]["authToken"] == "t0ken"
+    assert child.wait(10) == 1  # the handshake did not end
+
+
+def test_a_bad_request_is_answered_and_the_zygote_lives(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    argv = [sys.executable, "-m", "gaovm.driver.zygote", "--fd", str(theirs.fileno())]
+    child = subprocess.Popen(argv, pass_fds=[theirs.fileno()])
+    theirs.close()
+    ours.settimeout(20)
+
+    def answer() -> Any:
+        return json.loads(ours.recv(65536))
+
+    with ours:
+        assert answer() == {"op": "ready", "pid": child.pid}
+        log = str(tmp_path / "no" / "driver.log")
+        good = {"op": "fork", "id": 7, "token": "t", "vm": "v", "log": log}
+        for data in (b"{", b'{"op":"fork"}', json.dumps(good).encode()):
+            ours.send(data)
+            assert answer()["op"] == "failed"
+        with open(os.devnull) as first:
+            sockets.send_with_fds(ours, json.dumps(good).encode(), [first.fileno()])
+        failed = answer()
+        assert failed["id"] == 7
+        assert "No such file" in failed["message"]
+    assert child.wait(10) == 0

@@ -1,0 +1,69 @@
+"""Tails and bounded logs."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gaovm.driver.logs import BoundedLog
+from gaovm.driver.pipes import Console, Tail
+
+
+def test_a_tail_keeps_the_last_lines_without_escapes() -> None:
+    tail = Tail(100)
+    tail.add(b"x" * 1000 + b"\r\n\x1b[1;31mred\x1b[0m\r\n\r\nlast")
+    assert tail.lines(2) == ["red", "last"]
+    assert len(tail.lines(10)[0]) < 100
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=20))
+def test_a_pattern_is_found_however_it_is_cut(cuts: list[int]) -> None:
+    data = b"boot " * 5 + b"Kernel panic - not syncing: no root\n"
+    tail, at, found = Tail(), 0, False
+    for cut in [*cuts, len(data)]:
+        part = data[at : at + cut]
+        at += cut
+        tail.add(part)
+        found = found or tail.find(re.compile(b"Kernel panic - not syncing"), len(part))
+    assert found
+
+
+def test_logs_rotate_and_are_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "serial.log"
+    log = BoundedLog(path, max_bytes=100, keep=2)
+    for number in range(10):
+        log.write(b"%d" % number * 60)
+    log.close()
+    log.close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "serial.log",
+        "serial.log.1",
+        "serial.log.2",
+    ]
+    assert path.read_bytes() == b"9" * 60
+    assert path.with_name("serial.log.2").read_bytes() == b"7" * 60
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_the_console_tells_a_panic_until_the_agent_answered(
+    tmp_path: Path, trusted: bool
+) -> None:
+    told: list[bool] = []
+    ours, theirs = socket.socketpair()
+    console = Console(BoundedLog(tmp_path / "serial.log"), lambda: told.append(True))
+    await console.attach(ours)
+    if trusted:
+        console.trust()
+    theirs.sendall(b"gaovm-agent: fatal: no root\n" * 2)
+    theirs.close()
+    await asyncio.wait_for(console.ended, 1)
+    console.close()
+    assert told == ([] if trusted else [True])
+    assert (tmp_path / "serial.log").read_bytes().count(b"fatal") == 2
