@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import process, tasks
+from gaovm.aio import clock, process, tasks
 from gaovm.daemon import machine, zygote
 from gaovm.ipc import connection, hello, methods, peer
 
@@ -116,6 +116,7 @@ class ForkLauncher:
         name, log = subject.name, subject.hub.paths.driver_log(subject.name)
         token = os.urandom(32).hex()
         ours, theirs = socket.socketpair()
+        begin = clock.monotonic()
         try:
             forked = await self._source.fork(name, token, log, theirs)
         except BaseException:
@@ -131,6 +132,7 @@ class ForkLauncher:
             # Without its socket the driver leaves by itself; it has no VM yet.
             await tasks.finish(link.see_out(machine.LEAVE_S))
             raise
+        subject.timings["fork_to_hello_ms"] = round((clock.monotonic() - begin) * 1000, 2)
         link.attach(made)
         made.on_close(lambda: subject.hub.background(f"vm {name}: link", link.see_out(SEE_OUT_S)))
         return link

@@ -102,6 +102,8 @@ class Machine:
         self.serial = asyncio.Lock()
         self.note: str | None = None
         self.hypervisor_pid: int | None = None
+        #: Of the last start, in milliseconds; shown with the boot times.
+        self.timings: dict[str, float] = {}
         self.closing = False
         self._failure: errors.GaoError | None = None
         self._watchers: set[asyncio.Future[None]] = set()

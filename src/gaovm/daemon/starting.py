@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import tasks
+from gaovm.aio import clock, tasks
 from gaovm.daemon import ending, machine, operations, records, stamps
 from gaovm.model import states
 from gaovm.spec import vm
@@ -51,6 +51,7 @@ class Up(operations.Operation[None]):
     def __init__(self, name: str, *, created: bool) -> None:
         super().__init__(name)
         self.created = created
+        self.asked_at = clock.monotonic()
 
 
 class Starter:
@@ -135,6 +136,9 @@ class Starter:
         _report(operation, "boot", "starting the hypervisor")
         started = await driver.call("vm.start", {}, timeout_s=START_LIMIT_S)
         subject.hypervisor_pid = _integer(started.get("hypervisor_pid"))
+        if isinstance(exec_at := started.get("exec_at"), float):
+            spent = (exec_at - operation.asked_at) * 1000
+            subject.timings["request_to_exec_ms"] = round(spent, 2)
         payload = {
             "pid": driver.pid,
             "socketPath": str(subject.hub.paths.run_dir(subject.record.run_id) / "driver.sock"),

@@ -41,7 +41,7 @@ def vm_status(subject: machine.Machine) -> dict[str, Any]:
         "user": {"name": user.name, "uid": user.uid, "gid": user.gid, "home": user.home},
         "driver_pid": subject.driver.pid if subject.driver else None,
         "hypervisor_pid": subject.hypervisor_pid if running else None,
-        "boot": record.facts.boot if running else None,
+        "boot": {**record.facts.boot, **subject.timings} if running and record.facts.boot else None,
         "last_error": msgspec.to_builtins(record.last_error),
         "dir": str(where.vm_dir(record.name)),
         "run_dir": str(where.run_dir(record.run_id)),

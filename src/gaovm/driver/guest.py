@@ -77,13 +77,13 @@ class GuestLink:
         Raises:
             errors.GuestUnavailable: there is no connection, or the set-up takes too long.
         """
-        connection = self.connection
+        _ = self.connection  # without one there is nothing to wait for
         try:
             async with asyncio.timeout(CONFIGURED_LIMIT_S):
                 await self._configured.wait()
         except TimeoutError as exc:
             raise errors.GuestUnavailable("the guest is still being set up") from exc
-        return connection
+        return self.connection
 
     def restart(self) -> None:
         """The guest was reset: everything is to be done again when its agent says hello."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import files, tasks
+from gaovm.aio import clock, files, tasks
 from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import Artefacts, Document
@@ -51,6 +51,7 @@ class Vm:
         self._console: pipes.Console | None = None
         self._boot_timer: asyncio.TimerHandle | None = None
         self._failure: errors.GaoError | None = None
+        self._executed_at = 0.0
         self._stopping = False
         self._released = asyncio.Event()
         self.ports = network.Ports(owner, lambda: self.guest.connection)
@@ -150,7 +151,11 @@ class Vm:
                 await self._release()
                 self._hypervisor = None
                 raise
-        return {"hypervisor_pid": self._hypervisor.pid, "argv": list(self._hypervisor.argv)}
+        return {
+            "hypervisor_pid": self._hypervisor.pid,
+            "argv": list(self._hypervisor.argv),
+            "exec_at": self._executed_at,
+        }
 
     async def _start(
         self, hypervisor: Hypervisor, request: LaunchRequest, document: Document
@@ -160,6 +165,7 @@ class Vm:
         ends = await self.shares.start(document, facts.virtiofsd if facts else None, run_dir)
         self.status.begin()
         socks = await hypervisor.start(document, ends, vm_dir)
+        self._executed_at = clock.monotonic()
         self._owner.start(self._watch(hypervisor), name="hypervisor", finishable=True)
         self.status.change("running", "booting")
         self._guest = GuestLink(request, document.shares, self.status, self._owner, self._on_answer)

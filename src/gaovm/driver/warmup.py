@@ -64,6 +64,7 @@ def run() -> None:
 
 
 async def _all() -> None:
+    logger.debug("warm-up")
     for step in (_documents, _children, _monitor, _guest, _calls):
         try:
             await step()

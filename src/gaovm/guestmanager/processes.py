@@ -9,12 +9,15 @@ from typing import TypeVar
 import msgspec
 
 from gaovm import errors
+from gaovm.aio import tasks
 from gaovm.guestmanager import calls, frames
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.stream import Stream
 
 PATH = "/v1/exec"
 T = TypeVar("T")
+OnOutput = Callable[[int, bytes], None]
+SMALL_INPUT = 256 << 10
 
 
 class Command(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -64,7 +67,7 @@ async def run(
     command: Command,
     *,
     stdin: bytes = b"",
-    on_output: Callable[[int, bytes], None] | None = None,
+    on_output: OnOutput | None = None,
     limit_s: float | None = None,
 ) -> Exit:
     """Run a program to its end; ``on_output`` gets the frame type (OUTPUT, STDERR) and bytes.
@@ -79,21 +82,36 @@ async def run(
     start = frames.encode(frames.START, msgspec.json.encode(command))
     async with asyncio.timeout(limit_s), open_exec(connection) as stream:
         await stream.write(start)
-        for at in range(0, len(stdin), frames.MAX_PAYLOAD):
-            await stream.write(frames.encode(frames.DATA, stdin[at : at + frames.MAX_PAYLOAD]))
-        await stream.write(frames.encode(frames.EOF), end=True)
-        decoder = frames.Decoder()
-        while chunk := await stream.read():
-            for frame in decoder.feed(chunk):
-                if frame.kind in (frames.OUTPUT, frames.STDERR):
-                    if on_output is not None:
-                        on_output(frame.kind, frame.payload)
-                elif frame.kind == frames.EXIT:
-                    return _decode(frame.payload, Exit)
-                elif frame.kind == frames.ERROR:
-                    problem = _decode(frame.payload, _Error)
-                    raise calls.failure(problem.code, problem.message)
-        raise errors.GuestUnavailable("the program's stream ended without an exit status")
+        if len(stdin) <= SMALL_INPUT:
+            await _feed(stream, stdin)
+            return await _read(stream, on_output)
+        # A program that writes while it reads would else fill every buffer in between.
+        feeder = tasks.spawn(_feed(stream, stdin), name="stdin")
+        try:
+            return await _read(stream, on_output)
+        finally:
+            await tasks.cancel_and_wait(feeder)
+
+
+async def _feed(stream: Stream, stdin: bytes) -> None:
+    for at in range(0, len(stdin), frames.MAX_PAYLOAD):
+        await stream.write(frames.encode(frames.DATA, stdin[at : at + frames.MAX_PAYLOAD]))
+    await stream.write(frames.encode(frames.EOF), end=True)
+
+
+async def _read(stream: Stream, on_output: OnOutput | None) -> Exit:
+    decoder = frames.Decoder()
+    while chunk := await stream.read():
+        for frame in decoder.feed(chunk):
+            if frame.kind in (frames.OUTPUT, frames.STDERR):
+                if on_output is not None:
+                    on_output(frame.kind, frame.payload)
+            elif frame.kind == frames.EXIT:
+                return _decode(frame.payload, Exit)
+            elif frame.kind == frames.ERROR:
+                problem = _decode(frame.payload, _Error)
+                raise calls.failure(problem.code, problem.message)
+    raise errors.GuestUnavailable("the program's stream ended without an exit status")
 
 
 async def bench_spawn(connection: Connection, count: int) -> list[int]:

@@ -274,6 +274,9 @@ class Session:
     def close(self) -> None:
         self.sock.close()
 
+    def __del__(self) -> None:
+        self.close()
+
 
 async def _try(artefacts: dict[str, str], base: Path) -> None:
     shutil.rmtree(base, ignore_errors=True)

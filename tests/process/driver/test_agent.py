@@ -73,6 +73,7 @@ async def test_plain_calls(agent: Connection) -> None:
 async def test_exec_is_binary_clean_and_exact(agent: Connection) -> None:
     data = os.urandom(3 << 20)
     out = bytearray()
+    # more than all buffers between hold: input and output must go at the same time
     command = processes.Command(argv=["/bin/sh", "-c", "cat; echo err >&2; kill -TERM $$"])
     ended = await processes.run(
         agent,
@@ -111,8 +112,11 @@ async def test_many_streams_at_once(agent: Connection) -> None:
 
 @pytest.fixture
 async def sessions(agent: Connection, base: Path) -> AsyncIterator[Sessions]:
+    async def connection() -> Connection:
+        return agent
+
     async with tasks.TaskOwner() as owner:
-        served = Sessions(owner, base / "driver.sock", lambda: agent)
+        served = Sessions(owner, base / "driver.sock", connection)
         served.open()
         yield served
         served.close()
