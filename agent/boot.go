@@ -19,6 +19,9 @@ const (
 	inheritedPortFD = 4
 	// The init program's base name, for the serving copy: process 1 may not have executed it yet.
 	initEnvironment = "GAOVM_INIT"
+	// The server only moves bytes: on one processor its goroutines hand over to each other without waking threads,
+	// and leave the others to the work that makes the bytes.
+	oneProcessor = "GOMAXPROCS=1"
 	// The highest descriptor that is handed over: inheritedPortFD when the port is among them.
 	portEnvironment = "GAOVM_LAST_FD"
 	// As systemd sets them for its services: the soft limit that select(2) needs, the hard one that servers want.
@@ -123,6 +126,7 @@ func handOver(args *kernelArguments, initramfs int, port *earlyPort) error {
 		Dir: "/",
 		Env: []string{
 			"PATH=" + rootPath,
+			oneProcessor,
 			startEnvironment + "=" + strconv.FormatInt(bootNanoseconds(), 10),
 			initEnvironment + "=" + filepath.Base(program),
 			portEnvironment + "=" + strconv.Itoa(len(files)-1),

@@ -15,18 +15,21 @@ const (
 	frameSignal = 0x04
 	frameResize = 0x05
 
-	frameStarted   = 0x11
-	frameOut       = 0x12
-	frameStderr    = 0x13
-	frameExit      = 0x14
-	frameError     = 0x15
-	frameOutEOF    = 0x16
-	frameHeadSize  = 5
-	maxFrame       = 1 << 20
-	maxStartFrame  = 256 << 10
-	maxSmallFrame  = 4096      // SIGNAL and RESIZE
-	firstBuffer    = 8 << 10   // most streams carry little: start small,
-	largestBuffer  = 256 << 10 // and grow as soon as a read fills the buffer
+	frameStarted  = 0x11
+	frameOut      = 0x12
+	frameStderr   = 0x13
+	frameExit     = 0x14
+	frameError    = 0x15
+	frameOutEOF   = 0x16
+	frameHeadSize = 5
+	maxFrame      = 1 << 20
+	maxStartFrame = 256 << 10
+	maxSmallFrame = 4096    // SIGNAL and RESIZE
+	firstBuffer   = 8 << 10 // most streams carry little: start small, and grow as soon as a read fills the buffer
+	http2HeadSize = 9
+	// With HTTP/2's own head a full buffer is two writes of 32 KiB, the most that a virtio port takes at once. Larger ones
+	// were slower under TCG, by the caches.
+	largestBuffer  = 64<<10 - http2HeadSize
 	copyBufferSize = 64 << 10
 )
 
@@ -128,14 +131,10 @@ func (f *frameWriter) sendEmpty(kind byte) error {
 	return f.send(kind, head[:])
 }
 
-// growBuffer doubles, up to the largest size, a buffer that a read has just filled.
+// growBuffer replaces, once, a buffer that a read has just filled.
 func growBuffer(buf []byte, read int) []byte {
 	if read+frameHeadSize < len(buf) || len(buf) >= largestBuffer {
 		return buf
 	}
-	size := frameHeadSize + largestBuffer
-	if len(buf) < 32<<10 {
-		size = 64 << 10
-	}
-	return make([]byte, size)
+	return make([]byte, largestBuffer)
 }

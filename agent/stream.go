@@ -11,6 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// A read larger than bulkRead that does not fill its buffer has emptied the pipe of a busy writer. Waiting a moment
+// lets a whole buffer gather: one large write to the port instead of many small ones.
+const (
+	bulkRead   = 4 << 10
+	gatherTime = 500 * time.Microsecond
+)
+
 // stream is one full-duplex call: frames in, frames out.
 type stream struct {
 	ctx context.Context
@@ -106,7 +113,9 @@ func (s *stream) pump(kind byte, r *os.File) error {
 			if sendErr := s.out.send(kind, buf[:frameHeadSize+n]); sendErr != nil {
 				return sendErr
 			}
-			buf = growBuffer(buf, n)
+			if buf = growBuffer(buf, n); n > bulkRead && n < len(buf)-frameHeadSize {
+				time.Sleep(gatherTime)
+			}
 		}
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):

@@ -30,7 +30,7 @@ type tarExtractor struct {
 // extractTar reads a tar stream and places it as cp -a would.
 func extractTar(in io.Reader, job copyJob) error {
 	unix.Umask(0o022)
-	reader := tar.NewReader(bufio.NewReaderSize(in, largestBuffer))
+	reader := tar.NewReader(bufio.NewReaderSize(in, archiveBuffer))
 	first, err := reader.Next()
 	if err != nil {
 		return badArchive(err)

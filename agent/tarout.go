@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	maxDepth     = 512
-	maxHardlinks = 100_000 // beyond this many, further hard links are copied as files
-	readDirBatch = 256
+	maxDepth      = 512
+	maxHardlinks  = 100_000 // beyond this many, further hard links are copied as files
+	readDirBatch  = 256
+	archiveBuffer = 256 << 10
 )
 
 // tarEmitter writes one file or tree as a tar stream.
@@ -30,8 +31,8 @@ type tarEmitter struct {
 
 // emitTar writes path: a directory under the name ".", anything else under the name "FILE".
 func emitTar(out io.Writer, path string) error {
-	buffered := bufio.NewWriterSize(out, largestBuffer)
-	e := &tarEmitter{w: tar.NewWriter(buffered), links: make(map[[2]uint64]string), buf: make([]byte, largestBuffer)}
+	buffered := bufio.NewWriterSize(out, archiveBuffer)
+	e := &tarEmitter{w: tar.NewWriter(buffered), links: make(map[[2]uint64]string), buf: make([]byte, archiveBuffer)}
 	info, err := os.Lstat(path)
 	if err != nil {
 		return err

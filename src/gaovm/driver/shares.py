@@ -27,43 +27,50 @@ class Shares:
         self._on_end = on_end
         self._children = contextlib.AsyncExitStack()
         self._closing = False
+        self._bound: list[tuple[ShareDevice, socket.socket]] = []
 
-    async def start(
-        self, document: Document, program: VirtiofsdFact | None, run_dir: Path
-    ) -> dict[str, socket.socket]:
-        """Start all; returns QEMU's ends by descriptor name, connected already.
+    def prepare(self, document: Document, run_dir: Path) -> dict[str, socket.socket]:
+        """Bind the socket of each; returns QEMU's ends by descriptor name, connected already.
+
+        So QEMU need not wait for virtiofsd, nor virtiofsd for QEMU.
+        """
+        ends: dict[str, socket.socket] = {}
+        for share in document.shares:
+            if share.fd is not None:
+                listener, ends[share.fd] = shares.make_sockets(run_dir / share.fd)
+                self._bound.append((share, listener))
+        return ends
+
+    async def start(self, program: VirtiofsdFact | None) -> None:
+        """Start what was prepared.
 
         Raises:
             errors.ProgramMissing: virtiofsd cannot be executed.
         """
-        ends: dict[str, socket.socket] = {}
-        for share in document.shares:
-            if share.fd is not None and program is not None:
-                ends[share.fd] = await self._start_one(share, program, run_dir / share.fd)
-        return ends
+        while self._bound:
+            share, listener = self._bound.pop()
+            with listener:
+                if program is not None:
+                    await self._start_one(share, program, listener)
 
     async def _start_one(
-        self, share: ShareDevice, program: VirtiofsdFact, path: Path
-    ) -> socket.socket:
-        listener, connected = shares.make_sockets(path)
+        self, share: ShareDevice, program: VirtiofsdFact, listener: socket.socket
+    ) -> None:
         ours, theirs = socket.socketpair()
         try:
             child = await self._children.enter_async_context(
                 shares.run(program, share, listener, output=theirs.fileno())
             )
         except BaseException:
-            connected.close()
             ours.close()
             raise
         finally:
-            listener.close()
             theirs.close()
         words = LastWords("virtiofsd")
         await words.attach(ours)
         self._owner.start(
             self._watch(child, share, words), name=f"virtiofsd {share.tag}", finishable=True
         )
-        return connected
 
     async def _watch(self, child: process.Child, share: ShareDevice, words: LastWords) -> None:
         status = await child.wait()
@@ -82,4 +89,7 @@ class Shares:
     async def close(self) -> None:
         """End and reap all. Idempotent."""
         self._closing = True
+        for _, listener in self._bound:
+            listener.close()
+        self._bound.clear()
         await self._children.aclose()

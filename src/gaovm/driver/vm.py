@@ -161,12 +161,12 @@ class Vm:
         self, hypervisor: Hypervisor, request: LaunchRequest, document: Document
     ) -> None:
         run_dir, vm_dir = Path(request.run_dir), Path(request.vm_dir)
-        facts = self._facts
-        ends = await self.shares.start(document, facts.virtiofsd if facts else None, run_dir)
+        ends = self.shares.prepare(document, run_dir)
         self.status.begin()
         socks = await hypervisor.start(document, ends, vm_dir)
         self._executed_at = clock.monotonic()
         self._owner.start(self._watch(hypervisor), name="hypervisor", finishable=True)
+        await self.shares.start(self._facts.virtiofsd if self._facts else None)
         self.status.change("running", "booting")
         self._guest = GuestLink(request, document.shares, self.status, self._owner, self._on_answer)
         await self._guest.open(socks["agent"])
