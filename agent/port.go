@@ -143,8 +143,8 @@ type channelAddr struct{}
 func (channelAddr) Network() string { return "virtio" }
 func (channelAddr) String() string  { return portName }
 
-// greet writes the readiness line, waits for the host's answer to exactly this nonce, and confirms it.
-// Everything that is not that answer belongs to an earlier connection and is discarded.
+// greet writes the readiness line, waits for the host's answer to exactly this nonce, and confirms it. An
+// answer to another nonce gets the line again; all else belongs to an earlier connection and is discarded.
 func (c *channel) greet(h hello) error {
 	nonce, err := newNonce()
 	if err != nil {
@@ -154,7 +154,8 @@ func (c *channel) greet(h hello) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.rwc.Write([]byte("GAOVM-AGENT/1 " + nonce + " " + string(body) + "\n")); err != nil {
+	first := []byte("GAOVM-AGENT/1 " + nonce + " " + string(body) + "\n")
+	if _, err := c.rwc.Write(first); err != nil {
 		return err
 	}
 	want := []byte("GAOVM-HOST/1 " + nonce + " ")
@@ -165,6 +166,13 @@ func (c *channel) greet(h hello) error {
 		}
 		at := bytes.Index(line, want)
 		if at < 0 {
+			// A host that answers another nonce has not seen this line: it connected before the agent saw the
+			// old connection end, or read bytes of an earlier one.
+			if bytes.Contains(line, want[:len("GAOVM-HOST/1 ")]) {
+				if _, err := c.rwc.Write(first); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		if answer := line[at+len(want):]; isNonce(answer) {

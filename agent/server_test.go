@@ -57,6 +57,9 @@ func greetAgent(t *testing.T, conn net.Conn) {
 	if _, err := io.WriteString(conn, stale+"GAOVM-HOST/1 "+parts[1]+" "+nonce+"\n"); err != nil {
 		t.Fatal(err)
 	}
+	if again := readTestLine(t, conn); again != line {
+		t.Fatalf("the answer to a stale answer is %q", again)
+	}
 	if line := readTestLine(t, conn); line != "GAOVM-GO/1 "+nonce {
 		t.Fatalf("the confirmation is %q", line)
 	}

@@ -126,11 +126,7 @@ class Starter:
             boot_id=self._boot_id,
         )
         _report(operation, "image", "looking for the image")
-        artefacts = await self._preparer.prepare(subject, operation.report, fresh_disk=fresh)
-        subject.update(image=artefacts.image)
-        subject.hub.paths.run_dir(subject.record.run_id).mkdir(mode=0o700, exist_ok=True)
-        _report(operation, "driver", "starting the driver")
-        driver = await self._launcher.launch(subject)
+        driver, artefacts = await self._prepare(subject, operation, fresh_disk=fresh)
         subject.adopt(driver)
         await self._configure(subject, driver, artefacts)
         _report(operation, "boot", "starting the hypervisor")
@@ -150,6 +146,27 @@ class Starter:
             subject.update(started_at=stamps.now())
         operation.reach("started")
         _report(operation, "boot", "booting")
+
+    async def _prepare(
+        self, subject: machine.Machine, operation: Up, *, fresh_disk: bool
+    ) -> tuple[machine.Driver, Artefacts]:
+        """Driver and artefacts, made side by side: neither needs the other."""
+        where = subject.hub.paths
+        for directory in (where.vm_dir(subject.name), where.run_dir(subject.record.run_id)):
+            directory.mkdir(mode=0o700, exist_ok=True)
+        launching = tasks.spawn(
+            self._launcher.launch(subject), name=f"vm {subject.name}: launch of the driver"
+        )
+        try:
+            artefacts = await self._preparer.prepare(
+                subject, operation.report, fresh_disk=fresh_disk
+            )
+            subject.update(image=artefacts.image)
+            _report(operation, "driver", "starting the driver")
+            return await asyncio.shield(launching), artefacts
+        except BaseException:
+            await tasks.finish(_discard(launching))
+            raise
 
     async def _configure(
         self, subject: machine.Machine, driver: machine.Driver, artefacts: Artefacts
@@ -171,6 +188,16 @@ class Starter:
         except msgspec.ValidationError as exc:
             raise errors.InvalidReply(f"vm.configure: {exc}") from exc
         subject.update(facts=facts)
+
+
+async def _discard(launching: asyncio.Task[machine.Driver]) -> None:
+    """Make a driver leave that is not wanted any more, whether it is there already or not."""
+    launching.cancel()
+    try:
+        driver = await launching
+    except (asyncio.CancelledError, errors.GaoError):
+        return
+    await driver.leave(machine.LEAVE_S)
 
 
 def with_added_ports(record: records.VmRecord) -> vm.VmSpec:
