@@ -86,7 +86,9 @@ func (a *agent) servePort(port *os.File) error {
 			return err
 		}
 		began := time.Now()
-		a.serveChannel(port)
+		if direct, err := newRawFile(port); err == nil {
+			a.serveChannel(direct)
+		}
 		port = nil
 		if time.Since(began) < reopenPause {
 			time.Sleep(reopenPause)

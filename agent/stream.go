@@ -105,7 +105,11 @@ func asFrameError(err error) error {
 
 // pump sends what r holds, one frame per read, until its end. After a deadline on r it still sends the bytes that
 // were in the pipe at that moment.
-func (s *stream) pump(kind byte, r *os.File) error {
+func (s *stream) pump(kind byte, file *os.File) error {
+	r, err := newRawFile(file)
+	if err != nil {
+		return err
+	}
 	buf := make([]byte, firstBuffer)
 	for {
 		n, err := r.Read(buf[frameHeadSize:])
@@ -114,7 +118,7 @@ func (s *stream) pump(kind byte, r *os.File) error {
 				return sendErr
 			}
 			if buf = growBuffer(buf, n); n > bulkRead && n < len(buf)-frameHeadSize {
-				time.Sleep(gatherTime)
+				pause(gatherTime)
 			}
 		}
 		switch {
@@ -128,22 +132,16 @@ func (s *stream) pump(kind byte, r *os.File) error {
 	}
 }
 
-func (s *stream) drainWritten(kind byte, r *os.File, buf []byte) error {
-	raw, err := r.SyscallConn()
-	if err != nil {
-		return err
-	}
+func (s *stream) drainWritten(kind byte, r *rawFile, buf []byte) error {
 	left := 0
-	if err := raw.Control(func(fd uintptr) { left, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }); err != nil {
+	if err := r.raw.Control(func(fd uintptr) { left, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }); err != nil {
 		return err
 	}
 	left = max(left, copyBufferSize) // a PTY does not count what is still on its way through the line discipline
-	_ = r.SetReadDeadline(time.Time{})
 	for left > 0 {
 		n := 0
-		err := raw.Read(func(fd uintptr) bool {
-			n, err = unix.Read(int(fd), buf[frameHeadSize:frameHeadSize+min(left, len(buf)-frameHeadSize)])
-			return true
+		err := r.raw.Control(func(fd uintptr) {
+			n, _ = rawTransfer(unix.SYS_READ, fd, buf[frameHeadSize:min(len(buf), frameHeadSize+left)])
 		})
 		if err != nil || n <= 0 {
 			return nil

@@ -26,12 +26,12 @@ from gaovm.driver import pipes, request, status
 from gaovm.guestmanager import channel, frames, guest, info, processes
 from gaovm.guestmanager import connection as agent
 from gaovm.guestmanager.handshake import Hello
+from gaovm.hostfacts import host, limits, programs
 from gaovm.ipc import connection, hello, methods, peer
 from gaovm.vmmanager.qemu import monitor
 
 logger = logging.getLogger(__name__)
 LIMIT_S = 5.0
-ROUNDS = 8
 NONCE = "0" * 32
 _GREETING = b'{"QMP":{"version":{"qemu":{"micro":0,"minor":0,"major":8}},"capabilities":[]}}\r\n'
 _ID = re.compile(rb'"id": ?"([^"]+)"')
@@ -55,21 +55,34 @@ REQUEST = {
 }
 
 
-def run() -> None:
-    """Warm everything up; at most some seconds."""
+def run(rounds: int = 1) -> None:
+    """Warm everything up, ``rounds`` times; each takes some 20 ms, at most seconds.
+
+    The interpreter rewrites a function into its fast form after some calls.
+    """
     with contextlib.suppress(TimeoutError):
-        # Several times: the interpreter rewrites a function into its fast form after some calls.
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             asyncio.run(asyncio.wait_for(_all(), LIMIT_S))
 
 
 async def _all() -> None:
     logger.debug("warm-up")
-    for step in (_documents, _children, _monitor, _guest, _calls):
+    for step in (_host, _documents, _children, _monitor, _guest, _calls):
         try:
             await step()
         except (errors.GaoError, OSError) as exc:
             logger.warning("warm-up: %s: %s", step.__name__, exc)
+
+
+async def _host() -> None:
+    # Not the accelerator: its probe is the driver's, with the state directory's cache.
+    programs.emulators()
+    programs.find("qemu-img")
+    programs.virtiofsd()
+    limits.memory()
+    limits.cpus()
+    host.boot_id()
+    host.arch()
 
 
 async def _documents() -> None:

@@ -29,10 +29,11 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import process, sockets
+from gaovm.driver import compact, warmup
 from gaovm.driver import main as driver
-from gaovm.driver import warmup
 
 MAX_MESSAGE = 64 << 10
+ROUNDS = 8
 
 
 class Fork(msgspec.Struct):
@@ -151,7 +152,9 @@ def entry() -> None:
     driver.set_up_logging()
     warmup.run()
     gc.disable()
-    gc.collect()
+    compact.gather_code(warmup.run)
+    warmup.run(ROUNDS)  # the copies too are brought into their fast form
+    compact.fill_holes()
     gc.freeze()
     Zygote(sock).run()
 

@@ -79,12 +79,12 @@ def test_every_honoured_field_reaches_the_spec() -> None:
             field="mounts[0].location",
         ),
         Share(
-                location="/home/ann",
-                mount_point="/home/ann",
-                writable=True,
-                type="9p",
-                field="mounts[1].location",
-            ),
+            location="/home/ann",
+            mount_point="/home/ann",
+            writable=True,
+            type="9p",
+            field="mounts[1].location",
+        ),
     )
     assert spec.guest.env == {"A": "1", "B": "two words", "C": "yes", "D": "", "E": "0644"}
     user = spec.guest.user
