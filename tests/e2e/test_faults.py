@@ -86,7 +86,7 @@ def test_interrupted_up_leaves_nothing(world: World) -> None:
     assert up.returncode == 130, err
     assert "ctrlc-dev" not in [v["name"] for v in world.json("ls")["vms"]]
     assert not (world.home / "vms" / "ctrlc-dev").exists()
-    world.run("up", "--wait=agent", cwd=project)
+    world.run("up", cwd=project)
     world.run("stop", cwd=project)
     again = world.start("up", cwd=project)
     wait_for_boot(world, "ctrlc-dev")

@@ -6,14 +6,18 @@ does not pay for them.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.resources
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from gaovm import errors
 from gaovm.daemon import machine, operations, paths, records, stamps, starting
+from gaovm.hostfacts import facts
 from gaovm.spec import disks
 
 if TYPE_CHECKING:
@@ -50,7 +54,13 @@ class Artefacts:
         finally:
             self._preparing.discard(subject.name)
         await self._store().check(image)
-        return starting.Artefacts(image=reference, launch=await self._launch(subject, image))
+        # The first look runs code in the accelerator: seconds, if that hangs.
+        host = await asyncio.to_thread(facts.collect, self._paths.home)
+        return starting.Artefacts(
+            image=reference,
+            launch=await self._launch(subject, image),
+            facts=msgspec.to_builtins(host),
+        )
 
     async def _image(
         self, subject: machine.Machine, progress: operations.Listener, *, kept: bool

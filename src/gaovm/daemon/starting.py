@@ -29,10 +29,11 @@ START_LIMIT_S = 60.0
 
 
 class Artefacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a driver boots from; ``launch`` goes into its LaunchRequest as it is."""
+    """What a driver boots from; ``launch`` and ``facts`` go into its LaunchRequest as they are."""
 
     image: records.ImageRef
     launch: dict[str, Any]
+    facts: Any = None
 
 
 class Preparer(Protocol):
@@ -178,6 +179,7 @@ class Starter:
             "vm_dir": str(where.vm_dir(record.name)),
             "run_dir": str(where.run_dir(record.run_id)),
             "artefacts": artefacts.launch,
+            "facts": artefacts.facts,
             # Lima runs provision scripts at every boot, and files written for it rely on that.
             "provision": True,
             "stop": {"agent_s": ending.AGENT_S, "acpi_s": ending.ACPI_S},

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from gaovm import errors
+from gaovm.builder.facts import HostFacts
 from gaovm.spec.network import HostPort, Port, PortForward
 from gaovm.spec.vm import VmSpec
 
@@ -34,13 +35,18 @@ class StopLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a driver needs to know of its VM."""
+    """All that a driver needs to know of its VM.
+
+    ``facts`` come from the daemon, which has them at hand; without them the driver collects them,
+    which costs it a mebibyte for the rest of its life.
+    """
 
     spec: VmSpec
     home: str
     vm_dir: str
     run_dir: str
     artefacts: Image
+    facts: HostFacts | None = None
     provision: bool = True
     stop: StopLimits = StopLimits()
 

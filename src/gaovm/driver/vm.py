@@ -91,7 +91,7 @@ class Vm:
                         f"mount {share.location} is no directory on this host", field="mounts"
                     )
             # Up to 3 s without a cached probe; nothing else is under way in this process yet.
-            self._facts = hostfacts.collect(Path(request.home))
+            self._facts = request.facts or hostfacts.collect(Path(request.home))
             self._document = build.build(request.spec, self._facts, _artefacts(request))
             for forward in request.spec.network.forwards:
                 self.ports.bind(forward)

@@ -1,0 +1,74 @@
+"""A usable command against a usable sshd.
+
+Ours: `gaovm up --wait=agent && gaovm exec -- true` of a stopped, provisioned VM, the daemon
+running. Theirs: bare QEMU with the same kernel, initramfs and disk, on which openssh-server is
+installed, until systemd reports ssh.service on the serial line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import measure
+from bench.bare import BareVm
+from bench.seat import CONFIG, Seat, seat
+
+INSTALL = (
+    "apt-get -q update && DEBIAN_FRONTEND=noninteractive "
+    "apt-get -q install -y --no-install-recommends openssh-server"
+)
+
+
+def usable_command(place: Seat, project: Path) -> float:
+    def work() -> None:
+        place.run("up", "--wait=agent", cwd=project)
+        place.run("exec", "--", "true", cwd=project)
+
+    took = measure.timed(work)
+    place.run("stop", cwd=project)
+    return took
+
+
+def usable_ssh(argv: list[str], disk: Path) -> float:
+    vm = BareVm(argv, disk, extra_kernel="systemd.show_status=1")
+    try:
+        vm.drain("agent")
+        return vm.wait_for("console", b"ssh.service")
+    finally:
+        vm.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=10)
+    runs = parser.parse_args().runs
+    with seat() as place:
+        project = place.project("ssh", CONFIG + 'mountType: "9p"\n')
+        place.run("up", cwd=project)
+        place.run("exec", "--user", "root", "--", "sh", "-c", INSTALL, cwd=project)
+        status = place.json("status", cwd=project)
+        argv = json.loads(place.run("explain", "--json", cwd=project))["argv"]
+        place.run("stop", cwd=project)
+        disk = Path(status["dir"]) / "disk.qcow2"
+        values = measure.interleaved(
+            runs,
+            ours=lambda: usable_command(place, project),
+            ssh=lambda: usable_ssh(argv, disk),
+        )
+        measure.report(
+            "up --wait=agent && exec -- true / bare QEMU to ssh.service",
+            "python bench/ssh.py",
+            ours_s=measure.summary(values["ours"]),
+            ssh_s=measure.summary(values["ssh"]),
+            ratio=measure.ratio(values["ours"], values["ssh"]),
+            goal="<= 0.333",
+        )
+
+
+if __name__ == "__main__":
+    main()
