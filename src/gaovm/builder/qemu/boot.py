@@ -9,7 +9,8 @@ from gaovm.spec.vm import VmSpec
 
 # quiet: each line on an emulated serial port costs; panics are printed all the same.
 # panic=-1: reset at once, which ends QEMU, so that a panic is seen without a timeout.
-_COMMON = "rw quiet panic=-1 net.ifnames=0"
+# cryptomgr.notests: the self-tests of ciphers take a tenth of an emulated boot.
+_COMMON = "rw quiet panic=-1 net.ifnames=0 cryptomgr.notests"
 # Emulated on a busy host, the timer interrupt may come too late for the kernel's check of the
 # wiring, which then declares the hardware broken and hangs. The wiring is known to be right.
 _TCG_X86 = "no_timer_check"
