@@ -58,6 +58,7 @@ def main() -> None:
     with seat() as place:
         project = place.project("commands")
         place.run("up", cwd=project)
+        place.run("exec", "--", "sh", "-c", BOOTED, cwd=project)
         listing(place, runs)
         execution(place, project, runs)
 

@@ -85,7 +85,7 @@ class PortVm:
         """Seconds until all bytes have come."""
         sock = self.vm.ours["bulk"]
         begin = time.perf_counter()
-        self._say(f"{PRODUCER} | dd bs=64k of=/dev/vport*p2 2>/dev/null")
+        self._say(f"for port in /dev/vport*p2; do {PRODUCER} | dd bs=64k of=$port 2>&-; done")
         left = MIB << 20
         view = memoryview(bytearray(1 << 20))
         while left:
@@ -123,7 +123,7 @@ def main() -> None:
         place.run("up", cwd=project)
         status = place.json("status", cwd=project)
         argv = json.loads(place.run("explain", "--json", cwd=project))["argv"]
-        time.sleep(20)  # the distribution finishes its boot
+        place.run("exec", "--", "sh", "-c", BOOTED, cwd=project)
         round_trip(place, runs * 3)
         throughput(place, argv, Path(status["dir"]) / "disk.qcow2", runs)
 

@@ -50,7 +50,6 @@ def test_wrong_digest(world: World, tmp_path: Path) -> None:
 
 def test_no_qemu(fresh: World) -> None:
     fresh.env["PATH"] = "/nonexistent"
-    fresh.env["GAOVM_QEMU_DIRS"] = "/nonexistent"
     project = fresh.project("noqemu")
     done = fresh.run("up", cwd=project, check=1)
     assert b"apt-get install" in done.stderr
