@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import measure
 from bench.agent import spawn_times
-from bench.seat import PYTHON, Seat, seat
+from bench.seat import BOOTED, PYTHON, Seat, seat
 
 
 def listing(place: Seat, runs: int) -> None:

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import measure
 from bench.agent import spawn_times
 from bench.bare import BareVm
-from bench.seat import CONFIG, Seat, seat
+from bench.seat import BOOTED, CONFIG, Seat, seat
 
 from gaovm.client import blocking, session
 

@@ -22,7 +22,10 @@ def test_init_up_stop_up_destroy(world: World) -> None:
     assert status["name"] == "my-app-dev", done.stdout
     assert (status["state"], status["readiness"]) == ("running", "ready")
     assert status["accelerator"]["reason"]
-    world.run("exec", "--", "sh", "-c", "echo kept > /var/tmp/kept", cwd=project)
+    script = "echo kept > /var/tmp/kept; echo early > /tmp/early"
+    world.run("exec", "--", "sh", "-c", script, cwd=project)
+    wait = "systemctl is-system-running --wait >&2; cat /tmp/early"
+    assert world.run("exec", "--", "sh", "-c", wait, cwd=project).stdout == b"early\n"
     assert b"already" in world.run("up", cwd=project).stdout.lower()
     world.run("stop", cwd=project)
     assert world.json("status", cwd=project)["state"] == "stopped"

@@ -56,6 +56,9 @@ printf 'blacklist %s\n' ahci i2c_i801 pcspkr psmouse serio_raw > "$root/etc/modp
 # eth0 stays eth0: the agent has configured it before udev starts.
 mkdir -p "$root/etc/systemd/network" "$root/etc/systemd/journald.conf.d"
 ln -sf /dev/null "$root/etc/systemd/network/99-default.link"
+# Commands run before the distribution has booted, and what they put into /tmp must not be swept away then.
+mkdir -p "$root/etc/tmpfiles.d"
+printf 'd /tmp 1777 root root -\n' > "$root/etc/tmpfiles.d/tmp.conf"
 printf '[Journal]\nSystemMaxUse=64M\n' > "$root/etc/systemd/journald.conf.d/gaovm.conf"
 
 echo "gaovm: packages kept"
