@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-var version = "0.0.0"
+var version = "0.1.0"
 
 // servingName is the serving copy's argv[0]: systemd's final kill spares names that begin with @.
 const servingName = "@gaovm-agent"

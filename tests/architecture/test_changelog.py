@@ -27,3 +27,8 @@ def test_project_metadata() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["license"] == "Apache-2.0"
     assert project["requires-python"] == ">=3.11"
+
+
+def test_agent_has_the_version_of_the_package() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f'"{version}"' in (ROOT / "agent" / "main.go").read_text()
