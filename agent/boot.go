@@ -27,6 +27,8 @@ const (
 	// As systemd sets them for its services: the soft limit that select(2) needs, the hard one that servers want.
 	softFiles = 1024
 	hardFiles = 524288
+	// Against processes of priority 0: nine tenths of the processor.
+	settlingPriority = -10
 )
 
 type earlyMount struct {
@@ -160,6 +162,10 @@ func serveMain() {
 
 // settle does what boot left for later: late modules, the network, and cleaning up.
 func (a *agent) settle() {
+	// The distribution's init begins now and takes the processor; a first command waits for what is done here. The thread
+	// ends with this goroutine, so that no process started later inherits its priority.
+	runtime.LockOSThread()
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, settlingPriority)
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0); err == nil {
 		oomExempt.Store(true)
 	}
