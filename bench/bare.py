@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import socket
@@ -72,8 +71,3 @@ class BareVm:
         for sock in self.ours.values():
             sock.close()
         shutil.rmtree(self.scratch)
-
-
-def fds_of_this_process() -> int:
-    """How many descriptors are open here, to see that runs leave none."""
-    return len(os.listdir("/proc/self/fd"))

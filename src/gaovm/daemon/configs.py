@@ -8,18 +8,23 @@ from pathlib import Path
 import msgspec
 
 from gaovm import errors
+from gaovm.aio import clock
 from gaovm.daemon import params, paths
 from gaovm.spec import vm
 from gaovm.spec.boot import Arch
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A project's VM as its file asks for it, and what to tell the user about the file."""
+    """A project's VM as its file asks for it, and what to tell the user about the file.
+
+    ``asked_at``: when reading began (monotonic clock), right after the request was decoded.
+    """
 
     spec: vm.VmSpec
     project: str
     config_path: str
     warnings: tuple[str, ...] = ()
+    asked_at: float | None = None
 
 
 def load(args: params.Up, where: paths.Paths) -> Wanted:
@@ -31,6 +36,7 @@ def load(args: params.Up, where: paths.Paths) -> Wanted:
         errors.ImageUnknown: the image is a name that nothing here can build.
         errors.MountMissing: a mount's directory does not exist on this host.
     """
+    asked_at = clock.monotonic()
     # The YAML reader is loaded at the first up, not at the daemon's start.
     from gaovm.project import config, names
     from gaovm.project import context as project_context
@@ -55,6 +61,7 @@ def load(args: params.Up, where: paths.Paths) -> Wanted:
         project=os.path.normpath(args.project_dir),
         config_path=args.config_path,
         warnings=loaded.warnings,
+        asked_at=asked_at,
     )
 
 

@@ -49,10 +49,10 @@ class Preparer(Protocol):
 class Up(operations.Operation[None]):
     """An ``up`` under way; ``created`` when it made the VM."""
 
-    def __init__(self, name: str, *, created: bool) -> None:
+    def __init__(self, name: str, *, created: bool, asked_at: float) -> None:
         super().__init__(name)
         self.created = created
-        self.asked_at = clock.monotonic()
+        self.asked_at = asked_at
 
 
 class Starter:
@@ -63,9 +63,21 @@ class Starter:
         self._launcher = launcher
         self._boot_id = boot_id
 
-    def begin(self, subject: machine.Machine, changes: dict[str, Any], *, created: bool) -> Up:
-        """Start the operation; ``changes`` are written to the record with the intent."""
-        operation = Up(f"vm {subject.name}: up", created=created)
+    def begin(
+        self,
+        subject: machine.Machine,
+        changes: dict[str, Any],
+        *,
+        created: bool,
+        asked_at: float | None = None,
+    ) -> Up:
+        """Start the operation; ``changes`` are written to the record with the intent.
+
+        ``asked_at``: when the request was decoded (monotonic clock), which reading its config
+        follows; without it the time counts from now.
+        """
+        began = clock.monotonic() if asked_at is None else asked_at
+        operation = Up(f"vm {subject.name}: up", created=created, asked_at=began)
         subject.up = operation
         work = self._work(subject, operation, changes)
         operation.start(subject.hub.owner, work)

@@ -15,6 +15,7 @@ from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.stream import Stream
 
 PATH = "/v1/exec"
+BENCH_PATH = "/v1/bench/spawn"
 T = TypeVar("T")
 OnOutput = Callable[[int, bytes], None]
 SMALL_INPUT = 256 << 10
@@ -59,7 +60,7 @@ def open_exec(connection: Connection) -> Stream:
 
 def open_spawn_bench(connection: Connection) -> Stream:
     """The raw call that measures the agent's own fork, exec and wait; JSON both ways."""
-    return connection.open("POST", "/v1/bench/spawn")
+    return connection.open("POST", BENCH_PATH)
 
 
 async def run(
@@ -117,9 +118,7 @@ async def _read(stream: Stream, on_output: OnOutput | None) -> Exit:
 async def bench_spawn(connection: Connection, count: int) -> list[int]:
     """Nanoseconds of ``count`` fork+exec+wait of ``/bin/true`` by the agent itself."""
     body = {"count": count}
-    result = await calls.call(
-        connection, "POST", "/v1/bench/spawn", _Spawn, body, limit_s=10 + count
-    )
+    result = await calls.call(connection, "POST", BENCH_PATH, _Spawn, body, limit_s=10 + count)
     return result.ns
 
 

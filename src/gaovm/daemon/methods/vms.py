@@ -59,7 +59,7 @@ async def up(ctx: context.Context, call: context.Call, args: params.Up) -> Any:
         warnings = list(wanted.warnings)
         if subject is None:
             subject = _create(ctx, wanted)
-            ctx.starter.begin(subject, {}, created=True)
+            ctx.starter.begin(subject, {}, created=True, asked_at=wanted.asked_at)
             return await _wait(subject, call, args.wait, warnings)
         _check_project(subject, wanted)
         return await _bring(ctx, subject, call, args.wait, wanted)
@@ -152,7 +152,8 @@ async def _bring(
     if wanted is not None and changed and not busy:
         _check_disk(subject, wanted.spec, warnings)
         changes = {"spec": wanted.spec, "config_path": wanted.config_path}
-    ctx.starter.begin(subject, changes, created=False)
+    asked_at = wanted.asked_at if wanted else None
+    ctx.starter.begin(subject, changes, created=False, asked_at=asked_at)
     return await _wait(subject, call, wait, warnings)
 
 
