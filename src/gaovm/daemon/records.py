@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gaovm.model import states
+from gaovm.model import states, supervision
 from gaovm.spec import network, vm
 
 
@@ -41,6 +41,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 class VmRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One VM as it is stored. Times are UTC, ISO 8601.
 
+    ``spec`` is what the VM was last started with. ``base`` is the project file as it was last read,
+    ``overrides`` the layer that ``gaovm set`` puts over it (its own words to JSON values), and
+    ``pending`` what the next start applies, if that differs.
     ``disk_used``: an agent once answered from this disk, so it may hold the user's work.
     ``deleting`` marks a removal that a crash may have cut short.
     """
@@ -60,6 +63,10 @@ class VmRecord(msgspec.Struct, frozen=True, kw_only=True):
     added_ports: tuple[network.PortForward, ...] = ()
     disk_used: bool = False
     deleting: bool = False
+    base: vm.VmSpec | None = None
+    overrides: dict[str, Any] = msgspec.field(default_factory=dict)
+    pending: vm.VmSpec | None = None
+    restarts: supervision.History = supervision.History()
 
 
 def spec_digest(spec: vm.VmSpec) -> str:

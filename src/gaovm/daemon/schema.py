@@ -35,8 +35,25 @@ CREATE TABLE vms (
 ) STRICT
 """
 
+_STAGED = (
+    "ALTER TABLE vms ADD COLUMN base TEXT",
+    "ALTER TABLE vms ADD COLUMN overrides TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE vms ADD COLUMN pending TEXT",
+    "ALTER TABLE vms ADD COLUMN restarts TEXT NOT NULL DEFAULT '{}'",
+)
+# AUTOINCREMENT: a number is never given twice, also when old events have been dropped.
+_EVENTS = """
+CREATE TABLE events (
+    seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+    ts      TEXT NOT NULL,
+    type    TEXT NOT NULL,
+    vm      TEXT,
+    payload TEXT NOT NULL
+) STRICT
+"""
+
 #: Revision n is reached by running step n - 1.
-STEPS: tuple[tuple[str, ...], ...] = ((_FIRST,),)
+STEPS: tuple[tuple[str, ...], ...] = ((_FIRST,), (*_STAGED, _EVENTS))
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -18,16 +18,18 @@ import msgspec
 
 from gaovm import errors
 from gaovm.daemon import records, schema, stamps
-from gaovm.model import states
+from gaovm.model import states, supervision
 from gaovm.spec import network, vm
 
 logger = logging.getLogger(__name__)
 
 _COLUMNS = (
     "name, project, config_path, run_id, spec, spec_digest, desired, observed, readiness, first_up,"
-    " created_at, started_at, boot_id, image, facts, last_error, added_ports, disk_used, deleting"
+    " created_at, started_at, boot_id, image, facts, last_error, added_ports, disk_used, deleting,"
+    " base, overrides, pending, restarts"
 )
-_PUT = f"INSERT OR REPLACE INTO vms ({_COLUMNS}) VALUES ({', '.join('?' * 19)})"
+_MARKS = ", ".join("?" * len(_COLUMNS.split(", ")))
+_PUT = f"INSERT OR REPLACE INTO vms ({_COLUMNS}) VALUES ({_MARKS})"
 
 
 class Store:
@@ -162,6 +164,10 @@ def _encode(record: records.VmRecord) -> tuple[Any, ...]:
         _json(record.added_ports),
         int(record.disk_used),
         int(record.deleting),
+        _json(record.base),
+        _json(record.overrides),
+        _json(record.pending),
+        _json(record.restarts),
     )
 
 
@@ -187,6 +193,10 @@ def _decode(row: tuple[Any, ...]) -> records.VmRecord:
             added_ports=_decoded(fields["added_ports"], tuple[network.PortForward, ...]) or (),
             disk_used=bool(fields["disk_used"]),
             deleting=bool(fields["deleting"]),
+            base=_decoded(fields["base"], vm.VmSpec),
+            overrides=_decoded(fields["overrides"], dict[str, Any]),
+            pending=_decoded(fields["pending"], vm.VmSpec),
+            restarts=_decoded(fields["restarts"], supervision.History),
         )
     except msgspec.MsgspecError as exc:
         raise errors.StateCorrupt(f"state.db: the row of VM {fields['name']!r}: {exc}") from exc

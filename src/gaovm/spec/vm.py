@@ -8,11 +8,13 @@ from gaovm import errors
 from gaovm.spec.base import Frozen
 from gaovm.spec.boot import Boot
 from gaovm.spec.disks import Disk, Image
+from gaovm.spec.graphics import Graphics
 from gaovm.spec.guest import Guest
 from gaovm.spec.memory import Memory
 from gaovm.spec.network import Network
 from gaovm.spec.processors import Processors
 from gaovm.spec.shares import Share
+from gaovm.spec.supervision import Supervision
 
 
 class VmSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,6 +29,8 @@ class VmSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     disk: Disk = Disk()
     network: Network = Network()
     shares: tuple[Share, ...] = ()
+    graphics: Graphics = Graphics()
+    supervision: Supervision = Supervision()
     message: str = ""
 
 

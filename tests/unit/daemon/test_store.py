@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gaovm import errors
 from gaovm.daemon import records, schema, store
-from gaovm.model import states
+from gaovm.model import states, supervision
 from gaovm.spec import boot, disks, guest, memory, network, processors, shares, vm
 
 
@@ -56,6 +57,10 @@ def full_record() -> records.VmRecord:
         added_ports=(port,),
         disk_used=True,
         deleting=True,
+        base=msgspec.structs.replace(spec, message="as the file says"),
+        overrides={"cpus": 4, "graphics.enabled": True},
+        pending=msgspec.structs.replace(spec, message="next"),
+        restarts=supervision.History(attempts=2, recent=(1.5, 3.0), due_at=4.0),
     )
 
 
@@ -152,5 +157,5 @@ def test_a_migration_that_fails_changes_nothing(
             schema.migrate(connection, path)
         columns = [row[1] for row in connection.execute("PRAGMA table_info(vms)")]
         assert "extra" not in columns
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(bad) - 1,)
         connection.close()

@@ -1,0 +1,92 @@
+"""Steps of a transition, and the points at which a process may die between them.
+
+A function that is one step of something larger (a start, a stop, a change of config) is marked with
+``@step``. Each step has two points, ``MODULE.FUNCTION:begin`` and ``:end``. Tests halt a process
+exactly there and kill whom they like; the list of points is the list of steps, so that a step
+cannot be forgotten.
+
+Environment, read once when the process starts: ``GAOVM_HALT_AT`` is a point, ``GAOVM_HALT_SOCKET``
+a Unix socket: the first time the point is reached the process sends ``{"pid", "point"}`` and a line
+feed there, and stands still, all of it, until a byte or the end comes back. ``GAOVM_STEP_LOG`` is
+a file to which every point that is reached is appended. Without them a step costs a comparison.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+#: The names of all steps of the modules that are loaded.
+STEPS: set[str] = set()
+
+_PREFIX = "gaovm."
+
+
+class _Halt:
+    """Where this process is to stand still, once."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.log = environment.get("GAOVM_STEP_LOG")
+        self.point = environment.get("GAOVM_HALT_AT")
+        self.socket = environment.get("GAOVM_HALT_SOCKET")
+        self.armed = bool(self.log or self.point)
+
+    def reach(self, point: str) -> None:
+        if self.log:
+            fd = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            os.write(fd, f"{point}\n".encode())
+            os.close(fd)
+        if point == self.point and self.socket:
+            self.point = None
+            _stand_still(self.socket, point)
+
+
+def _stand_still(path: str, point: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        try:
+            sock.connect(path)
+            sock.sendall(json.dumps({"pid": os.getpid(), "point": point}).encode() + b"\n")
+            sock.recv(1)
+        except OSError:
+            return  # whoever set this up is gone, or has seen another process halt here already
+
+
+_halt = _Halt(dict(os.environ))
+
+
+def step(function: Function) -> Function:
+    """Mark a function, plain or async, as one step of a transition."""
+    name = f"{function.__module__.removeprefix(_PREFIX)}.{function.__qualname__}"
+    STEPS.add(name)
+    begin, end = f"{name}:begin", f"{name}:end"
+
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def run(*args: Any, **kwargs: Any) -> Any:
+            if not _halt.armed:
+                return await function(*args, **kwargs)
+            _halt.reach(begin)
+            result = await function(*args, **kwargs)
+            _halt.reach(end)
+            return result
+
+    else:
+
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            if not _halt.armed:
+                return function(*args, **kwargs)
+            _halt.reach(begin)
+            result = function(*args, **kwargs)
+            _halt.reach(end)
+            return result
+
+    return cast("Function", run)

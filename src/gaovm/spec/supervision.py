@@ -1,0 +1,56 @@
+"""What the supervisor does with a VM: restarts, start with the host, hung guests, stop limits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from gaovm.spec.base import Frozen
+
+RestartWhen = Literal["always", "on-failure", "never"]
+OnHang = Literal["restart", "pause", "event"]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
+
+
+class Restart(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a VM that has ended is started again, and how often.
+
+    ``on-failure``: when driver or hypervisor died; ``always``: also when the guest switched itself
+    off. After ``max_attempts`` starts in a row without ``stable_s`` seconds of running in between
+    the VM is given up. The pause before attempt n is 2^(n-1) s, at most ``max_delay_s``.
+    """
+
+    policy: RestartWhen = "on-failure"
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 5
+    max_delay_s: Seconds = 30.0
+    stable_s: Seconds = 60.0
+
+
+class Watchdog(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a hung guest is noticed and what is done then.
+
+    ``device``: a watchdog device that the agent feeds, firing after ``timeout_s`` without food.
+    ``heartbeat``: the driver asks the agent regularly.
+    """
+
+    device: bool = False
+    timeout_s: Annotated[int, msgspec.Meta(ge=5, le=3600)] = 30
+    heartbeat: bool = True
+    on_hang: OnHang = "event"
+
+
+class Stop(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Limits of an asked-for stop: for the guest to end itself, then for the hypervisor to quit."""
+
+    grace_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
+    force_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 5.0
+
+
+class Supervision(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of it. ``autostart``: started again after a reboot of the host, if it should run."""
+
+    restart: Restart = Restart()
+    watchdog: Watchdog = Watchdog()
+    stop: Stop = Stop()
+    autostart: bool = False
