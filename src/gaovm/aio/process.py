@@ -16,7 +16,7 @@ import sys
 from typing import IO, TYPE_CHECKING, Any
 
 from gaovm import errors
-from gaovm.aio import sockets, tasks
+from gaovm.aio import clock, sockets, tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -58,6 +58,8 @@ class Child:
         self._group = group
         self.pid = popen.pid
         self.returncode: int | None = None
+        #: When the exit was seen, on the monotonic clock.
+        self.ended_at: float | None = None
         self.stdin: asyncio.StreamWriter | None = None
         self.stdout: asyncio.StreamReader | None = None
         self.stderr: asyncio.StreamReader | None = None
@@ -68,6 +70,7 @@ class Child:
         self._loop.add_reader(self._pidfd, self._on_exit)
 
     def _on_exit(self) -> None:
+        self.ended_at = clock.monotonic()
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         if self._group:  # before the leader is reaped: until then the number is ours

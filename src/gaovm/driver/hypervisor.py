@@ -77,11 +77,15 @@ class Hypervisor:
         await self._words.attach(words)
         return {"console": pairs["console"][0], "agent": pairs["agent"][0]}
 
-    async def wait(self) -> int:
-        """Reap QEMU, gather what it still had to say, and return its status."""
+    async def exited(self) -> tuple[int, float]:
+        """QEMU's status and when its exit was seen (monotonic), as soon as it is seen."""
         if self._child is None:
             raise errors.StateConflict("QEMU was not started")
         self.returncode = await self._child.wait()
+        return self.returncode, self._child.ended_at or 0.0
+
+    async def drain(self) -> None:
+        """Gather what QEMU, which has exited, still had to say; then ``ended`` is set."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_LIMIT_S):
                 await self._words.ended
@@ -92,7 +96,6 @@ class Hypervisor:
         self._words.close()
         await self._stack.aclose()
         self.ended.set()
-        return self.returncode
 
     def last_words(self) -> str:
         """The last lines that QEMU wrote."""

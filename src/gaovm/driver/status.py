@@ -7,6 +7,7 @@ from typing import Any
 
 from gaovm import errors
 from gaovm.aio import clock
+from gaovm.ipc import methods
 
 Notify = Callable[[str, dict[str, Any]], None]
 
@@ -55,6 +56,10 @@ class Status:
         if error is not None:
             message["error"] = describe(error)
         self._notify("state", message)
+
+    def hypervisor_ended(self, pid: int | None, status: int, at: float) -> None:
+        """Tell at once that the hypervisor exited; what it means follows with the state."""
+        self._notify(methods.HYPERVISOR, {"pid": pid, "status": status, "at": at})
 
     def progress(self, phase: str, message: str) -> None:
         """Tell what is being done."""

@@ -309,7 +309,10 @@ class Vm:
     async def _watch(self, hypervisor: Hypervisor) -> None:
         asked = False
         try:
-            code = await hypervisor.wait()
+            code, at = await hypervisor.exited()
+            # First of all: what follows takes its time, and the daemon's record does not wait.
+            self.status.hypervisor_ended(hypervisor.pid, code, at)
+            await hypervisor.drain()
             asked = self._stopping
             await tasks.finish(self._release())
             self._tell_end(hypervisor, code, asked=asked)

@@ -12,6 +12,7 @@ CANCEL = "call.cancel"
 PROGRESS = "progress"
 EVENT = "event"
 STATE = "state"
+HYPERVISOR = "hypervisor"
 
 REQUIRED = (HELLO, PING)
 

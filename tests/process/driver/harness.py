@@ -32,6 +32,7 @@ class Link:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.states: list[dict[str, Any]] = []
+        self.notified: list[tuple[str, dict[str, Any]]] = []
         self.progress: list[dict[str, Any]] = []
         self.hello_ms = 0.0
         self.exit_status: int | None = None
@@ -54,7 +55,9 @@ class Link:
                 await self._changed.wait()
 
     def on_notification(self, method: str, params: dict[str, Any], _: Any) -> None:
-        (self.states if method == "state" else self.progress).append(params)
+        self.notified.append((method, params))
+        if method in ("state", "progress"):
+            (self.states if method == "state" else self.progress).append(params)
         self._changed.set()
 
 

@@ -121,6 +121,10 @@ async def test_kill_of_the_hypervisor_is_told_at_once(zygote: Zygote, base: Path
     assert state["reason"] == "killed"
     assert state["error"]["code"] == "hypervisor_failed"
     assert "signal 9" in state["error"]["message"]
+    told = [(method, params) for method, params in link.notified if method != "progress"]
+    method, params = told[-2]
+    assert (method, params["pid"], params["status"]) == ("hypervisor", pid, -signal.SIGKILL)
+    assert began <= params["at"] <= time.monotonic()
     assert await zygote.exited(link.pid) == 0
 
 
