@@ -92,7 +92,7 @@ class Hypervisor:
         if self._connecting is not None:
             # With QEMU gone it ends by itself; ending it from here would race with that.
             await asyncio.wait([self._connecting], timeout=DRAIN_LIMIT_S)
-        await self._monitor.close()
+        self._monitor.close()
         self._words.close()
         await self._stack.aclose()
         self.ended.set()

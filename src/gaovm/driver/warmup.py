@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 LIMIT_S = 5.0
 NONCE = "0" * 32
 _GREETING = b'{"QMP":{"version":{"qemu":{"micro":0,"minor":0,"major":8}},"capabilities":[]}}\r\n'
-_ID = re.compile(rb'"id": ?"([^"]+)"')
+_ID = re.compile(rb'"id":(\d+)')
 _EXEC = frames.encode(frames.STARTED, b'{"pid":1}') + frames.encode(frames.EXIT, b'{"status":0}')
 REQUEST = {
     "spec": {
@@ -128,7 +128,8 @@ async def _monitor() -> None:
     server = tasks.spawn(_serve_monitor(theirs), name="monitor")
     client = monitor.Monitor(lambda name, data: None)
     await client.connect(ours)
-    await client.close()
+    await client.execute("query-status")
+    client.close()
     await tasks.cancel_and_wait(server)
     theirs.close()
 
@@ -137,9 +138,8 @@ async def _serve_monitor(sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(sock, _GREETING)
     while data := await loop.sock_recv(sock, 4096):
-        ident = _ID.search(data)  # the first command, qmp_capabilities, has none
-        answer = b'{"return":{},"id":"%s"}\r\n' % ident[1] if ident else b'{"return":{}}\r\n'
-        await loop.sock_sendall(sock, answer)
+        for ident in _ID.findall(data):
+            await loop.sock_sendall(sock, b'{"return":{},"id":%s}\r\n' % ident)
 
 
 class _Ear:

@@ -3,5 +3,5 @@
 One file per noun, the same names as in ``builder.qemu``. QEMU itself is started from the builder's
 document by ``lifetime``.
 
-May import: what ``vmmanager`` may, and qemu.qmp. Must not: know another hypervisor.
+May import: what ``vmmanager`` may. Must not: know another hypervisor.
 """

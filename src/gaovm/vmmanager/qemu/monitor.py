@@ -1,55 +1,58 @@
-"""QEMU's monitor: one QMP connection over an inherited socket.
-
-Works round two traits of ``qemu.qmp``: its handshake checks the reply to ``qmp_capabilities`` with
-``assert`` only, so ``connect`` proves by a command that negotiation took place; and its listeners
-go silent for ever when the connection ends, so events are handed on as they arrive and the
-caller watches the process.
-"""
+"""QEMU's monitor: one QMP connection over an inherited socket."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
+import itertools
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any
-
-from qemu.qmp import EventListener, ExecInterruptedError, QMPClient, QMPError
+from typing import Any, cast
 
 from gaovm import errors
-
-# The library logs every protocol error with a traceback; ours are typed and logged by us.
-logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
+from gaovm.vmmanager.qemu import qmp
 
 CONNECT_LIMIT_S = 60.0
 COMMAND_LIMIT_S = 5.0
 EventHandler = Callable[[str, Mapping[str, Any]], None]
 
 
-class Monitor:
-    """A monitor. ``on_event(name, data)`` is called for each event and must not raise."""
+class Monitor(asyncio.Protocol):
+    """A monitor. ``on_event(name, data)`` is called for each event and must not raise.
+
+    Guarantee: when the connection ends, every command under way ends with its reason.
+    """
 
     def __init__(self, on_event: EventHandler) -> None:
-        self._connected = False
-        self._client = QMPClient("vm")
         self._on_event = on_event
-        self._client.register_listener(EventListener(event_filter=self._filter))
+        self._decoder = qmp.Decoder()
+        self._transport: asyncio.Transport | None = None
+        self._idents = itertools.count(1)
+        self._pending: dict[int, asyncio.Future[Any]] = {}
+        self._greeting: asyncio.Future[qmp.Version] = asyncio.get_running_loop().create_future()
+        self._error: errors.HypervisorFailed | None = None
 
-    async def connect(self, sock: socket.socket) -> None:
-        """Negotiate on a connected socket, which is owned from now on.
+    async def connect(self, sock: socket.socket) -> qmp.Version:
+        """Negotiate on a connected socket, which is owned from now on; returns QEMU's version.
 
         Raises:
             errors.HypervisorFailed: QEMU ended, or does not speak QMP.
         """
         sock.setblocking(False)
+        loop = asyncio.get_running_loop()
         try:
+            await loop.create_connection(lambda: self, sock=sock)
             async with asyncio.timeout(CONNECT_LIMIT_S):
-                await self._client.connect(sock)
-        except (QMPError, OSError, EOFError, AssertionError, TimeoutError) as exc:
-            raise errors.HypervisorFailed(f"no monitor: {str(exc) or type(exc).__name__}") from exc
-        self._connected = True
-        await self.execute("query-status")
+                version = await self._greeting
+            await self.execute("qmp_capabilities")
+        except TimeoutError as exc:
+            self.close()
+            raise errors.HypervisorFailed(
+                f"no monitor: QEMU did not greet within {CONNECT_LIMIT_S:g} s"
+            ) from exc
+        except errors.HypervisorFailed as exc:
+            self.close()
+            raise errors.HypervisorFailed(f"no monitor: {exc.message}") from exc
+        return version
 
     async def execute(self, command: str, **arguments: Any) -> Any:
         """Run one command.
@@ -57,33 +60,71 @@ class Monitor:
         Raises:
             errors.HypervisorFailed: it was refused, QEMU ended, or no answer came within 5 s.
         """
+        if self._error is not None or self._transport is None:
+            reason = self._error.message if self._error else "it is not connected"
+            raise errors.HypervisorFailed(f"monitor command {command}: {reason}")
+        ident = next(self._idents)
+        answer = self._pending[ident] = asyncio.get_running_loop().create_future()
+        self._transport.write(qmp.command(command, arguments, ident))
         try:
             async with asyncio.timeout(COMMAND_LIMIT_S):
-                return await self._client.execute(command, arguments or None)
-        except (QMPError, ExecInterruptedError, EOFError, OSError, TimeoutError) as exc:
-            reason = str(exc) or type(exc).__name__
+                return await answer
+        except TimeoutError as exc:
+            reason = f"no answer within {COMMAND_LIMIT_S:g} s"
             raise errors.HypervisorFailed(f"monitor command {command}: {reason}") from exc
+        except errors.HypervisorFailed as exc:
+            raise errors.HypervisorFailed(f"monitor command {command}: {exc.message}") from exc
+        finally:
+            self._pending.pop(ident, None)
 
-    async def power_button(self) -> None:
-        """Press the ACPI power button."""
-        await self.execute("system_powerdown")
+    def close(self) -> None:
+        """End the connection, if there is one. Idempotent."""
+        self._end("the monitor was closed")
 
-    async def quit(self) -> None:
-        """Make QEMU end at once, its disks flushed."""
-        await self.execute("quit")
+    # called by the event loop
 
-    async def close(self) -> None:
-        """End the connection that ``connect`` made, if it did. Idempotent; never raises."""
-        if not self._connected:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message in self._decoder.feed(data):
+                self._on_message(message)
+        except errors.HypervisorFailed as exc:
+            self._end(exc.message)
+
+    def eof_received(self) -> None:
+        self._end("QEMU closed its monitor")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(f"the monitor broke: {exc}" if exc else "QEMU closed its monitor")
+
+    def _on_message(self, message: qmp.Message) -> None:
+        if message.event is not None:
+            self._on_event(message.event, message.data)
+        elif message.greeting is not None:
+            if not self._greeting.done():
+                self._greeting.set_result(message.greeting.version.qemu)
+        else:
+            self._on_answer(message)
+
+    def _on_answer(self, message: qmp.Message) -> None:
+        future = self._pending.get(message.id or 0)
+        if future is None or future.done():
+            return  # its caller has given up
+        if message.refusal is not None:
+            refusal = message.refusal
+            future.set_exception(errors.HypervisorFailed(f"{refusal.kind}: {refusal.text}"))
+        else:
+            future.set_result(message.result)
+
+    def _end(self, reason: str) -> None:
+        if self._error is not None:
             return
-        self._connected = False
-        # The library asserts when both sides end the connection at once.
-        with contextlib.suppress(QMPError, OSError, EOFError, TimeoutError, AssertionError):
-            async with asyncio.timeout(1):
-                await self._client.disconnect()
-
-    def _filter(self, event: Mapping[str, Any]) -> bool:
-        name, data = event.get("event"), event.get("data")
-        if isinstance(name, str):
-            self._on_event(name, data if isinstance(data, dict) else {})
-        return False
+        self._error = errors.HypervisorFailed(reason)
+        if self._transport is not None:
+            self._transport.abort()
+        for future in (self._greeting, *self._pending.values()):
+            if not future.done():
+                future.set_exception(errors.HypervisorFailed(reason))
+                future.exception()  # retrieved: its caller may have given up
