@@ -23,9 +23,11 @@ def read(root: nodes.Table, context: Context) -> Boot:
     own = fields.table(fields.table(root, "vmOpts"), "gaovm")
     machine = fields.word(own, "machine", get_args(spec_boot.MachineType), found)
     if machine in ("q35", "microvm") and arch != "x86_64":
-        found.problem(own, f"machine {machine} needs arch x86_64", path=f"{own.path}.machine")
+        found.problem(
+            own, f"machine {machine} needs arch x86_64", path=fields.below(own, "machine")
+        )
     if machine == "virt" and arch != "aarch64":
-        found.problem(own, "machine virt needs arch aarch64", path=f"{own.path}.machine")
+        found.problem(own, "machine virt needs arch aarch64", path=fields.below(own, "machine"))
     accel = fields.word(own, "accel", get_args(spec_boot.Accelerator), found)
     kernel = fields.word(own, "kernel", get_args(spec_boot.KernelFlavour), found)
     return Boot(
@@ -33,4 +35,5 @@ def read(root: nodes.Table, context: Context) -> Boot:
         machine=cast("spec_boot.MachineType", machine or "auto"),
         accelerator=cast("spec_boot.Accelerator", accel or "auto"),
         kernel=cast("spec_boot.KernelFlavour", kernel or "generic"),
+        extra_arguments=fields.arguments(own, "cmdline", found),
     )

@@ -5,7 +5,17 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass
 
-from gaovm.project import boot, check, disks, guest, network, nodes, problems, shares
+from gaovm.project import (
+    boot,
+    check,
+    disks,
+    guest,
+    network,
+    nodes,
+    problems,
+    shares,
+    supervision,
+)
 from gaovm.project.context import Caller, Context, Host
 from gaovm.spec.disks import Image
 from gaovm.spec.vm import VmSpec
@@ -50,6 +60,7 @@ def load(text: str, path: str, caller: Caller, project_dir: str, name: str, host
         disk=disks.read_disk(root, context),
         network=network.read(root, context),
         shares=shares.read(root, user, context),
+        supervision=supervision.read(root, context),
         message=guest.read_message(root, context),
     )
     found.finish()

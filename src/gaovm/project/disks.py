@@ -15,7 +15,6 @@ _URL = re.compile(r"(?:https?://[^\s/]+/|file:///)[^\s]*\Z")
 _DIGEST = re.compile(r"(sha256|sha512):([0-9a-f]+)\Z")
 _DIGITS = {"sha256": 64, "sha512": 128}
 _ARCHES = ("x86_64", "aarch64", "armv7l", "ppc64le", "riscv64", "s390x")
-_MAX_ARGUMENTS = 1024
 
 
 def read_processors(root: nodes.Table, context: Context) -> Processors:
@@ -87,7 +86,7 @@ def _image(entry: nodes.Table, context: Context) -> Image | None:
         initrd = _file(fields.table(entry, "initrd"), context)
         if kernel is None:
             context.found.problem(entry, "an initrd needs a kernel", path=f"{entry.path}.initrd")
-    arguments = _arguments(kernel_table, context)
+    arguments = fields.arguments(kernel_table, "cmdline", context.found)
     if file is None:
         return None
     return Image(
@@ -97,16 +96,6 @@ def _image(entry: nodes.Table, context: Context) -> Image | None:
         initrd=initrd,
         kernel_arguments=arguments,
     )
-
-
-def _arguments(kernel: nodes.Table, context: Context) -> str:
-    node = fields.scalar(kernel, "cmdline")
-    if node is None:
-        return ""
-    if len(node.text) > _MAX_ARGUMENTS or not node.text.isprintable():
-        context.found.problem(node, f"expected one line of at most {_MAX_ARGUMENTS} characters")
-        return ""
-    return node.text
 
 
 def _file(entry: nodes.Table, context: Context, *, named: bool = False) -> ImageFile | None:

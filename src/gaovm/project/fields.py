@@ -5,6 +5,9 @@ from __future__ import annotations
 from gaovm.project import nodes
 from gaovm.project.problems import Findings
 
+# the kernel's whole command line holds 2048 bytes
+_MAX_ARGUMENTS = 1024
+
 
 def get(table: nodes.Table, key: str) -> nodes.Node | None:
     """The node of a field that is set."""
@@ -76,4 +79,15 @@ def word(parent: nodes.Table, key: str, allowed: tuple[str, ...], found: Finding
         listed = ", ".join(allowed)
         found.problem(node, f"expected one of {listed}; found {nodes.describe(node)}")
         return None
+    return node.text
+
+
+def arguments(parent: nodes.Table, key: str, found: Findings) -> str:
+    """Kernel arguments: one printable line; empty when not set."""
+    node = scalar(parent, key)
+    if node is None:
+        return ""
+    if len(node.text) > _MAX_ARGUMENTS or not node.text.isprintable():
+        found.problem(node, f"expected one line of at most {_MAX_ARGUMENTS} characters")
+        return ""
     return node.text

@@ -193,7 +193,22 @@ STRUCTS: dict[str, dict[str, Kind]] = {
     "Video": {"display": TEXT, "vnc": Struct("VNCOptions")},
     "Virtiofs": {"queueSize": INT},
     # our own, not Lima's
-    "GaoVM": {"accel": TEXT, "machine": TEXT, "kernel": TEXT},
+    "GaoVM": {
+        "accel": TEXT,
+        "machine": TEXT,
+        "kernel": TEXT,
+        "cmdline": TEXT,
+        "autostart": BOOL,
+        "restart": Struct("GaoVMRestart"),
+        "stop": Struct("GaoVMStop"),
+    },
+    "GaoVMRestart": {
+        "policy": TEXT,
+        "maxAttempts": INT,
+        "maxDelay": TEXT,
+        "stableAfter": TEXT,
+    },
+    "GaoVMStop": {"grace": TEXT, "force": TEXT},
 }
 
 # Fields that have an effect. Of a struct that is not listed none has; of a provision entry and a
@@ -212,5 +227,5 @@ HONOURED: dict[str, frozenset[str]] = {
     "Probe": frozenset(("mode", "description", "script", "file", "hint")),
     "PortForward": frozenset(STRUCTS["PortForward"]) - {"guestIPMustBeZero", "static"},
     "VMOpts": frozenset(("gaovm",)),
-    "GaoVM": frozenset(STRUCTS["GaoVM"]),
+    **{name: frozenset(own) for name, own in STRUCTS.items() if name.startswith("GaoVM")},
 }

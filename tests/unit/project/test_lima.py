@@ -14,7 +14,7 @@ from gaovm.project import schema
 DATA = Path(__file__).resolve().parents[2] / "data" / "lima"
 SCHEMA: dict[str, Any] = json.loads((DATA / "lima-yaml.derived.schema.json").read_text())
 VALIDATE: dict[str, Any] = json.loads((DATA / "vectors" / "validate.json").read_text())
-OURS = {"GaoVM", "VMOpts"}
+OURS = {"VMOpts", *(name for name in schema.STRUCTS if name.startswith("GaoVM"))}
 NOT_HONOURED = ("param", "additionalDisks")
 
 

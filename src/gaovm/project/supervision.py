@@ -1,0 +1,59 @@
+"""``vmOpts.gaovm``: ``restart``, ``stop`` and ``autostart`` -> ``spec.supervision``."""
+
+from __future__ import annotations
+
+from typing import cast, get_args
+
+from gaovm.project import durations, fields, nodes
+from gaovm.project.context import Context
+from gaovm.spec import supervision
+from gaovm.spec.supervision import Restart, Stop, Supervision
+
+_DAY_S = 86_400.0
+_HOUR_S = 3600.0
+
+
+def read(root: nodes.Table, context: Context) -> Supervision:
+    """What the supervisor does with the VM; each part that is not set keeps its default."""
+    own = fields.table(fields.table(root, "vmOpts"), "gaovm")
+    return Supervision(
+        restart=_restart(fields.table(own, "restart"), context),
+        stop=_stop(fields.table(own, "stop"), context),
+        autostart=fields.boolean(own, "autostart") or False,
+    )
+
+
+def _restart(table: nodes.Table, context: Context) -> Restart:
+    default = Restart()
+    policy = fields.word(table, "policy", get_args(supervision.RestartWhen), context.found)
+    attempts = fields.bounded(table, "maxAttempts", (1, 1000), context.found)
+    return Restart(
+        policy=cast("supervision.RestartWhen", policy or default.policy),
+        max_attempts=default.max_attempts if attempts is None else attempts,
+        max_delay_s=_seconds(table, "maxDelay", default.max_delay_s, _DAY_S, context),
+        stable_s=_seconds(table, "stableAfter", default.stable_s, _DAY_S, context),
+    )
+
+
+def _stop(table: nodes.Table, context: Context) -> Stop:
+    default = Stop()
+    return Stop(
+        grace_s=_seconds(table, "grace", default.grace_s, _HOUR_S, context),
+        force_s=_seconds(table, "force", default.force_s, _HOUR_S, context),
+    )
+
+
+def _seconds(table: nodes.Table, key: str, default: float, most: float, context: Context) -> float:
+    node = fields.scalar(table, key)
+    if node is None or node.text == "":
+        return default
+    try:
+        seconds = durations.parse(node.text)
+    except ValueError as exc:
+        context.found.problem(node, str(exc))
+        return default
+    if seconds > most:
+        limit = durations.show(most)
+        context.found.problem(node, f"expected at most {limit}, found {nodes.describe(node)}")
+        return default
+    return seconds
