@@ -26,6 +26,7 @@ COMMANDS = {
     "ls": ("listing", "LS", "list the VMs"),
     "status": ("status", "STATUS", "show all about one VM"),
     "logs": ("logs", "LOGS", "show the VM's console or a log file"),
+    "log-level": ("loglevel", "LOG_LEVEL", "show or change how much is logged"),
     "stop": ("lifecycle", "STOP", "shut the VM down"),
     "destroy": ("lifecycle", "DESTROY", "remove the VM and its disk"),
     "image ls": ("images", "LS", "list the images"),

@@ -92,6 +92,7 @@ async def remove(subject: machine.Machine) -> int:
     freed = await asyncio.to_thread(_remove_trees, vm_dir, run_dir)
     await hub.store.remove(subject.name)
     hub.machines.pop(subject.name, None)
+    hub.log_levels.pop(subject.name, None)
     hub.events.emit("vm.removed", subject.name, {})
     subject.touch()
     return freed

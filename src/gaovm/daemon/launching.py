@@ -134,6 +134,10 @@ class ForkLauncher:
             raise
         subject.timings["fork_to_hello_ms"] = round((clock.monotonic() - begin) * 1000, 2)
         link.attach(made)
+        wanted = subject.hub.log_levels.get(name)
+        if wanted is not None:
+            work = link.call(methods.LOG_LEVEL, {"level": wanted})
+            subject.hub.background(f"vm {name}: log level", work)
         made.on_close(lambda: subject.hub.background(f"vm {name}: link", link.see_out(SEE_OUT_S)))
         return link
 

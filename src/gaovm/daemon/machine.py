@@ -85,6 +85,8 @@ class Hub:
         self.events = topic
         self.owner = owner
         self.machines: dict[str, Machine] = {}
+        #: Asked for by VM; holds for its drivers until this daemon ends.
+        self.log_levels: dict[str, str] = {}
 
     def background(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
         """Run work that nobody waits for; its failure is logged."""

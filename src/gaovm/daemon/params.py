@@ -127,6 +127,13 @@ class CallCancel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     id: int | Name
 
 
+class LogLevel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``log.level``: of a VM's driver, or without ``name`` the daemon's; no ``level`` only asks."""
+
+    name: Text | None = None
+    level: Literal["error", "warn", "info", "debug"] | None = None
+
+
 def decode(kind: type[Struct], method: str, data: Any) -> Struct:
     """The parameters as a struct.
 

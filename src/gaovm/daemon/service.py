@@ -9,7 +9,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.daemon import context, params
-from gaovm.daemon.methods import images, ports, process, sessions, vms
+from gaovm.daemon.methods import images, logs, ports, process, sessions, vms
 
 Handler = Callable[[context.Context, context.Call, Any], Awaitable[Any]]
 
@@ -34,6 +34,7 @@ METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
     "image.pull": (params.ImagePull, images.pull),
     "image.remove": (params.ImageRemove, images.remove),
     "image.prune": (params.Nothing, images.prune),
+    "log.level": (params.LogLevel, logs.level),
 }
 
 

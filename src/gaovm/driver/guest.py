@@ -15,7 +15,7 @@ from gaovm import errors
 from gaovm.aio import clock, tasks
 from gaovm.builder.qemu.document import ShareDevice
 from gaovm.driver import provision
-from gaovm.driver.logs import BoundedLog
+from gaovm.driver.logs import StampedLog
 from gaovm.driver.request import LaunchRequest
 from gaovm.driver.status import Status
 from gaovm.guestmanager import channel, guest, mounts, users
@@ -190,7 +190,7 @@ class GuestLink:
         what = self._request.spec.guest
         if not self._request.provision or not (what.provision or what.probes):
             return
-        log = BoundedLog(self._request.disk.with_name("provision.log"))
+        log = StampedLog(self._request.disk.with_name("provision.log"))
         try:
             self._ready("provisioning")
             await provision.wait_booted(connection, self._status.progress)

@@ -1,52 +1,58 @@
-"""Log files of bounded size: a file and its older generations ``.1`` to ``.3``."""
+"""Logs of bytes that have no time in them: each gets an index beside it that says when.
+
+``serial.log`` is what the guest wrote, byte for byte; ``serial.times`` holds pairs of numbers (64
+bits, little endian): first the log's inode and 0, then an offset in the log and the time, in ms
+since 1970, at which the bytes from there on came. Both rotate together.
+"""
 
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
-MAX_BYTES = 10 << 20
-KEEP = 3
+from gaovm.aio import clock, logs
+
+PAIR = struct.Struct("<QQ")
+# A console may come byte by byte; this is as exact as a reader of lines needs it.
+EVERY_MS = 50
+MAX_INDEX_BYTES = 4 << 20
 
 
-class BoundedLog:
-    """Appends bytes; at ``max_bytes`` the file becomes ``.1``. Mode 0600.
+class StampedLog:
+    """A rotating file of bytes with its index of times."""
 
-    A disk that is full loses log lines, never the VM.
-    """
-
-    def __init__(self, path: Path, max_bytes: int = MAX_BYTES, keep: int = KEEP) -> None:
-        self._path, self._max, self._keep = path, max_bytes, keep
-        self._fd = self._open()
-        self._size = os.fstat(self._fd).st_size
+    def __init__(self, path: Path, max_bytes: int = logs.MAX_BYTES, kept: int = logs.KEPT) -> None:
+        self._log = logs.RotatingFile(path, max_bytes, kept)
+        self._times = logs.RotatingFile(path.with_suffix(".times"), 2 * MAX_INDEX_BYTES, kept)
+        self._last_ms = 0
+        self._claim()
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append; rotates first when the file is full."""
+        """Append; a disk that is full loses lines, never the VM."""
         try:
-            if self._size and self._size + len(data) > self._max:
-                self._rotate()
-            self._size += os.write(self._fd, data)
+            if self._log.full(len(data)) or self._times.size >= MAX_INDEX_BYTES:
+                self._log.rotate()
+                self._times.rotate()
+                self._claim()
         except OSError:
             return
+        now_ms = int(clock.now() * 1000)
+        if not 0 <= now_ms - self._last_ms < EVERY_MS:
+            self._last_ms = now_ms
+            self._times.write(PAIR.pack(self._log.size, now_ms))
+        self._log.write(data)
 
     def close(self) -> None:
-        """Close the file. Idempotent."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Close the files. Idempotent."""
+        self._log.close()
+        self._times.close()
 
-    def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        return os.open(self._path, flags, 0o600)
-
-    def _rotate(self) -> None:
-        for number in range(self._keep, 0, -1):
-            source = self._generation(number - 1)
-            if source.exists():
-                source.replace(self._generation(number))
-        os.close(self._fd)
-        self._fd = -1
-        self._fd, self._size = self._open(), 0
-
-    def _generation(self, number: int) -> Path:
-        return self._path.with_name(f"{self._path.name}.{number}") if number else self._path
+    def _claim(self) -> None:
+        """Make the index the one of this log: a reader must not believe that of another."""
+        head = PAIR.pack(os.fstat(self._log.fd).st_ino, 0)
+        with self._times.path.open("rb") as file:
+            there = file.read(PAIR.size)
+        if there != head or self._times.size % PAIR.size:
+            self._times.truncate()
+            self._times.write(head)

@@ -16,7 +16,7 @@ import sys
 from typing import Any, NoReturn
 
 from gaovm import errors
-from gaovm.aio import tasks
+from gaovm.aio import logs, tasks
 from gaovm.driver import liveness, request, service, vm
 from gaovm.ipc import connection, hello, methods, peer
 
@@ -25,7 +25,6 @@ TOKEN = "GAOVM_DRIVER_TOKEN"
 HELLO_LIMIT_S = 10.0
 # For QEMU to quit with its disks flushed; with the guest's 10 s and the kill all is over in 15 s.
 QUIT_LIMIT_S = 2.0
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class Driver:
@@ -102,23 +101,18 @@ def run(control: socket.socket, token: str, name: str) -> int:
     return 0
 
 
-def set_up_logging() -> None:
-    """Log to stderr, wherever that leads later. Before the fork: it costs memory after it."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=_LOG_FORMAT, force=True)
+def set_up_logging() -> logs.Handler:
+    """Log to stderr. Before the fork: it costs memory after it."""
+    handler = logs.Handler(logs.stderr())
+    logs.set_up(handler)
+    return handler
 
 
-def open_log(path: str) -> int:
-    """A descriptor that appends to a log file of mode 0600."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-
-
-def redirect(log: int) -> None:
-    """stdin from nowhere; stdout and stderr to an open log."""
-    nowhere = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nowhere, 0)
-    os.close(nowhere)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+def log_to(handler: logs.Handler, log: logs.RotatingFile, vm_name: str) -> None:
+    """Log as the driver of that VM: to its file, as do stdout and stderr from now on."""
+    logs.redirect(log)
+    handler.sinks = (log,)
+    handler.lines.vm = vm_name
 
 
 def _fail(message: str) -> NoReturn:

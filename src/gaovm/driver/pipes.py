@@ -6,18 +6,19 @@ Everything is kept in a bounded tail, for errors, and appended to a bounded log.
 from __future__ import annotations
 
 import asyncio
+import logging
 import mmap
-import os
 import re
 import socket
 from collections.abc import Callable
 from typing import cast
 
-from gaovm.driver.logs import BoundedLog
+from gaovm.driver.logs import StampedLog
 
 TAIL_BYTES = 64 << 10
 READ_BYTES = 16 << 10
 OVERLAP = 64
+MAX_LINE = 4096
 _FATAL = re.compile(rb"Kernel panic - not syncing|gaovm-agent: fatal:")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>()][A-Z0-9]?|[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -49,7 +50,7 @@ class Tail:
 class Pipe(asyncio.BufferedProtocol):
     """Reads one socket to its end into a tail and, when given, a log."""
 
-    def __init__(self, log: BoundedLog | None = None) -> None:
+    def __init__(self, log: StampedLog | None = None) -> None:
         self.tail = Tail()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._log = log
@@ -92,7 +93,7 @@ class Pipe(asyncio.BufferedProtocol):
 class Console(Pipe):
     """The serial console; ``on_fatal`` is called once for a text that means the boot is over."""
 
-    def __init__(self, log: BoundedLog, on_fatal: Callable[[], None]) -> None:
+    def __init__(self, log: StampedLog, on_fatal: Callable[[], None]) -> None:
         super().__init__(log)
         self._on_fatal: Callable[[], None] | None = on_fatal
 
@@ -107,16 +108,28 @@ class Console(Pipe):
 
 
 class LastWords(Pipe):
-    """What a child process wrote to its stdout and stderr; copied to the driver's own log."""
+    """What a child process wrote to its stdout and stderr: each line is one of the driver's log."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self._name = name
+        self._logger = logging.getLogger(f"gaovm.{name}")
+        self._partial = b""
 
     def on_bytes(self, count: int) -> None:
-        lines = bytes(self._view[:count]).decode("utf-8", "replace").splitlines()
-        text = "".join(f"{self._name}: {line}\n" for line in lines if line.strip())
-        try:
-            os.write(2, text.encode())
-        except OSError:
-            return
+        data = self._partial + bytes(self._view[:count])
+        *lines, self._partial = data.replace(b"\r", b"\n").split(b"\n")
+        if len(self._partial) > MAX_LINE:
+            lines.append(self._partial)
+            self._partial = b""
+        for line in lines:
+            self._tell(line)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._tell(self._partial)
+        self._partial = b""
+        super().connection_lost(exc)
+
+    def _tell(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace").strip()
+        if text:
+            self._logger.warning("%s", text)

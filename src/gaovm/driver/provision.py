@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from gaovm import errors
 from gaovm.aio import clock
-from gaovm.driver.logs import BoundedLog
+from gaovm.driver.logs import StampedLog
 from gaovm.guestmanager import guest, processes
 from gaovm.guestmanager.connection import Connection
 from gaovm.spec.guest import Guest, Probe, Script
@@ -32,7 +32,7 @@ _RUNNER = (
 class _Output:
     """The lines of one script: the last ones kept, all logged, some reported."""
 
-    def __init__(self, log: BoundedLog, phase: str, name: str, report: Report) -> None:
+    def __init__(self, log: StampedLog, phase: str, name: str, report: Report) -> None:
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._log, self._phase, self._name, self._report = log, phase, name, report
         self._partial = b""
@@ -60,7 +60,7 @@ class _Output:
             self._report(self._phase, f"{self._name}: {text}")
 
 
-async def run(connection: Connection, what: Guest, log: BoundedLog, report: Report) -> None:
+async def run(connection: Connection, what: Guest, log: StampedLog, report: Report) -> None:
     """Run every script: mode ``system`` as root, ``user`` as the configured user.
 
     Raises:
@@ -77,7 +77,7 @@ async def run(connection: Connection, what: Guest, log: BoundedLog, report: Repo
             raise _failed(script, ended, output.finish())
 
 
-async def probe(connection: Connection, what: Guest, log: BoundedLog, report: Report) -> None:
+async def probe(connection: Connection, what: Guest, log: StampedLog, report: Report) -> None:
     """Try each probe until it passes.
 
     Raises:

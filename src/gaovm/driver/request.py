@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -92,6 +92,12 @@ class RemovePort(msgspec.Struct, frozen=True, kw_only=True):
 
     host_port: Port | None = None
     guest_port: Port | None = None
+
+
+class LogLevel(msgspec.Struct, frozen=True, kw_only=True):
+    """``log.level``: none only asks."""
+
+    level: Literal["error", "warn", "info", "debug"] | None = None
 
 
 def decode(params: Any, into: type[T]) -> T:

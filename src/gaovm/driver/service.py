@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import clock
+from gaovm.aio import clock, logs
 from gaovm.driver import request, vm
 
+logger = logging.getLogger(__name__)
 Result = dict[str, Any]
 
 
@@ -31,6 +33,7 @@ class Service:
             "ports.remove": self._remove_port,
             "ports.list": self._list_ports,
             "guest.info": self._guest_info,
+            "log.level": self._log_level,
             "exit": self._exit,
         }
 
@@ -84,6 +87,13 @@ class Service:
     async def _guest_info(self, _: Any) -> Result:
         found: Result = msgspec.to_builtins(await self._vm.guest_info())
         return found
+
+    async def _log_level(self, params: Any) -> Result:
+        wanted = request.decode(params, request.LogLevel).level
+        if wanted is not None:
+            logs.set_level(wanted)
+            logger.info("log level is now %s", wanted)
+        return {"level": logs.level()}
 
     async def _exit(self, _: Any) -> Result:
         self._leave()

@@ -170,7 +170,7 @@ class Vm:
         self.status.change("running", "booting")
         self._guest = GuestLink(request, document.shares, self.status, self._owner, self._on_answer)
         await self._guest.open(socks["agent"])
-        self._console = pipes.Console(logs.BoundedLog(vm_dir / "serial.log"), self._on_fatal)
+        self._console = pipes.Console(logs.StampedLog(vm_dir / "serial.log"), self._on_fatal)
         await self._console.attach(socks["console"])
         self.sessions = session.Sessions(
             self._owner, run_dir / "driver.sock", lambda: self.guest.usable()

@@ -18,7 +18,7 @@ import h2.connection
 import h2.events
 
 from gaovm import errors
-from gaovm.aio import process, tasks
+from gaovm.aio import logs, process, tasks
 from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import Artefacts
@@ -67,11 +67,16 @@ def run(rounds: int = 1) -> None:
 
 async def _all() -> None:
     logger.debug("warm-up")
-    for step in (_host, _documents, _children, _monitor, _guest, _calls):
+    for step in (_logs, _host, _documents, _children, _monitor, _guest, _calls):
         try:
             await step()
         except (errors.GaoError, OSError) as exc:
             logger.warning("warm-up: %s: %s", step.__name__, exc)
+
+
+async def _logs() -> None:
+    record = logger.makeRecord(logger.name, logging.INFO, __file__, 0, "%s", ("warm-up",), None)
+    logs.JsonLines("warm").line(record)
 
 
 async def _host() -> None:

@@ -23,12 +23,13 @@ import select
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import process, sockets
+from gaovm.aio import logs, process, sockets
 from gaovm.driver import compact, warmup
 from gaovm.driver import main as driver
 
@@ -49,8 +50,9 @@ class Fork(msgspec.Struct):
 class Zygote:
     """The loop: requests in, children out."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, handler: logs.Handler) -> None:
         self._sock = sock
+        self._handler = handler
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self._children: dict[int, int] = {}
@@ -89,19 +91,19 @@ class Zygote:
             ident = request.id
             if request.op != "fork" or len(fds) != 1:
                 raise ValueError("not a fork request with one descriptor")
-            log = driver.open_log(request.log)
+            log = logs.RotatingFile(Path(request.log))
         except (msgspec.DecodeError, ValueError, OSError) as exc:
             self._send({"op": "failed", "id": ident, "message": str(exc)})
             return
         try:
             pid = os.fork()
         except OSError as exc:
-            os.close(log)
+            log.close()
             self._send({"op": "failed", "id": ident, "message": f"fork: {exc.strerror}"})
             return
         if pid == 0:
             self._become_driver(request, fds[0], log)
-        os.close(log)
+        log.close()
         self._adopt(pid, ident)
 
     def _adopt(self, pid: int, ident: Any) -> None:
@@ -111,14 +113,14 @@ class Zygote:
         _, start_time = process.identity(pid)
         self._send({"op": "forked", "id": ident, "pid": pid, "start_time": start_time})
 
-    def _become_driver(self, request: Fork, control: int, log: int) -> NoReturn:
+    def _become_driver(self, request: Fork, control: int, log: logs.RotatingFile) -> NoReturn:
         status = 1
         try:
             os.setsid()
             self._sock.close()
             for pidfd in self._children:
                 os.close(pidfd)
-            driver.redirect(log)
+            driver.log_to(self._handler, log, request.vm)
             gc.enable()
             status = driver.run(socket.socket(fileno=os.dup(control)), request.token, request.vm)
         finally:
@@ -149,14 +151,14 @@ def entry() -> None:
     sock.setblocking(True)
     # Ctrl-C at a terminal is for the command line; the daemon ends us by closing the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    driver.set_up_logging()
+    handler = driver.set_up_logging()
     warmup.run()
     gc.disable()
     compact.gather_code(warmup.run)
     warmup.run(ROUNDS)  # the copies too are brought into their fast form
     compact.fill_holes()
     gc.freeze()
-    Zygote(sock).run()
+    Zygote(sock, handler).run()
 
 
 if __name__ == "__main__":

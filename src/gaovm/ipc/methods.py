@@ -12,6 +12,7 @@ CANCEL = "call.cancel"
 PROGRESS = "progress"
 EVENT = "event"
 STATE = "state"
+LOG_LEVEL = "log.level"
 HYPERVISOR = "hypervisor"
 
 REQUIRED = (HELLO, PING)
@@ -38,6 +39,7 @@ CONTROL_METHODS = (
     "image.pull",
     "image.remove",
     "image.prune",
+    LOG_LEVEL,
 )
 
 DRIVER_METHODS = (
@@ -52,6 +54,7 @@ DRIVER_METHODS = (
     "ports.remove",
     "ports.list",
     "guest.info",
+    LOG_LEVEL,
     "exit",
 )
 

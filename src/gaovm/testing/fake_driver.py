@@ -22,6 +22,7 @@ class FakeDriver:
 
     def __init__(self, subject: machine.Machine, launcher: FakeLauncher) -> None:
         self.pid = next(_pids)
+        self.log_level = "info"
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self._subject = subject
         self._launcher = launcher
@@ -101,6 +102,10 @@ class FakeDriver:
 
     def _on_ports_remove(self, params: dict[str, Any]) -> dict[str, Any]:
         return {"removed": [params]}
+
+    def _on_log_level(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.log_level = params["level"] or self.log_level
+        return {"level": self.log_level}
 
     def _on_ping(self, params: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True}

@@ -293,6 +293,23 @@ def test_logs_need_no_daemon(gaovm: conftest.Gaovm) -> None:
     assert gaovm("logs", "--daemon").stdout == b"daemon\n"
 
 
+def test_log_level(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) -> None:
+    asked: list[Any] = []
+
+    def level(params: Any, call: Any) -> Any:
+        asked.append(params)
+        name = params.get("name")
+        return {"name": name, "level": params["level"] or "info", "running": name != "idle"}
+
+    daemon.handlers["log.level"] = level
+    assert gaovm("log-level").stdout == b"VM web-dev: info\n"
+    assert gaovm("log-level", "debug", "idle").stdout == (b"VM idle: debug (from its next start)\n")
+    assert gaovm("log-level", "--daemon", "warn").stdout == b"the daemon: warn\n"
+    assert asked[1:] == [{"level": "debug", "name": "idle"}, {"level": "warn"}]
+    assert b"loud is no level: error, warn" in gaovm("log-level", "loud", "web").stderr
+    assert gaovm("log-level", "--daemon", "web", "info").returncode == 2
+
+
 def test_logs_f_follows_a_rotation_until_ctrl_c(gaovm: conftest.Gaovm) -> None:
     directory = gaovm.home / "vms" / "web-dev"
     directory.mkdir(parents=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -78,6 +79,22 @@ async def test_a_forced_stop_of_a_vm_that_ends_at_once(zygote: Zygote, base: Pat
     assert first["how"] == "force"
     assert second["how"] in {"force", "gone", "agent"}
     assert await link.call("vm.stop", STOP) == {"how": "gone"}
+
+
+async def test_the_log_is_json_lines_at_the_level_asked_for(zygote: Zygote, base: Path) -> None:
+    link = await up(zygote, base)
+    await link.until(readiness="ready")
+    assert await link.call("log.level") == {"level": "info"}
+    assert await link.call("log.level", {"level": "error"}) == {"level": "error"}
+    await link.call("vm.stop", STOP)
+    await link.call("exit")
+    assert await zygote.exited(link.pid) == 0
+    text = (base / "vm" / "driver.log").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert {line["vm"] for line in lines} == {"test"}
+    assert lines[0]["message"] == f"driver of test, pid {link.pid}"
+    assert {line["level"] for line in lines} == {"info"}
+    assert "log level is now" not in text and "QEMU ended" not in text
 
 
 async def test_end_of_file_ends_everything(zygote: Zygote, base: Path) -> None:

@@ -184,3 +184,28 @@ async def test_daemon_status_and_events(daemon: Daemon) -> None:
     assert [event.seq for event in events] == [1, 2, 3]
     assert events[0].type == "vm.created"
     assert events[1].payload["observed"] == "starting"
+
+
+async def test_the_log_level_of_a_vm_is_its_drivers_now_and_at_the_next_start(
+    daemon: Daemon,
+) -> None:
+    await daemon.up()
+    set_now = await daemon.call("log.level", name="web-dev", level="debug")
+    assert set_now == {"name": "web-dev", "level": "debug", "running": True}
+    assert daemon.driver.log_level == "debug"
+    await daemon.call("vm.stop", name="web-dev")
+    asked = await daemon.call("log.level", name="web-dev")
+    assert asked == {"name": "web-dev", "level": "debug", "running": False}
+    with pytest.raises(errors.VmNotFound):
+        await daemon.call("log.level", name="web", level="debug")
+    with pytest.raises(errors.InvalidParams, match="level"):
+        await daemon.call("log.level", name="web-dev", level="loud")
+
+
+async def test_the_log_level_of_the_daemon(daemon: Daemon) -> None:
+    before = await daemon.call("log.level")
+    try:
+        assert (await daemon.call("log.level", level="error"))["level"] == "error"
+        assert (await daemon.call("log.level"))["level"] == "error"
+    finally:
+        await daemon.call("log.level", level=before["level"])

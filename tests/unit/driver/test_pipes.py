@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaovm.driver.logs import BoundedLog
-from gaovm.driver.pipes import Console, Tail
+from gaovm.driver.logs import StampedLog
+from gaovm.driver.pipes import Console, LastWords, Tail
 
 
 def test_a_tail_keeps_the_last_lines_without_escapes() -> None:
@@ -34,21 +34,20 @@ def test_a_pattern_is_found_however_it_is_cut(cuts: list[int]) -> None:
     assert found
 
 
-def test_logs_rotate_and_are_bounded(tmp_path: Path) -> None:
-    path = tmp_path / "serial.log"
-    log = BoundedLog(path, max_bytes=100, keep=2)
-    for number in range(10):
-        log.write(b"%d" % number * 60)
-    log.close()
-    log.close()
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "serial.log",
-        "serial.log.1",
-        "serial.log.2",
+async def test_last_words_are_whole_lines_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    ours, theirs = socket.socketpair()
+    words = LastWords("qemu")
+    await words.attach(ours)
+    for part in (b"one\ntw", b"o\r\n\n", b"\x1b[31mth", b"ree"):
+        theirs.sendall(part)
+        await asyncio.sleep(0)
+    theirs.close()
+    await asyncio.wait_for(words.ended, 1)
+    assert [(r.name, r.getMessage()) for r in caplog.records] == [
+        ("gaovm.qemu", "one"),
+        ("gaovm.qemu", "two"),
+        ("gaovm.qemu", "\x1b[31mthree"),
     ]
-    assert path.read_bytes() == b"9" * 60
-    assert path.with_name("serial.log.2").read_bytes() == b"7" * 60
-    assert path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("trusted", [False, True])
@@ -57,7 +56,7 @@ async def test_the_console_tells_a_panic_until_the_agent_answered(
 ) -> None:
     told: list[bool] = []
     ours, theirs = socket.socketpair()
-    console = Console(BoundedLog(tmp_path / "serial.log"), lambda: told.append(True))
+    console = Console(StampedLog(tmp_path / "serial.log"), lambda: told.append(True))
     await console.attach(ours)
     if trusted:
         console.trust()

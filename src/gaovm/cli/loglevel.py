@@ -1,0 +1,52 @@
+"""``gaovm log-level``: how much a VM's driver and agent, or the daemon, write to their logs."""
+
+from __future__ import annotations
+
+from gaovm.cli import options, output, target
+
+LEVELS = ("error", "warn", "info", "debug")
+
+
+def run(parsed: options.Parsed) -> int:
+    """Show the level, or change it at once."""
+    params = {"level": _take_level(parsed)}
+    if not parsed.flag("daemon"):
+        params["name"] = target.vm_name(parsed)
+    elif parsed.words or parsed.text("name"):
+        raise LOG_LEVEL.mistake("--daemon and a VM's name exclude each other")
+    with target.connect() as client:
+        found = target.call(client, "log.level", params)
+    if parsed.flag("json"):
+        output.json_out(found)
+        return 0
+    whose = f"VM {found['name']}" if found.get("name") else "the daemon"
+    when = "" if found.get("running") else " (from its next start)"
+    output.out(f"{whose}: {found.get('level')}{when}")
+    return 0
+
+
+def _take_level(parsed: options.Parsed) -> str | None:
+    """The level among the words, which is taken out; a VM called like one needs ``--name``."""
+    level = next((word for word in parsed.words if word in LEVELS), None)
+    if level is not None:
+        parsed.words.remove(level)
+    if len(parsed.words) > 1:
+        raise LOG_LEVEL.mistake(f"{parsed.words[0]} is no level: {', '.join(LEVELS)}")
+    return level
+
+
+LOG_LEVEL = options.Command(
+    "log-level",
+    run,
+    about="""Show or change how much is logged, at once and until the daemon ends: by the VM's
+driver and the agent in it, or with --daemon by the daemon. GAOVM_LOG_LEVEL in the
+daemon's environment is what all begin with (else info).""",
+    words="[error|warn|info|debug] [NAME]",
+    count=(0, 2),
+    options=(
+        options.NAME,
+        options.Option("--daemon", "the daemon's own level"),
+        options.JSON,
+    ),
+    examples=("gaovm log-level", "gaovm log-level debug web-dev", "gaovm log-level --daemon warn"),
+)
