@@ -51,6 +51,7 @@ class Service:
     ``handle(method, params, context)`` returns JSON data (msgspec structs too) or raises a
     ``GaoError``. ``immediate``: methods answered without a task, for cheap reads.
     ``on_notification`` gets method, params, connection; ``on_open`` is called after both hellos.
+    ``gate`` is awaited before a call that has a task begins; one that waits there has not begun.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class Service:
         immediate: Mapping[str, Callable[[dict[str, Any], Context], Any]] | None = None,
         on_notification: Callable[[str, dict[str, Any], Connection], None] | None = None,
         on_open: Callable[[Connection], None] | None = None,
+        gate: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self.terms = terms
         self.handle = handle
         self.immediate = immediate or {}
         self.on_notification = on_notification
         self.on_open = on_open
+        self.gate = gate
 
 
 class Context:
@@ -108,6 +111,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._owner = tasks.TaskOwner(name)
         self._calls: dict[int | str, asyncio.Task[None]] = {}
+        self._waiting: dict[int | str, jsonrpc.Request] = {}  # not begun yet
         self._listeners: dict[int, Callable[[dict[str, Any]], None]] = {}
         self._close_callbacks: list[Callable[[], None]] = []
         self._flush_scheduled = False
@@ -171,7 +175,7 @@ class Connection(asyncio.Protocol):
 
     def _withdraw(self, number: int) -> None:
         if self.error is None:
-            self._peer.request(methods.CANCEL, {"id": number}, self._loop.create_future())
+            self._peer.request(methods.CANCEL, {"id": number}, _NOBODY)
             self._schedule_flush()
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
@@ -231,6 +235,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._timer = self._loop.call_later(self._handshake_s, self._on_no_hello)
+        self._greet()
+
+    def _greet(self) -> None:
         if self._first:
             self._peer.begin()
             self._flush()
@@ -293,7 +300,7 @@ class Connection(asyncio.Protocol):
             self._ready.exception()  # retrieved: nobody need be waiting
         lost = f"the connection ended before the answer: {error}"
         for future in self._peer.take_pending():
-            if future is not _BEAT and not future.done():
+            if future is not _BEAT and future is not _NOBODY and not future.done():
                 future.set_exception(errors.ConnectionLost(lost))
                 future.exception()
         for task in self._calls.values():
@@ -315,10 +322,14 @@ class Connection(asyncio.Protocol):
     def _flush(self) -> None:
         self._flush_scheduled = False
         output = self._peer.take_output()
+        if output:
+            self._write(output[0] if len(output) == 1 else b"".join(output))
+
+    def _write(self, data: bytes) -> None:
         transport = self._transport
-        if not output or transport is None or transport.is_closing():
+        if transport is None or transport.is_closing():
             return
-        transport.write(output[0] if len(output) == 1 else b"".join(output))
+        transport.write(data)
         if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self._set_error(errors.TooSlow("the other side does not read what is sent"))
             transport.abort()
@@ -341,7 +352,7 @@ class Connection(asyncio.Protocol):
         future = reply.token
         if future is _BEAT:
             self._on_beat()
-        elif future.done():
+        elif future is _NOBODY or future.done():
             return
         elif reply.error is not None:
             future.set_exception(reply.error)
@@ -374,6 +385,7 @@ class Connection(asyncio.Protocol):
             task = self._owner.start(work, name=request.method, finishable=True)
             task.add_done_callback(functools.partial(self._on_call_done, request))
             self._calls[request.id] = task
+            self._waiting[request.id] = request
             return
         try:
             self._peer.result(request.id, immediate(request.params, context))
@@ -396,6 +408,9 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, service: Service, request: jsonrpc.Request, context: Context) -> None:
         try:
+            if service.gate is not None:
+                await service.gate(request.method)
+            del self._waiting[request.id]
             result = await service.handle(request.method, request.params, context)
             self._peer.result(request.id, result)
         except errors.GaoError as exc:
@@ -408,6 +423,7 @@ class Connection(asyncio.Protocol):
     def _on_call_done(self, request: jsonrpc.Request, task: asyncio.Task[None]) -> None:
         # a callback, as a task that is cancelled before it has begun runs no line of its own
         del self._calls[request.id]
+        self._waiting.pop(request.id, None)
         if task.cancelled() and self.error is None:
             self._peer.error(request.id, errors.Cancelled(f"{request.method} was cancelled"))
             self._schedule_flush()
@@ -432,7 +448,9 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
 
+# tokens of calls whose answer nobody awaits
 _BEAT: Any = object()
+_NOBODY: Any = object()
 
 
 def _defect(request: jsonrpc.Request) -> errors.InternalError:
@@ -447,7 +465,14 @@ async def connect(
     name: str = "connection",
     handshake_s: float = HANDSHAKE_LIMIT_S,
 ) -> Connection:
-    """A connection over a connected socket, after both hellos. Owns the socket from now on.
+    """A connection over a connected socket, after both hellos; as ``attach`` otherwise."""
+    connection = Connection([service], first=first, name=name, handshake_s=handshake_s)
+    await attach(connection, sock)
+    return connection
+
+
+async def attach(connection: Connection, sock: socket.socket) -> None:
+    """Give a new connection its connected socket, which it owns from now on; wait for both hellos.
 
     Raises:
         errors.HandshakeError, errors.AuthError, errors.CapabilityError: the hellos do not agree.
@@ -456,11 +481,9 @@ async def connect(
     """
     sock.setblocking(False)
     loop = asyncio.get_running_loop()
-    connection = Connection([service], first=first, name=name, handshake_s=handshake_s)
     await loop.connect_accepted_socket(lambda: connection, sock)
     try:
         await connection.wait_ready()
     except BaseException:
         await tasks.finish(connection.aclose())
         raise
-    return connection

@@ -68,6 +68,11 @@ class FrameDecoder:
         """How many bytes have been fed and not taken."""
         return len(self._buffer) - self._start
 
+    def unread(self) -> bytes:
+        """The bytes that have been fed and not taken: what another decoder must begin with."""
+        with memoryview(self._buffer) as view:
+            return bytes(view[self._start :])
+
     def eof(self) -> None:
         """The stream has ended.
 

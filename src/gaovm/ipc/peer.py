@@ -16,7 +16,7 @@ from gaovm.ipc import frames, hello, jsonrpc, methods
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, TypeAlias
 
 
@@ -188,6 +188,49 @@ class Peer:
         tokens = [token for token in self._pending.values() if token is not _OWN_HELLO]
         self._pending.clear()
         return tokens
+
+    # another process goes on
+
+    def export(self) -> dict[str, Any]:
+        """Everything that a peer in another process needs to go on from here, by ``resume``.
+
+        Output that was not taken is not in it. Calls of ours that are pending are not either: an
+        answer to them will be dropped.
+        """
+        own_hello = [number for number, token in self._pending.items() if token is _OWN_HELLO]
+        return {
+            "protocol": None if self._terms is None else self._terms.offer.protocol,
+            "last_id": self._last_id,
+            "own_hello": own_hello[0] if own_hello else None,
+            "answered": self._answered,
+            "accepted": self._accepted,
+            "ready": self.ready,
+            "callable": sorted(self.callable),
+            "served": sorted(self.served),
+            "unread": self._decoder.unread(),
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from what another peer exported; instead of ``begin``, before anything is fed.
+
+        Raises:
+            errors.HandshakeError: none of our terms has its protocol.
+        """
+        protocol = state["protocol"]
+        if protocol is not None:
+            found = [each for each in self._all_terms if each.offer.protocol == protocol]
+            if not found:
+                raise errors.HandshakeError(f"the protocol {protocol} is not spoken any more")
+            self._terms = found[0]
+        self._last_id = state["last_id"]
+        if state["own_hello"] is not None:
+            self._pending[state["own_hello"]] = _OWN_HELLO
+        self._answered, self._accepted = state["answered"], state["accepted"]
+        self.callable, self.served = frozenset(state["callable"]), frozenset(state["served"])
+        self.ready = state["ready"]
+        if self.ready:
+            self._decoder.max_size = frames.MAX_FRAME_BYTES
+        self._decoder.feed(state["unread"])
 
     # bytes in
 

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from gaovm import errors
-from gaovm.ipc import connection
+from gaovm.ipc import connection, handover
 
 if TYPE_CHECKING:
     import socket
@@ -25,7 +25,7 @@ class Server:
         self, services: Sequence[connection.Service], *, name: str, handshake_s: float
     ) -> None:
         self.name = name
-        self.connections: set[connection.Connection] = set()
+        self.connections: set[handover.Movable] = set()
         self._services = tuple(services)
         self._handshake_s = handshake_s
         self._server: asyncio.AbstractServer | None = None
@@ -41,14 +41,27 @@ class Server:
             logger.warning("%s: refused a connection, %d are open", self.name, MAX_CONNECTIONS)
             return _Refusal()
         self._count += 1
-        made = connection.Connection(
+        made = handover.Movable(
             self._services,
             first=False,
             name=f"{self.name} client {self._count}",
             handshake_s=self._handshake_s,
         )
+        self._keep(made)
+        return made
+
+    def _keep(self, made: handover.Movable) -> None:
         self.connections.add(made)
         made.finished.add_done_callback(lambda _: self.connections.discard(made))
+
+    async def resume(self, sock: socket.socket, snapshot: handover.Snapshot) -> handover.Movable:
+        """Go on with a connection that another process accepted; owns the socket.
+
+        Raises:
+            errors.HandshakeError: its protocol is not served any more; the socket is closed.
+        """
+        made = await handover.resume(sock, self._services, snapshot, first=False)
+        self._keep(made)
         return made
 
     def stop_accepting(self) -> None:

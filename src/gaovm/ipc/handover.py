@@ -1,0 +1,176 @@
+"""Connections that another process can go on with: what one is at a moment, and back from that.
+
+Nothing is lost and nothing is said twice: bytes that were received and make no whole frame yet,
+bytes that were to be sent and did not fit into the socket, calls that came in and have not begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from gaovm.ipc import connection, jsonrpc
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+# above this the transport tells when it is empty again
+_NOTICE_BYTES = 64 << 10
+
+
+class PeerState(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``peer.Peer.export`` gives."""
+
+    protocol: str | None
+    last_id: int
+    own_hello: int | None
+    answered: bool
+    accepted: bool
+    ready: bool
+    callable: tuple[str, ...]
+    served: tuple[str, ...]
+    unread: bytes
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that came in and has not begun: it begins where the connection goes on."""
+
+    id: int | str
+    method: str
+    params: dict[str, Any]
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One connection, without its socket."""
+
+    name: str
+    peer: PeerState
+    unsent: bytes
+    calls: tuple[Call, ...]
+
+
+class Unsent:
+    """The end of what was written to a transport, for as long as the transport still holds it."""
+
+    __slots__ = ("_chunks", "_size")
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+
+    def wrote(self, data: bytes, left: int) -> None:
+        """``data`` was given to the transport, which now holds ``left`` bytes in all."""
+        if not left:
+            if self._size:
+                self._chunks.clear()
+                self._size = 0
+            return
+        self._chunks.append(data)
+        self._size += len(data)
+        while self._size - len(self._chunks[0]) >= left:
+            self._size -= len(self._chunks.popleft())
+
+    def last(self, left: int) -> bytes:
+        """The last ``left`` bytes that were written."""
+        return b"".join(self._chunks)[-left:] if left else b""
+
+
+class Movable(connection.Connection):
+    """A connection that can be handed over."""
+
+    def __init__(
+        self, services: Sequence[connection.Service], *, first: bool, name: str, handshake_s: float
+    ) -> None:
+        super().__init__(services, first=first, name=name, handshake_s=handshake_s)
+        self._unsent = Unsent()
+        self._resumed: Snapshot | None = None
+
+    def begun(self) -> dict[int | str, asyncio.Task[None]]:
+        """The calls that came in and are under way, by id; those before the gate are not."""
+        return {key: task for key, task in self._calls.items() if key not in self._waiting}
+
+    def fileno(self) -> int:
+        """The socket's descriptor, -1 when it is gone."""
+        sock = None if self._transport is None else self._transport.get_extra_info("socket")
+        return -1 if sock is None else int(sock.fileno())
+
+    def snapshot(self) -> Snapshot:
+        """The connection at this moment; this one must not go on when the snapshot is used.
+
+        Calls under way, theirs and ours, are not in it: an answer to one of ours is dropped.
+        """
+        self._flush()
+        left = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        waiting = self._waiting.values()
+        return Snapshot(
+            name=self.name,
+            peer=PeerState(**self._peer.export()),
+            unsent=self._unsent.last(left),
+            calls=tuple(Call(id=r.id, method=r.method, params=r.params) for r in waiting),
+        )
+
+    def resume(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot; before the connection gets its transport.
+
+        Raises:
+            errors.HandshakeError: its protocol is none of ours.
+        """
+        self._peer.resume(msgspec.structs.asdict(snapshot.peer))
+        self._resumed = snapshot
+
+    def answer(self, request_id: int | str, value: Any) -> None:
+        """Answer a call that was under way when another process had this connection."""
+        self._peer.result(request_id, value)
+        self._schedule_flush()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).set_write_buffer_limits(high=_NOTICE_BYTES, low=0)
+        super().connection_made(transport)
+
+    def _greet(self) -> None:
+        snapshot, self._resumed = self._resumed, None
+        if snapshot is None:
+            super()._greet()
+        else:
+            self._go_on(snapshot)
+
+    def _go_on(self, snapshot: Snapshot) -> None:
+        self._write(snapshot.unsent)
+        if self._peer.ready:
+            self._on_ready()
+        for call in snapshot.calls:
+            self._on_request(jsonrpc.Request(call.id, call.method, call.params))
+        self.data_received(b"")
+
+    def resume_writing(self) -> None:
+        self._unsent.wrote(b"", 0)  # the low mark is zero: all has been sent
+
+    def _write(self, data: bytes) -> None:
+        super()._write(data)
+        if self._transport is not None:
+            self._unsent.wrote(data, self._transport.get_write_buffer_size())
+
+
+async def resume(
+    sock: socket.socket, services: Sequence[connection.Service], snapshot: Snapshot, *, first: bool
+) -> Movable:
+    """Go on with a connection over the socket it had. Owns the socket from now on.
+
+    Raises:
+        errors.HandshakeError: its protocol is none of ours; the socket is closed.
+    """
+    sock.setblocking(False)
+    made = Movable(
+        services, first=first, name=snapshot.name, handshake_s=connection.HANDSHAKE_LIMIT_S
+    )
+    try:
+        made.resume(snapshot)
+    except BaseException:
+        sock.close()
+        raise
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: made, sock)
+    return made
