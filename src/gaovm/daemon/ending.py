@@ -90,10 +90,11 @@ async def remove(subject: machine.Machine) -> int:
     vm_dir = hub.paths.vm_dir(subject.name)
     run_dir = hub.paths.run_dir(subject.record.run_id)
     freed = await asyncio.to_thread(_remove_trees, vm_dir, run_dir)
-    await hub.store.remove(subject.name)
+    removed = hub.store.remove(subject.name)
+    hub.events.emit("vm.removed", subject.name, {})  # in the same commit
+    await removed
     hub.machines.pop(subject.name, None)
     hub.log_levels.pop(subject.name, None)
-    hub.events.emit("vm.removed", subject.name, {})
     subject.touch()
     return freed
 

@@ -1,17 +1,25 @@
-"""The events of this daemon's life: numbered, in memory, handed to whoever subscribed."""
+"""The log of events: numbered by the database, on disk before anybody hears of them.
+
+An event is written in call order with the records (``store``), and handed to subscribers once its
+commit has returned: nobody is told what a crash could take back. Numbers grow by one and are never
+given twice. Old events are dropped (``retention``).
+"""
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from gaovm.aio import pubsub
-from gaovm.daemon import stamps
+from gaovm.daemon import retention, stamps, store
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One event as clients see it. ``seq`` grows by one, from 1 at the daemon's start."""
+    """One event as clients see it. ``seq`` grows by one from event to event."""
 
     seq: int
     type: str
@@ -22,24 +30,83 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 Feed = pubsub.Subscription[Event]
 
+_APPEND = "INSERT INTO events (ts, type, vm, payload) VALUES (?, ?, ?, ?)"
+_READ = "SELECT seq, ts, type, vm, payload FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+
 
 class Events:
-    """Numbers events and publishes them. Slow subscribers are ended, not waited for."""
+    """Writes events and publishes them. Slow subscribers are ended, not waited for."""
 
-    def __init__(self) -> None:
-        self._seq = 0
+    def __init__(self, database: store.Store) -> None:
+        self._store = database
         self._topic: pubsub.Topic[Event] = pubsub.Topic()
+        self._listeners: list[Callable[[list[Event]], None]] = []
+        self.last = database.look(_last)
+        """The number of the newest event that was published."""
+        self._retention = retention.Retention(self.last, database.look(_oldest) or self.last + 1)
+        database.upkeep.add(self._retention)
+        database.listen(self._on_commit)
 
-    def emit(self, kind: str, vm: str | None, payload: dict[str, Any]) -> None:
-        """Publish an event; never waits."""
-        self._seq += 1
-        event = Event(seq=self._seq, type=kind, vm=vm, payload=payload, ts=stamps.now())
-        self._topic.publish(event)
+    @property
+    def oldest(self) -> int:
+        """The number of the oldest event that is kept; ``last + 1`` when none is."""
+        return self._retention.oldest
+
+    def emit(self, kind: str, vm: str | None, payload: dict[str, Any]) -> asyncio.Future[Event]:
+        """Write an event; never waits. Done when it is on disk and published.
+
+        In one turn of the event loop with a change of a record: both are on disk, or neither.
+        """
+        ts, text = stamps.now(), msgspec.json.encode(payload).decode()
+        kept = self._retention
+
+        def append(connection: sqlite3.Connection) -> Event:
+            seq = connection.execute(_APPEND, (ts, kind, vm, text)).lastrowid or 0
+            kept.appended(seq, len(text))
+            return Event(seq=seq, type=kind, vm=vm, payload=payload, ts=ts)
+
+        return self._store.write(append)
 
     def subscribe(self) -> Feed:
-        """Everything that is published from now on."""
+        """Everything that is published from now on, for whoever is in this process."""
         return self._topic.subscribe()
+
+    def listen(self, callback: Callable[[list[Event]], None]) -> None:
+        """Give every batch of new events to ``callback``, in order, as soon as it is on disk."""
+        self._listeners.append(callback)
+
+    def read(self, after: int, limit: int) -> asyncio.Future[list[Event]]:
+        """Up to ``limit`` stored events with numbers above ``after``, oldest first."""
+        return self._store.read(lambda connection: _read(connection, after, limit))
 
     def close(self) -> None:
         """End every subscription."""
         self._topic.close()
+
+    def _on_commit(self, results: list[Any]) -> None:
+        new = [result for result in results if type(result) is Event]
+        if not new:
+            return
+        self.last = new[-1].seq
+        for event in new:
+            self._topic.publish(event)
+        for callback in self._listeners:
+            callback(new)
+
+
+def _read(connection: sqlite3.Connection, after: int, limit: int) -> list[Event]:
+    found = connection.execute(_READ, (after, limit)).fetchall()
+    return [
+        Event(seq=seq, type=kind, vm=vm, payload=msgspec.json.decode(payload), ts=ts)
+        for seq, ts, kind, vm, payload in found
+    ]
+
+
+def _last(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return row[0] if row else 0
+
+
+def _oldest(connection: sqlite3.Connection) -> int | None:
+    (seq,) = connection.execute("SELECT min(seq) FROM events").fetchone()
+    return None if seq is None else int(seq)

@@ -69,7 +69,7 @@ class Daemon:
 
     def __init__(self, where: paths.Paths, database: store.Store, owner: tasks.TaskOwner) -> None:
         self._owner = owner
-        self._hub = machine.Hub(where, database, events.Events(), owner)
+        self._hub = machine.Hub(where, database, events.Events(database), owner)
         self._zygote = zygote.Zygote(where.zygote_log)
         self._images = artefacts.Artefacts(where)
         self._boot_id = _boot_id()

@@ -1,7 +1,7 @@
-"""The database of the daemon: one row per VM, durable when a call returns.
+"""The database of the daemon: one row per VM and the log of events, durable when a call returns.
 
-SQLite in WAL mode with full sync. All access after opening happens on one thread of its own, in the
-order of the calls, so the event loop never waits for a disk. Readers do not come here: the
+SQLite in WAL mode with full sync. One thread writes (``writer``), another one reads what is too
+much for memory, so the event loop never waits for a disk. Readers of records do not come here: the
 registry holds every record in memory.
 """
 
@@ -10,34 +10,35 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from collections.abc import Callable
 from concurrent import futures
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import Any, TypeVar
 
 from gaovm import errors
-from gaovm.daemon import records, schema, stamps
-from gaovm.model import states, supervision
-from gaovm.spec import network, vm
+from gaovm.aio import files
+from gaovm.daemon import quarantine, records, rows, schema, upkeep, writer
 
 logger = logging.getLogger(__name__)
 
-_COLUMNS = (
-    "name, project, config_path, run_id, spec, spec_digest, desired, observed, readiness, first_up,"
-    " created_at, started_at, boot_id, image, facts, last_error, added_ports, disk_used, deleting,"
-    " base, overrides, pending, restarts"
-)
-_MARKS = ", ".join("?" * len(_COLUMNS.split(", ")))
-_PUT = f"INSERT OR REPLACE INTO vms ({_COLUMNS}) VALUES ({_MARKS})"
+Result = TypeVar("Result")
 
 
 class Store:
-    """The open database. What ``put`` and ``remove`` return is done when the change is on disk."""
+    """The open database. What ``put`` and ``remove`` return is done when the change is on disk.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    Changes made within one turn of the event loop, a record and its events say, are on disk
+    together or not at all.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self.path = path
+        self.upkeep = upkeep.Upkeep()
         self._connection = connection
-        self._thread = futures.ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._listeners: list[Callable[[list[Any]], None]] = []
+        self._writer = writer.Writer(connection, self.upkeep, self._on_commit)
+        self._reading: sqlite3.Connection | None = None
+        self._reader = futures.ThreadPoolExecutor(1, thread_name_prefix="store-read")
 
     def load(self) -> list[records.VmRecord]:
         """Every record; for start-up, before the loop runs.
@@ -45,40 +46,67 @@ class Store:
         Raises:
             errors.StateCorrupt: a row does not hold what it must.
         """
-        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM vms ORDER BY name").fetchall()
-        return [_decode(row) for row in rows]
+        found = self._connection.execute(f"SELECT {rows.COLUMNS} FROM vms ORDER BY name")
+        return [rows.decode(row) for row in found.fetchall()]
 
     def put(self, record: records.VmRecord) -> asyncio.Future[None]:
         """Store the record, replacing the one of that name; begun at once, in call order."""
-        return self._run(_PUT, _encode(record))
+        values = rows.encode(record)
+        return self.write(lambda connection: _execute(connection, rows.PUT, values))
 
     def remove(self, name: str) -> asyncio.Future[None]:
         """Forget a VM; unknown names are fine."""
-        return self._run("DELETE FROM vms WHERE name = ?", (name,))
+        statement = "DELETE FROM vms WHERE name = ?"
+        return self.write(lambda connection: _execute(connection, statement, (name,)))
 
     def flush(self) -> asyncio.Future[None]:
         """Done when everything written so far is on disk."""
-        return asyncio.get_running_loop().run_in_executor(self._thread, _nothing)
+        return self.write(_nothing)
 
-    def _run(self, statement: str, values: tuple[Any, ...]) -> asyncio.Future[None]:
-        loop = asyncio.get_running_loop()
-        written = loop.run_in_executor(self._thread, self._execute, statement, values)
-        written.add_done_callback(_log_failure)
-        return written
+    def write(self, work: Callable[[sqlite3.Connection], Result]) -> asyncio.Future[Result]:
+        """Run ``work`` in the writer's thread, in call order; done when what it did is on disk.
 
-    def _execute(self, statement: str, values: tuple[Any, ...]) -> None:
+        ``work`` may run twice (in another transaction, when the first one failed).
+        """
+        return self._writer.add(work)
+
+    def read(self, work: Callable[[sqlite3.Connection], Result]) -> asyncio.Future[Result]:
+        """Run a query beside the writer, on a connection that cannot write; keep it short.
+
+        Raises (from the awaitable):
+            errors.StateCorrupt: the database cannot be read.
+        """
+        return asyncio.get_running_loop().run_in_executor(self._reader, self._read, work)
+
+    def look(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Run a query at once, in the caller's thread; for start-up, before anybody writes."""
+        return work(self._connection)
+
+    def listen(self, callback: Callable[[list[Any]], None]) -> None:
+        """Give the results of every commit, in order, to ``callback``, before callers hear."""
+        self._listeners.append(callback)
+
+    def _on_commit(self, results: list[Any]) -> None:
+        for callback in self._listeners:
+            callback(results)
+
+    def _read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         try:
-            self._connection.execute(statement, values)
-        except sqlite3.OperationalError as exc:
-            if "full" in str(exc):
-                raise errors.DiskFull(f"the state database cannot be written: {exc}") from exc
-            raise errors.StateCorrupt(f"the state database cannot be written: {exc}") from exc
+            if self._reading is None:
+                self._reading = sqlite3.connect(
+                    self.path, isolation_level=None, check_same_thread=False, timeout=5.0
+                )
+                self._reading.execute("PRAGMA query_only = ON")
+            return work(self._reading)
         except sqlite3.DatabaseError as exc:
-            raise errors.StateCorrupt(f"the state database is damaged: {exc}") from exc
+            raise errors.StateCorrupt(f"the state database cannot be read: {exc}") from exc
 
     def close(self) -> None:
-        """Finish what is queued and close the file."""
-        self._thread.shutdown(wait=True)
+        """Finish what is queued and close the file. Idempotent."""
+        self._writer.close()
+        self._reader.shutdown(wait=True)
+        if self._reading is not None:
+            self._reading.close()
         self._connection.close()
 
 
@@ -90,17 +118,19 @@ def open_store(path: Path) -> Store:
             the next start begins with an empty database), or it is of a newer GaoVM (it was left
             alone).
     """
-    path.touch(mode=0o600, exist_ok=True)
+    if not path.exists():
+        path.touch(mode=0o600)
+        files.sync_directory(path.parent)  # SQLite sees to the names of its other files only
     try:
         connection = _connect(path)
     except sqlite3.DatabaseError as exc:
-        kept = _quarantine(path)
+        kept = quarantine.aside(path, "-wal", "-shm")
         raise errors.StateCorrupt(
             f"{path} is damaged ({exc}); it was moved to {kept}",
             remedy=f"put a good copy back as {path}, or start again with no VMs known",
             details={"quarantined": str(kept)},
         ) from exc
-    return Store(connection)
+    return Store(connection, path)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -118,89 +148,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _quarantine(path: Path) -> Path:
-    stamp = stamps.compact()
-    kept = path.with_name(f"{path.name}.corrupt-{stamp}")
-    for suffix in ("", "-wal", "-shm"):
-        source = path.with_name(path.name + suffix)
-        if source.exists():
-            source.rename(kept.with_name(kept.name + suffix))
-    return kept
+def _execute(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> None:
+    connection.execute(statement, values)
 
 
-def _nothing() -> None:
+def _nothing(connection: sqlite3.Connection) -> None:
     pass
-
-
-def _log_failure(written: asyncio.Future[None]) -> None:
-    # Not every writer waits; a change that could not be stored must be seen all the same.
-    if not written.cancelled() and (error := written.exception()) is not None:
-        logger.error("not stored: %s", error)
-
-
-def _json(value: object) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()
-
-
-def _encode(record: records.VmRecord) -> tuple[Any, ...]:
-    state = record.state
-    return (
-        record.name,
-        record.project,
-        record.config_path,
-        record.run_id,
-        _json(record.spec),
-        records.spec_digest(record.spec),
-        str(state.desired),
-        str(state.observed),
-        None if state.readiness is None else str(state.readiness),
-        str(state.first_up),
-        record.created_at,
-        record.started_at,
-        record.boot_id,
-        _json(record.image),
-        _json(record.facts),
-        _json(record.last_error),
-        _json(record.added_ports),
-        int(record.disk_used),
-        int(record.deleting),
-        _json(record.base),
-        _json(record.overrides),
-        _json(record.pending),
-        _json(record.restarts),
-    )
-
-
-def _decode(row: tuple[Any, ...]) -> records.VmRecord:
-    fields = dict(zip(_COLUMNS.split(", "), row, strict=True))
-    try:
-        return records.VmRecord(
-            name=fields["name"],
-            project=fields["project"],
-            config_path=fields["config_path"],
-            run_id=fields["run_id"],
-            spec=msgspec.json.decode(fields["spec"], type=vm.VmSpec),
-            created_at=fields["created_at"],
-            state=msgspec.convert(
-                {k: fields[k] for k in ("desired", "observed", "readiness", "first_up")},
-                states.VmState,
-            ),
-            started_at=fields["started_at"],
-            boot_id=fields["boot_id"],
-            image=_decoded(fields["image"], records.ImageRef),
-            facts=_decoded(fields["facts"], records.Facts) or records.Facts(),
-            last_error=_decoded(fields["last_error"], records.Failure),
-            added_ports=_decoded(fields["added_ports"], tuple[network.PortForward, ...]) or (),
-            disk_used=bool(fields["disk_used"]),
-            deleting=bool(fields["deleting"]),
-            base=_decoded(fields["base"], vm.VmSpec),
-            overrides=_decoded(fields["overrides"], dict[str, Any]),
-            pending=_decoded(fields["pending"], vm.VmSpec),
-            restarts=_decoded(fields["restarts"], supervision.History),
-        )
-    except msgspec.MsgspecError as exc:
-        raise errors.StateCorrupt(f"state.db: the row of VM {fields['name']!r}: {exc}") from exc
-
-
-def _decoded(text: str | None, kind: Any) -> Any:
-    return None if text is None else msgspec.json.decode(text, type=kind)

@@ -89,7 +89,7 @@ class Daemon:
         where = paths.Paths(home)
         where.make()
         self.database = store.open_store(where.database)
-        self.hub = machine.Hub(where, self.database, events.Events(), owner)
+        self.hub = machine.Hub(where, self.database, events.Events(self.database), owner)
         self.launcher = fake_driver.FakeLauncher()
         self.preparer = Preparer()
         starter = starting.Starter(self.preparer, self.launcher, "boot-1")

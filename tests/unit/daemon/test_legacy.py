@@ -136,6 +136,7 @@ async def test_events_of_the_default_vm_only(daemon: Daemon) -> None:
     daemon.driver.die(-9)
     machine = daemon.hub.machines["default"]
     await machine.until(lambda: machine.driver is None)
+    await daemon.database.flush()
     daemon.hub.events.close()
     seen = [legacy.translate(event) async for event in daemon.events]
     known = [event for event in seen if event is not None]

@@ -1,0 +1,80 @@
+"""Damaged files of the state directory: moved aside under a name of their own, never deleted.
+
+``read`` is how a file that only mirrors the database is read: whole and right, or out of the way,
+so that the caller can write it anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from gaovm import errors
+from gaovm.aio import files
+from gaovm.daemon import stamps
+
+logger = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
+
+#: No file of the state directory that is read whole is ever this large.
+MAX_SIZE = 16 << 20
+
+
+def aside(path: Path, *companions: str) -> Path:
+    """Move a file to ``PATH.corrupt-TIME``, durably, and files named PATH + companion with it.
+
+    The file itself goes first: whoever dies in the middle leaves no damaged file in its place.
+
+    Raises:
+        errors.HostError: it cannot be moved.
+    """
+    kept = path.with_name(f"{path.name}.corrupt-{stamps.compact()}")
+    number = 0
+    while os.path.lexists(kept):
+        number += 1
+        kept = kept.with_name(f"{path.name}.corrupt-{stamps.compact()}-{number}")
+    try:
+        for suffix in ("", *companions):
+            source = path.with_name(path.name + suffix)
+            if os.path.lexists(source):
+                source.rename(kept.with_name(kept.name + suffix))
+        files.sync_directory(path.parent)
+    except OSError as exc:
+        raise files.errors_of(exc, f"cannot move the damaged {path} aside") from exc
+    return kept
+
+
+def read(path: Path, decode: Callable[[bytes], Value], max_size: int = MAX_SIZE) -> Value:
+    """What ``decode`` makes of a file. One that it refuses is moved aside, and the error says so.
+
+    ``decode`` refuses with ``ValueError``, ``msgspec.MsgspecError`` or an error of the tree.
+
+    Raises:
+        errors.NotFound: there is no such file.
+        errors.StateCorrupt: it is damaged; ``details['quarantined']`` is where it lies now.
+        errors.HostError: it cannot be read, or not be moved; it is where it was.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_size + 1)
+    except FileNotFoundError as exc:
+        raise errors.NotFound(f"{path} does not exist") from exc
+    except OSError as exc:
+        raise files.errors_of(exc, f"cannot read {path}") from exc
+    try:
+        if len(data) > max_size:
+            raise ValueError(f"larger than {max_size} bytes")
+        return decode(data)
+    except (ValueError, RecursionError, msgspec.MsgspecError, errors.GaoError) as exc:
+        kept = aside(path)
+        logger.error("%s is damaged (%s); it was moved to %s", path, exc, kept)
+        raise errors.StateCorrupt(
+            f"{path} is damaged ({exc}); it was moved to {kept}",
+            details={"quarantined": str(kept)},
+        ) from exc

@@ -1,0 +1,94 @@
+"""A record as a row of the table ``vms``, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gaovm import errors
+from gaovm.daemon import records
+from gaovm.model import states, supervision
+from gaovm.spec import network, vm
+
+COLUMNS = (
+    "name, project, config_path, run_id, spec, spec_digest, desired, observed, readiness, first_up,"
+    " created_at, started_at, boot_id, image, facts, last_error, added_ports, disk_used, deleting,"
+    " base, overrides, pending, restarts"
+)
+_MARKS = ", ".join("?" * len(COLUMNS.split(", ")))
+PUT = f"INSERT OR REPLACE INTO vms ({COLUMNS}) VALUES ({_MARKS})"
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def encode(record: records.VmRecord) -> tuple[Any, ...]:
+    """The values of ``COLUMNS``."""
+    state = record.state
+    return (
+        record.name,
+        record.project,
+        record.config_path,
+        record.run_id,
+        _json(record.spec),
+        records.spec_digest(record.spec),
+        str(state.desired),
+        str(state.observed),
+        None if state.readiness is None else str(state.readiness),
+        str(state.first_up),
+        record.created_at,
+        record.started_at,
+        record.boot_id,
+        _json(record.image),
+        _json(record.facts),
+        _json(record.last_error),
+        _json(record.added_ports),
+        int(record.disk_used),
+        int(record.deleting),
+        _json(record.base),
+        _json(record.overrides),
+        _json(record.pending),
+        _json(record.restarts),
+    )
+
+
+def decode(row: tuple[Any, ...]) -> records.VmRecord:
+    """The record in a row of ``COLUMNS``.
+
+    Raises:
+        errors.StateCorrupt: a field does not hold what it must.
+    """
+    fields = dict(zip(COLUMNS.split(", "), row, strict=True))
+    try:
+        return records.VmRecord(
+            name=fields["name"],
+            project=fields["project"],
+            config_path=fields["config_path"],
+            run_id=fields["run_id"],
+            spec=msgspec.json.decode(fields["spec"], type=vm.VmSpec),
+            created_at=fields["created_at"],
+            state=msgspec.convert(
+                {k: fields[k] for k in ("desired", "observed", "readiness", "first_up")},
+                states.VmState,
+            ),
+            started_at=fields["started_at"],
+            boot_id=fields["boot_id"],
+            image=_decoded(fields["image"], records.ImageRef),
+            facts=_decoded(fields["facts"], records.Facts) or records.Facts(),
+            last_error=_decoded(fields["last_error"], records.Failure),
+            added_ports=_decoded(fields["added_ports"], tuple[network.PortForward, ...]) or (),
+            disk_used=bool(fields["disk_used"]),
+            deleting=bool(fields["deleting"]),
+            base=_decoded(fields["base"], vm.VmSpec),
+            overrides=_decoded(fields["overrides"], dict[str, Any]),
+            pending=_decoded(fields["pending"], vm.VmSpec),
+            restarts=_decoded(fields["restarts"], supervision.History),
+        )
+    except msgspec.MsgspecError as exc:
+        raise errors.StateCorrupt(f"state.db: the row of VM {fields['name']!r}: {exc}") from exc
+
+
+def _decoded(text: str | None, kind: Any) -> Any:
+    return None if text is None else msgspec.json.decode(text, type=kind)

@@ -1,0 +1,53 @@
+"""Upkeep of the database: done by the writer's thread in small pieces, when nothing waits."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from typing import Protocol
+
+logger = logging.getLogger(__name__)
+
+
+class Chore(Protocol):
+    """One kind of upkeep. All methods are called in the writer's thread."""
+
+    def due_s(self) -> float | None:
+        """Seconds until there is something to do; None: nothing is foreseen."""
+        ...
+
+    def urgent(self) -> bool:
+        """Whether it must not wait for a quiet moment any longer."""
+        ...
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Do one small piece, if there is anything to do."""
+        ...
+
+
+class Upkeep:
+    """All chores of one database. Implements ``writer.Chores``."""
+
+    def __init__(self) -> None:
+        self._chores: list[Chore] = []
+
+    def add(self, chore: Chore) -> None:
+        """Take on a chore; before the first write."""
+        self._chores.append(chore)
+
+    def due_s(self) -> float | None:
+        """Seconds until the first is due."""
+        waits = [wait for chore in self._chores if (wait := chore.due_s()) is not None]
+        return max(min(waits), 0.0) if waits else None
+
+    def urgent(self) -> bool:
+        """Whether one must not wait."""
+        return any(chore.urgent() for chore in self._chores)
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """One piece of each; a failure is logged and tried again when next due."""
+        for chore in self._chores:
+            try:
+                chore.run(connection)
+            except Exception:
+                logger.exception("upkeep of the state database failed")

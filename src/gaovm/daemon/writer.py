@@ -1,0 +1,187 @@
+"""The one thread that writes to the database: in call order, many changes in one commit.
+
+What is asked for within one turn of the event loop is one transaction: all of it is on disk, or
+none, also after a power cut. A record and the event that tells of it need no more than that. Turns
+that gather while the disk is busy share a commit, so that a burst costs one sync and not hundreds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from gaovm import errors
+
+logger = logging.getLogger(__name__)
+
+Work = Callable[[sqlite3.Connection], Any]
+
+
+class Chores(Protocol):
+    """Upkeep that can wait: done in the writer's thread while nothing is to be written."""
+
+    def due_s(self) -> float | None:
+        """Seconds until there is something to do; None: nothing is foreseen."""
+        ...
+
+    def urgent(self) -> bool:
+        """Whether it must not wait for a quiet moment any longer."""
+        ...
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Do one small piece; never raises."""
+        ...
+
+
+class _Change:
+    __slots__ = ("future", "result", "work")
+
+    def __init__(self, work: Work, future: asyncio.Future[Any]) -> None:
+        self.work = work
+        self.future = future
+        self.result: Any = None
+
+
+_Turn = list[_Change]
+
+
+class Writer:
+    """Runs changes. ``on_commit`` gets the results of a commit, in order, on the event loop.
+
+    It is called before the awaitables of the same changes are done.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        chores: Chores,
+        on_commit: Callable[[list[Any]], None],
+    ) -> None:
+        self._connection = connection
+        self._chores = chores
+        self._on_commit = on_commit
+        self._turn: _Turn = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._queue: queue.SimpleQueue[_Turn | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+        self._thread.start()
+
+    def add(self, work: Work) -> asyncio.Future[Any]:
+        """Run ``work`` in the transaction of this turn; done, with its result, when on disk.
+
+        Never waits. A failure is logged, as not every caller awaits.
+
+        Raises (from the awaitable):
+            errors.DiskFull, errors.StateCorrupt: nothing of this turn was written.
+        """
+        loop = asyncio.get_running_loop()
+        change = _Change(work, loop.create_future())
+        change.future.add_done_callback(_log_failure)
+        self._turn.append(change)
+        if len(self._turn) == 1:
+            self._loop = loop
+            loop.call_soon(self._hand_over)
+        return change.future
+
+    def _hand_over(self) -> None:
+        if self._turn:
+            turn, self._turn = self._turn, []
+            self._queue.put(turn)
+
+    def close(self) -> None:
+        """Write what is left and end the thread. Idempotent."""
+        self._hand_over()
+        self._queue.put(None)
+        self._thread.join()
+
+    # the thread
+
+    def _run(self) -> None:
+        while True:
+            try:
+                turn = self._queue.get(timeout=self._chores.due_s())
+            except queue.Empty:
+                self._chores.run(self._connection)
+                continue
+            turns, more = [], True
+            while turn is not None:
+                turns.append(turn)
+                try:
+                    turn = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            else:
+                more = False
+            if turns:
+                self._write(turns)
+            if not more:
+                return
+            if self._chores.urgent():
+                self._chores.run(self._connection)
+
+    def _write(self, turns: list[_Turn]) -> None:
+        changes = [change for turn in turns for change in turn]
+        failure: Exception | None = None
+        try:
+            self._transact(changes)
+        except Exception as exc:  # noqa: BLE001 - told to whoever asked for the change
+            if len(turns) > 1:
+                # one turn that cannot be written must not take the others with it
+                for turn in turns:
+                    self._write([turn])
+                return
+            failure = _typed(exc)
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended; nobody waits
+                loop.call_soon_threadsafe(self._settle, changes, failure)
+
+    def _transact(self, changes: _Turn) -> None:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for change in changes:
+                change.result = change.work(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:  # some failures have rolled back already
+                connection.execute("ROLLBACK")
+            raise
+
+    # the loop again
+
+    def _settle(self, changes: _Turn, failure: Exception | None) -> None:
+        if failure is None:
+            try:
+                self._on_commit([change.result for change in changes])
+            except Exception:
+                logger.exception("telling of a commit failed")
+        for change in changes:
+            if change.future.done():  # its caller was cancelled
+                continue
+            if failure is None:
+                change.future.set_result(change.result)
+            else:
+                change.future.set_exception(failure)
+
+
+def _typed(exc: Exception) -> Exception:
+    if isinstance(exc, sqlite3.OperationalError):
+        if "full" in str(exc):
+            return errors.DiskFull(f"the state database cannot be written: {exc}")
+        return errors.StateCorrupt(f"the state database cannot be written: {exc}")
+    if isinstance(exc, sqlite3.DatabaseError):
+        return errors.StateCorrupt(f"the state database is damaged: {exc}")
+    return exc
+
+
+def _log_failure(written: asyncio.Future[Any]) -> None:
+    # Not every writer waits; a change that could not be stored must be seen all the same.
+    if not written.cancelled() and (error := written.exception()) is not None:
+        logger.error("not stored: %s", error)

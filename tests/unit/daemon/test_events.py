@@ -1,0 +1,175 @@
+"""Events: on disk before anybody hears of them, with the records they tell of, numbered once."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaovm import errors
+from gaovm.daemon import events, records, retention, store
+from gaovm.spec import disks, guest, vm
+
+
+def record(name: str, run_id: str = "") -> records.VmRecord:
+    user = guest.User(name="u", uid=1, gid=2, home="/home/u")
+    return records.VmRecord(
+        name=name,
+        project="/p",
+        config_path="/p/c",
+        run_id=run_id or name,
+        created_at="t",
+        spec=vm.VmSpec(
+            name=name,
+            image=disks.Image(location="x"),
+            guest=guest.Guest(user=user, hostname="h"),
+        ),
+    )
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[store.Store]:
+    made = store.open_store(tmp_path / "state.db")
+    yield made
+    made.close()
+
+
+def rows(database: store.Store, query: str) -> list[Any]:
+    """What another process would read."""
+    other = sqlite3.connect(database.path)
+    try:
+        return other.execute(query).fetchall()
+    finally:
+        other.close()
+
+
+async def test_an_event_is_on_disk_when_it_is_heard_of(database: store.Store) -> None:
+    log = events.Events(database)
+    feed = log.subscribe()
+    heard: list[int] = []
+
+    def look(batch: list[events.Event]) -> None:
+        stored = {row[0] for row in rows(database, "SELECT seq FROM events")}
+        assert {event.seq for event in batch} <= stored
+        heard.extend(event.seq for event in batch)
+
+    log.listen(look)
+    written = [log.emit("vm.state", "v", {"n": number}) for number in range(20)]
+    assert log.last == 0
+    assert [event.seq for event in await asyncio.gather(*written)] == list(range(1, 21))
+    assert heard == list(range(1, 21))
+    assert log.last == 20
+    assert [(await anext(feed)).payload["n"] for _ in range(20)] == list(range(20))
+
+
+async def test_one_turn_is_one_commit(database: store.Store) -> None:
+    log = events.Events(database)
+    commits: list[list[Any]] = []
+    database.listen(commits.append)
+    database.put(record("a"))
+    await log.emit("vm.state", "a", {})
+    assert len(commits) == 1
+    # the second write of the turn cannot be done: nothing of this turn is, the next one is
+    kept = database.put(record("b"))
+    broken = database.write(lambda connection: connection.execute("SELECT nonsense"))
+    told = log.emit("vm.state", "b", {})
+    await asyncio.sleep(0)
+    after = log.emit("vm.state", "c", {})
+    with pytest.raises(errors.StateCorrupt):
+        await kept
+    for failed in (broken, told):
+        with pytest.raises(errors.StateCorrupt):
+            await failed
+    assert (await after).seq == 2
+    assert rows(database, "SELECT name FROM vms") == [("a",)]
+    assert rows(database, "SELECT seq, vm FROM events") == [(1, "a"), (2, "c")]
+
+
+async def test_numbers_go_on_after_a_restart_and_are_not_given_twice(
+    database: store.Store,
+) -> None:
+    log = events.Events(database)
+    for _ in range(3):
+        last = await log.emit("t", None, {})
+    assert last.seq == 3
+    await database.write(lambda connection: connection.execute("DELETE FROM events"))
+    database.close()
+    again = store.open_store(database.path)
+    log = events.Events(again)
+    assert (log.last, log.oldest) == (3, 4)
+    assert (await log.emit("t", None, {})).seq == 4
+    again.close()
+
+
+async def test_what_was_begun_before_close_is_written(database: store.Store) -> None:
+    log = events.Events(database)
+    log.emit("t", None, {})
+    database.close()
+    assert rows(database, "SELECT seq FROM events") == [(1,)]
+
+
+async def test_stored_events_are_read_in_pages(database: store.Store) -> None:
+    log = events.Events(database)
+    for number in range(10):
+        written = log.emit("t", "v" if number % 2 else None, {"n": number, "ü": ["x"]})
+    await written
+    page = await log.read(3, 4)
+    assert [event.seq for event in page] == [4, 5, 6, 7]
+    assert page[0].payload == {"n": 3, "ü": ["x"]}
+    assert page[0].vm == "v"
+    assert await log.read(10, 4) == []
+
+
+def limits(monkeypatch: pytest.MonkeyPatch, **values: float) -> None:
+    for name, value in {"QUIET_S": 0.0, "BITE": 7, **values}.items():
+        monkeypatch.setattr(retention, name, value)
+
+
+async def settled(database: store.Store, query: str, wanted: Any) -> None:
+    """Upkeep runs beside us, between writes."""
+    while rows(database, query) != wanted:
+        await database.flush()
+
+
+async def test_the_oldest_go_when_there_are_too_many(
+    database: store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits(monkeypatch, MAX_EVENTS=20)
+    log = events.Events(database)
+    for number in range(100):
+        log.emit("t", None, {"n": number})
+    await database.flush()
+    await settled(database, "SELECT min(seq), max(seq), count(*) FROM events", [(81, 100, 20)])
+    assert log.oldest == 81
+
+
+async def test_the_oldest_go_when_they_are_too_large(
+    database: store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits(monkeypatch, MAX_BYTES=5000)
+    log = events.Events(database)
+    for _ in range(30):
+        log.emit("t", None, {"n": "x" * 992})
+    await database.flush()
+    await settled(database, "SELECT min(seq), count(*) FROM events", [(26, 5)])
+
+
+async def test_the_oldest_go_when_they_are_old(
+    database: store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits(monkeypatch)
+    log = events.Events(database)
+    for _ in range(30):
+        log.emit("t", None, {})
+    old = "UPDATE events SET ts = '2020-01-01T00:00:00.000Z' WHERE seq <= 25"
+    await database.write(lambda connection: connection.execute(old))
+    database.close()
+    again = store.open_store(database.path)
+    log = events.Events(again)
+    await again.flush()  # the writer begins with what there is to do
+    await settled(again, "SELECT min(seq), count(*) FROM events", [(26, 5)])
+    again.close()
