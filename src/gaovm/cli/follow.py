@@ -1,20 +1,24 @@
-"""Reads log files and follows them as they grow and rotate, woken by inotify: no polling.
+"""Logs as they grow and rotate, woken by inotify: no polling.
 
-The directory is watched rather than the file: a rotation renames the file and makes a new one of
-the same name. Linux only; the calls go through ctypes because nothing else in the CLI needs them.
+Directories are watched rather than files: a rotation renames a file and makes a new one of the
+same name. Linux only; the calls go through ctypes because nothing else in the CLI needs them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import select
 import struct
+import time
 
 from gaovm import errors
+from gaovm.cli import entries, logfiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 _IN_MODIFY, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x2, 0x80, 0x100, 0x200
@@ -22,25 +26,34 @@ _IN_DELETE_SELF, _IN_MOVE_SELF, _IN_IGNORED, _IN_ONLYDIR = 0x400, 0x800, 0x8000,
 _GONE = _IN_DELETE_SELF | _IN_MOVE_SELF
 _EVENT = struct.Struct("iIII")
 _CHUNK = 64 << 10
+# A line without an end, such as a prompt, is shown after this time.
+_PARTIAL_S = 0.3
 
 
 class Watch:
-    """An inotify watch of one directory; ``wait`` blocks until something in it changed."""
+    """An inotify watch of directories; ``wait`` blocks until something in them changed.
 
-    def __init__(self, directory: str) -> None:
+    Raises:
+        errors.HostError: one of them cannot be watched.
+    """
+
+    def __init__(self, directories: Iterable[str]) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         self._fd: int = libc.inotify_init1(os.O_CLOEXEC)
         mask = _IN_MODIFY | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE | _GONE
-        if (
-            self._fd < 0
-            or libc.inotify_add_watch(self._fd, os.fsencode(directory), mask | _IN_ONLYDIR) < 0
-        ):
-            reason = os.strerror(ctypes.get_errno())
-            self.close()
-            raise errors.HostError(f"{directory} cannot be watched: {reason}")
+        for directory in directories:
+            if (
+                self._fd < 0
+                or libc.inotify_add_watch(self._fd, os.fsencode(directory), mask | _IN_ONLYDIR) < 0
+            ):
+                reason = os.strerror(ctypes.get_errno())
+                self.close()
+                raise errors.HostError(f"{directory} cannot be watched: {reason}")
 
-    def wait(self) -> bool:
-        """Block until the directory changed; False when it is gone."""
+    def wait(self, limit_s: float | None = None) -> bool:
+        """Block until a directory changed, at most ``limit_s``; False when one is gone."""
+        if not select.select([self._fd], [], [], limit_s)[0]:
+            return True
         data = os.read(self._fd, _CHUNK)
         offset = 0
         while offset < len(data):
@@ -57,94 +70,76 @@ class Watch:
             self._fd = -1
 
 
-def tail_offset(fd: int, lines: int) -> int:
-    """The offset at which the last ``lines`` lines of an open file begin."""
-    position = os.fstat(fd).st_size
-    wanted = lines
-    if lines <= 0:
-        return position
-    if position and os.pread(fd, 1, position - 1) == b"\n":
-        wanted += 1
-    while position > 0:
-        start = max(position - _CHUNK, 0)
-        block = os.pread(fd, position - start, start)
-        at = len(block)
-        while (at := block.rfind(b"\n", 0, at)) >= 0:
-            wanted -= 1
-            if wanted == 0:
-                return start + at + 1
-        position = start
-    return 0
-
-
-def read(path: Path, lines: int | None) -> Iterator[bytes]:
-    """The file's bytes, or those of its last ``lines`` lines."""
-    with path.open("rb", buffering=0) as file:
-        if lines is not None:
-            file.seek(tail_offset(file.fileno(), lines))
-        while block := file.read(_CHUNK):
-            yield block
-
-
-def follow(path: Path, lines: int) -> Iterator[bytes]:
-    """The last ``lines`` lines, then all that is written, across rotations.
+def raw(path: Path, count: int) -> Iterator[bytes]:
+    """The last ``count`` lines, then all that is written, across rotations.
 
     Ends when the directory is removed. A file that does not exist yet is waited for.
     """
-    watch = Watch(str(path.parent))
-    try:
-        yield from _follow(path, lines, watch)
-    finally:
-        watch.close()
+    with contextlib.closing(Watch([str(path.parent)])) as watch, logfiles.LogFile(path) as file:
+        yield from file.last(count)
+        with contextlib.closing(file.tail()) as tail:
+            going = True
+            while going:
+                for block, _, _ in tail.blocks():
+                    yield block
+                going = watch.wait()
 
 
-def _follow(path: Path, lines: int, watch: Watch) -> Iterator[bytes]:
-    fd = _open(path)
-    if fd >= 0:
-        os.lseek(fd, tail_offset(fd, lines), os.SEEK_SET)
-    try:
-        while True:
-            yield from _drain(fd)
-            if fd >= 0 and os.fstat(fd).st_nlink == 0:
-                # an open file keeps its removed directory alive, whose end would never be told
-                os.close(fd)
-                fd = -1
-            newer = _open(path) if _replaced(path, fd) else -1
-            if newer >= 0:
-                # written between the drain above and the rename
-                yield from _drain(fd)
-                if fd >= 0:
-                    os.close(fd)
-                fd = newer
-            elif not watch.wait():
-                return
-    finally:
-        if fd >= 0:
-            os.close(fd)
+def merged(
+    sources: Sequence[entries.Source], choice: entries.Choice, count: int
+) -> Iterator[list[entries.Entry]]:
+    """The last ``count`` entries of several logs, then all that come, those at one time sorted.
+
+    Ends when a directory of theirs is removed.
+    """
+    directories = sorted({str(source.path.parent) for source in sources})
+    with contextlib.ExitStack() as stack:
+        # before the files are opened: nothing that happens after it is missed
+        watch = stack.enter_context(contextlib.closing(Watch(directories)))
+        files = [stack.enter_context(logfiles.LogFile(source.path)) for source in sources]
+        yield entries.last_of_all(sources, files, choice, count)
+        tails = [stack.enter_context(contextlib.closing(file.tail())) for file in files]
+        following = [_Following(*pair) for pair in zip(sources, tails, strict=True)]
+        going, late = True, False
+        while going:
+            came = [entry for each in following for entry in each.come()]
+            if late and not came:
+                came = [entry for each in following for entry in each.rest()]
+            came.sort(key=lambda entry: entry.when or 0)
+            yield [entry for entry in came if choice.takes(entry)]
+            began = time.monotonic()
+            pending = any(each.pending for each in following)
+            going = watch.wait(_PARTIAL_S if pending else None)
+            late = pending and time.monotonic() - began >= _PARTIAL_S
 
 
-def _drain(fd: int) -> Iterator[bytes]:
-    if fd < 0:
-        return
-    if os.fstat(fd).st_size < os.lseek(fd, 0, os.SEEK_CUR):
-        os.lseek(fd, 0, os.SEEK_SET)  # truncated in place: begin again
-    while block := os.read(fd, _CHUNK):
-        yield block
+class _Following:
+    """One log as it grows."""
 
+    def __init__(self, source: entries.Source, tail: logfiles.Tail) -> None:
+        self._source, self._tail = source, tail
+        self._cutter = logfiles.Cutter()
+        self._when = time.time()
 
-def _replaced(path: Path, fd: int) -> bool:
-    try:
-        there = path.stat()
-    except FileNotFoundError:
-        return False
-    if fd < 0:
-        return True
-    here = os.fstat(fd)
-    return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
+    @property
+    def pending(self) -> bool:
+        """Whether a line has begun and not ended."""
+        return self._cutter.pending
 
+    def come(self) -> list[entries.Entry]:
+        """What has come since the last call."""
+        lines = [
+            line
+            for block, inode, offset in self._tail.blocks()
+            for line in self._cutter.add(block, inode, offset)
+        ]
+        return [self._entry(line) for line in lines]
 
-def _open(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return -1
+    def rest(self) -> list[entries.Entry]:
+        """The line that has not ended, as it is."""
+        return [self._entry(line) for line in self._cutter.rest()]
+
+    def _entry(self, line: logfiles.Line) -> entries.Entry:
+        entry = self._source.entry(line)
+        self._when = entry.when = self._when if entry.when is None else entry.when
+        return entry

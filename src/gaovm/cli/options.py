@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Option:
@@ -87,7 +87,7 @@ class Parsed:
     def seconds(self, key: str) -> float | None:
         """The value of a duration in seconds."""
         found = self.text(key)
-        return None if found is None else _seconds(found)
+        return None if found is None else seconds_of(found)
 
     def word(self, index: int = 0) -> str | None:
         """The positional word at ``index``."""
@@ -185,7 +185,7 @@ class Command:
             raise self.mistake(f"{name} {value}: must be one of {', '.join(option.choices)}")
         if option.kind == "number" and not (value.isascii() and value.isdigit()):
             raise self.mistake(f"{name} {value}: must be a number")
-        if option.kind == "duration" and _seconds(value) is None:
+        if option.kind == "duration" and seconds_of(value) is None:
             raise self.mistake(f"{name} {value}: must be a time such as 90s, 10m or 1h")
 
     def _count(self, parsed: Parsed) -> None:
@@ -217,7 +217,8 @@ class Command:
         return "\n".join(lines) + "\n"
 
 
-def _seconds(text: str) -> float | None:
+def seconds_of(text: str) -> float | None:
+    """A duration such as ``90s`` in seconds; None: it is none."""
     number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
     if not (number.isascii() and number.isdigit()):
         return None

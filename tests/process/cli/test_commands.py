@@ -282,15 +282,46 @@ def test_logs_need_no_daemon(gaovm: conftest.Gaovm) -> None:
     assert done.returncode == 1
     directory = gaovm.home / "vms" / "web-dev"
     directory.mkdir(parents=True)
+    (directory / "serial.log.1").write_bytes(b"zero\n")
     (directory / "serial.log").write_bytes(b"one\n\xfftwo\n")
-    assert gaovm("logs").stdout == b"one\n\xfftwo\n"
-    assert gaovm("logs", "-n", "1").stdout == b"\xfftwo\n"
+    assert gaovm("logs", "--serial").stdout == b"zero\none\n\xfftwo\n"
+    assert gaovm("logs", "--serial", "-n", "1").stdout == b"\xfftwo\n"
+    assert gaovm("logs", "--serial", "-n3").stdout == b"zero\none\n\xfftwo\n"
     assert gaovm("logs", "--driver").returncode == 1
     assert b"did you mean web-dev?" in gaovm("logs", "-f", "web-dve").stderr
-    assert gaovm("logs", "--driver", "--serial").returncode == 2
-    (gaovm.home / "logs").mkdir(exist_ok=True)
-    (gaovm.home / "logs" / "gaovmd.log").write_bytes(b"daemon\n")
-    assert gaovm("logs", "--daemon").stdout == b"daemon\n"
+    assert gaovm("logs", "--level", "loud").returncode == 2
+    assert b"--since soon: must be a time" in gaovm("logs", "--since", "soon").stderr
+
+
+def _log_line(second: int, level: str, message: str, vm: str | None = "web-dev") -> bytes:
+    ts = f"2026-01-01T00:00:{second:02}.000Z"
+    line = {"ts": ts, "level": level, "logger": "gaovm.daemon.x", "message": message, "vm": vm}
+    return json.dumps(line).encode() + b"\n"
+
+
+def test_logs_are_merged_by_time(gaovm: conftest.Gaovm) -> None:
+    directory = gaovm.home / "vms" / "web-dev"
+    for path in (directory, gaovm.home / "logs"):
+        path.mkdir(parents=True)
+    (directory / "driver.log.1").write_bytes(_log_line(1, "info", "configured"))
+    (directory / "driver.log").write_bytes(_log_line(3, "warn", "no answer"))
+    (gaovm.home / "logs" / "gaovmd.log").write_bytes(
+        _log_line(2, "info", "of ours") + _log_line(2, "info", "of another", vm="db-dev")
+    )
+    text = gaovm("logs").stdout.decode()
+    assert [line.split(maxsplit=4)[1:] for line in text.splitlines()] == [
+        ["driver", "info", "x:", "configured"],
+        ["daemon", "info", "x:", "of ours"],
+        ["driver", "warn", "x:", "no answer"],
+    ]
+    lines = gaovm("logs", "--json", "--level", "warn").stdout.splitlines()
+    assert [json.loads(line)["message"] for line in lines] == ["no answer"]
+    late = gaovm("logs", "--since", "2026-01-01T00:00:02Z", "-n", "9").stdout
+    assert late.count(b"\n") == 2 and b"configured" not in late
+    assert b"of another" in gaovm("logs", "--all").stdout
+    assert gaovm("logs", "--daemon").stdout.count(b"\n") == 2
+    assert gaovm("logs", "--daemon", "web-dev").stdout.count(b"\n") == 1
+    assert b"no answer" in gaovm("logs", "--driver", "-n", "1").stdout
 
 
 def test_log_level(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) -> None:
@@ -315,7 +346,7 @@ def test_logs_f_follows_a_rotation_until_ctrl_c(gaovm: conftest.Gaovm) -> None:
     directory.mkdir(parents=True)
     log = directory / "serial.log"
     log.write_bytes(b"one\n")
-    process = gaovm.popen("logs", "-f")
+    process = gaovm.popen("logs", "-f", "--serial")
     assert process.stdout is not None
     assert process.stdout.readline() == b"one\n"
     log.rename(directory / "serial.log.1")
