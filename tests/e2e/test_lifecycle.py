@@ -89,6 +89,18 @@ def test_ls_and_logs(world: World, vm: Path) -> None:
     assert world.run("logs", "--serial", cwd=vm).stderr == b""
     assert world.run("logs", "--daemon", cwd=vm).stdout
     assert world.run("logs", "--driver", cwd=vm).returncode == 0
+    lines = world.run("logs", "--json", cwd=vm).stdout.splitlines()
+    found = [json.loads(line) for line in lines]
+    assert [line["ts"] for line in found] == sorted(line["ts"] for line in found)
+    assert {line["source"] for line in found} >= {"daemon", "driver"}
+    assert {line["vm"] for line in found} == {"shared-dev"}
+
+
+def test_the_log_level_changes_at_once(world: World, vm: Path) -> None:
+    assert world.run("log-level", "debug", cwd=vm).stdout == b"VM shared-dev: debug\n"
+    world.run("exec", "--", "true", cwd=vm)
+    world.run("log-level", "info", cwd=vm)
+    assert b"session: exec" in world.run("logs", "--driver", "-n", "9", cwd=vm).stdout
 
 
 def test_disk_grows_and_never_shrinks(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ import msgspec
 from gaovm import errors
 from gaovm.daemon import context, params
 from gaovm.daemon.methods import images, logs, ports, process, sessions, vms
+
+logger = logging.getLogger(__name__)
 
 Handler = Callable[[context.Context, context.Call, Any], Awaitable[Any]]
 
@@ -54,5 +57,6 @@ async def dispatch(ctx: context.Context, call: context.Call, method: str, data: 
         raise errors.UnknownMethod(f"Unknown method: {method}")
     if ctx.stopping and method in BEGINNINGS:
         raise errors.StateConflict("the daemon is stopping", remedy="try again when it has ended")
+    logger.debug("call %s", method)
     kind, handler = entry
     return await handler(ctx, call, params.decode(kind, method, data))

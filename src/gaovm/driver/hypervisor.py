@@ -146,6 +146,7 @@ class Hypervisor:
         return True
 
     def _event(self, name: str, data: Mapping[str, Any]) -> None:
+        logger.debug("QMP event %s %s", name, data)
         if name == "SHUTDOWN" and data.get("guest") is True:
             self.guest_shutdown = str(data.get("reason", "guest-shutdown"))[:64]
         self._on_event(name, data)

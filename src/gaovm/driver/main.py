@@ -72,12 +72,14 @@ class Driver:
 
     async def _answer(self, method: str, params: Any, _: connection.Context) -> Any:
         self._liveness.touch()
+        logger.debug("call of the daemon: %s", method[:100])
         return await self._calls.call(method, params)
 
     def _notify(self, method: str, params: dict[str, Any]) -> None:
         if method == methods.STATE:
-            words = {key: params.get(key) for key in ("observed", "readiness", "reason")}
-            logger.info("state %s %s", words, (params.get("error") or {}).get("message", ""))
+            found = [params.get(key) for key in ("observed", "readiness", "reason")]
+            found.append((params.get("error") or {}).get("message"))
+            logger.info("state: %s", ", ".join(str(word) for word in found if word))
         if self._link is not None:
             self._link.notify(method, params)
 

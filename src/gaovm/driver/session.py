@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hmac
 import json
+import logging
 import mmap
 import secrets
 import select
@@ -28,6 +29,7 @@ from gaovm.guestmanager import files, processes, tunnel
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.stream import Stream
 
+logger = logging.getLogger(__name__)
 MAX_FIRST_FRAME = 4096
 FIRST_FRAME_LIMIT_S = 10.0
 MAX_TICKETS = 256
@@ -127,8 +129,10 @@ class Sessions:
                     raise errors.InvalidParams("no such stream")
                 stream = opener(await self._get_connection())
             except errors.GaoError as exc:
+                logger.debug("session refused: %s", exc.message)
                 await _refuse(client, exc)
                 return
+            logger.debug("session: %s", first.stream)
             async with stream:
                 await _answer(client, {"ok": True})
                 await _relay(client, stream)
