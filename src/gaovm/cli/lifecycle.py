@@ -1,4 +1,4 @@
-"""``gaovm stop`` and ``gaovm destroy``."""
+"""``gaovm start``, ``stop``, ``restart`` and ``destroy``: what is wanted of a VM that exists."""
 
 from __future__ import annotations
 
@@ -12,13 +12,54 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def stop(parsed: options.Parsed) -> int:
-    """Shut a VM down; done already is success."""
-    params: dict[str, Any] = {"name": target.vm_name(parsed)}
+def start(parsed: options.Parsed) -> int:
+    """Want a VM to run, and wait until it does."""
+    return _bring(parsed, "vm.start", {}, parsed.seconds("timeout"))
+
+
+def restart(parsed: options.Parsed) -> int:
+    """Stop a VM and start it again; a crash in between ends with it running, too."""
+    return _bring(parsed, "vm.restart", _stop_params(parsed), None)
+
+
+def _bring(
+    parsed: options.Parsed, method: str, params: dict[str, Any], limit_s: float | None
+) -> int:
+    if parsed.flag("no-wait") and parsed.flag("wait"):
+        raise errors.UsageError("--wait and --no-wait exclude each other")
+    name = target.vm_name(parsed)
+    wait = "none" if parsed.flag("no-wait") else parsed.text("wait") or "ready"
+    call = {"name": name, "wait": wait, **params}
+    with target.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as show:
+        try:
+            result = target.long_call(client, method, call, show, limit_s)
+        except errors.VmNotFound as error:
+            suggested = target.with_suggestion(client, name, error)
+            suggested.remedy = f"{suggested.remedy or ''}\n`gaovm up` makes a project's VM".strip()
+            raise suggested from error
+    vm = result["vm"]
+    if parsed.flag("json"):
+        output.json_out(result)
+    elif not parsed.flag("quiet"):
+        already = " already" if result.get("already") else ""
+        output.err(f"{vm['name']} is {vm['state']}{already}")
+    return 0
+
+
+def _stop_params(parsed: options.Parsed) -> dict[str, Any]:
+    params: dict[str, Any] = {}
     if parsed.flag("force"):
         params["force"] = True
     if parsed.flag("timeout"):
         params["timeout_s"] = parsed.seconds("timeout")
+    return params
+
+
+def stop(parsed: options.Parsed) -> int:
+    """Shut a VM down; done already is success."""
+    params = {"name": target.vm_name(parsed), **_stop_params(parsed)}
+    if parsed.flag("no-wait"):
+        params["wait"] = "none"
     with target.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as show:
         vm = target.call(client, "vm.stop", params, on_progress=show.update)
     if parsed.flag("json"):
@@ -51,22 +92,56 @@ def destroy(parsed: options.Parsed) -> int:
     return 0
 
 
+_NO_WAIT = options.Option("--no-wait", "return as soon as the wish is on disk")
+_WAIT = options.Option(
+    "--wait",
+    "until the agent answers or all is ready (default)",
+    value="WHAT",
+    choices=("agent", "ready"),
+)
+_FORCE = options.Option("-f, --force", "do not wait for the guest")
+_GRACE = options.Option(
+    "--timeout", "wait this long for the guest, then force", value="TIME", kind="duration"
+)
+
+START = options.Command(
+    "start",
+    start,
+    about="Start a VM that exists, as it was last configured. From now on it should run: it is\n"
+    "started again when it dies (see vmOpts.gaovm.restart). Ctrl-C undoes it.",
+    words="[NAME]",
+    count=(0, 1),
+    options=(
+        options.NAME,
+        _WAIT,
+        _NO_WAIT,
+        options.Option(
+            "--timeout", "give up after this time, and undo", value="TIME", kind="duration"
+        ),
+        options.JSON,
+        options.QUIET,
+    ),
+    examples=("gaovm start", "gaovm start web-dev --no-wait"),
+)
+
 STOP = options.Command(
     "stop",
     stop,
     about="Shut the VM down: the guest first gets the chance to end in order. The disk stays.",
     words="[NAME]",
     count=(0, 1),
-    options=(
-        options.NAME,
-        options.Option("-f, --force", "do not wait for the guest"),
-        options.Option(
-            "--timeout", "wait this long for the guest, then force", value="TIME", kind="duration"
-        ),
-        options.JSON,
-        options.QUIET,
-    ),
+    options=(options.NAME, _FORCE, _GRACE, _NO_WAIT, options.JSON, options.QUIET),
     examples=("gaovm stop", "gaovm stop web-dev", "gaovm stop --force"),
+)
+
+RESTART = options.Command(
+    "restart",
+    restart,
+    about="Stop the VM and start it again; changes of its config that wait for that apply.",
+    words="[NAME]",
+    count=(0, 1),
+    options=(options.NAME, _FORCE, _GRACE, _WAIT, _NO_WAIT, options.JSON, options.QUIET),
+    examples=("gaovm restart", "gaovm restart web-dev --wait=agent"),
 )
 
 DESTROY = options.Command(

@@ -27,7 +27,9 @@ COMMANDS = {
     "status": ("status", "STATUS", "show all about one VM"),
     "logs": ("logs", "LOGS", "show the VM's console or a log file"),
     "log-level": ("loglevel", "LOG_LEVEL", "show or change how much is logged"),
+    "start": ("lifecycle", "START", "start a VM that exists"),
     "stop": ("lifecycle", "STOP", "shut the VM down"),
+    "restart": ("lifecycle", "RESTART", "stop the VM and start it again"),
     "destroy": ("lifecycle", "DESTROY", "remove the VM and its disk"),
     "image ls": ("images", "LS", "list the images"),
     "image build": ("images", "BUILD", "build an image"),
@@ -43,7 +45,7 @@ COMMANDS = {
     "version": ("version", "VERSION", "print the version"),
 }
 _GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
-_ALIASES = {"--version": "version", "-V": "version", "list": "ls", "start": "up"}
+_ALIASES = {"--version": "version", "-V": "version", "list": "ls"}
 INTERRUPTED = 130
 
 

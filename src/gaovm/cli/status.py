@@ -32,6 +32,7 @@ def text(vm: Mapping[str, Any]) -> str:
     detail = vm.get("detail")
     lines = [_line(str(vm["name"]), f"{state} ({detail})" if detail else state)]
     lines += _machine(vm) + _times(vm) + _mounts(vm) + _ports(vm) + _places(vm)
+    lines += _restarts(vm.get("restarts"))
     lines += _guest(vm.get("guest")) + _error(vm.get("last_error"))
     return output.harmless("\n".join(lines))
 
@@ -148,7 +149,15 @@ def _error(last: Mapping[str, Any] | None) -> list[str]:
     lines = [_line("last error", str(last.get("message")))]
     if last.get("remedy"):
         lines.append(_line("  remedy", str(last["remedy"])))
-    return lines
+    return lines + [_line("  console", str(line)) for line in last.get("serial_tail") or ()]
+
+
+def _restarts(restarts: Mapping[str, Any] | None) -> list[str]:
+    if not restarts or not restarts.get("attempts"):
+        return []
+    due = f", the next at {restarts['due_at']}" if restarts.get("due_at") else ""
+    count = f"{restarts['attempts']} of {restarts['max_attempts']} in a row"
+    return [_line("restarts", f"{count}{due} (policy {restarts['policy']})")]
 
 
 STATUS = options.Command(

@@ -51,6 +51,13 @@ class Zygote(Protocol):
         ...
 
 
+class Supervisor(Protocol):
+    """Keeps VMs as they are wanted."""
+
+    #: How often the safety reconcile found what no event explains.
+    mended: int
+
+
 @dataclasses.dataclass
 class Context:
     """The daemon, as methods see it. ``request_stop`` begins a graceful end of the process."""
@@ -59,6 +66,7 @@ class Context:
     starter: starting.Starter
     images: Images
     zygote: Zygote
+    supervisor: Supervisor
     started_at: str
     request_stop: Callable[[], None]
     load_config: Callable[[params.Up, paths.Paths], configs.Wanted] = configs.load
@@ -79,13 +87,16 @@ class Context:
         remedy = f"did you mean {near[0]}?" if near else "`gaovm ls` lists the VMs"
         raise errors.VmNotFound(f"there is no VM {name!r}", remedy=remedy)
 
-    async def to_its_end(self, name: str, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run work that goes on when its caller goes away."""
+    def lasting(self, name: str, work: Coroutine[Any, Any, Result]) -> operations.Operation[Result]:
+        """Begin work that goes on when its caller goes away."""
         operation: operations.Operation[Result] = operations.Operation(name)
         operation.start(self.hub.owner, work)
         operation.keep()
-        result = await operation.wait(lambda _: None)
-        return cast("Result", result)
+        return operation
+
+    async def to_its_end(self, name: str, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run work that goes on when its caller goes away, and wait for its result."""
+        return cast("Result", await self.lasting(name, work).wait(lambda _: None))
 
 
 class Call(Protocol):

@@ -10,46 +10,68 @@ import asyncio
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from gaovm import errors
+from gaovm.aio import steps
 from gaovm.daemon import machine
 from gaovm.model import states
 
 logger = logging.getLogger(__name__)
 
-AT_REST = (states.Observed.STOPPED, states.Observed.FAILED)
-
-#: An asked-for stop: this long for agent and ACPI, then this long for the hypervisor to quit.
-GRACE_S = 30.0
-FORCE_S = 5.0
 #: A driver that lost its daemon gives the guest this long by agent, then by ACPI, before force.
 AGENT_S = 6.0
 ACPI_S = 4.0
+
+_WHO = {
+    states.Event.STOP_ASKED: "a stop",
+    states.Event.RESTART_ASKED: "a restart",
+    states.Event.DAEMON_STOPPING: "the end of the daemon",
+}
+
+
+class Limits:
+    """How a VM is taken down; ``grace_s`` None: as its config says."""
+
+    def __init__(self, *, force: bool = False, grace_s: float | None = None) -> None:
+        self.force = force
+        self._grace_s = grace_s
+
+    def of(self, subject: machine.Machine) -> tuple[float, float]:
+        """Seconds for the guest to end itself, then for the hypervisor to quit."""
+        wanted = subject.record.spec.supervision.stop
+        if self.force:
+            return 0.0, wanted.force_s
+        return wanted.grace_s if self._grace_s is None else self._grace_s, wanted.force_s
+
+
+GENTLE = Limits()
+FORCED = Limits(force=True)
 
 
 async def stop(
     subject: machine.Machine,
     *,
-    force: bool = False,
-    grace_s: float = GRACE_S,
+    limits: Limits = GENTLE,
     event: states.Event = states.Event.STOP_ASKED,
+    on_intent: Callable[[], None] = lambda: None,
 ) -> None:
     """Bring the VM to rest; an ``up`` under way is cancelled. Idempotent.
 
-    With ``event`` DAEMON_STOPPING the desired state is kept.
+    ``event`` says what is wanted afterwards: STOP_ASKED, RESTART_ASKED or DAEMON_STOPPING.
+    ``on_intent`` is called when that is on disk.
     """
     if subject.up is not None:
-        by = "a stop" if event is states.Event.STOP_ASKED else "the end of the daemon"
-        subject.up.cancel(f"the `up` of VM {subject.name} was cancelled by {by}")
+        subject.up.cancel(f"the `up` of VM {subject.name} was cancelled by {_WHO[event]}")
     async with subject.serial:
-        if subject.state.observed in AT_REST:
-            if event is states.Event.STOP_ASKED:
-                await subject.apply(event)
-            if subject.driver is not None:
-                await subject.driver.leave(machine.LEAVE_S)
+        if subject.state.observed in states.AT_REST:
+            if event is not states.Event.DAEMON_STOPPING:
+                await _intend(subject, event)
+            on_intent()
+            await _let_driver_go(subject)
             return
-        await _take_down(subject, event, force=force, grace_s=grace_s)
+        await _take_down(subject, event, limits, on_intent)
 
 
 async def undo(subject: machine.Machine, *, created: bool) -> None:
@@ -59,13 +81,13 @@ async def undo(subject: machine.Machine, *, created: bool) -> None:
     """
     answered = subject.state.readiness not in (None, states.Readiness.BOOTING)
     if created:
-        await subject.update(deleting=True)
-        await _take_down(subject, states.Event.STOP_ASKED, force=True)
+        await _mark_deleting(subject)
+        await _take_down(subject, states.Event.STOP_ASKED, FORCED)
         await remove(subject)
-    elif subject.state.observed in AT_REST:
-        await subject.apply(states.Event.STOP_ASKED)
+    elif subject.state.observed in states.AT_REST:
+        await _intend(subject, states.Event.STOP_ASKED)
     else:
-        await _take_down(subject, states.Event.STOP_ASKED, force=not answered)
+        await _take_down(subject, states.Event.STOP_ASKED, GENTLE if answered else FORCED)
 
 
 async def destroy(subject: machine.Machine) -> int:
@@ -75,64 +97,108 @@ async def destroy(subject: machine.Machine) -> int:
     async with subject.serial:
         if subject.hub.machines.get(subject.name) is not subject:
             raise errors.VmNotFound(f"VM {subject.name} was destroyed")
-        await subject.update(deleting=True)
-        if subject.state.observed not in AT_REST:
+        await _mark_deleting(subject)
+        if subject.state.observed is states.Observed.BACKOFF:
+            await _intend(subject, states.Event.STOP_ASKED)
+        if subject.state.observed not in states.AT_REST:
             # The disk is about to go: the guest gets time to end its work, not to save it.
-            await _take_down(subject, states.Event.STOP_ASKED, force=True)
+            await _take_down(subject, states.Event.STOP_ASKED, FORCED)
         return await remove(subject)
 
 
 async def remove(subject: machine.Machine) -> int:
     """Remove directories, then the row, of a VM at rest that is marked ``deleting``."""
-    hub = subject.hub
-    if subject.driver is not None:
-        await subject.driver.leave(machine.LEAVE_S)
-    vm_dir = hub.paths.vm_dir(subject.name)
-    run_dir = hub.paths.run_dir(subject.record.run_id)
-    freed = await asyncio.to_thread(_remove_trees, vm_dir, run_dir)
-    removed = hub.store.remove(subject.name)
-    hub.events.emit("vm.removed", subject.name, {})  # in the same commit
-    await removed
-    hub.machines.pop(subject.name, None)
-    hub.log_levels.pop(subject.name, None)
-    subject.touch()
+    await _let_driver_go(subject)
+    freed = await _remove_directories(subject)
+    await _forget(subject)
     return freed
 
 
-async def shut_down(subject: machine.Machine, *, force: bool, grace_s: float = GRACE_S) -> None:
+async def shut_down(subject: machine.Machine, limits: Limits) -> None:
     """Let the guest shut down, then the driver leave; kill what does not. Changes no state."""
-    driver = subject.driver
-    if driver is None:
+    if subject.driver is None:
         return
-    grace = 0.0 if force else grace_s
     subject.closing = True
     try:
-        limits = {"grace_s": grace, "force_s": FORCE_S}
-        await driver.call("vm.stop", limits, timeout_s=grace + FORCE_S + machine.LEAVE_S)
+        await _end_guest(subject, subject.driver, *limits.of(subject))
     except errors.GaoError as exc:
         logger.warning("vm %s: vm.stop: %s", subject.name, exc)
     finally:
-        await driver.leave(machine.LEAVE_S)
+        await _let_driver_go(subject)
         await subject.until(lambda: subject.driver is None)
         subject.closing = False
     subject.hub.events.emit("driver.stopped", subject.name, {})
 
 
 async def _take_down(
-    subject: machine.Machine, event: states.Event, *, force: bool, grace_s: float = GRACE_S
+    subject: machine.Machine,
+    event: states.Event,
+    limits: Limits,
+    on_intent: Callable[[], None] = lambda: None,
 ) -> None:
-    if subject.state.observed not in AT_REST:
-        await subject.apply(event)
-    await shut_down(subject, force=force, grace_s=grace_s)
+    if subject.state.observed not in states.AT_REST:
+        await _intend(subject, event)
+    on_intent()
+    await shut_down(subject, limits)
     if states.allowed(subject.state, states.Event.STOPPED):
-        await subject.apply(states.Event.STOPPED)
+        await _record_stopped(subject)
+
+
+# the steps
+
+
+@steps.step
+async def _intend(subject: machine.Machine, event: states.Event) -> None:
+    await subject.apply(event)
+
+
+@steps.step
+async def _mark_deleting(subject: machine.Machine) -> None:
+    await subject.update(deleting=True)
+
+
+@steps.step
+async def _end_guest(
+    subject: machine.Machine, driver: machine.Driver, grace_s: float, force_s: float
+) -> None:
+    limits = {"grace_s": grace_s, "force_s": force_s}
+    await driver.call("vm.stop", limits, timeout_s=grace_s + force_s + machine.LEAVE_S)
+
+
+@steps.step
+async def _let_driver_go(subject: machine.Machine) -> None:
+    if subject.driver is not None:
+        await subject.driver.leave(machine.LEAVE_S)
+
+
+@steps.step
+async def _record_stopped(subject: machine.Machine) -> None:
+    await subject.apply(states.Event.STOPPED)
+
+
+@steps.step
+async def _remove_directories(subject: machine.Machine) -> int:
+    where = subject.hub.paths
+    vm_dir, run_dir = where.vm_dir(subject.name), where.run_dir(subject.record.run_id)
+    return await asyncio.to_thread(_remove_trees, vm_dir, run_dir)
+
+
+@steps.step
+async def _forget(subject: machine.Machine) -> None:
+    hub = subject.hub
+    removed = hub.store.remove(subject.name)
+    hub.events.emit("vm.removed", subject.name, {})  # in the same commit
+    await removed
+    hub.machines.pop(subject.name, None)
+    hub.log_levels.pop(subject.name, None)
+    subject.touch()
 
 
 def _remove_trees(*trees: Path) -> int:
     freed = 0
     for tree in trees:
-        for folder, _, files in os.walk(tree):
-            for name in files:
+        for folder, _, names in os.walk(tree):
+            for name in names:
                 freed += Path(folder, name).lstat().st_blocks * 512
         shutil.rmtree(tree, ignore_errors=True)
         if tree.exists():

@@ -70,6 +70,12 @@ class Link:
             raise errors.InvalidReply(f"{method}: the driver's answer is no object")
         return result
 
+    def alive(self) -> bool:
+        """Whether the process runs, as far as the kernel says now."""
+        if self._ended.done():
+            return False
+        return process.alive(self._forked.pid, self._forked.start_time)
+
     async def gone(self) -> machine.Ended:
         """Return when the process has ended."""
         return await asyncio.shield(self._ended)

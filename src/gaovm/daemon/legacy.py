@@ -190,7 +190,7 @@ def _status(subject: machine.Machine) -> dict[str, Any]:
             "configured": True,
             "graphicsWindowOpen": False,
             "state": "error" if observed is states.Observed.FAILED else str(observed),
-            "canStart": observed in ending.AT_REST,
+            "canStart": observed in states.AT_REST,
             "canPause": False,
             "canResume": False,
             "canRequestStop": running,

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import tasks
+from gaovm.aio import clock, tasks
 from gaovm.daemon import events, operations, paths, records, stamps, store
-from gaovm.model import states, words
+from gaovm.model import states, supervision, words
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,10 @@ class Driver(Protocol):
     """What a machine needs of its driver."""
 
     pid: int
+
+    def alive(self) -> bool:
+        """Whether the process runs, as far as the kernel says now."""
+        ...
 
     async def call(
         self, method: str, params: dict[str, Any] | None = None, *, timeout_s: float = 5.0
@@ -60,6 +64,20 @@ class Launcher(Protocol):
         ...
 
 
+class Supervising(Protocol):
+    """Decides what follows when a VM has ended although nobody asked."""
+
+    def ended(
+        self,
+        subject: Machine,
+        how: supervision.Ending,
+        failure: errors.GaoError | None,
+        **changes: Any,
+    ) -> None:
+        """Write down what follows, and do it; ``changes`` go into the record with it."""
+        ...
+
+
 async def guard(name: str, work: Coroutine[Any, Any, Any]) -> None:
     """Run work to its end; a failure is logged and stays here."""
     try:
@@ -71,7 +89,12 @@ async def guard(name: str, work: Coroutine[Any, Any, Any]) -> None:
 
 
 class Hub:
-    """What all machines share, and the machines by name."""
+    """What all machines share, and the machines by name.
+
+    ``supervisor`` is set by the supervisor when it is made, before anything is started.
+    """
+
+    supervisor: Supervising
 
     def __init__(
         self,
@@ -107,6 +130,9 @@ class Machine:
         #: Of the last start, in milliseconds; shown with the boot times.
         self.timings: dict[str, float] = {}
         self.closing = False
+        #: The next start of a VM that has died, while it waits for that.
+        self.restart: asyncio.TimerHandle | None = None
+        self._running_since: float | None = None
         self._failure: errors.GaoError | None = None
         self._watchers: set[asyncio.Future[None]] = set()
 
@@ -141,6 +167,12 @@ class Machine:
             changes["last_error"] = _failure(failure)
             self._failure = failure
         self.note = None
+        if after.observed is not states.Observed.BACKOFF:
+            self.cancel_restart()
+        if event is states.Event.UP_ASKED:
+            self._running_since = None
+        elif event is states.Event.HYPERVISOR_STARTED and self._running_since is None:
+            self._running_since = clock.monotonic()  # a reboot inside the guest counts on
         written = self.update(state=after, **changes)
         if after != before or failure is not None:
             logger.info(
@@ -165,6 +197,17 @@ class Machine:
         """Keep an error as the machine's last, without a change of state."""
         self._failure = failure
         self.update(last_error=_failure(failure))
+
+    def ran_s(self) -> float:
+        """Seconds since the hypervisor was last started; 0 when it never was."""
+        since = self._running_since
+        return 0.0 if since is None else clock.monotonic() - since
+
+    def cancel_restart(self) -> None:
+        """Forget a restart that is due later. Idempotent."""
+        if self.restart is not None:
+            self.restart.cancel()
+            self.restart = None
 
     def last_failure(self) -> errors.GaoError | None:
         """The last error as it was raised, if it happened in this daemon's life."""
@@ -211,12 +254,16 @@ class Machine:
             changes["facts"] = msgspec.structs.replace(self.record.facts, boot=report.boot)
         if event is states.Event.BECAME_READY:
             changes["last_error"] = None
-        if event is states.Event.DIED and failure is None:
+        if event is states.Event.POWERED_OFF:
+            self.hub.supervisor.ended(self, supervision.Ending.POWERED_OFF, None, **changes)
+        elif event is states.Event.DIED:
             reason = report.reason or "no reason given"
-            failure = errors.HypervisorFailed(f"the VM ended unexpectedly: {reason}")
-        self.apply(event, failure, **changes)
-        if event in (states.Event.POWERED_OFF, states.Event.DIED):
-            self.dismiss()
+            failure = failure or errors.HypervisorFailed(f"the VM ended unexpectedly: {reason}")
+            self.hub.supervisor.ended(self, supervision.Ending.DIED, failure, **changes)
+        else:
+            self.apply(event, failure, **changes)
+            return
+        self.dismiss()
 
     def on_progress(self, params: dict[str, Any]) -> None:
         """Pass a driver's ``progress`` on to whoever waits for the ``up``."""
@@ -237,6 +284,8 @@ class Machine:
 
     async def _watch(self, driver: Driver) -> None:
         ended = await driver.gone()
+        if self.driver is not driver:
+            return  # the safety reconcile was first
         self.driver = None
         self.hypervisor_pid = None
         alive = self.state.observed in (states.Observed.RUNNING, states.Observed.STARTING)
@@ -248,7 +297,7 @@ class Machine:
                 f"the driver of VM {self.name} ended with {_how(ended.exit_code)}",
                 remedy=f"see {self.hub.paths.driver_log(self.name)}",
             )
-            self.apply(states.Event.DIED, failure)
+            self.hub.supervisor.ended(self, supervision.Ending.DIED, failure)
         self.touch()
 
     def _state_payload(
@@ -288,7 +337,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def _failure(error: errors.GaoError) -> records.Failure:
     return records.Failure(
-        code=error.code, message=error.message, at=stamps.now(), remedy=error.remedy
+        code=error.code,
+        message=error.message,
+        at=stamps.now(),
+        remedy=error.remedy,
+        serial_tail=tuple(error.details.get("serial_tail", ())),
     )
 
 

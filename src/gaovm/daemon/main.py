@@ -35,6 +35,7 @@ from gaovm.daemon import (
     stamps,
     starting,
     store,
+    supervisor,
     zygote,
 )
 from gaovm.ipc import server as ipc_server
@@ -75,6 +76,7 @@ class Daemon:
         self._boot_id = _boot_id()
         launcher = launching.ForkLauncher(self._zygote)
         self._starter = starting.Starter(self._images, launcher, self._boot_id)
+        self._supervisor = supervisor.Supervisor(self._hub, self._starter)
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._context = context.Context(
@@ -82,6 +84,7 @@ class Daemon:
             starter=self._starter,
             images=self._images,
             zygote=self._zygote,
+            supervisor=self._supervisor,
             started_at=stamps.now(),
             request_stop=self.request_stop,
         )
@@ -91,6 +94,7 @@ class Daemon:
         if self._stop.is_set():
             self._hurry.set()
         self._context.stopping = True
+        self._supervisor.stop()
         self._stop.set()
 
     async def run(self, ready_fd: int | None) -> None:
@@ -121,9 +125,10 @@ class Daemon:
 
     async def _recover(self) -> None:
         recovery.sweep(self._hub)
-        await recovery.recover(self._hub, self._starter, self._boot_id)
+        await recovery.recover(self._hub, self._supervisor, self._boot_id)
         if any(self._hub.paths.images.iterdir()):
             await self._images.sweep()
+        await self._supervisor.run()
 
     async def _stop_guests(self) -> None:
         gentle = [self._end(subject, force=False) for subject in self._hub.machines.values()]
@@ -137,12 +142,13 @@ class Daemon:
         await self._hub.store.flush()
 
     async def _end(self, subject: machine.Machine, *, force: bool) -> None:
-        work = ending.stop(subject, force=force, event=states.Event.DAEMON_STOPPING)
+        limits = ending.FORCED if force else ending.GENTLE
+        work = ending.stop(subject, limits=limits, event=states.Event.DAEMON_STOPPING)
         await machine.guard(f"vm {subject.name}: stop", work)
 
     async def _force(self, subject: machine.Machine) -> None:
         if subject.driver is not None:
-            work = ending.shut_down(subject, force=True)
+            work = ending.shut_down(subject, ending.FORCED)
             await machine.guard(f"vm {subject.name}: forced stop", work)
 
 

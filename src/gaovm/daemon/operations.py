@@ -89,6 +89,21 @@ class Operation(Generic[Result]):
         if self._task is not None:
             await asyncio.wait([self._task])
 
+    async def unless_ended(self, sign: Coroutine[Any, Any, Any]) -> None:
+        """Return when ``sign`` has come, at the latest when the work has ended.
+
+        Raises:
+            errors.GaoError: the work failed before the sign came.
+        """
+        waiting = tasks.spawn(sign, name=f"{self.name}: sign")
+        try:
+            ended = {self._task} if self._task is not None else set()
+            await asyncio.wait({waiting, *ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done() and self._error is not None:
+                raise self._error
+        finally:
+            await tasks.cancel_and_wait(waiting)
+
     async def wait(self, listener: Listener, until: str | None = None) -> Result | None:
         """The result, or None as soon as the mark ``until`` was reached.
 

@@ -14,7 +14,7 @@ ConfigText = Annotated[str, msgspec.Meta(max_length=4 << 20)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 HostPort = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 2)]
-Wait = Literal["agent", "ready"]
+Wait = Literal["none", "agent", "ready"]
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
@@ -66,9 +66,22 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``vm.stop``; ``timeout_s`` is the guest's time before it is forced."""
+    """``vm.stop``; ``timeout_s`` is the guest's time before it is forced.
+
+    ``wait`` none: answer when it is on disk that the VM is to be stopped.
+    """
 
     name: Text
+    wait: Literal["none", "stopped"] = "stopped"
+    force: bool = False
+    timeout_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] | None = None
+
+
+class Restart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.restart``: as ``vm.stop``, then as ``vm.start``."""
+
+    name: Text
+    wait: Wait = "ready"
     force: bool = False
     timeout_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] | None = None
 

@@ -30,12 +30,16 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """The last error of a VM, kept until the next successful ``up``."""
+    """The last error of a VM, kept until the next successful ``up``.
+
+    ``serial_tail``: the last lines of the console, of a VM that was given up.
+    """
 
     code: str
     message: str
     at: str
     remedy: str | None = None
+    serial_tail: tuple[str, ...] = ()
 
 
 class VmRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import shutil
 
 from gaovm import errors
 from gaovm.aio import files, process, tasks
-from gaovm.daemon import ending, machine, paths, records, starting
+from gaovm.daemon import ending, machine, paths, records, supervisor
 from gaovm.model import states
 
 logger = logging.getLogger(__name__)
@@ -38,13 +38,13 @@ def load(hub: machine.Hub, found: list[records.VmRecord]) -> None:
             subject.note = "waiting for the old driver to leave"
 
 
-async def recover(hub: machine.Hub, starter: starting.Starter, boot_id: str) -> None:
+async def recover(hub: machine.Hub, keeper: supervisor.Supervisor, boot_id: str) -> None:
     """Bring every machine to rest, then start what should run; runs beside the service."""
     async with tasks.TaskOwner("recovery") as owner:
         work = [
             owner.start(
                 machine.guard(
-                    f"vm {subject.name}: recovery", _recover_one(subject, starter, boot_id)
+                    f"vm {subject.name}: recovery", _recover_one(subject, keeper, boot_id)
                 ),
                 name=subject.name,
                 finishable=True,
@@ -55,26 +55,23 @@ async def recover(hub: machine.Hub, starter: starting.Starter, boot_id: str) -> 
             await asyncio.wait(work)
 
 
-async def _recover_one(subject: machine.Machine, starter: starting.Starter, boot_id: str) -> None:
+async def _recover_one(
+    subject: machine.Machine, keeper: supervisor.Supervisor, boot_id: str
+) -> None:
     async with subject.serial:
         if subject.state.observed is states.Observed.STOPPING:
             await _await_old_driver(subject)
         if subject.record.deleting:
             await ending.remove(subject)
             return
-    state = subject.state
-    if state.desired is not states.Desired.RUNNING or subject.up is not None:
+    record = subject.record
+    if record.state.desired is not states.Desired.RUNNING or subject.up is not None:
         return
-    if state.first_up is not states.FirstUp.DONE:
-        reason = "the first `up` was interrupted: the daemon ended"
-    elif subject.record.boot_id != boot_id:
-        reason = "stopped by a reboot of the host"
-    else:
-        logger.info("vm %s: should run, starting it", subject.name)
-        # Its caller is the daemon: a client that joins and leaves does not undo it.
-        starter.begin(subject, {}, created=False).keep()
+    if record.boot_id == boot_id or record.spec.supervision.autostart:
+        keeper.resume(subject)
         return
-    logger.info("vm %s: %s", subject.name, reason)
+    reason = "stopped by a reboot of the host"
+    logger.info("vm %s: %s", subject.name, reason, extra={"vm": subject.name})
     await subject.apply(states.Event.STOP_ASKED, errors.Cancelled(reason))
 
 
@@ -107,7 +104,7 @@ async def _holder_gone(subject: machine.Machine) -> None:
 def _exists(pid: int) -> bool:
     try:
         process.identity(pid)
-    except ProcessLookupError:
+    except errors.NotFound:
         return False
     return True
 

@@ -27,6 +27,7 @@ METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
     "vm.up": (params.Up, vms.up),
     "vm.start": (params.Start, vms.start),
     "vm.stop": (params.Stop, vms.stop),
+    "vm.restart": (params.Restart, vms.restart),
     "vm.destroy": (params.Named, vms.destroy),
     "vm.session": (params.Session, sessions.open_session),
     "vm.ports.list": (params.Named, ports.list_all),
@@ -42,7 +43,7 @@ METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
 
 
 #: What a daemon that is on its way out does not begin any more.
-BEGINNINGS = ("vm.up", "vm.start", "image.build", "image.pull")
+BEGINNINGS = ("vm.up", "vm.start", "vm.restart", "image.build", "image.pull")
 
 
 async def dispatch(ctx: context.Context, call: context.Call, method: str, data: Any) -> Any:

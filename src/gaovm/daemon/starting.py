@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import clock, tasks
+from gaovm.aio import clock, steps, tasks
 from gaovm.daemon import ending, machine, operations, records, stamps
-from gaovm.model import states
+from gaovm.model import states, supervision
 from gaovm.spec import vm
 
 logger = logging.getLogger(__name__)
@@ -47,11 +47,15 @@ class Preparer(Protocol):
 
 
 class Up(operations.Operation[None]):
-    """An ``up`` under way; ``created`` when it made the VM."""
+    """An ``up`` under way; ``created``: it made the VM; ``supervised``: the daemon began it.
 
-    def __init__(self, name: str, *, created: bool, asked_at: float) -> None:
+    Marks: ``intent`` (what is wanted is on disk), ``started`` (the hypervisor runs), ``agent``.
+    """
+
+    def __init__(self, name: str, *, created: bool, supervised: bool, asked_at: float) -> None:
         super().__init__(name)
         self.created = created
+        self.supervised = supervised
         self.asked_at = asked_at
 
 
@@ -69,6 +73,7 @@ class Starter:
         changes: dict[str, Any],
         *,
         created: bool,
+        supervised: bool = False,
         asked_at: float | None = None,
     ) -> Up:
         """Start the operation; ``changes`` are written to the record with the intent.
@@ -77,10 +82,13 @@ class Starter:
         follows; without it the time counts from now.
         """
         began = clock.monotonic() if asked_at is None else asked_at
-        operation = Up(f"vm {subject.name}: up", created=created, asked_at=began)
+        operation = Up(
+            f"vm {subject.name}: up", created=created, supervised=supervised, asked_at=began
+        )
         subject.up = operation
         work = self._work(subject, operation, changes)
         operation.start(subject.hub.owner, work)
+        subject.touch()
         return operation
 
     async def _work(
@@ -96,7 +104,7 @@ class Starter:
                 try:
                     await self._bring_up(subject, operation, changes)
                 except errors.GaoError as exc:
-                    await tasks.finish(_settle(subject, exc))
+                    await tasks.finish(_settle(subject, operation, exc))
                     raise
         except asyncio.CancelledError:
             if operation.withdrawn:
@@ -112,10 +120,11 @@ class Starter:
         operation: Up,
         changes: dict[str, Any],
     ) -> None:
-        if subject.driver is not None and subject.state.observed in ending.AT_REST:
+        if subject.driver is not None and subject.state.observed in states.AT_REST:
             await subject.driver.leave(machine.LEAVE_S)
         if subject.state.readiness is None:
             await self._boot(subject, operation, changes)
+        operation.reach("intent")
         await _until_answered(subject, operation)
         operation.reach("agent")
         await _until_ready(subject)
@@ -127,60 +136,66 @@ class Starter:
         changes: dict[str, Any],
     ) -> None:
         # A disk on which no agent ever answered holds nothing of the user: begin it anew.
-        record = subject.record
-        fresh = not record.disk_used
-        subject.forget_failure()
-        facts = msgspec.structs.replace(record.facts, boot=None)
-        await subject.apply(
-            states.Event.UP_ASKED,
-            **changes,
-            facts=facts,
-            last_error=None,
-            boot_id=self._boot_id,
-        )
+        fresh = not subject.record.disk_used
+        await self._intend(subject, operation, changes)
         _report(operation, "image", "looking for the image")
         driver, artefacts = await self._prepare(subject, operation, fresh_disk=fresh)
         subject.adopt(driver)
         await self._configure(subject, driver, artefacts)
         _report(operation, "boot", "starting the hypervisor")
-        started = await driver.call("vm.start", {}, timeout_s=START_LIMIT_S)
-        subject.hypervisor_pid = _integer(started.get("hypervisor_pid"))
-        if isinstance(exec_at := started.get("exec_at"), float):
-            spent = (exec_at - operation.asked_at) * 1000
-            subject.timings["request_to_exec_ms"] = round(spent, 2)
-        payload = {
-            "pid": driver.pid,
-            "socketPath": str(subject.hub.paths.run_dir(subject.record.run_id) / "driver.sock"),
-        }
-        subject.hub.events.emit("driver.started", subject.name, payload)
-        if subject.state.observed is states.Observed.STARTING:
-            subject.apply(states.Event.HYPERVISOR_STARTED, started_at=stamps.now())
-        else:
-            subject.update(started_at=stamps.now())
+        await _start_hypervisor(subject, operation, driver)
+        await _record_started(subject, driver)
         operation.reach("started")
         _report(operation, "boot", "booting")
+
+    @steps.step
+    async def _intend(
+        self, subject: machine.Machine, operation: Up, changes: dict[str, Any]
+    ) -> None:
+        record = subject.record
+        subject.forget_failure()
+        restarts = record.restarts if operation.supervised else supervision.History()
+        await subject.apply(
+            states.Event.UP_ASKED,
+            **{
+                "facts": msgspec.structs.replace(record.facts, boot=None),
+                "last_error": None,
+                "boot_id": self._boot_id,
+                "restarts": msgspec.structs.replace(restarts, due_at=None),
+                **changes,
+            },
+        )
+        operation.reach("intent")
 
     async def _prepare(
         self, subject: machine.Machine, operation: Up, *, fresh_disk: bool
     ) -> tuple[machine.Driver, Artefacts]:
         """Driver and artefacts, made side by side: neither needs the other."""
-        where = subject.hub.paths
-        for directory in (where.vm_dir(subject.name), where.run_dir(subject.record.run_id)):
-            directory.mkdir(mode=0o700, exist_ok=True)
+        _make_directories(subject)
         launching = tasks.spawn(
-            self._launcher.launch(subject), name=f"vm {subject.name}: launch of the driver"
+            self._launch(subject), name=f"vm {subject.name}: launch of the driver"
         )
         try:
-            artefacts = await self._preparer.prepare(
-                subject, operation.report, fresh_disk=fresh_disk
-            )
-            subject.update(image=artefacts.image)
+            artefacts = await self._prepare_artefacts(subject, operation, fresh_disk)
             _report(operation, "driver", "starting the driver")
             return await asyncio.shield(launching), artefacts
         except BaseException:
             await tasks.finish(_discard(launching))
             raise
 
+    @steps.step
+    async def _launch(self, subject: machine.Machine) -> machine.Driver:
+        return await self._launcher.launch(subject)
+
+    @steps.step
+    async def _prepare_artefacts(
+        self, subject: machine.Machine, operation: Up, fresh_disk: bool
+    ) -> Artefacts:
+        found = await self._preparer.prepare(subject, operation.report, fresh_disk=fresh_disk)
+        subject.update(image=found.image)
+        return found
+
+    @steps.step
     async def _configure(
         self, subject: machine.Machine, driver: machine.Driver, artefacts: Artefacts
     ) -> None:
@@ -204,6 +219,35 @@ class Starter:
         subject.update(facts=facts)
 
 
+@steps.step
+def _make_directories(subject: machine.Machine) -> None:
+    where = subject.hub.paths
+    for directory in (where.vm_dir(subject.name), where.run_dir(subject.record.run_id)):
+        directory.mkdir(mode=0o700, exist_ok=True)
+
+
+@steps.step
+async def _start_hypervisor(
+    subject: machine.Machine, operation: Up, driver: machine.Driver
+) -> None:
+    started = await driver.call("vm.start", {}, timeout_s=START_LIMIT_S)
+    subject.hypervisor_pid = _integer(started.get("hypervisor_pid"))
+    if isinstance(exec_at := started.get("exec_at"), float):
+        spent = (exec_at - operation.asked_at) * 1000
+        subject.timings["request_to_exec_ms"] = round(spent, 2)
+
+
+@steps.step
+async def _record_started(subject: machine.Machine, driver: machine.Driver) -> None:
+    socket = subject.hub.paths.run_dir(subject.record.run_id) / "driver.sock"
+    payload = {"pid": driver.pid, "socketPath": str(socket)}
+    subject.hub.events.emit("driver.started", subject.name, payload)
+    if subject.state.observed is states.Observed.STARTING:
+        subject.apply(states.Event.HYPERVISOR_STARTED, started_at=stamps.now())
+    else:
+        subject.update(started_at=stamps.now())
+
+
 async def _discard(launching: asyncio.Task[machine.Driver]) -> None:
     """Make a driver leave that is not wanted any more, whether it is there already or not."""
     launching.cancel()
@@ -223,6 +267,7 @@ def with_added_ports(record: records.VmRecord) -> vm.VmSpec:
     )
 
 
+@steps.step
 async def _until_answered(subject: machine.Machine, operation: Up) -> None:
     try:
         async with asyncio.timeout(BOOT_LIMIT_S):
@@ -238,6 +283,7 @@ async def _until_answered(subject: machine.Machine, operation: Up) -> None:
         _report(operation, "agent", "the agent answers")
 
 
+@steps.step
 async def _until_ready(subject: machine.Machine) -> None:
     await subject.until(lambda: _settled(subject, states.Readiness.READY))
     _raise_if_ended(subject)
@@ -286,17 +332,23 @@ async def _undo(subject: machine.Machine, operation: Up) -> None:
             await ending.undo(subject, created=operation.created)
 
 
-async def _settle(subject: machine.Machine, error: errors.GaoError) -> None:
+async def _settle(subject: machine.Machine, operation: Up, error: errors.GaoError) -> None:
     """After a failed ``up``: a VM that runs stays for inspection, anything else is taken down."""
     degraded = subject.state.readiness is states.Readiness.DEGRADED
     if degraded:
         await subject.apply(states.Event.UP_FAILED, error)
         return
     if subject.driver is not None:
-        await ending.shut_down(subject, force=True)
-    if states.allowed(subject.state, states.Event.START_FAILED):
+        await ending.shut_down(subject, ending.FORCED)
+    if subject.state.observed in (states.Observed.STARTING, states.Observed.RUNNING):
+        if operation.supervised or isinstance(error, errors.RuntimeFailure):
+            subject.hub.supervisor.ended(subject, supervision.Ending.START_FAILED, error)
+        else:
+            await subject.apply(states.Event.START_FAILED, error)
+    elif subject.state.observed is states.Observed.FAILED:
+        # Its end was told already; this is what whoever waited for the `up` is told.
         await subject.apply(states.Event.START_FAILED, error)
-    else:
+    elif subject.state.observed is not states.Observed.BACKOFF:
         subject.fail(error)
     payload = {"error": error.message}
     subject.hub.events.emit("driver.start_failed", subject.name, payload)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from gaovm.daemon import machine, records
+from gaovm.daemon import machine, records, stamps
 from gaovm.model import states
 from gaovm.spec import network
 
@@ -42,6 +42,7 @@ def vm_status(subject: machine.Machine) -> dict[str, Any]:
         "driver_pid": subject.driver.pid if subject.driver else None,
         "hypervisor_pid": subject.hypervisor_pid if running else None,
         "boot": {**record.facts.boot, **subject.timings} if running and record.facts.boot else None,
+        "restarts": _restarts(record),
         "last_error": msgspec.to_builtins(record.last_error),
         "dir": str(where.vm_dir(record.name)),
         "run_dir": str(where.run_dir(record.run_id)),
@@ -50,6 +51,16 @@ def vm_status(subject: machine.Machine) -> dict[str, Any]:
             "driver": str(where.driver_log(record.name)),
         },
         "message": spec.message,
+    }
+
+
+def _restarts(record: records.VmRecord) -> dict[str, Any]:
+    wanted, history = record.spec.supervision.restart, record.restarts
+    return {
+        "policy": wanted.policy,
+        "attempts": history.attempts,
+        "max_attempts": wanted.max_attempts,
+        "due_at": None if history.due_at is None else stamps.of(history.due_at),
     }
 
 

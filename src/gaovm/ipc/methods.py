@@ -29,6 +29,7 @@ CONTROL_METHODS = (
     "vm.up",
     "vm.start",
     "vm.stop",
+    "vm.restart",
     "vm.destroy",
     "vm.session",
     "vm.ports.list",

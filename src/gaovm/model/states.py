@@ -30,6 +30,7 @@ class Observed(StrEnum):
     RUNNING = "running"
     STOPPING = "stopping"
     FAILED = "failed"
+    BACKOFF = "backoff"
 
 
 class Readiness(StrEnum):
@@ -62,12 +63,15 @@ class Event(StrEnum):
     BECAME_READY = "became ready"
     DEGRADED = "degraded"
     STOP_ASKED = "stop asked"
+    RESTART_ASKED = "restart asked"
     DAEMON_STOPPING = "daemon stopping"
     STOPPED = "stopped"
     POWERED_OFF = "guest powered off"
     START_FAILED = "start failed"
     UP_FAILED = "up failed"
     DIED = "driver or hypervisor died"
+    RESTART_SCHEDULED = "restart scheduled"
+    GAVE_UP = "given up"
     OLD_DRIVER_SEEN = "old driver still leaving"
     NOTHING_LEFT = "nothing of an earlier daemon left"
 
@@ -82,12 +86,15 @@ MEANING: dict[Event, str] = {
     Event.BECAME_READY: "provisioning is done and every probe passed",
     Event.DEGRADED: "a script or probe failed, or the agent was lost; the VM runs on",
     Event.STOP_ASKED: "a user wants the VM stopped, or an `up` was withdrawn",
+    Event.RESTART_ASKED: "a user wants the VM stopped and started again",
     Event.DAEMON_STOPPING: "the daemon stops its guests; what is wanted stays",
     Event.STOPPED: "the hypervisor and the driver are gone, as asked",
     Event.POWERED_OFF: "the guest switched itself off",
     Event.START_FAILED: "the VM could not be brought to run",
     Event.UP_FAILED: "an `up` ended in an error while the VM runs on",
-    Event.DIED: "driver or hypervisor ended although nobody asked",
+    Event.DIED: "driver or hypervisor ended although nobody asked, and it is not started again",
+    Event.RESTART_SCHEDULED: "the VM ended although nobody asked; it starts again after a pause",
+    Event.GAVE_UP: "the VM ended too often in a row; it is not started again",
     Event.OLD_DRIVER_SEEN: "a new daemon found the driver of an earlier one at work",
     Event.NOTHING_LEFT: "a new daemon found no process of this VM",
 }
@@ -104,10 +111,14 @@ class VmState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 Phase = tuple[Observed, Readiness | None]
 
+#: What is observed of a VM without processes.
+AT_REST = (Observed.STOPPED, Observed.FAILED, Observed.BACKOFF)
+
 _STOPPED: Phase = (Observed.STOPPED, None)
 _STARTING: Phase = (Observed.STARTING, None)
 _STOPPING: Phase = (Observed.STOPPING, None)
 _FAILED: Phase = (Observed.FAILED, None)
+_BACKOFF: Phase = (Observed.BACKOFF, None)
 _BOOTING: Phase = (Observed.RUNNING, Readiness.BOOTING)
 _AGENT: Phase = (Observed.RUNNING, Readiness.AGENT)
 _PROVISIONING: Phase = (Observed.RUNNING, Readiness.PROVISIONING)
@@ -127,6 +138,7 @@ PHASES: tuple[Phase, ...] = (
     _DEGRADED,
     _STOPPING,
     _FAILED,
+    _BACKOFF,
 )
 
 # What a new daemon may find, whatever phase the last one wrote down.
@@ -137,11 +149,14 @@ _NEW_DAEMON: dict[Event, Phase] = {
 # What may end any phase in which processes exist.
 _ENDINGS: dict[Event, Phase] = {
     Event.STOP_ASKED: _STOPPING,
+    Event.RESTART_ASKED: _STOPPING,
     Event.DAEMON_STOPPING: _STOPPING,
     Event.STOPPED: _STOPPED,
     Event.POWERED_OFF: _STOPPED,
     Event.DIED: _FAILED,
     Event.START_FAILED: _FAILED,
+    Event.RESTART_SCHEDULED: _BACKOFF,
+    Event.GAVE_UP: _FAILED,
     **_NEW_DAEMON,
 }
 # A guest that runs may report any later step; a reboot inside it begins again at booting.
@@ -159,6 +174,7 @@ TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
     _STOPPED: {
         Event.UP_ASKED: _STARTING,
         Event.STOP_ASKED: _STOPPED,
+        Event.RESTART_ASKED: _STOPPED,
         Event.STOPPED: _STOPPED,
         **_NEW_DAEMON,
     },
@@ -169,19 +185,25 @@ TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
     },
     _STOPPING: {
         Event.STOP_ASKED: _STOPPING,
+        Event.RESTART_ASKED: _STOPPING,
         Event.DAEMON_STOPPING: _STOPPING,
         Event.STOPPED: _STOPPED,
-        Event.POWERED_OFF: _STOPPED,
-        Event.DIED: _STOPPED,
         **_NEW_DAEMON,
     },
     _FAILED: {
         Event.UP_ASKED: _STARTING,
         Event.START_FAILED: _FAILED,
         Event.STOP_ASKED: _STOPPED,
+        Event.RESTART_ASKED: _STOPPED,
         Event.STOPPED: _STOPPED,
         Event.OLD_DRIVER_SEEN: _STOPPING,
         Event.NOTHING_LEFT: _FAILED,
+    },
+    _BACKOFF: {
+        Event.UP_ASKED: _STARTING,
+        Event.STOP_ASKED: _STOPPED,
+        Event.RESTART_ASKED: _STOPPED,
+        **_NEW_DAEMON,
     },
 }
 
@@ -190,7 +212,11 @@ DESIRES: dict[Event, Desired] = {
     Event.UP_ASKED: Desired.RUNNING,
     Event.STOP_ASKED: Desired.STOPPED,
     Event.POWERED_OFF: Desired.STOPPED,
+    Event.RESTART_ASKED: Desired.RUNNING,
+    Event.RESTART_SCHEDULED: Desired.RUNNING,
     Event.START_FAILED: Desired.STOPPED,
+    Event.DIED: Desired.STOPPED,
+    Event.GAVE_UP: Desired.STOPPED,
 }
 
 #: What an event does to ``first_up``; pairs not listed leave it.
@@ -204,7 +230,7 @@ FIRST_UPS: dict[tuple[FirstUp, Event], FirstUp] = {
     (FirstUp.PENDING, Event.STOPPED): FirstUp.FAILED,
     (FirstUp.PENDING, Event.POWERED_OFF): FirstUp.FAILED,
     (FirstUp.PENDING, Event.DIED): FirstUp.FAILED,
-    (FirstUp.PENDING, Event.NOTHING_LEFT): FirstUp.FAILED,
+    (FirstUp.PENDING, Event.GAVE_UP): FirstUp.FAILED,
 }
 
 _BY_READINESS = {
@@ -245,18 +271,16 @@ def of_report(state: VmState, observed: Observed, readiness: Readiness | None) -
     """The event that a driver's report of its VM means, or None when it says nothing new.
 
     A VM that a driver reports as stopped although nobody asked has powered itself off; one that it
-    reports as failed has died.
+    reports as failed has died. While it is being stopped, any end is the one that was asked for.
     """
     if observed is Observed.RUNNING:
         event = _BY_READINESS[readiness or Readiness.BOOTING]
         return event if allowed(state, event) else None
-    if state.observed in (Observed.STOPPED, Observed.FAILED):
+    if state.observed in AT_REST or observed not in (Observed.FAILED, Observed.STOPPED):
         return None
-    if observed is Observed.FAILED:
-        return Event.DIED
-    if observed is Observed.STOPPED:
-        return Event.STOPPED if state.observed is Observed.STOPPING else Event.POWERED_OFF
-    return None
+    if state.observed is Observed.STOPPING:
+        return Event.STOPPED
+    return Event.DIED if observed is Observed.FAILED else Event.POWERED_OFF
 
 
 def is_up(state: VmState, wait: Readiness) -> bool:

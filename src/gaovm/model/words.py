@@ -17,8 +17,8 @@ _OBSERVED_LINES = {
     states.Observed.STARTING: "the VM is being started",
     states.Observed.STOPPING: "the guest is shutting down",
     states.Observed.FAILED: "the VM ended unexpectedly",
+    states.Observed.BACKOFF: "the VM ended unexpectedly and is started again",
 }
-_AT_REST = (states.Observed.STOPPED, states.Observed.FAILED)
 
 
 def describe(
@@ -30,7 +30,7 @@ def describe(
     that failed is named as such and never passes for a good stopped VM.
     """
     first_line = (error or "").partition("\n")[0]
-    if state.observed in _AT_REST and state.first_up is not states.FirstUp.DONE:
+    if state.observed in states.AT_REST and state.first_up is not states.FirstUp.DONE:
         return "first-up-failed", first_line or "the first `up` did not come to its end"
     if state.readiness is not None:
         line = note or _READINESS_LINES[state.readiness]
@@ -40,4 +40,6 @@ def describe(
     line = note or _OBSERVED_LINES[state.observed]
     if state.observed is states.Observed.FAILED:
         return "failed", first_line or line
+    if state.observed is states.Observed.BACKOFF:
+        return "restarting", line if note else f"{line}: {first_line}" if first_line else line
     return str(state.observed), line

@@ -57,6 +57,10 @@ class FakeDriver:
             raise errors.UnknownMethod(f"Unknown method: {method}")
         return dict(answer(params or {}))
 
+    def alive(self) -> bool:
+        """Until it dies."""
+        return not self._ended.done()
+
     async def gone(self) -> machine.Ended:
         """When the process has ended."""
         return await asyncio.shield(self._ended)

@@ -23,6 +23,7 @@ from gaovm.daemon import (
     service,
     starting,
     store,
+    supervisor,
 )
 from gaovm.spec import disks, guest, vm
 from gaovm.testing import fake_driver
@@ -93,11 +94,13 @@ class Daemon:
         self.launcher = fake_driver.FakeLauncher()
         self.preparer = Preparer()
         starter = starting.Starter(self.preparer, self.launcher, "boot-1")
+        self.supervisor = supervisor.Supervisor(self.hub, starter, chance=lambda: 0.5)
         self.ctx = context.Context(
             hub=self.hub,
             starter=starter,
             images=None,  # type: ignore[arg-type]
             zygote=NoZygote(),
+            supervisor=self.supervisor,
             started_at="2026-01-01T00:00:00.000Z",
             request_stop=lambda: None,
             load_config=load_config,

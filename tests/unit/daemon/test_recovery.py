@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from tests.unit.daemon.conftest import Daemon
 
 from gaovm import errors
 from gaovm.aio import files
-from gaovm.daemon import machine, recovery
+from gaovm.daemon import machine, recovery, supervisor
 from gaovm.model import states
+from gaovm.spec.supervision import Supervision
 
 
 async def restart(daemon: Daemon, boot_id: str = "boot-1") -> None:
@@ -20,9 +22,10 @@ async def restart(daemon: Daemon, boot_id: str = "boot-1") -> None:
     daemon.launcher.launched.clear()
     daemon.hub = machine.Hub(daemon.hub.paths, daemon.database, daemon.hub.events, daemon.second)
     daemon.ctx.hub = daemon.hub
+    daemon.supervisor = supervisor.Supervisor(daemon.hub, daemon.ctx.starter, chance=lambda: 0.5)
     recovery.load(daemon.hub, daemon.database.load())
     recovery.sweep(daemon.hub)
-    await recovery.recover(daemon.hub, daemon.ctx.starter, boot_id)
+    await recovery.recover(daemon.hub, daemon.supervisor, boot_id)
     for subject in daemon.hub.machines.values():
         if subject.up is not None:
             await subject.up.ended()
@@ -44,12 +47,18 @@ async def test_what_was_stopped_stays_stopped(daemon: Daemon) -> None:
     assert daemon.launcher.launched == []
 
 
-async def test_one_attempt_and_its_failure_is_kept(daemon: Daemon) -> None:
+async def test_a_start_that_fails_is_tried_again(daemon: Daemon) -> None:
     await daemon.up()
     daemon.launcher.failures["vm.start"] = errors.HypervisorFailed("no")
     await restart(daemon)
     vm = await daemon.status()
-    assert (vm["state"], vm["detail"], vm["desired"]) == ("failed", "no", "stopped")
+    assert (vm["state"], vm["desired"], vm["restarts"]["attempts"]) == ("restarting", "running", 1)
+    assert vm["detail"].endswith("no")
+    assert vm["restarts"]["due_at"] > vm["last_error"]["at"]
+    daemon.launcher.failures.clear()
+    await daemon.call("vm.start", name="web-dev")
+    vm = await daemon.status()
+    assert (vm["state"], vm["restarts"]["attempts"]) == ("running", 0), "a user's start counts anew"
 
 
 async def test_a_reboot_of_the_host_starts_nothing(daemon: Daemon) -> None:
@@ -60,17 +69,39 @@ async def test_a_reboot_of_the_host_starts_nothing(daemon: Daemon) -> None:
     assert vm["last_error"]["message"] == "stopped by a reboot of the host"
 
 
-async def test_an_interrupted_first_up_is_shown_as_such(daemon: Daemon) -> None:
+async def test_autostart_survives_a_reboot(daemon: Daemon) -> None:
+    await daemon.up()
+    subject = daemon.hub.machines["web-dev"]
+    wanted = Supervision(autostart=True)
+    spec = msgspec.structs.replace(subject.record.spec, supervision=wanted)
+    await subject.update(spec=spec)
+    await restart(daemon, "boot-2")
+    assert (await daemon.status())["state"] == "running"
+
+
+async def test_an_interrupted_first_up_goes_on(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
     await asyncio.sleep(0.05)
+    daemon.launcher.boot_until = "ready"
     await restart(daemon)
     up.cancel()
     await asyncio.wait([up])
     vm = await daemon.status()
-    assert (vm["state"], vm["desired"]) == ("first-up-failed", "stopped")
-    assert "interrupted" in vm["detail"]
-    assert daemon.launcher.launched == []
+    assert (vm["state"], vm["first_up"]) == ("running", "done")
+    assert len(daemon.launcher.launched) == 1
+
+
+async def test_a_first_up_that_fails_again_is_not_repeated(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "booting"
+    up = asyncio.ensure_future(daemon.up())
+    await asyncio.sleep(0.05)
+    daemon.launcher.failures["vm.start"] = errors.HypervisorFailed("no")
+    await restart(daemon)
+    up.cancel()
+    await asyncio.wait([up])
+    vm = await daemon.status()
+    assert (vm["state"], vm["desired"], vm["detail"]) == ("first-up-failed", "stopped", "no")
 
 
 async def test_an_interrupted_removal_is_finished(daemon: Daemon) -> None:
@@ -133,25 +164,6 @@ async def test_power_off_in_the_guest_ends_the_desire_at_once(daemon: Daemon) ->
     )
     await daemon.hub.store.flush()
     assert daemon.stored()["web-dev"].state.desired is states.Desired.STOPPED
-
-
-async def test_a_killed_driver_is_seen_and_still_wanted(daemon: Daemon) -> None:
-    await daemon.up()
-    daemon.driver.die(-9)
-    subject = daemon.hub.machines["web-dev"]
-    await subject.until(lambda: subject.driver is None)
-    vm = await daemon.status()
-    assert (vm["state"], vm["desired"]) == ("failed", "running")
-    assert "signal 9" in vm["detail"]
-    assert (await daemon.up())["vm"]["state"] == "running"
-
-
-async def test_the_end_of_the_hypervisor_is_a_failure_with_its_reason(daemon: Daemon) -> None:
-    await daemon.up()
-    daemon.driver.report("failed", error={"code": "hypervisor_failed", "message": "QEMU: SIGKILL"})
-    vm = await daemon.status()
-    assert (vm["state"], vm["detail"]) == ("failed", "QEMU: SIGKILL")
-    assert daemon.driver.calls[-1][0] in ("vm.status", "exit")
 
 
 async def test_a_client_that_joins_a_recovery_does_not_undo_it(daemon: Daemon) -> None:

@@ -53,13 +53,30 @@ def test_power_off_in_the_guest_ends_the_desire() -> None:
     assert run(event, start=up).desired is Desired.STOPPED
 
 
-def test_a_dead_hypervisor_is_a_failure_but_still_wanted() -> None:
+def test_a_dead_hypervisor_is_started_again_or_given_up() -> None:
     up = run(*UP)
     event = states.of_report(up, Observed.FAILED, None)
     assert event is Event.DIED
-    state = run(event, start=up)
-    assert (state.desired, state.observed) == (Desired.RUNNING, Observed.FAILED)
+    state = run(Event.RESTART_SCHEDULED, start=up)
+    assert (state.desired, state.observed) == (Desired.RUNNING, Observed.BACKOFF)
+    word, line = words.describe(state, error="QEMU died: x\nmore")
+    assert (word, line.rpartition(": ")[2]) == ("restarting", "x")
+    state = run(Event.UP_ASKED, Event.GAVE_UP, start=state)
+    assert (state.desired, state.observed) == (Desired.STOPPED, Observed.FAILED)
     assert words.describe(state, error="QEMU died: x\nmore") == ("failed", "QEMU died: x")
+    assert run(Event.DIED, start=up).desired is Desired.STOPPED
+
+
+def test_any_end_of_a_stop_is_the_end_that_was_asked_for() -> None:
+    stopping = run(*UP, Event.DAEMON_STOPPING)
+    for observed in (Observed.STOPPED, Observed.FAILED):
+        assert states.of_report(stopping, observed, None) is Event.STOPPED
+    assert run(Event.STOPPED, start=stopping).desired is Desired.RUNNING
+
+
+def test_a_restart_that_is_asked_for_keeps_the_desire() -> None:
+    state = run(*UP, Event.RESTART_ASKED, Event.STOPPED)
+    assert (state.desired, state.observed) == (Desired.RUNNING, Observed.STOPPED)
 
 
 @pytest.mark.parametrize("last", [Event.START_FAILED, Event.DIED, Event.STOPPED, Event.DEGRADED])
@@ -106,7 +123,7 @@ def test_any_sequence_keeps_the_invariants(events: list[Event]) -> None:
         state = states.apply(state, event)
         assert (state.observed is Observed.RUNNING) == (state.readiness is not None)
         word, _ = words.describe(state)
-        at_rest = state.observed in (Observed.STOPPED, Observed.FAILED)
+        at_rest = state.observed in states.AT_REST
         assert (word == "first-up-failed") == (at_rest and state.first_up is not FirstUp.DONE)
         if state.observed is Observed.FAILED:
             assert state.first_up is not FirstUp.PENDING

@@ -30,6 +30,7 @@ async def daemon_status(ctx: context.Context, call: context.Call, args: params.N
         "started_at": ctx.started_at,
         "vms": {"running": running, "total": len(machines)},
         "zygote_pid": ctx.zygote.pid,
+        "drift_mended": ctx.supervisor.mended,
         "rss_bytes": _resident_bytes(),
     }
 

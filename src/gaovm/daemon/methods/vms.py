@@ -1,7 +1,8 @@
-"""``vm.*``: list, status, up, start, stop, destroy."""
+"""``vm.*``: list, status, up, start, stop, restart, destroy."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from gaovm import errors
@@ -22,6 +23,8 @@ from gaovm.spec import vm
 
 #: The agent's answer to a status question: a guest that hangs must not hang ``status``.
 GUEST_INFO_S = 5.0
+#: The mark of an ``up`` at which a caller that waits for this is answered.
+_MARKS = {"none": "intent", "agent": "agent"}
 
 
 async def list_all(ctx: context.Context, call: context.Call, args: params.Nothing) -> Any:
@@ -76,10 +79,26 @@ async def start(ctx: context.Context, call: context.Call, args: params.Start) ->
 async def stop(ctx: context.Context, call: context.Call, args: params.Stop) -> Any:
     """Stop a VM; goes on when the caller goes away."""
     subject = ctx.find(args.name)
-    grace = ending.GRACE_S if args.timeout_s is None else args.timeout_s
-    work = ending.stop(subject, force=args.force, grace_s=grace)
-    await ctx.to_its_end(f"vm {args.name}: stop", work)
+    intended = asyncio.Event()
+    limits = ending.Limits(force=args.force, grace_s=args.timeout_s)
+    work = ending.stop(subject, limits=limits, on_intent=intended.set)
+    operation = ctx.lasting(f"vm {args.name}: stop", work)
+    if args.wait == "none":
+        await operation.unless_ended(intended.wait())
+    else:
+        await operation.wait(lambda _: None)
     return status.vm_status(subject)
+
+
+async def restart(ctx: context.Context, call: context.Call, args: params.Restart) -> Any:
+    """Stop a VM and start it again; from the stop on that is what is wanted of it."""
+    subject = ctx.find(args.name)
+    limits = ending.Limits(force=args.force, grace_s=args.timeout_s)
+    work = ending.stop(subject, limits=limits, event=states.Event.RESTART_ASKED)
+    call.progress({"phase": "stop", "message": "stopping"})
+    await ctx.to_its_end(f"vm {args.name}: restart", work)
+    begin = params.Start(name=args.name, wait=args.wait)
+    return await start(ctx, call, begin)
 
 
 async def destroy(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
@@ -143,7 +162,7 @@ async def _bring(
         warnings.append("the config has changed; the change applies at the next start")
     if subject.up is not None:
         return await _wait(subject, call, wait, warnings)
-    readiness = states.Readiness(wait)
+    readiness = states.Readiness.AGENT if wait == "none" else states.Readiness(wait)
     if states.is_up(subject.state, readiness):
         return _result(subject, created=False, already=True, warnings=warnings)
     if subject.state.readiness is states.Readiness.DEGRADED:
@@ -191,13 +210,42 @@ def _still_degraded(subject: machine.Machine) -> errors.GaoError:
 async def _wait(
     subject: machine.Machine, call: context.Call, wait: params.Wait, warnings: list[str]
 ) -> Any:
-    operation = subject.up
-    if not isinstance(operation, starting.Up):
-        raise errors.InternalError(f"vm {subject.name}: no `up` to wait for")
-    await operation.wait(call.progress, until=wait if wait == "agent" else None)
+    operation = _operation(subject)
+    created = operation.created
+    while True:
+        try:
+            await operation.wait(call.progress, until=None if wait == "ready" else _MARKS[wait])
+            break
+        except errors.GaoError as exc:
+            if subject.state.observed is not states.Observed.BACKOFF:
+                raise
+            # It is started again: what the caller waits for may still come true.
+            call.progress({"phase": "restart", "message": subject.describe()[1]})
+            operation = await _next(subject, operation, exc)
     # What a client was told survives a crash that comes a moment later.
     await subject.hub.store.flush()
-    return _result(subject, created=operation.created, already=False, warnings=warnings)
+    return _result(subject, created=created, already=False, warnings=warnings)
+
+
+def _operation(subject: machine.Machine) -> starting.Up:
+    if not isinstance(subject.up, starting.Up):
+        raise errors.InternalError(f"vm {subject.name}: no `up` to wait for")
+    return subject.up
+
+
+async def _next(
+    subject: machine.Machine, last: starting.Up, failure: errors.GaoError
+) -> starting.Up:
+    """The next attempt after one that failed; its failure when there will be none."""
+
+    def decided() -> bool:
+        another = subject.up is not None and subject.up is not last
+        return another or subject.state.observed is not states.Observed.BACKOFF
+
+    await subject.until(decided)
+    if subject.up is None or subject.up is last:
+        raise failure
+    return _operation(subject)
 
 
 def _result(

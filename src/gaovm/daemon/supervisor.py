@@ -1,0 +1,229 @@
+"""Keeps VMs as they are wanted: restarts what has died, and looks every 5 s for drift.
+
+Everything is driven by events: a driver's end is seen through its process descriptor, a
+hypervisor's through its driver. What follows is decided by ``model.supervision`` and written, with
+its event, before anything is done. The safety reconcile beside it compares what is wanted with what
+is, mends a difference that no event explains, and counts how often it had to: it should be never.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gaovm import errors
+from gaovm.aio import clock, steps
+from gaovm.daemon import ending, machine, starting
+from gaovm.model import states, supervision
+
+logger = logging.getLogger(__name__)
+
+#: Of the GaoVM contract.
+RECONCILE_S = 5.0
+TAIL_LINES = 20
+_TAIL_BYTES = 8192
+
+
+class Supervisor:
+    """Decides and starts again. Implements ``machine.Supervising``; there is one per daemon."""
+
+    def __init__(
+        self,
+        hub: machine.Hub,
+        starter: starting.Starter,
+        *,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        hub.supervisor = self
+        self._hub = hub
+        self._starter = starter
+        self._chance = chance
+        self._stopped = False
+        self.mended = 0
+
+    def stop(self) -> None:
+        """Start nothing any more. Idempotent."""
+        self._stopped = True
+
+    def ended(
+        self,
+        subject: machine.Machine,
+        how: supervision.Ending,
+        failure: errors.GaoError | None,
+        **changes: Any,
+    ) -> None:
+        """A VM has ended although nobody asked: decide, write it down, and act on it."""
+        if subject.state.first_up is not states.FirstUp.DONE:
+            # Whoever waits for the first `up` is told; nothing proves that it ever worked.
+            decision: supervision.Decision = supervision.Rest()
+        else:
+            decision = supervision.decide(
+                subject.record.spec.supervision.restart,
+                subject.record.restarts,
+                how,
+                ran_s=subject.ran_s(),
+                now=clock.now(),
+                chance=self._chance(),
+            )
+        if isinstance(decision, supervision.Again):
+            _schedule(subject, decision, failure, changes)
+            self._arm(subject, decision.delay_s)
+        elif isinstance(decision, supervision.GiveUp):
+            _give_up(subject, decision, failure, changes)
+        else:
+            _rest(subject, how, failure, changes)
+
+    def resume(self, subject: machine.Machine) -> None:
+        """Start a VM that should run, on nobody's behalf but the daemon's."""
+        logger.info("vm %s: should run, starting it", subject.name, extra={"vm": subject.name})
+        # Its caller is the daemon: a client that joins and leaves does not undo it.
+        self._starter.begin(subject, {}, created=False, supervised=True).keep()
+
+    async def run(self) -> None:
+        """The safety reconcile, until cancelled."""
+        while True:
+            await asyncio.sleep(RECONCILE_S)
+            self.reconcile()
+
+    def reconcile(self) -> int:
+        """Compare what is wanted with what is, for every VM; returns how many had drifted."""
+        drifted = [
+            (subject, what)
+            for subject in self._hub.machines.values()
+            if (what := drift(subject)) is not None
+        ]
+        for subject, what in drifted:
+            self.mended += 1
+            logger.error("vm %s: %s; mending it", subject.name, what, extra={"vm": subject.name})
+            self._hub.events.emit("drift.mended", subject.name, {"what": what})
+            self._mend(subject)
+        return len(drifted)
+
+    def _mend(self, subject: machine.Machine) -> None:
+        state = subject.state
+        if state.observed is states.Observed.BACKOFF:
+            self._arm(subject, 0.0)
+        elif state.observed in states.AT_REST:
+            self.resume(subject)
+        elif state.desired is states.Desired.STOPPED:
+            self._hub.background(f"vm {subject.name}: stop", ending.stop(subject))
+        else:
+            failure = errors.DriverLost(f"the driver of VM {subject.name} is gone")
+            subject.driver = None
+            self.ended(subject, supervision.Ending.DIED, failure)
+
+    def _arm(self, subject: machine.Machine, delay_s: float) -> None:
+        subject.cancel_restart()
+        if self._stopped:
+            return  # what should run is started by the next daemon
+        subject.restart = asyncio.get_running_loop().call_later(delay_s, self._due, subject)
+
+    def _due(self, subject: machine.Machine) -> None:
+        self._hub.background(f"vm {subject.name}: restart", self._restart(subject))
+
+    async def _restart(self, subject: machine.Machine) -> None:
+        if subject.up is not None:
+            await subject.up.ended()
+        known = self._hub.machines.get(subject.name) is subject
+        waits = subject.state.observed is states.Observed.BACKOFF and subject.up is None
+        if known and waits and not self._stopped:
+            self.resume(subject)
+
+
+def drift(subject: machine.Machine) -> str | None:
+    """What no event explains about a VM, or None. Cheap: runs for every VM every 5 s."""
+    if subject.up is not None or subject.closing or subject.serial.locked():
+        return None  # somebody is at work on it
+    state = subject.record.state
+    if state.observed is states.Observed.RUNNING:
+        if state.desired is states.Desired.STOPPED:
+            return "it runs although it should be stopped"
+        if subject.driver is None or not subject.driver.alive():
+            return "it should run, but its driver is gone"
+        return None
+    if state.observed is states.Observed.BACKOFF:
+        return "its restart is due but not scheduled" if subject.restart is None else None
+    if state.desired is states.Desired.RUNNING and not subject.record.deleting:
+        return f"it should run but is {state.observed}"
+    return None
+
+
+# the steps
+
+
+@steps.step
+def _schedule(
+    subject: machine.Machine,
+    again: supervision.Again,
+    failure: errors.GaoError | None,
+    changes: dict[str, Any],
+) -> None:
+    reason = failure.message if failure is not None else "the guest switched itself off"
+    subject.apply(states.Event.RESTART_SCHEDULED, failure, **{**changes, "restarts": again.history})
+    payload = {
+        "attempt": again.history.attempts,
+        "max_attempts": subject.record.spec.supervision.restart.max_attempts,
+        "delay_s": round(again.delay_s, 3),
+        "nominal_s": again.nominal_s,
+        "reason": reason,
+    }
+    subject.hub.events.emit("driver.restart_scheduled", subject.name, payload)
+
+
+@steps.step
+def _give_up(
+    subject: machine.Machine,
+    decision: supervision.GiveUp,
+    failure: errors.GaoError | None,
+    changes: dict[str, Any],
+) -> None:
+    reason = failure.message if failure is not None else "the guest switches itself off"
+    tail = serial_tail(subject.hub.paths.serial_log(subject.name))
+    final = errors.HypervisorFailed(
+        f"given up after {decision.attempts} restarts: {reason}",
+        remedy="look at `gaovm logs`, then `gaovm start` to try again",
+        details={"serial_tail": tail},
+    )
+    subject.apply(states.Event.GAVE_UP, final, **changes)
+    payload: dict[str, Any] = {
+        "reason": reason,
+        "attempts": decision.attempts,
+        "max_attempts": subject.record.spec.supervision.restart.max_attempts,
+        "serial_tail": tail,
+    }
+    if decision.window:
+        payload["window_limit"] = decision.attempts
+        payload["window_s"] = supervision.WINDOW_S
+    subject.hub.events.emit("driver.permanent_failure", subject.name, payload)
+
+
+@steps.step
+def _rest(
+    subject: machine.Machine,
+    how: supervision.Ending,
+    failure: errors.GaoError | None,
+    changes: dict[str, Any],
+) -> None:
+    events = {
+        supervision.Ending.POWERED_OFF: states.Event.POWERED_OFF,
+        supervision.Ending.START_FAILED: states.Event.START_FAILED,
+        supervision.Ending.DIED: states.Event.DIED,
+    }
+    subject.apply(events[how], failure, **changes)
+
+
+def serial_tail(path: Path) -> list[str]:
+    """The last lines of a console, without what a terminal would act on; empty if there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            data = file.read(_TAIL_BYTES)
+    except OSError:
+        return []
+    text = data.decode("utf-8", "replace").replace("\r", "\n")
+    lines = ("".join(char for char in line if char.isprintable()) for line in text.split("\n"))
+    return [line[:500] for line in lines if line.strip()][-TAIL_LINES:]

@@ -1,0 +1,216 @@
+"""Restarts, giving up and drift, on fake drivers; back-off is short or a clock of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+from tests.unit.daemon.conftest import Call, Daemon
+
+from gaovm import errors
+from gaovm.daemon import machine, supervisor
+from gaovm.model import states
+from gaovm.spec.supervision import Restart, RestartWhen, Supervision
+
+
+def policy(
+    daemon: Daemon, when: RestartWhen = "on-failure", delay_s: float = 0.0
+) -> machine.Machine:
+    """The VM with a policy whose pauses are ``delay_s`` at most."""
+    subject = daemon.hub.machines["web-dev"]
+    wanted = Supervision(restart=Restart(policy=when, max_delay_s=delay_s))
+    subject.update(spec=msgspec.structs.replace(subject.record.spec, supervision=wanted))
+    return subject
+
+
+async def seen(daemon: Daemon, kind: str) -> list[dict[str, Any]]:
+    """The payloads of all events of a kind; no more events come after this."""
+    await daemon.hub.store.flush()
+    daemon.hub.events.close()
+    return [event.payload async for event in daemon.events if event.type == kind]
+
+
+async def until_state(subject: machine.Machine, word: str) -> None:
+    async with asyncio.timeout(10):
+        await subject.until(lambda: subject.describe()[0] == word)
+
+
+async def test_a_killed_driver_is_replaced_at_once(daemon: Daemon) -> None:
+    await daemon.up()
+    subject = policy(daemon)
+    daemon.driver.die(-9)
+    await until_state(subject, "restarting")
+    assert subject.state.desired is states.Desired.RUNNING
+    await until_state(subject, "running")
+    await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+    assert len(daemon.launcher.launched) == 2
+    (told,) = await seen(daemon, "driver.restart_scheduled")
+    assert (told["attempt"], told["max_attempts"], told["delay_s"]) == (1, 5, 0)
+    assert "signal 9" in told["reason"]
+    assert daemon.supervisor.mended == 0
+
+
+async def test_a_dead_hypervisor_is_replaced_and_its_driver_let_go(daemon: Daemon) -> None:
+    await daemon.up()
+    subject, first = policy(daemon), daemon.driver
+    first.report("failed", error={"code": "hypervisor_failed", "message": "QEMU: SIGKILL"})
+    assert (await daemon.status())["detail"].endswith("QEMU: SIGKILL")
+    await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+    assert first.calls[-1][0] == "exit"
+    assert daemon.driver is not first
+
+
+async def test_after_five_attempts_it_is_given_up(daemon: Daemon) -> None:
+    await daemon.up()
+    subject = policy(daemon)
+    daemon.hub.paths.serial_log("web-dev").write_bytes(b"one\r\n\x1b[31mKernel panic\r\n")
+    daemon.launcher.failures["vm.start"] = errors.HypervisorFailed("no")
+    daemon.driver.die(-9)
+    await until_state(subject, "failed")
+    vm = await daemon.status()
+    assert (vm["desired"], vm["observed"]) == ("stopped", "failed")
+    assert vm["detail"] == "given up after 5 restarts: no"
+    assert list(vm["last_error"]["serial_tail"]) == ["one", "[31mKernel panic"]
+    assert len(daemon.launcher.launched) == 6
+    assert daemon.launcher.launched[-1].calls[-1][0] == "exit"
+    (final,) = await seen(daemon, "driver.permanent_failure")
+    assert (final["attempts"], final["reason"]) == (5, "no")
+    assert final["serial_tail"] == ["one", "[31mKernel panic"]
+    assert daemon.stored()["web-dev"].state.desired is states.Desired.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("when", "again"), [("always", True), ("on-failure", False), ("never", False)]
+)
+async def test_power_off_in_the_guest(daemon: Daemon, when: RestartWhen, again: bool) -> None:
+    await daemon.up()
+    subject = policy(daemon, when)
+    daemon.driver.report("stopped", reason="guest")
+    vm = await daemon.status()
+    assert (vm["state"], vm["desired"]) == (
+        ("restarting", "running") if again else ("stopped", "stopped")
+    )
+    if again:
+        await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+
+
+async def test_never_means_never(daemon: Daemon) -> None:
+    await daemon.up()
+    subject = policy(daemon, "never")
+    daemon.driver.die(1)
+    await until_state(subject, "failed")
+    assert subject.state.desired is states.Desired.STOPPED
+    assert len(daemon.launcher.launched) == 1
+
+
+async def test_a_stop_during_the_pause_ends_it(daemon: Daemon) -> None:
+    await daemon.up()
+    subject = policy(daemon, delay_s=30.0)
+    daemon.driver.die(-9)
+    await until_state(subject, "restarting")
+    assert subject.restart is not None
+    await daemon.call("vm.stop", name="web-dev")
+    assert subject.restart is None
+    assert (await daemon.status())["state"] == "stopped"
+
+
+async def test_a_start_during_the_pause_does_not_wait_for_it(daemon: Daemon) -> None:
+    await daemon.up()
+    subject = policy(daemon, delay_s=30.0)
+    daemon.driver.die(-9)
+    await until_state(subject, "restarting")
+    assert (await daemon.call("vm.start", name="web-dev"))["vm"]["state"] == "running"
+    assert subject.restart is None
+    assert subject.record.restarts.attempts == 0
+
+
+async def test_whoever_waits_for_a_start_sees_it_through(daemon: Daemon) -> None:
+    await daemon.up()
+    policy(daemon)
+    await daemon.call("vm.stop", name="web-dev")
+    daemon.launcher.boot_until = "booting"
+    call = Call()
+    starting = asyncio.ensure_future(daemon.call("vm.start", call, name="web-dev"))
+    while len(daemon.launcher.launched) < 2 or "vm.start" not in dict(daemon.driver.calls):
+        await asyncio.sleep(0)
+    daemon.launcher.boot_until = "ready"
+    daemon.driver.die(-9)
+    assert (await starting)["vm"]["state"] == "running"
+    assert [line["phase"] for line in call.seen].count("restart") == 1
+
+
+async def test_no_wait_answers_when_the_wish_is_on_disk(daemon: Daemon) -> None:
+    await daemon.up()
+    await daemon.call("vm.stop", name="web-dev")
+    daemon.launcher.boot_until = "booting"
+    vm = (await daemon.call("vm.start", name="web-dev", wait="none"))["vm"]
+    assert vm["desired"] == "running"
+    assert vm["readiness"] in (None, "booting")
+    assert daemon.stored()["web-dev"].state.desired is states.Desired.RUNNING
+    vm = await daemon.call("vm.stop", name="web-dev", wait="none")
+    assert vm["desired"] == "stopped"
+    assert daemon.stored()["web-dev"].state.desired is states.Desired.STOPPED
+    await until_state(daemon.hub.machines["web-dev"], "stopped")
+
+
+async def test_a_restart_is_a_stop_and_a_start(daemon: Daemon) -> None:
+    await daemon.up()
+    first = daemon.driver
+    assert (await daemon.call("vm.restart", name="web-dev"))["vm"]["state"] == "running"
+    assert daemon.driver is not first
+    assert "vm.stop" in dict(first.calls)
+
+
+async def test_nothing_to_do_is_no_drift(daemon: Daemon) -> None:
+    await daemon.up()
+    assert daemon.supervisor.reconcile() == 0
+    await daemon.call("vm.stop", name="web-dev")
+    assert daemon.supervisor.reconcile() == 0
+
+
+async def test_drift_is_mended_and_counted(daemon: Daemon) -> None:
+    await daemon.up()
+    subject = policy(daemon)
+    subject.record = msgspec.structs.replace(  # as no code does it
+        subject.record,
+        state=states.VmState(desired=states.Desired.RUNNING, first_up=states.FirstUp.DONE),
+    )
+    await daemon.driver.leave(1)
+    await subject.until(lambda: subject.driver is None)
+    assert supervisor.drift(subject) == "it should run but is stopped"
+    assert daemon.supervisor.reconcile() == 1
+    await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+    assert daemon.supervisor.mended == 1
+    assert [payload["what"] for payload in await seen(daemon, "drift.mended")] == [
+        "it should run but is stopped"
+    ]
+
+
+async def test_a_driver_whose_end_was_not_seen_is_drift(daemon: Daemon) -> None:
+    await daemon.up()
+    subject = policy(daemon)
+    subject.driver = None  # as no code does it
+    assert daemon.supervisor.reconcile() == 1
+    await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+
+
+async def test_a_forgotten_restart_is_drift(daemon: Daemon) -> None:
+    await daemon.up()
+    subject = policy(daemon, delay_s=30.0)
+    daemon.driver.die(-9)
+    await until_state(subject, "restarting")
+    subject.cancel_restart()
+    assert daemon.supervisor.reconcile() == 1
+    await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+
+
+async def test_a_daemon_that_ends_starts_nothing_any_more(daemon: Daemon) -> None:
+    await daemon.up()
+    subject = policy(daemon)
+    daemon.supervisor.stop()
+    daemon.driver.die(-9)
+    await subject.until(lambda: subject.driver is None)
+    await asyncio.sleep(0.02)
+    assert len(daemon.launcher.launched) == 1
