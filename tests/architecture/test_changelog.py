@@ -6,6 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
+from gaovm import version
+
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
@@ -30,5 +32,10 @@ def test_project_metadata() -> None:
 
 
 def test_agent_has_the_version_of_the_package() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert f'"{version}"' in (ROOT / "agent" / "main.go").read_text()
+    stated = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f'"{stated}"' in (ROOT / "agent" / "main.go").read_text()
+
+
+def test_code_has_the_version_of_the_package() -> None:
+    stated = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert stated == version.VERSION

@@ -131,6 +131,25 @@ class Lock:
             os.pwrite(fd, b"%d\n" % os.getpid(), 0)
         return True
 
+    def fileno(self) -> int:
+        """The descriptor that holds the lock, -1 when it is not held."""
+        return self._fd
+
+    def adopt(self, fd: int) -> None:
+        """Take over a lock that this process held before it executed a new program.
+
+        Raises:
+            errors.StateCorrupt: ``fd`` is not the lock's file.
+        """
+        try:
+            same = os.path.samestat(os.fstat(fd), self.path.stat())
+        except OSError as exc:
+            raise errors_of(exc, f"cannot take over {self.path}") from exc
+        if not same:
+            raise errors.StateCorrupt(f"descriptor {fd} is not {self.path}")
+        os.set_inheritable(fd, False)
+        self._fd = fd
+
     def holder(self) -> int | None:
         """The pid that the last owner wrote; it may be gone."""
         try:

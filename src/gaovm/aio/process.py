@@ -53,7 +53,7 @@ class Child:
     ``stdin``, ``stdout``, ``stderr`` are set where ``PIPE`` was asked for.
     """
 
-    def __init__(self, popen: subprocess.Popen[bytes], group: bool) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes] | _Inherited, group: bool) -> None:
         self._popen = popen
         self._group = group
         self.pid = popen.pid
@@ -172,6 +172,44 @@ async def spawn(  # noqa: PLR0913  (each names one property of a process)
         yield child
     finally:
         await tasks.finish(child.end(grace_s))
+
+
+class _Inherited:
+    """A child of this process that the program before this one started."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def wait(self) -> int:
+        _, status = os.waitpid(self.pid, 0)
+        return os.waitstatus_to_exitcode(status)
+
+
+@contextlib.asynccontextmanager
+async def adopt(pid: int, *, grace_s: float = 5.0) -> AsyncIterator[Child]:
+    """Own a child that this process started before it executed a new program; as ``spawn``.
+
+    Raises:
+        errors.NotFound: this process has no such child.
+    """
+    if not _is_child(pid):
+        raise errors.NotFound(f"process {pid} is no child of this one")
+    child = Child(_Inherited(pid), group=False)
+    try:
+        yield child
+    finally:
+        await tasks.finish(child.end(grace_s))
+
+
+def _is_child(pid: int) -> bool:
+    """Whether it is a child of this process that has not been reaped."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _popen(argv: Sequence[str | os.PathLike[str]], **options: Any) -> subprocess.Popen[bytes]:

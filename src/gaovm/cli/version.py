@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from gaovm import version
 from gaovm.cli import options, output
 
 
 def run(parsed: options.Parsed) -> int:
     """Print the version of the installed package."""
-    from importlib import metadata
-
-    version = metadata.version("gaovm")
     if parsed.flag("json"):
-        output.json_out({"version": version})
+        output.json_out({"version": version.VERSION})
     else:
-        output.out(f"gaovm {version}")
+        output.out(f"gaovm {version.VERSION}")
     return 0
 
 

@@ -8,12 +8,13 @@ import os
 import signal
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gaovm import errors
 from gaovm.aio import clock, process, tasks
 from gaovm.daemon import machine, zygote
-from gaovm.ipc import connection, hello, methods, peer
+from gaovm.daemon.handover import Driver
+from gaovm.ipc import connection, handover, hello, methods, peer
 
 logger = logging.getLogger(__name__)
 
@@ -26,25 +27,38 @@ PING_LIMIT_S = 10.0
 SEE_OUT_S = 20.0
 
 
+class Source(Protocol):
+    """Who tells how a driver ended."""
+
+    async def gone(self, forked: zygote.Forked) -> int | None:
+        """Return when it has ended: its status, minus the signal, or None if unknown."""
+        ...
+
+
 class Link:
     """A driver process and the connection to it. Implements ``machine.Driver``."""
 
-    def __init__(self, forked: zygote.Forked, source: zygote.Zygote, log: Path) -> None:
+    def __init__(self, forked: zygote.Forked, source: Source, log: Path) -> None:
         self.pid = forked.pid
-        self._forked = forked
+        self.forked = forked
         self._source = source
         self._log = log
-        self._connection: connection.Connection | None = None
+        self._connection: handover.Movable | None = None
         self._ended: asyncio.Future[machine.Ended] = asyncio.get_running_loop().create_future()
 
-    def attach(self, made: connection.Connection) -> None:
+    @property
+    def connection(self) -> handover.Movable | None:
+        """The connection, None before its handshake is done."""
+        return self._connection
+
+    def attach(self, made: handover.Movable) -> None:
         """Use a connection whose handshake is done."""
         self._connection = made
         made.set_heartbeat(PING_INTERVAL_S, PING_LIMIT_S)
 
     async def watch(self) -> None:
         """Wait for the process' end; run once, in the background."""
-        exit_code = await self._source.gone(self._forked)
+        exit_code = await self._source.gone(self.forked)
         if self._connection is not None:
             self._connection.close()
         self._ended.set_result(machine.Ended(pid=self.pid, exit_code=exit_code))
@@ -55,11 +69,13 @@ class Link:
         """Call a method of the driver.
 
         Raises:
+            errors.CapabilityError: the driver does not serve the method; nothing was asked.
             errors.DriverLost: the driver ended; whether the call had an effect is unknown.
             errors.GaoError: what the driver answered, or that it did not in time.
         """
         if self._connection is None:
             raise errors.DriverLost(f"driver {self.pid} has no connection")
+        self.require(method)
         try:
             result = await self._connection.call(method, params or {}, timeout_s=timeout_s)
         except errors.ConnectionLost as exc:
@@ -74,7 +90,22 @@ class Link:
         """Whether the process runs, as far as the kernel says now."""
         if self._ended.done():
             return False
-        return process.alive(self._forked.pid, self._forked.start_time)
+        return process.alive(self.forked.pid, self.forked.start_time)
+
+    def require(self, *methods: str) -> None:
+        """Refuse, before anything is touched, what needs methods that the driver does not serve.
+
+        Raises:
+            errors.CapabilityError: names them.
+        """
+        served = self._connection.callable if self._connection is not None else frozenset()
+        missing = [method for method in methods if method not in served]
+        if missing and served:
+            raise errors.CapabilityError(
+                f"driver {self.pid} does not serve {', '.join(missing)}: it is of another version",
+                remedy="stop the VM and start it again: it gets a driver of this version",
+                details={"missing": missing},
+            )
 
     async def gone(self) -> machine.Ended:
         """Return when the process has ended."""
@@ -103,8 +134,8 @@ class Link:
 
     def _kill(self) -> None:
         # The pid may have been given to another process meanwhile.
-        if process.alive(self._forked.pid, self._forked.start_time):
-            os.kill(self._forked.pid, signal.SIGKILL)
+        if process.alive(self.forked.pid, self.forked.start_time):
+            os.kill(self.forked.pid, signal.SIGKILL)
 
 
 class ForkLauncher:
@@ -130,8 +161,7 @@ class ForkLauncher:
             raise
         finally:
             theirs.close()
-        link = Link(forked, self._source, log)
-        subject.hub.background(f"vm {name}: driver {forked.pid} process", link.watch())
+        link = self._link(subject, forked, self._source)
         try:
             made = await self._shake_hands(subject, ours, token)
         except BaseException:
@@ -139,40 +169,66 @@ class ForkLauncher:
             await tasks.finish(link.see_out(machine.LEAVE_S))
             raise
         subject.timings["fork_to_hello_ms"] = round((clock.monotonic() - begin) * 1000, 2)
-        link.attach(made)
-        wanted = subject.hub.log_levels.get(name)
-        if wanted is not None:
-            work = link.call(methods.LOG_LEVEL, {"level": wanted})
-            subject.hub.background(f"vm {name}: log level", work)
-        made.on_close(lambda: subject.hub.background(f"vm {name}: link", link.see_out(SEE_OUT_S)))
+        _connect(subject, link, made)
+        return link
+
+    async def resume(self, subject: machine.Machine, given: Driver, source: Source | None) -> Link:
+        """The link to a driver that the code before an upgrade launched.
+
+        Raises:
+            errors.HandshakeError: its protocol is not spoken any more; it sees the end of its
+                connection, and leaves.
+        """
+        forked = zygote.Forked(pid=given.pid, start_time=given.start_time)
+        sock = socket.socket(fileno=given.fd)
+        made = await handover.resume(sock, [_service(subject, None)], given.connection, first=False)
+        link = self._link(subject, forked, source or self._source)
+        _connect(subject, link, made)
+        return link
+
+    @staticmethod
+    def _link(subject: machine.Machine, forked: zygote.Forked, source: Source) -> Link:
+        link = Link(forked, source, subject.hub.paths.driver_log(subject.name))
+        subject.hub.background(f"vm {subject.name}: driver {forked.pid} process", link.watch())
         return link
 
     async def _shake_hands(
         self, subject: machine.Machine, ours: socket.socket, token: str
-    ) -> connection.Connection:
-        offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS, required=methods.DRIVER_METHODS)
-        terms = peer.Terms(offer, expected_token=token)
-
-        def on_notification(method: str, params: dict[str, Any], _: connection.Connection) -> None:
-            if method == methods.STATE:
-                subject.on_report(params)
-            elif method == methods.PROGRESS:
-                subject.on_progress(params)
-
-        service = connection.Service(terms, _refuse, on_notification=on_notification)
+    ) -> handover.Movable:
+        made = handover.Movable(
+            [_service(subject, token)],
+            first=False,
+            name=f"driver of {subject.name}",
+            handshake_s=HANDSHAKE_S,
+        )
         try:
-            return await connection.connect(
-                ours,
-                service,
-                first=False,
-                name=f"driver of {subject.name}",
-                handshake_s=HANDSHAKE_S,
-            )
+            await connection.attach(made, ours)
         except errors.GaoError as exc:
             raise errors.DriverStartFailed(
                 f"the driver of VM {subject.name} did not say hello: {exc}",
                 remedy=f"see {subject.hub.paths.driver_log(subject.name)}",
             ) from exc
+        return made
+
+
+def _connect(subject: machine.Machine, link: Link, made: handover.Movable) -> None:
+    link.attach(made)
+    seeing_out = f"vm {subject.name}: link"
+    made.on_close(lambda: subject.hub.background(seeing_out, link.see_out(SEE_OUT_S)))
+
+
+def _service(subject: machine.Machine, token: str | None) -> connection.Service:
+    """What is served to a driver: it reports."""
+
+    def on_notification(method: str, params: dict[str, Any], _: connection.Connection) -> None:
+        if method == methods.STATE:
+            subject.on_report(params)
+        elif method == methods.PROGRESS:
+            subject.on_progress(params)
+
+    offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS, required=methods.DRIVER_CORE)
+    terms = peer.Terms(offer, expected_token=token)
+    return connection.Service(terms, _refuse, on_notification=on_notification)
 
 
 async def _refuse(method: str, params: dict[str, Any], _: connection.Context) -> Any:

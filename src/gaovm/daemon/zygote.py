@@ -13,7 +13,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,74 @@ class Message(msgspec.Struct, kw_only=True):
     message: str = ""
 
 
+class Exits:
+    """How the drivers of one zygote ended, as it tells."""
+
+    def __init__(self, known: Mapping[int, int | None] | None = None) -> None:
+        self._exits: dict[int, asyncio.Future[int]] = {}
+        for pid, status in (known or {}).items():
+            self.expect(pid)
+            if status is not None:
+                self.tell(pid, status)
+
+    def __len__(self) -> int:
+        return len(self._exits)
+
+    def expect(self, pid: int) -> None:
+        """A driver was forked."""
+        self._exits[pid] = asyncio.get_running_loop().create_future()
+
+    def tell(self, pid: int, status: int) -> None:
+        """The zygote says that it ended."""
+        exited = self._exits.get(pid)
+        if exited is not None and not exited.done():
+            exited.set_result(status)
+
+    def forget(self) -> None:
+        """The zygote is gone: how its drivers end will not be told any more."""
+        self._exits.clear()
+
+    def known(self) -> dict[int, int | None]:
+        """Every driver whose end nobody has taken yet: its status, None while it runs."""
+        return {
+            pid: exited.result() if exited.done() else None for pid, exited in self._exits.items()
+        }
+
+    async def gone(self, forked: Forked) -> int | None:
+        """Return when a driver has ended: its status, minus the signal, or None if unknown."""
+        exited = self._exits.get(forked.pid)
+        if exited is None or not exited.done():
+            await _wait_process(forked)
+        if exited is None:
+            return None
+        # The kernel tells us first; the zygote's word with the status follows at once.
+        await asyncio.wait([exited], timeout=0.5)
+        self._exits.pop(forked.pid, None)
+        return exited.result() if exited.done() else None
+
+
+def receive(sock: socket.socket) -> Message | None:
+    """The next message of a zygote; None at the end.
+
+    Raises:
+        BlockingIOError: there is none yet.
+        errors.InvalidReply: it says what nobody understands.
+    """
+    try:
+        data, fds = sockets.recv_with_fds(sock, MAX_MESSAGE, 1)
+    except errors.GaoError as exc:
+        logger.debug("zygote: %s", exc)
+        return None
+    for fd in fds:
+        os.close(fd)
+    if not data:
+        return None
+    try:
+        return msgspec.json.decode(data, type=Message)
+    except msgspec.MsgspecError as exc:
+        raise errors.InvalidReply(f"zygote: bad message: {exc}") from exc
+
+
 class Zygote:
     """Keeps one zygote process alive and forks drivers from it."""
 
@@ -63,12 +131,16 @@ class Zygote:
         self._pid: int | None = None
         self._warm = asyncio.Event()
         self._forks: dict[int, asyncio.Future[Forked]] = {}
-        self._exits: dict[int, asyncio.Future[int]] = {}
+        self.exits = Exits()
 
     @property
     def pid(self) -> int | None:
         """The zygote's pid, None between two of them."""
         return self._pid
+
+    def fileno(self) -> int:
+        """The descriptor of its socket, -1 between two of them."""
+        return -1 if self._sock is None else self._sock.fileno()
 
     async def run(self) -> None:
         """Keep a zygote alive until cancelled; cancelling ends it and leaves its drivers."""
@@ -120,41 +192,32 @@ class Zygote:
             if not future.done():
                 future.set_exception(errors.DriverStartFailed("the zygote died"))
         self._forks.clear()
-        # Its drivers live on; how they end will not be told any more.
-        self._exits.clear()
+        self.exits.forget()  # its drivers live on
 
     def _read(self, sock: socket.socket, ended: asyncio.Future[None]) -> None:
         try:
-            data, fds = sockets.recv_with_fds(sock, MAX_MESSAGE, 1)
+            message = receive(sock)
         except BlockingIOError:
             return
-        except errors.GaoError as exc:
-            logger.debug("zygote: %s", exc)
-            data, fds = b"", []
-        for fd in fds:
-            os.close(fd)
-        if not data:
-            if not ended.done():
-                ended.set_result(None)
+        except errors.InvalidReply as exc:
+            logger.error("%s", exc)
             return
-        try:
-            self._take(msgspec.json.decode(data, type=Message))
-        except msgspec.MsgspecError as exc:
-            logger.error("zygote: bad message: %s", exc)
+        if message is not None:
+            self._take(message)
+        elif not ended.done():
+            ended.set_result(None)
 
     def _take(self, message: Message) -> None:
         if message.op == "ready":
             self._warm.set()
         elif message.op == "exited":
-            exited = self._exits.get(message.pid)
-            if exited is not None and not exited.done():
-                exited.set_result(message.status)
+            self.exits.tell(message.pid, message.status)
         else:
             future = self._forks.pop(message.id or 0, None)
             if future is None or future.done():
                 return
             if message.op == "forked":
-                self._exits[message.pid] = asyncio.get_running_loop().create_future()
+                self.exits.expect(message.pid)
                 future.set_result(Forked(pid=message.pid, start_time=message.start_time))
             else:
                 future.set_exception(errors.DriverStartFailed(f"zygote: {message.message}"))
@@ -199,16 +262,8 @@ class Zygote:
                 self._forks.pop(ident, None)
 
     async def gone(self, forked: Forked) -> int | None:
-        """Return when a driver has ended: its status, minus the signal, or None if unknown."""
-        exited = self._exits.get(forked.pid)
-        if exited is None or not exited.done():
-            await _wait_process(forked)
-        if exited is None:
-            return None
-        # The kernel tells us first; the zygote's word with the status follows at once.
-        await asyncio.wait([exited], timeout=0.5)
-        self._exits.pop(forked.pid, None)
-        return exited.result() if exited.done() else None
+        """Return when a driver has ended; as ``Exits.gone``."""
+        return await self.exits.gone(forked)
 
 
 async def _wait_process(forked: Forked) -> None:

@@ -43,6 +43,9 @@ CONTROL_METHODS = (
     LOG_LEVEL,
 )
 
+# what a daemon needs of every driver; what else one serves, its hello says
+DRIVER_CORE = (HELLO, PING, "vm.configure", "vm.start", "vm.stop", "vm.status", "exit")
+
 DRIVER_METHODS = (
     HELLO,
     PING,

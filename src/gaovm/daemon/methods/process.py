@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gaovm import errors
+from gaovm import errors, version
 from gaovm.aio import clock
 from gaovm.daemon import context, params
 from gaovm.ipc import methods
@@ -24,7 +24,7 @@ async def daemon_status(ctx: context.Context, call: context.Call, args: params.N
     running = sum(subject.state.observed is states.Observed.RUNNING for subject in machines)
     return {
         "pid": os.getpid(),
-        "version": _version(),
+        "version": version.VERSION,
         "protocol": methods.CONTROL,
         "home": str(ctx.hub.paths.home),
         "started_at": ctx.started_at,
@@ -50,16 +50,6 @@ async def subscribe(ctx: context.Context, call: context.Call, args: params.Nothi
 async def cancel(ctx: context.Context, call: context.Call, args: params.CallCancel) -> Any:
     """Withdraw from another call of this connection."""
     return {"cancelled": call.cancel(args.id)}
-
-
-def _version() -> str:
-    # 30 ms of imports that the daemon's start does without.
-    from importlib import metadata
-
-    try:
-        return metadata.version("gaovm")
-    except metadata.PackageNotFoundError:
-        return "unknown"  # run from a source tree that is not installed
 
 
 def _resident_bytes() -> int:

@@ -1,0 +1,115 @@
+"""What one daemon leaves to the code that takes its process over: descriptors, and what they are.
+
+It travels in a file in memory whose descriptor is inherited. ``FORMAT`` says how it is to be read:
+a field that may be ignored, or has a default, can be added without a new number.
+"""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from gaovm import errors
+from gaovm.ipc import handover as connections
+
+FORMAT = 1
+_CHUNK = 1 << 20
+
+
+class Driver(msgspec.Struct, frozen=True, kw_only=True):
+    """A running driver and what the daemon holds of its VM in memory only."""
+
+    vm: str
+    pid: int
+    start_time: int
+    fd: int
+    connection: connections.Snapshot
+    hypervisor_pid: int | None = None
+    timings: dict[str, float] = {}
+    running_since: float | None = None
+
+
+class Zygote(msgspec.Struct, frozen=True, kw_only=True):
+    """A zygote, and its drivers by pid: with a status those whose end nobody has taken yet."""
+
+    pid: int
+    fd: int
+    drivers: dict[int, int | None]
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """A client's connection. ``cursor``: the last event it was sent, if it subscribed."""
+
+    fd: int
+    connection: connections.Snapshot
+    cursor: int | None = None
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """Who waits for the answer to ``daemon.upgrade``: a place in ``clients`` and the call's id."""
+
+    client: int
+    call: int | str
+
+
+class Handover(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything. ``last_seq``: the number of the last event."""
+
+    format: int
+    version: str
+    started_at: str
+    foreground: bool
+    lock: int
+    listener: int
+    drivers: tuple[Driver, ...]
+    zygotes: tuple[Zygote, ...]
+    clients: tuple[Client, ...]
+    asked: Asked | None
+    last_seq: int = 0
+
+    def descriptors(self) -> list[int]:
+        """Every descriptor that is handed over."""
+        found = [self.lock, self.listener]
+        found += [each.fd for each in self.drivers]
+        found += [each.fd for each in self.zygotes]
+        found += [each.fd for each in self.clients]
+        return found
+
+
+class _Head(msgspec.Struct):
+    format: int
+
+
+def write(given: Handover) -> int:
+    """A descriptor of a file in memory that holds it; not inherited yet."""
+    fd = os.memfd_create("gaovmd-handover")
+    view = memoryview(msgspec.json.encode(given))
+    while view:
+        view = view[os.write(fd, view) :]
+    return fd
+
+
+def read(fd: int) -> Handover:
+    """What ``write`` wrote, in the process that inherited it; closes the descriptor.
+
+    From here on none of the descriptors is inherited.
+
+    Raises:
+        errors.StateCorrupt: it cannot be read, or is of a format that this code does not know.
+    """
+    data = bytearray()
+    try:
+        os.lseek(fd, 0, os.SEEK_SET)
+        while block := os.read(fd, _CHUNK):
+            data += block
+        os.close(fd)
+        found = msgspec.json.decode(data, type=_Head).format
+        if found != FORMAT:
+            raise errors.StateCorrupt(f"the hand-over has format {found}, not {FORMAT}")
+        given = msgspec.json.decode(data, type=Handover)
+        for each in given.descriptors():
+            os.set_inheritable(each, False)
+    except (OSError, msgspec.MsgspecError) as exc:
+        raise errors.StateCorrupt(f"the hand-over cannot be read: {exc}") from exc
+    return given
