@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 
 from gaovm.project import nodes, schema
 from gaovm.project.problems import Findings
@@ -22,7 +23,7 @@ def _struct(table: nodes.Table, name: str, found: Findings, *, warn: bool) -> No
         kind = fields.get(key)
         if kind is None:
             line = table.key_lines[key]
-            found.problem(nodes.Scalar(line, node.path, key, True), _unknown(key, fields))
+            found.problem(nodes.Scalar(line, node.path, key, True), unknown(key, fields))
             continue
         if nodes.is_null(node):
             continue
@@ -32,7 +33,8 @@ def _struct(table: nodes.Table, name: str, found: Findings, *, warn: bool) -> No
         _value(node, kind, found, warn=warn and ours)
 
 
-def _unknown(key: str, fields: dict[str, schema.Kind]) -> str:
+def unknown(key: str, fields: Iterable[str]) -> str:
+    """The message for a field that does not exist; it names a near one."""
     lowered = {field.lower(): field for field in fields}
     near = difflib.get_close_matches(key.lower(), lowered, n=1, cutoff=0.7)
     hint = f"; did you mean `{lowered[near[0]]}`?" if near else ""

@@ -105,7 +105,7 @@ def read(root: nodes.Table, user: User, context: Context) -> Guest:
     return Guest(
         user=user,
         hostname=hostname(context.name),
-        env=_env(root, context),
+        env=read_env(root, context),
         provision=_provision(root, user, context),
         probes=_probes(root, user, context),
     )
@@ -122,7 +122,8 @@ def read_message(root: nodes.Table, context: Context) -> str:
     return text
 
 
-def _env(root: nodes.Table, context: Context) -> dict[str, str]:
+def read_env(root: nodes.Table, context: Context) -> dict[str, str]:
+    """``env``: the environment of every command in the guest."""
     result = {}
     for key, node in fields.table(root, "env").entries.items():
         if not _VARIABLE.match(key):

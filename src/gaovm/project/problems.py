@@ -29,6 +29,11 @@ class Findings:
         if len(self.warnings) < _LIMIT and text not in self.warnings:
             self.warnings.append(text)
 
+    @property
+    def problems(self) -> list[tuple[int, str, str]]:
+        """What was noted: line, path, message."""
+        return list(self._problems)
+
     def finish(self) -> None:
         """Return when nothing was wrong.
 

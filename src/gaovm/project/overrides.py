@@ -1,0 +1,152 @@
+"""The layer that ``gaovm set`` puts over a project file: words and values -> a spec.
+
+The words are the file's own: ``cpus``, ``memory``, ``disk``, ``env.NAME``, and those below
+``vmOpts.gaovm`` in short form (``accel``, ``restart.policy``). They are read by the file's own
+readers, so a value means the same and is refused with the same words in both places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gaovm import errors
+from gaovm.project import boot, check, disks, guest, nodes, schema, supervision
+from gaovm.project.context import Caller, Context, Host
+from gaovm.project.problems import Findings
+from gaovm.spec import diff
+from gaovm.spec.disks import Image
+from gaovm.spec.guest import Guest
+from gaovm.spec.vm import VmSpec
+
+#: Words of the file's top level that can be overridden; the rest of it is written in the file.
+TOP = ("cpus", "memory", "disk")
+_ENV = "env."
+_VALUE = str | int | float
+_MAX_WORDS = 200
+_MAX_TEXT = 4096
+
+
+def words() -> list[str]:
+    """Every word, without those of ``env``."""
+    return [*TOP, *_own("GaoVM")]
+
+
+def apply(base: VmSpec, overrides: Mapping[str, Any]) -> VmSpec:
+    """``base`` with the overrides over it. Values are texts, numbers or truth values.
+
+    Raises:
+        errors.ConfigError: with every problem; ``field`` is the first word that is wrong.
+    """
+    if not overrides:
+        return base
+    found = Findings("gaovm set")
+    root = _tree(overrides, found)
+    _raise(found)
+    _seed(root, base)
+    check.check(root, found)
+    # What is read here needs no project and nobody's home.
+    context = Context(Caller("", 0, 0, "/"), "/", base.name, Host(base.boot.arch), found)
+    read = VmSpec(
+        name=base.name,
+        image=Image(location=""),
+        guest=Guest(
+            user=base.guest.user,
+            hostname=base.guest.hostname,
+            env={**base.guest.env, **guest.read_env(root, context)},
+        ),
+        boot=boot.read(root, context),
+        processors=disks.read_processors(root, context),
+        memory=disks.read_memory(root, context),
+        disk=disks.read_disk(root, context),
+        supervision=supervision.read(root, context),
+    )
+    _raise(found)
+    given = {"env" if word.startswith(_ENV) else word for word in overrides}
+    fields = diff.of_words(given)
+    return diff.take(base, read, lambda field: field.word in fields)
+
+
+def _own(struct: str, prefix: str = "") -> list[str]:
+    found = []
+    for key, kind in schema.STRUCTS[struct].items():
+        if isinstance(kind, schema.Struct):
+            found += _own(kind.name, f"{prefix}{key}.")
+        else:
+            found.append(prefix + key)
+    return found
+
+
+def _tree(overrides: Mapping[str, Any], found: Findings) -> nodes.Table:
+    """The overrides as the file's tree; each node's path is the user's word."""
+    root = nodes.Table(0, "", {}, {})
+    known = set(words())
+    if len(overrides) > _MAX_WORDS:
+        found.problem(root, f"more than {_MAX_WORDS} overrides")
+        return root
+    for word, value in overrides.items():
+        node = nodes.Scalar(0, word, _text(value), plain=True)
+        if not isinstance(value, _VALUE) or len(node.text) > _MAX_TEXT:
+            found.problem(node, "expected a text, a number or true or false")
+        elif word.startswith(_ENV):
+            # a variable's value is a text, whatever it looks like
+            quoted = nodes.Scalar(0, word, node.text, plain=False)
+            _put(root, ("env", word.removeprefix(_ENV)), quoted)
+        elif word in TOP:
+            _put(root, (word,), node)
+        elif word in known:
+            _put(root, ("vmOpts", "gaovm", *word.split(".")), node)
+        else:
+            found.problem(node, _unknown(word))
+    return root
+
+
+def _seed(root: nodes.Table, base: VmSpec) -> None:
+    """What the base says where an override has to agree with it."""
+    for keys, text in (
+        (("arch",), base.boot.arch),
+        (("vmOpts", "gaovm", "machine"), base.boot.machine),
+        (("vmOpts", "gaovm", "kernel"), base.boot.kernel),
+    ):
+        _put(root, keys, nodes.Scalar(0, keys[-1], text, plain=True), only_new=True)
+
+
+def _put(
+    root: nodes.Table, keys: tuple[str, ...], node: nodes.Scalar, *, only_new: bool = False
+) -> None:
+    table = root
+    for depth, key in enumerate(keys[:-1], 1):
+        below = table.entries.get(key)
+        if not isinstance(below, nodes.Table):
+            path = ".".join(keys[:depth]).removeprefix("vmOpts.gaovm").removeprefix(".")
+            below = nodes.Table(0, path, {}, {})
+            table.entries[key] = below
+            table.key_lines[key] = 0
+        table = below
+    if only_new and keys[-1] in table.entries:
+        return
+    table.entries[keys[-1]] = node
+    table.key_lines[keys[-1]] = 0
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _unknown(word: str) -> str:
+    if word in schema.STRUCTS["LimaYAML"]:
+        return "cannot be set here; write it in the project file, then run `gaovm up`"
+    return check.unknown(word, [*words(), "env.NAME"])
+
+
+def _raise(found: Findings) -> None:
+    if not found.problems:
+        return
+    raise errors.ConfigError(
+        "\n".join(f"{path}: {message}" if path else message for _, path, message in found.problems),
+        field=found.problems[0][1] or None,
+        remedy="`gaovm help set` lists the keys",
+        details={"problems": [{"path": path, "message": m} for _, path, m in found.problems]},
+    )
