@@ -109,7 +109,8 @@ async def destroy(subject: machine.Machine) -> int:
 async def remove(subject: machine.Machine) -> int:
     """Remove directories, then the row, of a VM at rest that is marked ``deleting``."""
     await _let_driver_go(subject)
-    freed = await _remove_directories(subject)
+    async with subject.config:  # nobody is writing a config file there
+        freed = await _remove_directories(subject)
     await _forget(subject)
     return freed
 

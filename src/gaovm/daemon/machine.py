@@ -125,6 +125,8 @@ class Machine:
         self.driver: Driver | None = None
         self.up: operations.Operation[Any] | None = None
         self.serial = asyncio.Lock()
+        #: Held by a change of the config, which goes beside an operation.
+        self.config = asyncio.Lock()
         self.note: str | None = None
         self.hypervisor_pid: int | None = None
         #: Of the last start, in milliseconds; shown with the boot times.

@@ -32,6 +32,7 @@ from gaovm.daemon import (
     paths,
     recovery,
     server,
+    staging,
     stamps,
     starting,
     store,
@@ -126,6 +127,7 @@ class Daemon:
     async def _recover(self) -> None:
         recovery.sweep(self._hub)
         await recovery.recover(self._hub, self._supervisor, self._boot_id)
+        await staging.check_all(self._hub)
         if any(self._hub.paths.images.iterdir()):
             await self._images.sweep()
         await self._supervisor.run()

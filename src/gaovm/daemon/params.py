@@ -52,6 +52,30 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     wait: Wait = "ready"
 
 
+class ConfigSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.config.set``: words to values, null takes one away; ``discard`` first drops all."""
+
+    name: Text
+    changes: dict[Text, Any] = {}
+    discard: bool = False
+
+
+class ConfigDiff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.config.diff``; with ``project`` the file as it is now is compared too."""
+
+    name: Text
+    project: Up | None = None
+
+
+class ConfigPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.config.plan``: of changes, or with ``project`` of an ``up``, or of a start."""
+
+    name: Text
+    changes: dict[Text, Any] | None = None
+    discard: bool = False
+    project: Up | None = None
+
+
 class Named(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A method that needs a VM's name only."""
 

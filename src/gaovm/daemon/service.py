@@ -10,7 +10,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.daemon import context, params
-from gaovm.daemon.methods import images, logs, ports, process, sessions, vms
+from gaovm.daemon.methods import config, images, logs, ports, process, sessions, vms
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,9 @@ METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
     "vm.stop": (params.Stop, vms.stop),
     "vm.restart": (params.Restart, vms.restart),
     "vm.destroy": (params.Named, vms.destroy),
+    "vm.config.set": (params.ConfigSet, config.change),
+    "vm.config.diff": (params.ConfigDiff, config.diff),
+    "vm.config.plan": (params.ConfigPlan, config.plan),
     "vm.session": (params.Session, sessions.open_session),
     "vm.ports.list": (params.Named, ports.list_all),
     "vm.ports.add": (params.PortAdd, ports.add),

@@ -15,7 +15,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, steps, tasks
-from gaovm.daemon import ending, machine, operations, records, stamps
+from gaovm.daemon import ending, machine, operations, records, staging, stamps
 from gaovm.model import states, supervision
 from gaovm.spec import vm
 
@@ -135,6 +135,7 @@ class Starter:
         operation: Up,
         changes: dict[str, Any],
     ) -> None:
+        await staging.apply_pending(subject)
         # A disk on which no agent ever answered holds nothing of the user: begin it anew.
         fresh = not subject.record.disk_used
         await self._intend(subject, operation, changes)

@@ -8,7 +8,7 @@ import msgspec
 
 from gaovm.daemon import machine, records, stamps
 from gaovm.model import states
-from gaovm.spec import network
+from gaovm.spec import diff, network
 
 
 def vm_status(subject: machine.Machine) -> dict[str, Any]:
@@ -51,6 +51,8 @@ def vm_status(subject: machine.Machine) -> dict[str, Any]:
             "driver": str(where.driver_log(record.name)),
         },
         "message": spec.message,
+        "pending": _pending(record),
+        "overrides": record.overrides,
     }
 
 
@@ -62,6 +64,14 @@ def _restarts(record: records.VmRecord) -> dict[str, Any]:
         "max_attempts": wanted.max_attempts,
         "due_at": None if history.due_at is None else stamps.of(history.due_at),
     }
+
+
+def _pending(record: records.VmRecord) -> list[dict[str, Any]]:
+    """What the next start changes."""
+    if record.pending is None:
+        return []
+    found = diff.differences(record.spec, record.pending)
+    return [msgspec.to_builtins(difference) for difference in found]
 
 
 def _image(record: records.VmRecord) -> dict[str, Any]:

@@ -111,6 +111,15 @@ class FakeDriver:
         self.log_level = params["level"] or self.log_level
         return {"level": self.log_level}
 
+    def _on_ports_list(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"ports": []}
+
+    def _on_disk_grow(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
+    def _on_guest_environment(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
     def _on_ping(self, params: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True}
 

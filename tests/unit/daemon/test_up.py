@@ -243,17 +243,6 @@ async def test_a_misspelt_name_creates_nothing(daemon: Daemon) -> None:
     assert list(daemon.stored()) == ["web-dev"]
 
 
-async def test_a_changed_config_applies_at_the_next_start(daemon: Daemon) -> None:
-    await daemon.up()
-    result = await daemon.up(config_text="30")
-    assert result["already"] is True
-    assert "applies at the next start" in result["warnings"][0]
-    assert result["vm"]["disk_bytes"] == 20 << 30
-    await daemon.call("vm.stop", name="web-dev")
-    assert (await daemon.up(config_text="30"))["vm"]["disk_bytes"] == 30 << 30
-    assert daemon.stored()["web-dev"].spec.disk.size_bytes == 30 << 30
-
-
 async def test_a_disk_never_shrinks(daemon: Daemon) -> None:
     await daemon.up()
     await daemon.call("vm.stop", name="web-dev")

@@ -10,16 +10,17 @@ from gaovm.daemon import (
     configs,
     context,
     ending,
+    foresight,
     machine,
     params,
     paths,
     records,
+    staging,
     stamps,
     starting,
     status,
 )
 from gaovm.model import states
-from gaovm.spec import vm
 
 #: The agent's answer to a status question: a guest that hangs must not hang ``status``.
 GUEST_INFO_S = 5.0
@@ -131,6 +132,7 @@ def _create(ctx: context.Context, wanted: configs.Wanted) -> machine.Machine:
         project=wanted.project,
         config_path=wanted.config_path,
         spec=wanted.spec,
+        base=wanted.spec,
         run_id=paths.new_run_id(taken),
         created_at=stamps.now(),
     )
@@ -155,11 +157,7 @@ async def _bring(
     wait: params.Wait,
     wanted: configs.Wanted | None,
 ) -> Any:
-    warnings = list(wanted.warnings) if wanted else []
-    changed = wanted is not None and _differs(wanted.spec, subject.record.spec)
-    busy = subject.up is not None or subject.state.observed is states.Observed.RUNNING
-    if changed and busy:
-        warnings.append("the config has changed; the change applies at the next start")
+    warnings = await _take_over(subject, wanted) if wanted else []
     if subject.up is not None:
         return await _wait(subject, call, wait, warnings)
     readiness = states.Readiness.AGENT if wait == "none" else states.Readiness(wait)
@@ -167,34 +165,25 @@ async def _bring(
         return _result(subject, created=False, already=True, warnings=warnings)
     if subject.state.readiness is states.Readiness.DEGRADED:
         raise _still_degraded(subject)
-    changes: dict[str, Any] = {}
-    if wanted is not None and changed and not busy:
-        _check_disk(subject, wanted.spec, warnings)
-        changes = {"spec": wanted.spec, "config_path": wanted.config_path}
     asked_at = wanted.asked_at if wanted else None
-    ctx.starter.begin(subject, changes, created=False, asked_at=asked_at)
+    ctx.starter.begin(subject, {}, created=False, asked_at=asked_at)
     return await _wait(subject, call, wait, warnings)
 
 
-def _differs(new: vm.VmSpec, old: vm.VmSpec) -> bool:
-    return records.spec_digest(new) != records.spec_digest(old)
-
-
-def _check_disk(subject: machine.Machine, spec: vm.VmSpec, warnings: list[str]) -> None:
-    old = subject.record.spec
-    if not subject.record.disk_used:
-        return
-    if spec.disk.size_bytes < old.disk.size_bytes:
-        raise errors.DiskShrink(
-            f"disk: {spec.disk.size_bytes >> 20} MiB is smaller than the disk of VM "
-            f"{subject.name} ({old.disk.size_bytes >> 20} MiB)",
-            field="disk",
-            remedy="a disk only grows; `gaovm destroy` and `gaovm up` make a new one",
-        )
-    if spec.image != old.image or spec.boot.arch != old.boot.arch:
+async def _take_over(subject: machine.Machine, wanted: configs.Wanted) -> list[str]:
+    """Bring the project file as it is now into force; what a user is told of that."""
+    layers = foresight.Layers(base=wanted.spec, config_path=wanted.config_path)
+    outcome = await staging.change(subject, lambda: layers)
+    warnings = [*wanted.warnings, *outcome.warnings]
+    if outcome.staged:
+        fields = ", ".join(found.field for found in outcome.staged)
         warnings.append(
-            "the image has changed; this VM keeps the disk it was made with until it is destroyed"
+            f"the config has changed; this applies at the next start: {fields} (`gaovm diff`)"
         )
+    if outcome.running and outcome.applied:
+        fields = ", ".join(found.field for found in outcome.applied)
+        warnings.append(f"the config has changed; this was applied at once: {fields}")
+    return warnings
 
 
 def _still_degraded(subject: machine.Machine) -> errors.GaoError:

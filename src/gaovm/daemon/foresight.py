@@ -1,0 +1,160 @@
+"""What a change of a VM's config would do: decided here, from data alone, before it is done.
+
+A VM's config is in layers: the project file as it was last read (``base``), over it what
+``gaovm set`` was told (``overrides``). Both together are what is wanted. ``spec`` is what is in
+force. Where the two differ while the VM runs, each field has its time (``spec.diff``): at once, or
+at the next start, until when it stands in ``pending``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gaovm import errors
+from gaovm.daemon import records
+from gaovm.model import states
+from gaovm.spec import diff, vm
+
+
+class Layers(msgspec.Struct, frozen=True, kw_only=True):
+    """What a config is made of; None leaves that layer as it is."""
+
+    base: vm.VmSpec | None = None
+    overrides: Mapping[str, Any] | None = None
+    config_path: str | None = None
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A change, worked out.
+
+    ``spec`` and ``pending`` are what the record holds right after it; ``by_driver`` are fields of
+    ``pending`` that the driver can bring into the running VM. ``now``, ``live`` and ``staged``
+    tell the same in differences: in force at once, in force when the driver has done it, at the
+    next start.
+    """
+
+    base: vm.VmSpec
+    overrides: dict[str, Any]
+    config_path: str
+    wanted: vm.VmSpec
+    spec: vm.VmSpec
+    pending: vm.VmSpec | None
+    running: bool
+    by_driver: tuple[diff.Field, ...]
+    now: tuple[diff.Difference, ...]
+    live: tuple[diff.Difference, ...]
+    staged: tuple[diff.Difference, ...]
+    warnings: tuple[str, ...]
+    whole: bool
+
+    @property
+    def restart_required(self) -> bool:
+        """Whether something of it can take effect only by a start."""
+        return any(found.restart for found in (*self.now, *self.live, *self.staged))
+
+
+def work_out(record: records.VmRecord, layers: Layers, *, whole: bool = False) -> Plan:
+    """The change that brings the layers into force.
+
+    With ``whole`` nothing is changed live when something else has to wait for a start.
+
+    Raises:
+        errors.ConfigError: an override is wrong.
+        errors.DiskShrink: the disk would have to become smaller.
+    """
+    base = layers.base or record.base or record.spec
+    overrides = dict(record.overrides if layers.overrides is None else layers.overrides)
+    wanted = combine(base, overrides)
+    running = record.state.observed not in states.AT_REST
+    _check_disk(record, wanted, running=running)
+    spec, pending, by_driver = _split(record, wanted, running=running, whole=whole)
+    reached = diff.take(spec, wanted, lambda field: field in by_driver)
+    return Plan(
+        base=base,
+        overrides=overrides,
+        config_path=layers.config_path or record.config_path,
+        wanted=wanted,
+        spec=spec,
+        pending=pending,
+        running=running,
+        by_driver=by_driver,
+        now=tuple(diff.differences(record.spec, spec)),
+        live=tuple(diff.differences(spec, reached)),
+        staged=tuple(diff.differences(reached, wanted)),
+        warnings=tuple(_warnings(record, wanted)),
+        whole=whole,
+    )
+
+
+def combine(base: vm.VmSpec, overrides: Mapping[str, Any]) -> vm.VmSpec:
+    """The base with the overrides over it.
+
+    Raises:
+        errors.ConfigError: an override is wrong.
+    """
+    if not overrides:
+        return base
+    # The YAML reader comes with it; a daemon whose users never set anything does without.
+    from gaovm.project import overrides as layer
+
+    return layer.apply(base, overrides)
+
+
+def with_changes(present: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides with some changed; one that becomes empty is taken away."""
+    after = {**present, **changes}
+    return {word: value for word, value in after.items() if value not in (None, "")}
+
+
+def without_layer(record: records.VmRecord) -> tuple[dict[str, Any], list[str]]:
+    """What remains of the overrides when they are discarded, and why.
+
+    A disk that has grown cannot shrink again, so its size stays.
+    """
+    base = record.base or record.spec
+    if "disk" in record.overrides and record.spec.disk.size_bytes > base.disk.size_bytes:
+        return {"disk": record.overrides["disk"]}, [
+            "the disk keeps its size: it only grows (`gaovm destroy` and `gaovm up` make a new one)"
+        ]
+    return {}, []
+
+
+def _split(
+    record: records.VmRecord, wanted: vm.VmSpec, *, running: bool, whole: bool
+) -> tuple[vm.VmSpec, vm.VmSpec | None, tuple[diff.Field, ...]]:
+    """What is in force at once, what waits, and what of that the driver can do now."""
+    if not running:
+        return wanted, None, ()
+    differing = diff.differing(record.spec, wanted)
+    if not differing:
+        return record.spec, None, ()
+    if whole and any(field.when is diff.When.START for field in differing):
+        return record.spec, wanted, ()
+    spec = diff.take(record.spec, wanted, lambda field: field.when is diff.When.DAEMON)
+    waiting = diff.differing(spec, wanted)
+    reachable = record.state.readiness not in (None, states.Readiness.BOOTING)
+    by_driver = tuple(f for f in waiting if reachable and f.when is diff.When.DRIVER)
+    return spec, wanted if waiting else None, by_driver
+
+
+def _check_disk(record: records.VmRecord, wanted: vm.VmSpec, *, running: bool) -> None:
+    now, size = record.spec.disk.size_bytes, wanted.disk.size_bytes
+    if size < now and (record.disk_used or running):
+        raise errors.DiskShrink(
+            f"disk: {size >> 20} MiB is smaller than the disk of VM {record.name} "
+            f"({now >> 20} MiB)",
+            field="disk",
+            remedy="a disk only grows; `gaovm destroy` and `gaovm up` make a new one",
+        )
+
+
+def _warnings(record: records.VmRecord, wanted: vm.VmSpec) -> list[str]:
+    now = record.spec
+    if record.disk_used and (wanted.image != now.image or wanted.boot.arch != now.boot.arch):
+        return [
+            "the image has changed; this VM keeps the disk it was made with until it is destroyed"
+        ]
+    return []

@@ -1,0 +1,100 @@
+"""Changes of the config that a driver brings into a VM that runs: disk, environment, ports.
+
+Each takes the whole spec that is wanted, and may be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from gaovm import errors
+from gaovm.daemon import machine, records
+from gaovm.spec import network, vm
+
+#: A resize writes metadata only; the guest's file system takes seconds on a slow host.
+GROW_LIMIT_S = 60.0
+ENVIRONMENT_LIMIT_S = 10.0
+
+_Change = Callable[[machine.Machine, vm.VmSpec], Awaitable[list[str]]]
+
+
+async def _grow_disk(subject: machine.Machine, wanted: vm.VmSpec) -> list[str]:
+    size = {"size_bytes": wanted.disk.size_bytes}
+    answer = await _driver(subject).call("disk.grow", size, timeout_s=GROW_LIMIT_S)
+    problem = answer.get("problem")
+    if problem is None:
+        return []
+    return [f"disk: it has grown, the guest's file system grows at the next start: {problem}"]
+
+
+async def _set_environment(subject: machine.Machine, wanted: vm.VmSpec) -> list[str]:
+    env = {"env": wanted.guest.env}
+    await _driver(subject).call("guest.environment", env, timeout_s=ENVIRONMENT_LIMIT_S)
+    return []
+
+
+async def _forward_ports(subject: machine.Machine, wanted: vm.VmSpec) -> list[str]:
+    """Old forwards go first, for a new one may have their host port. All of it, or none."""
+    driver = _driver(subject)
+    before = {_key(port): port for port in subject.record.spec.network.forwards}
+    after = {_key(port): port for port in wanted.network.forwards}
+    undo: list[tuple[str, dict[str, Any]]] = []
+    try:
+        for key, port in before.items():
+            if key not in after:
+                await driver.call("ports.remove", _bound(subject.record, port))
+                undo.append(("ports.add", _wire(port)))
+        for key, port in after.items():
+            if key not in before:
+                bound = await driver.call("ports.add", _wire(port))
+                undo.append(("ports.remove", _pair(bound)))
+    except errors.GaoError:
+        for method, arguments in reversed(undo):
+            await driver.call(method, arguments)
+        raise
+    ports = (await driver.call("ports.list")).get("ports", [])
+    subject.update(facts=msgspec.structs.replace(subject.record.facts, ports=tuple(ports)))
+    return []
+
+
+#: By path of the spec: every field whose time is ``diff.When.DRIVER``.
+CHANGES: dict[str, _Change] = {
+    "disk.size_bytes": _grow_disk,
+    "guest.env": _set_environment,
+    "network.forwards": _forward_ports,
+}
+
+
+def _driver(subject: machine.Machine) -> machine.Driver:
+    if subject.driver is None:
+        raise errors.DriverLost(f"VM {subject.name} has no driver")
+    return subject.driver
+
+
+def _key(port: network.PortForward) -> tuple[int, int, str, str]:
+    return port.guest_port, port.host_port, port.guest_ip, port.host_ip
+
+
+def _wire(port: network.PortForward) -> dict[str, Any]:
+    return {
+        "guest_port": port.guest_port,
+        "host_port": port.host_port,
+        "guest_ip": port.guest_ip,
+        "host_ip": port.host_ip,
+    }
+
+
+def _bound(record: records.VmRecord, port: network.PortForward) -> dict[str, Any]:
+    """The ports of a forward as the driver has them: a host port of 0 was chosen by it."""
+    for known in record.facts.ports:
+        same = all(known.get(name) == getattr(port, name) for name in ("guest_port", "guest_ip"))
+        if same and port.host_port in (0, known.get("host_port")):
+            return _pair(known)
+    return {"host_port": port.host_port, "guest_port": port.guest_port}
+
+
+def _pair(known: dict[str, Any]) -> dict[str, Any]:
+    return {"host_port": known["host_port"], "guest_port": known["guest_port"]}

@@ -1,0 +1,114 @@
+"""``config.json`` and ``pending_config.json``: copies of what the database holds of a VM's config.
+
+The database is the authority; the files are for people and for programs that look at a VM's
+directory. They are written whole or not at all, carry a digest, are looked at when the daemon
+starts and at each start of the VM, and are rewritten from the database when they differ. One whose
+digest is wrong was torn or edited: it is put aside under another name, never overwritten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gaovm import errors
+from gaovm.aio import files
+from gaovm.daemon import stamps
+from gaovm.spec import vm
+
+CONFIG = "config.json"
+PENDING = "pending_config.json"
+_MAX_SIZE = 8 << 20
+
+
+def write(path: Path, spec: vm.VmSpec) -> None:
+    """Replace the file, durably.
+
+    Raises:
+        errors.HostError: it cannot be written; the old one is there.
+    """
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    files.write_atomic(path, encode(spec))
+
+
+def remove(path: Path) -> None:
+    """Remove the file, durably; one that is not there is fine.
+
+    Raises:
+        errors.HostError: it cannot be removed.
+    """
+    try:
+        path.unlink()
+        files.sync_directory(path.parent)
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        raise files.errors_of(exc, f"cannot remove {path}") from exc
+
+
+def mend(path: Path, wanted: vm.VmSpec | None) -> Path | None:
+    """Make the file say what is wanted (None: that there is none); costs a read when it does.
+
+    Returns where a damaged file was put.
+
+    Raises:
+        errors.HostError: it cannot be read or written.
+    """
+    try:
+        found = path.read_bytes()
+    except FileNotFoundError:
+        found = None
+    except OSError as exc:
+        raise files.errors_of(exc, f"cannot read {path}") from exc
+    if found == (None if wanted is None else encode(wanted)):
+        return None
+    kept = None if found is None or is_whole(found) else _put_aside(path)
+    if wanted is not None:
+        write(path, wanted)
+    else:
+        remove(path)
+    return kept
+
+
+def encode(spec: vm.VmSpec) -> bytes:
+    """The content of a file, with a line feed at its end."""
+    data = vm.to_builtins(spec)
+    text = msgspec.json.encode({"format": 1, "digest": _digest(data), "spec": data})
+    return msgspec.json.format(text, indent=2) + b"\n"
+
+
+def is_whole(content: bytes) -> bool:
+    """Whether a file is as some daemon wrote it."""
+    if len(content) > _MAX_SIZE:
+        return False
+    try:
+        data = msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return isinstance(data, dict) and data.get("digest") == _digest(data.get("spec"))
+
+
+def _put_aside(path: Path) -> Path:
+    kept = path.with_name(f"{path.name}.corrupt-{stamps.compact()}")
+    try:
+        path.rename(kept)
+        files.sync_directory(path.parent)
+    except OSError as exc:
+        raise files.errors_of(exc, f"cannot rename {path}") from exc
+    return kept
+
+
+def _digest(data: Any) -> str:
+    return "sha256:" + hashlib.sha256(msgspec.json.encode(data, order="sorted")).hexdigest()
+
+
+def damaged(path: Path, kept: Path) -> errors.StateCorrupt:
+    """What a user is told of a damaged file."""
+    return errors.StateCorrupt(
+        f"{path} was damaged; it was moved to {kept.name} and written anew from the database",
+        remedy="change a config with `gaovm set`, not in this file",
+        details={"file": str(path), "quarantined": str(kept)},
+    )

@@ -1,0 +1,245 @@
+"""Changes of a VM's config: in force at once where they can be, else at the next start.
+
+In this order, each a step that a crash may follow:
+
+1. What is wanted is written to the database, with the events that tell of it, in one transaction.
+   From here on it will come into force, whatever happens.
+2. The mirrors are written, which are only copies.
+3. What the driver can change in the running VM it changes. Until that is done it stands in
+   ``pending`` like everything else, so a change that fails or is cut short comes at the next start.
+
+At a start, ``pending`` becomes ``spec`` in one transaction, before anything is made for the VM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from gaovm import errors
+from gaovm.aio import steps
+from gaovm.daemon import foresight, live, machine, mirrors, records
+from gaovm.spec import diff, vm
+
+logger = logging.getLogger(__name__)
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a change did. ``replaced``: something that was waiting waits no more."""
+
+    applied: tuple[diff.Difference, ...]
+    staged: tuple[diff.Difference, ...]
+    restart_required: bool
+    running: bool
+    replaced: bool
+    warnings: tuple[str, ...]
+
+
+async def change(
+    subject: machine.Machine,
+    make: Callable[[], foresight.Layers],
+    *,
+    whole: bool = False,
+) -> Outcome:
+    """Bring layers into force; ``make`` is called when it is this change's turn.
+
+    Raises:
+        errors.ConfigError, errors.DiskShrink: the layers are wrong; nothing changed.
+        errors.DiskFull, errors.StateCorrupt: the database could not be written.
+    """
+    async with subject.config:
+        plan = foresight.work_out(subject.record, make(), whole=whole)
+        replaced = subject.record.pending is not None
+        if _says_something(subject, plan) or (whole and plan.staged):
+            await _record(subject, plan)
+            await _mirror(subject)
+        applied, staged, warnings = list(plan.now), list(plan.staged), list(plan.warnings)
+        failed: list[diff.Difference] = []
+        for field in plan.by_driver:
+            found = [d for d in plan.live if d.field.partition(".")[0] == field.word]
+            try:
+                warnings += await _change_live(subject, field, plan)
+                applied += found
+            except errors.GaoError as exc:
+                failed += found
+                warnings.append(f"{field.word}: not changed in the running VM: {exc}")
+        if failed:
+            await _tell_failed(subject, failed)
+        if plan.by_driver:
+            await _mirror(subject)
+    return Outcome(
+        applied=tuple(applied),
+        staged=(*staged, *failed),
+        restart_required=plan.restart_required,
+        running=plan.running,
+        replaced=replaced,
+        warnings=tuple(warnings),
+    )
+
+
+async def apply_pending(subject: machine.Machine) -> None:
+    """Bring what waits into force; called at the beginning of each start, with ``serial`` held."""
+    if subject.record.pending is None:
+        subject.hub.background(f"vm {subject.name}: config files", check(subject))
+        return
+    async with subject.config:
+        await _take_pending(subject)
+        await _mirror(subject)
+
+
+async def check_all(hub: machine.Hub) -> None:
+    """As ``check``, for every VM; what cannot be read or written is logged."""
+    for subject in list(hub.machines.values()):
+        await machine.guard(f"vm {subject.name}: config files", check(subject))
+
+
+async def check(subject: machine.Machine) -> None:
+    """Make the mirrors say what the database says; damaged ones are put aside and named."""
+    async with subject.config:
+        if _gone(subject):
+            return
+        await _mend(subject, mirrors.CONFIG, subject.record.spec)
+        await _mend(subject, mirrors.PENDING, subject.record.pending)
+
+
+def _gone(subject: machine.Machine) -> bool:
+    known = subject.hub.machines.get(subject.name) is subject
+    return not known or subject.record.deleting
+
+
+def _says_something(subject: machine.Machine, plan: foresight.Plan) -> bool:
+    """Whether the change would be seen in the record."""
+    record = subject.record
+    return (record.spec, record.base, record.overrides, record.pending, record.config_path) != (
+        plan.spec,
+        plan.base,
+        plan.overrides,
+        plan.pending,
+        plan.config_path,
+    )
+
+
+@steps.step
+async def _record(subject: machine.Machine, plan: foresight.Plan) -> None:
+    before = subject.record
+    written = subject.update(
+        spec=plan.spec,
+        base=plan.base,
+        overrides=plan.overrides,
+        pending=plan.pending,
+        config_path=plan.config_path,
+    )
+    # In the same turn of the loop, so in the same transaction.
+    if plan.now:
+        _tell_updated(subject, plan.now, running=plan.running)
+    if plan.staged and (plan.whole or list(plan.staged) != _waiting(before)):
+        _tell_pending(subject, plan.staged, replaced=before.pending is not None)
+    elif before.pending is not None and plan.pending is None and plan.running:
+        subject.hub.events.emit("config.pending_discarded", subject.name, {})
+    await written
+
+
+def _waiting(record: records.VmRecord) -> list[diff.Difference]:
+    """What waits for the next start."""
+    return [] if record.pending is None else diff.differences(record.spec, record.pending)
+
+
+@steps.step
+async def _take_pending(subject: machine.Machine) -> None:
+    pending = subject.record.pending
+    if pending is None:
+        return
+    fields = [found.field for found in _waiting(subject.record)]
+    written = subject.update(spec=pending, pending=None)
+    subject.hub.events.emit("config.pending_applied", subject.name, {"fields": fields})
+    await written
+
+
+async def _mirror(subject: machine.Machine) -> None:
+    try:
+        await _write_config(subject)
+        if subject.record.pending is None:
+            await _remove_pending(subject)
+        else:
+            await _write_pending(subject)
+    except errors.HostError as exc:
+        # The database has it; the next look at the files makes them follow.
+        logger.warning("vm %s: %s", subject.name, exc, extra={"vm": subject.name})
+
+
+@steps.step
+async def _write_config(subject: machine.Machine) -> None:
+    await _mend(subject, mirrors.CONFIG, subject.record.spec)
+
+
+@steps.step
+async def _write_pending(subject: machine.Machine) -> None:
+    await _mend(subject, mirrors.PENDING, subject.record.pending)
+
+
+@steps.step
+async def _remove_pending(subject: machine.Machine) -> None:
+    await _mend(subject, mirrors.PENDING, None)
+
+
+async def _mend(subject: machine.Machine, name: str, spec: vm.VmSpec | None) -> None:
+    """Make one mirror say what it must; a damaged one is named."""
+    if _gone(subject):
+        return
+    path = subject.hub.paths.vm_dir(subject.name) / name
+    kept = await asyncio.to_thread(mirrors.mend, path, spec)
+    if kept is not None:
+        damage = mirrors.damaged(path, kept)
+        logger.warning("vm %s: %s", subject.name, damage, extra={"vm": subject.name})
+        payload = {"file": str(path), "kept": str(kept), "message": damage.message}
+        subject.hub.events.emit("config.quarantined", subject.name, payload)
+
+
+@steps.step
+async def _change_live(
+    subject: machine.Machine, field: diff.Field, plan: foresight.Plan
+) -> list[str]:
+    """One field in the running VM; what went less well than it should.
+
+    Raises:
+        errors.GaoError: it could not be changed and waits for the next start.
+    """
+    warnings = await live.CHANGES[field.path](subject, plan.wanted)
+    record = subject.record
+    if record.pending is not None:  # else a start that came meanwhile has taken it
+        spec = diff.with_values(record.spec, {field.path: diff.value(plan.wanted, field.path)})
+        done = not diff.differing(spec, record.pending)
+        written = subject.update(spec=spec, pending=None if done else record.pending)
+        found = diff.differences(record.spec, spec)
+        _tell_updated(subject, found, running=True)
+        await written
+    return warnings
+
+
+@steps.step
+async def _tell_failed(subject: machine.Machine, failed: list[diff.Difference]) -> None:
+    _tell_pending(subject, failed, replaced=False)
+
+
+def _tell_updated(
+    subject: machine.Machine, found: Iterable[diff.Difference], *, running: bool
+) -> None:
+    payload: dict[str, Any] = {
+        "fields": [difference.field for difference in found],
+        "restart_required": any(difference.restart for difference in found),
+        "applied": True,
+        "while_running": running,
+    }
+    subject.hub.events.emit("config.updated", subject.name, payload)
+
+
+def _tell_pending(
+    subject: machine.Machine, found: Iterable[diff.Difference], *, replaced: bool
+) -> None:
+    kind = "event.pending_config_replaced" if replaced else "event.pending_config_written"
+    fields = [difference.field for difference in found]
+    subject.hub.events.emit(kind, subject.name, {"fields": fields, "restart_required": True})
