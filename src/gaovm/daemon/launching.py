@@ -221,10 +221,7 @@ def _service(subject: machine.Machine, token: str | None) -> connection.Service:
     """What is served to a driver: it reports."""
 
     def on_notification(method: str, params: dict[str, Any], _: connection.Connection) -> None:
-        if method == methods.STATE:
-            subject.on_report(params)
-        elif method == methods.PROGRESS:
-            subject.on_progress(params)
+        subject.on_notification(method, params)
 
     offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS, required=methods.DRIVER_CORE)
     terms = peer.Terms(offer, expected_token=token)

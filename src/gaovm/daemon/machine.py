@@ -17,6 +17,7 @@ import msgspec
 from gaovm import errors
 from gaovm.aio import clock, tasks
 from gaovm.daemon import events, operations, paths, records, stamps, store
+from gaovm.ipc import methods
 from gaovm.model import states, supervision, words
 
 logger = logging.getLogger(__name__)
@@ -234,6 +235,21 @@ class Machine:
         for watcher in self._watchers:
             if not watcher.done():
                 watcher.set_result(None)
+
+    def on_notification(self, method: str, params: dict[str, Any]) -> None:
+        """Take in what a driver says; methods of a newer one are ignored."""
+        if method == methods.STATE:
+            self.on_report(params)
+        elif method == methods.PROGRESS:
+            self.on_progress(params)
+        elif method == methods.HYPERVISOR:
+            self.on_hypervisor_exit(params)
+
+    def on_hypervisor_exit(self, params: dict[str, Any]) -> None:
+        """Record that the hypervisor exited; what it means comes with the next report."""
+        stopping = self.closing or self.state.observed is states.Observed.STOPPING
+        payload = {key: params.get(key) for key in ("pid", "status", "at")}
+        self.hub.events.emit("hypervisor.exited", self.name, {**payload, "expected": stopping})
 
     def on_report(self, params: dict[str, Any]) -> None:
         """Take in a driver's ``state`` notification; nonsense is logged and dropped."""

@@ -62,6 +62,15 @@ async def test_a_dead_hypervisor_is_replaced_and_its_driver_let_go(daemon: Daemo
     assert daemon.driver is not first
 
 
+async def test_the_exit_of_the_hypervisor_is_an_event_of_its_own(daemon: Daemon) -> None:
+    await daemon.up()
+    subject = daemon.hub.machines["web-dev"]
+    subject.on_notification("hypervisor", {"pid": 7, "status": -9, "at": 1.5})
+    subject.on_notification("of a newer driver", {})
+    (told,) = await seen(daemon, "hypervisor.exited")
+    assert told == {"pid": 7, "status": -9, "at": 1.5, "expected": False}
+
+
 async def test_after_five_attempts_it_is_given_up(daemon: Daemon) -> None:
     await daemon.up()
     subject = policy(daemon)
