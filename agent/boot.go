@@ -171,15 +171,21 @@ func (a *agent) settle() {
 	}
 	loadModules(initramfsFD, "late")
 	close(a.ready)
-	removeInitramfs(initramfsFD)
 	line, err := readBounded("/proc/cmdline", maxCmdline)
+	if err != nil {
+		removeInitramfs(initramfsFD)
+		return
+	}
+	args, err := parseCmdline(string(line))
+	debugging = args.debug
+	if args.watchdog > 0 {
+		a.watchdog.start(initramfsFD, args.watchdog)
+	}
+	removeInitramfs(initramfsFD)
 	if err != nil {
 		return
 	}
-	if args, err := parseCmdline(string(line)); err == nil {
-		debugging = args.debug
-		if err := bringUp(args.network); err != nil {
-			warn("network: " + err.Error())
-		}
+	if err := bringUp(args.network); err != nil {
+		warn("network: " + err.Error())
 	}
 }

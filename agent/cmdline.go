@@ -2,7 +2,9 @@ package main
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // kernelArguments are those of the kernel command line that the agent understands.
@@ -12,6 +14,7 @@ type kernelArguments struct {
 	hostname                  string
 	network                   networkPlan
 	debug                     bool
+	watchdog                  time.Duration // 0: there is none to feed
 }
 
 // networkPlan is what ip= asks for.
@@ -53,6 +56,10 @@ func parseCmdline(line string) (kernelArguments, error) {
 			}
 		case "gaovm.debug":
 			args.debug = value == "1"
+		case "gaovm.watchdog":
+			if seconds, err := strconv.Atoi(value); err == nil && 0 < seconds && seconds <= maxWatchdogS {
+				args.watchdog = time.Duration(seconds) * time.Second
+			}
 		case "ip":
 			args.network, err = parseIP(value)
 		}

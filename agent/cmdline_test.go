@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestParseIP(t *testing.T) {
 	plan, err := parseIP("10.0.2.15::10.0.2.2:255.255.240.0:box:eth0:off:10.0.2.3:1.1.1.1")
@@ -41,9 +44,9 @@ func TestMaskBits(t *testing.T) {
 }
 
 func TestParseCmdline(t *testing.T) {
-	args, err := parseCmdline("quiet root=/dev/vda rootflags=noatime,discard init=/bin/sh ip=dhcp gaovm.hostname=a-b gaovm.debug=1\n")
+	args, err := parseCmdline("quiet root=/dev/vda rootflags=noatime,discard init=/bin/sh ip=dhcp gaovm.hostname=a-b gaovm.debug=1 gaovm.watchdog=30\n")
 	if err != nil || args.root != "/dev/vda" || args.init != "/bin/sh" || args.hostname != "a-b" || !args.debug ||
-		args.rootType != "ext4" || args.network.mode != networkDHCP {
+		args.rootType != "ext4" || args.network.mode != networkDHCP || args.watchdog != 30*time.Second {
 		t.Fatalf("got %+v %v", args, err)
 	}
 	flags, options := splitMountFlags(args.rootFlags)
@@ -53,11 +56,16 @@ func TestParseCmdline(t *testing.T) {
 	if args, _ := parseCmdline("gaovm.hostname=-bad"); args.hostname != "" {
 		t.Error("a bad host name was taken")
 	}
+	for _, bad := range []string{"0", "-1", "x", "3601", ""} {
+		if args, _ := parseCmdline("gaovm.watchdog=" + bad); args.watchdog != 0 {
+			t.Errorf("the watchdog's timeout %q was taken", bad)
+		}
+	}
 }
 
 func TestParseModuleList(t *testing.T) {
-	got := parseModuleList("boot /modules/a.ko\nlate /modules/b.ko\n\nelse /x\nboot\n")
-	if len(got) != 2 || got[0] != (moduleEntry{"boot", "modules/a.ko"}) || got[1] != (moduleEntry{"late", "modules/b.ko"}) {
+	got := parseModuleList("boot /modules/a.ko\nlate /modules/b.ko\n\nelse /x\nwatchdog /modules/c.ko\nboot\n")
+	if len(got) != 3 || got[2] != (moduleEntry{"watchdog", "modules/c.ko"}) || got[0] != (moduleEntry{"boot", "modules/a.ko"}) || got[1] != (moduleEntry{"late", "modules/b.ko"}) {
 		t.Fatalf("got %v", got)
 	}
 }

@@ -28,11 +28,13 @@ type configureBody struct {
 	Mounts   []mountSpec        `json:"mounts"`
 	Env      *map[string]string `json:"env"`
 	Entropy  *string            `json:"entropy"`
+	Watchdog bool               `json:"watchdog"` // answer whether it is fed
 }
 
 type configureResult struct {
-	Mounts []mountResult `json:"mounts"`
-	User   *userResult   `json:"user,omitempty"`
+	Mounts   []mountResult   `json:"mounts"`
+	User     *userResult     `json:"user,omitempty"`
+	Watchdog *watchdogResult `json:"watchdog,omitempty"`
 }
 
 // configureLock keeps two configurations apart: they edit the same files.
@@ -80,6 +82,9 @@ func (a *agent) configure(r *http.Request) (any, error) {
 	}
 	if len(body.Mounts) > 0 {
 		result.Mounts = a.mountAll(body.Mounts)
+	}
+	if body.Watchdog {
+		result.Watchdog = a.watchdog.result(lateTimeout)
 	}
 	return result, nil
 }

@@ -20,7 +20,7 @@ func parseModuleList(body string) []moduleEntry {
 	var entries []moduleEntry
 	for _, line := range strings.Split(body, "\n") {
 		phase, path, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if ok && (phase == "boot" || phase == "late") {
+		if ok && (phase == "boot" || phase == "late" || phase == "watchdog") {
 			entries = append(entries, moduleEntry{phase, strings.TrimPrefix(path, "/")})
 		}
 	}

@@ -40,6 +40,7 @@ func (a *agent) turnOff(reboot bool) {
 		a.endAll()
 		os.Exit(0)
 	}
+	a.watchdog.release()
 	// An interactive shell ignores the SIGTERM that the init system sends, and would hold it up for its whole grace.
 	for _, p := range a.live.list() {
 		if p.tty {

@@ -31,6 +31,7 @@ type agent struct {
 	real     bool          // false: development mode, which changes nothing of the machine it runs on
 	initName string        // base name of the distribution's init program
 	ready    chan struct{} // closed when late modules and the network are done
+	watchdog *watchdog
 	server   *http.Server
 	live     liveTable
 	streams  atomic.Int64
@@ -42,7 +43,7 @@ type agent struct {
 }
 
 func newAgent(h hello, real bool) *agent {
-	a := &agent{hello: h, real: real, ready: make(chan struct{})}
+	a := &agent{hello: h, real: real, ready: make(chan struct{}), watchdog: newWatchdog()}
 	a.release = time.AfterFunc(idleRelease, trim)
 	a.server = &http.Server{
 		Handler:  a,

@@ -39,6 +39,7 @@ The module imports nothing: hot commands load it.
     │   ├── GuestUnavailable
     │   ├── GuestProtocolError
     │   ├── BootFailed
+    │   ├── GuestFailed              it panicked, or hung and was ended
     │   ├── ProvisionFailed
     │   ├── ProbeFailed
     │   └── GuestCallFailed
@@ -288,6 +289,12 @@ class BootFailed(GuestError):
     """The guest did not come up; ``details['serial_tail']`` holds the last lines of the console."""
 
     code = "boot_failed"
+
+
+class GuestFailed(GuestError):
+    """The guest panicked, or hung and was ended; ``details['serial_tail']``: its last lines."""
+
+    code = "guest_failed"
 
 
 class ProvisionFailed(GuestError):

@@ -7,6 +7,7 @@ probed, once a boot; an agent that only lost its connection is configured again 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable
@@ -19,11 +20,11 @@ from gaovm.driver.logs import StampedLog
 from gaovm.driver.request import LaunchRequest
 from gaovm.driver.status import Status
 from gaovm.guestmanager import channel, guest, mounts, users
+from gaovm.guestmanager import clock as guest_clock
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.handshake import Hello
 
 PING_EVERY_S = 10.0
-PING_LIMIT_S = 10.0
 LOST_GRACE_S = 2.0
 CONFIGURED_LIMIT_S = 60.0
 ENTROPY_BYTES = 32
@@ -45,6 +46,7 @@ class GuestLink:
         self._channel: channel.Channel | None = None
         self._work: list[asyncio.Task[None]] = []
         self._lost: asyncio.TimerHandle | None = None
+        self._watchdog = request.spec.supervision.watchdog
         self._answers = True
         self._settled: tuple[str, errors.GaoError | None] | None = None
         self._configured = asyncio.Event()
@@ -93,6 +95,21 @@ class GuestLink:
             self._channel.reset("the guest was reset")
         self._forget_lost()
 
+    def on_port(self, *, is_open: bool) -> None:
+        """The agent has opened or closed its port; one that opens it again soon is not lost."""
+        if is_open:
+            self._forget_lost()
+        elif self.answered:
+            self._await_lost(errors.GuestUnavailable("the guest's agent has closed its port"))
+
+    def resumed(self, *, recovered: bool) -> None:
+        """The VM goes on after a pause; ``recovered``: from an error of the hypervisor."""
+        if recovered and self._settled is not None:
+            self._ready(*self._settled)
+        if self._channel is not None and self._channel.connection is not None:
+            work = self._set_clock(self._channel.connection)
+            self._owner.start(work, name="guest clock", finishable=True)
+
     def close(self) -> None:
         """End the channel and the set-up. Idempotent."""
         self._forget_lost()
@@ -106,8 +123,11 @@ class GuestLink:
     def on_connected(self, connection: Connection, hello: Hello) -> None:
         self._forget_lost()
         self._cancel_work()
-        self.answered = self._answers = True
+        self.answered = True
         self._on_answer()
+        if not self._answers:
+            self._answers = True
+            self._tell("responsive", "the agent is connected again")
         self._status.progress("agent", f"agent {hello.version[:40]} answers")
         self._work = [
             self._owner.start(self._set_up(connection), name="guest set-up", finishable=True),
@@ -117,17 +137,35 @@ class GuestLink:
     def on_lost(self, error: errors.GaoError) -> None:
         self._configured.clear()
         self._cancel_work()
-        if self._status.observed == "running" and self.answered and self._lost is None:
+        if self.answered:
+            self._await_lost(error)
+
+    # inside
+
+    def _await_lost(self, error: errors.GaoError) -> None:
+        if self._status.observed == "running" and self._lost is None:
             # A guest that powers off loses its agent too: its end is told by QEMU within the grace.
             loop = asyncio.get_running_loop()
             self._lost = loop.call_later(LOST_GRACE_S, self._tell_lost, error)
 
-    # inside
-
     def _tell_lost(self, error: errors.GaoError) -> None:
         self._lost = None
-        if self._status.observed == "running":
-            self._status.change("running", "degraded", reason="agent-lost", error=error)
+        if self._channel is not None and self._channel.connection is not None:
+            self._channel.reset(error.message)  # a port that was closed and not opened again
+            self._forget_lost()
+        self._ready("degraded", error, "agent-lost")
+        # It is in the guest's hands whether it comes back: a power-off may take its time.
+        self._await_silent(self._watchdog.timeout_s - LOST_GRACE_S, error)
+
+    def _await_silent(self, wait_s: float, error: errors.GaoError) -> None:
+        loop = asyncio.get_running_loop()
+        self._lost = loop.call_later(wait_s, self._tell_silent, error)
+
+    def _tell_silent(self, error: errors.GaoError) -> None:
+        if self._status.paused:  # nobody can come back now
+            self._await_silent(PING_EVERY_S, error)
+        else:
+            self._set_answers(False, "agent-lost", error)
 
     def _forget_lost(self) -> None:
         if self._lost is not None:
@@ -139,9 +177,11 @@ class GuestLink:
             task.cancel()
         self._work = []
 
-    def _ready(self, readiness: str, error: errors.GaoError | None = None) -> None:
+    def _ready(
+        self, readiness: str, error: errors.GaoError | None = None, reason: str | None = None
+    ) -> None:
         if self._status.observed == "running":
-            self._status.change("running", readiness, error=error)
+            self._status.change("running", readiness, reason=reason, error=error)
 
     def _settle(self, readiness: str, error: errors.GaoError | None = None) -> None:
         self._settled = (readiness, error)
@@ -182,9 +222,12 @@ class GuestLink:
             mounts=wanted,
             env=dict(what.env),
             entropy=guest.entropy(os.urandom(ENTROPY_BYTES)),
+            watchdog=self._watchdog.device,
         )
         done = await guest.configure(connection, configuration)
         mounts.check(wanted, done.mounts)
+        if self._watchdog.device:
+            guest.check_watchdog(done)
 
     async def _provision(self, connection: Connection) -> None:
         what = self._request.spec.guest
@@ -202,23 +245,45 @@ class GuestLink:
             log.close()
 
     async def _keep_alive(self, connection: Connection) -> None:
+        if not self._watchdog.heartbeat:
+            return
+        every_s = min(PING_EVERY_S, self._watchdog.timeout_s / 3)
+        limit_s = self._watchdog.timeout_s - every_s
         while True:
-            await asyncio.sleep(PING_EVERY_S)
+            await asyncio.sleep(every_s)
+            pauses = self._status.pauses
             try:
-                await connection.ping(PING_LIMIT_S)
+                await connection.ping(limit_s)
             except TimeoutError:
-                self._set_answers(False)
+                if pauses == self._status.pauses and not self._status.paused:
+                    error = errors.GuestUnavailable(
+                        f"the agent did not answer within {self._watchdog.timeout_s} s"
+                    )
+                    self._set_answers(False, "unresponsive", error)
             except errors.GaoError:
                 return
             else:
                 self._set_answers(True)
 
-    def _set_answers(self, answers: bool) -> None:
+    def _set_answers(
+        self, answers: bool, reason: str | None = None, error: errors.GaoError | None = None
+    ) -> None:
         if answers == self._answers:
             return
         self._answers = answers
-        if not answers:
-            error = errors.GuestUnavailable(f"the agent did not answer within {PING_LIMIT_S:g} s")
-            self._ready("degraded", error)
-        elif self._settled is not None:
-            self._ready(*self._settled)
+        if error is not None:
+            self._tell("unresponsive", error.message)
+            self._ready("degraded", error, reason)
+        else:
+            self._tell("responsive", "the agent answers again")
+            if self._settled is not None:
+                self._ready(*self._settled)
+
+    def _tell(self, kind: str, detail: str) -> None:
+        if self._watchdog.heartbeat:
+            self._status.health(kind, detail)
+
+    async def _set_clock(self, connection: Connection) -> None:
+        # The guest's clock stood still during the pause.
+        with contextlib.suppress(errors.GaoError):
+            await guest_clock.set_time(connection, round(clock.now() * 1e9))

@@ -118,13 +118,13 @@ class Hypervisor:
         """Whether a guest's reset ends QEMU (a boot that failed) or restarts the guest."""
         await self._tell("set-action", reboot="reset" if allowed else "shutdown")
 
-    async def status(self) -> str:
-        """QEMU's word for the state of the machine, ``unknown`` when it does not say."""
-        try:
-            answer = await self._monitor.execute("query-status")
-        except errors.HypervisorFailed:
-            return "unknown"
-        return str(answer.get("status")) if isinstance(answer, dict) else "unknown"
+    async def pause(self) -> bool:
+        """Stop the guest's processors and clocks; False when the monitor does not take it."""
+        return await self._tell("stop")
+
+    async def resume(self) -> bool:
+        """Let them go on; False when the monitor does not take it."""
+        return await self._tell("cont")
 
     async def _tell(self, command: str, **arguments: Any) -> bool:
         if self._connecting is None or not await asyncio.shield(self._connecting):

@@ -19,6 +19,7 @@ TAIL_BYTES = 64 << 10
 READ_BYTES = 16 << 10
 OVERLAP = 64
 MAX_LINE = 4096
+_RESTARTS = re.compile(rb"(Kernel panic - not syncing)|reboot: Restarting system")
 _FATAL = re.compile(rb"Kernel panic - not syncing|gaovm-agent: fatal:")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>()][A-Z0-9]?|[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -45,6 +46,13 @@ class Tail:
     def find(self, pattern: re.Pattern[bytes], fresh: int) -> bool:
         """Whether the last ``fresh`` bytes, with a little before them, hold the pattern."""
         return pattern.search(self._data, max(0, len(self._data) - fresh - OVERLAP)) is not None
+
+    def last(self, pattern: re.Pattern[bytes]) -> re.Match[bytes] | None:
+        """The last match in all that is kept."""
+        found = None
+        for found in pattern.finditer(self._data):  # noqa: B007  (the last one is wanted)
+            pass
+        return found
 
 
 class Pipe(asyncio.BufferedProtocol):
@@ -91,20 +99,26 @@ class Pipe(asyncio.BufferedProtocol):
 
 
 class Console(Pipe):
-    """The serial console; ``on_fatal`` is called once for a text that means the boot is over."""
+    """The serial console; ``on_fatal`` is called for a text that means the boot is over.
+
+    Once, and only while ``booting``: when the agent has answered, the text is only text.
+    """
 
     def __init__(self, log: StampedLog, on_fatal: Callable[[], None]) -> None:
         super().__init__(log)
-        self._on_fatal: Callable[[], None] | None = on_fatal
+        self._on_fatal = on_fatal
+        self.booting = True
 
     def on_bytes(self, count: int) -> None:
-        if self._on_fatal is not None and self.tail.find(_FATAL, count):
-            on_fatal, self._on_fatal = self._on_fatal, None
-            on_fatal()
+        if self.booting and self.tail.find(_FATAL, count):
+            self.booting = False
+            self._on_fatal()
 
-    def trust(self) -> None:
-        """The agent has answered: from now on the text is only text."""
-        self._on_fatal = None
+    @property
+    def panicked(self) -> bool:
+        """Whether the guest that has just been reset panicked, by its own last words."""
+        found = self.tail.last(_RESTARTS)
+        return found is not None and found[1] is not None
 
 
 class LastWords(Pipe):

@@ -63,6 +63,12 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     force_s: Seconds = 5.0
 
 
+class Kill(msgspec.Struct, frozen=True, kw_only=True):
+    """``vm.kill``: the ``reason`` of the state that follows."""
+
+    reason: Annotated[str, msgspec.Meta(pattern="^[a-z-]{1,32}$")]
+
+
 class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
     """``session.open``."""
 

@@ -28,6 +28,9 @@ class Service:
             "vm.start": self._start,
             "vm.stop": self._stop,
             "vm.status": self._status,
+            "vm.pause": self._pause,
+            "vm.resume": self._resume,
+            "vm.kill": self._kill,
             "session.open": self._open_session,
             "ports.add": self._add_port,
             "ports.remove": self._remove_port,
@@ -63,6 +66,16 @@ class Service:
 
     async def _status(self, _: Any) -> Result:
         return self._vm.describe()
+
+    async def _pause(self, _: Any) -> Result:
+        return {"paused": await self._vm.pause()}
+
+    async def _resume(self, _: Any) -> Result:
+        return {"paused": await self._vm.resume()}
+
+    async def _kill(self, params: Any) -> Result:
+        self._vm.kill(request.decode(params, request.Kill).reason)
+        return {}
 
     async def _open_session(self, params: Any) -> Result:
         wanted = request.decode(params, request.OpenSession)

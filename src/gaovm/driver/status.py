@@ -23,6 +23,9 @@ class Status:
         self.agent_ms: float | None = None
         self.ready_ms: float | None = None
         self.error: errors.GaoError | None = None
+        self.paused = False
+        #: Counts the pauses, for whoever measures time across one.
+        self.pauses = 0
 
     def begin(self) -> None:
         """The hypervisor is about to be executed: boot times count from here."""
@@ -40,6 +43,7 @@ class Status:
     ) -> None:
         """Set the state and tell the daemon."""
         self.observed, self.readiness, self.error = observed, readiness, error
+        self.paused = self.paused and observed == "running"
         since = round((clock.monotonic() - self._started) * 1000, 1)
         if readiness == "agent" and self.agent_ms is None:
             self.agent_ms = since
@@ -56,6 +60,17 @@ class Status:
         if error is not None:
             message["error"] = describe(error)
         self._notify("state", message)
+
+    def pause(self, paused: bool, detail: str) -> None:
+        """The hypervisor has paused or resumed the guest: tell the daemon, once."""
+        if paused != self.paused:
+            self.paused = paused
+            self.pauses += paused
+            self.health("paused" if paused else "resumed", detail)
+
+    def health(self, kind: str, detail: str) -> None:
+        """Tell what happened to the guest's health; the policy is the daemon's."""
+        self._notify(methods.HEALTH, {"kind": kind, "at": clock.now(), "detail": detail[:1000]})
 
     def hypervisor_ended(self, pid: int | None, status: int, at: float) -> None:
         """Tell at once that the hypervisor exited; what it means follows with the state."""

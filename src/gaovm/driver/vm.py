@@ -19,7 +19,7 @@ from gaovm.aio import clock, files, tasks
 from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import Artefacts, Document
-from gaovm.driver import disks, lock, logs, network, pipes, session, shares, status
+from gaovm.driver import disks, health, lock, logs, network, pipes, session, shares, status
 from gaovm.driver.guest import GuestLink
 from gaovm.driver.hypervisor import Hypervisor
 from gaovm.driver.request import LaunchRequest
@@ -29,6 +29,8 @@ from gaovm.hostfacts import facts as hostfacts
 logger = logging.getLogger(__name__)
 BOOT_LIMITS_S = {"kvm": 60.0, "hvf": 60.0, "tcg": 180.0}
 FATAL_GATHER_S = 0.3
+# What the dead QEMU had written to the console is there at once; this only bounds it.
+CONSOLE_DRAIN_S = 1.0
 POWER_CALL_LIMIT_S = 3.0
 # Of an asked-for stop's grace, the agent's way gets this share and ACPI the rest.
 AGENT_SHARE = 0.7
@@ -50,9 +52,10 @@ class Vm:
         self._guest: GuestLink | None = None
         self._console: pipes.Console | None = None
         self._boot_timer: asyncio.TimerHandle | None = None
-        self._failure: errors.GaoError | None = None
+        self._health = health.Health(self.status, self._on_panic)
+        self._failure: health.Failure | None = None
         self._executed_at = 0.0
-        self._stopping = False
+        self._stopping = self._was_paused = False
         self._released = asyncio.Event()
         self.ports = network.Ports(owner, lambda: self.guest.connection)
         self.shares = shares.Shares(owner, self._on_share_end)
@@ -124,6 +127,7 @@ class Vm:
         return {
             "observed": self.status.observed,
             "readiness": self.status.readiness,
+            "paused": self.status.paused,
             "hypervisor_pid": None if self._hypervisor is None else self._hypervisor.pid,
             "boot": self.status.boot(),
             "machine": "" if self._document is None else self._document.machine.name,
@@ -197,10 +201,13 @@ class Vm:
     def _on_answer(self) -> None:
         self._stop_boot_timer()
         if self._console is not None:
-            self._console.trust()
+            self._console.booting = False
+        self._set_reboot(allowed=True)
+
+    def _set_reboot(self, *, allowed: bool) -> None:
         if self._hypervisor is not None:
             self._owner.start(
-                self._hypervisor.set_reboot(allowed=True), name="allow reboot", finishable=True
+                self._hypervisor.set_reboot(allowed=allowed), name="set reboot", finishable=True
             )
 
     def _on_fatal(self) -> None:
@@ -209,39 +216,97 @@ class Vm:
         loop.call_later(FATAL_GATHER_S, self._boot_failed, "the guest's boot failed")
 
     def _boot_failed(self, message: str) -> None:
+        self._fail(health.Failure(errors.BootFailed, message, "failed"))
+
+    def _fail(self, failure: health.Failure, *, kill: bool = True) -> None:
+        """The VM ends because of this; the first reason counts."""
         self._stop_boot_timer()
         if self._failure is None and not self._stopping and self._hypervisor is not None:
-            self._failure = self._no_boot(message)
-            self._hypervisor.kill()
-
-    def _no_boot(self, message: str) -> errors.BootFailed:
-        tail = self._console.tail.lines(40) if self._console else []
-        last = f": {tail[-1]}" if tail else ""
-        return errors.BootFailed(
-            message + last,
-            remedy="the whole console output: `gaovm logs --serial`",
-            details={"serial_tail": tail},
-        )
+            self._failure = failure
+            if kill:
+                self._hypervisor.kill()
 
     def _on_event(self, name: str, data: Mapping[str, Any]) -> None:
-        if name == "RESET" and self._guest is not None and not self._stopping:
-            logger.info("the guest was reset")
-            self.status.change("running", "booting", reason="reset")
-            self._guest.restart()
-            self._arm_boot_timer()
+        if self._stopping or self._failure is not None:
+            return
+        if name == "RESET":
+            self._on_reset()
         elif name == "GUEST_PANICKED":
-            self._on_fatal()
-        elif name == "STOP" and not self._stopping:
-            self._owner.start(self._on_paused(), name="paused", finishable=True)
+            self._health.on_panic(data)
+        elif name == "WATCHDOG":
+            self._health.on_watchdog()
+        elif name == "BLOCK_IO_ERROR":
+            self._health.on_io_error(data)
+        elif name in ("STOP", "RESUME"):
+            self._on_pause(name == "STOP")
+        elif name == "VSERPORT_CHANGE" and self._guest is not None:
+            self._guest.on_port(is_open=data.get("open") is True)
 
-    async def _on_paused(self) -> None:
-        hypervisor = self._hypervisor
-        if hypervisor is not None and await hypervisor.status() == "io-error":
-            error = errors.DiskFull(
-                "the VM is paused: its disk could not be written on the host",
-                remedy="make space on the host, then `gaovm stop --force` and `gaovm up`",
-            )
-            self.status.change("running", "degraded", error=error)
+    def _on_reset(self) -> None:
+        if self._guest is None or self._console is None:
+            return
+        if self._console.panicked:
+            # No panic device told of it (a microVM, an old kernel): it would look like a reboot.
+            self.status.health("panic", health.PANIC)
+            self._fail(health.Failure(errors.GuestFailed, health.PANIC, "panic"))
+            return
+        logger.info("the guest was reset")
+        self.status.change("running", "booting", reason="reset")
+        self._guest.restart()
+        # From here to the agent's next answer a boot may fail, as at the start.
+        self._console.booting = True
+        self._set_reboot(allowed=False)
+        self._arm_boot_timer()
+
+    def _on_panic(self) -> None:
+        kind = errors.GuestFailed if self._guest and self._guest.answered else errors.BootFailed
+        self._fail(health.Failure(kind, health.PANIC, "panic"), kill=False)
+
+    def _on_pause(self, paused: bool) -> None:
+        guest, stuck = self._guest, self._health.io_error
+        self._health.on_pause(paused)
+        if guest is None:
+            return
+        if paused:
+            self._stop_boot_timer()
+            return
+        if not guest.answered:
+            self._arm_boot_timer()
+        guest.resumed(recovered=stuck)
+
+    # what the daemon asks of a running VM
+
+    async def pause(self) -> bool:
+        """Stop the guest's processors and clocks; returns whether it is paused. Idempotent.
+
+        Raises:
+            errors.StateConflict: the VM does not run.
+            errors.HypervisorFailed: QEMU does not take it.
+        """
+        if not await self._running().pause():
+            raise errors.HypervisorFailed("QEMU did not pause the VM")
+        return self.status.paused
+
+    async def resume(self) -> bool:
+        """Let the guest go on; as ``pause`` otherwise."""
+        if not await self._running().resume():
+            raise errors.HypervisorFailed("QEMU did not resume the VM")
+        return self.status.paused
+
+    def kill(self, reason: str) -> None:
+        """End a VM whose guest hangs, at once; its state becomes failed, with the reason.
+
+        Raises:
+            errors.StateConflict: the VM does not run.
+        """
+        self._running()
+        message = health.KILLED.get(reason, f"the guest was ended: {reason}")
+        self._fail(health.Failure(errors.GuestFailed, message, reason))
+
+    def _running(self) -> Hypervisor:
+        if self._hypervisor is None or self._stopping or self._hypervisor.ended.is_set():
+            raise errors.StateConflict("the VM is not running")
+        return self._hypervisor
 
     def _on_share_end(self, error: errors.GaoError) -> None:
         logger.error("%s", error)
@@ -268,6 +333,7 @@ class Vm:
         if not self._stopping:
             self._stopping = True
             self._stop_boot_timer()
+            self._was_paused = self.status.paused
             self.status.change("stopping")
         how = await self._end(hypervisor, agent_s, acpi_s, force_s)
         await self._released.wait()
@@ -276,6 +342,10 @@ class Vm:
     async def _end(
         self, hypervisor: Hypervisor, agent_s: float, acpi_s: float, force_s: float
     ) -> str:
+        if self._health.panicked:
+            agent_s = acpi_s = 0.0  # it will never answer
+        elif self._was_paused:
+            await self._limited(hypervisor.resume(), force_s)
         asked = agent_s > 0 and await self._ask_agent(min(agent_s, POWER_CALL_LIMIT_S))
         if asked and await _within(hypervisor.ended, agent_s):
             return "agent"
@@ -313,6 +383,8 @@ class Vm:
             # First of all: what follows takes its time, and the daemon's record does not wait.
             self.status.hypervisor_ended(hypervisor.pid, code, at)
             await hypervisor.drain()
+            if self._console is not None:
+                await asyncio.wait([self._console.ended], timeout=CONSOLE_DRAIN_S)
             asked = self._stopping
             await tasks.finish(self._release())
             self._tell_end(hypervisor, code, asked=asked)
@@ -329,14 +401,19 @@ class Vm:
         if asked:
             self.status.change("stopped", reason="stop")
         elif self._failure is not None:
-            self.status.change("failed", reason="failed", error=self._failure)
+            error = self._failure.error(self._serial_tail())
+            self.status.change("failed", reason=self._failure.reason, error=error)
         elif code != 0:
             self.status.change("failed", reason="killed", error=_died(hypervisor, code))
         elif self._guest is None or not self._guest.answered:
-            error = self._no_boot("the guest switched itself off before its agent answered")
-            self.status.change("failed", reason="failed", error=error)
+            message = "the guest switched itself off before its agent answered"
+            failure = health.Failure(errors.BootFailed, message, "failed")
+            self.status.change("failed", reason="failed", error=failure.error(self._serial_tail()))
         else:
             self.status.change("stopped", reason="guest")
+
+    def _serial_tail(self) -> list[str]:
+        return self._console.tail.lines(40) if self._console else []
 
     async def _release(self) -> None:
         self._stop_boot_timer()

@@ -6,6 +6,7 @@ import base64
 
 import msgspec
 
+from gaovm import errors
 from gaovm.guestmanager import calls, mounts, users
 from gaovm.guestmanager.connection import CALL_LIMIT_S, Connection
 
@@ -21,12 +22,35 @@ class Configuration(msgspec.Struct, omit_defaults=True, kw_only=True):
     mounts: list[mounts.Mount] = []
     env: dict[str, str] = {}
     entropy: str | None = None
+    watchdog: bool = False
+
+
+class WatchdogState(msgspec.Struct):
+    """Whether the agent feeds the watchdog device, and if not, why."""
+
+    fed: bool = False
+    error: str = ""
 
 
 class Configured(msgspec.Struct):
     """Its result."""
 
     mounts: list[mounts.Mounted] = []
+    watchdog: WatchdogState | None = None
+
+
+def check_watchdog(done: Configured) -> None:
+    """Raises:
+    errors.GuestCallFailed: a watchdog was asked for and is not fed: it would never fire.
+    """
+    state = done.watchdog
+    if state is None or not state.fed:
+        why = "its agent knows none" if state is None else state.error[:200] or "no reason given"
+        raise errors.GuestCallFailed(
+            f"the guest does not feed its watchdog: {why}",
+            field="vmOpts.gaovm.watchdog.device",
+            remedy="leave device out, or use an image whose kernel has the driver i6300esb",
+        )
 
 
 class _Boot(msgspec.Struct):

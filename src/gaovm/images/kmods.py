@@ -36,7 +36,10 @@ LATE = (
     "overlay",
     "vmw_vsock_virtio_transport",
     "virtio_balloon",
+    "pvpanic_pci",
 )
+# Loaded when the VM has such a device: a watchdog that nobody feeds would be worse than none.
+WATCHDOG = ("i6300esb",)
 _MAX_MODULE_BYTES = 32 << 20
 
 
@@ -74,9 +77,10 @@ def resolve(
     builtin: set[str],
     boot: Sequence[str] = BOOT,
     late: Sequence[str] = LATE,
+    watchdog: Sequence[str] = WATCHDOG,
 ) -> list[Module]:
-    """The modules to carry, dependencies before what needs them, ``boot`` before ``late``, each
-    once.
+    """The modules to carry, dependencies before what needs them, ``boot`` before ``late`` before
+    ``watchdog``, each once.
 
     What is built in is left out; what the kernel lacks is left out too, unless it is ``REQUIRED``.
 
@@ -97,7 +101,7 @@ def resolve(
             add(need, stage)
         chosen[name] = Module(name=name, path=path, stage=stage)
 
-    for stage, names in (("boot", boot), ("late", late)):
+    for stage, names in (("boot", boot), ("late", late), ("watchdog", watchdog)):
         for name in names:
             if name in dep:
                 add(name, stage)

@@ -14,6 +14,7 @@ EVENT = "event"
 STATE = "state"
 LOG_LEVEL = "log.level"
 HYPERVISOR = "hypervisor"
+HEALTH = "health"
 
 REQUIRED = (HELLO, PING)
 
@@ -56,6 +57,9 @@ DRIVER_METHODS = (
     "vm.start",
     "vm.stop",
     "vm.status",
+    "vm.pause",
+    "vm.resume",
+    "vm.kill",
     "session.open",
     "ports.add",
     "ports.remove",

@@ -60,7 +60,7 @@ def load(text: str, path: str, caller: Caller, project_dir: str, name: str, host
         disk=disks.read_disk(root, context),
         network=network.read(root, context),
         shares=shares.read(root, user, context),
-        supervision=supervision.read(root, context),
+        supervision=supervision.read(root, boot_part, context),
         message=guest.read_message(root, context),
     )
     found.finish()

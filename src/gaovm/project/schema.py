@@ -201,6 +201,7 @@ STRUCTS: dict[str, dict[str, Kind]] = {
         "autostart": BOOL,
         "restart": Struct("GaoVMRestart"),
         "stop": Struct("GaoVMStop"),
+        "watchdog": Struct("GaoVMWatchdog"),
     },
     "GaoVMRestart": {
         "policy": TEXT,
@@ -209,6 +210,7 @@ STRUCTS: dict[str, dict[str, Kind]] = {
         "stableAfter": TEXT,
     },
     "GaoVMStop": {"grace": TEXT, "force": TEXT},
+    "GaoVMWatchdog": {"device": BOOL, "timeout": TEXT, "heartbeat": BOOL, "onHang": TEXT},
 }
 
 # Fields that have an effect. Of a struct that is not listed none has; of a provision entry and a

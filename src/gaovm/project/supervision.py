@@ -1,4 +1,4 @@
-"""``vmOpts.gaovm``: ``restart``, ``stop`` and ``autostart`` -> ``spec.supervision``."""
+"""``vmOpts.gaovm``: ``restart``, ``stop``, ``watchdog``, ``autostart`` -> ``spec.supervision``."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import cast, get_args
 from gaovm.project import durations, fields, nodes
 from gaovm.project.context import Context
 from gaovm.spec import supervision
-from gaovm.spec.supervision import Restart, Stop, Supervision
+from gaovm.spec.boot import Boot
+from gaovm.spec.supervision import Restart, Stop, Supervision, Watchdog
 
 _DAY_S = 86_400.0
 _HOUR_S = 3600.0
+_LEAST_TIMEOUT_S = 5
 
 
-def read(root: nodes.Table, context: Context) -> Supervision:
+def read(root: nodes.Table, boot: Boot, context: Context) -> Supervision:
     """What the supervisor does with the VM; each part that is not set keeps its default."""
     own = fields.table(fields.table(root, "vmOpts"), "gaovm")
     return Supervision(
         restart=_restart(fields.table(own, "restart"), context),
         stop=_stop(fields.table(own, "stop"), context),
+        watchdog=_watchdog(fields.table(own, "watchdog"), boot, context),
         autostart=fields.boolean(own, "autostart") or False,
     )
 
@@ -40,6 +43,29 @@ def _stop(table: nodes.Table, context: Context) -> Stop:
     return Stop(
         grace_s=_seconds(table, "grace", default.grace_s, _HOUR_S, context),
         force_s=_seconds(table, "force", default.force_s, _HOUR_S, context),
+    )
+
+
+def _watchdog(table: nodes.Table, boot: Boot, context: Context) -> Watchdog:
+    default, found = Watchdog(), context.found
+    device = fields.scalar(table, "device")
+    wanted = device is not None and device.boolean is True
+    if device is not None and wanted and boot.machine == "microvm":
+        found.problem(device, "machine microvm has no watchdog device; the heartbeat works on it")
+    timeout = fields.scalar(table, "timeout")
+    seconds = _seconds(table, "timeout", float(default.timeout_s), _HOUR_S, context)
+    if timeout is not None and (seconds < _LEAST_TIMEOUT_S or seconds != int(seconds)):
+        found.problem(
+            timeout, f"expected whole seconds, 5 or more; found {nodes.describe(timeout)}"
+        )
+        seconds = default.timeout_s
+    heartbeat = fields.boolean(table, "heartbeat")
+    on_hang = fields.word(table, "onHang", get_args(supervision.OnHang), found)
+    return Watchdog(
+        device=wanted,
+        timeout_s=int(seconds),
+        heartbeat=default.heartbeat if heartbeat is None else heartbeat,
+        on_hang=cast("supervision.OnHang", on_hang or default.on_hang),
     )
 
 

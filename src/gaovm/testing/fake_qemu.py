@@ -3,7 +3,10 @@
 Speaks QMP on ``fd`` of the chardev ``qmp``, writes a boot log to ``console``, and plays the guest's
 agent on ``agent``. What it does is chosen by ``GAOVM_FAKE_QEMU`` (JSON): ``agent`` (a behaviour of
 ``fake_agent``), ``console`` (text to print), ``exit`` (``[status, words]``: fail at once),
-``power``: ``obey`` (default), ``ignore-agent`` (only ACPI works), ``ignore`` (neither works).
+``power``: ``obey`` (default), ``ignore-agent`` (only ACPI works), ``ignore`` (neither works),
+``control``: a directory in which it listens on the datagram socket ``PID``. A message there is a
+JSON object: ``event`` (a QMP event to send, with ``data``), ``console`` (text), ``mute`` (true: the
+agent answers nothing until false), ``exit`` (a status).
 """
 
 from __future__ import annotations
@@ -31,14 +34,22 @@ class FakeQemu:
         self._power = options.get("power", "obey")
         self._agent = FakeAgent(options.get("agent", "normal"))
         self._console = options.get("console", "Linux version fake\r\n")
+        self._mute = False
+        self._paused = False
+        self._unheard = b""
+        if "control" in options:
+            control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            control.bind(f"{options['control']}/{os.getpid()}")
+            self._socks["control"] = control
         self._json = json.JSONDecoder()
         self._text = ""
 
     def run(self) -> None:
         """Serve until told to end."""
         selector = selectors.DefaultSelector()
-        for name in ("qmp", "agent"):
-            selector.register(self._socks[name], selectors.EVENT_READ, name)
+        for name in ("qmp", "agent", "control"):
+            if name in self._socks:
+                selector.register(self._socks[name], selectors.EVENT_READ, name)
         self._send_json(GREETING)
         self._socks["console"].sendall(self._console.encode())
         self._socks["agent"].sendall(self._agent.hello())
@@ -49,10 +60,27 @@ class FakeQemu:
                     raise SystemExit(0)
                 if key.data == "qmp":
                     self._on_qmp(data)
+                elif key.data == "control":
+                    self._on_control(json.loads(data))
                 else:
                     self._on_agent(data)
 
+    def _on_control(self, order: dict[str, Any]) -> None:
+        if "console" in order:
+            self._socks["console"].sendall(order["console"].encode())
+        if "event" in order:
+            self._event(order["event"], order.get("data", {}))
+        if "mute" in order:
+            self._mute = order["mute"]
+            self._on_agent(b"")
+        if "exit" in order:
+            raise SystemExit(order["exit"])
+
     def _on_agent(self, data: bytes) -> None:
+        self._unheard += data
+        if self._mute or self._paused:
+            return
+        data, self._unheard = self._unheard, b""
         self._socks["agent"].sendall(self._agent.feed(data))
         if self._agent.power == "poweroff" and self._power == "obey":
             self._event("SHUTDOWN", {"guest": True, "reason": "guest-shutdown"})
@@ -73,13 +101,23 @@ class FakeQemu:
         command = request["execute"]
         result: Any = {}
         if command == "query-status":
-            result = {"status": "running", "running": True}
+            status = "paused" if self._paused else "running"
+            result = {"status": status, "running": not self._paused}
+        if command in ("stop", "cont"):
+            self._pause(command == "stop")
         ident = {"id": request["id"]} if "id" in request else {}
         self._send_json({"return": result, **ident})
-        if command == "quit" or (command == "system_powerdown" and self._power != "ignore"):
+        asked = command == "system_powerdown" and self._power != "ignore"
+        if command == "quit" or (asked and not self._paused):
             guest = command != "quit"
             self._event("SHUTDOWN", {"guest": guest, "reason": "guest-shutdown"})
             raise SystemExit(0)
+
+    def _pause(self, paused: bool) -> None:
+        if paused != self._paused:
+            self._paused = paused
+            self._event("STOP" if paused else "RESUME", {})
+            self._on_agent(b"")
 
     def _event(self, name: str, data: dict[str, Any]) -> None:
         stamp = {"seconds": 0, "microseconds": 0}

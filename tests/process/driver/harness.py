@@ -42,15 +42,25 @@ class Link:
     async def call(self, method: str, params: Any = None, limit_s: float = STEP_S) -> Any:
         return await self.connection.call(method, params, timeout_s=limit_s)
 
-    async def until(self, limit_s: float = STEP_S, **wanted: Any) -> dict[str, Any]:
-        """The first state, old or new, in which every named field has the wanted value."""
+    async def until(
+        self, limit_s: float = STEP_S, *, after: int = 0, **wanted: Any
+    ) -> dict[str, Any]:
+        """The first state, old or new, in which every named field has the wanted value.
+
+        ``after``: how many of the states do not count.
+        """
+        return await self.heard("state", limit_s, after=after, **wanted)
+
+    async def heard(
+        self, method: str, limit_s: float = STEP_S, *, after: int = 0, **wanted: Any
+    ) -> dict[str, Any]:
+        """The same for any notification."""
         async with asyncio.timeout(limit_s):
-            seen = 0
             while True:
-                for state in self.states[seen:]:
-                    seen += 1
-                    if all(state.get(key) == value for key, value in wanted.items()):
-                        return state
+                told = [params for name, params in self.notified if name == method]
+                for params in told[after:]:
+                    if all(params.get(key) == value for key, value in wanted.items()):
+                        return params
                 self._changed.clear()
                 await self._changed.wait()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from gaovm.builder.facts import AcceleratorFact, HostFacts, VirtiofsdFact
 from gaovm.builder.qemu.document import Artefacts
 from gaovm.spec.boot import Boot
@@ -10,6 +12,7 @@ from gaovm.spec.guest import Guest, User
 from gaovm.spec.memory import GIB, Memory
 from gaovm.spec.processors import Processors
 from gaovm.spec.shares import Share
+from gaovm.spec.supervision import OnHang, Supervision, Watchdog
 from gaovm.spec.vm import VmSpec
 
 ODD = "/home/u/a, b=c \"q\" 'ü'\n<fd:qmp>,,x"
@@ -54,6 +57,12 @@ def spec(
     )
 
 
+def watched(on_hang: OnHang, boot: Boot | None = None) -> VmSpec:
+    """The same with a watchdog device."""
+    dog = Watchdog(device=True, timeout_s=45, on_hang=on_hang)
+    return msgspec.structs.replace(spec(boot=boot), supervision=Supervision(watchdog=dog))
+
+
 PROJECT = Share(location="/home/u/p", mount_point="/home/u/p", writable=True)
 NINE_P = Share(location="/home/u/p", mount_point="/home/u/p", writable=True, type="9p")
 ODD_9P = Share(location=ODD, mount_point="/odd", type="9p")
@@ -76,4 +85,7 @@ CASES: dict[str, tuple[VmSpec, HostFacts, Artefacts]] = {
     ),
     "virt-tcg": (spec(PROJECT, boot=Boot(arch="aarch64")), HOST, FILES),
     "virt-kvm": (spec(NINE_P, boot=Boot(arch="aarch64", machine="virt")), ARM_KVM_HOST, FILES),
+    "q35-tcg-watchdog": (watched("restart"), HOST, FILES),
+    "q35-tcg-watchdog-pause": (watched("pause"), HOST, FILES),
+    "virt-tcg-watchdog": (watched("event", Boot(arch="aarch64")), HOST, FILES),
 }

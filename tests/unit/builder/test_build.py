@@ -16,6 +16,7 @@ from gaovm.builder.qemu import build, network, quoting
 from gaovm.builder.qemu.document import Artefacts, Document
 from gaovm.spec.boot import Boot
 from gaovm.spec.shares import Share
+from gaovm.spec.supervision import OnHang
 
 PATHS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1)
 
@@ -53,6 +54,36 @@ def test_descriptors_are_named_and_resolved() -> None:
     assert "socket,id=qmp,fd=7" in resolved
     assert "socket,id=share0-socket,fd=10" in resolved
     assert not any("<fd:" in word for word in resolved)
+
+
+def test_without_a_watchdog_only_the_panic_device_is_there() -> None:
+    document = build.build(*samples.CASES["q35-kvm"])
+    assert values(document, "-action") == []
+    assert [d for d in values(document, "-device") if "pvpanic-pci" in d]
+    assert "i6300esb" not in str(document.argv)
+    assert "gaovm.watchdog" not in document.kernel_arguments
+
+
+@pytest.mark.parametrize(
+    ("on_hang", "actions"),
+    [
+        ("restart", "watchdog=none"),
+        ("event", "watchdog=none"),
+        ("pause", "panic=pause,watchdog=none"),
+    ],
+)
+def test_a_watchdog_tells_and_does_nothing_by_itself(on_hang: OnHang, actions: str) -> None:
+    document = build.build(samples.watched(on_hang), samples.HOST, samples.FILES)
+    assert values(document, "-action") == [actions]
+    assert json.loads(values(document, "-device")[-1])["driver"] == "i6300esb"
+    assert "gaovm.watchdog=45" in document.kernel_arguments.split()
+
+
+def test_a_microvm_has_no_watchdog() -> None:
+    spec = samples.watched("event", Boot(machine="microvm", accelerator="tcg"))
+    with pytest.raises(errors.ConfigError, match="microvm has no watchdog") as caught:
+        build.build(spec, samples.HOST, samples.FILES)
+    assert caught.value.field == "vmOpts.gaovm.watchdog.device"
 
 
 def test_a_missing_descriptor_is_a_defect() -> None:

@@ -49,6 +49,15 @@ def test_a_dependency_of_a_boot_module_is_a_boot_module() -> None:
     }
 
 
+def test_the_watchdogs_modules_have_a_stage_of_their_own() -> None:
+    wdt = "kernel/w/i6300esb.ko: kernel/w/watchdog.ko\nkernel/w/watchdog.ko:\n"
+    modules = kmods.resolve(kmods.parse_dep(DEP + wdt), BUILTIN)
+    assert [(module.name, module.stage) for module in modules[-2:]] == [
+        ("watchdog", "watchdog"),
+        ("i6300esb", "watchdog"),
+    ]
+
+
 def test_a_kernel_without_virtio_blk_is_refused() -> None:
     dep = {k: v for k, v in kmods.parse_dep(DEP).items() if k != "virtio_blk"}
     with pytest.raises(errors.ImageBuildFailed, match="virtio_blk"):

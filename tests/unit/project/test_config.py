@@ -11,6 +11,7 @@ from gaovm.spec import vm
 from gaovm.spec.memory import GIB, MIB
 from gaovm.spec.network import PortForward
 from gaovm.spec.shares import Share
+from gaovm.spec.supervision import Watchdog
 
 FULL = """\
 vmType: qemu
@@ -114,6 +115,16 @@ def test_every_honoured_field_reaches_the_spec() -> None:
     assert [w.split(": ")[1] for w in loaded.warnings] == ["message"]
 
 
+def test_the_watchdog() -> None:
+    assert load(IMAGE).spec.supervision.watchdog == Watchdog()
+    assert not Watchdog().device
+    words = "device: true, timeout: 45s, heartbeat: false, onHang: pause"
+    loaded = load(f"{IMAGE}\nvmOpts: {{gaovm: {{watchdog: {{{words}}}}}}}\n")
+    found = loaded.spec.supervision.watchdog
+    assert found == Watchdog(device=True, timeout_s=45, heartbeat=False, on_hang="pause")
+    assert loaded.warnings == ()
+
+
 @pytest.mark.parametrize("text", [IMAGE, FULL])
 def test_a_loaded_spec_fits_the_spec_s_own_bounds(text: str) -> None:
     spec = load(text).spec
@@ -183,6 +194,16 @@ def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
         ),
         ("vmOpts: {gaovm: {accel: xen}}", "1 vmOpts.gaovm.accel: expected one of"),
         ("vmOpts: {gaovm: {machine: virt}}", "1 vmOpts.gaovm.machine: machine virt needs arch"),
+        (
+            "vmOpts: {gaovm: {watchdog: {timeout: 4}}}",
+            "1 vmOpts.gaovm.watchdog.timeout: expected a",
+        ),
+        ("vmOpts: {gaovm: {watchdog: {onHang: stop}}}", "1 vmOpts.gaovm.watchdog.onHang: expected"),
+        ("vmOpts: {gaovm: {watchdog: {dev: true}}}", "1 vmOpts.gaovm.watchdog.dev: unknown field"),
+        (
+            "vmOpts: {gaovm: {machine: microvm, watchdog: {device: true}}}",
+            "1 vmOpts.gaovm.watchdog.device: machine microvm has no watchdog",
+        ),
         ("os: Windows", "1 os: only Linux guests are supported, found Windows"),
     ],
 )

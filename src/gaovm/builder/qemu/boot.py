@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gaovm.builder.qemu import network
+from gaovm.builder.qemu import network, watchdog
 from gaovm.builder.qemu.document import Artefacts
 from gaovm.builder.qemu.machine import console
 from gaovm.spec.vm import VmSpec
@@ -25,6 +25,7 @@ def kernel_arguments(spec: VmSpec, artefacts: Artefacts, machine: str, accelerat
         _TCG_X86 if accelerator == "tcg" and machine != "virt" else "",
         f"gaovm.hostname={spec.guest.hostname}",
         network.kernel_argument(spec),
+        watchdog.kernel_argument(spec.supervision.watchdog),
         artefacts.base_arguments,
         spec.image.kernel_arguments,
         spec.boot.extra_arguments,

@@ -16,6 +16,7 @@ from gaovm.builder.qemu import (
     processors,
     quoting,
     shares,
+    watchdog,
 )
 from gaovm.builder.qemu.document import Artefacts, Document, Slot
 from gaovm.spec.vm import VmSpec
@@ -28,7 +29,7 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
         errors.ProgramMissing: no QEMU for the architecture, or no virtiofsd where one is needed.
         errors.AcceleratorUnavailable: the accelerator asked for does not work here.
         errors.PermissionMissing: the only virtiofsd needs root.
-        errors.ConfigError: the machine type does not exist for the architecture.
+        errors.ConfigError: the machine type does not exist for the architecture, or lacks a device.
     """
     arch = spec.boot.arch
     program = host.emulators.get(arch)
@@ -50,6 +51,7 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
         *network.arguments(spec, board.name),
         *machine.devices(board.name),
         *shares.arguments(devices, board.name, root=host.root),
+        *watchdog.arguments(spec.supervision.watchdog, board.name),
     )
     fds = ["qmp", "console", "agent", *(d.fd for d in devices if d.fd is not None)]
     return Document(

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// plant makes a device of /sys/class/watchdog.
+func plant(t *testing.T, class, name, vendor, product string) {
+	t.Helper()
+	device := filepath.Join(class, name, "device")
+	if err := os.MkdirAll(device, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for file, text := range map[string]string{"vendor": vendor, "device": product} {
+		if err := os.WriteFile(filepath.Join(device, file), []byte(text+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestFindWatchdogTakesOursOnly(t *testing.T) {
+	class := t.TempDir()
+	if name := findWatchdog(filepath.Join(class, "missing")); name != "" {
+		t.Fatalf("found %q where nothing is", name)
+	}
+	plant(t, class, "watchdog0", "0x8086", "0x2918") // the chipset's own
+	if name := findWatchdog(class); name != "" {
+		t.Fatalf("took %q for ours", name)
+	}
+	plant(t, class, "watchdog1", watchdogVendor, watchdogProduct)
+	if name := findWatchdog(class); name != "watchdog1" {
+		t.Fatalf("got %q", name)
+	}
+}
+
+func TestReleaseSaysThatItIsMeant(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dog")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newWatchdog()
+	d.file = file
+	d.release()
+	d.release()
+	if written, _ := os.ReadFile(path); string(written) != "V" {
+		t.Fatalf("wrote %q", written)
+	}
+}
+
+func TestFeedEndsWithTheRelease(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "dog"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newWatchdog()
+	d.file = file
+	ended := make(chan struct{})
+	go func() { d.feed(3 * time.Millisecond); close(ended) }()
+	d.release()
+	<-ended
+}
+
+func TestWatchdogResult(t *testing.T) {
+	d := newWatchdog()
+	if got := d.result(time.Millisecond); got.Fed || got.Error == "" {
+		t.Fatalf("got %+v while it is being set up", got)
+	}
+	d.err = os.ErrNotExist
+	close(d.begun)
+	if got := d.result(time.Second); got.Fed || got.Error != os.ErrNotExist.Error() {
+		t.Fatalf("got %+v", got)
+	}
+	d.err = nil
+	if got := d.result(time.Second); !got.Fed || got.Error != "" {
+		t.Fatalf("got %+v", got)
+	}
+}

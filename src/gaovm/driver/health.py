@@ -1,0 +1,83 @@
+"""What QEMU's events say of a running guest, and the failures that end one.
+
+Tells, and leaves the reaction to the daemon, whose policy it is; only a guest that cannot go on is
+ended here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from gaovm import errors
+from gaovm.driver.status import Status
+
+PANIC = "the guest's kernel panicked"
+KILLED = {
+    "watchdog": "the guest hung: its watchdog was not fed",
+    "unresponsive": "the guest hung: its agent did not answer",
+    "panic": PANIC,
+}
+
+
+class Failure(NamedTuple):
+    """Why a VM ends; ``reason`` is the word in its last state."""
+
+    kind: type[errors.GuestError]
+    message: str
+    reason: str
+
+    def error(self, serial_tail: list[str]) -> errors.GuestError:
+        """As an error, with the last lines of the console."""
+        last = f": {serial_tail[-1]}" if serial_tail else ""
+        return self.kind(
+            self.message + last,
+            remedy="the whole console output: `gaovm logs --serial`",
+            details={"serial_tail": serial_tail},
+        )
+
+
+class Health:
+    """Takes QEMU's events. ``ending`` is called when QEMU ends by itself for a panic."""
+
+    def __init__(self, status: Status, ending: Callable[[], None]) -> None:
+        self._status, self._ending = status, ending
+        #: The guest is paused where it panicked: it can be looked at, and will never answer.
+        self.panicked = False
+        self.io_error = False
+
+    def on_panic(self, data: Mapping[str, Any]) -> None:
+        """``GUEST_PANICKED``: QEMU ends, or pauses if the policy says so."""
+        self._status.health("panic", PANIC)
+        if data.get("action") == "pause":
+            self.panicked = True
+            error = errors.GuestFailed(
+                f"{PANIC} and is paused",
+                remedy="see `gaovm logs --serial`; `gaovm stop --force` ends it",
+            )
+            self._status.change("running", "degraded", reason="panic", error=error)
+        else:
+            self._ending()
+
+    def on_watchdog(self) -> None:
+        """``WATCHDOG``: the guest has not fed its watchdog in time."""
+        self._status.health("watchdog", KILLED["watchdog"])
+
+    def on_io_error(self, data: Mapping[str, Any]) -> None:
+        """``BLOCK_IO_ERROR``: QEMU pauses the guest when the host's disk is full."""
+        if data.get("action") != "stop":
+            return
+        self.io_error = True
+        kind = errors.DiskFull if data.get("nospace") else errors.HostError
+        error = kind(
+            "the VM is paused: its disk could not be written on the host",
+            remedy="make space on the host, then `gaovm resume`",
+        )
+        self._status.change("running", "degraded", reason="io-error", error=error)
+
+    def on_pause(self, paused: bool) -> None:
+        """``STOP`` and ``RESUME``."""
+        detail = "panic" if self.panicked else "io-error" if self.io_error else "asked"
+        self._status.pause(paused, detail if paused else "")
+        if not paused:
+            self.panicked = self.io_error = False
