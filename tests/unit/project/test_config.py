@@ -196,7 +196,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
         ("vmOpts: {gaovm: {machine: virt}}", "1 vmOpts.gaovm.machine: machine virt needs arch"),
         (
             "vmOpts: {gaovm: {watchdog: {timeout: 4}}}",
-            "1 vmOpts.gaovm.watchdog.timeout: expected a",
+            "1 vmOpts.gaovm.watchdog.timeout: expected w",
         ),
         ("vmOpts: {gaovm: {watchdog: {onHang: stop}}}", "1 vmOpts.gaovm.watchdog.onHang: expected"),
         ("vmOpts: {gaovm: {watchdog: {dev: true}}}", "1 vmOpts.gaovm.watchdog.dev: unknown field"),
