@@ -13,11 +13,10 @@ import (
 )
 
 const (
-	watchdogClass   = "/sys/class/watchdog"
-	watchdogModule  = "i6300esb"
-	watchdogVendor  = "0x8086"
-	watchdogProduct = "0x25ab"
-	maxWatchdogS    = 3600
+	watchdogClass    = "/sys/class/watchdog"
+	watchdogModule   = "i6300esb"
+	watchdogIdentity = "i6300ESB timer" // the driver sets no parent device, so this is what tells it from others
+	maxWatchdogS     = 3600
 	// Meals per timeout: one may be late by more than a timeout's half before the dog barks.
 	watchdogMeals = 3
 	// Written last, it tells the kernel that closing is meant: without it the dog goes on, as it must when the agent dies.
@@ -89,10 +88,8 @@ func findWatchdog(class string) string {
 		return ""
 	}
 	for _, entry := range entries {
-		device := filepath.Join(class, entry.Name(), "device")
-		vendor, _ := os.ReadFile(filepath.Join(device, "vendor"))
-		product, _ := os.ReadFile(filepath.Join(device, "device"))
-		if strings.TrimSpace(string(vendor)) == watchdogVendor && strings.TrimSpace(string(product)) == watchdogProduct {
+		identity, _ := os.ReadFile(filepath.Join(class, entry.Name(), "identity"))
+		if strings.TrimSpace(string(identity)) == watchdogIdentity {
 			return entry.Name()
 		}
 	}

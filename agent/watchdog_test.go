@@ -8,16 +8,14 @@ import (
 )
 
 // plant makes a device of /sys/class/watchdog.
-func plant(t *testing.T, class, name, vendor, product string) {
+func plant(t *testing.T, class, name, identity string) {
 	t.Helper()
-	device := filepath.Join(class, name, "device")
+	device := filepath.Join(class, name)
 	if err := os.MkdirAll(device, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for file, text := range map[string]string{"vendor": vendor, "device": product} {
-		if err := os.WriteFile(filepath.Join(device, file), []byte(text+"\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(filepath.Join(device, "identity"), []byte(identity+"\n"), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -26,11 +24,11 @@ func TestFindWatchdogTakesOursOnly(t *testing.T) {
 	if name := findWatchdog(filepath.Join(class, "missing")); name != "" {
 		t.Fatalf("found %q where nothing is", name)
 	}
-	plant(t, class, "watchdog0", "0x8086", "0x2918") // the chipset's own
+	plant(t, class, "watchdog0", "iTCO_wdt") // the chipset's own
 	if name := findWatchdog(class); name != "" {
 		t.Fatalf("took %q for ours", name)
 	}
-	plant(t, class, "watchdog1", watchdogVendor, watchdogProduct)
+	plant(t, class, "watchdog1", watchdogIdentity)
 	if name := findWatchdog(class); name != "watchdog1" {
 		t.Fatalf("got %q", name)
 	}
