@@ -47,6 +47,7 @@ def apply(base: VmSpec, overrides: Mapping[str, Any]) -> VmSpec:
     check.check(root, found)
     # What is read here needs no project and nobody's home.
     context = Context(Caller("", 0, 0, "/"), "/", base.name, Host(base.boot.arch), found)
+    boot_part = boot.read(root, context)
     read = VmSpec(
         name=base.name,
         image=Image(location=""),
@@ -55,11 +56,11 @@ def apply(base: VmSpec, overrides: Mapping[str, Any]) -> VmSpec:
             hostname=base.guest.hostname,
             env={**base.guest.env, **guest.read_env(root, context)},
         ),
-        boot=boot.read(root, context),
+        boot=boot_part,
         processors=disks.read_processors(root, context),
         memory=disks.read_memory(root, context),
         disk=disks.read_disk(root, context),
-        supervision=supervision.read(root, context),
+        supervision=supervision.read(root, boot_part, context),
     )
     _raise(found)
     given = {"env" if word.startswith(_ENV) else word for word in overrides}
