@@ -1,15 +1,12 @@
 """The one error tree of GaoVM.
 
 Every error a user, a client or another process can meet is a class here. A class fixes five
-things, so that the socket, the command line and (later) HTTP say the same:
-
-``code`` (a stable word, the identity on the wire), ``rpc_code`` (JSON-RPC's number),
-``http_status``, ``exit_code`` (1 failed, 2 usage or config, 3 no daemon, 4 bad reply, 124 time
-limit, 130 interrupted), ``retriable`` (the same call may succeed later without a change).
-
-An instance adds the message, the ``field`` it is about (a config path such as
-``portForwards[0].hostPort``), the ``remedy`` (what to do next) and ``details`` (JSON data).
-The module imports nothing: hot commands load it.
+things, so that the socket, the command line and (later) HTTP say the same: ``code`` (a stable
+word, the identity on the wire), ``rpc_code`` (JSON-RPC's number), ``http_status``, ``exit_code``
+(1 failed, 2 usage or config, 3 no daemon, 4 bad reply, 124 time limit, 130 interrupted),
+``retriable`` (the same call may succeed later without a change). An instance adds the message, the
+``field`` it is about (a config path such as ``portForwards[0].hostPort``), the ``remedy`` (what to
+do next) and ``details`` (JSON data). The module imports nothing: hot commands load it.
 
     GaoError
     ├── CallerError                  the caller asked for something wrong
