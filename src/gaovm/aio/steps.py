@@ -7,8 +7,11 @@ cannot be forgotten.
 
 Environment, read once when the process starts: ``GAOVM_HALT_AT`` is a point, ``GAOVM_HALT_SOCKET``
 a Unix socket: the first time the point is reached the process sends ``{"pid", "point"}`` and a line
-feed there, and stands still, all of it, until a byte or the end comes back. ``GAOVM_STEP_LOG`` is
-a file to which every point that is reached is appended. Without them a step costs a comparison.
+feed there, and stands still, all of it, until a byte or the end comes back. ``GAOVM_HALT_AT=@FILE``
+names a file instead, which is read at every point and holds a point, ``*`` for all of them, or
+nothing: so processes that run already, and those they start, can be told where to stand still.
+``GAOVM_STEP_LOG`` is a file to which every point that is reached is appended. Without them a step
+costs a comparison.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ _PREFIX = "gaovm."
 
 
 class _Halt:
-    """Where this process is to stand still, once."""
+    """Where this process is to stand still: once, or as a file says at that moment."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.log = environment.get("GAOVM_STEP_LOG")
@@ -43,9 +46,22 @@ class _Halt:
             fd = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             os.write(fd, f"{point}\n".encode())
             os.close(fd)
-        if point == self.point and self.socket:
+        if self.socket is None or self.point is None:
+            return
+        if self.point.startswith("@"):
+            if _content(self.point[1:]) in (point, "*"):
+                _stand_still(self.socket, point)
+        elif point == self.point:
             self.point = None
             _stand_still(self.socket, point)
+
+
+def _content(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return ""  # whoever set this up is gone
 
 
 def _stand_still(path: str, point: str) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gaovm import errors
+from gaovm.aio import steps
 from gaovm.daemon import machine, operations, paths, records, stamps, starting
 from gaovm.hostfacts import facts
 from gaovm.spec import disks
@@ -62,6 +63,7 @@ class Artefacts:
             facts=msgspec.to_builtins(host),
         )
 
+    @steps.step
     async def _image(
         self, subject: machine.Machine, progress: operations.Listener, *, kept: bool
     ) -> manifest.ImageInfo:
@@ -83,6 +85,7 @@ class Artefacts:
         request = store.BuildRequest(name=name, arch=arch, kernel=kernel)
         return await self._store().ensure(request, _relay(progress))
 
+    @steps.step
     async def _launch(self, subject: machine.Machine, image: manifest.ImageInfo) -> dict[str, Any]:
         arch = subject.record.spec.boot.arch
         booted = image

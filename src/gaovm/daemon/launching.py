@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gaovm import errors
-from gaovm.aio import clock, process, tasks
+from gaovm.aio import clock, process, steps, tasks
 from gaovm.daemon import machine, zygote
 from gaovm.daemon.handover import Driver
 from gaovm.ipc import connection, handover, hello, methods, peer
@@ -192,6 +192,7 @@ class ForkLauncher:
         subject.hub.background(f"vm {subject.name}: driver {forked.pid} process", link.watch())
         return link
 
+    @steps.step
     async def _shake_hands(
         self, subject: machine.Machine, ours: socket.socket, token: str
     ) -> handover.Movable:

@@ -12,7 +12,7 @@ import logging
 import shutil
 
 from gaovm import errors
-from gaovm.aio import files, process, tasks
+from gaovm.aio import files, process, steps, tasks
 from gaovm.daemon import ending, machine, paths, records, supervisor
 from gaovm.model import states
 
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 OLD_DRIVER_S = 20.0
 
 
+@steps.step
 def load(hub: machine.Hub, found: list[records.VmRecord]) -> None:
     """Make the machines of all rows; for start-up, before anybody is served."""
     for record in found:
@@ -75,6 +76,7 @@ async def _recover_one(
     await subject.apply(states.Event.STOP_ASKED, errors.Cancelled(reason))
 
 
+@steps.step
 async def _await_old_driver(subject: machine.Machine) -> None:
     try:
         async with asyncio.timeout(OLD_DRIVER_S):
@@ -123,6 +125,7 @@ def _lock_is_held(subject: machine.Machine) -> bool:
     return True
 
 
+@steps.step
 def sweep(hub: machine.Hub) -> None:
     """Remove run directories that belong to no VM. What is in ``vms`` is never swept."""
     known = {subject.record.run_id for subject in hub.machines.values()}

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import process, sockets
+from gaovm.aio import process, sockets, steps
 
 logger = logging.getLogger(__name__)
 
@@ -222,6 +222,7 @@ class Zygote:
             else:
                 future.set_exception(errors.DriverStartFailed(f"zygote: {message.message}"))
 
+    @steps.step
     async def fork(self, vm: str, token: str, log: Path, control: socket.socket) -> Forked:
         """Fork a driver that holds ``control``.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from gaovm import errors
+from gaovm.aio import steps
 from gaovm.driver.request import LaunchRequest
 from gaovm.vmmanager.qemu import disks
 
 GIB = 1 << 30
 
 
+@steps.step
 async def prepare(request: LaunchRequest, qemu_img: str | None) -> None:
     """Make the overlay if it is missing, grow it if the spec is larger. Idempotent.
 
@@ -38,6 +40,7 @@ async def prepare(request: LaunchRequest, qemu_img: str | None) -> None:
         await disks.grow(_program(qemu_img), path, wanted)
 
 
+@steps.step
 async def _create(request: LaunchRequest, base: Path, qemu_img: str) -> None:
     wanted, kind = request.spec.disk.size_bytes, request.artefacts.disk_format
     try:

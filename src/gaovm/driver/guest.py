@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 
 from gaovm import errors
-from gaovm.aio import clock, tasks
+from gaovm.aio import clock, steps, tasks
 from gaovm.builder.qemu.document import ShareDevice
 from gaovm.driver import provision
 from gaovm.driver.logs import StampedLog
@@ -52,6 +52,7 @@ class GuestLink:
         self._configured = asyncio.Event()
         self.answered = False
 
+    @steps.step
     async def open(self, sock: socket.socket) -> None:
         """Listen for the agent on our end of its port."""
         self._channel = await channel.Channel.open(sock, self)
@@ -183,6 +184,7 @@ class GuestLink:
         if self._status.observed == "running":
             self._status.change("running", readiness, reason=reason, error=error)
 
+    @steps.step
     def _settle(self, readiness: str, error: errors.GaoError | None = None) -> None:
         self._settled = (readiness, error)
         self._ready(readiness, error)
@@ -209,6 +211,7 @@ class GuestLink:
         else:
             self._settle("ready")
 
+    @steps.step
     async def _configure(self, connection: Connection) -> None:
         what = self._request.spec.guest
         wanted = [

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import process, tasks
+from gaovm.aio import process, steps, tasks
 from gaovm.builder.qemu.document import Document
 from gaovm.driver.pipes import LastWords
 from gaovm.vmmanager.qemu import lifetime, monitor
@@ -44,6 +44,7 @@ class Hypervisor:
         """The process id while it runs."""
         return None if self._child is None or self.ended.is_set() else self._child.pid
 
+    @steps.step
     async def start(
         self, document: Document, shares: Mapping[str, socket.socket], cwd: Path
     ) -> dict[str, socket.socket]:
@@ -84,6 +85,7 @@ class Hypervisor:
         self.returncode = await self._child.wait()
         return self.returncode, self._child.ended_at or 0.0
 
+    @steps.step
     async def drain(self) -> None:
         """Gather what QEMU, which has exited, still had to say; then ``ended`` is set."""
         with contextlib.suppress(TimeoutError):
@@ -106,10 +108,12 @@ class Hypervisor:
         if self._child is not None and not self.ended.is_set():
             self._child.send_signal(signal.SIGKILL)
 
+    @steps.step
     async def press_power_button(self) -> bool:
         """ACPI power-off; False when the monitor does not take it."""
         return await self._tell("system_powerdown")
 
+    @steps.step
     async def quit(self) -> bool:
         """Make QEMU end with its disks flushed; False when the monitor does not take it."""
         return await self._tell("quit")

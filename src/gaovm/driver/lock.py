@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import files
+from gaovm.aio import files, steps
 
 
+@steps.step
 def take(vm_dir: Path) -> files.Lock:
     """The lock, held.
 

@@ -16,7 +16,7 @@ import sys
 from typing import Any, NoReturn
 
 from gaovm import errors
-from gaovm.aio import logs, tasks
+from gaovm.aio import logs, steps, tasks
 from gaovm.driver import liveness, request, service, vm
 from gaovm.ipc import connection, hello, methods, peer
 
@@ -51,11 +51,7 @@ class Driver:
             errors.GaoError: the handshake with the daemon failed.
         """
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.leave, "SIGTERM")
-        offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS, token=token)
-        answering = connection.Service(peer.Terms(offer), self._answer)
-        self._link = await connection.connect(
-            control, answering, first=True, name="daemon", handshake_s=HELLO_LIMIT_S
-        )
+        self._link = await self._say_hello(control, token)
         self._link.on_close(lambda: self.leave("the daemon is gone"))
         self._liveness.start()
         await self._leaving.wait()
@@ -64,6 +60,15 @@ class Driver:
         await self._shut_down()
         await self._link.aclose()
 
+    @steps.step
+    async def _say_hello(self, control: socket.socket, token: str) -> connection.Connection:
+        offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS, token=token)
+        answering = connection.Service(peer.Terms(offer), self._answer)
+        return await connection.connect(
+            control, answering, first=True, name="daemon", handshake_s=HELLO_LIMIT_S
+        )
+
+    @steps.step
     async def _shut_down(self) -> None:
         asked = self.vm.request
         limits = asked.stop if asked is not None else request.StopLimits()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import tasks
+from gaovm.aio import steps, tasks
 from gaovm.guestmanager import tunnel
 from gaovm.guestmanager.connection import Connection
 from gaovm.hostfacts import listeners
@@ -62,6 +62,7 @@ class Ports:
         self._free = asyncio.Semaphore(MAX_CONNECTIONS)
         self._serving = False
 
+    @steps.step
     def bind(self, wanted: PortForward) -> Forward:
         """Bind one; it is served at once when the VM runs, else from ``serve`` on.
 
@@ -75,6 +76,7 @@ class Ports:
         self._forwards[forward] = self._start(forward) if self._serving else None
         return forward
 
+    @steps.step
     def serve(self) -> None:
         """Accept connections from now on. Idempotent."""
         self._serving = True
@@ -103,6 +105,7 @@ class Ports:
             await self._close(forward)
         return [forward.describe() for forward in found]
 
+    @steps.step
     async def close(self) -> None:
         """Close all listeners. Idempotent."""
         for forward in list(self._forwards):

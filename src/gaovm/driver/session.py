@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import clock, sockets, tasks
+from gaovm.aio import clock, sockets, steps, tasks
 from gaovm.guestmanager import files, processes, tunnel
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.stream import Stream
@@ -66,11 +66,13 @@ class Sessions:
         self._free = asyncio.Semaphore(MAX_SESSIONS)
         self._sock: socket.socket | None = None
 
+    @steps.step
     def open(self) -> None:
         """Bind the socket and accept clients."""
         self._sock = sockets.bind_unix(self.path)
         self._owner.start(self._accept(self._sock), name="sessions", finishable=False)
 
+    @steps.step
     def close(self) -> None:
         """Remove the socket; sessions end with their streams. Idempotent."""
         self._tickets.clear()

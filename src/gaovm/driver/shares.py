@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import process, tasks
+from gaovm.aio import process, steps, tasks
 from gaovm.builder.facts import VirtiofsdFact
 from gaovm.builder.qemu.document import Document, ShareDevice
 from gaovm.driver.pipes import LastWords
@@ -29,6 +29,7 @@ class Shares:
         self._closing = False
         self._bound: list[tuple[ShareDevice, socket.socket]] = []
 
+    @steps.step
     def prepare(self, document: Document, run_dir: Path) -> dict[str, socket.socket]:
         """Bind the socket of each; returns QEMU's ends by descriptor name, connected already.
 
@@ -41,6 +42,7 @@ class Shares:
                 self._bound.append((share, listener))
         return ends
 
+    @steps.step
     async def start(self, program: VirtiofsdFact | None) -> None:
         """Start what was prepared.
 
@@ -86,6 +88,7 @@ class Shares:
                 )
             )
 
+    @steps.step
     async def close(self) -> None:
         """End and reap all. Idempotent."""
         self._closing = True

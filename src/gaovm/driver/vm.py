@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import clock, files, tasks
+from gaovm.aio import clock, files, steps, tasks
 from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import Artefacts, Document
@@ -358,6 +358,7 @@ class Vm:
         await hypervisor.ended.wait()
         return "force"
 
+    @steps.step
     async def _ask_agent(self, limit_s: float) -> bool:
         try:
             if self._guest is None:
@@ -396,6 +397,7 @@ class Vm:
             if not asked:
                 self._on_ended()
 
+    @steps.step
     def _tell_end(self, hypervisor: Hypervisor, code: int, *, asked: bool) -> None:
         logger.info("QEMU ended with status %s", code)
         if asked:
@@ -415,6 +417,7 @@ class Vm:
     def _serial_tail(self) -> list[str]:
         return self._console.tail.lines(40) if self._console else []
 
+    @steps.step
     async def _release(self) -> None:
         self._stop_boot_timer()
         if self._guest is not None:

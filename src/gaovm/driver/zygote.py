@@ -29,12 +29,13 @@ from typing import Any, NoReturn
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import logs, process, sockets
+from gaovm.aio import logs, process, sockets, steps
 from gaovm.driver import compact, warmup
 from gaovm.driver import main as driver
 
 MAX_MESSAGE = 64 << 10
-ROUNDS = 8
+#: How often the warm-up runs; tests that start hundreds of zygotes take fewer.
+ROUNDS = int(os.environ.get("GAOVM_ZYGOTE_ROUNDS", "8"))
 
 
 class Fork(msgspec.Struct):
@@ -84,6 +85,7 @@ class Zygote:
                 os.close(fd)
         return True
 
+    @steps.step
     def _fork(self, data: bytes, fds: list[int]) -> None:
         ident: Any = None
         try:
@@ -106,6 +108,7 @@ class Zygote:
         log.close()
         self._adopt(pid, ident)
 
+    @steps.step
     def _adopt(self, pid: int, ident: Any) -> None:
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = pid
@@ -116,15 +119,20 @@ class Zygote:
     def _become_driver(self, request: Fork, control: int, log: logs.RotatingFile) -> NoReturn:
         status = 1
         try:
-            os.setsid()
-            self._sock.close()
-            for pidfd in self._children:
-                os.close(pidfd)
-            driver.log_to(self._handler, log, request.vm)
-            gc.enable()
+            self._part(request, log)
             status = driver.run(socket.socket(fileno=os.dup(control)), request.token, request.vm)
         finally:
             os._exit(status)
+
+    @steps.step
+    def _part(self, request: Fork, log: logs.RotatingFile) -> None:
+        """In the child: leave the zygote's session, descriptors and log behind."""
+        os.setsid()
+        self._sock.close()
+        for pidfd in self._children:
+            os.close(pidfd)
+        driver.log_to(self._handler, log, request.vm)
+        gc.enable()
 
     def _reap(self, pidfd: int) -> None:
         pid = self._children.pop(pidfd)

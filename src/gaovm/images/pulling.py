@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import clock
+from gaovm.aio import clock, steps
 from gaovm.images import digests, manifest, progress
 
 MAX_BYTES = 64 << 30
@@ -109,6 +109,7 @@ def same_boot(request: Request, artefacts: Mapping[manifest.Role, manifest.Artef
     return True
 
 
+@steps.step
 async def fetch(request: Request, work: Path, report: progress.Report) -> dict[manifest.Role, str]:
     """Download all parts into ``work``; the file names by role. Nothing unchecked stays under a
     final name.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import clock, tasks
+from gaovm.aio import clock, steps, tasks
 from gaovm.images import (
     builder,
     digests,
@@ -250,6 +250,7 @@ class ImageStore:
                 await self._delete(self._cache, old.digest)
         return stored
 
+    @steps.step
     async def _shelve(
         self,
         place: shelf.Shelf,

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from gaovm import errors
+from gaovm.aio import steps
 from gaovm.daemon import (
     configs,
     context,
@@ -125,6 +126,7 @@ async def _gone_after_waiting(ctx: context.Context, subject: machine.Machine) ->
     return False
 
 
+@steps.step
 def _create(ctx: context.Context, wanted: configs.Wanted) -> machine.Machine:
     taken = {subject.record.run_id for subject in ctx.hub.machines.values()}
     record = records.VmRecord(
