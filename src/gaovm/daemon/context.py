@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 from gaovm import errors
-from gaovm.daemon import configs, machine, operations, params, paths, starting
+from gaovm.daemon import configs, gate, machine, operations, params, paths, starting
+from gaovm.ipc import connection
 
 Result = TypeVar("Result")
 
@@ -58,6 +59,19 @@ class Supervisor(Protocol):
     mended: int
 
 
+class Upgrader(Protocol):
+    """Lets new code take over."""
+
+    async def run(
+        self,
+        caller: connection.Context,
+        progress: Callable[[str, str], None],
+        timeout_s: float,
+    ) -> NoReturn:
+        """Execute the code that is installed now; it is there that the caller is answered."""
+        ...
+
+
 @dataclasses.dataclass
 class Context:
     """The daemon, as methods see it. ``request_stop`` begins a graceful end of the process."""
@@ -71,6 +85,8 @@ class Context:
     request_stop: Callable[[], None]
     load_config: Callable[[params.Up, paths.Paths], configs.Wanted] = configs.load
     stopping: bool = False
+    gate: gate.Gate = dataclasses.field(default_factory=gate.Gate)
+    upgrade: Upgrader | None = None
 
     def find(self, name: str) -> machine.Machine:
         """The machine of that name.
@@ -92,6 +108,8 @@ class Context:
         operation: operations.Operation[Result] = operations.Operation(name)
         operation.start(self.hub.owner, work)
         operation.keep()
+        going_on = {each for each in self.hub.lasting if not each.done}
+        self.hub.lasting = {*going_on, operation}
         return operation
 
     async def to_its_end(self, name: str, work: Coroutine[Any, Any, Result]) -> Result:
@@ -104,6 +122,11 @@ class Call(Protocol):
 
     def progress(self, data: dict[str, Any]) -> None:
         """Send a ``progress`` notification for this call."""
+        ...
+
+    @property
+    def origin(self) -> connection.Context | None:
+        """Where it came from; None in a process without connections."""
         ...
 
     def cancel(self, request_id: int | str) -> bool:

@@ -14,6 +14,7 @@ from gaovm import errors
 from gaovm.ipc import handover as connections
 
 FORMAT = 1
+FLAG = "--take-over"
 _CHUNK = 1 << 20
 
 
@@ -54,7 +55,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Handover(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything. ``last_seq``: the number of the last event."""
+    """Everything. ``restarts``: when a VM that waits for its restart is due (monotonic clock)."""
 
     format: int
     version: str
@@ -66,7 +67,9 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     zygotes: tuple[Zygote, ...]
     clients: tuple[Client, ...]
     asked: Asked | None
-    last_seq: int = 0
+    restarts: dict[str, float] = {}
+    log_level: str | None = None
+    log_levels: dict[str, str] = {}
 
     def descriptors(self) -> list[int]:
         """Every descriptor that is handed over."""

@@ -111,6 +111,8 @@ class Hub:
         self.machines: dict[str, Machine] = {}
         #: Asked for by VM; holds for its drivers until this daemon ends.
         self.log_levels: dict[str, str] = {}
+        #: Work of clients that goes on without them; what has ended is dropped now and then.
+        self.lasting: set[operations.Operation[Any]] = set()
 
     def background(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
         """Run work that nobody waits for; its failure is logged."""
@@ -135,7 +137,8 @@ class Machine:
         self.closing = False
         #: The next start of a VM that has died, while it waits for that.
         self.restart: asyncio.TimerHandle | None = None
-        self._running_since: float | None = None
+        #: When the hypervisor was last started, by the monotonic clock.
+        self.running_since: float | None = None
         self._failure: errors.GaoError | None = None
         self._watchers: set[asyncio.Future[None]] = set()
 
@@ -173,9 +176,9 @@ class Machine:
         if after.observed is not states.Observed.BACKOFF:
             self.cancel_restart()
         if event is states.Event.UP_ASKED:
-            self._running_since = None
-        elif event is states.Event.HYPERVISOR_STARTED and self._running_since is None:
-            self._running_since = clock.monotonic()  # a reboot inside the guest counts on
+            self.running_since = None
+        elif event is states.Event.HYPERVISOR_STARTED and self.running_since is None:
+            self.running_since = clock.monotonic()  # a reboot inside the guest counts on
         written = self.update(state=after, **changes)
         if after != before or failure is not None:
             logger.info(
@@ -203,7 +206,7 @@ class Machine:
 
     def ran_s(self) -> float:
         """Seconds since the hypervisor was last started; 0 when it never was."""
-        since = self._running_since
+        since = self.running_since
         return 0.0 if since is None else clock.monotonic() - since
 
     def cancel_restart(self) -> None:

@@ -3,14 +3,18 @@
     gaovmd [--ready-fd N] [--foreground]
 
 ``--ready-fd``: ``ready`` and a line feed are written there once the socket listens.
-``--foreground``: the log also goes to stderr. Exit status: 0 asked to end, 1 failed, 2 usage, 75
-another daemon of this home is at work.
+``--foreground``: the log also goes to stderr. Two more are for daemons only: ``--take-over N``
+goes on with what another code in this process left in descriptor N (``takeover``), and
+``--check-upgrade`` says whether this code could (``preflight``).
+
+Exit status: 0 asked to end, 1 failed, 2 usage, 75 another daemon of this home is at work.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import os
 import signal
@@ -21,15 +25,18 @@ from typing import Any
 
 from gaovm import errors
 from gaovm.aio import files, sockets, tasks
+from gaovm.aio import logs as log_levels
 from gaovm.daemon import (
     artefacts,
     context,
     ending,
     events,
+    handover,
     launching,
     logs,
     machine,
     paths,
+    preflight,
     recovery,
     server,
     staging,
@@ -37,6 +44,8 @@ from gaovm.daemon import (
     starting,
     store,
     supervisor,
+    takeover,
+    upgrade,
     zygote,
 )
 from gaovm.ipc import server as ipc_server
@@ -54,29 +63,50 @@ class Options:
     def __init__(self, words: list[str]) -> None:
         self.foreground = False
         self.ready_fd: int | None = None
+        self.take_over: int | None = None
         rest = iter(words)
         for word in rest:
             if word == "--foreground":
                 self.foreground = True
             elif word == "--ready-fd" and (number := next(rest, "")).isdecimal():
                 self.ready_fd = int(number)
+            elif word == handover.FLAG and (number := next(rest, "")).isdecimal():
+                self.take_over = int(number)
             else:
                 raise errors.UsageError(
                     f"unknown argument {word}", remedy="gaovmd [--ready-fd N] [--foreground]"
                 )
 
 
+@dataclasses.dataclass
+class Origin:
+    """How this process came to be the daemon; ``given`` when it took over from other code."""
+
+    lock: files.Lock
+    foreground: bool
+    ready_fd: int | None
+    given: handover.Handover | None
+
+
 class Daemon:
     """All parts of a running daemon, made in order and ended in reverse."""
 
-    def __init__(self, where: paths.Paths, database: store.Store, owner: tasks.TaskOwner) -> None:
+    def __init__(
+        self,
+        where: paths.Paths,
+        database: store.Store,
+        owner: tasks.TaskOwner,
+        origin: Origin,
+    ) -> None:
         self._owner = owner
+        self._origin = origin
+        given = origin.given
         self._hub = machine.Hub(where, database, events.Events(database), owner)
         self._zygote = zygote.Zygote(where.zygote_log)
         self._images = artefacts.Artefacts(where)
         self._boot_id = _boot_id()
-        launcher = launching.ForkLauncher(self._zygote)
-        self._starter = starting.Starter(self._images, launcher, self._boot_id)
+        self._launcher = launching.ForkLauncher(self._zygote)
+        self._starter = starting.Starter(self._images, self._launcher, self._boot_id)
         self._supervisor = supervisor.Supervisor(self._hub, self._starter)
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -86,7 +116,7 @@ class Daemon:
             images=self._images,
             zygote=self._zygote,
             supervisor=self._supervisor,
-            started_at=stamps.now(),
+            started_at=stamps.now() if given is None else given.started_at,
             request_stop=self.request_stop,
         )
 
@@ -98,17 +128,13 @@ class Daemon:
         self._supervisor.stop()
         self._stop.set()
 
-    async def run(self, ready_fd: int | None) -> None:
+    async def run(self) -> None:
         """Serve until asked to stop, then stop every guest and return."""
-        recovery.load(self._hub, self._hub.store.load())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_stop)
-        listener = sockets.bind_unix(self._hub.paths.socket)
-        serving = await ipc_server.serve_unix(
-            listener, server.services(self._context), name="gaovmd"
-        )
-        _say_ready(ready_fd)
+        serving = await self._serve()
+        _say_ready(self._origin.ready_fd)
         logger.info("serving %s, pid %d", self._hub.paths.socket, os.getpid())
         forking = tasks.spawn(self._zygote.run(), name="zygote")
         self._hub.background("recovery", self._recover())
@@ -124,9 +150,37 @@ class Daemon:
             await tasks.cancel_and_wait(forking)
             self._hub.events.close()
 
+    async def _serve(self) -> ipc_server.Server:
+        """The machines, then whoever wants something of them."""
+        front = server.Front(self._context)
+        taken: takeover.Takeover | None = None
+        if self._origin.given is None:
+            recovery.load(self._hub, self._hub.store.load())
+            listener = sockets.bind_unix(self._hub.paths.socket)
+        else:
+            taken = takeover.Takeover(self._origin.given, self._hub)
+            listener = await taken.below(self._launcher, self._supervisor)
+        serving = await ipc_server.serve_unix(listener, front.services, name="gaovmd")
+        self._context.upgrade = upgrade.Upgrade(
+            upgrade.Parts(
+                ctx=self._context,
+                lock=self._origin.lock,
+                foreground=self._origin.foreground,
+                forks=self._zygote,
+                elders=taken.elders if taken is not None else [],
+                front=front,
+                serving=serving,
+                listener=listener.fileno(),
+            )
+        )
+        if taken is not None:
+            await taken.above(front, serving)
+        return serving
+
     async def _recover(self) -> None:
         recovery.sweep(self._hub)
-        await recovery.recover(self._hub, self._supervisor, self._boot_id)
+        if self._origin.given is None:
+            await recovery.recover(self._hub, self._supervisor, self._boot_id)
         await staging.check_all(self._hub)
         if any(self._hub.paths.images.iterdir()):
             await self._images.sweep()
@@ -174,27 +228,41 @@ def _say_ready(ready_fd: int | None) -> None:
         os.close(ready_fd)
 
 
-async def _main(where: paths.Paths, database: store.Store, ready_fd: int | None) -> None:
+async def _main(where: paths.Paths, database: store.Store, origin: Origin) -> None:
     async with tasks.TaskOwner("gaovmd") as owner:
-        await Daemon(where, database, owner).run(ready_fd)
+        await Daemon(where, database, owner, origin).run()
+
+
+def _origin(options: Options, lock: files.Lock) -> Origin:
+    given: handover.Handover | None = None
+    if options.take_over is None:
+        lock.acquire()
+    else:
+        given = handover.read(options.take_over)
+        lock.adopt(given.lock)
+        log_levels.set_level(given.log_level or log_levels.level())
+    return Origin(lock, options.foreground, options.ready_fd, given)
 
 
 def run(words: list[str]) -> int:
     """The whole life of the daemon; returns its exit status."""
     os.umask(0o077)
+    if words == [preflight.FLAG]:
+        return preflight.run()
     try:
         options = Options(words)
         where = paths.from_environment()
         where.make()
-        lock = files.Lock(where.lock)
-        if not lock.acquire():
-            sys.stderr.write(f"gaovmd: already running, pid {lock.holder()} ({where.home})\n")
-            return ALREADY_RUNNING
         logs.set_up(where.log, foreground=options.foreground)
+        origin = _origin(options, files.Lock(where.lock))
+        if not origin.lock.held:
+            holder = origin.lock.holder()
+            sys.stderr.write(f"gaovmd: already running, pid {holder} ({where.home})\n")
+            return ALREADY_RUNNING
         os.chdir("/")
         database = store.open_store(where.database)
         try:
-            asyncio.run(_main(where, database, options.ready_fd))
+            asyncio.run(_main(where, database, origin))
         finally:
             database.close()
     except errors.GaoError as exc:

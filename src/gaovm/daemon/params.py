@@ -76,6 +76,12 @@ class ConfigPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     project: Up | None = None
 
 
+class Upgrade(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``daemon.upgrade``: how long operations that are under way may take, in seconds."""
+
+    timeout_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
+
+
 class Named(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A method that needs a VM's name only."""
 

@@ -28,6 +28,10 @@ class _Call:
     def progress(self, data: dict[str, Any]) -> None:
         self._request.progress(data)
 
+    @property
+    def origin(self) -> connection.Context:
+        return self._request
+
     def cancel(self, request_id: int | str) -> bool:
         return self._request.cancel(request_id)
 
@@ -67,16 +71,28 @@ class _Side:
                 client.close(exc)
 
 
-def services(ctx: context.Context) -> list[connection.Service]:
-    """Both protocols, ours first."""
-    ours = _Side(ctx, service.dispatch, _as_it_is)
-    old = _Side(ctx, legacy.dispatch, legacy.translate)
-    offer = hello.Offer(methods.CONTROL, methods.CONTROL_METHODS)
-    old_offer = hello.Offer(methods.LEGACY, legacy.CAPABILITIES)
-    return [
-        connection.Service(peer.Terms(offer), ours.handle),
-        connection.Service(peer.Terms(old_offer, legacy=True), old.handle),
-    ]
+class Front:
+    """Both protocols, ours first, and who has subscribed to events in which."""
+
+    def __init__(self, ctx: context.Context) -> None:
+        ours = _Side(ctx, service.dispatch, _as_it_is)
+        old = _Side(ctx, legacy.dispatch, legacy.translate)
+        offer = hello.Offer(methods.CONTROL, methods.CONTROL_METHODS)
+        old_offer = hello.Offer(methods.LEGACY, legacy.CAPABILITIES)
+        self._sides = {methods.CONTROL: ours, methods.LEGACY: old}
+        enter = ctx.gate.enter
+        self.services = [
+            connection.Service(peer.Terms(offer), ours.handle, gate=enter),
+            connection.Service(peer.Terms(old_offer, legacy=True), old.handle, gate=enter),
+        ]
+
+    def cursor(self, client: connection.Connection) -> int | None:
+        """The number of the last event that a connection was sent; None: it has not subscribed."""
+        return None
+
+    def take_up(self, client: connection.Connection, cursor: int) -> None:
+        """Go on with the subscription of a connection that another process had."""
+        self._sides[client.protocol].subscribe(client)
 
 
 def _as_it_is(event: events.Event) -> dict[str, Any]:

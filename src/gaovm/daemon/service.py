@@ -20,6 +20,7 @@ METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
     "ping": (params.Nothing, process.ping),
     "daemon.status": (params.Nothing, process.daemon_status),
     "daemon.stop": (params.Nothing, process.daemon_stop),
+    "daemon.upgrade": (params.Upgrade, process.daemon_upgrade),
     "events.subscribe": (params.Nothing, process.subscribe),
     "call.cancel": (params.CallCancel, process.cancel),
     "vm.list": (params.Nothing, vms.list_all),
@@ -46,7 +47,7 @@ METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
 
 
 #: What a daemon that is on its way out does not begin any more.
-BEGINNINGS = ("vm.up", "vm.start", "vm.restart", "image.build", "image.pull")
+BEGINNINGS = ("daemon.upgrade", "vm.up", "vm.start", "vm.restart", "image.build", "image.pull")
 
 
 async def dispatch(ctx: context.Context, call: context.Call, method: str, data: Any) -> Any:

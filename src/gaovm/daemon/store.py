@@ -63,6 +63,10 @@ class Store:
         """Done when everything written so far is on disk."""
         return self.write(_nothing)
 
+    def drain(self) -> None:
+        """Return when everything written so far is on disk; the event loop stands still."""
+        self._writer.drain()
+
     def write(self, work: Callable[[sqlite3.Connection], Result]) -> asyncio.Future[Result]:
         """Run ``work`` in the writer's thread, in call order; done when what it did is on disk.
 

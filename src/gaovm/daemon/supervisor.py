@@ -71,7 +71,7 @@ class Supervisor:
             )
         if isinstance(decision, supervision.Again):
             _schedule(subject, decision, failure, changes)
-            self._arm(subject, decision.delay_s)
+            self.arm(subject, decision.delay_s)
         elif isinstance(decision, supervision.GiveUp):
             _give_up(subject, decision, failure, changes)
         else:
@@ -106,7 +106,7 @@ class Supervisor:
     def _mend(self, subject: machine.Machine) -> None:
         state = subject.state
         if state.observed is states.Observed.BACKOFF:
-            self._arm(subject, 0.0)
+            self.arm(subject, 0.0)
         elif state.observed in states.AT_REST:
             self.resume(subject)
         elif state.desired is states.Desired.STOPPED:
@@ -116,7 +116,7 @@ class Supervisor:
             subject.driver = None
             self.ended(subject, supervision.Ending.DIED, failure)
 
-    def _arm(self, subject: machine.Machine, delay_s: float) -> None:
+    def arm(self, subject: machine.Machine, delay_s: float) -> None:
         subject.cancel_restart()
         if self._stopped:
             return  # what should run is started by the next daemon

@@ -51,6 +51,14 @@ class _Change:
 _Turn = list[_Change]
 
 
+class _Barrier(_Turn):
+    """A turn that changes nothing: everything before it has been written when it is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed = threading.Event()
+
+
 class Writer:
     """Runs changes. ``on_commit`` gets the results of a commit, in order, on the event loop.
 
@@ -93,6 +101,13 @@ class Writer:
         if self._turn:
             turn, self._turn = self._turn, []
             self._queue.put(turn)
+
+    def drain(self) -> None:
+        """Return when everything that was added is on disk; the caller's thread stands still."""
+        self._hand_over()
+        barrier = _Barrier()
+        self._queue.put(barrier)
+        barrier.passed.wait()
 
     def close(self) -> None:
         """Write what is left and end the thread. Idempotent."""
@@ -137,6 +152,9 @@ class Writer:
                     self._write([turn])
                 return
             failure = _typed(exc)
+        for turn in turns:
+            if isinstance(turn, _Barrier):
+                turn.passed.set()
         loop = self._loop
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended; nobody waits

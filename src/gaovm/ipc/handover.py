@@ -93,6 +93,11 @@ class Movable(connection.Connection):
         """The calls that came in and are under way, by id; those before the gate are not."""
         return {key: task for key, task in self._calls.items() if key not in self._waiting}
 
+    @property
+    def ready(self) -> bool:
+        """Whether both hellos are done."""
+        return self._peer.ready
+
     def fileno(self) -> int:
         """The socket's descriptor, -1 when it is gone."""
         sock = None if self._transport is None else self._transport.get_extra_info("socket")

@@ -24,6 +24,7 @@ CONTROL_METHODS = (
     CANCEL,
     "daemon.status",
     "daemon.stop",
+    "daemon.upgrade",
     "events.subscribe",
     "vm.list",
     "vm.status",

@@ -59,6 +59,10 @@ class Call:
     def progress(self, data: dict[str, Any]) -> None:
         self.seen.append(data)
 
+    @property
+    def origin(self) -> None:
+        return None
+
     def cancel(self, request_id: int | str) -> bool:
         return False
 

@@ -41,6 +41,22 @@ async def daemon_stop(ctx: context.Context, call: context.Call, args: params.Not
     return {"stopping": True}
 
 
+async def daemon_upgrade(ctx: context.Context, call: context.Call, args: params.Upgrade) -> Any:
+    """Execute the code that is installed now in this process; it gives the answer.
+
+    Raises:
+        errors.StateConflict, errors.CapabilityError, errors.HostError: nothing has changed.
+    """
+    origin = call.origin
+    if ctx.upgrade is None or origin is None:
+        raise errors.StateConflict("this daemon cannot hand over")
+
+    def progress(phase: str, message: str) -> None:
+        call.progress({"phase": phase, "message": message})
+
+    await ctx.upgrade.run(origin, progress, args.timeout_s)
+
+
 async def subscribe(ctx: context.Context, call: context.Call, args: params.Nothing) -> Any:
     """Send events to this connection from now on."""
     call.subscribe()

@@ -1,0 +1,111 @@
+"""Whether new code can take over a running daemon: asked of it before anything changes.
+
+The running daemon starts ``gaovmd --check-upgrade`` of the code that is installed now, writes a
+``Question`` to its standard input and reads an ``Answer``. That this works at all shows that the
+code can be imported. Nothing outside the child is changed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from pathlib import Path
+
+import msgspec
+
+from gaovm import errors, version
+from gaovm.daemon import handover, rows, schema
+from gaovm.ipc import methods
+
+FLAG = "--check-upgrade"
+
+
+class Driver(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running driver speaks and serves."""
+
+    vm: str
+    protocol: str
+    serves: tuple[str, ...]
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What would be handed over. ``clients``: the protocols that are spoken on connections."""
+
+    format: int
+    version: str
+    database: str
+    drivers: tuple[Driver, ...]
+    clients: tuple[str, ...]
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """``problems``: everything that does not fit, each one sentence; none: it can."""
+
+    version: str
+    problems: tuple[str, ...]
+
+
+def check(question: Question) -> Answer:
+    """What this code says to it."""
+    problems = [*_format(question), *_drivers(question), *_clients(question), *_database(question)]
+    return Answer(version=version.VERSION, problems=tuple(problems))
+
+
+def _format(question: Question) -> list[str]:
+    if question.format == handover.FORMAT:
+        return []
+    return [f"the running daemon hands over in format {question.format}, not {handover.FORMAT}"]
+
+
+def _drivers(question: Question) -> list[str]:
+    problems = []
+    for driver in question.drivers:
+        if driver.protocol != methods.DRIVER:
+            text = f"the driver of VM {driver.vm} speaks {driver.protocol}, not {methods.DRIVER}"
+            problems.append(text)
+            continue
+        missing = [name for name in methods.DRIVER_CORE if name not in driver.serves]
+        if missing:
+            text = f"the driver of VM {driver.vm} does not serve {', '.join(missing)}"
+            problems.append(f"{text}: stop the VM first")
+    return problems
+
+
+def _clients(question: Question) -> list[str]:
+    unknown = sorted(set(question.clients) - {methods.CONTROL, methods.LEGACY})
+    return [f"a client speaks {protocol}, which is not served any more" for protocol in unknown]
+
+
+def _database(question: Question) -> list[str]:
+    """Whether a copy of the database can be brought to this code's revision and be read."""
+    path = Path(question.database)
+    try:
+        source = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        try:
+            source.backup(copy)
+            schema.migrate(copy, path)
+            for row in copy.execute(f"SELECT {rows.COLUMNS} FROM vms").fetchall():
+                rows.decode(row)
+        finally:
+            source.close()
+            copy.close()
+    except errors.GaoError as exc:
+        return [exc.message]
+    except sqlite3.DatabaseError as exc:
+        return [f"{path} cannot be read: {exc}"]
+    return []
+
+
+def run() -> int:
+    """The child: question in, answer out."""
+    # Everything that taking over needs is imported now, or the child fails as the daemon would.
+    from gaovm.daemon import takeover  # noqa: F401
+
+    try:
+        question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
+    except msgspec.MsgspecError as exc:
+        sys.stderr.write(f"gaovmd: the question cannot be read: {exc}\n")
+        return 1
+    sys.stdout.buffer.write(msgspec.json.encode(check(question)) + b"\n")
+    return 0

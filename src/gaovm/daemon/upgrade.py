@@ -1,0 +1,363 @@
+"""The running daemon's half of an upgrade: asks the new code, waits, hands over, executes it.
+
+In this order: the new code is asked whether it can take over (``preflight``); operations that are
+under way are waited for, and new ones held at the gate; then the event loop stands still, and
+within one piece of code that awaits nothing, everything is written into a file in memory and the
+new code is executed in this very process. Until the ``exec`` nothing has changed: whatever fails
+before it, and the ``exec`` itself, leaves a daemon that goes on as if nobody had asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Container, Iterator
+from typing import Any, NoReturn
+
+import msgspec
+
+from gaovm import errors, version
+from gaovm.aio import files, logs, process, steps
+from gaovm.daemon import (
+    context,
+    elders,
+    gate,
+    handover,
+    launching,
+    machine,
+    preflight,
+    server,
+    zygote,
+)
+from gaovm.ipc import connection
+from gaovm.ipc import handover as connections
+from gaovm.ipc import server as ipc_server
+from gaovm.model import states
+
+logger = logging.getLogger(__name__)
+
+#: The new code is imported and reads a copy of the database: a second, on a host that swaps ten.
+PREFLIGHT_S = 60.0
+#: Calls that only read, when operations are over: the longest asks a guest for 5 s.
+SETTLE_S = 15.0
+_RUNNING = (states.Observed.RUNNING,)
+
+
+@dataclasses.dataclass
+class Parts:
+    """What there is to hand over."""
+
+    ctx: context.Context
+    lock: files.Lock
+    foreground: bool
+    forks: zygote.Zygote
+    elders: list[elders.Elder]
+    front: server.Front
+    serving: ipc_server.Server
+    listener: int
+
+
+class _UnderWay:
+    """Something that must end first, and how to wait for that."""
+
+    def __init__(self, what: str, ended: Callable[[], Awaitable[Any]]) -> None:
+        self.what = what
+        self.ended = ended
+
+
+class Upgrade:
+    """Does it. Implements ``context.Upgrader``."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._caller: connection.Context | None = None
+
+    async def run(
+        self, caller: connection.Context, progress: Callable[[str, str], None], timeout_s: float
+    ) -> NoReturn:
+        """Hand over to the code that is installed now; the answer comes from there.
+
+        ``timeout_s``: how long operations that are under way may take.
+
+        Raises:
+            errors.StateConflict: something is under way for longer than that, or the daemon stops.
+            errors.CapabilityError: the new code cannot take over.
+            errors.HostError: it does not run, or cannot be executed.
+        """
+        if self._caller is not None:
+            raise _retriable("an upgrade is under way", "try again when it is over")
+        self._caller = caller
+        parts = self._parts
+        try:
+            progress("check", "asking the new code")
+            asked = self._question()
+            await _ask(asked)
+            parts.ctx.gate.hold(gate.READS)
+            await self._drain(gate.READS, timeout_s, progress)
+            if (now := self._question()) != asked:
+                await _ask(now)
+            parts.ctx.gate.hold(gate.INSTANT)
+            progress("hand over", "executing the new code")
+            await self._settle(progress)
+        finally:
+            parts.ctx.gate.open()
+            self._caller = None
+
+    # what would be handed over
+
+    def _links(self) -> list[tuple[machine.Machine, launching.Link, connections.Movable]]:
+        found = []
+        for subject in self._parts.ctx.hub.machines.values():
+            link = subject.driver
+            if isinstance(link, launching.Link) and link.connection is not None:
+                found.append((subject, link, link.connection))
+        return found
+
+    def _clients(self) -> list[connections.Movable]:
+        found = [each for each in self._parts.serving.connections if each.error is None]
+        return sorted(found, key=lambda each: each.name)
+
+    def _question(self) -> preflight.Question:
+        drivers = tuple(
+            preflight.Driver(vm=subject.name, protocol=made.protocol, serves=_sorted(made.callable))
+            for subject, _, made in self._links()
+        )
+        spoken = {each.protocol for each in self._clients() if each.ready}
+        return preflight.Question(
+            format=handover.FORMAT,
+            version=version.VERSION,
+            database=str(self._parts.ctx.hub.paths.database),
+            drivers=drivers,
+            clients=_sorted(spoken),
+        )
+
+    # waiting
+
+    def _under_way(self, spared: Container[str]) -> list[_UnderWay]:
+        hub = self._parts.ctx.hub
+        found = [each for subject in hub.machines.values() if (each := _busy(subject))]
+        found += [_UnderWay(each.name, each.ended) for each in hub.lasting if not each.done]
+        for client in self._clients():
+            for key, task in client.begun().items():
+                if not self._is_caller(client, key) and task.get_name() not in spared:
+                    ended = functools.partial(asyncio.wait, [task])
+                    found.append(_UnderWay(task.get_name(), ended))
+        return found
+
+    def _is_caller(self, client: connections.Movable, key: int | str) -> bool:
+        caller = self._caller
+        return caller is not None and (caller.connection, caller.request_id) == (client, key)
+
+    @steps.step
+    async def _drain(
+        self, spared: Container[str], limit_s: float, progress: Callable[[str, str], None]
+    ) -> None:
+        """Wait until nothing is under way but calls that are spared."""
+        told: list[str] = []
+        found: list[_UnderWay] = []
+        try:
+            async with asyncio.timeout(limit_s):
+                while found := self._under_way(spared):
+                    names = sorted({each.what for each in found})
+                    if names != told:
+                        told = names
+                        progress("wait", f"waiting for {', '.join(names)}")
+                    await found[0].ended()
+                    await asyncio.sleep(0)  # for those who act on that end
+        except TimeoutError as exc:
+            names = sorted({each.what for each in found})
+            raise _retriable(
+                f"still under way after {limit_s:g} s: {', '.join(names)}",
+                "try again when it is over, or wait longer: --timeout 5m",
+            ) from exc
+
+    async def _settle(self, progress: Callable[[str, str], None]) -> NoReturn:
+        """Wait for calls that only read, then leave: from the last look on nothing is awaited."""
+        with _signals_kept() as arrived:
+            while True:
+                await self._drain((), SETTLE_S, progress)
+                await self._parts.ctx.hub.store.flush()
+                # one turn of the loop: a signal that came before they were kept is acted on
+                await asyncio.sleep(0)
+                if self._parts.ctx.stopping:
+                    raise errors.StateConflict("the daemon is stopping")
+                if not self._under_way(()):
+                    self._leave(arrived)
+
+    # the last moment
+
+    def _leave(self, arrived: list[int]) -> NoReturn:
+        given = self._freeze()
+        self._parts.ctx.hub.store.drain()
+        memory = handover.write(given)
+        inherited = [memory, *given.descriptors()]
+        try:
+            for fd in inherited:
+                os.set_inheritable(fd, True)
+            if arrived:
+                raise errors.StateConflict("the daemon is stopping")
+            _execute(memory, foreground=given.foreground)
+        finally:  # only reached when it failed
+            for fd in inherited:
+                os.set_inheritable(fd, False)
+            os.close(memory)
+
+    @steps.step
+    def _freeze(self) -> handover.Handover:
+        parts = self._parts
+        caller = self._caller
+        clients = self._clients()
+        asked = None
+        if caller is not None and caller.connection in clients:
+            place = clients.index(caller.connection)
+            asked = handover.Asked(client=place, call=caller.request_id)
+        return handover.Handover(
+            format=handover.FORMAT,
+            version=version.VERSION,
+            started_at=parts.ctx.started_at,
+            foreground=parts.foreground,
+            lock=parts.lock.fileno(),
+            listener=parts.listener,
+            drivers=tuple(_driver(*each) for each in self._links()),
+            zygotes=tuple(_zygotes(*parts.elders, parts.forks)),
+            clients=tuple(
+                handover.Client(
+                    fd=each.fileno(),
+                    connection=each.snapshot(),
+                    cursor=parts.front.cursor(each),
+                )
+                for each in clients
+            ),
+            asked=asked,
+            log_level=logs.level(),
+            log_levels=parts.ctx.hub.log_levels,
+            restarts={
+                subject.name: subject.restart.when()
+                for subject in parts.ctx.hub.machines.values()
+                if subject.restart is not None
+            },
+        )
+
+
+def _driver(
+    subject: machine.Machine, link: launching.Link, made: connections.Movable
+) -> handover.Driver:
+    return handover.Driver(
+        vm=subject.name,
+        pid=link.pid,
+        start_time=link.forked.start_time,
+        fd=made.fileno(),
+        connection=made.snapshot(),
+        hypervisor_pid=subject.hypervisor_pid,
+        timings=subject.timings,
+        running_since=subject.running_since,
+    )
+
+
+def _zygotes(*all_of_them: elders.Elder | zygote.Zygote) -> Iterator[handover.Zygote]:
+    for each in all_of_them:
+        if each.pid is not None and each.fileno() >= 0:
+            yield handover.Zygote(pid=each.pid, fd=each.fileno(), drivers=each.exits.known())
+
+
+def _busy(subject: machine.Machine) -> _UnderWay | None:
+    if subject.up is not None:
+        return _UnderWay(f"up of VM {subject.name}", subject.up.ended)
+    if subject.serial.locked():
+        return _UnderWay(f"an operation on VM {subject.name}", lambda: _unlocked(subject.serial))
+    driver = subject.driver
+    if driver is not None and (subject.state.observed not in _RUNNING or _broken(driver)):
+        return _UnderWay(f"the end of the driver of VM {subject.name}", driver.gone)
+    return None
+
+
+def _broken(driver: machine.Driver) -> bool:
+    made = driver.connection if isinstance(driver, launching.Link) else None
+    return made is not None and made.error is not None
+
+
+def _retriable(message: str, remedy: str) -> errors.StateConflict:
+    error = errors.StateConflict(message, remedy=remedy)
+    error.retriable = True
+    return error
+
+
+async def _unlocked(lock: asyncio.Lock) -> None:
+    async with lock:
+        pass
+
+
+def _sorted(names: Any) -> tuple[str, ...]:
+    return tuple(sorted(names))
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[list[int]]:
+    """SIGTERM and SIGINT are not lost across an exec: they stay pending for the next program.
+
+    Gives the list of those that another thread of this one was given meanwhile.
+    """
+    arrived: list[int] = []
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+
+    def keep(number: int, _: object) -> None:
+        arrived.append(number)
+
+    # the event loop hears of them too, but only in its next turn
+    before = {number: signal.signal(number, keep) for number in numbers}
+    try:
+        yield arrived
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+
+@steps.step
+async def _ask(question: preflight.Question) -> None:
+    """Let the new code say whether it can take over.
+
+    Raises:
+        errors.CapabilityError: it cannot.
+        errors.HostError: it does not even run.
+    """
+    argv = [*_program(), preflight.FLAG]
+    data = msgspec.json.encode(question)
+    try:
+        done = await process.run(argv, cwd="/", stdin=data, timeout_s=PREFLIGHT_S)
+        if done.returncode != 0:
+            raise errors.HostError(
+                f"the new code does not run: {done.stderr_tail.strip() or done.returncode}"
+            )
+        answer = msgspec.json.decode(done.stdout, type=preflight.Answer)
+    except (errors.TimeLimit, msgspec.MsgspecError) as exc:
+        raise errors.HostError(f"the new code does not answer: {exc}") from exc
+    if answer.problems:
+        raise errors.CapabilityError(
+            f"version {answer.version} cannot take over from {question.version}: "
+            + "; ".join(answer.problems),
+            remedy="`gaovm daemon stop`, then `gaovm daemon start`: the VMs are started again",
+            details={"problems": list(answer.problems)},
+        )
+
+
+@steps.step
+def _execute(memory: int, *, foreground: bool) -> NoReturn:
+    argv = [*_program(), handover.FLAG, str(memory), *(["--foreground"] if foreground else [])]
+    logger.info("executing the new code")
+    try:
+        os.execv(argv[0], argv)
+    except OSError as exc:
+        raise errors.HostError(f"{argv[0]} cannot be executed: {exc.strerror}") from exc
+
+
+def _program() -> list[str]:
+    # Always the interpreter that this daemon was started with, never one that a client names.
+    return [sys.executable, "-P", "-m", "gaovm.daemon"]
