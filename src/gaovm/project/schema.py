@@ -202,6 +202,7 @@ STRUCTS: dict[str, dict[str, Kind]] = {
         "restart": Struct("GaoVMRestart"),
         "stop": Struct("GaoVMStop"),
         "watchdog": Struct("GaoVMWatchdog"),
+        "graphics": Struct("GaoVMGraphics"),
     },
     "GaoVMRestart": {
         "policy": TEXT,
@@ -211,6 +212,7 @@ STRUCTS: dict[str, dict[str, Kind]] = {
     },
     "GaoVMStop": {"grace": TEXT, "force": TEXT},
     "GaoVMWatchdog": {"device": BOOL, "timeout": TEXT, "heartbeat": BOOL, "onHang": TEXT},
+    "GaoVMGraphics": {"enabled": BOOL, "width": INT, "height": INT},
 }
 
 # Fields that have an effect. Of a struct that is not listed none has; of a provision entry and a
@@ -218,7 +220,7 @@ STRUCTS: dict[str, dict[str, Kind]] = {
 HONOURED: dict[str, frozenset[str]] = {
     "LimaYAML": frozenset(
         {"vmType", "vmOpts", "arch", "images", "cpus", "memory", "disk", "mounts", "mountType"}
-        | {"env", "user", "provision", "probes", "portForwards", "message"}
+        | {"env", "user", "provision", "probes", "portForwards", "message", "video"}
     ),
     "File": frozenset(_FILE),
     "Kernel": frozenset((*_FILE, "cmdline")),
@@ -228,6 +230,7 @@ HONOURED: dict[str, frozenset[str]] = {
     "Provision": frozenset(STRUCTS["Provision"]),
     "Probe": frozenset(("mode", "description", "script", "file", "hint")),
     "PortForward": frozenset(STRUCTS["PortForward"]) - {"guestIPMustBeZero", "static"},
+    "Video": frozenset(("display",)),
     "VMOpts": frozenset(("gaovm",)),
     **{name: frozenset(own) for name, own in STRUCTS.items() if name.startswith("GaoVM")},
 }

@@ -8,6 +8,7 @@ from gaovm.builder.facts import AcceleratorFact, HostFacts, VirtiofsdFact
 from gaovm.builder.qemu.document import Artefacts
 from gaovm.spec.boot import Boot
 from gaovm.spec.disks import Image
+from gaovm.spec.graphics import Graphics
 from gaovm.spec.guest import Guest, User
 from gaovm.spec.memory import GIB, Memory
 from gaovm.spec.processors import Processors
@@ -40,6 +41,7 @@ KVM_HOST = HostFacts(
 )
 ARM_KVM_HOST = HostFacts(arch="aarch64", accelerators=(KVM,), emulators=EMULATORS)
 FILES = Artefacts(disk="/g/vms/p-dev/disk.qcow2", kernel="/g/images/k", initrd="/g/images/i")
+WITH_RUN = msgspec.structs.replace(FILES, vnc_socket="/g/run/0a1b2c3d/vnc.sock")
 
 
 def spec(
@@ -61,6 +63,11 @@ def watched(on_hang: OnHang, boot: Boot | None = None) -> VmSpec:
     """The same with a watchdog device."""
     dog = Watchdog(device=True, timeout_s=45, on_hang=on_hang)
     return msgspec.structs.replace(spec(boot=boot), supervision=Supervision(watchdog=dog))
+
+
+def displayed(base: VmSpec, **size: int) -> VmSpec:
+    """The VM with a display."""
+    return msgspec.structs.replace(base, graphics=Graphics(enabled=True, **size))
 
 
 PROJECT = Share(location="/home/u/p", mount_point="/home/u/p", writable=True)
@@ -88,4 +95,11 @@ CASES: dict[str, tuple[VmSpec, HostFacts, Artefacts]] = {
     "q35-tcg-watchdog": (watched("restart"), HOST, FILES),
     "q35-tcg-watchdog-pause": (watched("pause"), HOST, FILES),
     "virt-tcg-watchdog": (watched("event", Boot(arch="aarch64")), HOST, FILES),
+    "q35-display": (displayed(spec(PROJECT)), HOST, WITH_RUN),
+    "q35-display-odd-paths": (
+        displayed(spec(PROJECT), width=8192, height=64),
+        KVM_HOST,
+        Artefacts(disk=ODD, kernel=ODD, initrd=ODD, vnc_socket=ODD + "/vnc.sock"),
+    ),
+    "virt-display": (displayed(spec(PROJECT, boot=Boot(arch="aarch64"))), HOST, WITH_RUN),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 
 import msgspec
@@ -147,6 +148,44 @@ def test_consoles_and_buses_differ_by_machine() -> None:
         "virtio-rng-device",
         "virtio-9p-device",
     }
+
+
+def test_a_headless_vm_has_nothing_of_a_display() -> None:
+    text = " ".join(build.build(*samples.CASES["q35-kvm"]).argv)
+    assert not re.search(r"-vnc|gpu|keyboard|tablet|tty0", text)
+
+
+def test_a_display_adds_to_the_end_and_changes_nothing_else() -> None:
+    plain = build.build(samples.spec(samples.PROJECT), samples.HOST, samples.WITH_RUN)
+    shown = build.build(*samples.CASES["q35-display"])
+    assert shown.kernel_arguments == f"console=tty0 {plain.kernel_arguments}"
+    without_kernel = [word for word in shown.argv if "console=" not in word]
+    before = [word for word in plain.argv if "console=" not in word]
+    assert without_kernel[: len(before)] == before
+    added = without_kernel[len(before) :]
+    card = json.loads(added[1])
+    assert (card["driver"], card["xres"], card["yres"]) == ("virtio-gpu-pci", 1280, 800)
+    assert added[-2:] == ["-vnc", "unix:/g/run/0a1b2c3d/vnc.sock,share=force-shared"]
+
+
+def test_a_vnc_path_arrives_whole() -> None:
+    document = build.build(*samples.CASES["q35-display-odd-paths"])
+    assert split(values(document, "-vnc")[0])[0] == f"unix:{samples.ODD}/vnc.sock"
+
+
+@pytest.mark.parametrize(
+    ("boot", "field"),
+    [
+        (Boot(machine="microvm"), "vmOpts.gaovm.machine"),
+        (Boot(kernel="cloud"), "vmOpts.gaovm.kernel"),
+    ],
+)
+def test_a_display_that_the_guest_cannot_drive_is_refused(boot: Boot, field: str) -> None:
+    spec = samples.displayed(samples.spec(boot=boot))
+    with pytest.raises(errors.ConfigError) as info:
+        build.build(spec, samples.HOST, samples.FILES)
+    assert info.value.field == field
+    assert "graphics.enabled=false" in (info.value.remedy or "")
 
 
 def test_no_emulator_is_an_error_with_the_package() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gaovm.builder.qemu import network, watchdog
+from gaovm.builder.qemu import graphics, network, watchdog
 from gaovm.builder.qemu.document import Artefacts
 from gaovm.builder.qemu.machine import console
 from gaovm.spec.vm import VmSpec
@@ -19,6 +19,7 @@ _TCG_X86 = "no_timer_check"
 def kernel_arguments(spec: VmSpec, artefacts: Artefacts, machine: str, accelerator: str) -> str:
     """The kernel's command line. What comes later wins: ours, the image's, the config's."""
     words = [
+        graphics.kernel_argument(spec),
         f"console={console(machine)}",
         "root=/dev/vda rootfstype=ext4",
         _COMMON,

@@ -9,6 +9,7 @@ from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import (
     boot,
     disks,
+    graphics,
     machine,
     memory,
     network,
@@ -36,6 +37,7 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
     if program is None:
         raise packages.missing(f"qemu-system-{arch}")
     board = choices.choose_machine(spec.boot.machine, arch)
+    graphics.check(spec, board.name)
     accelerator = choices.choose_accelerator(spec.boot.accelerator, arch, host)
     devices = shares.decide(spec.shares, host)
     shared = shares.needs_shared_memory(devices)
@@ -52,6 +54,8 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
         *machine.devices(board.name),
         *shares.arguments(devices, board.name, root=host.root),
         *watchdog.arguments(spec.supervision.watchdog, board.name),
+        # last, so that every other device has the same place with and without it
+        *graphics.arguments(spec, board.name, artefacts.vnc_socket),
     )
     fds = ["qmp", "console", "agent", *(d.fd for d in devices if d.fd is not None)]
     return Document(

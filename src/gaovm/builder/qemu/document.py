@@ -10,7 +10,10 @@ from gaovm.spec.base import Frozen
 
 
 class Artefacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The files a VM boots from. ``base_arguments`` are the image's own kernel arguments."""
+    """The files a VM boots from. ``base_arguments`` are the image's own kernel arguments.
+
+    ``vnc_socket`` is used by VMs with a display only; ``explain`` does not know it.
+    """
 
     disk: str
     kernel: str
@@ -18,6 +21,7 @@ class Artefacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     disk_format: str = "qcow2"
     base_arguments: str = ""
     image_digest: str = ""
+    vnc_socket: str = "<run:vnc.sock>"
 
 
 class ShareDevice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,73 @@
+"""The display: a graphics card, a keyboard and a tablet, and VNC on a Unix socket.
+
+Nothing of it is there in a headless VM. virtio-gpu, because the guest's kernel drives it on every
+architecture and takes the size asked for from its EDID; the tablet, because its positions are
+absolute: the guest's pointer is where the host's is. The VNC socket is made by QEMU, the one
+channel for which it takes no listening descriptor.
+"""
+
+from __future__ import annotations
+
+from gaovm import errors
+from gaovm.builder.qemu import quoting
+from gaovm.builder.qemu.machine import bus
+from gaovm.spec.vm import VmSpec
+
+#: The guest's terminal on the display; the serial port stays the console, as the later word.
+KERNEL_ARGUMENT = "console=tty0"
+_REMEDY = "or switch the display off: graphics.enabled=false"
+
+
+def check(spec: VmSpec, machine: str) -> None:
+    """Refuse a display that the guest could not drive.
+
+    Raises:
+        errors.ConfigError: the machine type or the kernel has none.
+    """
+    if not spec.graphics.enabled:
+        return
+    if machine == "microvm":
+        raise errors.ConfigError(
+            "machine type microvm has no display",
+            field="vmOpts.gaovm.machine",
+            remedy=f"use machine auto, {_REMEDY}",
+        )
+    if spec.boot.kernel == "cloud":
+        raise errors.ConfigError(
+            "the cloud kernel has no display drivers",
+            field="vmOpts.gaovm.kernel",
+            remedy=f"use kernel generic, {_REMEDY}",
+        )
+
+
+def kernel_argument(spec: VmSpec) -> str:
+    """What the kernel is told of the display; empty without one."""
+    return KERNEL_ARGUMENT if spec.graphics.enabled else ""
+
+
+def arguments(spec: VmSpec, machine: str, socket: str) -> list[str]:
+    """Arguments for the display; none without one. ``socket``: the path of the VNC socket."""
+    if not spec.graphics.enabled:
+        return []
+    suffix = bus(machine)
+    card: dict[str, quoting.Json] = {
+        "driver": f"virtio-gpu-{suffix}",
+        "id": "display",
+        "max_outputs": 1,
+        "edid": True,
+        "xres": spec.graphics.width,
+        "yres": spec.graphics.height,
+    }
+    keyboard: dict[str, quoting.Json] = {"driver": f"virtio-keyboard-{suffix}", "id": "keyboard"}
+    tablet: dict[str, quoting.Json] = {"driver": f"virtio-tablet-{suffix}", "id": "tablet"}
+    return [
+        "-device",
+        quoting.as_json(card),
+        "-device",
+        quoting.as_json(keyboard),
+        "-device",
+        quoting.as_json(tablet),
+        # shared: a second viewer never throws the window out
+        "-vnc",
+        quoting.joined(f"unix:{socket}", {"share": "force-shared"}),
+    ]

@@ -1,0 +1,56 @@
+"""``video.display`` and ``vmOpts.gaovm.graphics`` -> ``spec.graphics``."""
+
+from __future__ import annotations
+
+from gaovm.project import fields, nodes
+from gaovm.project.context import Context
+from gaovm.spec.graphics import Graphics
+
+_SIDE = (64, 8192)
+# Lima's words; its others name windows of QEMU's own, and the window here is GaoVM's
+_OFF = ("none", "")
+_ON = ("default", "vnc")
+
+
+def read(root: nodes.Table, context: Context) -> Graphics:
+    """The display. Our own words stand over Lima's; without either there is none."""
+    own = fields.table(fields.table(fields.table(root, "vmOpts"), "gaovm"), "graphics")
+    enabled = fields.boolean(own, "enabled")
+    asked = _lima(fields.table(root, "video"), context)
+    usual = Graphics()
+    width = fields.bounded(own, "width", _SIDE, context.found)
+    height = fields.bounded(own, "height", _SIDE, context.found)
+    graphics = Graphics(
+        enabled=asked if enabled is None else enabled,
+        width=usual.width if width is None else width,
+        height=usual.height if height is None else height,
+    )
+    if graphics.enabled:
+        _check(root, context)
+    return graphics
+
+
+def _lima(video: nodes.Table, context: Context) -> bool:
+    display = fields.scalar(video, "display")
+    if display is None or display.text in _OFF:
+        return False
+    if display.text in _ON:
+        return True
+    context.found.warning(
+        display,
+        f"{display.text} has no effect, the VM stays headless; "
+        "`default` gives it a display, which `gaovm display open` shows",
+    )
+    return False
+
+
+def _check(root: nodes.Table, context: Context) -> None:
+    """What no display can be had with; the builder refuses it too, whatever a spec comes from."""
+    own = fields.table(fields.table(root, "vmOpts"), "gaovm")
+    kernel, machine = fields.scalar(own, "kernel"), fields.scalar(own, "machine")
+    if kernel is not None and kernel.text == "cloud":
+        context.found.problem(
+            kernel, "the cloud kernel has no display drivers; use generic, or switch graphics off"
+        )
+    if machine is not None and machine.text == "microvm":
+        context.found.problem(machine, "a microvm has no display; use q35, or switch graphics off")
