@@ -1,0 +1,61 @@
+"""The window's process: ``python -m gaovm.display --vnc-fd N --title TEXT``; see ``window.run``.
+
+Descriptor N is a socket connected to a VNC server. stdin takes commands, stdout brings reports:
+``open`` and ``size`` {width, height}, ``closed`` (by the user), ``ended`` (the server is gone),
+``failed`` {code, message, remedy}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+
+_MISSING = {
+    "is": "failed",
+    "code": "program_missing",
+    "message": "the display window needs PySide6, which is not installed",
+    "remedy": "pip install 'gaovm[desktop]'",
+}
+_NO_DESKTOP = {
+    "is": "failed",
+    "code": "host_error",
+    "message": "there is no desktop for a window: neither DISPLAY nor WAYLAND_DISPLAY is set",
+    "remedy": "call it from a desktop session; `gaovm display screenshot` works without one",
+}
+
+
+def _say(message: dict[str, str]) -> int:
+    os.write(1, json.dumps(message).encode() + b"\n")
+    return 1
+
+
+def main(argv: list[str]) -> int:
+    """Show the window until it is closed; returns the exit status."""
+    if len(argv) != 4 or argv[0] != "--vnc-fd" or argv[2] != "--title" or not argv[1].isdecimal():
+        sys.stderr.write("usage: python -m gaovm.display --vnc-fd N --title TEXT\n")
+        return 2
+    # Ctrl-C at the terminal of the daemon is not for us; and Qt ends by abort when its server goes
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    desktop = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if sys.platform.startswith("linux") and not desktop and "QT_QPA_PLATFORM" not in os.environ:
+        return _say(_NO_DESKTOP)
+    try:
+        from gaovm.display import window
+    except ImportError as exc:
+        missing = exc.name is not None and exc.name.partition(".")[0] in ("PySide6", "shiboken6")
+        if not missing:
+            # it is there, but a library of the system that it needs is not
+            return _say({**_MISSING, "message": f"the display window: {exc}", "remedy": _LIBRARIES})
+        return _say(_MISSING)
+    return window.run(socket.socket(fileno=int(argv[1])), 0, argv[3])
+
+
+_LIBRARIES = "apt-get install libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4"
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
