@@ -15,7 +15,7 @@ from collections.abc import Callable
 from gaovm import errors
 from gaovm.aio import clock, steps, tasks
 from gaovm.builder.qemu.document import ShareDevice
-from gaovm.driver import provision
+from gaovm.driver import provision, terminal
 from gaovm.driver.logs import StampedLog
 from gaovm.driver.request import LaunchRequest
 from gaovm.driver.status import Status
@@ -202,6 +202,7 @@ class GuestLink:
             if self._settled is not None:
                 self._ready(*self._settled)
                 return
+            self._offer_terminal(connection)
             await self._provision(connection)
         except errors.GuestUnavailable as exc:
             if self._channel is None or self._channel.connection is connection:
@@ -210,6 +211,12 @@ class GuestLink:
             self._settle("degraded", exc)
         else:
             self._settle("ready")
+
+    def _offer_terminal(self, connection: Connection) -> None:
+        spec = self._request.spec
+        if spec.graphics.enabled:
+            work = terminal.offer(connection, spec.guest.user.name)
+            self._work.append(self._owner.start(work, name="terminal", finishable=True))
 
     @steps.step
     async def _configure(self, connection: Connection) -> None:

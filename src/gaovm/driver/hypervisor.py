@@ -130,8 +130,20 @@ class Hypervisor:
         """Let them go on; False when the monitor does not take it."""
         return await self._tell("cont")
 
+    async def ready(self) -> bool:
+        """Wait until QEMU takes commands; False when it never will."""
+        return self._connecting is not None and await asyncio.shield(self._connecting)
+
+    async def screendump(self, path: Path) -> None:
+        """Write the display's picture as PNG; ``ready`` came first.
+
+        Raises:
+            errors.HypervisorFailed: QEMU refused or ended.
+        """
+        await self._monitor.screendump(str(path))
+
     async def _tell(self, command: str, **arguments: Any) -> bool:
-        if self._connecting is None or not await asyncio.shield(self._connecting):
+        if not await self.ready():
             return False
         try:
             await self._monitor.execute(command, **arguments)

@@ -13,6 +13,7 @@ from gaovm.spec.network import HostPort, Port, PortForward
 from gaovm.spec.vm import VmSpec
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
+Text = Annotated[str, msgspec.Meta(max_length=4096)]
 T = TypeVar("T")
 
 
@@ -54,6 +55,11 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     def disk(self) -> Path:
         """The VM's own disk."""
         return Path(self.vm_dir, "disk.qcow2")
+
+    @property
+    def vnc_socket(self) -> Path:
+        """Where QEMU serves the display, if the VM has one."""
+        return Path(self.run_dir, "vnc.sock")
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +110,15 @@ class LogLevel(msgspec.Struct, frozen=True, kw_only=True):
     """``log.level``: none only asks."""
 
     level: Literal["error", "warn", "info", "debug"] | None = None
+
+
+class OpenDisplay(msgspec.Struct, frozen=True, kw_only=True):
+    """``display.open``: the desktop to open the window on, as variables of its environment.
+
+    Empty: the desktop of the driver's own environment, if it has one.
+    """
+
+    seat: dict[str, Text] = msgspec.field(default_factory=dict)
 
 
 def decode(params: Any, into: type[T]) -> T:

@@ -37,6 +37,10 @@ class Service:
             "ports.list": self._list_ports,
             "guest.info": self._guest_info,
             "log.level": self._log_level,
+            "display.open": self._open_display,
+            "display.close": self._close_display,
+            "display.status": self._display_status,
+            "display.screenshot": self._screenshot,
             "exit": self._exit,
         }
 
@@ -107,6 +111,18 @@ class Service:
             logs.set_level(wanted)
             logger.info("log level is now %s", wanted)
         return {"level": logs.level()}
+
+    async def _open_display(self, params: Any) -> Result:
+        return await self._vm.display.open(request.decode(params, request.OpenDisplay).seat)
+
+    async def _close_display(self, _: Any) -> Result:
+        return await self._vm.display.close()
+
+    async def _display_status(self, _: Any) -> Result:
+        return self._vm.display.describe()
+
+    async def _screenshot(self, _: Any) -> Result:
+        return await self._vm.display.screenshot()
 
     async def _exit(self, _: Any) -> Result:
         self._leave()

@@ -19,7 +19,7 @@ from gaovm.aio import clock, files, steps, tasks
 from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import Artefacts, Document
-from gaovm.driver import disks, health, lock, logs, network, pipes, session, shares, status
+from gaovm.driver import disks, display, health, lock, logs, network, pipes, session, shares, status
 from gaovm.driver.guest import GuestLink
 from gaovm.driver.hypervisor import Hypervisor
 from gaovm.driver.request import LaunchRequest
@@ -60,6 +60,7 @@ class Vm:
         self.ports = network.Ports(owner, lambda: self.guest.connection)
         self.shares = shares.Shares(owner, self._on_share_end)
         self.sessions: session.Sessions | None = None
+        self.display = display.Display(owner, notify)
 
     @property
     def guest(self) -> GuestLink:
@@ -172,6 +173,7 @@ class Vm:
         self._owner.start(self._watch(hypervisor), name="hypervisor", finishable=True)
         await self.shares.start(self._facts.virtiofsd if self._facts else None)
         self.status.change("running", "booting")
+        self.display.attach(request, hypervisor)
         self._guest = GuestLink(request, document.shares, self.status, self._owner, self._on_answer)
         await self._guest.open(socks["agent"])
         self._console = pipes.Console(logs.StampedLog(vm_dir / "serial.log"), self._on_fatal)
@@ -426,6 +428,7 @@ class Vm:
             self._console.close()
         if self.sessions is not None:
             self.sessions.close()
+        await self.display.detach()
         await self.ports.close()
         await self.shares.close()
         if self._lock is not None:
@@ -463,4 +466,5 @@ def _artefacts(request: LaunchRequest) -> Artefacts:
         disk_format="qcow2",
         base_arguments=image.base_arguments,
         image_digest=image.image_digest,
+        vnc_socket=str(request.vnc_socket),
     )

@@ -15,6 +15,7 @@ STATE = "state"
 LOG_LEVEL = "log.level"
 HYPERVISOR = "hypervisor"
 HEALTH = "health"
+DISPLAY = "display"
 
 REQUIRED = (HELLO, PING)
 
@@ -40,6 +41,10 @@ CONTROL_METHODS = (
     "vm.ports.list",
     "vm.ports.add",
     "vm.ports.remove",
+    "vm.display.open",
+    "vm.display.close",
+    "vm.display.status",
+    "vm.display.screenshot",
     "image.list",
     "image.build",
     "image.pull",
@@ -67,6 +72,10 @@ DRIVER_METHODS = (
     "ports.list",
     "guest.info",
     LOG_LEVEL,
+    "display.open",
+    "display.close",
+    "display.status",
+    "display.screenshot",
     "exit",
 )
 

@@ -114,7 +114,7 @@ class FakeAgent:
             self.power = content["action"]
             return {}
         if path == "/v1/boot/wait":
-            return {"state": "running"}
+            return {"state": "none"}  # no systemd: nobody is to set up units on this host
         if path == "/v1/info":
             return {"version": "fake", "hostname": "fake", "uptime_s": 1.0}
         return {"ok": True}

@@ -23,6 +23,7 @@ class FakeDriver:
     def __init__(self, subject: machine.Machine, launcher: FakeLauncher) -> None:
         self.pid = next(_pids)
         self.log_level = "info"
+        self._window = False
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self._subject = subject
         self._launcher = launcher
@@ -70,6 +71,18 @@ class FakeDriver:
         self.calls.append(("exit", {}))
         self.die(0)
         return await self.gone()
+
+    def _on_display_open(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._window = True
+        return self._on_display_status(params)
+
+    def _on_display_close(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._window = False
+        return self._on_display_status(params)
+
+    def _on_display_status(self, params: dict[str, Any]) -> dict[str, Any]:
+        size = {"width": 1024, "height": 768}
+        return {"enabled": True, "open": self._window, **size, "opened_count": 1, "window_pid": 7}
 
     def _on_vm_configure(self, params: dict[str, Any]) -> dict[str, Any]:
         forwards = params["spec"]["network"]["forwards"]

@@ -1,9 +1,11 @@
 """A hypervisor for tests: ``python -m gaovm.testing.fake_qemu`` with QEMU's own arguments.
 
-Speaks QMP on ``fd`` of the chardev ``qmp``, writes a boot log to ``console``, and plays the guest's
-agent on ``agent``. What it does is chosen by ``GAOVM_FAKE_QEMU`` (JSON): ``agent`` (a behaviour of
+Speaks QMP on ``fd`` of the chardev ``qmp``, writes a boot log to ``console``, plays the guest's
+agent on ``agent``, and serves a picture on the ``-vnc`` socket. What it does is chosen by
+``GAOVM_FAKE_QEMU`` (JSON): ``agent`` (a behaviour of
 ``fake_agent``), ``console`` (text to print), ``exit`` (``[status, words]``: fail at once),
 ``power``: ``obey`` (default), ``ignore-agent`` (only ACPI works), ``ignore`` (neither works),
+``vnc``: ``picture`` (default) or ``garbage``,
 ``control``: a directory in which it listens on the datagram socket ``PID``. A message there is a
 JSON object: ``event`` (a QMP event to send, with ``data``), ``console`` (text), ``mute`` (true: the
 agent answers nothing until false), ``exit`` (a status).
@@ -11,15 +13,20 @@ agent answers nothing until false), ``exit`` (a status).
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import re
 import selectors
 import socket
+import struct
 import sys
-from typing import Any
+import zlib
+from typing import Any, cast
 
 from gaovm.testing.fake_agent import FakeAgent
+from gaovm.testing.fake_vnc import FakeVnc
 
 GREETING = {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}}, "capabilities": []}}
 _FD = re.compile(r"socket,id=([\w-]+),fd=(\d+)")
@@ -43,18 +50,26 @@ class FakeQemu:
             self._socks["control"] = control
         self._json = json.JSONDecoder()
         self._text = ""
+        self._vnc_behaviour = options.get("vnc", "picture")
+        self._viewers: dict[socket.socket, FakeVnc] = {}
+        self._listener = _listen(argv)
+        self._selector = selectors.DefaultSelector()
 
     def run(self) -> None:
         """Serve until told to end."""
-        selector = selectors.DefaultSelector()
         for name in ("qmp", "agent", "control"):
             if name in self._socks:
-                selector.register(self._socks[name], selectors.EVENT_READ, name)
+                self._selector.register(self._socks[name], selectors.EVENT_READ, name)
+        if self._listener is not None:
+            self._selector.register(self._listener, selectors.EVENT_READ, "vnc")
         self._send_json(GREETING)
         self._socks["console"].sendall(self._console.encode())
         self._socks["agent"].sendall(self._agent.hello())
         while True:
-            for key, _ in selector.select():
+            for key, _ in self._selector.select():
+                if key.data in ("vnc", "viewer"):
+                    self._on_vnc(cast("socket.socket", key.fileobj))
+                    continue
                 data = self._socks[key.data].recv(1 << 16)
                 if not data:
                     raise SystemExit(0)
@@ -86,6 +101,21 @@ class FakeQemu:
             self._event("SHUTDOWN", {"guest": True, "reason": "guest-shutdown"})
             raise SystemExit(0)
 
+    def _on_vnc(self, sock: socket.socket) -> None:
+        if sock is self._listener:
+            viewer, _ = sock.accept()
+            server = self._viewers[viewer] = FakeVnc()
+            self._selector.register(viewer, selectors.EVENT_READ, "viewer")
+            viewer.sendall(server.hello() if self._vnc_behaviour == "picture" else b"\xff" * 64)
+            return
+        with contextlib.suppress(ConnectionError):
+            if data := sock.recv(1 << 16):
+                sock.sendall(self._viewers[sock].feed(data))
+                return
+        self._selector.unregister(sock)
+        del self._viewers[sock]
+        sock.close()
+
     def _on_qmp(self, data: bytes) -> None:
         # A stream of JSON values with nothing between them.
         self._text += data.decode()
@@ -103,6 +133,8 @@ class FakeQemu:
         if command == "query-status":
             status = "paused" if self._paused else "running"
             result = {"status": status, "running": not self._paused}
+        elif command == "screendump":
+            _write_png(request["arguments"]["filename"])
         if command in ("stop", "cont"):
             self._pause(command == "stop")
         ident = {"id": request["id"]} if "id" in request else {}
@@ -125,6 +157,28 @@ class FakeQemu:
 
     def _send_json(self, message: Any) -> None:
         self._socks["qmp"].sendall(json.dumps(message).encode() + b"\r\n")
+
+
+def _listen(argv: list[str]) -> socket.socket | None:
+    found = [value for option, value in itertools.pairwise(argv) if option == "-vnc"]
+    if not found:
+        return None
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(found[0].removeprefix("unix:").partition(",")[0])
+    listener.listen()
+    return listener
+
+
+def _write_png(path: str) -> None:
+    """One grey pixel for each of the fake picture's; Python has no PNG writer."""
+    width, height = FakeVnc().width, FakeVnc().height
+    rows = zlib.compress(b"".join(b"\0" + bytes(width) for _ in range(height)))
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for kind, data in ((b"IHDR", head), (b"IDAT", rows), (b"IEND", b"")):
+            body = kind + data
+            file.write(struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body)))
 
 
 def main() -> None:

@@ -64,6 +64,21 @@ class Link:
                 self._changed.clear()
                 await self._changed.wait()
 
+    @property
+    def displays(self) -> list[dict[str, Any]]:
+        """What was told of windows."""
+        return [params for method, params in self.notified if method == "display"]
+
+    async def until_display(self, limit_s: float = STEP_S, **wanted: Any) -> dict[str, Any]:
+        """As ``until``, of windows."""
+        async with asyncio.timeout(limit_s):
+            while True:
+                for told in self.displays:
+                    if all(told.get(key) == value for key, value in wanted.items()):
+                        return told
+                self._changed.clear()
+                await self._changed.wait()
+
     def on_notification(self, method: str, params: dict[str, Any], _: Any) -> None:
         self.notified.append((method, params))
         if method in ("state", "progress"):

@@ -13,6 +13,7 @@ from gaovm.vmmanager.qemu import qmp
 
 CONNECT_LIMIT_S = 60.0
 COMMAND_LIMIT_S = 5.0
+SCREENDUMP_LIMIT_S = 30.0
 EventHandler = Callable[[str, Mapping[str, Any]], None]
 
 
@@ -60,6 +61,18 @@ class Monitor(asyncio.Protocol):
         Raises:
             errors.HypervisorFailed: it was refused, QEMU ended, or no answer came within 5 s.
         """
+        return await self._run(command, arguments, COMMAND_LIMIT_S)
+
+    async def screendump(self, path: str) -> None:
+        """Write the display's picture to a file of the host, as PNG.
+
+        Raises:
+            errors.HypervisorFailed: as ``execute``, but with 30 s: a large picture takes its time.
+        """
+        arguments = {"filename": path, "format": "png"}
+        await self._run("screendump", arguments, SCREENDUMP_LIMIT_S)
+
+    async def _run(self, command: str, arguments: dict[str, Any], limit_s: float) -> Any:
         if self._error is not None or self._transport is None:
             reason = self._error.message if self._error else "it is not connected"
             raise errors.HypervisorFailed(f"monitor command {command}: {reason}")
@@ -67,10 +80,10 @@ class Monitor(asyncio.Protocol):
         answer = self._pending[ident] = asyncio.get_running_loop().create_future()
         self._transport.write(qmp.command(command, arguments, ident))
         try:
-            async with asyncio.timeout(COMMAND_LIMIT_S):
+            async with asyncio.timeout(limit_s):
                 return await answer
         except TimeoutError as exc:
-            reason = f"no answer within {COMMAND_LIMIT_S:g} s"
+            reason = f"no answer within {limit_s:g} s"
             raise errors.HypervisorFailed(f"monitor command {command}: {reason}") from exc
         except errors.HypervisorFailed as exc:
             raise errors.HypervisorFailed(f"monitor command {command}: {exc.message}") from exc
