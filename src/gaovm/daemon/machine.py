@@ -16,7 +16,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, tasks
-from gaovm.daemon import events, operations, paths, records, stamps, store
+from gaovm.daemon import display, events, operations, paths, records, stamps, store
 from gaovm.ipc import methods
 from gaovm.model import states, supervision, words
 
@@ -247,6 +247,8 @@ class Machine:
             self.on_progress(params)
         elif method == methods.HYPERVISOR:
             self.on_hypervisor_exit(params)
+        elif method == methods.DISPLAY:
+            display.on_report(self.hub.events, self.name, params)
 
     def on_hypervisor_exit(self, params: dict[str, Any]) -> None:
         """Record that the hypervisor exited; what it means comes with the next report."""

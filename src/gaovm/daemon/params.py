@@ -141,6 +141,16 @@ class PortRemove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     guest_port: Port | None = None
 
 
+class DisplayOpen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.display.open``; ``seat``: the caller's desktop, as variables of its environment.
+
+    Empty: the desktop that the driver inherited from whoever started the daemon.
+    """
+
+    name: Text
+    seat: dict[Name, Text] = msgspec.field(default_factory=dict)
+
+
 class ImageBuild(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``image.build``."""
 

@@ -10,7 +10,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.daemon import context, params
-from gaovm.daemon.methods import config, images, logs, ports, process, sessions, vms
+from gaovm.daemon.methods import config, display, images, logs, ports, process, sessions, vms
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,10 @@ METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
     "vm.ports.list": (params.Named, ports.list_all),
     "vm.ports.add": (params.PortAdd, ports.add),
     "vm.ports.remove": (params.PortRemove, ports.remove),
+    "vm.display.open": (params.DisplayOpen, display.open_window),
+    "vm.display.close": (params.Named, display.close_window),
+    "vm.display.status": (params.Named, display.show),
+    "vm.display.screenshot": (params.Named, display.screenshot),
     "image.list": (params.Nothing, images.list_all),
     "image.build": (params.ImageBuild, images.build),
     "image.pull": (params.ImagePull, images.pull),

@@ -1,6 +1,6 @@
 """The window as the driver has it: a child that comes and goes, on the fake hypervisor.
 
-Qt draws to memory here (its ``offscreen`` platform); ``tests/e2e`` has a real X server and a real VM.
+Qt draws to memory here (its ``offscreen`` platform); ``tests/e2e`` has a real X server and VM.
 """
 
 from __future__ import annotations

@@ -1,0 +1,98 @@
+"""``vm.display.*``: the window and the picture of a VM, which its driver has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gaovm import errors
+from gaovm.daemon import context, machine, params
+from gaovm.model import states
+
+#: The driver's own limits are 30 s, for the window and for a picture; it tells what it was.
+CALL_LIMIT_S = 45.0
+
+
+async def open_window(ctx: context.Context, call: context.Call, args: params.DisplayOpen) -> Any:
+    """Open the window on the caller's desktop; one that is open comes to the front.
+
+    Raises:
+        errors.StateConflict: the VM has no display, or does not run.
+        errors.ProgramMissing, errors.HostError: there is no PySide6, or no desktop.
+        errors.CapabilityError: the VM's driver has no window.
+    """
+    subject = ctx.find(args.name)
+    return await _call(subject, "display.open", {"seat": args.seat})
+
+
+async def close_window(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
+    """Close the window, if it is open; the VM goes on."""
+    subject = ctx.find(args.name)
+    if not _has_display(subject):
+        return _closed(subject)
+    return await _call(subject, "display.close", {})
+
+
+async def show(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
+    """Whether there is a display and a window, and the picture's size as last seen."""
+    subject = ctx.find(args.name)
+    if not _has_display(subject):
+        return _closed(subject)
+    return await _call(subject, "display.status", {})
+
+
+async def screenshot(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
+    """Write what the display shows to a file in the VM's directory.
+
+    Raises:
+        errors.StateConflict: the VM has no display, or does not run.
+        errors.CapabilityError: the VM's driver makes none.
+    """
+    return await _call(ctx.find(args.name), "display.screenshot", {})
+
+
+def _has_display(subject: machine.Machine) -> bool:
+    running = subject.state.observed is states.Observed.RUNNING and subject.driver is not None
+    return running and subject.record.spec.graphics.enabled
+
+
+def _closed(subject: machine.Machine) -> dict[str, Any]:
+    graphics = subject.record.spec.graphics
+    return {
+        "name": subject.name,
+        "enabled": graphics.enabled,
+        "open": False,
+        "width": graphics.width if graphics.enabled else 0,
+        "height": graphics.height if graphics.enabled else 0,
+        "opened_count": 0,
+        "window_pid": None,
+    }
+
+
+async def _call(subject: machine.Machine, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    driver = _driver(subject)
+    try:
+        result = await driver.call(method, arguments, timeout_s=CALL_LIMIT_S)
+    except errors.CapabilityError as exc:
+        raise errors.CapabilityError(
+            f"the driver of VM {subject.name} does not offer {method}",
+            remedy="restart the VM: a new driver does",
+            details={"missing": [method]},
+        ) from exc
+    return {"name": subject.name, **result}
+
+
+def _driver(subject: machine.Machine) -> machine.Driver:
+    driver = subject.driver
+    if not subject.record.spec.graphics.enabled:
+        raise errors.StateConflict(
+            f"VM {subject.name} is headless: it has no display",
+            field="graphics.enabled",
+            remedy="gaovm set graphics.enabled=true, then restart the VM",
+        )
+    if driver is None or subject.state.observed is not states.Observed.RUNNING:
+        word, detail = subject.describe()
+        raise errors.StateConflict(
+            f"VM {subject.name} is not running ({word}{': ' if detail else ''}{detail})",
+            remedy="`gaovm up` starts it",
+        )
+    return driver

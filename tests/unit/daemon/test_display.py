@@ -1,0 +1,88 @@
+"""The display as clients see it: who may open one, what is refused, and the events."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from tests.unit.daemon.conftest import Daemon
+
+from gaovm import errors
+from gaovm.spec.graphics import Graphics
+
+SEAT = {"DISPLAY": ":1", "XAUTHORITY": "/run/x"}
+
+
+async def with_display(daemon: Daemon) -> None:
+    await daemon.up()
+    subject = daemon.hub.machines["web-dev"]
+    spec = msgspec.structs.replace(subject.record.spec, graphics=Graphics(enabled=True))
+    await subject.update(spec=spec)
+
+
+async def test_the_callers_desktop_travels_in_the_call(daemon: Daemon) -> None:
+    await with_display(daemon)
+    opened = await daemon.call("vm.display.open", name="web-dev", seat=SEAT)
+    assert (opened["name"], opened["open"], opened["width"]) == ("web-dev", True, 1024)
+    assert ("display.open", {"seat": SEAT}) in daemon.driver.calls
+    assert (await daemon.call("vm.display.status", name="web-dev"))["open"] is True
+    assert (await daemon.call("vm.display.close", name="web-dev"))["open"] is False
+
+
+@pytest.mark.parametrize("method", ["open", "screenshot"])
+async def test_a_headless_vm_says_how_it_gets_one(daemon: Daemon, method: str) -> None:
+    await daemon.up()
+    with pytest.raises(errors.StateConflict, match="headless") as info:
+        await daemon.call(f"vm.display.{method}", name="web-dev")
+    assert info.value.field == "graphics.enabled"
+    assert "gaovm set graphics.enabled=true" in (info.value.remedy or "")
+    assert not [name for name, _ in daemon.driver.calls if name.startswith("display.")]
+
+
+async def test_status_and_close_are_no_error_on_a_headless_vm(daemon: Daemon) -> None:
+    await daemon.up()
+    for method in ("status", "close"):
+        status = await daemon.call(f"vm.display.{method}", name="web-dev")
+        assert (status["enabled"], status["open"], status["width"]) == (False, False, 0)
+
+
+async def test_a_stopped_vm_has_no_window(daemon: Daemon) -> None:
+    await with_display(daemon)
+    await daemon.call("vm.stop", name="web-dev")
+    status = await daemon.call("vm.display.status", name="web-dev")
+    assert (status["enabled"], status["open"], status["width"]) == (True, False, 1280)
+    with pytest.raises(errors.StateConflict, match="is not running") as info:
+        await daemon.call("vm.display.open", name="web-dev")
+    assert "gaovm up" in (info.value.remedy or "")
+
+
+async def test_a_driver_of_old_is_refused_by_name(daemon: Daemon) -> None:
+    await with_display(daemon)
+    daemon.launcher.failures["display.open"] = errors.CapabilityError("not served")
+    with pytest.raises(
+        errors.CapabilityError, match=r"web-dev does not offer display\.open"
+    ) as info:
+        await daemon.call("vm.display.open", name="web-dev", seat=SEAT)
+    assert info.value.details == {"missing": ["display.open"]}
+
+
+async def test_windows_opened_and_closed_are_events(daemon: Daemon) -> None:
+    await with_display(daemon)
+    subject = daemon.hub.machines["web-dev"]
+    seen = daemon.hub.events.subscribe()
+    with seen:
+        for report in (
+            {"open": True, "width": 640, "height": 480},
+            {"open": "perhaps"},
+            {"open": False, "reason": "user", "later": "field"},
+        ):
+            subject.on_notification("display", report)
+        opened, closed = await anext(seen), await anext(seen)
+    assert (opened.type, opened.vm) == ("display.opened", "web-dev")
+    assert opened.payload == {"width": 640, "height": 480}
+    assert (closed.type, closed.payload) == ("display.closed", {"reason": "user"})
+
+
+async def test_seats_have_bounds(daemon: Daemon) -> None:
+    await with_display(daemon)
+    with pytest.raises(errors.InvalidParams):
+        await daemon.call("vm.display.open", name="web-dev", seat={"DISPLAY": "x" * 5000})
