@@ -132,6 +132,7 @@ func handOver(args *kernelArguments, initramfs int, port *earlyPort) error {
 			startEnvironment + "=" + strconv.FormatInt(bootNanoseconds(), 10),
 			initEnvironment + "=" + filepath.Base(program),
 			portEnvironment + "=" + strconv.Itoa(len(files)-1),
+			journalEnvironment + "=" + own.export(),
 		},
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Setsid: true},
@@ -147,6 +148,8 @@ func handOver(args *kernelArguments, initramfs int, port *earlyPort) error {
 // serveMain is the serving copy. Nothing stands before the port: what takes time runs beside it.
 func serveMain() {
 	limitMemory()
+	own.setLevel(levelInfo)
+	own.load(os.Getenv(journalEnvironment))
 	a := newAgent(hello{Version: version, PID: os.Getpid()}, true)
 	a.initName = os.Getenv(initEnvironment)
 	var port *os.File
@@ -170,6 +173,7 @@ func (a *agent) settle() {
 		oomExempt.Store(true)
 	}
 	loadModules(initramfsFD, "late")
+	inform("modules are loaded")
 	close(a.ready)
 	line, err := readBounded("/proc/cmdline", maxCmdline)
 	if err != nil {
@@ -187,5 +191,7 @@ func (a *agent) settle() {
 	}
 	if err := bringUp(args.network); err != nil {
 		warn("network: " + err.Error())
+		return
 	}
+	inform("the network is set up")
 }

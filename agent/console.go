@@ -12,12 +12,18 @@ const kernelLog = "/dev/kmsg"
 var debugging bool
 
 func debugLog(line string) {
+	own.add(levelDebug, line)
 	if debugging {
 		writeConsole("gaovm-agent: " + line)
 	}
 }
 
-func warn(line string) { writeConsole("gaovm-agent: warning: " + line) }
+func warn(line string) {
+	own.add(levelWarn, line)
+	writeConsole("gaovm-agent: warning: " + line)
+}
+
+func inform(line string) { own.add(levelInfo, line) }
 
 func writeConsole(line string) {
 	log, err := os.OpenFile(kernelLog, os.O_WRONLY, 0)

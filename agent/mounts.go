@@ -57,6 +57,7 @@ func (a *agent) mountAll(specs []mountSpec) []mountResult {
 		result := mountResult{Path: spec.Path, OK: true}
 		if err := a.mountOne(spec); err != nil {
 			result.OK, result.Error = false, err.Error()
+			own.add(levelWarn, "mounting "+spec.Path+": "+result.Error)
 		}
 		results = append(results, result)
 	}

@@ -31,6 +31,7 @@ func (a *agent) power(r *http.Request) (any, error) {
 	if body.Action != "poweroff" && body.Action != "reboot" {
 		return nil, badField("action", "poweroff or reboot")
 	}
+	inform("the host asks for " + body.Action)
 	time.AfterFunc(powerReplyTime, func() { a.turnOff(body.Action == "reboot") })
 	return map[string]bool{"ok": true}, nil
 }

@@ -69,6 +69,7 @@ func (a *agent) serveChannel(rwc io.ReadWriteCloser) {
 		a.hello.BootMS = bootMilliseconds()
 	})
 	if c.greet(a.hello) == nil {
+		inform("the host is connected")
 		_ = a.server.Serve(&oneListener{c: c, first: true})
 	}
 }
@@ -138,6 +139,12 @@ func (l *oneListener) Addr() net.Addr { return channelAddr{} }
 
 // ServeHTTP is the whole route table.
 func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/v1/log" && r.Method == http.MethodPost {
+		// It stays open as long as the host lives: not one of the streams that memory is kept for.
+		w.Header()["Date"] = nil
+		a.log(w, r)
+		return
+	}
 	a.release.Stop()
 	a.streams.Add(1)
 	defer func() {
@@ -146,6 +153,13 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	w.Header()["Date"] = nil
+	if own.on(levelDebug) {
+		began := time.Now()
+		own.add(levelDebug, "begins: "+r.Method+" "+r.URL.Path)
+		defer func() {
+			own.add(levelDebug, "ended after "+time.Since(began).Round(time.Microsecond).String()+": "+r.Method+" "+r.URL.Path)
+		}()
+	}
 	switch r.Method + " " + r.URL.Path {
 	case "POST /v1/exec":
 		a.stream(w, r, a.exec)
@@ -184,6 +198,11 @@ func (a *agent) plain(w http.ResponseWriter, r *http.Request) {
 		err = fail(codeNotFound, "no such call")
 	}
 	if err != nil {
+		level := levelDebug // the host's own mistake, or its bad luck: it is told
+		if httpStatus(asWireError(err).Code) == http.StatusInternalServerError {
+			level = levelWarn
+		}
+		own.add(level, r.Method+" "+r.URL.Path+": "+err.Error())
 		writeError(w, err)
 		return
 	}

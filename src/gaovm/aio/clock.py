@@ -21,11 +21,12 @@ def monotonic() -> float:
     return time.monotonic()
 
 
-def utc_now() -> datetime.datetime:
-    """Wall-clock time, aware, in UTC."""
-    return datetime.datetime.now(datetime.UTC)
+def stamp(seconds: float) -> str:
+    """Seconds since 1970 in the form of ``utc_stamp``."""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def utc_stamp() -> str:
     """Wall-clock time as it is shown and stored: ``2025-01-31T12:34:56.789Z``."""
-    return utc_now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return stamp(now())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 OF_VM = ("serial", "driver", "agent", "provision")
 PLAIN = ("serial", "provision")
 DAEMON = "daemon"
+_WHY = {"provision": "no provision script has run", "agent": "the agent has told nothing"}
 _FOLLOW_LINES = 10
 
 
@@ -129,7 +130,7 @@ def _nothing(sources: list[entries.Source]) -> errors.NotFound:
     path = sources[0].path
     if len(sources) > 1:
         return errors.NotFound(f"there are no logs in {path.parent}: nothing has run yet")
-    why = "no provision script has run" if path.name == "provision.log" else "nothing has run"
+    why = _WHY.get(sources[0].name, "nothing has run")
     return errors.NotFound(f"there is no {path}: {why} yet")
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from gaovm import errors
 from gaovm.aio import clock, steps, tasks
 from gaovm.builder.qemu.document import ShareDevice
-from gaovm.driver import provision, terminal
+from gaovm.driver import agentlog, provision, terminal
 from gaovm.driver.logs import StampedLog
 from gaovm.driver.request import LaunchRequest
 from gaovm.driver.status import Status
@@ -50,6 +50,8 @@ class GuestLink:
         self._answers = True
         self._settled: tuple[str, errors.GaoError | None] | None = None
         self._configured = asyncio.Event()
+        self._log = agentlog.AgentLog(request.disk.with_name("agent.log"), request.spec.name, owner)
+        self._agent: object = None
         self.answered = False
 
     @steps.step
@@ -118,6 +120,11 @@ class GuestLink:
         if self._channel is not None:
             self._channel.close()
         self._forget_lost()
+        self._log.close()
+
+    def relevel(self) -> None:
+        """The log level has changed; the agent is told."""
+        self._log.relevel()
 
     # the channel's listener
 
@@ -129,6 +136,7 @@ class GuestLink:
         if not self._answers:
             self._answers = True
             self._tell("responsive", "the agent is connected again")
+        self._agent = (hello.pid, hello.boot_ms)
         self._status.progress("agent", f"agent {hello.version[:40]} answers")
         self._work = [
             self._owner.start(self._set_up(connection), name="guest set-up", finishable=True),
@@ -137,6 +145,7 @@ class GuestLink:
 
     def on_lost(self, error: errors.GaoError) -> None:
         self._configured.clear()
+        self._log.end()
         self._cancel_work()
         if self.answered:
             self._await_lost(error)
@@ -196,9 +205,9 @@ class GuestLink:
             try:
                 await self._configure(connection)
             except errors.GaoError:
-                self._configured.set()  # degraded, but there for inspection
+                self._settle_in(connection)  # degraded, but there for inspection
                 raise
-            self._configured.set()
+            self._settle_in(connection)
             if self._settled is not None:
                 self._ready(*self._settled)
                 return
@@ -217,6 +226,11 @@ class GuestLink:
         if spec.graphics.enabled:
             work = terminal.offer(connection, spec.guest.user.name)
             self._work.append(self._owner.start(work, name="terminal", finishable=True))
+
+    def _settle_in(self, connection: Connection) -> None:
+        """Calls may come now; what else is asked of the agent has stood in no call's way."""
+        self._configured.set()
+        self._log.begin(connection, self._agent)
 
     @steps.step
     async def _configure(self, connection: Connection) -> None:

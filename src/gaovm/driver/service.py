@@ -109,6 +109,7 @@ class Service:
         wanted = request.decode(params, request.LogLevel).level
         if wanted is not None:
             logs.set_level(wanted)
+            self._vm.relevel()
             logger.info("log level is now %s", wanted)
         return {"level": logs.level()}
 

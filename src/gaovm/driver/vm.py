@@ -435,6 +435,11 @@ class Vm:
             self._lock.release()
             self._lock = None
 
+    def relevel(self) -> None:
+        """The log level has changed; the agent follows, now or when it answers."""
+        if self._guest is not None:
+            self._guest.relevel()
+
     async def guest_info(self) -> info.Info:
         """What the agent knows of the guest."""
         return await info.get(self.guest.connection)

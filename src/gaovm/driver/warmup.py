@@ -23,7 +23,7 @@ from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import Artefacts
 from gaovm.driver import pipes, request, status
-from gaovm.guestmanager import channel, frames, guest, info, processes
+from gaovm.guestmanager import channel, frames, guest, info, journal, processes
 from gaovm.guestmanager import connection as agent
 from gaovm.guestmanager.handshake import Hello
 from gaovm.hostfacts import host, limits, programs
@@ -171,6 +171,8 @@ async def _guest() -> None:
     await info.get(link)
     await processes.run(link, processes.Command(argv=["true"]))
     await link.ping(LIMIT_S)
+    async for _ in journal.follow(link, "info", 0):
+        pass
     port.close()
     await tasks.cancel_and_wait(server)
     theirs.close()

@@ -36,6 +36,7 @@ class FakeAgent:
         self._bodies: dict[int, bytearray] = {}
         self.power: str | None = None
         self.calls: list[tuple[str, Any]] = []
+        self.journal = b'{"seq":1,"age_ms":5,"level":"info","message":"this is a fake"}\n'
 
     def hello(self) -> bytes:
         """What it says on its own."""
@@ -97,6 +98,9 @@ class FakeAgent:
         server.send_headers(stream, [(":status", "200")])
         if path == "/v1/exec":
             answer = self._exec(body)
+        elif path == "/v1/log":
+            self.calls.append((path, json.loads(body)))
+            answer = self.journal
         else:
             content = json.loads(body) if body else None
             self.calls.append((path, content))

@@ -22,7 +22,7 @@ from gaovm import errors
 from gaovm.aio import tasks
 from gaovm.driver.network import Ports
 from gaovm.driver.session import Sessions
-from gaovm.guestmanager import clock, frames, info, processes
+from gaovm.guestmanager import clock, frames, info, journal, processes
 from gaovm.guestmanager.channel import Channel
 from gaovm.guestmanager.connection import Connection
 from gaovm.images import agentbuild
@@ -211,3 +211,24 @@ async def test_a_port_that_is_refused_inside_is_reset_outside(ports: Ports) -> N
     writer.close()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
+
+
+async def test_the_agent_tells_its_log(agent: Connection) -> None:
+    found: list[journal.Line] = []
+    async with asyncio.timeout(10):
+        async for lines in journal.follow(agent, "debug", 0):
+            found += lines
+            if len(found) == 1:
+                await info.ping(agent)
+            if len(found) >= 3:
+                break
+    assert [line.message for line in found[:2]] == [
+        "the host is connected",
+        "begins: GET /v1/ping",
+    ]
+    assert [line.level for line in found] == ["info", "debug", "debug"]
+    assert [line.seq for line in found] == [1, 2, 3]
+    assert 0 <= found[0].age_ms < 60_000
+    async for lines in journal.follow(agent, "debug", 2):
+        assert lines[0].message.startswith("ended after ")
+        break

@@ -1,0 +1,53 @@
+"""The agent's log, as the agent tells it: lines of JSON on one stream that stays open."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import msgspec
+
+from gaovm import errors
+from gaovm.guestmanager.connection import Connection
+
+PATH = "/v1/log"
+# Of the agent's own, 1,000 bytes of text; JSON may make six of one.
+MAX_LINE = 16 << 10
+
+
+class Line(msgspec.Struct):
+    """One line. ``age_ms``: how long ago it was written; the guest's word, as all of it."""
+
+    message: str
+    seq: int = 0
+    age_ms: int = 0
+    level: Literal["error", "warn", "info", "debug"] = "info"
+
+
+async def follow(connection: Connection, level: str, after: int) -> AsyncIterator[list[Line]]:
+    """The lines behind ``after``, then each batch as it comes, until the connection ends.
+
+    The agent keeps lines of this level and graver from now on.
+
+    Raises:
+        errors.GuestUnavailable: the connection ended.
+        errors.GuestCallFailed: the agent has no log to tell.
+        errors.GuestProtocolError: what came is no log.
+    """
+    async with connection.open("POST", PATH) as stream:
+        await stream.write(msgspec.json.encode({"level": level, "after": after}), end=True)
+        rest = b""
+        while chunk := await stream.read():
+            if stream.status != 200:
+                raise errors.GuestCallFailed(f"{PATH}: status {stream.status}")
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > MAX_LINE:
+                raise errors.GuestProtocolError(f"{PATH}: a line of more than {MAX_LINE} bytes")
+            yield [_decode(line) for line in lines if line]
+
+
+def _decode(line: bytes) -> Line:
+    try:
+        return msgspec.json.decode(line, type=Line)
+    except (msgspec.DecodeError, RecursionError) as exc:
+        raise errors.GuestProtocolError(f"{PATH}: {exc}") from exc
