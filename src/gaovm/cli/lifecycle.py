@@ -1,4 +1,4 @@
-"""``gaovm start``, ``stop``, ``restart`` and ``destroy``: what is wanted of a VM that exists."""
+"""``gaovm start``, ``stop``, ``restart``, ``pause``, ``resume``, ``destroy``: a VM that exists."""
 
 from __future__ import annotations
 
@@ -66,6 +66,26 @@ def stop(parsed: options.Parsed) -> int:
         output.json_out(vm)
     elif not parsed.flag("quiet"):
         output.err(f"{vm['name']} is {vm['state']}")
+    return 0
+
+
+def pause(parsed: options.Parsed) -> int:
+    """Make the guest stand still; done already is success."""
+    return _hold(parsed, "vm.pause", "is paused")
+
+
+def resume(parsed: options.Parsed) -> int:
+    """Let a paused guest go on; done already is success."""
+    return _hold(parsed, "vm.resume", "goes on")
+
+
+def _hold(parsed: options.Parsed, method: str, done: str) -> int:
+    with target.connect() as client:
+        vm = target.call(client, method, {"name": target.vm_name(parsed)})
+    if parsed.flag("json"):
+        output.json_out(vm)
+    elif not parsed.flag("quiet"):
+        output.err(f"{vm['name']} {done}")
     return 0
 
 
@@ -142,6 +162,28 @@ RESTART = options.Command(
     count=(0, 1),
     options=(options.NAME, _FORCE, _GRACE, _WAIT, _NO_WAIT, options.JSON, options.QUIET),
     examples=("gaovm restart", "gaovm restart web-dev --wait=agent"),
+)
+
+PAUSE = options.Command(
+    "pause",
+    pause,
+    about="Make the VM stand still: its processors and its clock stop, its memory stays.\n"
+    "Nothing in it answers until `gaovm resume`; a stop resumes it first.",
+    words="[NAME]",
+    count=(0, 1),
+    options=(options.NAME, options.JSON, options.QUIET),
+    examples=("gaovm pause", "gaovm pause web-dev"),
+)
+
+RESUME = options.Command(
+    "resume",
+    resume,
+    about="Let a paused VM go on; its clock is set to the host's. A VM is also paused when its\n"
+    "disk could not be written on the host, and by vmOpts.gaovm.watchdog.onHang: pause.",
+    words="[NAME]",
+    count=(0, 1),
+    options=(options.NAME, options.JSON, options.QUIET),
+    examples=("gaovm resume", "gaovm resume web-dev"),
 )
 
 DESTROY = options.Command(

@@ -34,6 +34,8 @@ COMMANDS = {
     "start": ("lifecycle", "START", "start a VM that exists"),
     "stop": ("lifecycle", "STOP", "shut the VM down"),
     "restart": ("lifecycle", "RESTART", "stop the VM and start it again"),
+    "pause": ("lifecycle", "PAUSE", "make the VM stand still"),
+    "resume": ("lifecycle", "RESUME", "let a paused VM go on"),
     "destroy": ("lifecycle", "DESTROY", "remove the VM and its disk"),
     "image ls": ("images", "LS", "list the images"),
     "image build": ("images", "BUILD", "build an image"),

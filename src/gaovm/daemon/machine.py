@@ -22,6 +22,16 @@ from gaovm.model import states, supervision, words
 
 logger = logging.getLogger(__name__)
 
+#: What a driver tells of its guest's health, and the events of it.
+HEALTH_EVENTS = {
+    "watchdog": "guest.watchdog",
+    "panic": "guest.panicked",
+    "unresponsive": "guest.unresponsive",
+    "responsive": "guest.responsive",
+    "paused": "vm.paused",
+    "resumed": "vm.resumed",
+}
+
 #: How long the driver may take to leave once its VM is gone, before it is killed.
 LEAVE_S = 10.0
 
@@ -76,6 +86,10 @@ class Supervising(Protocol):
         **changes: Any,
     ) -> None:
         """Write down what follows, and do it; ``changes`` go into the record with it."""
+        ...
+
+    def hangs(self, subject: Machine, kind: str) -> None:
+        """A guest that runs does not work any more: do what its policy says."""
         ...
 
 
@@ -135,6 +149,8 @@ class Machine:
         #: Of the last start, in milliseconds; shown with the boot times.
         self.timings: dict[str, float] = {}
         self.closing = False
+        #: The guest's processors and clocks stand still.
+        self.paused = False
         #: The next start of a VM that has died, while it waits for that.
         self.restart: asyncio.TimerHandle | None = None
         #: When the hypervisor was last started, by the monotonic clock.
@@ -155,9 +171,8 @@ class Machine:
     def describe(self) -> tuple[str, str]:
         """The word and the line shown to people."""
         failure = self.record.last_error
-        return words.describe(
-            self.state, error=failure.message if failure else None, note=self.note
-        )
+        note = "paused; `gaovm resume` lets it go on" if self.paused else self.note
+        return words.describe(self.state, error=failure.message if failure else None, note=note)
 
     def apply(
         self, event: states.Event, failure: errors.GaoError | None = None, **changes: Any
@@ -173,6 +188,7 @@ class Machine:
             changes["last_error"] = _failure(failure)
             self._failure = failure
         self.note = None
+        self.paused = self.paused and after.observed is states.Observed.RUNNING
         if after.observed is not states.Observed.BACKOFF:
             self.cancel_restart()
         if event is states.Event.UP_ASKED:
@@ -249,12 +265,27 @@ class Machine:
             self.on_hypervisor_exit(params)
         elif method == methods.DISPLAY:
             display.on_report(self.hub.events, self.name, params)
+        elif method == methods.HEALTH:
+            self.on_health(params)
 
     def on_hypervisor_exit(self, params: dict[str, Any]) -> None:
         """Record that the hypervisor exited; what it means comes with the next report."""
         stopping = self.closing or self.state.observed is states.Observed.STOPPING
         payload = {key: params.get(key) for key in ("pid", "status", "at")}
         self.hub.events.emit("hypervisor.exited", self.name, {**payload, "expected": stopping})
+
+    def on_health(self, params: dict[str, Any]) -> None:
+        """Take in what a driver tells of its guest's health: an event, and the VM's policy."""
+        kind, detail = str(params.get("kind")), str(params.get("detail") or "")[:1000]
+        if kind not in HEALTH_EVENTS or self.state.observed is not states.Observed.RUNNING:
+            return
+        if kind in ("paused", "resumed"):
+            self.paused = kind == "paused"
+        logger.info("vm %s: %s: %s", self.name, kind, detail, extra={"vm": self.name})
+        self.hub.events.emit(HEALTH_EVENTS[kind], self.name, {"detail": detail})
+        if not self.closing:
+            self.hub.supervisor.hangs(self, kind)
+        self.touch()
 
     def on_report(self, params: dict[str, Any]) -> None:
         """Take in a driver's ``state`` notification; nonsense is logged and dropped."""

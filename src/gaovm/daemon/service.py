@@ -29,6 +29,8 @@ METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
     "vm.start": (params.Start, vms.start),
     "vm.stop": (params.Stop, vms.stop),
     "vm.restart": (params.Restart, vms.restart),
+    "vm.pause": (params.Named, vms.pause),
+    "vm.resume": (params.Named, vms.resume),
     "vm.destroy": (params.Named, vms.destroy),
     "vm.config.set": (params.ConfigSet, config.change),
     "vm.config.diff": (params.ConfigDiff, config.diff),

@@ -318,6 +318,7 @@ async def refresh(subject: machine.Machine) -> None:
         return
     try:
         status = await driver.call("vm.status", {})
+        subject.paused = status.get("paused") is True
         seen = {k: v for k, v in status.items() if k in records.Facts.__struct_fields__}
         merged = {**msgspec.structs.asdict(subject.record.facts), **seen}
         facts = msgspec.convert(merged, records.Facts)

@@ -26,6 +26,7 @@ def vm_status(subject: machine.Machine) -> dict[str, Any]:
         "observed": record.state.observed,
         "readiness": record.state.readiness,
         "first_up": record.state.first_up,
+        "paused": subject.paused,
         "created_at": record.created_at,
         "started_at": record.started_at,
         "vm_type": "qemu",

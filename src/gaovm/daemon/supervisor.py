@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 #: Of the GaoVM contract.
 RECONCILE_S = 5.0
 TAIL_LINES = 20
+#: What of a guest's health lets the policy for hung guests act.
+HANGS = ("watchdog", "unresponsive")
 _TAIL_BYTES = 8192
 
 
@@ -76,6 +78,20 @@ class Supervisor:
             _give_up(subject, decision, failure, changes)
         else:
             _rest(subject, how, failure, changes)
+
+    def hangs(self, subject: machine.Machine, kind: str) -> None:
+        """Of a watchdog that has fired or an agent that is silent; a driver ends, or pauses, a
+        guest that panicked by itself, as the policy says."""
+        policy = subject.record.spec.supervision.watchdog.on_hang
+        if subject.driver is None or policy == "event" or kind not in HANGS:
+            return
+        if policy == "restart":
+            # What follows is the same as for any VM that died.
+            work = subject.driver.call("vm.kill", {"reason": kind})
+        else:
+            work = subject.driver.call("vm.pause")
+        logger.warning("vm %s: %s: %s", subject.name, kind, policy, extra={"vm": subject.name})
+        self._hub.background(f"vm {subject.name}: {policy} after {kind}", work)
 
     def resume(self, subject: machine.Machine) -> None:
         """Start a VM that should run, on nobody's behalf but the daemon's."""

@@ -33,6 +33,8 @@ CONTROL_METHODS = (
     "vm.start",
     "vm.stop",
     "vm.restart",
+    "vm.pause",
+    "vm.resume",
     "vm.destroy",
     "vm.config.set",
     "vm.config.diff",

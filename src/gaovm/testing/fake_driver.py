@@ -108,6 +108,19 @@ class FakeDriver:
     def _on_vm_status(self, params: dict[str, Any]) -> dict[str, Any]:
         return {"boot": {"agent_ms": 1000, "ready_ms": 2000}}
 
+    def _on_vm_pause(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._subject.on_health({"kind": "paused", "detail": "asked"})
+        return {"paused": True}
+
+    def _on_vm_resume(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._subject.on_health({"kind": "resumed"})
+        return {"paused": False}
+
+    def _on_vm_kill(self, params: dict[str, Any]) -> dict[str, Any]:
+        error = {"code": "guest_failed", "message": "the guest hung"}
+        self.report("failed", reason=params["reason"], error=error)
+        return {}
+
     def _on_session_open(self, params: dict[str, Any]) -> dict[str, Any]:
         return {"ticket": "00" * 32, "socket": "/nowhere"}
 

@@ -281,6 +281,7 @@ def vm(name: str, **changes: Any) -> dict[str, Any]:
         "observed": "running",
         "readiness": "ready",
         "first_up": "done",
+        "paused": False,
         "created_at": "2025-01-01T00:00:00Z",
         "started_at": "2025-01-01T00:00:00Z",
         "vm_type": "qemu",

@@ -12,7 +12,7 @@ from tests.unit.daemon.conftest import Call, Daemon
 from gaovm import errors
 from gaovm.daemon import machine, supervisor
 from gaovm.model import states
-from gaovm.spec.supervision import Restart, RestartWhen, Supervision
+from gaovm.spec.supervision import OnHang, Restart, RestartWhen, Supervision, Watchdog
 
 
 def policy(
@@ -69,6 +69,74 @@ async def test_the_exit_of_the_hypervisor_is_an_event_of_its_own(daemon: Daemon)
     subject.on_notification("of a newer driver", {})
     (told,) = await seen(daemon, "hypervisor.exited")
     assert told == {"pid": 7, "status": -9, "at": 1.5, "expected": False}
+
+
+def on_hang(daemon: Daemon, what: OnHang) -> machine.Machine:
+    subject = daemon.hub.machines["web-dev"]
+    wanted = Supervision(restart=Restart(max_delay_s=0.0), watchdog=Watchdog(on_hang=what))
+    subject.update(spec=msgspec.structs.replace(subject.record.spec, supervision=wanted))
+    return subject
+
+
+@pytest.mark.parametrize("kind", ["watchdog", "unresponsive"])
+async def test_a_hung_guest_is_restarted_if_the_policy_says_so(daemon: Daemon, kind: str) -> None:
+    await daemon.up()
+    subject, first = on_hang(daemon, "restart"), daemon.driver
+    subject.on_notification("health", {"kind": kind, "detail": "it hangs"})
+    await until_state(subject, "restarting")
+    assert first.calls[-1] == ("vm.kill", {"reason": kind})
+    await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+    assert daemon.driver is not first
+    event = {"watchdog": "guest.watchdog", "unresponsive": "guest.unresponsive"}[kind]
+    assert await seen(daemon, event) == [{"detail": "it hangs"}]
+
+
+async def test_a_hung_guest_is_paused_if_the_policy_says_so(daemon: Daemon) -> None:
+    await daemon.up()
+    subject = on_hang(daemon, "pause")
+    subject.on_notification("health", {"kind": "watchdog"})
+    await subject.until(lambda: subject.paused)
+    status = await daemon.status()
+    assert (status["state"], status["paused"]) == ("running", True)
+    assert "gaovm resume" in status["detail"]
+    resumed = await daemon.call("vm.resume", name="web-dev")
+    assert (resumed["paused"], resumed["detail"]) == (False, "ready")
+
+
+async def test_a_hung_guest_is_only_told_by_default(daemon: Daemon) -> None:
+    await daemon.up()
+    subject, before = on_hang(daemon, "event"), list(daemon.driver.calls)
+    for kind in ("watchdog", "panic", "unresponsive", "responsive", "of a newer driver"):
+        subject.on_notification("health", {"kind": kind})
+    await asyncio.sleep(0)
+    assert daemon.driver.calls == before
+    await daemon.hub.store.flush()
+    daemon.hub.events.close()
+    told = [event.type async for event in daemon.events if event.type.startswith("guest.")]
+    assert told == ["guest.watchdog", "guest.panicked", "guest.unresponsive", "guest.responsive"]
+
+
+async def test_a_panicked_guest_is_left_to_its_driver(daemon: Daemon) -> None:
+    await daemon.up()
+    subject, before = on_hang(daemon, "restart"), list(daemon.driver.calls)
+    subject.on_notification("health", {"kind": "panic"})
+    await asyncio.sleep(0)
+    assert daemon.driver.calls == before
+
+
+async def test_a_paused_vm_refuses_sessions_and_forgets_the_pause_at_its_end(
+    daemon: Daemon,
+) -> None:
+    await daemon.up()
+    subject = daemon.hub.machines["web-dev"]
+    for _ in range(2):
+        assert (await daemon.call("vm.pause", name="web-dev"))["paused"]
+    with pytest.raises(errors.StateConflict, match="is paused"):
+        await daemon.call("vm.session", name="web-dev", kind="exec")
+    await daemon.call("vm.stop", name="web-dev")
+    assert not subject.paused
+    with pytest.raises(errors.StateConflict, match="is not running: it is stopped"):
+        await daemon.call("vm.pause", name="web-dev")
 
 
 async def test_after_five_attempts_it_is_given_up(daemon: Daemon) -> None:

@@ -45,6 +45,10 @@ def driver_with_agent(subject: machine.Machine) -> machine.Driver:
             f"VM {subject.name} is not running ({word}{': ' if detail else ''}{detail})",
             remedy="`gaovm up` starts it",
         )
+    if subject.paused:
+        raise errors.StateConflict(
+            f"VM {subject.name} is paused", remedy="`gaovm resume` lets it go on"
+        )
     if state.readiness is states.Readiness.BOOTING:
         raise errors.GuestUnavailable(
             f"VM {subject.name} is still booting", remedy="wait for `gaovm up` to return"

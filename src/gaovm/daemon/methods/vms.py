@@ -1,4 +1,4 @@
-"""``vm.*``: list, status, up, start, stop, restart, destroy."""
+"""``vm.*``: list, status, up, start, stop, restart, pause, resume, destroy."""
 
 from __future__ import annotations
 
@@ -103,6 +103,25 @@ async def restart(ctx: context.Context, call: context.Call, args: params.Restart
     return await start(ctx, call, begin)
 
 
+async def pause(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
+    """Make a guest's processors and clocks stand still. Idempotent."""
+    return await _call_running(ctx.find(args.name), "vm.pause")
+
+
+async def resume(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
+    """Let a paused guest go on. Idempotent."""
+    return await _call_running(ctx.find(args.name), "vm.resume")
+
+
+async def _call_running(subject: machine.Machine, method: str) -> dict[str, Any]:
+    if subject.driver is None or subject.state.observed is not states.Observed.RUNNING:
+        raise errors.StateConflict(
+            f"VM {subject.name} is not running: it is {subject.describe()[0]}"
+        )
+    await subject.driver.call(method)
+    return status.vm_status(subject)
+
+
 async def destroy(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
     """Stop a VM and remove everything of it; goes on when the caller goes away."""
     subject = ctx.find(args.name)
@@ -164,6 +183,8 @@ async def _bring(
         return await _wait(subject, call, wait, warnings)
     readiness = states.Readiness.AGENT if wait == "none" else states.Readiness(wait)
     if states.is_up(subject.state, readiness):
+        if subject.paused:
+            warnings.append("the VM is paused; `gaovm resume` lets it go on")
         return _result(subject, created=False, already=True, warnings=warnings)
     if subject.state.readiness is states.Readiness.DEGRADED:
         raise _still_degraded(subject)
