@@ -43,6 +43,7 @@ COMMANDS = {
     "image rm": ("images", "RM", "remove an image"),
     "image prune": ("images", "PRUNE", "remove the images that no VM uses"),
     "doctor": ("doctor", "DOCTOR", "check what this machine offers and lacks"),
+    "capabilities": ("capabilities", "CAPABILITIES", "show what each back end can do here"),
     "explain": ("explain", "EXPLAIN", "print the hypervisor's command line, offline"),
     "daemon start": ("daemon", "START", "start the daemon"),
     "daemon stop": ("daemon", "STOP", "stop the VMs and the daemon"),

@@ -47,3 +47,16 @@ def test_doctor_names_what_is_missing(gaovm: conftest.Gaovm) -> None:
     text = gaovm("doctor", env=away).stdout.decode()
     assert "FAIL  hypervisor" in text and "remedy: apt-get install" in text
     assert not Path(gaovm.home / "gaovmd.sock").exists()
+
+
+def test_capabilities_show_every_back_end(gaovm: conftest.Gaovm) -> None:
+    done = gaovm("capabilities", "--json")
+    assert done.returncode == 0, done.stderr
+    backends = {each["name"]: each for each in json.loads(done.stdout)["backends"]}
+    assert [name for name, each in backends.items() if each["present"]] == ["qemu"]
+    features = {each["name"]: each for each in backends["qemu"]["features"]}
+    assert features["tcg"]["here"] and features["exec"]["methods"] == ["session.open"]
+    text = gaovm("capabilities").stdout.decode()
+    assert "  grow-disk   no        a larger disk without a restart" in text
+    assert "not present: cloud-hypervisor" in text
+    assert not (gaovm.home / "gaovmd.sock").exists()

@@ -1,0 +1,100 @@
+"""Which features of which back end work on this machine, and why the others do not."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from gaovm.builder import packages
+from gaovm.builder.facts import HostFacts
+from gaovm.model import capabilities
+from gaovm.spec.base import Frozen
+
+
+class Feature(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A feature here. ``offered``: the back end has it; ``here``: it works on this machine."""
+
+    name: str
+    meaning: str
+    offered: bool
+    here: bool
+    note: str
+    methods: tuple[str, ...]
+
+
+class Backend(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A back end here. One that is not ``present`` has no features."""
+
+    name: str
+    about: str
+    present: bool
+    features: tuple[Feature, ...] = ()
+
+
+def table(host: HostFacts, *, window: bool) -> tuple[Backend, ...]:
+    """Every back end. ``window``: whether this installation can open one."""
+    lacking = _lacking(host, window=window)
+    found = []
+    for backend in capabilities.BACKENDS:
+        features = [
+            _feature(backend, feature, lacking)
+            for feature in capabilities.FEATURES
+            if backend.present
+        ]
+        found.append(
+            Backend(
+                name=backend.name,
+                about=backend.about,
+                present=backend.present,
+                features=tuple(features),
+            )
+        )
+    return tuple(found)
+
+
+def has_window() -> bool:
+    """Whether what a display window needs is installed."""
+    return importlib.util.find_spec("PySide6") is not None
+
+
+def _feature(
+    backend: capabilities.Backend,
+    feature: capabilities.Feature,
+    lacking: dict[str, tuple[bool, str]],
+) -> Feature:
+    offered = feature.name in backend.offers
+    here, note = lacking.get(feature.name, lacking[""])
+    if not offered:
+        here, note = False, backend.limits.get(feature.name, "")
+    return Feature(
+        name=feature.name,
+        meaning=feature.meaning,
+        offered=offered,
+        here=here,
+        note=note,
+        methods=feature.methods,
+    )
+
+
+def _lacking(host: HostFacts, *, window: bool) -> dict[str, tuple[bool, str]]:
+    """What depends on the machine: whether it works, and what decides that; "" is all else."""
+    emulator = host.emulators.get(host.arch)
+    missing = packages.remedy(f"qemu-system-{host.arch}")
+    run = (True, "") if emulator else (False, missing)
+    found = {"run": (emulator is not None, emulator or missing), "tcg": run, "": run}
+    for arch in ("x86_64", "aarch64"):
+        path = host.emulators.get(arch)
+        found[arch] = (path is not None, path or packages.remedy(f"qemu-system-{arch}"))
+    for name in ("kvm", "hvf"):
+        fact = next((fact for fact in host.accelerators if fact.name == name), None)
+        system = "Linux" if name == "kvm" else "macOS"
+        found[name] = (fact.usable, fact.reason) if fact else (False, f"only on {system}")
+    if host.virtiofsd is None:
+        found["virtiofs"] = (False, host.virtiofsd_missing)
+    else:
+        found["virtiofs"] = (
+            host.virtiofsd.usable,
+            f"{host.virtiofsd.path}: {host.virtiofsd.reason}",
+        )
+    if run[0] and not window:
+        found["display"] = (False, "the window needs PySide6: pip install 'gaovm[desktop]'")
+    return found
