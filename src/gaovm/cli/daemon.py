@@ -1,17 +1,19 @@
-"""``gaovm daemon start | stop | status | run``."""
+"""``gaovm daemon start | stop | upgrade | status | run``."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from gaovm import errors
+from gaovm import errors, version
 from gaovm.cli import options, output, progress, target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+    from gaovm.client import blocking
 
 
 def start(parsed: options.Parsed) -> int:
@@ -41,6 +43,48 @@ def stop(parsed: options.Parsed) -> int:
     if not parsed.flag("quiet"):
         output.err("the daemon has stopped")
     return 0
+
+
+def upgrade(parsed: options.Parsed) -> int:
+    """Let the daemon execute the code that is installed now; VMs and sessions go on."""
+    seconds = parsed.seconds("timeout")
+    params = {} if seconds is None else {"timeout_s": seconds}
+    client = target.connect(start=False)
+    with client, progress.to_stderr(quiet=parsed.flag("quiet")) as shown:
+        result = _upgraded(client, params, shown)
+    if parsed.flag("json"):
+        output.json_out(result)
+    else:
+        old, new = result.get("old_version"), result.get("new_version")
+        versions = f"{old} -> {new}" if old != new else f"version {new} as before"
+        output.out(f"gaovmd upgraded, {versions}, pid {result.get('pid')}")
+        output.out(f"  taken over: {result.get('vms')} VMs, {result.get('clients')} connections")
+    if result.get("new_version") != version.VERSION:
+        output.err(
+            f"this gaovm is version {version.VERSION}, the daemon runs {result.get('python')}:\n"
+            "  `gaovm daemon stop`, then `gaovm daemon start`, changes to this installation"
+        )
+    return 0
+
+
+def _upgraded(
+    client: blocking.Client, params: Mapping[str, Any], shown: progress.Progress
+) -> Mapping[str, Any]:
+    try:
+        result: Mapping[str, Any] = target.long_call(client, "daemon.upgrade", params, shown, None)
+    except errors.ConnectionLost as exc:
+        raise errors.ConnectionLost(
+            "the daemon ended during the upgrade; its VMs are shut down",
+            remedy="see `gaovm logs --daemon`; `gaovm daemon start` starts what should run",
+        ) from exc
+    except errors.CapabilityError as exc:
+        if exc.remedy is not None:
+            raise
+        raise errors.CapabilityError(
+            "the daemon that runs cannot be upgraded: it is too old",
+            remedy="`gaovm daemon stop`, then `gaovm daemon start`: the VMs are started again",
+        ) from exc
+    return result
 
 
 def run(parsed: options.Parsed) -> int:
@@ -77,6 +121,27 @@ STOP = options.Command(
     about="Stop every VM in order, then the daemon. VMs that ran are started again with it.",
     options=(options.QUIET,),
     examples=("gaovm daemon stop",),
+)
+
+UPGRADE = options.Command(
+    "daemon upgrade",
+    upgrade,
+    about=(
+        "Let the daemon go on with the code that is installed now, in the same process.\n"
+        "Running VMs, open shells and followed events are not disturbed. When the new code\n"
+        "cannot take over, nothing changes and the reason is told."
+    ),
+    options=(
+        options.Option(
+            "--timeout",
+            "wait this long for operations under way (default: 60s)",
+            value="TIME",
+            kind="duration",
+        ),
+        options.JSON,
+        options.QUIET,
+    ),
+    examples=("pip install --upgrade gaovm && gaovm daemon upgrade", "gaovm daemon upgrade --json"),
 )
 
 STATUS = options.Command(

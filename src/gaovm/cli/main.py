@@ -47,6 +47,7 @@ COMMANDS = {
     "explain": ("explain", "EXPLAIN", "print the hypervisor's command line, offline"),
     "daemon start": ("daemon", "START", "start the daemon"),
     "daemon stop": ("daemon", "STOP", "stop the VMs and the daemon"),
+    "daemon upgrade": ("daemon", "UPGRADE", "let the daemon go on with new code"),
     "daemon status": ("daemon", "STATUS", "show the daemon"),
     "daemon run": ("daemon", "RUN", "run the daemon in the foreground"),
     "version": ("version", "VERSION", "print the version"),

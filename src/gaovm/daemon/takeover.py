@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from typing import Any
 
 from gaovm import errors, version
@@ -106,6 +107,7 @@ class Takeover:
             "old_version": self._given.version,
             "new_version": version.VERSION,
             "pid": os.getpid(),
+            "python": sys.executable,
             "vms": len(self._given.drivers),
             "clients": len(self._given.clients),
         }

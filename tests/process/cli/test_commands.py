@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.process.cli import conftest, fakes
 
-from gaovm import errors
+from gaovm import errors, version
 
 
 def _serve_vms(daemon: fakes.FakeDaemon, *vms: dict[str, Any]) -> None:
@@ -122,6 +122,40 @@ def test_the_daemons_error_decides_the_exit_code(
 def test_no_daemon_is_exit_code_3(gaovm: conftest.Gaovm) -> None:
     assert gaovm("daemon", "status").returncode == 3
     assert gaovm("daemon", "stop").returncode == 0
+
+
+def test_daemon_upgrade_shows_both_versions_and_an_installation_that_is_not_this_one(
+    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon
+) -> None:
+    given = {"new_version": version.VERSION, "pid": 7, "vms": 3, "clients": 2, "python": "/py"}
+
+    def upgrade(params: dict[str, Any], call: fakes.Call) -> Any:
+        call.progress(phase="wait", message="waiting for up of VM web-dev")
+        return {"old_version": "0.0.1", **given}
+
+    daemon.handlers["daemon.upgrade"] = upgrade
+    done = gaovm("daemon", "upgrade", "--timeout", "5m")
+    assert dict(daemon.calls)["daemon.upgrade"] == {"timeout_s": 300.0}
+    assert f"0.0.1 -> {version.VERSION}, pid 7" in done.stdout.decode()
+    assert b"3 VMs, 2 connections" in done.stdout
+    assert b"waiting for up of VM web-dev" in done.stderr
+    assert b"/py" not in done.stderr
+    given["new_version"] = "9.9.9"
+    done = gaovm("daemon", "upgrade", "--json")
+    assert json.loads(done.stdout)["new_version"] == "9.9.9"
+    assert b"the daemon runs /py" in done.stderr
+
+
+def test_a_daemon_that_ends_during_its_upgrade_is_said_so(
+    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon
+) -> None:
+    def die(params: dict[str, Any], call: fakes.Call) -> Any:
+        raise errors.ConnectionLost("gone")
+
+    daemon.handlers["daemon.upgrade"] = die
+    done = gaovm("daemon", "upgrade")
+    assert done.returncode == 3
+    assert b"ended during the upgrade" in done.stderr
 
 
 # up -------------------------------------------------------------------------------------------
