@@ -44,6 +44,10 @@ class Hypervisor:
         """The process id while it runs."""
         return None if self._child is None or self.ended.is_set() else self._child.pid
 
+    def channel(self, name: str) -> tuple[socket.socket, socket.socket]:
+        """Our end and QEMU's of one of ``PIPES``."""
+        return socket.socketpair()
+
     @steps.step
     async def start(
         self, document: Document, shares: Mapping[str, socket.socket], cwd: Path
@@ -55,7 +59,7 @@ class Hypervisor:
         Raises:
             errors.ProgramMissing: QEMU cannot be executed.
         """
-        pairs = {name: socket.socketpair() for name in PIPES}
+        pairs = {name: self.channel(name) for name in PIPES}
         words, output = socket.socketpair()
         theirs = {name: pair[1] for name, pair in pairs.items()} | dict(shares)
         try:

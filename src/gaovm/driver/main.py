@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from gaovm import errors
 from gaovm.aio import logs, steps, tasks
 from gaovm.driver import liveness, request, service, vm
+from gaovm.driver.hypervisor import Hypervisor
 from gaovm.ipc import connection, hello, methods, peer
 
 logger = logging.getLogger(__name__)
@@ -30,11 +31,15 @@ QUIT_LIMIT_S = 2.0
 class Driver:
     """One driver: the VM, the daemon's calls, and when to leave."""
 
-    def __init__(self, owner: tasks.TaskOwner) -> None:
+    def __init__(
+        self, owner: tasks.TaskOwner, make_hypervisor: vm.MakeHypervisor = Hypervisor
+    ) -> None:
         self._leaving = asyncio.Event()
         self._link: connection.Connection | None = None
         self.reason = "asked"
-        self.vm = vm.Vm(owner, self._notify, lambda: self.leave("the VM has ended"))
+        self.vm = vm.Vm(
+            owner, self._notify, lambda: self.leave("the VM has ended"), make_hypervisor
+        )
         self._calls = service.Service(self.vm, lambda: self.leave("asked by the daemon"))
         self._liveness = liveness.Liveness(lambda: self.leave("no call of the daemon for 15 s"))
 

@@ -21,7 +21,7 @@ from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import Artefacts, Document
 from gaovm.driver import disks, display, health, lock, logs, network, pipes, session, shares, status
 from gaovm.driver.guest import GuestLink
-from gaovm.driver.hypervisor import Hypervisor
+from gaovm.driver.hypervisor import Hypervisor, OnEvent
 from gaovm.driver.request import LaunchRequest
 from gaovm.guestmanager import info, power
 from gaovm.hostfacts import facts as hostfacts
@@ -34,15 +34,21 @@ CONSOLE_DRAIN_S = 1.0
 POWER_CALL_LIMIT_S = 3.0
 # Of an asked-for stop's grace, the agent's way gets this share and ACPI the rest.
 AGENT_SHARE = 0.7
+MakeHypervisor = Callable[[tasks.TaskOwner, OnEvent], Hypervisor]
 
 
 class Vm:
     """One VM; ``on_ended`` is called when it ended although the daemon did not ask."""
 
     def __init__(
-        self, owner: tasks.TaskOwner, notify: status.Notify, on_ended: Callable[[], None]
+        self,
+        owner: tasks.TaskOwner,
+        notify: status.Notify,
+        on_ended: Callable[[], None],
+        make_hypervisor: MakeHypervisor = Hypervisor,
     ) -> None:
         self._owner, self._on_ended = owner, on_ended
+        self._make_hypervisor = make_hypervisor
         self.status = status.Status(notify)
         self.request: LaunchRequest | None = None
         self._lock: files.Lock | None = None
@@ -148,7 +154,7 @@ class Vm:
         if request is None or document is None or self._stopping:
             raise errors.StateConflict("the VM is not configured")
         if self._hypervisor is None:
-            self._hypervisor = Hypervisor(self._owner, self._on_event)
+            self._hypervisor = self._make_hypervisor(self._owner, self._on_event)
             try:
                 await self._start(self._hypervisor, request, document)
             except BaseException:

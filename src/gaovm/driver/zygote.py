@@ -160,10 +160,10 @@ def entry() -> None:
     # Ctrl-C at a terminal is for the command line; the daemon ends us by closing the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     handler = driver.set_up_logging()
-    warmup.run()
+    warmup.run(handler)
     gc.disable()
-    compact.gather_code(warmup.run)
-    warmup.run(ROUNDS)  # the copies too are brought into their fast form
+    compact.gather(lambda: warmup.run(handler))
+    warmup.run(handler, ROUNDS)  # the copies too are brought into their fast form
     compact.fill_holes()
     gc.freeze()
     Zygote(sock, handler).run()

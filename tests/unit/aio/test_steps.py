@@ -73,3 +73,16 @@ def test_points_are_logged_in_their_order(tmp_path: Path) -> None:
 def test_nobody_listening_halts_nobody(tmp_path: Path) -> None:
     process = run(GAOVM_HALT_AT="__main__.plain:begin", GAOVM_HALT_SOCKET=str(tmp_path / "no"))
     assert process.communicate(timeout=30)[0] == b"A B\n"
+
+
+def test_a_rehearsal_reaches_no_point(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    program = (
+        "from gaovm.aio import steps\n"
+        "@steps.step\ndef one() -> None: ...\n"
+        "with steps.rehearsal():\n    one()\n"
+        "one()\n"
+    )
+    environment = {**os.environ, "GAOVM_STEP_LOG": str(log)}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=30)
+    assert log.read_text().split() == ["__main__.one:begin", "__main__.one:end"]

@@ -7,14 +7,7 @@ from typing import Any
 import pytest
 
 from gaovm import errors
-from gaovm.driver import request, status, warmup
-
-
-def test_the_warm_ups_request_is_valid() -> None:
-    launch = request.decode(warmup.REQUEST, request.LaunchRequest)
-    assert launch.provision
-    assert str(launch.disk) == "/disk.qcow2"
-    assert (launch.stop.agent_s, launch.stop.acpi_s) == (6, 4)
+from gaovm.driver import request, status
 
 
 @pytest.mark.parametrize(
