@@ -33,7 +33,7 @@ def text(vm: Mapping[str, Any]) -> str:
     lines = [_line(str(vm["name"]), f"{state} ({detail})" if detail else state)]
     lines += _machine(vm) + _times(vm) + _mounts(vm) + _ports(vm) + _places(vm)
     lines += _restarts(vm.get("restarts"))
-    lines += _guest(vm.get("guest")) + _error(vm.get("last_error"))
+    lines += _pending(vm) + _guest(vm.get("guest")) + _error(vm.get("last_error"))
     return output.harmless("\n".join(lines))
 
 
@@ -117,6 +117,14 @@ def _places(vm: Mapping[str, Any]) -> list[str]:
     if pids:
         lines.append(_line("processes", ", ".join(pids)))
     return lines
+
+
+def _pending(vm: Mapping[str, Any]) -> list[str]:
+    """What the next start changes. The details are ``gaovm diff``'s, whose code is not loaded."""
+    fields = [str(found.get("field")) for found in vm.get("pending") or ()]
+    if not fields:
+        return []
+    return [_line("pending", f"{', '.join(fields)} (at the next start; see gaovm diff)")]
 
 
 def _guest(info: Mapping[str, Any] | None) -> list[str]:

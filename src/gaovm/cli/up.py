@@ -74,14 +74,19 @@ def _unknown(
 
 
 def _up_params(parsed: options.Parsed, project: target.Project, wait: str) -> dict[str, Any]:
+    params = project_params(project, parsed.word() or parsed.text("name"))
+    params["wait"] = wait
+    return params
+
+
+def project_params(project: target.Project, name: str | None) -> dict[str, Any]:
+    """A project as the daemon takes it; without ``name`` its VM is called as always."""
     params: dict[str, Any] = {
         "project_dir": project.directory,
         "config_path": project.config,
         "config_text": project.text(),
         "user": caller(),
-        "wait": wait,
     }
-    name = parsed.word() or parsed.text("name")
     if name is not None:
         params["name"] = name
     if os.environ.get("VM_NAME"):
