@@ -61,35 +61,45 @@ func mountRoot(args *kernelArguments) error {
 	return nil
 }
 
-// growRoot makes an ext4 file system as large as its device. The kernel does it while it is mounted.
+// growRoot makes the root's file system, mounted on /root, as large as its device, if it is an ext4 one.
 func growRoot(args *kernelArguments) error {
 	if args.rootType != "ext4" {
 		return nil
 	}
-	device, err := os.Open(args.root)
-	if err != nil {
-		return err
-	}
-	defer device.Close()
-	size, err := unix.IoctlGetInt(int(device.Fd()), unix.BLKGETSIZE64)
+	return growFileSystem(args.root, newRoot)
+}
+
+// growFileSystem makes a mounted ext4 file system as large as its device. The kernel does it while it is in use.
+func growFileSystem(path, mounted string) error {
+	size, err := deviceSize(path)
 	if err != nil {
 		return err
 	}
 	super := make([]byte, 1024)
-	if _, err := device.ReadAt(super, extSuper); err != nil {
+	if err := readPiece(path, super, extSuper); err != nil {
 		return err
 	}
 	blocks, blockSize, ok := extGeometry(super)
 	if !ok || uint64(size)/blockSize < blocks+minimumGrown {
 		return nil
 	}
-	dir, err := os.Open(newRoot)
+	dir, err := os.Open(mounted)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
 	want := uint64(size) / blockSize
 	return ioctlPointer(int(dir.Fd()), extResizeFS, &want)
+}
+
+func readPiece(path string, buf []byte, offset int64) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = file.ReadAt(buf, offset)
+	return err
 }
 
 // extGeometry reads the number and size of blocks from an ext4 superblock.

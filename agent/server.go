@@ -185,6 +185,8 @@ func (a *agent) plain(w http.ResponseWriter, r *http.Request) {
 		result, err = a.configure(r)
 	case "POST /v1/clock":
 		result, err = a.clock(r)
+	case "POST /v1/disk/grow":
+		result, err = a.grow(r)
 	case "POST /v1/power":
 		status = http.StatusAccepted
 		result, err = a.power(r)

@@ -1,12 +1,15 @@
-"""The VM's disk before a start: there, large enough, never smaller than before."""
+"""The VM's disk: there before a start, large enough, growing while it is used, never smaller."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from gaovm import errors
 from gaovm.aio import steps
 from gaovm.driver.request import LaunchRequest
+from gaovm.guestmanager import disks as guest_disks
+from gaovm.guestmanager.connection import Connection
 from gaovm.vmmanager.qemu import disks
 
 GIB = 1 << 30
@@ -38,6 +41,39 @@ async def prepare(request: LaunchRequest, qemu_img: str | None) -> None:
         raise _shrink(wanted, overlay.size_bytes, "the disk has")
     if wanted > overlay.size_bytes:
         await disks.grow(_program(qemu_img), path, wanted)
+
+
+class Resizer(Protocol):
+    """A hypervisor that can give the disk it uses another size."""
+
+    async def resize_disk(self, size_bytes: int) -> None:
+        """Resize the root disk."""
+        ...
+
+
+@steps.step
+async def grow_live(
+    path: Path, hypervisor: Resizer, connection: Connection, size_bytes: int
+) -> str | None:
+    """Grow the disk of a VM that runs, then the guest's file system on it. May be repeated.
+
+    Returns why the file system did not grow, or None: the disk has its size in either case, and a
+    file system that is smaller grows at the next boot.
+
+    Raises:
+        errors.DiskShrink: the disk is larger than that.
+        errors.HypervisorFailed: the disk could not be resized; nothing changed.
+    """
+    now = disks.read_overlay(path).size_bytes
+    if size_bytes < now:
+        raise _shrink(size_bytes, now, "the disk has")
+    if size_bytes > now:
+        await hypervisor.resize_disk(size_bytes)
+    try:
+        await guest_disks.grow(connection, size_bytes)
+    except errors.GaoError as exc:
+        return exc.message
+    return None
 
 
 @steps.step

@@ -12,6 +12,8 @@ import os
 import socket
 from collections.abc import Callable
 
+import msgspec
+
 from gaovm import errors
 from gaovm.aio import clock, steps, tasks
 from gaovm.builder.qemu.document import ShareDevice
@@ -89,6 +91,18 @@ class GuestLink:
         except TimeoutError as exc:
             raise errors.GuestUnavailable("the guest is still being set up") from exc
         return self.connection
+
+    async def set_environment(self, env: dict[str, str]) -> None:
+        """Give every later command another environment, also after the guest's own reboot.
+
+        Raises:
+            errors.GuestUnavailable, errors.GuestCallFailed: later set-ups use it all the same.
+        """
+        spec = self._request.spec
+        inside = msgspec.structs.replace(spec.guest, env=env)
+        spec = msgspec.structs.replace(spec, guest=inside)
+        self._request = msgspec.structs.replace(self._request, spec=spec)
+        await guest.configure(await self.usable(), guest.Configuration(env=env))
 
     def restart(self) -> None:
         """The guest was reset: everything is to be done again when its agent says hello."""

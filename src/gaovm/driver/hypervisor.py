@@ -146,6 +146,14 @@ class Hypervisor:
         """
         await self._monitor.screendump(str(path))
 
+    async def resize_disk(self, size_bytes: int) -> None:
+        """Give the root disk another size, which the guest's kernel is told.
+
+        Raises:
+            errors.HypervisorFailed: QEMU refused it, for example for want of space.
+        """
+        await self._monitor.execute("block_resize", **{"node-name": "root", "size": size_bytes})
+
     async def _tell(self, command: str, **arguments: Any) -> bool:
         if not await self.ready():
             return False

@@ -121,6 +121,18 @@ class OpenDisplay(msgspec.Struct, frozen=True, kw_only=True):
     seat: dict[str, Text] = msgspec.field(default_factory=dict)
 
 
+class GrowDisk(msgspec.Struct, frozen=True, kw_only=True):
+    """``disk.grow``."""
+
+    size_bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 46)]
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """``guest.environment``: all variables, in place of those before."""
+
+    env: dict[str, str]
+
+
 def decode(params: Any, into: type[T]) -> T:
     """The parameters of a call.
 

@@ -36,6 +36,8 @@ class Service:
             "ports.remove": self._remove_port,
             "ports.list": self._list_ports,
             "guest.info": self._guest_info,
+            "guest.environment": self._set_environment,
+            "disk.grow": self._grow_disk,
             "log.level": self._log_level,
             "display.open": self._open_display,
             "display.close": self._close_display,
@@ -124,6 +126,16 @@ class Service:
 
     async def _screenshot(self, _: Any) -> Result:
         return await self._vm.display.screenshot()
+
+    async def _set_environment(self, params: Any) -> Result:
+        wanted = request.decode(params, request.Environment)
+        await self._vm.guest.set_environment(wanted.env)
+        return {}
+
+    async def _grow_disk(self, params: Any) -> Result:
+        wanted = request.decode(params, request.GrowDisk)
+        problem = await self._vm.grow_disk(wanted.size_bytes)
+        return {} if problem is None else {"problem": problem}
 
     async def _exit(self, _: Any) -> Result:
         self._leave()

@@ -321,6 +321,14 @@ class Vm:
         if self.status.observed == "running":
             self.status.change("running", "degraded", error=error)
 
+    async def grow_disk(self, size_bytes: int) -> str | None:
+        """Make the running VM's disk and its file system larger; see ``disks.grow_live``."""
+        request, hypervisor = self.request, self._hypervisor
+        if request is None or hypervisor is None:
+            raise errors.StateConflict("the VM is not running")
+        connection = self.guest.connection
+        return await disks.grow_live(request.disk, hypervisor, connection, size_bytes)
+
     # the end
 
     async def stop(self, grace_s: float, force_s: float) -> str:

@@ -14,13 +14,13 @@ CONFIGURE_LIMIT_S = 120.0
 
 
 class Configuration(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The body of ``PUT /v1/configure``; ``entropy`` is base64."""
+    """The body of ``PUT /v1/configure``; ``entropy`` is base64, None leaves as it is."""
 
     hostname: str | None = None
     unix_ns: int | None = None
     user: users.Account | None = None
     mounts: list[mounts.Mount] = []
-    env: dict[str, str] = {}
+    env: dict[str, str] | None = None
     entropy: str | None = None
     watchdog: bool = False
 

@@ -73,6 +73,8 @@ DRIVER_METHODS = (
     "ports.remove",
     "ports.list",
     "guest.info",
+    "guest.environment",
+    "disk.grow",
     LOG_LEVEL,
     "display.open",
     "display.close",

@@ -23,6 +23,7 @@ from gaovm.aio import tasks
 from gaovm.driver.network import Ports
 from gaovm.driver.session import Sessions
 from gaovm.guestmanager import clock, frames, info, journal, processes
+from gaovm.guestmanager import clock, disks, frames, info, processes
 from gaovm.guestmanager.channel import Channel
 from gaovm.guestmanager.connection import Connection
 from gaovm.images import agentbuild
@@ -68,6 +69,10 @@ async def test_plain_calls(agent: Connection) -> None:
     with pytest.raises(errors.GuestCallFailed) as caught:
         await clock.set_time(agent, -1)
     assert caught.value.details["agent_code"]
+    # in development mode nothing of this machine is changed
+    assert await disks.grow(agent, 1 << 40) > 0
+    with pytest.raises(errors.GuestCallFailed, match="not a size"):
+        await disks.grow(agent, 0)
 
 
 async def test_exec_is_binary_clean_and_exact(agent: Connection) -> None:
