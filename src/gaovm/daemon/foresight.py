@@ -127,6 +127,8 @@ def _split(
 ) -> tuple[vm.VmSpec, vm.VmSpec | None, tuple[diff.Field, ...]]:
     """What is in force at once, what waits, and what of that the driver can do now."""
     if not running:
+        if record.pending is not None and not whole and not diff.differing(record.pending, wanted):
+            return record.spec, record.pending, ()  # nothing new: it comes with the start
         return wanted, None, ()
     differing = diff.differing(record.spec, wanted)
     if not differing:

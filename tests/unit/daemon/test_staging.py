@@ -126,6 +126,14 @@ async def test_what_waits_is_applied_by_the_next_start(daemon: Daemon) -> None:
     assert await told(daemon) == ["event.pending_config_written", "config.pending_applied"]
 
 
+async def test_an_up_with_the_same_file_applies_what_waits(daemon: Daemon) -> None:
+    await daemon.up()
+    await change(daemon, cpus="4")
+    await daemon.call("vm.stop", name=NAME)
+    assert (await daemon.up())["vm"]["cpus"] == 4
+    assert (await told(daemon))[-1] == "config.pending_applied"
+
+
 async def test_what_only_the_daemon_looks_at_changes_in_a_running_vm(daemon: Daemon) -> None:
     await daemon.up()
     calls = len(daemon.driver.calls)
