@@ -33,7 +33,7 @@ def test_a_running_vm_is_changed_and_changes_at_its_next_start(world: World) -> 
     assert fields(world.json("status", cwd=project)["pending"]) == ["cpus", "memory"]
     kept = world.home / "vms" / "staged-dev" / "pending_config.json"
     assert json.loads(kept.read_text())["spec"]["processors"]["count"] == 2
-    world.run("set", "disk=3GiB", cwd=project, check=1)
+    world.run("set", "disk=3GiB", cwd=project, check=2)
     world.run("stop", cwd=project)
     (project / ".lima" / "config.yaml").write_text(CONFIG + "env: {B: two}\n")
     assert fields(world.json("diff", cwd=project)["file"]) == ["env.B"]

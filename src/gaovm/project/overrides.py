@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gaovm import errors
-from gaovm.project import boot, check, disks, guest, nodes, schema, supervision
+from gaovm.project import boot, check, disks, graphics, guest, nodes, schema, supervision
 from gaovm.project.context import Caller, Context, Host
 from gaovm.project.problems import Findings
 from gaovm.spec import diff
@@ -60,6 +60,7 @@ def apply(base: VmSpec, overrides: Mapping[str, Any]) -> VmSpec:
         processors=disks.read_processors(root, context),
         memory=disks.read_memory(root, context),
         disk=disks.read_disk(root, context),
+        graphics=graphics.read(root, context),
         supervision=supervision.read(root, boot_part, context),
     )
     _raise(found)
@@ -104,10 +105,16 @@ def _tree(overrides: Mapping[str, Any], found: Findings) -> nodes.Table:
 
 def _seed(root: nodes.Table, base: VmSpec) -> None:
     """What the base says where an override has to agree with it."""
+    enabled, device = _text(base.graphics.enabled), _text(base.supervision.watchdog.device)
+    enabled, device = _text(base.graphics.enabled), _text(base.supervision.watchdog.device)
     for keys, text in (
         (("arch",), base.boot.arch),
         (("vmOpts", "gaovm", "machine"), base.boot.machine),
         (("vmOpts", "gaovm", "kernel"), base.boot.kernel),
+        (("vmOpts", "gaovm", "graphics", "enabled"), enabled),
+        (("vmOpts", "gaovm", "watchdog", "device"), device),
+        (("vmOpts", "gaovm", "graphics", "enabled"), enabled),
+        (("vmOpts", "gaovm", "watchdog", "device"), device),
     ):
         _put(root, keys, nodes.Scalar(0, keys[-1], text, plain=True), only_new=True)
 

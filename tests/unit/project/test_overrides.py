@@ -67,6 +67,14 @@ def test_only_the_words_given_change() -> None:
     assert changed.guest.env == {"A": "one", "B": "two"}
 
 
+def test_an_override_must_agree_with_the_file_below_it() -> None:
+    displayed = overrides.apply(BASE, {"graphics.enabled": True, "graphics.width": 640})
+    assert (displayed.graphics.enabled, displayed.graphics.width) == (True, 640)
+    with pytest.raises(errors.ConfigError, match="kernel: the cloud kernel has no display"):
+        overrides.apply(displayed, {"kernel": "cloud"})
+    assert overrides.apply(displayed, {"kernel": "cloud", "graphics.enabled": "false"})
+
+
 def test_a_variable_is_a_text_whatever_it_looks_like() -> None:
     changed = overrides.apply(BASE, {"env.A": "null", "env.B": 7, "env.C": "true"})
     assert changed.guest.env == {"A": "null", "B": "7", "C": "true"}
