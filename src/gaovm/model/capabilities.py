@@ -58,12 +58,13 @@ FEATURES = (
     ),
     Feature("screenshot", "a picture of the display", ("display.screenshot",)),
     Feature("log-level", "driver and agent log more or less at once", ("log.level",)),
-    Feature("grow-disk", "a larger disk without a restart"),
+    Feature("grow-disk", "a larger disk and file system without a restart", ("disk.grow",)),
+    Feature("environment", "other variables without a restart", ("guest.environment",)),
     Feature("hot-plug", "processors and memory without a restart"),
     Feature("snapshot", "save the state of a VM and go back to it"),
 )
 
-_QEMU = {feature.name for feature in FEATURES} - {"grow-disk", "hot-plug", "snapshot"}
+_QEMU = {feature.name for feature in FEATURES} - {"hot-plug", "snapshot"}
 
 BACKENDS = (
     Backend(
@@ -72,7 +73,6 @@ BACKENDS = (
         present=True,
         offers=frozenset(_QEMU),
         limits={
-            "grow-disk": "the disk grows at the next start",
             "hot-plug": "they change at the next start",
             "snapshot": "there is none yet",
         },

@@ -22,8 +22,7 @@ from gaovm import errors
 from gaovm.aio import tasks
 from gaovm.driver.network import Ports
 from gaovm.driver.session import Sessions
-from gaovm.guestmanager import clock, frames, info, journal, processes
-from gaovm.guestmanager import clock, disks, frames, info, processes
+from gaovm.guestmanager import clock, disks, frames, info, journal, processes
 from gaovm.guestmanager.channel import Channel
 from gaovm.guestmanager.connection import Connection
 from gaovm.images import agentbuild

@@ -105,7 +105,10 @@ async def test_an_up_during_a_destroy_makes_a_new_vm(daemon: Daemon) -> None:
 async def test_vms_are_parallel_and_reads_never_wait(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     slow = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    while "web-dev" not in daemon.hub.machines:
+        await asyncio.sleep(0)
+    machine = daemon.hub.machines["web-dev"]
+    await machine.until(lambda: machine.state.readiness is not None)
     daemon.launcher.boot_until = "ready"
     assert (await daemon.up(name="other", project_dir="/src/b"))["vm"]["state"] == "running"
     listed = (await daemon.call("vm.list"))["vms"]
