@@ -95,7 +95,9 @@ def _check(body: bytes) -> None:
     error = reply.get("error")
     if isinstance(error, dict):
         # the driver names our errors by their word, as in the data of JSON-RPC
-        raise errors.from_wire({"message": error.get("message"), "data": error})
+        raise errors.from_wire(
+            {"message": error.get("message") or "no reason given", "data": error}
+        )
     if reply.get("ok") is not True:
         raise errors.InvalidReply("the driver did not accept the ticket")
 
