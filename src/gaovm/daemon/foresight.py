@@ -105,8 +105,9 @@ def combine(base: vm.VmSpec, overrides: Mapping[str, Any]) -> vm.VmSpec:
 
 def with_changes(present: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Overrides with some changed; one that becomes empty is taken away."""
+    empty = [word for word, value in changes.items() if value in (None, "")]
     after = {**present, **changes}
-    return {word: value for word, value in after.items() if value not in (None, "")}
+    return {word: value for word, value in after.items() if word not in empty}
 
 
 def without_layer(record: records.VmRecord) -> tuple[dict[str, Any], list[str]]:

@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import context, events, legacy, service
+from gaovm.daemon import context, events, service
+from gaovm.daemon.legacy import events as legacy_events
+from gaovm.daemon.legacy import service as legacy_service
 from gaovm.ipc import connection, hello, methods, peer
 
 Translate = Callable[[events.Event], dict[str, Any] | None]
@@ -76,9 +78,9 @@ class Front:
 
     def __init__(self, ctx: context.Context) -> None:
         ours = _Side(ctx, service.dispatch, _as_it_is)
-        old = _Side(ctx, legacy.dispatch, legacy.translate)
+        old = _Side(ctx, legacy_service.dispatch, legacy_events.translate)
         offer = hello.Offer(methods.CONTROL, methods.CONTROL_METHODS)
-        old_offer = hello.Offer(methods.LEGACY, legacy.CAPABILITIES)
+        old_offer = hello.Offer(methods.LEGACY, legacy_service.CAPABILITIES)
         self._sides = {methods.CONTROL: ours, methods.LEGACY: old}
         enter = ctx.gate.enter
         self.services = [

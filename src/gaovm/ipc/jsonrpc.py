@@ -140,9 +140,17 @@ def error(id: Id | None, error: dict[str, Any]) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": id, "error": error}
 
 
+_LEGACY_CODES = frozenset((-32700, -32600, -32601, -32602, -32603, -32010, -32011, -32012))
+
+
 def legacy_error(error: errors.GaoError) -> dict[str, Any]:
-    """The error object as ``gaovm.v1.2`` has it: code, message, and data only where it has some."""
-    wire: dict[str, Any] = {"code": error.rpc_code, "message": error.message}
+    """The error object as ``gaovm.v1.2`` has it: one of its codes, message, data where it has some.
+
+    What it has no code of its own for is internal there.
+    """
+    known = error.rpc_code in _LEGACY_CODES
+    code = error.rpc_code if known else errors.InternalError.rpc_code
+    wire: dict[str, Any] = {"code": code, "message": error.message}
     if error.details:
         wire["data"] = error.details
     return wire

@@ -83,7 +83,7 @@ DRIVER_METHODS = (
     "exit",
 )
 
-# what a gaovm.v1.2 server of today may be asked for; driver.exec was a debugging aid
+# in the order in which the old daemon offered them
 LEGACY_METHODS = (
     HELLO,
     PING,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from tests.process.fuzz import streams, world
 
-from gaovm.daemon import legacy
+from gaovm.daemon.legacy import service as legacy
 from gaovm.ipc import methods
 
 EXAMPLES = settings(

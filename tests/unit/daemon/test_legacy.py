@@ -1,4 +1,4 @@
-"""Old clients: shapes of ``gaovm.v1.2``, nothing more offered than is served."""
+"""Old clients: the shapes of ``gaovm.v1.2``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
-from gaovm.daemon import legacy
+from gaovm.daemon.legacy import events as legacy_events
+from gaovm.daemon.legacy import service
 from gaovm.ipc import methods
 
 STATUS = [
@@ -23,12 +24,13 @@ STATUS = [
 ]
 
 
-async def old(daemon: Daemon, method: str, call: Call | None = None, **data: Any) -> Any:
-    return await legacy.dispatch(daemon.ctx, call or Call(), method, data)
+async def old(daemon: Daemon, called: str, /, call: Call | None = None, **data: Any) -> Any:
+    return await service.dispatch(daemon.ctx, call or Call(), called, data)
 
 
-def test_offered_and_refused_are_the_whole_old_protocol() -> None:
-    assert sorted((*legacy.CAPABILITIES, *legacy.NOT_OFFERED)) == sorted(methods.LEGACY_METHODS)
+def test_everything_is_offered_in_the_old_order() -> None:
+    assert service.CAPABILITIES == methods.LEGACY_METHODS
+    assert {"hello", *service.METHODS} == set(service.CAPABILITIES)
 
 
 async def test_the_life_of_the_default_vm(daemon: Daemon) -> None:
@@ -97,11 +99,27 @@ async def test_without_the_vm_there_is_an_answer(
         await old(daemon, "vm.status", id="other")
 
 
-@pytest.mark.parametrize("method", legacy.NOT_OFFERED)
-async def test_what_is_not_offered_is_refused_by_name(daemon: Daemon, method: str) -> None:
-    with pytest.raises(errors.CapabilityError) as caught:
-        await old(daemon, method)
-    assert caught.value.rpc_code == -32012
+async def test_a_display_that_is_not_there_is_an_internal_error(daemon: Daemon) -> None:
+    await daemon.up(name="default")
+    with pytest.raises(errors.StateConflict, match="headless"):
+        await old(daemon, "vm.open_display")
+    assert (await old(daemon, "vm.close_display"))["open"] is False
+
+
+async def test_driver_exec_is_off_unless_it_is_switched_on(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await daemon.up(name="default")
+    with pytest.raises(errors.UnknownMethod, match=r"driver\.exec is disabled"):
+        await old(daemon, "driver.exec", method="ping")
+    monkeypatch.setenv("GAOVM_ENABLE_DRIVER_EXEC", "1")
+    done = await old(daemon, "driver.exec", method="ping", params={})
+    assert done == {"method": "ping", "driverResult": {"ok": True}}
+    with pytest.raises(errors.InvalidParams):
+        await old(daemon, "driver.exec")
+    await daemon.call("vm.stop", name="default")
+    with pytest.raises(errors.StateConflict, match="not running"):
+        await old(daemon, "driver.exec", method="ping")
 
 
 async def test_unknown_methods_have_the_old_text(daemon: Daemon) -> None:
@@ -138,13 +156,14 @@ async def test_events_of_the_default_vm_only(daemon: Daemon) -> None:
     await machine.until(lambda: machine.driver is None)
     await daemon.database.flush()
     daemon.hub.events.close()
-    seen = [legacy.translate(event) async for event in daemon.events]
+    seen = [legacy_events.translate(event) async for event in daemon.events]
     known = [event for event in seen if event is not None]
     assert [event["type"] for event in known] == [
         "driver.started",
         "driver.stopped",
         "driver.started",
         "driver.exited",
+        "driver.restart_scheduled",
     ]
     assert known[0]["payload"]["pid"] == started.pid
     assert known[0]["payload"]["socketPath"].endswith("/driver.sock")

@@ -1,0 +1,178 @@
+"""The VM that old clients see: list, status, start, stop, display, doctor, and its driver."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from gaovm import errors
+from gaovm.daemon import context, ending, machine, params, stamps
+from gaovm.daemon.methods import display
+from gaovm.model import states
+
+VM_ID = "default"
+_ENABLE_EXEC = "GAOVM_ENABLE_DRIVER_EXEC"
+_NO_EXEC = "driver.exec is disabled (set GAOVM_ENABLE_DRIVER_EXEC=1 for debug use)"
+#: Of the contract: how long the daemon waits for an answer of the driver.
+_DRIVER_CALL_S = 5.0
+
+
+def name() -> str:
+    """The name of the VM that old clients see."""
+    return os.environ.get("GAOVM_DEFAULT_VM") or VM_ID
+
+
+def machine_of(ctx: context.Context) -> machine.Machine:
+    """The VM that old clients see.
+
+    Raises:
+        errors.InvalidParams: there is none of that name.
+    """
+    subject = ctx.hub.machines.get(name())
+    if subject is None:
+        raise errors.InvalidParams(f"There is no VM {name()!r} for id {VM_ID!r}")
+    return subject
+
+
+async def ping(ctx: context.Context, call: context.Call, data: Any) -> Any:
+    """The daemon answers."""
+    return {"ok": True, "ts": stamps.now()}
+
+
+async def subscribe(ctx: context.Context, call: context.Call, data: Any) -> Any:
+    """All events from now on: no filter, no replay."""
+    call.subscribe()
+    return {"ok": True}
+
+
+async def list_all(ctx: context.Context, call: context.Call, data: Any) -> Any:
+    """The one VM, or none."""
+    subject = ctx.hub.machines.get(name())
+    if subject is None:
+        return []
+    status = _brief(subject)
+    return [{"id": VM_ID, **{key: status[key] for key in ("desired", "actual", "driverPid")}}]
+
+
+async def start(ctx: context.Context, call: context.Call, data: Any) -> Any:
+    """Start the VM, its pending config applied; returns when the hypervisor runs."""
+    subject = machine_of(ctx)
+    if subject.up is None and subject.state.readiness is None:
+        ctx.starter.begin(subject, {}, created=False)
+    if subject.up is not None:
+        subject.up.keep()  # an old client's start is never undone by its going away
+        await subject.up.wait(lambda _: None, until="started")
+    return await _status(ctx, call, subject)
+
+
+async def stop(ctx: context.Context, call: context.Call, data: Any) -> Any:
+    """Stop the VM."""
+    subject = machine_of(ctx)
+    await ctx.to_its_end(f"vm {subject.name}: stop", ending.stop(subject))
+    return await _status(ctx, call, subject)
+
+
+async def show(ctx: context.Context, call: context.Call, data: Any) -> Any:
+    """Its status, with the driver's view of it when there is one."""
+    return await _status(ctx, call, machine_of(ctx))
+
+
+async def open_display(ctx: context.Context, call: context.Call, data: Any) -> Any:
+    """Open the window on the desktop that the driver inherited; the driver's result."""
+    subject = machine_of(ctx)
+    return await display.open_window(ctx, call, params.DisplayOpen(name=subject.name))
+
+
+async def close_display(ctx: context.Context, call: context.Call, data: Any) -> Any:
+    """Close the window; the driver's result."""
+    subject = machine_of(ctx)
+    return await display.close_window(ctx, call, params.Named(name=subject.name))
+
+
+class _Exec(msgspec.Struct, forbid_unknown_fields=True):
+    method: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    params: dict[str, Any] | None = None
+    id: str = VM_ID
+
+
+async def driver_exec(ctx: context.Context, call: context.Call, data: Any) -> Any:
+    """Relay one call to the driver: for debugging, and only where the environment allows it.
+
+    Raises:
+        errors.UnknownMethod: it does not.
+    """
+    if os.environ.get(_ENABLE_EXEC) != "1":
+        raise errors.UnknownMethod(_NO_EXEC)
+    wanted = params.decode(_Exec, "driver.exec", data)
+    subject = machine_of(ctx)
+    if subject.driver is None:
+        raise errors.StateConflict("The driver is not running")
+    result = await subject.driver.call(wanted.method, wanted.params, timeout_s=_DRIVER_CALL_S)
+    return {"method": wanted.method, "driverResult": result}
+
+
+async def doctor(ctx: context.Context, call: context.Call, data: Any) -> Any:
+    """What a driver needs on this host."""
+    subject = ctx.hub.machines.get(name())
+    driver_socket = _socket_path(subject) if subject is not None else None
+    home = ctx.hub.paths.home
+    checks = {
+        "driverBinaryPath": sys.executable,
+        "driverBinaryExists": os.access(sys.executable, os.X_OK),
+        "driverSocketPath": driver_socket,
+        "driverSocketExists": driver_socket is not None and Path(driver_socket).exists(),
+        "stateDir": str(home),
+        "stateDirExists": home.is_dir(),
+    }
+    ok = bool(checks["driverBinaryExists"] and checks["stateDirExists"])
+    return {"ok": ok, "daemon": "running", "checks": checks}
+
+
+def _socket_path(subject: machine.Machine) -> str:
+    return str(subject.hub.paths.run_dir(subject.record.run_id) / "driver.sock")
+
+
+def _brief(subject: machine.Machine) -> dict[str, Any]:
+    driver, record = subject.driver, subject.record
+    failure = record.last_error
+    return {
+        "desired": subject.state.desired,
+        # "running" has always meant that a driver is connected
+        "actual": "running" if driver is not None else "stopped",
+        "restartAttempts": record.restarts.attempts,
+        "maxRestartAttempts": record.spec.supervision.restart.max_attempts,
+        "driverPid": driver.pid if driver is not None else None,
+        "driverSocketPath": _socket_path(subject) if driver is not None else None,
+        "lastFailure": failure.message if failure is not None else None,
+    }
+
+
+async def _status(
+    ctx: context.Context, call: context.Call, subject: machine.Machine
+) -> dict[str, Any]:
+    status = _brief(subject)
+    if subject.driver is None:
+        return status
+    observed = subject.state.observed
+    running = observed is states.Observed.RUNNING
+    try:
+        window = await display.show(ctx, call, params.Named(name=subject.name))
+    except errors.GaoError as exc:
+        return {**status, "driverVmError": exc.message}
+    status["driverVm"] = {
+        "configured": True,
+        "graphicsWindowOpen": bool(window.get("open")),
+        "state": _STATES.get(observed, "paused" if subject.paused else str(observed)),
+        "canStart": observed in states.AT_REST,
+        "canPause": running and not subject.paused,
+        "canResume": running and subject.paused,
+        "canRequestStop": running,
+    }
+    return status
+
+
+_STATES = {states.Observed.FAILED: "error", states.Observed.BACKOFF: "stopped"}

@@ -1,0 +1,260 @@
+"""Old clients' config and events against the vectors of the contract."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.unit.daemon.conftest import Call, Daemon
+
+from gaovm import errors
+from gaovm.daemon import events, mirrors
+from gaovm.daemon.legacy import events as legacy_events
+from gaovm.daemon.legacy import service
+from gaovm.model import supervision
+from gaovm.spec.supervision import Restart
+
+DATA = Path(__file__).resolve().parents[2] / "data" / "gaovm" / "v1.2-vectors.json"
+VECTORS: dict[str, Any] = json.loads(DATA.read_text())
+CASES: list[dict[str, Any]] = VECTORS["config"]["cases"]
+GIB = 1 << 30
+
+
+async def old(daemon: Daemon, method: str, **data: Any) -> Any:
+    result = await service.dispatch(daemon.ctx, Call(), method, data)
+    msgspec.json.encode(result)
+    return result
+
+
+async def told(daemon: Daemon) -> list[dict[str, Any]]:
+    """All events so far as an old client sees them."""
+    await daemon.hub.store.flush()
+    found = await daemon.hub.events.read(0, 1000)
+    seen = [legacy_events.translate(event) for event in found]
+    return [event for event in seen if event is not None]
+
+
+async def config_events(daemon: Daemon) -> list[str]:
+    return [event["type"] for event in await told(daemon) if "config" in event["type"]]
+
+
+async def config_payloads(daemon: Daemon) -> list[Any]:
+    return [event["payload"] for event in await told(daemon) if "config" in event["type"]]
+
+
+def has_file(daemon: Daemon, name: str) -> bool:
+    return (daemon.hub.paths.vm_dir("default") / name).exists()
+
+
+async def bring(daemon: Daemon, *, running: bool) -> None:
+    """The default VM, with a disk that the cases can grow."""
+    await daemon.up(name="default", config_text="8")
+    if not running:
+        await daemon.call("vm.stop", name="default")
+
+
+async def test_case_set_while_stopped(daemon: Daemon) -> None:
+    case = CASES[0]
+    await bring(daemon, running=True)
+    await old(daemon, "vm.config.patch", patch={"memory": 4 * GIB})
+    await daemon.call("vm.stop", name="default")
+    result = await old(daemon, "vm.config.set", config=case["change"])
+    assert {key: result[key] for key in case["result"]} == case["result"]
+    assert (result["current"]["cpu"], result["pending"]) == (4, None)
+    # a whole config: what is not in it is again as the project file has it
+    assert result["current"]["memory"] == VECTORS["config"]["default"]["memory"]
+    assert (await config_events(daemon))[1:] == case["events"]
+    assert (await config_payloads(daemon))[-1] == {
+        "restartRequired": True,
+        "applied": True,
+        "whileRunning": False,
+    }
+    assert has_file(daemon, mirrors.CONFIG) and not has_file(daemon, mirrors.PENDING)
+
+
+async def test_cases_patch_while_running_and_start(daemon: Daemon) -> None:
+    first, second, start = CASES[1], CASES[2], CASES[4]
+    await bring(daemon, running=True)
+    before = await old(daemon, "vm.config.get")
+    result = await old(daemon, "vm.config.patch", patch=first["change"])
+    assert {key: result[key] for key in first["result"]} == first["result"]
+    assert (result["current"], result["pending"]["cpu"]) == (before["current"], 4)
+    result = await old(daemon, "vm.config.patch", patch=second["change"])
+    assert {key: result[key] for key in second["result"]} == second["result"]
+    assert (result["pending"]["cpu"], result["pending"]["memory"]) == (4, 4 * GIB)
+    assert await config_events(daemon) == [*first["events"], *second["events"]]
+    assert await config_payloads(daemon) == 2 * [
+        {"restartRequired": True, "currentConfigUnchanged": True}
+    ]
+    shown = await old(daemon, "vm.config.get")
+    assert (shown["hasPending"], shown["pending"]) == (True, result["pending"])
+    assert has_file(daemon, mirrors.PENDING)
+    await old(daemon, "vm.stop")
+    await old(daemon, "vm.start")
+    shown = await old(daemon, "vm.config.get")
+    assert (shown["hasPending"], shown["current"]) == (False, result["pending"])
+    assert (await config_events(daemon))[2:] == start["events"]
+    assert (await config_payloads(daemon))[-1] == {"applied": True}
+    assert not has_file(daemon, mirrors.PENDING)
+
+
+async def test_case_disk_size_while_running(daemon: Daemon) -> None:
+    case = CASES[3]
+    await bring(daemon, running=True)
+    result = await old(daemon, "vm.config.patch", patch=case["change"])
+    assert {key: result[key] for key in case["result"]} == case["result"]
+    assert result["current"]["disk"]["sizeMiB"] == 16384
+    assert await config_events(daemon) == case["events"]
+    assert ("disk.grow", {"size_bytes": 16 * GIB}) in daemon.driver.calls
+
+
+async def test_what_must_wait_makes_all_of_it_wait(daemon: Daemon) -> None:
+    await bring(daemon, running=True)
+    result = await old(daemon, "vm.config.patch", patch={"cpu": 4, "disk": {"sizeMiB": 16384}})
+    assert result["applied"] is False
+    assert result["current"]["disk"]["sizeMiB"] == 8192
+    assert result["pending"]["disk"]["sizeMiB"] == 16384
+    assert "disk.grow" not in [method for method, _ in daemon.driver.calls]
+    again = await old(daemon, "vm.config.patch", patch={"cpu": 4})
+    assert again["pendingReplaced"] is True
+    assert (await config_events(daemon))[-1] == "event.pending_config_replaced"
+
+
+async def test_what_get_shows_can_be_set_and_changes_nothing(daemon: Daemon) -> None:
+    await bring(daemon, running=True)
+    shown = (await old(daemon, "vm.config.get"))["current"]
+    result = await old(daemon, "vm.config.set", config=shown)
+    assert (result["applied"], result["restartRequired"]) == (True, False)
+    assert result["current"] == shown
+    assert await config_events(daemon) == []
+
+
+async def test_every_part_has_its_place(daemon: Daemon) -> None:
+    await bring(daemon, running=False)
+    wanted = {
+        "cpu": 3,
+        "memory": 3 << 30,
+        "boot": {"loader": "auto", "kernelPath": None, "initrdPath": None, "commandLine": "a=1"},
+        "disk": {"path": None, "sizeMiB": 9000},
+        "network": {"mode": "shared"},
+        "graphics": {"enabled": True, "width": 640, "height": 480},
+    }
+    current = (await old(daemon, "vm.config.set", config=wanted))["current"]
+    path = str(daemon.hub.paths.vm_dir("default") / "disk.qcow2")
+    assert current == {
+        **wanted,
+        "boot": {**wanted["boot"], "loader": "linux"},  # type: ignore[dict-item]
+        "disk": {"path": path, "sizeMiB": 9000},
+    }
+    spec = daemon.stored()["default"].spec
+    assert (spec.boot.extra_arguments, spec.graphics.enabled) == ("a=1", True)
+    current = (await old(daemon, "vm.config.patch", patch={"boot": {"commandLine": None}}))[
+        "current"
+    ]
+    assert current["boot"]["commandLine"] is None
+    # what only our own users can set stays
+    await daemon.call("vm.config.set", name="default", changes={"env.A": "1"})
+    await old(daemon, "vm.config.set", config={})
+    kept = daemon.stored()["default"].overrides
+    assert kept == {"env.A": "1", "disk": f"{9000 << 20}B"}
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"cpu": 0}, "config.cpu"),
+        ({"cpu": "4"}, "config.cpu"),
+        ({"cpu": True}, "config.cpu"),
+        ({"memory": 134217727}, "config.memory"),
+        ({"disk": {"sizeMiB": 63}}, "config.disk.sizeMiB"),
+        ({"graphics": {"width": 63}}, "config.graphics.width"),
+        ({"graphics": {"height": 63}}, "config.graphics.height"),
+        ({"graphics": {"enabled": 1}}, "config.graphics.enabled"),
+        ({"network": {"mode": "bridged"}}, "config.network.mode"),
+        ({"boot": {"loader": "efi"}}, "config.boot.loader"),
+        ({"boot": {"kernelPath": "/k"}}, "boot.kernelPath"),
+        ({"boot": {"initrdPath": "/i"}}, "boot.initrdPath"),
+        ({"disk": {"path": "/other"}}, "disk.path"),
+        ({"disk": {"sizeMiB": 64}}, "disk"),
+        ({"cpu": 100000}, "cpus"),
+        ({"unknown": 1}, "config"),
+        ({"boot": {"unknown": 1}}, "config.boot"),
+        ({"disk": {"unknown": 1}}, "config.disk"),
+        ({"network": {"unknown": 1}}, "config.network"),
+        ({"graphics": {"unknown": 1}}, "config.graphics"),
+        (None, "config"),
+    ],
+)
+async def test_a_wrong_config_is_refused_by_name(
+    daemon: Daemon, config: dict[str, Any], field: str
+) -> None:
+    await bring(daemon, running=False)
+    before = daemon.stored()["default"]
+    for method, key in (("vm.config.set", "config"), ("vm.config.patch", "patch")):
+        with pytest.raises(errors.InvalidParams) as caught:
+            await old(daemon, method, **{key: config})
+        assert caught.value.rpc_code == -32602
+        assert caught.value.field == field.replace("config", key)
+    assert daemon.stored()["default"] == before
+    assert await config_events(daemon) == []
+
+
+async def test_unknown_parameters_and_vms_are_refused(daemon: Daemon) -> None:
+    for data in ({}, {"config": {}, "more": 1}, {"config": {}, "id": "other"}):
+        with pytest.raises(errors.InvalidParams):
+            await old(daemon, "vm.config.set", **data)
+    with pytest.raises(errors.InvalidParams, match="There is no VM"):
+        await old(daemon, "vm.config.set", config={})
+
+
+# supervision
+
+
+def test_the_numbers_of_the_contract() -> None:
+    numbers = VECTORS["supervision"]
+    usual = Restart()
+    assert usual.max_attempts == numbers["max_attempts"]
+    window = numbers["window"]
+    assert (window["limit"], window["seconds"]) == (supervision.WINDOW_LIMIT, supervision.WINDOW_S)
+    pauses = [supervision.backoff_s(n, usual.max_delay_s) for n in range(1, 6)]
+    assert pauses == numbers["backoff_seconds"]
+    assert supervision.backoff_s(9, usual.max_delay_s) == 30
+
+
+async def test_restart_and_failure_events_have_their_old_shapes(daemon: Daemon) -> None:
+    def seen(kind: str, **payload: Any) -> Any:
+        event = events.Event(seq=1, type=kind, vm="default", payload=payload, ts="now")
+        translated = legacy_events.translate(event)
+        return None if translated is None else translated["payload"]
+
+    restart = {"attempt": 3, "max_attempts": 5, "delay_s": 3.7, "nominal_s": 4.0, "reason": "x"}
+    assert seen("driver.restart_scheduled", **restart) == {"attempt": 3, "delaySeconds": 4}
+    failure = {"reason": "x", "attempts": 5, "max_attempts": 5, "serial_tail": []}
+    assert seen("driver.permanent_failure", **failure) == {"reason": "x", "attempts": 5}
+    assert seen("driver.permanent_failure", **failure, window_limit=5, window_s=300.0) == {
+        "reason": "x",
+        "attempts": 5,
+        "windowLimit": 5,
+        "windowSeconds": 300,
+    }
+    assert seen("driver.exited", pid=1, exitCode=-9, expected=False) == {"pid": 1, "exitCode": -9}
+    assert seen("driver.exited", pid=1, exitCode=0, expected=True) is None
+    assert seen("vm.state", state="running") is None
+    assert seen("config.quarantined", file="x") is None
+
+
+async def test_a_dead_driver_is_seen_through_its_restart(daemon: Daemon) -> None:
+    await bring(daemon, running=True)
+    subject = daemon.hub.machines["default"]
+    daemon.driver.die(-9)
+    await subject.until(lambda: subject.record.restarts.attempts == 1)
+    status = await old(daemon, "vm.status")
+    assert (status["desired"], status["restartAttempts"]) == ("running", 1)
+    assert status["maxRestartAttempts"] == 5
+    assert "signal 9" in status["lastFailure"]
+    kinds = [event["type"] for event in await told(daemon)]
+    assert kinds[-2:] == ["driver.exited", "driver.restart_scheduled"]
+    await old(daemon, "vm.stop")
