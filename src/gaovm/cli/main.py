@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from gaovm import errors
@@ -61,8 +62,15 @@ INTERRUPTED = 130
 
 
 def entry() -> None:
-    """The console script: runs ``sys.argv`` and exits."""
-    sys.exit(run(sys.argv[1:]))
+    """The console script: runs ``sys.argv`` and exits, without the interpreter's own end (5 ms)."""
+    code = run(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            continue  # nobody is left to tell
+    os._exit(code)
 
 
 def run(argv: Sequence[str]) -> int:

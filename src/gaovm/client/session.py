@@ -54,12 +54,28 @@ def open_stream(ticket: Mapping[str, Any], stream: str) -> socket.socket:
         errors.AuthError: the ticket was used or is too old. Other refusals likewise.
         errors.InvalidReply: the driver answered something else.
     """
+    sock = _present(ticket, stream)
+    _accepted(sock)
+    return sock
+
+
+def _present(ticket: Mapping[str, Any], stream: str) -> socket.socket:
+    """A socket over which the driver has got the ticket; ``_accepted`` has its answer."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.connect(str(ticket["socket"]))
         sock.settimeout(TICKET_LIMIT_S)
         body = json.dumps({"ticket": ticket["ticket"], "stream": stream}).encode()
         sock.sendall(struct.pack(">I", len(body)) + body)
+    except OSError as exc:
+        sock.close()
+        raise errors.ConnectionLost(f"the VM went away: {exc.strerror or exc}") from exc
+    return sock
+
+
+def _accepted(sock: socket.socket) -> None:
+    """Wait for the driver's answer; the socket is closed unless it is a good one."""
+    try:
         (length,) = struct.unpack(">I", _read(sock, 4))
         if not 0 < length <= _MAX_REPLY_BYTES:
             raise errors.InvalidReply(f"the driver answered {length} bytes to a ticket")
@@ -71,7 +87,6 @@ def open_stream(ticket: Mapping[str, Any], stream: str) -> socket.socket:
     except BaseException:
         sock.close()
         raise
-    return sock
 
 
 def _read(sock: socket.socket, count: int) -> bytes:
@@ -131,16 +146,18 @@ def run_exec(
         errors.ConnectionLost: the VM went away.
         errors.GuestProtocolError: the guest broke its protocol.
     """
-    from gaovm.client import exec_loop, terminal
-
-    wanted = dict(start)
-    tty = bool(wanted.get("tty"))
-    if tty:
-        wanted["rows"], wanted["cols"] = terminal.size(stdout)
-        wanted.setdefault("term", os.environ.get("TERM") or "xterm-256color")
     for fd in (stdin, stdout, stderr):
         _fill(fd)
-    with open_stream(ticket, "exec") as sock:
+    with _present(ticket, "exec") as sock:
+        # The driver opens the stream while this is imported.
+        from gaovm.client import exec_loop, terminal
+
+        wanted = dict(start)
+        tty = bool(wanted.get("tty"))
+        if tty:
+            wanted["rows"], wanted["cols"] = terminal.size(stdout)
+            wanted.setdefault("term", os.environ.get("TERM") or "xterm-256color")
+        _accepted(sock)
         loop = exec_loop.ExecLoop(sock, (stdin, stdout, stderr), tty=tty)
         if not tty:
             return loop.run(wanted)
