@@ -25,13 +25,13 @@ class FakeDriver:
         self.log_level = "info"
         self._window = False
         self.calls: list[tuple[str, dict[str, Any]]] = []
-        self._subject = subject
+        self.subject = subject
         self._launcher = launcher
         self._ended: asyncio.Future[machine.Ended] = asyncio.get_running_loop().create_future()
 
     def report(self, observed: str, readiness: str | None = None, **more: Any) -> None:
         """Send a ``state`` notification."""
-        self._subject.on_report({"observed": observed, "readiness": readiness, **more})
+        self.subject.on_report({"observed": observed, "readiness": readiness, **more})
 
     def boot(self, until: str) -> None:
         """Report every step up to ``until``."""
@@ -125,7 +125,7 @@ class FakeDriver:
         return {"ticket": "00" * 32, "socket": "/nowhere"}
 
     def _on_guest_info(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {"hostname": self._subject.name}
+        return {"hostname": self.subject.name}
 
     def _on_ports_add(self, params: dict[str, Any]) -> dict[str, Any]:
         return {**params, "state": "listening"}

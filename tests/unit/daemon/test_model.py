@@ -1,0 +1,394 @@
+"""A state machine drives the supervisor against a model, on a clock of its own.
+
+The model is written from the rules of docs/supervision.md, not from the code: what is wanted, what
+follows from an end, when the next start is due. After every step, with nothing left to run, the
+daemon's memory, its database, its drivers and its events must agree with it. At least 10,000 steps
+a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Coroutine
+from concurrent import futures
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from tests.unit.daemon.conftest import Call, NoZygote, Preparer, load_config, up_params
+
+from gaovm import errors
+from gaovm.aio import clock, tasks
+from gaovm.daemon import (
+    configs,
+    context,
+    events,
+    machine,
+    params,
+    paths,
+    recovery,
+    schema,
+    service,
+    starting,
+    store,
+    supervisor,
+)
+from gaovm.model import states
+from gaovm.spec.supervision import Restart, RestartWhen, Supervision
+from gaovm.testing import fake_driver
+
+EXAMPLES, STEPS = 170, 65
+NAMES = ("one", "two", "three")
+names = st.sampled_from(NAMES)
+
+_steps = 0
+
+
+class Inline(futures.ThreadPoolExecutor):
+    """Runs what would go to a thread at once: threads have no place on a clock of one's own."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+        done: futures.Future[Any] = futures.Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except Exception as exc:
+            done.set_exception(exc)
+        return done
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """Time stands still until it is moved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at = 1_000_000.0
+        self.set_default_executor(Inline(1))
+
+    def time(self) -> float:
+        return self.at
+
+    def settle(self) -> None:
+        """Run until nothing is left to do at this moment."""
+        while True:
+            self.call_soon(self.stop)
+            self.run_forever()
+            ready = self._ready  # type: ignore[attr-defined]
+            due = self._scheduled and self._scheduled[0]._when <= self.at  # type: ignore[attr-defined]
+            if not ready and not due:
+                return
+
+
+class MemoryStore(store.Store):
+    """The real statements on a database in memory; each write is committed at the next turn."""
+
+    def __init__(self) -> None:
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        schema.migrate(self.connection, Path("memory"))
+        super().__init__(self.connection, Path("memory"))
+
+    def write(self, work: Callable[[sqlite3.Connection], Any]) -> asyncio.Future[Any]:
+        result = work(self.connection)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future.get_loop().call_soon(self._committed, future, result)
+        return future
+
+    def _committed(self, future: asyncio.Future[Any], result: Any) -> None:
+        self._on_commit([result])
+        if not future.done():
+            future.set_result(result)
+
+
+class Vm:
+    """What the rules say of one VM."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self.phase = "absent"
+        self.proven = False  # its first `up` succeeded
+        self.policy: RestartWhen = "on-failure"
+        self.autostart = False
+        self.attempts = 0
+        self.recent: list[float] = []
+        self.due = 0.0
+        self.since: float | None = None
+
+    def start(self, now: float, *, works: bool, by_user: bool) -> int:
+        """Returns how often it was given up: 0 or 1."""
+        self.wanted = True
+        if by_user:
+            self.attempts, self.recent = 0, []
+        if works:
+            self.phase, self.proven, self.since = "running", True, now
+            return 0
+        self.since = None
+        return self.end(now, "failed start")
+
+    def end(self, now: float, how: str) -> int:
+        ran = 0.0 if self.since is None else now - self.since
+        again = self.policy == "always" or (self.policy == "on-failure" and how != "power-off")
+        if not again or not self.proven:
+            self.phase = "stopped" if how == "power-off" else "failed"
+            self.wanted = False
+            return 0
+        if ran >= 60:
+            self.attempts = 0
+        self.recent = [at for at in self.recent if now - at < 300]
+        if self.attempts >= 5 or len(self.recent) >= 5:
+            self.phase, self.wanted = "failed", False
+            return 1
+        self.attempts += 1
+        self.recent.append(now)
+        self.phase, self.due = "pause", now + min(2.0 ** (self.attempts - 1), 30)
+        return 0
+
+    def stop(self) -> None:
+        self.phase, self.wanted = "stopped", False
+
+
+class Machine(RuleBasedStateMachine):
+    """Rules are what users, guests, kernels and hosts do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = Loop()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(clock, "now", self.loop.time)
+        self.patch.setattr(clock, "monotonic", self.loop.time)
+        self.base = Path(tempfile.mkdtemp())
+        self.where = paths.Paths(self.base)
+        self.where.make()
+        self.launcher = fake_driver.FakeLauncher()
+        self.model = {name: Vm() for name in NAMES}
+        self.given_up = 0
+        self.calls: list[asyncio.Task[Any]] = []
+        self.boots = 1
+        self.files: dict[str, Supervision] = {}
+        self.run(self._open(MemoryStore()))
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Begin work and let everything come to rest."""
+        self.calls.append(self.loop.create_task(work))
+        self.loop.settle()
+
+    async def _open(self, database: MemoryStore) -> None:
+        self.owner = tasks.TaskOwner("daemon")
+        self.database = database
+        self.hub = machine.Hub(self.where, database, events.Events(database), self.owner)
+        starter = starting.Starter(Preparer(), self.launcher, f"boot-{self.boots}")
+        self.supervisor = supervisor.Supervisor(self.hub, starter, chance=lambda: 0.5)
+        self.context = context.Context(
+            hub=self.hub,
+            starter=starter,
+            images=None,  # type: ignore[arg-type]
+            zygote=NoZygote(),
+            supervisor=self.supervisor,
+            started_at="",
+            request_stop=lambda: None,
+            load_config=self._load,
+        )
+        recovery.load(self.hub, database.load())
+        await recovery.recover(self.hub, self.supervisor, f"boot-{self.boots}")
+
+    def call(self, method: str, name: str, **more: Any) -> None:
+        self.run(service.dispatch(self.context, Call(), method, {"name": name, **more}))
+
+    def alive(self, name: str) -> list[fake_driver.FakeDriver]:
+        return [
+            driver
+            for driver in self.launcher.launched
+            if driver.subject.name == name and driver.alive()
+        ]
+
+    @property
+    def works(self) -> bool:
+        return not self.launcher.failures
+
+    # users
+
+    @rule(name=names)
+    def up(self, name: str) -> None:
+        vm = self.model[name]
+        self.call("vm.up", name, **{k: v for k, v in up_params().items() if k != "name"})
+        file = self.files.get(name, Supervision())
+        vm.policy, vm.autostart = file.restart.policy, file.autostart
+        if vm.phase != "running":
+            self.given_up += vm.start(self.loop.at, works=self.works, by_user=True)
+
+    @rule(name=names)
+    def start(self, name: str) -> None:
+        vm = self.model[name]
+        self.call("vm.start", name)
+        if vm.phase not in ("absent", "running"):
+            self.given_up += vm.start(self.loop.at, works=self.works, by_user=True)
+
+    @rule(name=names)
+    def stop(self, name: str) -> None:
+        self.call("vm.stop", name)
+        if self.model[name].phase != "absent":
+            self.model[name].stop()
+
+    @rule(name=names)
+    def restart(self, name: str) -> None:
+        vm = self.model[name]
+        self.call("vm.restart", name)
+        if vm.phase != "absent":
+            self.given_up += vm.start(self.loop.at, works=self.works, by_user=True)
+
+    @rule(name=names)
+    def destroy(self, name: str) -> None:
+        self.call("vm.destroy", name)
+        self.model[name] = Vm()
+
+    @rule(name=names, policy=st.sampled_from(("always", "on-failure", "never")), auto=st.booleans())
+    def edit(self, name: str, policy: RestartWhen, auto: bool) -> None:
+        """Write the project file; the next `up` reads it."""
+        self.files[name] = Supervision(restart=Restart(policy=policy), autostart=auto)
+
+    def _load(self, args: params.Up, where: paths.Paths) -> configs.Wanted:
+        wanted = load_config(args, where)
+        supervision = self.files.get(wanted.spec.name, Supervision())
+        spec = msgspec.structs.replace(wanted.spec, supervision=supervision)
+        return msgspec.structs.replace(wanted, spec=spec)
+
+    # what dies
+
+    @rule(name=names, how=st.sampled_from(("driver", "hypervisor", "power-off")))
+    def end(self, name: str, how: str) -> None:
+        for driver in self.alive(name):
+            if how == "driver":
+                self.loop.call_soon(driver.die, -9)
+            else:
+                word = "failed" if how == "hypervisor" else "stopped"
+                self.loop.call_soon(driver.report, word)
+            self.loop.settle()
+            self.given_up += self.model[name].end(self.loop.at, how)
+
+    @rule(works=st.booleans())
+    def break_or_mend_the_host(self, works: bool) -> None:
+        self.launcher.failures.clear()
+        if not works:
+            self.launcher.failures["vm.start"] = errors.HypervisorFailed("no")
+
+    @rule(reboot=st.booleans())
+    def kill_the_daemon(self, reboot: bool) -> None:
+        self._forget()
+        for name in NAMES:
+            for driver in self.alive(name):
+                driver.die(0)  # end of file: a driver leaves by itself
+        self.boots += reboot
+        self.run(self._open(self._survivor()))
+        for vm in self.model.values():
+            if not vm.wanted:
+                # a VM that was given up stays failed; nothing of an earlier daemon changes that
+                continue
+            if reboot and not vm.autostart:
+                vm.stop()
+            else:
+                self.given_up += vm.start(self.loop.at, works=self.works, by_user=False)
+
+    def _forget(self) -> None:
+        """End everything that lives in the daemon's memory, as a kill does."""
+        for subject in self.hub.machines.values():
+            subject.cancel_restart()
+        self.run(self.owner.aclose())
+        for task in self.calls:
+            task.cancel()
+        self.loop.settle()
+
+    def _survivor(self) -> MemoryStore:
+        fresh = MemoryStore()
+        self.database.connection.backup(fresh.connection)
+        return fresh
+
+    # time
+
+    @rule(seconds=st.one_of(st.floats(0.1, 40), st.sampled_from((61.0, 301.0))))
+    def wait(self, seconds: float) -> None:
+        until = self.loop.at + seconds
+        while True:
+            waiting = [vm for vm in self.model.values() if vm.phase == "pause" and vm.due <= until]
+            if not waiting:
+                break
+            self.loop.at = min(vm.due for vm in waiting)
+            self.loop.settle()
+            for vm in waiting:
+                if vm.due <= self.loop.at:
+                    self.given_up += vm.start(self.loop.at, works=self.works, by_user=False)
+        self.loop.at = until
+        self.loop.settle()
+
+    # what must hold
+
+    @invariant()
+    def agrees(self) -> None:
+        global _steps
+        _steps += 1
+        stored = {record.name: record for record in self.database.load()}
+        for name, vm in self.model.items():
+            subject, alive = self.hub.machines.get(name), self.alive(name)
+            assert len(alive) == (vm.phase == "running"), (name, vm.phase)
+            if vm.phase == "absent":
+                assert subject is None
+                assert name not in stored
+                continue
+            assert subject is not None
+            assert stored[name] == subject.record, "memory and database differ"
+            state = subject.state
+            assert (state.desired is states.Desired.RUNNING) == vm.wanted, name
+            observed = {"pause": "backoff"}.get(vm.phase, vm.phase)
+            assert str(state.observed) == observed, (name, subject.record.last_error)
+            assert subject.record.restarts.attempts == vm.attempts <= 5
+            if vm.phase == "pause":
+                assert subject.restart is not None
+                assert subject.restart.when() == pytest.approx(vm.due)
+            else:
+                assert subject.restart is None
+
+    @invariant()
+    def is_without_drift(self) -> None:
+        assert self.supervisor.reconcile() == 0
+        assert self.supervisor.mended == 0
+
+    @invariant()
+    def tells_all_in_order(self) -> None:
+        found = self.database.connection.execute("SELECT seq, type FROM events ORDER BY seq")
+        rows = found.fetchall()
+        assert [seq for seq, _ in rows] == list(range(1, len(rows) + 1))
+        assert [kind for _, kind in rows].count("driver.permanent_failure") == self.given_up
+
+    def teardown(self) -> None:
+        self._forget()
+        for task in self.calls:
+            if not task.cancelled():
+                assert isinstance(task.exception(), errors.GaoError | None), task
+        self.loop.close()
+        self.patch.undo()
+        shutil.rmtree(self.base)
+
+
+RUNS = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    report_multiple_bugs=False,
+)
+
+
+@pytest.mark.timeout(300)
+def test_the_supervisor_does_what_the_rules_say() -> None:
+    run_state_machine_as_test(Machine, settings=RUNS)
+    print(f"{_steps} steps")
+    assert _steps >= 10_000
