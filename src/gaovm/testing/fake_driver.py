@@ -109,11 +109,11 @@ class FakeDriver:
         return {"boot": {"agent_ms": 1000, "ready_ms": 2000}}
 
     def _on_vm_pause(self, params: dict[str, Any]) -> dict[str, Any]:
-        self._subject.on_health({"kind": "paused", "detail": "asked"})
+        self.subject.on_health({"kind": "paused", "detail": "asked"})
         return {"paused": True}
 
     def _on_vm_resume(self, params: dict[str, Any]) -> dict[str, Any]:
-        self._subject.on_health({"kind": "resumed"})
+        self.subject.on_health({"kind": "resumed"})
         return {"paused": False}
 
     def _on_vm_kill(self, params: dict[str, Any]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ EXAMPLES, STEPS = 170, 65
 NAMES = ("one", "two", "three")
 names = st.sampled_from(NAMES)
 
-_steps = 0
+_steps = _given_up = 0
 
 
 class Inline(futures.ThreadPoolExecutor):
@@ -275,6 +275,15 @@ class Machine(RuleBasedStateMachine):
             self.loop.settle()
             self.given_up += self.model[name].end(self.loop.at, how)
 
+    @rule(name=names, times=st.integers(2, 7), pause=st.sampled_from((0.0, 59.0, 61.0)))
+    def end_again_and_again(self, name: str, times: int, pause: float) -> None:
+        vm = self.model[name]
+        for _ in range(times):
+            self.wait(pause)
+            self.end(name, "driver")
+            if vm.phase == "pause":
+                self.wait(vm.due - self.loop.at)
+
     @rule(works=st.booleans())
     def break_or_mend_the_host(self, works: bool) -> None:
         self.launcher.failures.clear()
@@ -369,6 +378,8 @@ class Machine(RuleBasedStateMachine):
         assert [kind for _, kind in rows].count("driver.permanent_failure") == self.given_up
 
     def teardown(self) -> None:
+        global _given_up
+        _given_up += self.given_up
         self._forget()
         for task in self.calls:
             if not task.cancelled():
@@ -390,5 +401,6 @@ RUNS = settings(
 @pytest.mark.timeout(300)
 def test_the_supervisor_does_what_the_rules_say() -> None:
     run_state_machine_as_test(Machine, settings=RUNS)
-    print(f"{_steps} steps")
+    print(f"{_steps} steps, {_given_up} VMs given up")
+    assert _given_up > 20
     assert _steps >= 10_000
