@@ -142,14 +142,12 @@ class Vm:
             self.phase = "stopped" if how == "power-off" else "failed"
             self.wanted = False
             return 0
-        if ran >= 60:
-            self.attempts = 0
-        self.recent = [at for at in self.recent if now - at < 300]
-        if self.attempts >= 5 or len(self.recent) >= 5:
+        attempts = 0 if ran >= 60 else self.attempts
+        recent = [at for at in self.recent if now - at < 300]
+        if attempts >= 5 or len(recent) >= 5:
             self.phase, self.wanted = "failed", False
             return 1
-        self.attempts += 1
-        self.recent.append(now)
+        self.attempts, self.recent = attempts + 1, [*recent, now]
         self.phase, self.due = "pause", now + min(2.0 ** (self.attempts - 1), 30)
         return 0
 
