@@ -6,10 +6,13 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from gaovm import errors
+
+_TEMPORARY = re.compile(r"\..+\.([0-9]{1,10})\.[0-9a-f]{8}")
 
 
 def write_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
@@ -31,6 +34,31 @@ def write_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise errors_of(exc, f"cannot write {target}") from exc
+
+
+def sweep(directory: Path) -> list[Path]:
+    """Remove what processes that died in ``write_atomic`` left in a directory; returns the paths.
+
+    Those of live processes stay, and so does everything else. What cannot be removed is left.
+    """
+    removed = []
+    for path in directory.glob(".*.*.*"):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is not None and not _lives(int(match[1])):
+            with contextlib.suppress(OSError):
+                path.unlink()
+                removed.append(path)
+    return removed
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _write_synced(path: Path, data: bytes, mode: int) -> None:

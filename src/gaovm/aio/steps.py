@@ -22,6 +22,7 @@ import inspect
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
@@ -88,9 +89,16 @@ def _stand_still(path: str, point: str) -> None:
 _halt = _Halt(dict(os.environ))
 
 
+def _module_of(function: Callable[..., Any]) -> str:
+    """Its module's name, also where the module is run as a program (``python -m``)."""
+    name = function.__module__
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    return spec.name if name == "__main__" and spec is not None else name
+
+
 def step(function: Function) -> Function:
     """Mark a function, plain or async, as one step of a transition."""
-    name = f"{function.__module__.removeprefix(_PREFIX)}.{function.__qualname__}"
+    name = f"{_module_of(function).removeprefix(_PREFIX)}.{function.__qualname__}"
     STEPS.add(name)
     begin, end = f"{name}:begin", f"{name}:end"
 

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 #: A driver says hello within 10 ms of its fork; this is for a host that swaps.
 HANDSHAKE_S = 10.0
+#: A zygote may die with a request in its hands; the next one is asked again.
+FORK_ATTEMPTS = 3
 #: A driver leaves 15 s after the last call; three pings fit in that.
 PING_INTERVAL_S = 5.0
 PING_LIMIT_S = 10.0
@@ -150,17 +152,9 @@ class ForkLauncher:
         Raises:
             errors.DriverStartFailed: no fork, or no hello in time.
         """
-        name, log = subject.name, subject.hub.paths.driver_log(subject.name)
         token = os.urandom(32).hex()
-        ours, theirs = socket.socketpair()
         begin = clock.monotonic()
-        try:
-            forked = await self._source.fork(name, token, log, theirs)
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
+        forked, ours = await self._fork(subject, token)
         link = self._link(subject, forked, self._source)
         try:
             made = await self._shake_hands(subject, ours, token)
@@ -171,6 +165,27 @@ class ForkLauncher:
         subject.timings["fork_to_hello_ms"] = round((clock.monotonic() - begin) * 1000, 2)
         _connect(subject, link, made)
         return link
+
+    async def _fork(
+        self, subject: machine.Machine, token: str
+    ) -> tuple[zygote.Forked, socket.socket]:
+        """A driver's process, and our end of its connection."""
+        name, log = subject.name, subject.hub.paths.driver_log(subject.name)
+        for left in reversed(range(FORK_ATTEMPTS)):
+            # Each attempt has a pair of its own: a zygote that died may have forked all the same,
+            # and that driver leaves when its end is closed.
+            ours, theirs = socket.socketpair()
+            try:
+                return await self._source.fork(name, token, log, theirs), ours
+            except BaseException as exc:
+                ours.close()
+                lost = isinstance(exc, errors.DriverStartFailed) and exc.retriable
+                if not lost or not left:
+                    raise
+                logger.warning("vm %s: %s; asking the next one", name, exc, extra={"vm": name})
+            finally:
+                theirs.close()
+        raise errors.InternalError("no attempt was made")
 
     async def resume(self, subject: machine.Machine, given: Driver, source: Source | None) -> Link:
         """The link to a driver that the code before an upgrade launched.

@@ -127,7 +127,10 @@ def _lock_is_held(subject: machine.Machine) -> bool:
 
 @steps.step
 def sweep(hub: machine.Hub) -> None:
-    """Remove run directories that belong to no VM. What is in ``vms`` is never swept."""
+    """Remove run directories that belong to no VM, and files that a dead daemon began to write.
+
+    Nothing else in ``vms`` is ever swept.
+    """
     known = {subject.record.run_id for subject in hub.machines.values()}
     for entry in hub.paths.run.iterdir():
         if paths.is_run_id(entry.name) and entry.name not in known:
@@ -136,3 +139,6 @@ def sweep(hub: machine.Hub) -> None:
     for entry in hub.paths.vms.iterdir():
         if entry.name not in hub.machines:
             logger.warning("%s belongs to no known VM; it is left alone", entry)
+    for directory in (hub.paths.home, *hub.paths.vms.iterdir()):
+        for removed in files.sweep(directory):
+            logger.info("removed %s, which was never finished", removed)

@@ -155,6 +155,9 @@ class Starter:
     ) -> None:
         record = subject.record
         subject.forget_failure()
+        if operation.created:
+            # In one transaction with the record: what is told of is there.
+            subject.hub.events.emit("vm.created", subject.name, {"project": record.project})
         restarts = record.restarts if operation.supervised else supervision.History()
         await subject.apply(
             states.Event.UP_ASKED,
@@ -347,10 +350,8 @@ async def _settle(subject: machine.Machine, operation: Up, error: errors.GaoErro
             subject.hub.supervisor.ended(subject, supervision.Ending.START_FAILED, error)
         else:
             await subject.apply(states.Event.START_FAILED, error)
-    elif subject.state.observed is states.Observed.FAILED:
-        # Its end was told already; this is what whoever waited for the `up` is told.
-        await subject.apply(states.Event.START_FAILED, error)
     elif subject.state.observed is not states.Observed.BACKOFF:
+        # Its end was told already; this is what whoever waited for the `up` is told.
         subject.fail(error)
     payload = {"error": error.message}
     subject.hub.events.emit("driver.start_failed", subject.name, payload)

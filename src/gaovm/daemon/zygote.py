@@ -190,7 +190,9 @@ class Zygote:
         self._warm.clear()
         for future in self._forks.values():
             if not future.done():
-                future.set_exception(errors.DriverStartFailed("the zygote died"))
+                lost = errors.DriverStartFailed("the zygote died")
+                lost.retriable = True  # by its next one, with another connection
+                future.set_exception(lost)
         self._forks.clear()
         self.exits.forget()  # its drivers live on
 
@@ -227,7 +229,8 @@ class Zygote:
         """Fork a driver that holds ``control``.
 
         Raises:
-            errors.DriverStartFailed: there is no zygote, or it could not fork.
+            errors.DriverStartFailed: there is no zygote, or it could not fork; ``retriable``: it
+                died meanwhile, and a driver that it may have forked holds ``control``.
         """
         try:
             async with asyncio.timeout(FORK_LIMIT_S):

@@ -34,7 +34,7 @@ from gaovm.driver import compact, warmup
 from gaovm.driver import main as driver
 
 MAX_MESSAGE = 64 << 10
-#: How often the warm-up runs; tests that start hundreds of zygotes take fewer.
+#: How often the warm-up runs; 0, for tests that start thousands of zygotes: not at all.
 ROUNDS = int(os.environ.get("GAOVM_ZYGOTE_ROUNDS", "8"))
 
 
@@ -160,11 +160,13 @@ def entry() -> None:
     # Ctrl-C at a terminal is for the command line; the daemon ends us by closing the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     handler = driver.set_up_logging()
-    warmup.run(handler)
+    if ROUNDS:
+        warmup.run(handler)
     gc.disable()
-    compact.gather(lambda: warmup.run(handler))
-    warmup.run(handler, ROUNDS)  # the copies too are brought into their fast form
-    compact.fill_holes()
+    if ROUNDS:
+        compact.gather(lambda: warmup.run(handler))
+        warmup.run(handler, ROUNDS)  # the copies too are brought into their fast form
+        compact.fill_holes()
     gc.freeze()
     Zygote(sock, handler).run()
 

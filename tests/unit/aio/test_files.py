@@ -76,3 +76,14 @@ def test_a_lock_excludes_and_dies_with_its_process(tmp_path: Path) -> None:
     lock.release()
     assert other.acquire()
     other.release()
+
+
+def test_what_dead_writers_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = tmp_path / f".config.json.{gone.pid}.0123abcd"
+    kept = [f".config.json.{os.getpid()}.0123abcd", "config.json", ".x.1.2", f".a.{gone.pid}.xyz"]
+    for name in (left.name, *kept):
+        (tmp_path / name).write_text("{}")
+    assert files.sweep(tmp_path) == [left]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)

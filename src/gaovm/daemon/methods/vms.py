@@ -159,7 +159,6 @@ def _create(ctx: context.Context, wanted: configs.Wanted) -> machine.Machine:
     )
     subject = machine.Machine(ctx.hub, record)
     ctx.hub.machines[record.name] = subject
-    ctx.hub.events.emit("vm.created", record.name, {"project": record.project})
     return subject
 
 

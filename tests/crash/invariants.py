@@ -1,0 +1,202 @@
+"""What must be true of a world at rest, whoever was killed: each problem is one sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tests.crash.transitions import Outcome, Seen, Transition
+from tests.crash.world import NAME, World
+
+from gaovm.daemon import mirrors
+from gaovm.spec import vm
+
+_RUN_FILES = {"driver.sock"}
+_VM_FILES = re.compile(
+    r"(disk\.qcow2|lock|config\.json|pending_config\.json|provision\.log"
+    r"|(driver|serial)\.(log|idx|times|index)(\.[a-z0-9]+)*)\Z"
+)
+_TEMPORARY = re.compile(r"\.tmp\.|\.\d+\.[0-9a-f]{8}\Z|\.new\Z|\.corrupt-|\.part\Z")
+_ENDS = {
+    "stopped",
+    "guest powered off",
+    "start failed",
+    "driver or hypervisor died",
+    "restart scheduled",
+    "given up",
+    "nothing of an earlier daemon left",
+}
+_AT_REST = ("stopped", "failed", "backoff")
+
+
+def look(world: World, state: dict[str, Any] | None) -> Seen:
+    """A world at rest, in the words of the transitions."""
+    if state is None:
+        return Seen("gone")
+    ((spec_text, pending_text),) = world.query("SELECT spec, pending FROM vms")
+    spec = msgspec.json.decode(pending_text or spec_text, type=vm.VmSpec)
+    return Seen(
+        "running" if state["desired"] == "running" else "stopped",
+        spec.processors.count,
+        spec.guest.env.get("A") == "b",
+    )
+
+
+def whole(world: World, state: dict[str, Any] | None) -> Iterator[str]:
+    """No leak, and every file whole."""
+    verdict = world.query("PRAGMA integrity_check")
+    if verdict != [("ok",)]:
+        yield f"state.db: {verdict}"
+    yield from _files(world, state)
+    yield from _lock(world, state)
+    yield from _mirrors(world)
+    doubles = world.base / "doubles"
+    if doubles.exists():
+        yield f"a second hypervisor for one disk: {doubles.read_text()}"
+        doubles.unlink()
+    yield from _tracebacks(world)
+
+
+def _files(world: World, state: dict[str, Any] | None) -> Iterator[str]:
+    known = world.query("SELECT name, run_id FROM vms")
+    vms, runs = {name for name, _ in known}, {run for _, run in known}
+    for folder, expected in (("vms", vms), ("run", runs)):
+        found = {path.name for path in (world.home / folder).iterdir()}
+        if extra := found - expected:
+            yield f"{folder}/ holds {sorted(extra)}, which belong to no VM"
+    for path in world.home.rglob("*"):
+        if _TEMPORARY.search(path.name) and path.name != "state.db":
+            yield f"a temporary file was left: {path.relative_to(world.home)}"
+    runs_now = state is not None and state["desired"] == "running"
+    for run in runs:
+        with contextlib.suppress(FileNotFoundError):
+            found = {path.name for path in (world.home / "run" / run).iterdir()}
+            # What a killed driver left is removed by the next start.
+            if found - _RUN_FILES or (runs_now and found != _RUN_FILES):
+                yield f"the run directory of a {'running' if runs_now else 'stopped'} VM: {found}"
+    for name in vms:
+        with contextlib.suppress(FileNotFoundError):
+            for path in (world.home / "vms" / name).iterdir():
+                if not _VM_FILES.match(path.name):
+                    yield f"vms/{name} holds {path.name}"
+
+
+def _lock(world: World, state: dict[str, Any] | None) -> Iterator[str]:
+    path = world.home / "vms" / NAME / "lock"
+    try:
+        inode = path.stat().st_ino
+    except FileNotFoundError:
+        return
+    locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    holders = {int(words[4]) for words in locks if words[-3].endswith(f":{inode}")}
+    runs = state is not None and state["desired"] == "running"
+    wanted = {state["driver_pid"]} if state is not None and runs else set()
+    if holders != wanted:
+        yield f"the VM's lock is held by {holders} instead of {wanted}"
+
+
+def _mirrors(world: World) -> Iterator[str]:
+    for name, spec, pending in world.query("SELECT name, spec, pending FROM vms"):
+        for file, text in ((mirrors.CONFIG, spec), (mirrors.PENDING, pending)):
+            path = world.home / "vms" / name / file
+            wanted = (
+                None if text is None else mirrors.encode(msgspec.json.decode(text, type=vm.VmSpec))
+            )
+            found = path.read_bytes() if path.exists() else None
+            if found != wanted:
+                yield f"{file} {_differs(found, wanted)} what the database says"
+
+
+def _differs(found: bytes | None, wanted: bytes | None) -> str:
+    if found is None:
+        return "is missing;"
+    return "is there against" if wanted is None else "differs from"
+
+
+def _tracebacks(world: World) -> Iterator[str]:
+    for path in [*world.home.glob("logs/*.log"), *world.home.glob("vms/*/driver.log")]:
+        with contextlib.suppress(FileNotFoundError):
+            text = path.read_text(errors="replace")
+            if (at := text.find("Traceback")) >= 0:
+                yield f"{path.name}: {text[max(0, at - 200) : at + 1500]}"
+                os.truncate(path, 0)
+
+
+# what was promised
+
+
+def promised(transition: Transition, victim: str, told: Outcome, seen: Seen) -> Iterator[str]:
+    """What the client was told, or could not be told, against what is."""
+    if told.told == "refused":
+        if not transition.may_be_refused or victim in ("zygote", "daemon"):
+            yield f"refused although the {victim} was killed only: {told.error}"
+        lives = {"stopped"} | ({transition.before} - {"gone"})
+    elif told.told == "done":
+        lives = {transition.after}
+    elif victim == "daemon":
+        lives = {transition.before, transition.after}
+    else:
+        yield f"no answer although only the {victim} was killed"
+        return
+    if seen.life not in lives:
+        yield f"told {told.told}: the VM is {seen.life}, not {' or '.join(sorted(lives))}"
+    if seen.life == "gone":
+        return
+    done = told.told == "done"
+    if seen.cpus not in (transition.cpus[1:] if done else transition.cpus):
+        yield f"told {told.told}: the VM has {seen.cpus} CPUs"
+    if seen.env not in (transition.env[1:] if done else transition.env):
+        yield f"told {told.told}: env.A set: {seen.env}"
+
+
+# what was told
+
+
+def events(
+    transition: Transition, told: Outcome, seen: Seen, was_up: bool, log: list[tuple[str, Any]]
+) -> Iterator[str]:
+    """The durable events: every attempt has exactly one end, and so has every run."""
+    yield from _chain(was_up, seen, log)
+    kinds = [kind for kind, _ in log]
+    for kind in transition.once:
+        found = kinds.count(kind)
+        if found != 1 and (told.told == "done" or found > 1):
+            yield f"told {told.told}: {found} events {kind}"
+    made = transition.before == "gone"
+    if kinds.count("vm.created") != int(made and seen.life != "gone"):
+        yield f"{kinds.count('vm.created')} events vm.created, and the VM is {seen.life}"
+    if kinds.count("vm.removed") != int(not made and seen.life == "gone"):
+        yield f"{kinds.count('vm.removed')} events vm.removed, and the VM is {seen.life}"
+    if "drift.mended" in kinds:
+        yield f"drift was mended: {log[kinds.index('drift.mended')][1]}"
+
+
+def _chain(was_up: bool, seen: Seen, log: list[tuple[str, Any]]) -> Iterator[str]:
+    attempt, runs = False, was_up
+    for payload in (payload for kind, payload in log if kind == "vm.state"):
+        event = payload["event"]
+        if event == "up asked":
+            if attempt or runs:
+                yield "a second start is told before the end of the first"
+            attempt, runs = True, False
+        elif event == "became ready":
+            if not attempt:
+                yield "`became ready` is told twice, or of nothing"
+            attempt, runs = False, True
+        elif _is_end(payload):
+            if not attempt and not runs:
+                yield f"`{event}` ends what had ended already"
+            attempt = runs = False
+    if attempt:
+        yield "the last start has no end"
+    if runs != (seen.life == "running"):
+        yield f"by its events the VM runs: {runs}, but it is {seen.life}"
+
+
+def _is_end(payload: dict[str, Any]) -> bool:
+    return payload["event"] in _ENDS and payload["observed"] in _AT_REST

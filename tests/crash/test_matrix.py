@@ -1,0 +1,138 @@
+"""The crash matrix: every point of every transition, on the fake hypervisor.
+
+``GAOVM_CRASH_POINTS``, a regular expression, chooses points by their names, which are as in the
+report of a failure: ``stop / driver.vm.Vm._release:end / hypervisor``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.crash import document, matrix
+from tests.crash.transitions import ALL, Transition
+from tests.crash.world import World
+
+import gaovm.daemon
+import gaovm.driver
+from gaovm.aio import steps
+
+LEAST = 300
+WORLDS = 4
+TRIES = 3
+#: A victim that is started by one process while another reaches the point may not be there yet.
+MAY_BE_ABSENT = 0.03
+DOCUMENT = Path(__file__).parents[2] / "docs" / "crash-matrix.md"
+
+pytestmark = pytest.mark.timeout(1500)
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, list[matrix.Point]]:
+    """The points of every transition, from a dry run of each."""
+    return asyncio.run(_find())
+
+
+async def _find() -> dict[str, list[matrix.Point]]:
+    groups: dict[str, list[Transition]] = {}
+    for transition in ALL:
+        groups.setdefault(transition.group, []).append(transition)
+    waiting = list(groups.values())
+    result: dict[str, list[matrix.Point]] = {}
+
+    async def work() -> None:
+        while waiting:
+            before: list[matrix.Point] = []
+            async with World() as world:
+                for transition in waiting.pop(0):
+                    points = await matrix.points(world, transition)
+                    result[transition.name] = matrix.new_steps(transition, points, before)
+                    before += points
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(WORLDS):
+            group.create_task(work())
+    return {transition.name: result[transition.name] for transition in ALL}
+
+
+def registered() -> Iterator[str]:
+    """Every step of the daemon, the driver and what they prepare a start with."""
+    importlib.import_module("gaovm.images.store")
+    for package in (gaovm.daemon, gaovm.driver):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    yield from (name for name in steps.STEPS if not name.startswith(("tests.", "__main__")))
+
+
+def test_every_step_has_a_point(found: dict[str, list[matrix.Point]]) -> None:
+    reached = {point.at.rpartition(":")[0] for points in found.values() for point in points}
+    assert set(registered()) - reached == set(), "no transition of tests/crash reaches these steps"
+
+
+def test_there_are_enough_points(
+    found: dict[str, list[matrix.Point]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    count = sum(len(points) for points in found.values())
+    with capsys.disabled():
+        print(f"\ncrash matrix: {count} points in {len(found)} transitions")
+    assert count >= LEAST
+
+
+def test_the_document_lists_what_there_is(found: dict[str, list[matrix.Point]]) -> None:
+    text = DOCUMENT.read_text()
+    assert document.steps_of(text) == document.steps_of(document.render(found)), (
+        "write it anew: python -m tests.crash.document"
+    )
+
+
+@pytest.mark.parametrize("transition", ALL, ids=lambda transition: transition.name)
+def test_transition(transition: Transition, found: dict[str, list[matrix.Point]]) -> None:
+    chosen = re.compile(os.environ.get("GAOVM_CRASH_POINTS", ""))
+    points = [point for point in found[transition.name] if chosen.search(str(point))]
+    bad, absent = asyncio.run(_strike_all(transition, points))
+    assert not bad, "\n\n".join(f"{point}\n  " + "\n  ".join(why) for point, why in bad.items())
+    assert len(absent) <= 1 + MAY_BE_ABSENT * len(points), absent
+
+
+async def _strike_all(
+    transition: Transition, points: list[matrix.Point]
+) -> tuple[dict[matrix.Point, list[str]], list[matrix.Point]]:
+    waiting = list(points)
+    bad: dict[matrix.Point, list[str]] = {}
+    absent: list[matrix.Point] = []
+
+    async def work() -> None:
+        while waiting:
+            async with World() as world:
+                while waiting:
+                    point = waiting.pop(0)
+                    problems = await _strike(world, transition, point)
+                    if problems is None:
+                        absent.append(point)
+                    elif problems:
+                        bad[point] = problems
+                        break  # what comes next begins in a world that is whole
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(WORLDS):
+            group.create_task(work())
+    return bad, absent
+
+
+async def _strike(world: World, transition: Transition, point: matrix.Point) -> list[str] | None:
+    """What is wrong; None when the victim was never there."""
+    for _ in range(TRIES):
+        try:
+            return await matrix.strike(world, transition, point)
+        except matrix.Absent:
+            continue
+        except Exception as exc:
+            return [f"{type(exc).__name__}: {exc}", world.log_tail()]
+    return None

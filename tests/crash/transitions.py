@@ -1,0 +1,298 @@
+"""The transitions: what a VM must be before, how one is begun, and what may be true afterwards.
+
+``Outcome.told`` is what the client was told. What was acknowledged must be true afterwards. Where
+the acknowledgement never came, because the daemon died, what was before may hold as well as what
+was asked for: the client cannot know whether the daemon had written it down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, NamedTuple
+
+from tests.crash.settling import settled
+from tests.crash.world import NAME, DaemonEnded, World
+
+from gaovm import errors
+
+Told = Literal["done", "refused", "nothing"]
+
+
+class Outcome(NamedTuple):
+    """What the client was told: done, refused with an error, or nothing, as the daemon died."""
+
+    told: Told
+    error: str = ""
+
+
+class Seen(NamedTuple):
+    """A VM after everything has settled: there and running, there and stopped, or gone."""
+
+    life: Literal["running", "stopped", "gone"]
+    cpus: int = 1
+    env: bool = False
+
+
+class Transition(NamedTuple):
+    """``before`` and ``after`` are the lives that a kill of the daemon leaves possible."""
+
+    name: str
+    what: str
+    prepare: Callable[[World], Awaitable[None]]
+    run: Callable[[World], Awaitable[None]]
+    before: str
+    after: str
+    #: A first ``up`` whose driver or hypervisor dies fails, and says so.
+    may_be_refused: bool = False
+    #: Words of the config: before, and when acknowledged.
+    cpus: tuple[int, int] = (1, 1)
+    env: tuple[bool, bool] = (False, False)
+    #: Durable events of which there is exactly one when the transition was acknowledged.
+    once: tuple[str, ...] = ()
+    #: A variant adds only the steps that those before it in its group lack.
+    variant: bool = False
+
+    @property
+    def group(self) -> str:
+        """The transition of which this is one course."""
+        return self.name.partition("-")[0]
+
+
+# what must be before
+
+
+async def running(world: World) -> None:
+    world.behave({})
+    state = await world.status()
+    if state is None:
+        await world.call("vm.up", **world.up_params())
+    elif state["readiness"] != "ready" or state["desired"] != "running":
+        await world.call("vm.start", name=NAME)
+    await settled(world)
+
+
+async def plain(world: World) -> None:
+    """Running, with the config of the file and nothing that waits."""
+    state = await world.status()
+    if state is not None and (state["overrides"] or state["pending"] or state["cpus"] != 1):
+        await stopped(world)
+        await world.call("vm.config.set", name=NAME, changes={}, discard=True)
+    await running(world)
+
+
+async def stopped(world: World) -> None:
+    if await world.status() is None:
+        await running(world)
+    await world.call("vm.stop", name=NAME)
+    world.behave({})
+    await settled(world)
+
+
+async def absent(world: World) -> None:
+    world.behave({})
+    if await world.status() is not None:
+        await world.call("vm.destroy", name=NAME)
+    await world.call("image.prune")
+    await settled(world)
+
+
+async def staged(world: World) -> None:
+    """Running, and the next start changes something."""
+    await plain(world)
+    await world.call("vm.config.set", name=NAME, changes={"cpus": 2})
+
+
+async def waiting(world: World) -> None:
+    """Stopped, and the next start changes something."""
+    await staged(world)
+    await world.call("vm.stop", name=NAME)
+    await settled(world)
+
+
+async def deaf(world: World) -> None:
+    """Running, with a guest whose agent does not switch it off."""
+    await _with(world, {"power": "ignore-agent"})
+
+
+async def stubborn(world: World) -> None:
+    """Running, with a guest that does not switch itself off at all."""
+    await _with(world, {"power": "ignore"})
+
+
+async def _with(world: World, behaviour: dict[str, Any]) -> None:
+    await plain(world)
+    await world.call("vm.stop", name=NAME)
+    world.behave(behaviour)
+    await world.call("vm.start", name=NAME)
+    await settled(world)
+
+
+async def doomed(world: World) -> None:
+    """Absent, and its hypervisor will not run."""
+    await absent(world)
+    world.behave({"exit": [1, "no"]})
+
+
+async def failing(world: World) -> None:
+    """Running, but its hypervisor will not run a second time."""
+    await plain(world)
+    world.behave({"exit": [1, "no"]})
+
+
+# how they are begun
+
+
+def call(method: str, **params: Any) -> Callable[[World], Awaitable[None]]:
+    async def run(world: World) -> None:
+        await world.call(method, name=NAME, **params)
+
+    return run
+
+
+async def up(world: World) -> None:
+    await world.call("vm.up", **world.up_params())
+
+
+async def upgrade(world: World) -> None:
+    world.upgrades += 1
+    await world.call("daemon.upgrade")
+
+
+async def forward_taken(world: World) -> None:
+    """The project file asks for a port that somebody else has."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        params = world.up_params()
+        port = taken.getsockname()[1]
+        params["config_text"] = params["config_text"].replace("hostPort: 0", f"hostPort: {port}")
+        await world.call("vm.up", **params)
+
+
+async def die(world: World) -> None:
+    """The hypervisor dies although nobody asked."""
+    world.kill("hypervisor")
+    await settled(world)
+
+
+async def new_daemon(world: World) -> None:
+    """The daemon dies, and the next one finds what it left."""
+    assert world.daemon is not None
+    world.daemon.kill()
+    await world.daemon.wait()
+    await world.start_daemon()
+    await settled(world)
+
+
+ALL = (
+    Transition(
+        "create", "`gaovm up` of a new VM, its image pulled", absent, up, "gone", "running", True
+    ),
+    Transition(
+        "create-failing",
+        "`gaovm up` of a new VM whose hypervisor does not run",
+        *(doomed, up, "gone", "stopped", True),
+        variant=True,
+    ),
+    Transition(
+        "start", "`gaovm start`", stopped, call("vm.start", wait="ready"), "stopped", "running"
+    ),
+    Transition("stop", "`gaovm stop`", plain, call("vm.stop"), "running", "stopped"),
+    Transition(
+        "stop-acpi",
+        "`gaovm stop` of a guest whose agent does not obey",
+        *(deaf, call("vm.stop", timeout_s=1.0), "running", "stopped"),
+        variant=True,
+    ),
+    Transition(
+        "stop-force",
+        "`gaovm stop --force`",
+        *(stubborn, call("vm.stop", force=True), "running", "stopped"),
+        variant=True,
+    ),
+    Transition(
+        "restart",
+        "`gaovm restart`",
+        *(plain, call("vm.restart", wait="ready"), "running", "running"),
+    ),
+    Transition(
+        "restart-died",
+        "the hypervisor dies and is restarted",
+        plain,
+        die,
+        "running",
+        "running",
+        variant=True,
+    ),
+    Transition(
+        "restart-given-up",
+        "the hypervisor dies again and again",
+        *(failing, die, "stopped", "stopped"),
+        variant=True,
+    ),
+    Transition(
+        "restart-daemon",
+        "the daemon dies and the next one starts what should run",
+        *(plain, new_daemon, "running", "running"),
+        variant=True,
+    ),
+    Transition(
+        "stage",
+        "`gaovm set cpus=2` while it runs",
+        *(plain, call("vm.config.set", changes={"cpus": 2}), "running", "running"),
+        cpus=(1, 2),
+        once=("event.pending_config_written",),
+    ),
+    Transition(
+        "stage-discard",
+        "`gaovm set --discard` of what waits",
+        *(staged, call("vm.config.set", changes={}, discard=True), "running", "running"),
+        cpus=(2, 1),
+        once=("config.pending_discarded",),
+    ),
+    Transition(
+        "stage-live",
+        "`gaovm set env.A=b`, which the running VM takes at once",
+        *(plain, call("vm.config.set", changes={"env.A": "b"}), "running", "running"),
+        env=(False, True),
+    ),
+    Transition(
+        "stage-refused",
+        "the project file asks for a port that is taken",
+        *(plain, forward_taken, "running", "running"),
+        may_be_refused=True,
+    ),
+    Transition(
+        "apply",
+        "`gaovm start` with a change that waits",
+        *(waiting, call("vm.start", wait="ready"), "stopped", "running"),
+        cpus=(2, 2),
+        once=("config.pending_applied",),
+    ),
+    Transition("destroy", "`gaovm destroy`", plain, call("vm.destroy"), "running", "gone"),
+    Transition(
+        "upgrade",
+        "`gaovm daemon upgrade` with a running VM",
+        *(plain, upgrade, "running", "running"),
+        once=("daemon.upgraded",),
+    ),
+)
+
+
+async def outcome(transition: Transition, world: World) -> Outcome:
+    """Run it and tell what the client was told."""
+    try:
+        await transition.run(world)
+    except (errors.ConnectionLost, errors.DaemonUnreachable, DaemonEnded, ConnectionError):
+        return Outcome("nothing")
+    except errors.GaoError as exc:
+        return Outcome("refused", exc.message)
+    return Outcome("done")
+
+
+async def finished(task: asyncio.Task[Outcome], limit_s: float) -> bool:
+    """Whether the call was answered within the limit."""
+    await asyncio.wait([task], timeout=limit_s)
+    return task.done()

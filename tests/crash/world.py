@@ -1,0 +1,319 @@
+"""A home with a real gaovmd whose hypervisor is the fake one, and where its processes stand still.
+
+Everything of a world lies below one short directory, and every process of it has that directory in
+its environment: so nothing of it can be overlooked, and nothing else is ever touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gaovm.client.async_client import AsyncClient
+
+LIMIT_S = 60.0
+NAME = "vm"
+
+#: Only one hypervisor at a time may have the disk: a second one tells of itself and ends.
+_QEMU = """#!/bin/sh
+exec 9>>{base}/hypervisor.lock
+flock -n 9 || {{ echo "pid $$" >>{base}/doubles; exit 9; }}
+read -r GAOVM_FAKE_QEMU <{base}/fake
+export GAOVM_FAKE_QEMU
+exec {python} -m gaovm.testing.fake_qemu "$@"
+"""
+_CONFIG = """
+images:
+{image}
+cpus: 1
+memory: {memory}
+disk: {disk}
+mountType: 9p
+portForwards: [{{guestPort: 80, hostPort: 0}}]
+vmOpts:
+  gaovm:
+    accel: {accel}
+    restart: {{maxDelay: 50ms, maxAttempts: 2}}
+    stop: {{grace: 20s, force: 5s}}
+"""
+_REAL = {
+    "image": '- {location: "debian:12"}',
+    "memory": "512MiB",
+    "disk": "4GiB",
+    "accel": "auto",
+}
+
+
+class Process(NamedTuple):
+    """A process of a world. ``kind``: daemon, zygote, driver, hypervisor or what it runs."""
+
+    pid: int
+    parent: int
+    kind: str
+
+
+class Halted(NamedTuple):
+    """A process that stands still at a point until ``go``."""
+
+    pid: int
+    point: str
+    writer: asyncio.StreamWriter
+
+    def go(self) -> None:
+        with contextlib.suppress(OSError):
+            self.writer.write(b"g")
+        self.writer.close()
+
+
+class World:
+    """``async with World() as world``; nothing of it is left afterwards."""
+
+    def __init__(self, *, real: bool = False) -> None:
+        self.base = Path(tempfile.mkdtemp(prefix="gc", dir="/tmp"))
+        self.home = self.base / "h"
+        self.project = self.base / "p"
+        self.halts: asyncio.Queue[Halted] = asyncio.Queue()
+        self.client: AsyncClient | None = None
+        self.daemon: asyncio.subprocess.Process | None = None
+        #: Of the present daemon: each may leave the zygote of the code before.
+        self.upgrades = 0
+        self._real = real
+        self._path = os.environ["PATH"]
+        self._at = self.base / "at"
+        self._known: dict[tuple[int, str], bool] = {}
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> World:
+        self.project.mkdir()
+        self.arm("")
+        self.behave({})
+        if not self._real:
+            self._path = self._fake_path()
+        self._server = await asyncio.start_unix_server(self._on_halt, self.base / "s")
+        await self.start_daemon()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._server is not None:
+            self._server.close()
+        if self.client is not None:
+            await self.client.aclose()
+        self.arm("")
+        await self.kill_all()
+        if self.daemon is not None:
+            await self.daemon.wait()
+        shutil.rmtree(self.base, ignore_errors=True)
+
+    def _fake_path(self) -> str:
+        directory = self.base / "b"
+        directory.mkdir()
+        for name in ("qemu-system-x86_64", "qemu-system-aarch64"):
+            script = directory / name
+            script.write_text(_QEMU.format(base=self.base, python=sys.executable))
+            script.chmod(0o755)
+        return f"{directory}:{os.environ['PATH']}"
+
+    # where processes stand still
+
+    def arm(self, point: str) -> None:
+        """Every process that reaches the point stands still there; empty: none, ``*``: all."""
+        fresh = self._at.with_suffix(".new")
+        fresh.write_text(point)
+        fresh.replace(self._at)
+
+    def behave(self, options: dict[str, Any]) -> None:
+        """How the next fake hypervisor behaves."""
+        (self.base / "fake").write_text(json.dumps(options) + "\n")
+
+    async def _on_halt(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            said = json.loads(await reader.readline())
+            self.halts.put_nowait(Halted(said["pid"], said["point"], writer))
+
+    # processes
+
+    async def start_daemon(self) -> None:
+        """A new daemon that serves, and a connection to it."""
+        await self.spawn_daemon()
+        await self.connect()
+
+    async def spawn_daemon(self) -> None:
+        """A new daemon; returns when it serves."""
+        environment = {
+            **os.environ,
+            "PATH": self._path,
+            "GAOVM_HOME": str(self.home),
+            "GAOVM_ZYGOTE_ROUNDS": "0",
+            "GAOVM_HALT_AT": f"@{self._at}",
+            "GAOVM_HALT_SOCKET": str(self.base / "s"),
+        }
+        if not self._real:
+            environment["GAOVM_CACHE"] = str(self.base / "c")
+        self.upgrades = 0
+        reading, writing = os.pipe()
+        self.daemon = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "gaovm.daemon", "--ready-fd", str(writing)),
+            env=environment,
+            pass_fds=(writing,),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(writing)
+        with os.fdopen(reading, "rb") as pipe:
+            said = await asyncio.to_thread(pipe.read)
+        if said != b"ready\n":
+            raise DaemonEnded(self.log_tail())
+
+    async def connect(self) -> AsyncClient:
+        """The connection that the world uses from now on."""
+        if self.client is not None:
+            await self.client.aclose()
+        self.client = await self.dial()
+        return self.client
+
+    async def dial(self) -> AsyncClient:
+        """A connection of its own."""
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(self.home / "gaovmd.sock"))
+        client = AsyncClient()
+        await client.open(sock)
+        return client
+
+    def processes(self) -> list[Process]:
+        """Every live process of this world, the daemon included."""
+        pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+        found = [process for pid in pids if (process := self._look(pid)) is not None]
+        daemon = -1 if self.daemon is None else self.daemon.pid
+        return [
+            process._replace(kind="zygote")
+            if process.kind == "driver" and process.parent == daemon
+            else process
+            for process in found
+        ]
+
+    def _look(self, pid: int) -> Process | None:
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            if text[0] in "ZX":
+                return None
+            key = (pid, text[19])
+            if key not in self._known:
+                environ = Path(f"/proc/{pid}/environ").read_bytes()
+                ours = f"GAOVM_HOME={self.home}\0".encode() in environ
+                if not ours and environ == b"":
+                    return None  # between fork and exec: look again the next time
+                self._known[key] = ours
+            if not self._known[key]:
+                return None
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
+        except (OSError, ValueError):
+            return None
+        return Process(pid, int(text[1]), _kind(words))
+
+    def pids(self, kind: str) -> list[int]:
+        """The pids of one kind."""
+        return [process.pid for process in self.processes() if process.kind == kind]
+
+    def kill(self, kind: str) -> bool:
+        """SIGKILL for every process of the kind; False when there is none."""
+        found = self.pids(kind)
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return bool(found)
+
+    async def kill_all(self) -> None:
+        """Leave no process of this world."""
+        for _ in range(100):
+            found = self.processes()
+            if not found:
+                return
+            for process in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+            await asyncio.sleep(0.02)
+
+    # calls and what is stored
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """A call on the world's own connection."""
+        assert self.client is not None
+        return await self.client.call(method, params, timeout_s=LIMIT_S)
+
+    def up_params(self) -> dict[str, Any]:
+        """The parameters of ``vm.up``."""
+        config = _CONFIG.format(**(_REAL if self._real else self._fake_image()))
+        return {
+            "name": NAME,
+            "project_dir": str(self.project),
+            "config_path": ".lima/config.yaml",
+            "config_text": config,
+            "user": {"name": "u", "uid": 1000, "gid": 1000, "comment": ""},
+        }
+
+    def _fake_image(self) -> dict[str, str]:
+        files = []
+        for name in ("disk", "boot"):
+            path = self.project / name
+            if not path.exists():
+                path.write_bytes(name.encode() * 1024)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            files.append(f"{{location: {path}, digest: 'sha256:{digest}'")
+        disk, boot = files
+        image = f"- {disk}, kernel: {boot}}}, initrd: {boot}}}}}"
+        return {"image": image, "memory": "256MiB", "disk": "64MiB", "accel": "tcg"}
+
+    async def status(self) -> dict[str, Any] | None:
+        """The VM, None when there is none."""
+        found = (await self.call("vm.list"))["vms"]
+        return found[0] if found else None
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Of the database as it is on disk."""
+        connection = sqlite3.connect(f"file:{self.home}/state.db?mode=ro", uri=True, timeout=10)
+        try:
+            return connection.execute(statement, values).fetchall()
+        finally:
+            connection.close()
+
+    def last_seq(self) -> int:
+        """The number of the newest durable event."""
+        return int(self.query("SELECT coalesce(max(seq), 0) FROM events")[0][0])
+
+    def events(self, after: int) -> list[tuple[str, dict[str, Any]]]:
+        """The durable events after a number: type and payload."""
+        found = self.query("SELECT type, payload FROM events WHERE seq > ? ORDER BY seq", after)
+        return [(kind, json.loads(payload)) for kind, payload in found]
+
+    def log_tail(self) -> str:
+        """The last lines of the daemon's log."""
+        with contextlib.suppress(OSError):
+            return (self.home / "logs" / "gaovmd.log").read_text()[-2000:]
+        return ""
+
+
+class DaemonEnded(Exception):
+    """A daemon ended before it served."""
+
+
+def _kind(words: str) -> str:
+    if "gaovm.daemon" in words:
+        return "daemon"
+    if "gaovm.driver.zygote" in words:
+        return "driver"  # or the zygote, whose parent is the daemon
+    if "fake_qemu" in words or "qemu-system" in words:
+        return "hypervisor"
+    return words.replace("\0", " ").strip()
