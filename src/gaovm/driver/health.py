@@ -29,7 +29,8 @@ class Failure(NamedTuple):
 
     def error(self, serial_tail: list[str]) -> errors.GuestError:
         """As an error, with the last lines of the console."""
-        last = f": {serial_tail[-1]}" if serial_tail else ""
+        telling = [line for line in serial_tail if "Kernel panic" in line] or serial_tail
+        last = f": {telling[-1]}" if telling else ""
         return self.kind(
             self.message + last,
             remedy="the whole console output: `gaovm logs --serial`",
