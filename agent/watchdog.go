@@ -107,9 +107,10 @@ func (d *watchdog) feed(timeout time.Duration) {
 			return
 		}
 		if now.Sub(last) > timeout {
-			// It has fired, and a dog that has fired sleeps until it is armed again.
-			_ = d.option(unix.WDIOS_DISABLECARD)
-			_ = d.option(unix.WDIOS_ENABLECARD)
+			// It has fired, and a dog that has fired sleeps, its timeout forgotten, until it is armed again.
+			_ = d.set(unix.WDIOC_SETOPTIONS, unix.WDIOS_DISABLECARD)
+			_ = d.set(unix.WDIOC_SETOPTIONS, unix.WDIOS_ENABLECARD)
+			_ = d.set(unix.WDIOC_SETTIMEOUT, int(timeout/time.Second))
 		}
 		_, _ = unix.IoctlRetInt(int(d.file.Fd()), unix.WDIOC_KEEPALIVE)
 		d.mu.Unlock()
@@ -117,8 +118,8 @@ func (d *watchdog) feed(timeout time.Duration) {
 	}
 }
 
-func (d *watchdog) option(which int) error {
-	return unix.IoctlSetPointerInt(int(d.file.Fd()), unix.WDIOC_SETOPTIONS, which)
+func (d *watchdog) set(request uint, value int) error {
+	return unix.IoctlSetPointerInt(int(d.file.Fd()), request, value)
 }
 
 // release ends the feeding for good and tells the dog so: an orderly end of the guest never makes it bark.
