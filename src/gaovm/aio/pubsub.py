@@ -21,6 +21,7 @@ class Subscription(Generic[T]):
 
     Raises (from the iteration):
         errors.TooSlow: more items than the queue holds were waiting; the subscription has ended.
+        errors.GaoError: what the topic ended it with.
     """
 
     def __init__(self, topic: Topic[T], limit: int) -> None:
@@ -29,7 +30,7 @@ class Subscription(Generic[T]):
         self._items: deque[T] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._ended = False
-        self._slow = False
+        self._failure: errors.GaoError | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -47,8 +48,8 @@ class Subscription(Generic[T]):
 
     async def __anext__(self) -> T:
         while not self._items:
-            if self._slow:
-                raise errors.TooSlow(f"more than {self._limit} items were waiting to be read")
+            if self._failure is not None:
+                raise self._failure
             if self._ended:
                 raise StopAsyncIteration
             self._waiter = asyncio.get_running_loop().create_future()
@@ -67,16 +68,17 @@ class Subscription(Generic[T]):
     def offer(self, item: T) -> None:
         """Called by the topic."""
         if len(self._items) >= self._limit:
-            self._slow = True
+            self._failure = errors.TooSlow(f"more than {self._limit} items were waiting to be read")
             self._items.clear()
             self._topic.discard(self)
         else:
             self._items.append(item)
         self._wake()
 
-    def end(self) -> None:
-        """Called by the topic: no more items will come."""
+    def end(self, failure: errors.GaoError | None = None) -> None:
+        """Called by the topic: no more items will come; ``failure`` is raised after the last."""
         self._ended = True
+        self._failure = self._failure or failure
         self._wake()
 
     def _wake(self) -> None:
@@ -112,6 +114,11 @@ class Topic(Generic[T]):
         """Forget a subscriber. Idempotent."""
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)
+
+    def end_all(self, failure: errors.GaoError) -> None:
+        """End every subscription of now after what is queued; its reader gets ``failure``."""
+        while self._subscriptions:
+            self._subscriptions.pop().end(failure)
 
     def close(self) -> None:
         """End every subscription after what is queued. Idempotent."""

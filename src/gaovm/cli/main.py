@@ -30,6 +30,7 @@ COMMANDS = {
     "display screenshot": ("display", "SCREENSHOT", "write the VM's display to a PNG file"),
     "ls": ("listing", "LS", "list the VMs"),
     "status": ("status", "STATUS", "show all about one VM"),
+    "events": ("events", "EVENTS", "show what happened, and follow what happens"),
     "logs": ("logs", "LOGS", "show the VM's console or a log file"),
     "log-level": ("loglevel", "LOG_LEVEL", "show or change how much is logged"),
     "start": ("lifecycle", "START", "start a VM that exists"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gaovm import errors
 from gaovm.aio import pubsub, tasks
-from gaovm.client import blocking, paths, session, stream_frames
+from gaovm.client import blocking, events, paths, session, stream_frames
 from gaovm.ipc import connection, methods
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from gaovm.aio.pubsub import Subscription
 
+# what may gather before its reader is cut off: a page of the past comes all at once
+MAX_UNREAD_EVENTS = 8192
 # what a command may print before it is ended; callers that want more stream it
 MAX_OUTPUT_BYTES = 64 << 20
 
@@ -29,6 +31,47 @@ class Completed:
         self.status = status
         self.stdout = stdout
         self.stderr = stderr
+
+
+class EventFeed:
+    """Events in the order of their numbers, each once: an async iterator, a context manager.
+
+    It ends with the connection. ``last`` is the number of the last event handed out: where to
+    resume with ``subscribe(since=last)``, also on another connection.
+
+    Raises (from the iteration):
+        errors.TooSlow: we read more slowly than the daemon writes, and were cut off.
+    """
+
+    def __init__(self, subscription: Subscription[Mapping[str, Any]], since: int | None) -> None:
+        self._subscription = subscription
+        self.last = since or 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the subscription in this process. Idempotent."""
+        self._subscription.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Mapping[str, Any]:
+        while True:
+            event = await anext(self._subscription)
+            number = int(event.get("seq", 0))
+            if number > self.last:  # another subscription may have gone back for itself
+                self.last = number
+                return event
 
 
 class AsyncClient:
@@ -78,21 +121,27 @@ class AsyncClient:
             raise errors.ConnectionLost("the client is not connected")
         return await self._connection.call(method, params or {}, timeout_s, on_progress)
 
-    async def subscribe(self) -> Subscription[Mapping[str, Any]]:
-        """The daemon's events from now on; the iteration ends with the connection."""
-        subscription = self._events.subscribe()
+    async def subscribe(self, since: int | None = None) -> EventFeed:
+        """The daemon's events: those after number ``since``, or from now on; then what happens.
+
+        Raises:
+            errors.InvalidParams: ``since`` has not happened; ``details['seq']`` has.
+        """
+        feed = EventFeed(self._events.subscribe(limit=MAX_UNREAD_EVENTS), since)
         try:
-            await self.call("events.subscribe")
+            await self.call("events.subscribe", {} if since is None else {"since": since})
         except BaseException:
-            subscription.close()
+            feed.close()
             raise
-        return subscription
+        return feed
 
     def _on_notification(
         self, method: str, params: dict[str, Any], source: connection.Connection
     ) -> None:
         if method == methods.EVENT:
             self._events.publish(params)
+        elif method == methods.EVENT_LAGGED:
+            self._events.end_all(events.lagged(params))
 
     async def run(
         self,

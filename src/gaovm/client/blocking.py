@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from gaovm.client import events
+
 START_LIMIT_S = 30.0
 # sun_path has 108 bytes, the last of them zero
 _MAX_PATH_BYTES = 107
@@ -70,20 +72,15 @@ class Client:
         """
         self._connection.wait_closed(timeout_s)
 
-    def follow_events(self, on_event: Callable[[Mapping[str, Any]], None]) -> None:
-        """Subscribe and hand on events until the callback raises or the daemon goes away.
+    def events(self, since: int | None = None) -> events.EventStream:
+        """Events: those after number ``since``, or from now on; then whatever happens.
 
         Raises:
-            errors.ConnectionLost: the daemon went away.
+            errors.InvalidParams: ``since`` has not happened; ``details['seq']`` has.
         """
+        from gaovm.client import events  # few commands want them
 
-        def on_notification(method: str, params: Mapping[str, Any]) -> None:
-            if method == methods.EVENT:
-                on_event(params)
-
-        self._connection.call("events.subscribe", {}, None, None, on_notification)
-        while True:
-            self._connection.wait_notification(on_notification, None)
+        return events.EventStream(self._connection, since)
 
 
 def terms() -> peer.Terms:

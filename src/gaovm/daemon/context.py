@@ -133,6 +133,6 @@ class Call(Protocol):
         """Withdraw from another call of the same connection; False when it is not pending."""
         ...
 
-    def subscribe(self) -> None:
-        """Send events to this connection from now on."""
+    def subscribe(self, since: int | None = None) -> None:
+        """Send events to this connection: those after ``since``, or from now on."""
         ...

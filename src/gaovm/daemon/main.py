@@ -155,6 +155,7 @@ class Daemon:
         front = server.Front(self._context)
         taken: takeover.Takeover | None = None
         if self._origin.given is None:
+            self._hub.events.emit("daemon.started", None, {"pid": os.getpid()})
             recovery.load(self._hub, self._hub.store.load())
             listener = sockets.bind_unix(self._hub.paths.socket)
         else:

@@ -82,6 +82,12 @@ class Upgrade(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     timeout_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
 
 
+class Subscribe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``events.subscribe``. ``since``: the number of the last event that is known already."""
+
+    since: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
+
+
 class Named(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A method that needs a VM's name only."""
 

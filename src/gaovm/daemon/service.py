@@ -21,7 +21,7 @@ METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
     "daemon.status": (params.Nothing, process.daemon_status),
     "daemon.stop": (params.Nothing, process.daemon_stop),
     "daemon.upgrade": (params.Upgrade, process.daemon_upgrade),
-    "events.subscribe": (params.Nothing, process.subscribe),
+    "events.subscribe": (params.Subscribe, process.subscribe),
     "call.cancel": (params.CallCancel, process.cancel),
     "vm.list": (params.Nothing, vms.list_all),
     "vm.status": (params.Status, vms.show),

@@ -16,7 +16,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import tasks
-from gaovm.ipc import jsonrpc, methods, peer
+from gaovm.ipc import jsonrpc, methods, outflow, peer
 
 if TYPE_CHECKING:
     import socket
@@ -90,12 +90,13 @@ class Context:
         return self.connection.cancel_call(request_id)
 
 
-class Connection(asyncio.Protocol):
+class Connection(outflow.Outflow):
     """One connection; made by ``connect`` or a ``Server``."""
 
     def __init__(
         self, services: Sequence[Service], *, first: bool, name: str, handshake_s: float
     ) -> None:
+        super().__init__()
         self.name = name
         self.error: errors.GaoError | None = None
         self._services = tuple(services)
@@ -187,6 +188,15 @@ class Connection(asyncio.Protocol):
             self._peer.notify(method, params)
             self._schedule_flush()
 
+    def send_encoded(self, data: bytes) -> None:
+        """Send frames made by ``outflow.encode``; nothing once the connection has ended.
+
+        For many connections that are told the same, and callers that look at ``congested`` first.
+        """
+        if self.error is None and self._peer.ready and self._transport is not None:
+            self._flush()
+            self._write(data)
+
     def start(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         """A task that is cancelled when the connection ends."""
         return self._owner.start(work, name=name, finishable=True)
@@ -234,6 +244,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=outflow.CONGESTED_BYTES, low=0)
         self._timer = self._loop.call_later(self._handshake_s, self._on_no_hello)
         self._greet()
 

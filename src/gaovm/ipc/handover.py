@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,9 +17,6 @@ from gaovm.ipc import connection, jsonrpc
 if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
-
-# above this the transport tells when it is empty again
-_NOTICE_BYTES = 64 << 10
 
 
 class PeerState(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,10 +129,6 @@ class Movable(connection.Connection):
         self._peer.result(request_id, value)
         self._schedule_flush()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast("asyncio.Transport", transport).set_write_buffer_limits(high=_NOTICE_BYTES, low=0)
-        super().connection_made(transport)
-
     def _greet(self) -> None:
         snapshot, self._resumed = self._resumed, None
         if snapshot is None:
@@ -153,6 +146,7 @@ class Movable(connection.Connection):
 
     def resume_writing(self) -> None:
         self._unsent.wrote(b"", 0)  # the low mark is zero: all has been sent
+        super().resume_writing()
 
     def _write(self, data: bytes) -> None:
         super()._write(data)

@@ -110,12 +110,13 @@ Handler = Callable[[dict[str, Any], Call], Any]
 class FakeDaemon:
     """Listens on ``HOME/gaovmd.sock``; ``handlers`` answer, ``calls`` records."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, socket_name: str = "gaovmd.sock") -> None:
         self.home = home
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self._streams: list[socket.socket] = []
         self.handlers: dict[str, Handler] = {"vm.list": lambda params, call: {"vms": []}}
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(home / "gaovmd.sock"))
+        self._listener.bind(str(home / socket_name))
         self._listener.listen()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -123,7 +124,15 @@ class FakeDaemon:
         with contextlib.suppress(OSError):
             while True:
                 stream, _ = self._listener.accept()
+                self._streams.append(stream)
                 threading.Thread(target=Connection(self, stream).serve, daemon=True).start()
+
+    def end(self) -> None:
+        """Go away, also for those who are connected."""
+        self.close()
+        for stream in self._streams:
+            with contextlib.suppress(OSError):
+                stream.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

@@ -53,3 +53,17 @@ def test_stamps_are_utc_with_milliseconds() -> None:
     stamp = clock.utc_stamp()
     assert len(stamp) == len("2025-01-31T12:34:56.789Z")
     assert stamp.endswith("Z")
+
+
+async def test_a_reason_follows_the_last_item() -> None:
+    topic: pubsub.Topic[int] = pubsub.Topic()
+    subscription = topic.subscribe()
+    topic.publish(1)
+    topic.end_all(errors.TooSlow("cut off"))
+    topic.publish(2)
+    assert await anext(subscription) == 1
+    with pytest.raises(errors.TooSlow, match="cut off"):
+        await anext(subscription)
+    with topic.subscribe() as later:
+        topic.publish(3)
+        assert await anext(later) == 3

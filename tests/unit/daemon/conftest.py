@@ -66,7 +66,7 @@ class Call:
     def cancel(self, request_id: int | str) -> bool:
         return False
 
-    def subscribe(self) -> None:
+    def subscribe(self, since: int | None = None) -> None:
         self.subscribed = True
 
 

@@ -177,7 +177,7 @@ async def test_bad_ports_are_refused(daemon: Daemon, bad: dict[str, Any]) -> Non
 
 async def test_daemon_status_and_events(daemon: Daemon) -> None:
     call = Call()
-    assert await daemon.call("events.subscribe", call) == {"ok": True}
+    assert await daemon.call("events.subscribe", call) == {"ok": True, "seq": 0, "oldest": 1}
     assert call.subscribed
     await daemon.up()
     status = await daemon.call("daemon.status")

@@ -57,10 +57,16 @@ async def daemon_upgrade(ctx: context.Context, call: context.Call, args: params.
     await ctx.upgrade.run(origin, progress, args.timeout_s)
 
 
-async def subscribe(ctx: context.Context, call: context.Call, args: params.Nothing) -> Any:
-    """Send events to this connection from now on."""
-    call.subscribe()
-    return {"ok": True}
+async def subscribe(ctx: context.Context, call: context.Call, args: params.Subscribe) -> Any:
+    """Send events to this connection: those after ``since``, then whatever happens.
+
+    ``seq`` is the number of the newest event, ``oldest`` of the oldest that is kept: with a
+    ``since`` below ``oldest - 1`` some are lost, and the replay begins with ``oldest``.
+    """
+    log = ctx.hub.events
+    seq, oldest = log.last, log.oldest
+    call.subscribe(args.since)
+    return {"ok": True, "seq": seq, "oldest": oldest}
 
 
 async def cancel(ctx: context.Context, call: context.Call, args: params.CallCancel) -> Any:
