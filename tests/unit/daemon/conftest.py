@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,12 @@ class Daemon:
 
     async def status(self, name: str = "web-dev") -> Any:
         return await self.call("vm.status", name=name)
+
+    async def rest(self) -> None:
+        """Give what is under way as many turns of the disk and the loop as it can need."""
+        for _ in range(8):
+            await self.database.flush()
+            await asyncio.sleep(0.01)
 
     def stored(self) -> dict[str, records.VmRecord]:
         """What a daemon that starts now would find."""

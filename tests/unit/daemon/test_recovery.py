@@ -82,7 +82,7 @@ async def test_autostart_survives_a_reboot(daemon: Daemon) -> None:
 async def test_an_interrupted_first_up_goes_on(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    await daemon.rest()
     daemon.launcher.boot_until = "ready"
     await restart(daemon)
     up.cancel()
@@ -95,7 +95,7 @@ async def test_an_interrupted_first_up_goes_on(daemon: Daemon) -> None:
 async def test_a_first_up_that_fails_again_is_not_repeated(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    await daemon.rest()
     daemon.launcher.failures["vm.start"] = errors.HypervisorFailed("no")
     await restart(daemon)
     up.cancel()
@@ -173,7 +173,7 @@ async def test_a_client_that_joins_a_recovery_does_not_undo_it(daemon: Daemon) -
     while not daemon.launcher.launched or daemon.launcher.launched[-1].calls == []:
         await asyncio.sleep(0.01)
     joined = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    await daemon.rest()
     joined.cancel()
     await asyncio.wait([joined])
     daemon.driver.boot("ready")

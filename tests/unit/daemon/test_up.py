@@ -51,7 +51,7 @@ async def test_a_second_up_is_already(daemon: Daemon) -> None:
 async def test_the_intent_is_on_disk_before_the_driver_starts(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    await daemon.rest()
     row = daemon.stored()["web-dev"]
     assert (row.state.desired, row.state.first_up) == ("running", "pending")
     daemon.driver.boot("ready")
@@ -62,7 +62,7 @@ async def test_two_ups_share_one_boot_and_its_result(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "agent"
     first_call, second_call = Call(), Call()
     first = asyncio.ensure_future(daemon.up(first_call))
-    await asyncio.sleep(0.05)
+    await daemon.rest()
     second = asyncio.ensure_future(daemon.up(second_call))
     await spin()
     assert second_call.seen, "a joiner is told the latest progress at once"
@@ -80,7 +80,7 @@ async def test_two_ups_share_one_boot_and_its_result(daemon: Daemon) -> None:
 async def test_two_ups_share_one_failure(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     ups = [asyncio.ensure_future(daemon.up()) for _ in range(2)]
-    await asyncio.sleep(0.05)
+    await daemon.rest()
     daemon.driver.report("failed", error=errors.to_wire(errors.BootFailed("kernel panic")))
     results = await asyncio.gather(*ups, return_exceptions=True)
     assert [type(result) for result in results] == [errors.BootFailed] * 2
@@ -94,7 +94,7 @@ async def test_one_of_two_callers_may_leave(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     first = asyncio.ensure_future(daemon.up())
     second = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    await daemon.rest()
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
@@ -106,7 +106,7 @@ async def test_one_of_two_callers_may_leave(daemon: Daemon) -> None:
 async def test_a_new_vm_is_removed_when_the_last_caller_leaves(daemon: Daemon, phase: str) -> None:
     daemon.launcher.boot_until = phase
     up = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    await daemon.rest()
     machine = daemon.hub.machines["web-dev"]
     up.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -123,7 +123,7 @@ async def test_an_old_vm_returns_to_stopped_when_the_caller_leaves(daemon: Daemo
     await daemon.call("vm.stop", name="web-dev")
     daemon.launcher.boot_until = "agent"
     up = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    await daemon.rest()
     up.cancel()
     with pytest.raises(asyncio.CancelledError):
         await up
@@ -191,7 +191,7 @@ async def test_a_step_that_fails_leaves_no_driver(daemon: Daemon, step: str) -> 
 async def test_a_driver_that_dies_during_boot_fails_the_up(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    await daemon.rest()
     daemon.driver.die(-9)
     with pytest.raises(errors.DriverLost, match="signal 9"):
         await up
@@ -201,7 +201,7 @@ async def test_a_driver_that_dies_during_boot_fails_the_up(daemon: Daemon) -> No
 async def test_a_guest_that_powers_off_during_boot_fails_the_up(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    await daemon.rest()
     daemon.driver.report("stopped")
     with pytest.raises(errors.BootFailed, match="switched itself off"):
         await up
@@ -210,7 +210,7 @@ async def test_a_guest_that_powers_off_during_boot_fails_the_up(daemon: Daemon) 
 async def test_stop_cancels_an_up(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    await daemon.rest()
     vm = await daemon.call("vm.stop", name="web-dev")
     with pytest.raises(errors.Cancelled, match="by a stop"):
         await up
@@ -220,7 +220,7 @@ async def test_stop_cancels_an_up(daemon: Daemon) -> None:
 async def test_destroy_cancels_an_up(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    await daemon.rest()
     assert (await daemon.call("vm.destroy", name="web-dev"))["name"] == "web-dev"
     with pytest.raises(errors.Cancelled, match="by a destroy"):
         await up
