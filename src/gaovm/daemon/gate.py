@@ -26,6 +26,7 @@ READS = frozenset(
         "vm.config.diff",
         "vm.config.get",
         "vm.config.plan",
+        "vm.display.status",
         "vm.list",
         "vm.ports.list",
         "vm.session",

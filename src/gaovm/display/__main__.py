@@ -2,7 +2,8 @@
 
 Descriptor N is a socket connected to a VNC server. stdin takes commands, stdout brings reports:
 ``open`` and ``size`` {width, height}, ``closed`` (by the user), ``ended`` (the server is gone),
-``failed`` {code, message, remedy}.
+``failed`` {code, message, remedy}. All of this stays as it is, or is only added to: after an
+upgrade a driver of the old version starts the window of the new one.
 """
 
 from __future__ import annotations

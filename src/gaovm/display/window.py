@@ -116,7 +116,7 @@ class Window(QRasterWindow):
         self._buttons = 0
         self._wheel = QPoint()
         self._shown = False
-        self.setTitle(title)
+        self.setTitle(f"{title} - GaoVM")
 
     # the server's side
 
