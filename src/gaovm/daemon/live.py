@@ -1,4 +1,4 @@
-"""Changes of the config that a driver brings into a VM that runs: disk, environment, ports.
+"""Changes of the config that a driver brings into a VM that runs.
 
 Each takes the whole spec that is wanted, and may be repeated.
 """
@@ -60,11 +60,19 @@ async def _forward_ports(subject: machine.Machine, wanted: vm.VmSpec) -> list[st
     return []
 
 
+async def _set_reaction(subject: machine.Machine, wanted: vm.VmSpec) -> list[str]:
+    """The daemon's own part follows from the record; QEMU's is what a kernel panic does."""
+    reaction = {"on_hang": wanted.supervision.watchdog.on_hang}
+    await _driver(subject).call("watchdog.reaction", reaction)
+    return []
+
+
 #: By path of the spec: every field whose time is ``diff.When.DRIVER``.
 CHANGES: dict[str, _Change] = {
     "disk.size_bytes": _grow_disk,
     "guest.env": _set_environment,
     "network.forwards": _forward_ports,
+    "supervision.watchdog.on_hang": _set_reaction,
 }
 
 

@@ -60,7 +60,7 @@ async def change(
         applied, staged, warnings = list(plan.now), list(plan.staged), list(plan.warnings)
         failed: list[diff.Difference] = []
         for field in plan.by_driver:
-            found = [d for d in plan.live if d.field.partition(".")[0] == field.word]
+            found = [d for d in plan.live if field.names(d)]
             try:
                 warnings += await _change_live(subject, field, plan)
                 applied += found

@@ -271,6 +271,8 @@ def _busy(subject: machine.Machine) -> _UnderWay | None:
         return _UnderWay(f"up of VM {subject.name}", subject.up.ended)
     if subject.serial.locked():
         return _UnderWay(f"an operation on VM {subject.name}", lambda: _unlocked(subject.serial))
+    if subject.config.locked():
+        return _UnderWay(f"a change of VM {subject.name}", lambda: _unlocked(subject.config))
     driver = subject.driver
     if driver is not None and (subject.state.observed not in _RUNNING or _broken(driver)):
         return _UnderWay(f"the end of the driver of VM {subject.name}", driver.gone)

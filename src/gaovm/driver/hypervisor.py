@@ -146,6 +146,14 @@ class Hypervisor:
         """
         await self._monitor.screendump(str(path))
 
+    async def set_panic(self, *, pause: bool) -> None:
+        """Whether a guest whose kernel panicked stays, paused, or ends.
+
+        Raises:
+            errors.HypervisorFailed: QEMU refused it.
+        """
+        await self._monitor.execute("set-action", panic="pause" if pause else "shutdown")
+
     async def resize_disk(self, size_bytes: int) -> None:
         """Give the root disk another size, which the guest's kernel is told.
 

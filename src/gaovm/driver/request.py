@@ -10,6 +10,7 @@ import msgspec
 from gaovm import errors
 from gaovm.builder.facts import HostFacts
 from gaovm.spec.network import HostPort, Port, PortForward
+from gaovm.spec.supervision import OnHang
 from gaovm.spec.vm import VmSpec
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
@@ -125,6 +126,12 @@ class GrowDisk(msgspec.Struct, frozen=True, kw_only=True):
     """``disk.grow``."""
 
     size_bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 46)]
+
+
+class Reaction(msgspec.Struct, frozen=True, kw_only=True):
+    """``watchdog.reaction``."""
+
+    on_hang: OnHang
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, logs
-from gaovm.driver import request, vm
+from gaovm.driver import disks, request, vm
 
 logger = logging.getLogger(__name__)
 Result = dict[str, Any]
@@ -38,6 +38,7 @@ class Service:
             "guest.info": self._guest_info,
             "guest.environment": self._set_environment,
             "disk.grow": self._grow_disk,
+            "watchdog.reaction": self._set_reaction,
             "log.level": self._log_level,
             "display.open": self._open_display,
             "display.close": self._close_display,
@@ -132,9 +133,18 @@ class Service:
         await self._vm.guest.set_environment(wanted.env)
         return {}
 
+    async def _set_reaction(self, params: Any) -> Result:
+        pause = request.decode(params, request.Reaction).on_hang == "pause"
+        await self._vm.hypervisor.set_panic(pause=pause)
+        return {}
+
     async def _grow_disk(self, params: Any) -> Result:
         wanted = request.decode(params, request.GrowDisk)
-        problem = await self._vm.grow_disk(wanted.size_bytes)
+        hypervisor, launched = self._vm.hypervisor, self._vm.request
+        if launched is None:
+            raise errors.StateConflict("the VM is not configured")
+        connection, size = self._vm.guest.connection, wanted.size_bytes
+        problem = await disks.grow_live(launched.disk, hypervisor, connection, size)
         return {} if problem is None else {"problem": problem}
 
     async def _exit(self, _: Any) -> Result:

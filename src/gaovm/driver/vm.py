@@ -79,6 +79,17 @@ class Vm:
             raise errors.GuestUnavailable("the VM is not running")
         return self._guest
 
+    @property
+    def hypervisor(self) -> Hypervisor:
+        """QEMU, for changes while it runs.
+
+        Raises:
+            errors.StateConflict: it does not.
+        """
+        if self._hypervisor is None or self._hypervisor.ended.is_set():
+            raise errors.StateConflict("the VM is not running")
+        return self._hypervisor
+
     # configure
 
     async def configure(self, request: LaunchRequest) -> dict[str, Any]:
@@ -320,14 +331,6 @@ class Vm:
         logger.error("%s", error)
         if self.status.observed == "running":
             self.status.change("running", "degraded", error=error)
-
-    async def grow_disk(self, size_bytes: int) -> str | None:
-        """Make the running VM's disk and its file system larger; see ``disks.grow_live``."""
-        request, hypervisor = self.request, self._hypervisor
-        if request is None or hypervisor is None:
-            raise errors.StateConflict("the VM is not running")
-        connection = self.guest.connection
-        return await disks.grow_live(request.disk, hypervisor, connection, size_bytes)
 
     # the end
 

@@ -76,6 +76,7 @@ DRIVER_METHODS = (
     "guest.info",
     "guest.environment",
     "disk.grow",
+    "watchdog.reaction",
     LOG_LEVEL,
     "display.open",
     "display.close",

@@ -50,7 +50,7 @@ FEATURES = (
     Feature("9p", "shared directories by the hypervisor itself"),
     Feature("pause", "halt the processors and go on", ("vm.pause", "vm.resume")),
     Feature("heartbeat", "a hung guest is noticed by its agent's silence"),
-    Feature("watchdog", "a watchdog device that the guest's agent feeds"),
+    Feature("watchdog", "a watchdog device that the guest's agent feeds", ("watchdog.reaction",)),
     Feature(
         "display",
         "a window that opens and closes",

@@ -31,6 +31,10 @@ class Field(NamedTuple):
     word: str
     when: When
 
+    def names(self, found: Difference) -> bool:
+        """Whether a difference is one of this field."""
+        return found.field == self.word or found.field.startswith(self.word + ".")
+
 
 _PLAIN = (
     ("name", "name", When.NEVER),
@@ -61,7 +65,7 @@ _PLAIN = (
     ("supervision.watchdog.device", "watchdog.device", When.START),
     ("supervision.watchdog.timeout_s", "watchdog.timeout", When.START),
     ("supervision.watchdog.heartbeat", "watchdog.heartbeat", When.START),
-    ("supervision.watchdog.on_hang", "watchdog.onHang", When.START),
+    ("supervision.watchdog.on_hang", "watchdog.onHang", When.DRIVER),
     ("supervision.stop.grace_s", "stop.grace", When.DAEMON),
     ("supervision.stop.force_s", "stop.force", When.DAEMON),
     ("supervision.autostart", "autostart", When.DAEMON),

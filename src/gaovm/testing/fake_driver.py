@@ -143,6 +143,9 @@ class FakeDriver:
     def _on_disk_grow(self, params: dict[str, Any]) -> dict[str, Any]:
         return {}
 
+    def _on_watchdog_reaction(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
     def _on_guest_environment(self, params: dict[str, Any]) -> dict[str, Any]:
         return {}
 

@@ -147,8 +147,10 @@ async def test_what_only_the_daemon_looks_at_changes_in_a_running_vm(daemon: Dae
 
 async def test_disk_and_environment_change_in_the_running_vm(daemon: Daemon) -> None:
     await daemon.up()
-    result = await change(daemon, disk="40GiB", env__A="1", cpus="4")
-    assert fields(result["applied"]) == ["disk", "env.A"]
+    result = await change(daemon, disk="40GiB", env__A="1", cpus="4", watchdog__onHang="restart")
+    assert fields(result["applied"]) == ["disk", "env.A", "watchdog.onHang"]
+    assert ("watchdog.reaction", {"on_hang": "restart"}) in daemon.driver.calls
+    assert record(daemon).spec.supervision.watchdog.on_hang == "restart"
     assert fields(result["staged"]) == ["cpus"]
     assert ("disk.grow", {"size_bytes": 40 * GIB}) in daemon.driver.calls
     assert ("guest.environment", {"env": {"A": "1"}}) in daemon.driver.calls
