@@ -1,0 +1,120 @@
+"""A daemon of its own whose hypervisor is the fake one: for figures about many VMs.
+
+The fake costs what a small process costs, so what is measured is the daemon and its drivers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from gaovm.client.async_client import AsyncClient
+
+USER = {"name": "bench", "uid": 1000, "gid": 1000, "comment": "", "home": "/home/bench"}
+
+
+class Fleet:
+    """One state directory, its daemon and a connection."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.home = base / "h"
+        self.client = AsyncClient()
+        self.daemon: subprocess.Popen[bytes] | None = None
+        programs = base / "bin"
+        programs.mkdir()
+        for name in ("qemu-system-x86_64", "qemu-system-aarch64"):
+            script = programs / name
+            script.write_text(f'#!/bin/sh\nexec {sys.executable} -m gaovm.testing.fake_qemu "$@"\n')
+            script.chmod(0o755)
+        self.env = {
+            **os.environ,
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "GAOVM_HOME": str(self.home),
+            "GAOVM_CACHE": str(base / "cache"),
+        }
+        self._image = self._make_image()
+
+    def _make_image(self) -> dict[str, Any]:
+        files = {}
+        for name in ("disk", "kernel"):
+            path = self.base / name
+            path.write_bytes(name.encode() * 4096)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            files[name] = {"location": str(path), "digest": f"sha256:{digest}"}
+        return {**files["disk"], "kernel": files["kernel"], "initrd": files["kernel"]}
+
+    def config(self, **own: Any) -> str:
+        """A project file; ``own`` goes to ``vmOpts.gaovm``."""
+        data = {"images": [self._image], "cpus": 1, "memory": "256MiB", "disk": "64MiB"}
+        return json.dumps({**data, "mountType": "9p", "vmOpts": {"gaovm": {"accel": "tcg", **own}}})
+
+    def start(self) -> None:
+        """Start the daemon and wait for its word that it listens."""
+        reading, writing = os.pipe()
+        self.daemon = subprocess.Popen(
+            [sys.executable, "-m", "gaovm.daemon", "--ready-fd", str(writing)],
+            env=self.env,
+            pass_fds=(writing,),
+            stdin=subprocess.DEVNULL,
+        )
+        os.close(writing)
+        with os.fdopen(reading, "rb") as pipe:
+            if pipe.read() != b"ready\n":
+                raise SystemExit("the daemon did not start")
+
+    async def connect(self) -> AsyncClient:
+        """A connection of its own; the caller closes it."""
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(self.home / "gaovmd.sock"))
+        client = AsyncClient()
+        await client.open(sock)
+        return client
+
+    async def up(self, name: str, config: str, wait: str = "ready") -> Any:
+        """Make and start a VM."""
+        project = self.base / "projects" / name
+        project.mkdir(parents=True, exist_ok=True)
+        params = {
+            "name": name,
+            "project_dir": str(project),
+            "config_path": str(project / ".lima/config.yaml"),
+            "config_text": config,
+            "user": USER,
+            "wait": wait,
+        }
+        return await self.client.call("vm.up", params)
+
+
+@contextlib.asynccontextmanager
+async def fleet() -> AsyncIterator[Fleet]:
+    """A fleet whose processes and files are gone afterwards."""
+    base = Path(tempfile.mkdtemp(prefix="gf", dir="/tmp"))
+    made = Fleet(base)
+    made.start()
+    try:
+        made.client = await made.connect()
+        yield made
+    finally:
+        await made.client.aclose()
+        if made.daemon is not None:
+            made.daemon.terminate()
+            await asyncio.to_thread(made.daemon.wait)
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value that ``share`` of the values do not exceed (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

@@ -1,0 +1,111 @@
+"""From the kill of a driver or a hypervisor (a real one, 512 MiB) to the event on disk.
+
+Two times a kill: from the signal, and from the moment the kernel says that the process has ended
+(its descriptor is readable), which the teardown of the guest's memory delays. Both end when a
+subscriber in another process has the event, which is after its commit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import measure
+from bench.fleet import percentile
+from bench.seat import CONFIG, Seat, seat
+
+from gaovm.client.async_client import AsyncClient
+
+EVENT = {"driver_pid": "driver.exited", "hypervisor_pid": "hypervisor.exited"}
+
+
+class Exit(threading.Thread):
+    """Notes when a process' end becomes visible; a thread, so that no event loop delays it."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._pidfd = os.pidfd_open(pid)
+        self.seen_at = 0.0
+        self.start()
+
+    def run(self) -> None:
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        poll.poll()
+        self.seen_at = time.monotonic()
+        os.close(self._pidfd)
+
+
+async def one(client: AsyncClient, events: Any, name: str, victim: str) -> tuple[float, float]:
+    """Milliseconds from the kill, and from the visible exit, to the event."""
+    vm = await client.call("vm.status", {"name": name})
+    watching = Exit(vm[victim])
+    killed_at = time.monotonic()
+    os.kill(vm[victim], signal.SIGKILL)
+    while (await anext(events))["type"] != EVENT[victim]:
+        pass
+    told_at = time.monotonic()
+    watching.join()
+    while (await anext(events))["type"] != "driver.restart_scheduled":
+        pass
+    while (await client.call("vm.status", {"name": name}))["readiness"] != "ready":
+        await anext(events)
+    return (told_at - killed_at) * 1000, (told_at - watching.seen_at) * 1000
+
+
+async def run(place: Seat, runs: int) -> None:
+    project = place.project("reaction", CONFIG + RESTART)
+    place.run("up", cwd=project)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(str(place.home / "gaovmd.sock"))
+    async with AsyncClient() as client:
+        await client.open(sock)
+        with await client.subscribe() as events:
+            for victim in EVENT:
+                from_kill, from_exit = [], []
+                for number in range(runs):
+                    kill, visible = await one(client, events, "reaction-dev", victim)
+                    from_kill.append(kill)
+                    from_exit.append(visible)
+                    line = f"  {victim} {number + 1}/{runs}: {kill:.2f} {visible:.2f}"
+                    print(line, file=sys.stderr)
+                measure.report(
+                    f"kill -9 of the {victim.partition('_')[0]} to its event on disk, ms",
+                    "python bench/reaction.py",
+                    from_kill={**measure.summary(from_kill, 2), "p99": percentile(from_kill, 0.99)},
+                    from_visible_exit={
+                        **measure.summary(from_exit, 2),
+                        "p99": percentile(from_exit, 0.99),
+                    },
+                    goal="p99 <= 15 ms; of it from the visible exit <= 5 ms",
+                )
+
+
+RESTART = """\
+vmOpts:
+  gaovm:
+    restart: {maxDelay: 10ms, maxAttempts: 1000}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=20)
+    runs = parser.parse_args().runs
+    with seat() as place:
+        asyncio.run(run(place, runs))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The safety reconcile over many VMs with nothing to do: one tick, and how it grows.
+
+Half of the VMs run, on drivers that only pretend but whose liveness costs what a real look costs;
+the others are stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import measure
+
+from gaovm.aio import process, tasks
+from gaovm.daemon import events, machine, paths, records, starting, store, supervisor
+from gaovm.model import states
+from gaovm.spec import disks, guest, vm
+from gaovm.testing import fake_driver
+
+_SELF, _STARTED = process.identity(os.getpid())
+
+
+class Driver(fake_driver.FakeDriver):
+    """Looks at a real process when it is asked whether it lives."""
+
+    def alive(self) -> bool:
+        return process.alive(_SELF, _STARTED)
+
+
+def make(hub: machine.Hub, number: int, launcher: fake_driver.FakeLauncher) -> None:
+    name = f"vm{number}"
+    running = number % 2 == 0
+    state = states.VmState(first_up=states.FirstUp.DONE)
+    if running:
+        state = states.VmState(
+            desired=states.Desired.RUNNING,
+            observed=states.Observed.RUNNING,
+            readiness=states.Readiness.READY,
+            first_up=states.FirstUp.DONE,
+        )
+    user = guest.User(name="u", uid=1, gid=1, home="/home/u")
+    spec = vm.VmSpec(
+        name=name,
+        image=disks.Image(location="debian:12"),
+        guest=guest.Guest(user=user, hostname=name),
+    )
+    record = records.VmRecord(
+        name=name,
+        project=f"/{name}",
+        config_path="",
+        spec=spec,
+        run_id=f"{number:08x}",
+        created_at="",
+        state=state,
+    )
+    subject = machine.Machine(hub, record)
+    if running:
+        subject.driver = Driver(subject, launcher)
+    hub.machines[name] = subject
+
+
+async def run(count: int, rounds: int) -> None:
+    with tempfile.TemporaryDirectory() as base:
+        where = paths.Paths(Path(base))
+        where.make()
+        database = store.open_store(where.database)
+        launcher = fake_driver.FakeLauncher()
+        async with tasks.TaskOwner("bench") as owner:
+            results = {}
+            for size in (count // 10, count):
+                hub = machine.Hub(where, database, events.Events(database), owner)
+                starter = starting.Starter(None, launcher, "boot")  # type: ignore[arg-type]
+                keeper = supervisor.Supervisor(hub, starter)
+                for number in range(size):
+                    make(hub, number, launcher)
+                values = [measure.timed(keeper.reconcile) * 1000 for _ in range(rounds)]
+                if keeper.mended:
+                    raise SystemExit("there was something to do")
+                results[size] = measure.summary(values, 3)
+        database.close()
+    measure.report(
+        f"safety reconcile over {count} VMs with nothing to do, ms",
+        "python bench/reconcile.py",
+        **{f"vms_{size}": value for size, value in results.items()},
+        goal="<= 20 ms over 1,000; outside this tick work is proportional to events, not to VMs",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vms", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=50)
+    options = parser.parse_args()
+    asyncio.run(run(options.vms, options.rounds))
+
+
+if __name__ == "__main__":
+    main()
