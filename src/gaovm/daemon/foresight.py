@@ -18,6 +18,9 @@ from gaovm.daemon import records
 from gaovm.model import states
 from gaovm.spec import diff, vm
 
+#: Of a VM that is on its way up: the guest cannot be changed yet.
+_TOO_EARLY = (None, states.Readiness.BOOTING)
+
 
 class Layers(msgspec.Struct, frozen=True, kw_only=True):
     """What a config is made of; None leaves that layer as it is."""
@@ -31,7 +34,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A change, worked out.
 
     ``spec`` and ``pending`` are what the record holds right after it; ``by_driver`` are fields of
-    ``pending`` that the driver can bring into the running VM. ``now``, ``live`` and ``staged``
+    ``pending`` that the driver can bring into the running VM, ``soon`` those that it can once the
+    guest answers. ``now``, ``live`` and ``staged``
     tell the same in differences: in force at once, in force when the driver has done it, at the
     next start.
     """
@@ -44,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pending: vm.VmSpec | None
     running: bool
     by_driver: tuple[diff.Field, ...]
+    soon: tuple[diff.Field, ...]
     now: tuple[diff.Difference, ...]
     live: tuple[diff.Difference, ...]
     staged: tuple[diff.Difference, ...]
@@ -71,6 +76,8 @@ def work_out(record: records.VmRecord, layers: Layers, *, whole: bool = False) -
     running = record.state.observed not in states.AT_REST
     _check_disk(record, wanted, running=running)
     spec, pending, by_driver = _split(record, wanted, running=running, whole=whole)
+    soon = by_driver if record.state.readiness in _TOO_EARLY else ()
+    by_driver = () if soon else by_driver
     reached = diff.take(spec, wanted, lambda field: field in by_driver)
     return Plan(
         base=base,
@@ -81,12 +88,19 @@ def work_out(record: records.VmRecord, layers: Layers, *, whole: bool = False) -
         pending=pending,
         running=running,
         by_driver=by_driver,
+        soon=soon,
         now=tuple(diff.differences(record.spec, spec)),
         live=tuple(diff.differences(spec, reached)),
         staged=tuple(diff.differences(reached, wanted)),
-        warnings=tuple(_warnings(record, wanted)),
+        warnings=tuple(_warnings(record, wanted, soon)),
         whole=whole,
     )
+
+
+def is_on_its_way(record: records.VmRecord) -> bool:
+    """Whether the VM is started and its guest does not answer yet."""
+    up = record.state.observed in (states.Observed.STARTING, states.Observed.RUNNING)
+    return up and record.state.readiness in _TOO_EARLY
 
 
 def combine(base: vm.VmSpec, overrides: Mapping[str, Any]) -> vm.VmSpec:
@@ -126,7 +140,7 @@ def without_layer(record: records.VmRecord) -> tuple[dict[str, Any], list[str]]:
 def _split(
     record: records.VmRecord, wanted: vm.VmSpec, *, running: bool, whole: bool
 ) -> tuple[vm.VmSpec, vm.VmSpec | None, tuple[diff.Field, ...]]:
-    """What is in force at once, what waits, and what of that the driver can do now."""
+    """What is in force at once, what waits, and what of that a driver can do."""
     if not running:
         if record.pending is not None and not whole and not diff.differing(record.pending, wanted):
             return record.spec, record.pending, ()  # nothing new: it comes with the start
@@ -138,8 +152,8 @@ def _split(
         return record.spec, wanted, ()
     spec = diff.take(record.spec, wanted, lambda field: field.when is diff.When.DAEMON)
     waiting = diff.differing(spec, wanted)
-    reachable = record.state.readiness not in (None, states.Readiness.BOOTING)
-    by_driver = tuple(f for f in waiting if reachable and f.when is diff.When.DRIVER)
+    up = record.state.observed in (states.Observed.STARTING, states.Observed.RUNNING)
+    by_driver = tuple(field for field in waiting if up and field.when is diff.When.DRIVER)
     return spec, wanted if waiting else None, by_driver
 
 
@@ -154,10 +168,15 @@ def _check_disk(record: records.VmRecord, wanted: vm.VmSpec, *, running: bool) -
         )
 
 
-def _warnings(record: records.VmRecord, wanted: vm.VmSpec) -> list[str]:
-    now = record.spec
+def _warnings(
+    record: records.VmRecord, wanted: vm.VmSpec, soon: tuple[diff.Field, ...]
+) -> list[str]:
+    now, found = record.spec, []
+    if soon:
+        words = ", ".join(field.word for field in soon)
+        found.append(f"{words}: in force as soon as the guest answers, at the latest at its start")
     if record.disk_used and (wanted.image != now.image or wanted.boot.arch != now.boot.arch):
-        return [
+        found.append(
             "the image has changed; this VM keeps the disk it was made with until it is destroyed"
-        ]
-    return []
+        )
+    return found

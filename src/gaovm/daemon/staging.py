@@ -23,6 +23,7 @@ import msgspec
 from gaovm import errors
 from gaovm.aio import steps
 from gaovm.daemon import foresight, live, machine, mirrors, records
+from gaovm.model import states
 from gaovm.spec import diff, vm
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,9 @@ async def change(
             await _tell_failed(subject, failed)
         if plan.by_driver:
             await _mirror(subject)
+    if plan.soon:
+        name = f"vm {subject.name}: live change"
+        subject.hub.background(name, _once_it_answers(subject, whole=whole))
     return Outcome(
         applied=tuple(applied),
         staged=(*staged, *failed),
@@ -79,6 +83,18 @@ async def change(
         replaced=replaced,
         warnings=tuple(warnings),
     )
+
+
+async def _once_it_answers(subject: machine.Machine, *, whole: bool) -> None:
+    """Bring into a guest that boots what can be brought into one that runs."""
+
+    def decided() -> bool:
+        return not foresight.is_on_its_way(subject.record) or _gone(subject)
+
+    await subject.until(decided)
+    runs = subject.state.observed is states.Observed.RUNNING
+    if runs and subject.record.pending is not None and not _gone(subject):
+        await change(subject, foresight.Layers, whole=whole)
 
 
 async def apply_pending(subject: machine.Machine) -> None:

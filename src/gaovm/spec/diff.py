@@ -109,12 +109,14 @@ def differences(before: VmSpec, after: VmSpec) -> list[Difference]:
 
 def differing(before: VmSpec, after: VmSpec) -> list[Field]:
     """The rows of the table in which two specs of one VM differ."""
-    return [
-        field
-        for field in FIELDS
-        if field.when is not When.NEVER
-        and _shown(value(before, field.path)) != _shown(value(after, field.path))
-    ]
+    if before == after:
+        return []
+    found = []
+    for field in FIELDS:
+        old, new = value(before, field.path), value(after, field.path)
+        if field.when is not When.NEVER and old != new and _shown(old) != _shown(new):
+            found.append(field)
+    return found
 
 
 def take(onto: VmSpec, source: VmSpec, wanted: Callable[[Field], bool]) -> VmSpec:

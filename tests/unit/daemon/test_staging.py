@@ -193,9 +193,31 @@ async def test_before_the_guest_answers_nothing_is_asked_of_it(daemon: Daemon) -
     await operation.wait(lambda _: None, until="started")
     result = await change(daemon, disk="40GiB")
     assert fields(result["staged"]) == ["disk"]
+    assert "as soon as the guest answers" in result["warnings"][0]
     assert "disk.grow" not in [method for method, _ in daemon.driver.calls]
     daemon.driver.boot("ready")
     await operation.wait(lambda _: None)
+    subject = daemon.hub.machines[NAME]
+    await subject.until(lambda: subject.record.pending is None)
+    assert ("disk.grow", {"size_bytes": 40 * GIB}) in daemon.driver.calls
+    assert subject.record.spec.disk.size_bytes == 40 * GIB
+
+
+async def test_what_waits_for_the_guest_waits_for_the_next_start_when_there_is_none(
+    daemon: Daemon,
+) -> None:
+    await daemon.up()
+    await daemon.call("vm.stop", name=NAME)
+    daemon.launcher.boot_until = "booting"
+    operation = daemon.ctx.starter.begin(daemon.hub.machines[NAME], {}, created=False)
+    await operation.wait(lambda _: None, until="started")
+    await change(daemon, disk="40GiB")
+    await daemon.call("vm.stop", name=NAME)
+    kept = record(daemon)
+    assert kept.pending is not None and kept.spec.disk.size_bytes == 20 * GIB
+    daemon.launcher.boot_until = "ready"
+    assert (await daemon.call("vm.start", name=NAME))["vm"]["disk_bytes"] == 40 * GIB
+    assert "disk.grow" not in [method for method, _ in daemon.driver.calls]
 
 
 def test_every_field_that_the_driver_changes_has_a_way_to_be_changed() -> None:
