@@ -103,6 +103,12 @@ def _show(parsed: options.Parsed, found: Mapping[str, Any]) -> int:
     output.out(f"  home    {found.get('home')}")
     output.out(f"  since   {found.get('started_at')}")
     output.out(f"  VMs     {vms.get('running', 0)} running of {vms.get('total', 0)}")
+    recovered = found.get("recovered")
+    if recovered:
+        output.out(f"  state   recovered from the copy of {recovered.get('copied_at')}")
+        output.out(output.harmless(f"          {recovered.get('reason')}"))
+    for name in found.get("quarantined_vms") or ():
+        output.out(output.harmless(f"  state   the record of VM {name} was damaged; see the log"))
     output.out(f"  memory  {output.size(found.get('rss_bytes'))}")
     return 0
 

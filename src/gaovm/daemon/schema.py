@@ -52,8 +52,30 @@ CREATE TABLE events (
 ) STRICT
 """
 
+# Rows of vms that could not be read, as they were (JSON); looked at by people only.
+_QUARANTINE = """
+CREATE TABLE quarantine (
+    id     INTEGER PRIMARY KEY,
+    at     TEXT NOT NULL,
+    name   TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    data   TEXT NOT NULL
+) STRICT
+"""
+
 #: Revision n is reached by running step n - 1.
-STEPS: tuple[tuple[str, ...], ...] = ((_FIRST,), (*_STAGED, _EVENTS))
+STEPS: tuple[tuple[str, ...], ...] = ((_FIRST,), (*_STAGED, _EVENTS), (_QUARANTINE,))
+
+
+def check(connection: sqlite3.Connection) -> None:
+    """Look for damage.
+
+    Raises:
+        sqlite3.DatabaseError: there is some.
+    """
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

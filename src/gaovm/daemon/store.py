@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gaovm import errors
 from gaovm.aio import files
-from gaovm.daemon import quarantine, records, rows, schema, upkeep, writer
+from gaovm.daemon import backup, mending, quarantine, records, rows, schema, upkeep, writer
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +31,25 @@ class Store:
     together or not at all.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        recovered: dict[str, Any] | None = None,
+        mended: Sequence[str] = (),
+    ) -> None:
         self.path = path
+        self.recovered = recovered
+        """How the database was recovered at this start; None: it was whole."""
+        self.mended = mended
+        """The VMs whose rows were set aside at this start."""
         self.upkeep = upkeep.Upkeep()
+        self._backup = backup.Backup(self._begin_copy)
+        self.upkeep.add(self._backup)
         self._connection = connection
         self._listeners: list[Callable[[list[Any]], None]] = []
         self._writer = writer.Writer(connection, self.upkeep, self._on_commit)
+        self._closed = False
         self._reading: sqlite3.Connection | None = None
         self._reader = futures.ThreadPoolExecutor(1, thread_name_prefix="store-read")
 
@@ -52,12 +65,16 @@ class Store:
     def put(self, record: records.VmRecord) -> asyncio.Future[None]:
         """Store the record, replacing the one of that name; begun at once, in call order."""
         values = rows.encode(record)
-        return self.write(lambda connection: _execute(connection, rows.PUT, values))
+        return self.write(lambda connection: self._change(connection, rows.PUT, values))
 
     def remove(self, name: str) -> asyncio.Future[None]:
         """Forget a VM; unknown names are fine."""
         statement = "DELETE FROM vms WHERE name = ?"
-        return self.write(lambda connection: _execute(connection, statement, (name,)))
+        return self.write(lambda connection: self._change(connection, statement, (name,)))
+
+    def _change(self, connection: sqlite3.Connection, statement: str, values: Any) -> None:
+        connection.execute(statement, values)
+        self._backup.changed()
 
     def flush(self) -> asyncio.Future[None]:
         """Done when everything written so far is on disk."""
@@ -105,9 +122,22 @@ class Store:
         except sqlite3.DatabaseError as exc:
             raise errors.StateCorrupt(f"the state database cannot be read: {exc}") from exc
 
+    def _begin_copy(self) -> None:
+        self._reader.submit(self._copy)
+
+    def _copy(self) -> None:
+        try:
+            self._read(lambda reading: backup.make(reading, backup.path_of(self.path)))
+        except errors.GaoError as exc:
+            logger.error("the copy of the state database was not made: %s", exc)
+            self._backup.changed()
+
     def close(self) -> None:
-        """Finish what is queued and close the file. Idempotent."""
+        """Finish what is queued, copy what has changed, and close the file. Idempotent."""
         self._writer.close()
+        if self._backup.stale and not self._closed:
+            self._begin_copy()
+        self._closed = True
         self._reader.shutdown(wait=True)
         if self._reading is not None:
             self._reading.close()
@@ -117,24 +147,94 @@ class Store:
 def open_store(path: Path) -> Store:
     """Open or create the database and bring it to the newest revision. The file gets mode 0600.
 
+    A damaged one is moved aside and made anew from the last good copy (``backup``); ``recovered``
+    of the store then says so, as does the event ``state.recovered``.
+
     Raises:
-        errors.StateCorrupt: the file is damaged (it was moved aside, the message says where, and
-            the next start begins with an empty database), or it is of a newer GaoVM (it was left
-            alone).
+        errors.StateCorrupt: the file is damaged and there is no good copy (it was moved aside, the
+            message says where, and the next start begins with an empty database), or it is of a
+            newer GaoVM (it was left alone).
+        errors.HostError: it cannot be opened; it was left alone.
     """
-    if not path.exists():
-        path.touch(mode=0o600)
-        files.sync_directory(path.parent)  # SQLite sees to the names of its other files only
+    recovered: dict[str, Any] | None = None
+    is_new = not path.exists() or _is_emptied(path)
+    if is_new:
+        recovered = _begin(path)
     try:
         connection = _connect(path)
     except sqlite3.DatabaseError as exc:
-        kept = quarantine.aside(path, "-wal", "-shm")
+        if _code(exc) in _NOT_DAMAGE:
+            raise _cannot_open(path, exc) from exc
+        recovered = _replace(path, exc)
+        connection = _connect(path)
+    if is_new and recovered is None and _follows_another(path):
+        backup.leap(connection)
+    mended = mending.mend(connection, backup.path_of(path))
+    return Store(connection, path, recovered, mended)
+
+
+def _is_emptied(path: Path) -> bool:
+    """Whether nothing is left of a database that once was. A new one is never empty for long."""
+    log = path.with_name(path.name + "-wal")
+    return path.stat().st_size == 0 and not log.exists() and backup.path_of(path).exists()
+
+
+def _begin(path: Path) -> dict[str, Any] | None:
+    """A database where there is none: of the copy, as whoever moved it aside was cut short."""
+    for suffix in ("-wal", "-shm"):  # of another file: they would be applied to this one
+        stray = path.with_name(path.name + suffix)
+        if stray.exists():
+            quarantine.aside(stray)
+    try:
+        return backup.restore(path, {"reason": f"{path} was missing", "quarantined": None})
+    except errors.NotFound:
+        path.touch(mode=0o600)
+        files.sync_directory(path.parent)  # SQLite sees to the names of its other files only
+        return None
+
+
+def _follows_another(path: Path) -> bool:
+    """Whether a database that was lost without a copy lay here: its numbers are not given again."""
+    return any(path.parent.glob(f"{path.name}.corrupt-*"))
+
+
+def _replace(path: Path, exc: sqlite3.DatabaseError) -> dict[str, Any]:
+    kept = quarantine.aside(path, "-wal", "-shm")
+    reason = f"{path} is damaged ({exc}); it was moved to {kept}"
+    try:
+        found = backup.restore(path, {"reason": reason, "quarantined": str(kept)})
+    except (errors.NotFound, errors.StateCorrupt) as failure:
         raise errors.StateCorrupt(
-            f"{path} is damaged ({exc}); it was moved to {kept}",
+            f"{reason}; {failure}",
             remedy=f"put a good copy back as {path}, or start again with no VMs known",
             details={"quarantined": str(kept)},
         ) from exc
-    return Store(connection, path)
+    logger.error("%s; the copy of %s took its place", reason, found["copied_at"])
+    return found
+
+
+# what a full disk, another process or a missing right bring about, and no damage of the file
+_NOT_DAMAGE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
+
+
+def _code(exc: sqlite3.DatabaseError) -> int:
+    """SQLite's reason; what the check found has none of its own."""
+    return getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+
+
+def _cannot_open(path: Path, exc: sqlite3.DatabaseError) -> errors.HostError:
+    if _code(exc) == sqlite3.SQLITE_FULL:
+        return errors.DiskFull(f"{path} cannot be opened: {exc}")
+    return errors.HostError(f"{path} cannot be opened: {exc}")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -142,18 +242,12 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
+        schema.check(connection)
         schema.migrate(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _execute(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> None:
-    connection.execute(statement, values)
 
 
 def _nothing(connection: sqlite3.Connection) -> None:

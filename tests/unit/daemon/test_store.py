@@ -131,19 +131,6 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-async def test_a_row_that_does_not_fit_is_named(tmp_path: Path) -> None:
-    database = store.open_store(tmp_path / "state.db")
-    await database.put(full_record())
-    database.close()
-    with sqlite3.connect(tmp_path / "state.db") as connection:
-        connection.execute("""UPDATE vms SET spec = '{"name": 1}'""")
-    connection.close()
-    again = store.open_store(tmp_path / "state.db")
-    with pytest.raises(errors.StateCorrupt, match=r"a\.b-c"):
-        again.load()
-    again.close()
-
-
 def test_a_migration_that_fails_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,8 @@ async def daemon_status(ctx: context.Context, call: context.Call, args: params.N
         "started_at": ctx.started_at,
         "vms": {"running": running, "total": len(machines)},
         "zygote_pid": ctx.zygote.pid,
+        "recovered": ctx.hub.store.recovered,
+        "quarantined_vms": list(ctx.hub.store.mended),
         "drift_mended": ctx.supervisor.mended,
         "rss_bytes": _resident_bytes(),
     }

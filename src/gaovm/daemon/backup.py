@@ -1,0 +1,161 @@
+"""The last good copy of the records: ``state.backup.db``, and how a lost database is made from it.
+
+The copy holds every record, not the log of events, and is always whole: written beside, synced,
+renamed. It is made soon after a start (the database has just been checked), after changes at most
+every ten seconds, and at a graceful end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gaovm import errors
+from gaovm.aio import clock, files
+from gaovm.daemon import schema, stamps
+
+#: What a damaged database may cost at most: changes of the last seconds.
+EVERY_S = 10.0
+#: How quiet it must be before a copy is made, and how long a busy daemon may put it off.
+QUIET_S = 0.5
+PUT_OFF_S = 60.0
+
+
+def path_of(database: Path) -> Path:
+    """Where the copy of a database lies."""
+    return database.with_name("state.backup.db")
+
+
+class Backup:
+    """Knows when a copy is due; ``start`` makes one elsewhere than in the writer's thread."""
+
+    def __init__(self, start: Callable[[], None]) -> None:
+        self._start = start
+        self._last = clock.monotonic() - EVERY_S
+        self._since: float | None = clock.monotonic()
+
+    @property
+    def stale(self) -> bool:
+        """Whether records have changed since the last copy."""
+        return self._since is not None
+
+    def changed(self) -> None:
+        """A record was written or removed."""
+        if self._since is None:
+            self._since = clock.monotonic()
+
+    def due_s(self) -> float | None:
+        """Seconds until a copy is due."""
+        if self._since is None:
+            return None
+        return max(self._last + EVERY_S - clock.monotonic(), QUIET_S)
+
+    def urgent(self) -> bool:
+        """Whether it has been put off for too long."""
+        return self._since is not None and clock.monotonic() - self._since > PUT_OFF_S
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Begin a copy when it is due."""
+        if self._since is None or clock.monotonic() < self._last + EVERY_S:
+            return
+        self._since, self._last = None, clock.monotonic()
+        self._start()
+
+
+def make(source: sqlite3.Connection, target: Path) -> None:
+    """Write a copy of the records; the one that was there stays until it is whole.
+
+    Raises:
+        errors.HostError, sqlite3.DatabaseError: nothing has changed.
+    """
+
+    def fill(copy: sqlite3.Connection) -> None:
+        source.execute("BEGIN")
+        try:
+            found = source.execute("SELECT * FROM vms").fetchall()
+            last = source.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+            number = (last.fetchone() or (0,))[0]
+        finally:
+            source.execute("COMMIT")
+        if found:
+            marks = ", ".join("?" * len(found[0]))
+            copy.executemany(f"INSERT INTO vms VALUES ({marks})", found)
+        _number(copy, number)
+
+    _build(target, None, fill)
+
+
+def restore(database: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """Make a database of the copy, with the event ``state.recovered`` in it; returns its payload.
+
+    Numbers of events go on from the time in milliseconds: above all that the lost log has given.
+
+    Raises:
+        errors.NotFound: there is no copy.
+        errors.StateCorrupt: it is damaged or of a newer GaoVM.
+        errors.HostError: the database cannot be written; nothing has changed.
+    """
+    copy = path_of(database)
+    if not copy.exists():
+        raise errors.NotFound(f"there is no {copy}")
+    payload = {**facts, "copied_at": stamps.of(copy.stat().st_mtime)}
+
+    def fill(made: sqlite3.Connection) -> None:
+        (payload["vms"],) = made.execute("SELECT count(*) FROM vms").fetchone()
+        text = msgspec.json.encode(payload).decode()
+        leap(made)
+        made.execute(
+            "INSERT INTO events (ts, type, vm, payload) VALUES (?, 'state.recovered', NULL, ?)",
+            (stamps.now(), text),
+        )
+
+    try:
+        _build(database, copy.read_bytes(), fill)
+    except sqlite3.DatabaseError as exc:
+        raise errors.StateCorrupt(f"{copy} is damaged too: {exc}") from exc
+    return payload
+
+
+def leap(connection: sqlite3.Connection) -> None:
+    """Let the numbers of events go on from the time in milliseconds, if that is higher."""
+    (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
+    # two statements: whoever is cut short between them begins with 1, and has told nobody
+    _number(connection, max(last, int(clock.now() * 1000)))
+
+
+def _number(connection: sqlite3.Connection, last: int) -> None:
+    connection.execute("DELETE FROM sqlite_sequence WHERE name = 'events'")
+    connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (last,))
+
+
+def _build(target: Path, content: bytes | None, fill: Callable[[sqlite3.Connection], None]) -> None:
+    """A database at ``target``, from ``content`` or empty: whole before it has the name."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(content or b"")
+        with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as made:
+            # nobody sees it before it is synced as a whole, below
+            made.execute("PRAGMA journal_mode = MEMORY")
+            made.execute("PRAGMA synchronous = OFF")
+            schema.check(made)
+            schema.migrate(made, temporary)
+            made.execute("BEGIN")
+            fill(made)
+            made.execute("COMMIT")
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+        files.sync_directory(target.parent)
+    except OSError as exc:
+        raise files.errors_of(exc, f"cannot write {target}") from exc
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()

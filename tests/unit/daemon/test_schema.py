@@ -1,0 +1,76 @@
+"""Databases of every revision are brought up to date; each has a fixture."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaovm.daemon import events, rows, schema, store
+
+FIXTURES = Path(__file__).parents[2] / "data" / "state"
+
+
+def database(tmp_path: Path, revision: int) -> Path:
+    """A database as that revision left it."""
+    path = tmp_path / "state.db"
+    connection = sqlite3.connect(path)
+    connection.executescript((FIXTURES / f"revision-{revision}.sql").read_text())
+    assert connection.execute("PRAGMA user_version").fetchone() == (revision,)
+    connection.close()
+    return path
+
+
+def _cells(path: Path) -> list[tuple[str, str, Any]]:
+    """Every cell of the records: VM, column, value."""
+    connection = sqlite3.connect(path)
+    found = connection.execute("SELECT * FROM vms")
+    columns = [column[0] for column in found.description]
+    named = [dict(zip(columns, row, strict=True)) for row in found]
+    connection.close()
+    return [(row["name"], column, value) for row in named for column, value in row.items()]
+
+
+def _contains(after: Any, before: Any) -> bool:
+    """Whether all that was there is there; JSON objects may have gained fields."""
+    if isinstance(before, str) and before[:1] in ("{", "["):
+        return _contains(json.loads(after), json.loads(before))
+    if isinstance(before, dict):
+        return isinstance(after, dict) and all(
+            key in after and _contains(after[key], value) for key, value in before.items()
+        )
+    if isinstance(before, list):
+        return len(after) == len(before) and all(map(_contains, after, before))
+    return bool(after == before)
+
+
+def test_every_revision_has_a_fixture() -> None:
+    wanted = {f"revision-{number}.sql" for number in range(1, len(schema.STEPS) + 1)}
+    assert {entry.name for entry in FIXTURES.iterdir()} == wanted
+
+
+@pytest.mark.parametrize("revision", range(1, len(schema.STEPS) + 1))
+async def test_an_old_database_is_brought_up_to_date(tmp_path: Path, revision: int) -> None:
+    path = database(tmp_path, revision)
+    old = _cells(path)
+    opened = store.open_store(path)
+    assert (opened.recovered, list(opened.mended)) == (None, [])
+    now = {found.name: rows.encode(found) for found in opened.load()}
+    for name, column, before in old:
+        after = now[name][rows.COLUMNS.split(", ").index(column)]
+        if column != "spec_digest":  # of a spec that knows more fields by now
+            assert _contains(after, before), f"{name}: {column}"
+    log = events.Events(opened)
+    assert (log.last, log.oldest) == ((3, 2) if revision >= 2 else (0, 1))
+    assert (await log.emit("t", None, {})).seq == log.last
+    await opened.put(opened.load()[0])
+    opened.close()
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(schema.STEPS),)
+    connection.close()
+    again = store.open_store(path)  # nothing is left to do
+    assert [record.name for record in again.load()] == ["a.b-c", "small"]
+    again.close()
