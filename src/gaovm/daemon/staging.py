@@ -30,8 +30,9 @@ logger = logging.getLogger(__name__)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a change did. ``replaced``: something that was waiting waits no more."""
+    """What a change did. ``changed``: the record is another; ``replaced``: something waited."""
 
+    changed: bool
     applied: tuple[diff.Difference, ...]
     staged: tuple[diff.Difference, ...]
     restart_required: bool
@@ -55,7 +56,8 @@ async def change(
     async with subject.config:
         plan = foresight.work_out(subject.record, make(), whole=whole)
         replaced = subject.record.pending is not None
-        if _says_something(subject, plan) or (whole and plan.staged):
+        changed = _says_something(subject, plan)
+        if changed or (whole and plan.staged):
             await _record(subject, plan)
             await _mirror(subject)
         applied, staged, warnings = list(plan.now), list(plan.staged), list(plan.warnings)
@@ -76,6 +78,7 @@ async def change(
         name = f"vm {subject.name}: live change"
         subject.hub.background(name, _once_it_answers(subject, whole=whole))
     return Outcome(
+        changed=changed,
         applied=tuple(applied),
         staged=(*staged, *failed),
         restart_required=plan.restart_required,

@@ -60,6 +60,32 @@ def test_set_sends_the_words_as_they_are_given(
     assert asked[2] == {"name": "web-dev", "changes": {}, "discard": True}
 
 
+def test_values_are_shown_as_they_are_written(
+    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon
+) -> None:
+    def found(field: str, before: Any, after: Any) -> dict[str, Any]:
+        return {"field": field, "from": before, "to": after, "restart": False, "live": True}
+
+    changes = [
+        found("stop.grace", 30.0, 0.5),
+        found("watchdog.timeout", 30, 60),
+        found("autostart", False, True),
+        found("cmdline", "", "a=1"),
+        found("env.A", None, "x"),
+        found("memory", 1 << 31, 1536 << 20),
+    ]
+    serve(daemon, "vm.config.set", applied=changes, staged=[], running=False, warnings=[])
+    lines = gaovm("set", "cpus=4").stdout.decode().splitlines()
+    assert [line.split("  ")[-1].strip() for line in lines[1:]] == [
+        "30s -> 0.5s",
+        "30s -> 60s",
+        "false -> true",
+        '"" -> a=1',
+        "(none) -> x",
+        "2GiB -> 1536MiB",
+    ]
+
+
 def test_words_that_are_no_change_are_usage(
     gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon
 ) -> None:

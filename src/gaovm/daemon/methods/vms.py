@@ -199,9 +199,8 @@ async def _take_over(subject: machine.Machine, wanted: configs.Wanted) -> list[s
     warnings = [*wanted.warnings, *outcome.warnings]
     if outcome.staged:
         fields = ", ".join(found.field for found in outcome.staged)
-        warnings.append(
-            f"the config has changed; this applies at the next start: {fields} (`gaovm diff`)"
-        )
+        what = "the config has changed; this" if outcome.changed else "this waits and"
+        warnings.append(f"{what} applies at the next start: {fields} (`gaovm diff`)")
     if outcome.running and outcome.applied:
         fields = ", ".join(found.field for found in outcome.applied)
         warnings.append(f"the config has changed; this was applied at once: {fields}")
