@@ -8,12 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gaovm import errors
 from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build, document
 from gaovm.cli import options, output, target, up
 from gaovm.client import paths
 from gaovm.hostfacts import artefacts, facts
-from gaovm.project import config, context
+from gaovm.project import config, context, overrides
 
 
 def run(parsed: options.Parsed) -> int:
@@ -21,18 +22,32 @@ def run(parsed: options.Parsed) -> int:
     home = Path(paths.home())
     host = facts.collect(home)
     loaded = load(parsed, host)
-    built = build.build(loaded.spec, host, artefacts.find(home, loaded.spec))
+    layer = set_over(loaded.spec.name)
+    spec = overrides.apply(loaded.spec, layer)
+    built = build.build(spec, host, artefacts.find(home, spec))
     for warning in loaded.warnings:
         output.err(output.harmless(f"warning: {warning}"))
     if parsed.flag("json"):
-        output.json_out(data(loaded.spec.name, built))
+        output.json_out(data(spec.name, built))
     else:
+        if layer:
+            output.out(output.harmless(f"# set over the project file: {', '.join(layer)}"))
         output.out(f"# machine {built.machine.name}: {built.machine.reason}")
         output.out(f"# accelerator {built.accelerator.name}: {built.accelerator.reason}")
         for share in built.shares:
             output.out(f"# {share.mount_point} by {share.type}: {share.reason}")
         output.out(" \\\n".join(build.explain(built)))
     return 0
+
+
+def set_over(name: str) -> dict[str, Any]:
+    """What ``gaovm set`` has put over the file, as far as a daemon that runs can tell."""
+    try:
+        with target.connect(start=False) as client:
+            found: dict[str, Any] = client.call("vm.status", {"name": name}).get("overrides", {})
+    except (errors.DaemonUnreachable, errors.VmNotFound):
+        return {}
+    return found
 
 
 def load(parsed: options.Parsed, host: HostFacts) -> config.Loaded:
@@ -69,7 +84,8 @@ EXPLAIN = options.Command(
     "explain",
     run,
     about="Print the hypervisor's exact command line for this project's VM, and why machine,\n"
-    "accelerator and mounts are what they are. Starts nothing, needs no daemon. A file that is\n"
+    "accelerator and mounts are what they are. Starts nothing, needs no daemon; from one that\n"
+    "runs it learns what `gaovm set` has put over the project file. A file that is\n"
     "not there yet is shown as <image:...>, a descriptor made at run time as <fd:...>.",
     words="[NAME]",
     count=(0, 1),

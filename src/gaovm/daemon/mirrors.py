@@ -16,12 +16,11 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import files
-from gaovm.daemon import stamps
+from gaovm.daemon import quarantine
 from gaovm.spec import vm
 
 CONFIG = "config.json"
 PENDING = "pending_config.json"
-_MAX_SIZE = 8 << 20
 
 
 def write(path: Path, spec: vm.VmSpec) -> None:
@@ -57,15 +56,15 @@ def mend(path: Path, wanted: vm.VmSpec | None) -> Path | None:
     Raises:
         errors.HostError: it cannot be read or written.
     """
+    kept: Path | None = None
     try:
-        found = path.read_bytes()
-    except FileNotFoundError:
+        found: bytes | None = quarantine.read(path, _whole)
+    except errors.NotFound:
         found = None
-    except OSError as exc:
-        raise files.errors_of(exc, f"cannot read {path}") from exc
+    except errors.StateCorrupt as exc:
+        found, kept = None, Path(exc.details["quarantined"])
     if found == (None if wanted is None else encode(wanted)):
-        return None
-    kept = None if found is None or is_whole(found) else _put_aside(path)
+        return kept
     if wanted is not None:
         write(path, wanted)
     else:
@@ -80,25 +79,12 @@ def encode(spec: vm.VmSpec) -> bytes:
     return msgspec.json.format(text, indent=2) + b"\n"
 
 
-def is_whole(content: bytes) -> bool:
-    """Whether a file is as some daemon wrote it."""
-    if len(content) > _MAX_SIZE:
-        return False
-    try:
-        data = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return isinstance(data, dict) and data.get("digest") == _digest(data.get("spec"))
-
-
-def _put_aside(path: Path) -> Path:
-    kept = path.with_name(f"{path.name}.corrupt-{stamps.compact()}")
-    try:
-        path.rename(kept)
-        files.sync_directory(path.parent)
-    except OSError as exc:
-        raise files.errors_of(exc, f"cannot rename {path}") from exc
-    return kept
+def _whole(content: bytes) -> bytes:
+    """The content, if it is as some daemon wrote it."""
+    data = msgspec.json.decode(content)
+    if not isinstance(data, dict) or data.get("digest") != _digest(data.get("spec")):
+        raise ValueError("its digest is wrong")
+    return content
 
 
 def _digest(data: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tests.process.cli import conftest, fakes
@@ -151,6 +152,17 @@ def test_plan_says_whether_it_restarts(gaovm: conftest.Gaovm, daemon: fakes.Fake
     asked = serve(daemon, "vm.config.plan", **{**plan, "exists": False})
     assert gaovm("plan").stdout == b"web-dev does not exist; gaovm up makes it\n"
     assert asked[0]["project"]["config_text"]
+
+
+def test_explain_takes_in_what_is_set_over_the_file(
+    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon
+) -> None:
+    serve(daemon, "vm.status", **fakes.vm("web-dev", overrides={"cpus": "7", "accel": "tcg"}))
+    done = gaovm("explain")
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode()
+    assert "# set over the project file: cpus, accel" in text
+    assert re.search(r"-smp \S*7", text)
 
 
 def test_status_shows_that_something_is_pending(
