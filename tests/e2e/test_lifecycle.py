@@ -118,3 +118,15 @@ def test_disk_grows_and_never_shrinks(world: World) -> None:
     done = world.run("up", cwd=project, check=2)
     assert b"disk" in done.stderr
     world.run("destroy", "-y", cwd=project)
+
+
+def test_a_paused_vm_stays_so_over_an_upgrade(world: World, vm: Path) -> None:
+    world.run("pause", cwd=vm)
+    try:
+        world.run("daemon", "upgrade", cwd=vm)
+        assert json.loads(world.run("status", "--json", cwd=vm).stdout)["paused"] is True
+        assert b"paused" in world.run("ls", cwd=vm).stdout
+        assert b"is paused" in world.run("exec", "--", "true", cwd=vm, check=125).stderr
+    finally:
+        world.run("resume", cwd=vm)
+    world.run("exec", "--", "true", cwd=vm)

@@ -32,7 +32,7 @@ def row(vm: Mapping[str, Any]) -> tuple[str, ...]:
     ports = [port_text(port) for port in vm.get("ports") or ()]
     return (
         str(vm["name"]),
-        str(vm["state"]),
+        "paused" if vm.get("paused") else str(vm["state"]),
         str(vm.get("cpus") or "-"),
         output.size(vm.get("memory_bytes")),
         output.size(vm.get("disk_bytes")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gaovm import errors
 from gaovm.cli import options, output, target
 
 LEVELS = ("error", "warn", "info", "debug")
@@ -15,7 +16,12 @@ def run(parsed: options.Parsed) -> int:
     elif parsed.words or parsed.text("name"):
         raise LOG_LEVEL.mistake("--daemon and a VM's name exclude each other")
     with target.connect() as client:
-        found = target.call(client, "log.level", params)
+        try:
+            found = target.call(client, "log.level", params)
+        except errors.VmNotFound as error:
+            if params["level"] is None and parsed.words:
+                error.remedy = f"levels are {', '.join(LEVELS)}; else {error.remedy}"
+            raise
     if parsed.flag("json"):
         output.json_out(found)
         return 0

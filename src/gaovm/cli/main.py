@@ -31,7 +31,7 @@ COMMANDS = {
     "ls": ("listing", "LS", "list the VMs"),
     "status": ("status", "STATUS", "show all about one VM"),
     "events": ("events", "EVENTS", "show what happened, and follow what happens"),
-    "logs": ("logs", "LOGS", "show the VM's console or a log file"),
+    "logs": ("logs", "LOGS", "show the VM's logs, merged by time"),
     "log-level": ("loglevel", "LOG_LEVEL", "show or change how much is logged"),
     "start": ("lifecycle", "START", "start a VM that exists"),
     "stop": ("lifecycle", "STOP", "shut the VM down"),
@@ -153,9 +153,10 @@ def _overview(words: list[str]) -> int:
     lines += ["Usage:  gaovm COMMAND [options]", "", "Commands:"]
     if group:
         lines = [f"Usage:  gaovm {group} COMMAND [options]", "", "Commands:"]
+    width = max(map(len, COMMANDS))
     for name, (_, _, about) in COMMANDS.items():
         if not group or name.startswith(f"{group} "):
-            lines.append(f"  {name:14}  {about}")
+            lines.append(f"  {name:{width}}  {about}")
     if not group:
         lines += ["", "Start with:  gaovm init && gaovm up && gaovm shell"]
     lines.append("More about one:  gaovm help COMMAND")

@@ -29,6 +29,7 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
     hypervisor_pid: int | None = None
     timings: dict[str, float] = {}
     running_since: float | None = None
+    paused: bool = False
 
 
 class Zygote(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,6 +74,7 @@ class Takeover:
             subject.hypervisor_pid = given.hypervisor_pid
             subject.timings = dict(given.timings)
             subject.running_since = given.running_since
+            subject.paused = given.paused
             subject.adopt(link)
             logger.info("vm %s: driver %d taken over", given.vm, given.pid, extra={"vm": given.vm})
         now = asyncio.get_running_loop().time()

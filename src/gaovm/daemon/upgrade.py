@@ -257,6 +257,7 @@ def _driver(
         hypervisor_pid=subject.hypervisor_pid,
         timings=subject.timings,
         running_since=subject.running_since,
+        paused=subject.paused,
     )
 
 
