@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import hyperframe.frame
 import pytest
 from tests.unit.guestmanager.pairs import Pair
 
@@ -118,3 +119,8 @@ async def test_pending_calls_end_with_the_guest() -> None:
         pair.theirs.close()
         with pytest.raises(errors.GuestUnavailable):
             await asyncio.wait_for(pending, 1)
+
+
+def test_frames_are_not_written_out() -> None:
+    frame = hyperframe.frame.DataFrame(1, b"x" * (1 << 20))
+    assert repr(frame).startswith("<hyperframe.frame.DataFrame object")
