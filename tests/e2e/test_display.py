@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -164,13 +165,24 @@ def events_of(seat: Seat, device: str) -> subprocess.Popen[bytes]:
     return reader
 
 
-def assert_place(reader: subprocess.Popen[bytes], across: float, down: float) -> None:
-    """The pointer comes to a place, told in parts of the picture."""
+def next_event(reader: subprocess.Popen[bytes]) -> tuple[int, int, int]:
+    """Type, code and value of what the device says next."""
     assert reader.stdout is not None
+    record = b""
+    while len(record) < 24:
+        part = reader.stdout.read(24 - len(record))
+        assert part, "the reader in the guest has ended"
+        record += part
+    kind, code, value = struct.unpack("<16xHHi", record)
+    return kind, code, value
+
+
+def assert_place(reader: subprocess.Popen[bytes], across: float, down: float) -> None:
+    """The pointer comes to a place, told in parts of the picture; the guest tells changes only."""
     seen = {0: 0, 1: 0}
     wanted = {0: across * 32767, 1: down * 32767}
     while any(abs(seen[axis] - wanted[axis]) > 60 for axis in seen):
-        kind, code, value = struct.unpack("<16xHHi", reader.stdout.read(24))
+        kind, code, value = next_event(reader)
         if kind == 3:
             seen[code] = value
 
@@ -182,8 +194,7 @@ def test_the_pointer_reaches_the_guest(opened: Seat) -> None:
         opened.screen.point(TITLE, 960, 200)
         assert_place(reader, 0.75, 0.25)
         opened.screen.click()
-        assert reader.stdout is not None
-        while struct.unpack("<16xHHi", reader.stdout.read(24)) != (1, 0x110, 1):
+        while next_event(reader) != (1, 0x110, 1):
             pass  # until the left button goes down
     finally:
         reader.kill()
@@ -237,8 +248,8 @@ def test_a_window_of_another_size_shows_it_scaled(opened: Seat, tmp_path: Path) 
     reader = events_of(opened, "QEMU Virtio Tablet")
     try:
         opened.screen.point(TITLE, 10, 10)
-        opened.screen.point(TITLE, 480, 100)
-        assert_place(reader, 0.75, 0.25)
+        opened.screen.point(TITLE, 160, 200)
+        assert_place(reader, 0.25, 0.5)
     finally:
         reader.kill()
         reader.communicate()
@@ -259,6 +270,12 @@ def test_the_user_closes_the_window_and_opens_it_again(seat: Seat, tmp_path: Pat
     seat.assert_window_is_the_display(tmp_path / "a.png")
     seat.gaovm("display", "close")
     assert seat.screen.windows(TITLE) == []
+    lines = seat.world.run("events", "--json", cwd=seat.project).stdout.splitlines()
+    told = [event for line in lines if (event := json.loads(line))["vm"] == NAME]
+    closed = [event["payload"] for event in told if event["type"] == "display.closed"]
+    assert closed[-4:] == [{"reason": "user"}] * 3 + [{"reason": "asked"}]
+    opened = [event["payload"] for event in told if event["type"] == "display.opened"]
+    assert opened[-1] == {"width": SIZE[0], "height": SIZE[1]}
 
 
 def test_a_window_that_is_killed_takes_nothing_along(seat: Seat) -> None:

@@ -137,7 +137,13 @@ class PlainUser:
         """Copy the program where the user can read it; the checkout may be private to root."""
         lib = self.home / "lib"
         site = next(Path(p) for p in sys.path if p.endswith("site-packages"))
-        shutil.copytree(site, lib, ignore=shutil.ignore_patterns("__pycache__", "go*", "_gaovm*"))
+        shutil.copytree(
+            site,
+            lib,
+            ignore=shutil.ignore_patterns(
+                "__pycache__", "go*", "_gaovm*", "PySide6*", "shiboken6*"
+            ),
+        )
         shutil.copytree(ROOT / "src" / "gaovm", lib / "gaovm", dirs_exist_ok=True)
         home = self.home / "state"
         home.mkdir(mode=0o700)
