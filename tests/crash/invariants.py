@@ -133,7 +133,7 @@ def _tracebacks(world: World) -> Iterator[str]:
 def promised(transition: Transition, victim: str, told: Outcome, seen: Seen) -> Iterator[str]:
     """What the client was told, or could not be told, against what is."""
     if told.told == "refused":
-        if not transition.may_be_refused or victim in ("zygote", "daemon"):
+        if victim not in transition.refused_by:
             yield f"refused although the {victim} was killed only: {told.error}"
         lives = {"stopped"} | ({transition.before} - {"gone"})
     elif told.told == "done":

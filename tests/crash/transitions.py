@@ -18,6 +18,8 @@ from tests.crash.world import NAME, DaemonEnded, World
 from gaovm import errors
 
 Told = Literal["done", "refused", "nothing"]
+_ITS_PROCESSES = ("driver", "hypervisor")
+_ANYBODY = ("daemon", "zygote", *_ITS_PROCESSES)
 
 
 class Outcome(NamedTuple):
@@ -44,8 +46,8 @@ class Transition(NamedTuple):
     run: Callable[[World], Awaitable[None]]
     before: str
     after: str
-    #: A first ``up`` whose driver or hypervisor dies fails, and says so.
-    may_be_refused: bool = False
+    #: Which deaths may end it in an error: a first ``up`` whose driver dies fails, and says so.
+    refused_by: tuple[str, ...] = ()
     #: Words of the config: before, and when acknowledged.
     cpus: tuple[int, int] = (1, 1)
     env: tuple[bool, bool] = (False, False)
@@ -188,12 +190,18 @@ async def new_daemon(world: World) -> None:
 
 ALL = (
     Transition(
-        "create", "`gaovm up` of a new VM, its image pulled", absent, up, "gone", "running", True
+        "create",
+        "`gaovm up` of a new VM, its image pulled",
+        absent,
+        up,
+        "gone",
+        "running",
+        _ITS_PROCESSES,
     ),
     Transition(
         "create-failing",
         "`gaovm up` of a new VM whose hypervisor does not run",
-        *(doomed, up, "gone", "stopped", True),
+        *(doomed, up, "gone", "stopped", _ANYBODY),
         variant=True,
     ),
     Transition(
@@ -262,7 +270,7 @@ ALL = (
         "stage-refused",
         "the project file asks for a port that is taken",
         *(plain, forward_taken, "running", "running"),
-        may_be_refused=True,
+        refused_by=_ITS_PROCESSES,
     ),
     Transition(
         "apply",
