@@ -19,7 +19,7 @@ from gaovm.spec import vm
 _RUN_FILES = {"driver.sock"}
 _VM_FILES = re.compile(
     r"(disk\.qcow2|lock|config\.json|pending_config\.json|provision\.log"
-    r"|(driver|serial)\.(log|idx|times|index)(\.[a-z0-9]+)*)\Z"
+    r"|(driver|serial|agent)\.(log|idx|times|index)(\.[a-z0-9]+)*)\Z"
 )
 _TEMPORARY = re.compile(r"\.tmp\.|\.\d+\.[0-9a-f]{8}\Z|\.new\Z|\.corrupt-|\.part\Z")
 _ENDS = {

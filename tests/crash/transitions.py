@@ -78,7 +78,8 @@ async def running(world: World) -> None:
 async def plain(world: World) -> None:
     """Running, with the config of the file and nothing that waits."""
     state = await world.status()
-    if state is not None and (state["overrides"] or state["pending"] or state["cpus"] != 1):
+    # A disk never shrinks again, so its size stays in the layer.
+    if state is not None and (set(state["overrides"]) - {"disk"} or state["cpus"] != 1):
         await stopped(world)
         await world.call("vm.config.set", name=NAME, changes={}, discard=True)
     await running(world)
@@ -160,6 +161,14 @@ async def up(world: World) -> None:
 async def upgrade(world: World) -> None:
     world.upgrades += 1
     await world.call("daemon.upgrade")
+
+
+async def grow(world: World) -> None:
+    """The disk grows while the VM runs."""
+    state = await world.status()
+    assert state is not None
+    changes = {"disk": f"{(state['disk_bytes'] >> 20) + 64}MiB"}
+    await world.call("vm.config.set", name=NAME, changes=changes)
 
 
 async def forward_taken(world: World) -> None:
@@ -265,6 +274,11 @@ ALL = (
         "`gaovm set env.A=b`, which the running VM takes at once",
         *(plain, call("vm.config.set", changes={"env.A": "b"}), "running", "running"),
         env=(False, True),
+    ),
+    Transition(
+        "stage-disk",
+        "`gaovm set disk=…`, which the running VM takes at once",
+        *(plain, grow, "running", "running"),
     ),
     Transition(
         "stage-refused",
