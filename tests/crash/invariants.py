@@ -176,6 +176,13 @@ def events(
         yield f"drift was mended: {log[kinds.index('drift.mended')][1]}"
 
 
+def undisturbed(transition: Transition, victim: str, log: list[tuple[str, Any]]) -> Iterator[str]:
+    """The death of a zygote touches no driver: no VM is started more often than it was asked."""
+    starts = sum(payload.get("event") == "up asked" for _, payload in log)
+    if victim == "zygote" and transition.starts not in (None, starts):
+        yield f"{starts} starts instead of {transition.starts}, though only the zygote was killed"
+
+
 def _chain(was_up: bool, seen: Seen, log: list[tuple[str, Any]]) -> Iterator[str]:
     attempt, runs = False, was_up
     for payload in (payload for kind, payload in log if kind == "vm.state"):

@@ -145,6 +145,7 @@ async def _judge(
     seen = invariants.look(world, state)
     problems += invariants.promised(transition, point.victim, told, seen)
     problems += invariants.events(transition, told, seen, was_up, world.events(first))
+    problems += invariants.undisturbed(transition, point.victim, world.events(first))
     problems += await _whole(world)
     if point.victim != "daemon" and not problems and restarts(point):
         world.kill("daemon")

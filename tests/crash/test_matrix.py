@@ -104,7 +104,7 @@ def test_transition(transition: Transition, found: dict[str, list[matrix.Point]]
 async def _strike_all(
     transition: Transition, points: list[matrix.Point]
 ) -> tuple[dict[matrix.Point, list[str]], list[matrix.Point]]:
-    waiting = list(points)
+    waiting = [(point, 1) for point in points]
     bad: dict[matrix.Point, list[str]] = {}
     absent: list[matrix.Point] = []
 
@@ -112,11 +112,18 @@ async def _strike_all(
         while waiting:
             async with World() as world:
                 while waiting:
-                    point = waiting.pop(0)
-                    problems = await _strike(world, transition, point)
-                    if problems is None:
-                        absent.append(point)
-                    elif problems:
+                    point, attempt = waiting.pop(0)
+                    try:
+                        problems = await matrix.strike(world, transition, point)
+                    except matrix.Absent:
+                        if attempt < TRIES:
+                            waiting.append((point, attempt + 1))
+                        else:
+                            absent.append(point)
+                        break  # what was begun may still be under way
+                    except Exception as exc:
+                        problems = [f"{type(exc).__name__}: {exc}", world.log_tail()]
+                    if problems:
                         bad[point] = problems
                         break  # what comes next begins in a world that is whole
 
@@ -124,15 +131,3 @@ async def _strike_all(
         for _ in range(WORLDS):
             group.create_task(work())
     return bad, absent
-
-
-async def _strike(world: World, transition: Transition, point: matrix.Point) -> list[str] | None:
-    """What is wrong; None when the victim was never there."""
-    for _ in range(TRIES):
-        try:
-            return await matrix.strike(world, transition, point)
-        except matrix.Absent:
-            continue
-        except Exception as exc:
-            return [f"{type(exc).__name__}: {exc}", world.log_tail()]
-    return None

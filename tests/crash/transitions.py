@@ -57,6 +57,13 @@ class Transition(NamedTuple):
     variant: bool = False
 
     @property
+    def starts(self) -> int | None:
+        """How often the VM is started when nothing of it is killed; None: it depends."""
+        if self.name == "restart-given-up":
+            return None  # on the restarts before
+        return int(self.group in ("create", "start", "restart", "apply"))
+
+    @property
     def group(self) -> str:
         """The transition of which this is one course."""
         return self.name.partition("-")[0]
