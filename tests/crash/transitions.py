@@ -73,8 +73,12 @@ class Transition(NamedTuple):
 
 
 async def running(world: World) -> None:
+    """Running, and never restarted since somebody asked for it."""
     world.behave({})
     state = await world.status()
+    if state is not None and state["restarts"]["attempts"]:
+        await world.call("vm.stop", name=NAME)
+        state = await settled(world)
     if state is None:
         await world.call("vm.up", **world.up_params())
     elif state["readiness"] != "ready" or state["desired"] != "running":
@@ -87,16 +91,15 @@ async def plain(world: World) -> None:
     state = await world.status()
     # A disk never shrinks again, so its size stays in the layer.
     if state is not None and (set(state["overrides"]) - {"disk"} or state["cpus"] != 1):
-        await stopped(world)
+        await world.call("vm.stop", name=NAME)
         await world.call("vm.config.set", name=NAME, changes={}, discard=True)
     await running(world)
 
 
 async def stopped(world: World) -> None:
-    if await world.status() is None:
-        await running(world)
+    """Stopped, with the config of the file and nothing that waits."""
+    await plain(world)
     await world.call("vm.stop", name=NAME)
-    world.behave({})
     await settled(world)
 
 

@@ -52,6 +52,18 @@ async def test_stop_is_graceful_idempotent_and_forced_when_asked(daemon: Daemon)
     assert ("vm.stop", {"grace_s": 0.0, "force_s": 5.0}) in daemon.driver.calls
 
 
+async def test_a_restart_starts_again_also_when_its_caller_goes_away(daemon: Daemon) -> None:
+    await daemon.up()
+    first, machine = daemon.driver, daemon.hub.machines["web-dev"]
+    restart = asyncio.ensure_future(daemon.call("vm.restart", name="web-dev"))
+    await asyncio.sleep(0)
+    restart.cancel()
+    await asyncio.wait([restart])
+    await machine.until(lambda: daemon.driver is not first and machine.up is None)
+    assert (machine.state.desired, machine.state.readiness) == ("running", "ready")
+    assert daemon.supervisor.mended == 0
+
+
 async def test_stop_goes_on_when_its_caller_goes_away(daemon: Daemon) -> None:
     await daemon.up()
     stop = asyncio.ensure_future(daemon.call("vm.stop", name="web-dev"))

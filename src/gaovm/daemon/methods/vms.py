@@ -96,11 +96,20 @@ async def restart(ctx: context.Context, call: context.Call, args: params.Restart
     """Stop a VM and start it again; from the stop on that is what is wanted of it."""
     subject = ctx.find(args.name)
     limits = ending.Limits(force=args.force, grace_s=args.timeout_s)
-    work = ending.stop(subject, limits=limits, event=states.Event.RESTART_ASKED)
     call.progress({"phase": "stop", "message": "stopping"})
-    await ctx.to_its_end(f"vm {args.name}: restart", work)
+    await ctx.to_its_end(f"vm {args.name}: restart", _stop_and_begin(ctx, subject, limits))
     begin = params.Start(name=args.name, wait=args.wait)
     return await start(ctx, call, begin)
+
+
+async def _stop_and_begin(
+    ctx: context.Context, subject: machine.Machine, limits: ending.Limits
+) -> None:
+    await ending.stop(subject, limits=limits, event=states.Event.RESTART_ASKED)
+    # At once, so that it does not depend on a caller who may have gone away meanwhile.
+    wanted = subject.state.desired is states.Desired.RUNNING and subject.up is None
+    if wanted and subject.state.observed in states.AT_REST and not ctx.stopping:
+        ctx.starter.begin(subject, {}, created=False)
 
 
 async def pause(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
@@ -227,7 +236,7 @@ async def _wait(
             await operation.wait(call.progress, until=None if wait == "ready" else _MARKS[wait])
             break
         except errors.GaoError as exc:
-            if subject.state.observed is not states.Observed.BACKOFF:
+            if not _is_tried_again(subject, operation, exc):
                 raise
             # It is started again: what the caller waits for may still come true.
             call.progress({"phase": "restart", "message": subject.describe()[1]})
@@ -235,6 +244,15 @@ async def _wait(
     # What a client was told survives a crash that comes a moment later.
     await subject.hub.store.flush()
     return _result(subject, created=created, already=False, warnings=warnings)
+
+
+def _is_tried_again(subject: machine.Machine, last: starting.Up, failure: errors.GaoError) -> bool:
+    """Whether the daemon starts the VM again after a start that failed, or does so already."""
+    if subject.state.observed is states.Observed.BACKOFF:
+        return True
+    up = subject.up
+    begun = isinstance(up, starting.Up) and up is not last and up.supervised
+    return begun and not isinstance(failure, errors.Cancelled)
 
 
 def _operation(subject: machine.Machine) -> starting.Up:
