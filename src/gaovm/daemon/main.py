@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Coroutine, Iterable
@@ -213,6 +214,14 @@ async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     await asyncio.gather(*work)
 
 
+def _allow_connections() -> None:
+    """Let as many clients connect as the server takes, with room for drivers and files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(soft, min(hard, 4 * ipc_server.MAX_CONNECTIONS))
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _boot_id() -> str:
     try:
         return _BOOT_ID.read_text().strip()
@@ -252,6 +261,7 @@ def run(words: list[str]) -> int:
         return preflight.run()
     try:
         options = Options(words)
+        _allow_connections()
         where = paths.from_environment()
         where.make()
         logs.set_up(where.log, foreground=options.foreground)
