@@ -18,7 +18,8 @@ _TEMPORARY = re.compile(r"\..+\.([0-9]{1,10})\.[0-9a-f]{8}")
 def write_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
     """Replace a file: temporary file, fsync, rename, fsync of the directory.
 
-    A reader sees the old content or the new, also after a power cut. On failure nothing changed.
+    A reader sees the old content or the new, also after a power cut. On failure it is the old one,
+    unless only the last sync failed.
 
     Raises:
         errors.DiskFull: no space.
@@ -27,7 +28,7 @@ def write_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
-        _write_synced(temporary, data, mode)
+        write_synced(temporary, data, mode)
         temporary.replace(target)
         sync_directory(target.parent)
     except OSError as exc:
@@ -61,13 +62,27 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _write_synced(path: Path, data: bytes, mode: int) -> None:
+def write_synced(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Make a new file whose content is durable, not yet its name.
+
+    Raises:
+        OSError: as the system says, also when it exists.
+    """
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         os.fchmod(fd, mode)  # whatever the umask is
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_file(path: str | Path) -> None:
+    """Make what was written to a file durable, by whomever."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
         os.fsync(fd)
     finally:
         os.close(fd)

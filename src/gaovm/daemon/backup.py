@@ -138,9 +138,7 @@ def _build(target: Path, content: bytes | None, fill: Callable[[sqlite3.Connecti
     """A database at ``target``, from ``content`` or empty: whole before it has the name."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
-        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(content or b"")
+        files.write_synced(temporary, content or b"")
         with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as made:
             # nobody sees it before it is synced as a whole, below
             made.execute("PRAGMA journal_mode = MEMORY")
@@ -150,8 +148,7 @@ def _build(target: Path, content: bytes | None, fill: Callable[[sqlite3.Connecti
             made.execute("BEGIN")
             fill(made)
             made.execute("COMMIT")
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        files.sync_file(temporary)
         temporary.replace(target)
         files.sync_directory(target.parent)
     except OSError as exc:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from gaovm import errors
-from gaovm.daemon import delivery, events, store
+from gaovm.daemon import delivery, events, retention, store
 from gaovm.ipc import connection, methods
 from gaovm.testing import connections
 
@@ -20,8 +20,9 @@ from gaovm.testing import connections
 class World:
     """A log, its delivery, and the two ends of one subscriber's connection."""
 
-    def __init__(self, log: events.Events) -> None:
-        self.log = log
+    def __init__(self, database: store.Store) -> None:
+        self.database = database
+        self.log = log = events.Events(database)
         self.feed = delivery.Delivery(log, self.translate, self.cut_off)
         self.seen: list[tuple[str, dict[str, Any]]] = []
         self.arrived = asyncio.Event()
@@ -65,7 +66,7 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     database = store.open_store(tmp_path / "state.db")
-    made = World(events.Events(database))
+    made = World(database)
     async with contextlib.AsyncExitStack() as stack:
         listening = connections.service(on_notification=made.receive)
         pair = connections.pair(listening, connections.service())
@@ -112,6 +113,19 @@ async def test_a_number_that_has_not_happened_is_refused(world: World) -> None:
     with pytest.raises(errors.InvalidParams, match="ends at 2") as caught:
         world.feed.subscribe(world.server, 3)
     assert caught.value.details == {"seq": 2, "oldest": 1}
+
+
+async def test_what_is_not_kept_any_more_is_skipped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "QUIET_S", 0.0)
+    monkeypatch.setattr(retention, "MAX_EVENTS", 5)
+    await world.emit(20)
+    while world.log.oldest < 16:
+        await world.database.flush()
+    again = delivery.Delivery(world.log, world.translate, world.cut_off)
+    again.subscribe(world.server, 3)
+    assert await world.until(20) == [16, 17, 18, 19, 20]
 
 
 async def test_what_a_protocol_does_not_know_leaves_no_trace(world: World) -> None:
