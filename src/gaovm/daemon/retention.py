@@ -19,6 +19,8 @@ BITE = 500
 QUIET_S = 0.2
 #: How often age is looked at.
 AGE_CHECK_S = 3600.0
+#: How long to leave it alone after a failure, as on a full disk.
+RETRY_S = 60.0
 #: Beyond the limits by this much nobody waits for a quiet moment.
 _URGENT = 1.1
 _OLDEST = "SELECT seq, length(payload), ts FROM events ORDER BY seq LIMIT ?"
@@ -33,6 +35,7 @@ class Retention:
         self._last = last
         self._bytes: int | None = None  # counted when first needed: a start has no time for it
         self._age_check = clock.monotonic() + QUIET_S
+        self._held_until = 0.0
 
     def appended(self, seq: int, size: int) -> None:
         """An event was written."""
@@ -42,13 +45,16 @@ class Retention:
 
     def due_s(self) -> float | None:
         """Seconds until something may have to go."""
+        now = clock.monotonic()
+        if now < self._held_until:
+            return self._held_until - now
         if self._over(1.0):
             return 0.0 if self._over(_URGENT) else QUIET_S
-        return self._age_check - clock.monotonic()
+        return self._age_check - now
 
     def urgent(self) -> bool:
         """Whether the log has outgrown its limits for lack of a quiet moment."""
-        return self._over(_URGENT)
+        return self._over(_URGENT) and clock.monotonic() >= self._held_until
 
     def _over(self, factor: float) -> bool:
         count = self._last - self.oldest + 1
@@ -56,6 +62,8 @@ class Retention:
 
     def run(self, connection: sqlite3.Connection) -> None:
         """Drop up to ``BITE`` events that are too many, too much or too old."""
+        if clock.monotonic() < self._held_until:
+            return
         if self._bytes is None:
             total = connection.execute("SELECT total(length(payload)) FROM events").fetchone()
             self._bytes = int(total[0])
@@ -76,5 +84,5 @@ class Retention:
             connection.execute("DELETE FROM events WHERE seq < ?", (self.oldest,))
         except sqlite3.Error:
             self.oldest, self._bytes = oldest, size
-            self._age_check = clock.monotonic() + AGE_CHECK_S
+            self._held_until = clock.monotonic() + RETRY_S
             raise

@@ -173,3 +173,27 @@ async def test_the_oldest_go_when_they_are_old(
     await again.flush()  # the writer begins with what there is to do
     await settled(again, "SELECT min(seq), count(*) FROM events", [(26, 5)])
     again.close()
+
+
+async def test_a_full_disk_does_not_make_upkeep_spin(
+    database: store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits(monkeypatch, MAX_EVENTS=20)
+    kept = retention.Retention(100, 1)
+    with pytest.raises(errors.StateCorrupt):
+        await database.write(lambda connection: _fill_and_prune(connection, kept))
+    assert kept.oldest == 1
+    assert not kept.urgent()
+    due_s = kept.due_s()
+    assert due_s is not None and due_s > 1
+
+
+def _fill_and_prune(connection: sqlite3.Connection, kept: retention.Retention) -> None:
+    connection.execute("PRAGMA query_only = OFF")
+    for _ in range(100):
+        connection.execute("INSERT INTO events (ts, type, payload) VALUES ('9', 't', '{}')")
+    connection.execute("PRAGMA query_only = ON")
+    try:
+        kept.run(connection)
+    finally:
+        connection.execute("PRAGMA query_only = OFF")
