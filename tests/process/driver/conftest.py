@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from tests.process.driver import harness
 
+GUARD = Path(__file__).with_name("guard")
+
 
 @pytest.fixture
 def base() -> Iterator[Path]:
@@ -26,8 +28,12 @@ async def zygote(base: Path, request: pytest.FixtureRequest) -> AsyncIterator[ha
     options: dict[str, Any] = dict(getattr(request, "param", {}))
     env = options.pop("env", {})
     path = harness.fake_qemu_path(base / "bin")
+    imports = base / "imports"
+    env = {"PYTHONPATH": str(GUARD), "GAOVM_TEST_IMPORTS": str(imports), **env}
     async with harness.Zygote(PATH=path, GAOVM_FAKE_QEMU=json.dumps(options), **env) as started:
         yield started
+    # nothing of a newer installation may get into a driver that runs: import it in the warm-up
+    assert not imports.exists(), f"imported after the fork:\n{imports.read_text()}"
 
 
 @pytest.fixture

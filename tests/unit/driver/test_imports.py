@@ -1,0 +1,44 @@
+"""A driver loads nothing after its fork: on disk there may be another version by then."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+# Everything that a warm zygote has loaded, and what its modules would import later.
+PROBE = """
+import ast, json, sys
+from gaovm.driver import warmup, zygote
+warmup.run()
+late = {}
+for name, module in sorted(sys.modules.items()):
+    if not name.startswith("gaovm"):
+        continue
+    tree = ast.parse(open(module.__file__).read())
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            for node in ast.walk(function):
+                found = []
+                if isinstance(node, ast.Import):
+                    found = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                    found = [f"{node.module}.{alias.name}" for alias in node.names]
+                    found = [each if each in sys.modules else node.module for each in found]
+                for each in found:
+                    if each not in sys.modules:
+                        late[f"{name}.{function.name}"] = each
+json.dump({"late": late, "loaded": sorted(sys.modules)}, sys.stdout)
+"""
+# In these functions only the daemon comes to the import; a driver checks no token.
+ELSEWHERE = {"gaovm.ipc.hello._check_token"}
+# Loaded by the standard library when it is first needed.
+NEEDED = {"traceback", "linecache", "signal", "selectors", "subprocess", "encodings.utf_8"}
+
+
+def test_a_warm_zygote_has_loaded_all_that_a_driver_needs() -> None:
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, check=True)
+    found = json.loads(done.stdout)
+    late = {where: what for where, what in found["late"].items() if where not in ELSEWHERE}
+    assert late == {}
+    assert NEEDED - set(found["loaded"]) == set()
