@@ -84,6 +84,13 @@ class Client:
         reply = self.reply(self.request(method, params))
         return reply.get("result", reply.get("error"))
 
+    def peek(self) -> bytes:
+        """What has come and was not taken yet, without waiting."""
+        try:
+            return self.sock.recv(1 << 16, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return b""
+
     def at_end(self) -> bool:
         """Whether the daemon has closed the connection."""
         try:
@@ -100,27 +107,30 @@ class Daemons:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.env: dict[str, str] = {}
         self.socket = home / "gaovmd.sock"
-        self._started: list[subprocess.Popen[bytes]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
         self._clients: list[Client] = []
 
-    def popen(self, *words: str, fds: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "GAOVM_HOME": str(self.home)}
+    def popen(
+        self, *words: str, fds: tuple[int, ...] = (), python: str = sys.executable
+    ) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "GAOVM_HOME": str(self.home), **self.env}
         process = subprocess.Popen(
-            [sys.executable, "-m", "gaovm.daemon", *words],
+            [python, "-m", "gaovm.daemon", *words],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=fds,
         )
-        self._started.append(process)
+        self.processes.append(process)
         return process
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, python: str = sys.executable) -> subprocess.Popen[bytes]:
         """A daemon that has said that it is ready."""
         reading, writing = os.pipe()
-        process = self.popen("--ready-fd", str(writing), fds=(writing,))
+        process = self.popen("--ready-fd", str(writing), fds=(writing,), python=python)
         os.close(writing)
         with os.fdopen(reading, "rb") as pipe:
             assert pipe.read() == b"ready\n", process.stderr and process.stderr.read()
@@ -134,7 +144,7 @@ class Daemons:
     def close(self) -> None:
         for client in self._clients:
             client.close()
-        for process in self._started:
+        for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             process.communicate()
