@@ -9,8 +9,8 @@ import sys
 # Everything that a warm zygote has loaded, and what its modules would import later.
 PROBE = """
 import ast, json, sys
-from gaovm.driver import warmup, zygote
-warmup.run()
+from gaovm.driver import main, warmup, zygote
+warmup.run(main.set_up_logging())
 late = {}
 for name, module in sorted(sys.modules.items()):
     if not name.startswith("gaovm"):
