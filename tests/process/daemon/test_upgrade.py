@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ import pytest
 from tests.process.daemon.conftest import Client, Daemons, alive, until
 from tests.process.daemon.world import World
 from tests.process.driver import harness
+
+from gaovm.ipc import methods
+from gaovm.version import VERSION
 
 
 @pytest.fixture
@@ -55,6 +59,77 @@ class Subscriber:
         """Every number came, and came once."""
         numbers = [event["seq"] for event in self.seen]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def test_vms_connections_and_subscriptions_survive(world: World) -> None:
+    daemon = world.daemons.start()
+    client, idle = world.daemons.client(), world.daemons.client()
+    subscriber = Subscriber(world.daemons.client())
+    old = Subscriber(world.daemons.client(methods.LEGACY), "subscribe_events")
+    world.up(client, "a", "b", "default")
+    before = client.call("vm.list")["vms"]
+    zygote = client.call("daemon.status")["zygote_pid"]
+    world.code.install_version("9.9.9")
+    result = upgrade(client)
+    assert result == {
+        "old_version": VERSION,
+        "new_version": "9.9.9",
+        "pid": daemon.pid,
+        "python": sys.executable,
+        "vms": 3,
+        "clients": 4,
+    }
+    assert client.call("vm.list")["vms"] == before
+    assert idle.call("daemon.status")["version"] == "9.9.9"
+    assert subscriber.until("daemon.upgraded")["payload"] == result
+    until(lambda: idle.call("daemon.status")["zygote_pid"] not in (None, zygote))
+    assert alive(zygote)  # it tells how its drivers end
+
+    idle.call("vm.stop", {"name": "a"})
+    ended = subscriber.until("driver.exited", "a")["payload"]
+    assert (ended["exitCode"], ended["expected"]) == (0, True)
+    idle.call("vm.stop", {"name": "default"})
+    old.until("driver.stopped")
+    world.up(client, "c")
+    assert world.drivers(client)["c"] in harness.descendants(
+        client.call("daemon.status")["zygote_pid"]
+    )
+    idle.call("vm.stop", {"name": "b"})
+    until(lambda: not alive(zygote))
+    subscriber.until("driver.exited", "b")
+    subscriber.check()
+    assert client.call("daemon.status")["drift_mended"] == 0
+
+
+def test_a_driver_that_is_killed_after_it_is_seen_with_its_status(world: World) -> None:
+    world.daemons.start()
+    client = world.daemons.client()
+    world.up(client, "a")
+    subscriber = Subscriber(world.daemons.client())
+    upgrade(client)
+    os.kill(world.drivers(client)["a"], signal.SIGKILL)
+    assert subscriber.until("driver.exited", "a")["payload"]["exitCode"] == -signal.SIGKILL
+    subscriber.until("driver.started", "a")
+    subscriber.check()
+
+
+def test_twice(world: World) -> None:
+    daemon = world.daemons.start()
+    client = world.daemons.client()
+    subscriber = Subscriber(world.daemons.client())
+    world.up(client, "a")
+    oldest = client.call("daemon.status")["zygote_pid"]
+    assert upgrade(client)["pid"] == daemon.pid
+    world.up(client, "b")
+    drivers = world.drivers(client)
+    assert upgrade(client)["vms"] == 2
+    assert world.drivers(client) == drivers
+    assert alive(oldest)
+    for name in ("a", "b"):
+        client.call("vm.stop", {"name": name})
+        assert subscriber.until("driver.exited", name)["payload"]["exitCode"] == 0
+    until(lambda: not alive(oldest))
+    subscriber.check()
 
 
 async def test_a_session_that_is_open_goes_on(world: World) -> None:
