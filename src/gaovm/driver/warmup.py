@@ -9,6 +9,7 @@ cost more memory, and report the failure itself when it meets it.
 from __future__ import annotations
 
 import asyncio
+import encodings.ascii  # noqa: F401  (what a driver finds in /proc is read with it)
 import json
 import logging
 import secrets

@@ -33,7 +33,15 @@ json.dump({"late": late, "loaded": sorted(sys.modules)}, sys.stdout)
 # In these functions only the daemon comes to the import; a driver checks no token.
 ELSEWHERE = {"gaovm.ipc.hello._check_token"}
 # Loaded by the standard library when it is first needed.
-NEEDED = {"traceback", "linecache", "signal", "selectors", "subprocess", "encodings.utf_8"}
+NEEDED = {
+    "traceback",
+    "linecache",
+    "signal",
+    "selectors",
+    "subprocess",
+    "encodings.utf_8",
+    "encodings.ascii",
+}
 
 
 def test_a_warm_zygote_has_loaded_all_that_a_driver_needs() -> None:
