@@ -198,8 +198,7 @@ class Upgrade:
         memory = handover.write(given)
         inherited = [memory, *given.descriptors()]
         try:
-            for fd in inherited:
-                os.set_inheritable(fd, True)
+            _bequeath(inherited)
             if arrived:
                 raise errors.StateConflict("the daemon is stopping")
             _execute(memory, foreground=given.foreground)
@@ -352,6 +351,12 @@ async def _ask(question: preflight.Question) -> None:
 
 
 @steps.step
+def _bequeath(descriptors: list[int]) -> None:
+    # The last step of this code; the next is the first of ``takeover``.
+    for fd in descriptors:
+        os.set_inheritable(fd, True)
+
+
 def _execute(memory: int, *, foreground: bool) -> NoReturn:
     argv = [*_program(), handover.FLAG, str(memory), *(["--foreground"] if foreground else [])]
     logger.info("executing the new code")
