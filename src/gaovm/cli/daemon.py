@@ -58,7 +58,8 @@ def upgrade(parsed: options.Parsed) -> int:
         old, new = result.get("old_version"), result.get("new_version")
         versions = f"{old} -> {new}" if old != new else f"version {new} as before"
         output.out(f"gaovmd upgraded, {versions}, pid {result.get('pid')}")
-        output.out(f"  taken over: {result.get('vms')} VMs, {result.get('clients')} connections")
+        output.out(f"  VMs          {result.get('vms')} taken over")
+        output.out(f"  connections  {result.get('clients')} taken over")
     if result.get("new_version") != version.VERSION:
         output.err(
             f"this gaovm is version {version.VERSION}, the daemon runs {result.get('python')}:\n"
@@ -78,8 +79,6 @@ def _upgraded(
             remedy="see `gaovm logs --daemon`; `gaovm daemon start` starts what should run",
         ) from exc
     except errors.CapabilityError as exc:
-        if exc.remedy is not None:
-            raise
         raise errors.CapabilityError(
             "the daemon that runs cannot be upgraded: it is too old",
             remedy="`gaovm daemon stop`, then `gaovm daemon start`: the VMs are started again",

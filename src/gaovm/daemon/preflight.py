@@ -54,7 +54,8 @@ def check(question: Question) -> Answer:
 def _format(question: Question) -> list[str]:
     if question.format == handover.FORMAT:
         return []
-    return [f"the running daemon hands over in format {question.format}, not {handover.FORMAT}"]
+    text = f"the running daemon hands over in format {question.format}, not {handover.FORMAT}"
+    return [f"{text}: `gaovm daemon stop`, then `gaovm daemon start`"]
 
 
 def _drivers(question: Question) -> list[str]:

@@ -86,8 +86,8 @@ class Upgrade:
         ``timeout_s``: how long operations that are under way may take.
 
         Raises:
-            errors.StateConflict: something is under way for longer than that, or the daemon stops.
-            errors.CapabilityError: the new code cannot take over.
+            errors.StateConflict: the new code cannot take over, something is under way for longer
+                than that, or the daemon stops.
             errors.HostError: it does not run, or cannot be executed.
         """
         if self._caller is not None:
@@ -327,7 +327,7 @@ async def _ask(question: preflight.Question) -> None:
     """Let the new code say whether it can take over.
 
     Raises:
-        errors.CapabilityError: it cannot.
+        errors.StateConflict: it cannot.
         errors.HostError: it does not even run.
     """
     argv = [*_program(), preflight.FLAG]
@@ -342,10 +342,10 @@ async def _ask(question: preflight.Question) -> None:
     except (errors.TimeLimit, msgspec.MsgspecError) as exc:
         raise errors.HostError(f"the new code does not answer: {exc}") from exc
     if answer.problems:
-        raise errors.CapabilityError(
+        raise errors.StateConflict(
             f"version {answer.version} cannot take over from {question.version}: "
             + "; ".join(answer.problems),
-            remedy="`gaovm daemon stop`, then `gaovm daemon start`: the VMs are started again",
+            remedy=f"nothing has changed: the daemon goes on as version {question.version}",
             details={"problems": list(answer.problems)},
         )
 

@@ -137,7 +137,7 @@ def test_daemon_upgrade_shows_both_versions_and_an_installation_that_is_not_this
     done = gaovm("daemon", "upgrade", "--timeout", "5m")
     assert dict(daemon.calls)["daemon.upgrade"] == {"timeout_s": 300.0}
     assert f"0.0.1 -> {version.VERSION}, pid 7" in done.stdout.decode()
-    assert b"3 VMs, 2 connections" in done.stdout
+    assert b"VMs          3" in done.stdout
     assert b"waiting for up of VM web-dev" in done.stderr
     assert b"/py" not in done.stderr
     given["new_version"] = "9.9.9"

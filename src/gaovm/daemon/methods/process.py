@@ -47,7 +47,7 @@ async def daemon_upgrade(ctx: context.Context, call: context.Call, args: params.
     """Execute the code that is installed now in this process; it gives the answer.
 
     Raises:
-        errors.StateConflict, errors.CapabilityError, errors.HostError: nothing has changed.
+        errors.StateConflict, errors.HostError: nothing has changed.
     """
     origin = call.origin
     if ctx.upgrade is None or origin is None:
