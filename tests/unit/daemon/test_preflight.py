@@ -1,0 +1,92 @@
+"""What new code says to a question, and what the gate holds meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gaovm import errors, version
+from gaovm.aio import tasks
+from gaovm.daemon import gate, handover, preflight, service, store
+from gaovm.ipc import methods
+
+
+@pytest.fixture
+def question(tmp_path: Path) -> preflight.Question:
+    """Everything fits."""
+    path = tmp_path / "state.db"
+    store.open_store(path).close()
+    driver = preflight.Driver(vm="a", protocol=methods.DRIVER, serves=methods.DRIVER_CORE)
+    return preflight.Question(
+        format=handover.FORMAT,
+        version="0.0.1",
+        database=str(path),
+        drivers=(driver,),
+        clients=(methods.CONTROL, methods.LEGACY),
+    )
+
+
+def test_what_fits_is_taken_over(question: preflight.Question) -> None:
+    assert preflight.check(question) == preflight.Answer(version=version.VERSION, problems=())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": 99}, "in format 99"),
+        ({"clients": ("gaovm.control.v9",)}, "a client speaks gaovm.control.v9"),
+        (
+            {"drivers": (preflight.Driver(vm="b", protocol=methods.DRIVER, serves=("ping",)),)},
+            "VM b does not serve hello, vm.configure",
+        ),
+        (
+            {"drivers": (preflight.Driver(vm="b", protocol="gaovm.driver.v0", serves=()),)},
+            "VM b speaks gaovm.driver.v0",
+        ),
+        ({"database": "/nonexistent/state.db"}, "cannot be read"),
+    ],
+)
+def test_every_thing_that_does_not_fit_is_named(
+    question: preflight.Question, changes: dict[str, Any], said: str
+) -> None:
+    (problem,) = preflight.check(msgspec.structs.replace(question, **changes)).problems
+    assert said in problem
+
+
+def test_an_old_driver_without_the_optional_methods_fits(question: preflight.Question) -> None:
+    assert set(methods.DRIVER_CORE) < set(methods.DRIVER_METHODS)
+    assert preflight.check(question).problems == ()
+
+
+def test_a_hand_over_of_another_format_is_refused_by_its_first_field() -> None:
+    fd = os.memfd_create("test")
+    os.write(fd, b'{"format":99,"nothing":"known"}')
+    with pytest.raises(errors.StateCorrupt, match="format 99"):
+        handover.read(fd)
+
+
+def test_only_what_reads_is_spared() -> None:
+    beginnings = set(service.BEGINNINGS) - {"daemon.upgrade"}
+    assert not beginnings & gate.READS
+    assert gate.INSTANT < gate.READS
+
+
+async def test_the_gate_holds_and_lets_go() -> None:
+    door = gate.Gate()
+    await door.enter("vm.up")
+    door.hold(gate.READS)
+    await door.enter("vm.list")
+    waiting = tasks.spawn(door.enter("vm.up"), name="waiting")
+    await asyncio.sleep(0)
+    door.hold(gate.INSTANT)
+    reading = tasks.spawn(door.enter("vm.list"), name="reading")
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert not reading.done()
+    door.open()
+    await asyncio.wait([waiting, reading])
