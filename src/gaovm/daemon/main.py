@@ -172,7 +172,6 @@ class Daemon:
                 elders=taken.elders if taken is not None else [],
                 front=front,
                 serving=serving,
-                listener=listener.fileno(),
             )
         )
         if taken is not None:

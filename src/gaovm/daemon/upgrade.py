@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from gaovm import errors, version
-from gaovm.aio import files, logs, process, steps
+from gaovm.aio import files, logs, process, steps, tasks
 from gaovm.daemon import (
     context,
     elders,
@@ -60,7 +60,6 @@ class Parts:
     elders: list[elders.Elder]
     front: server.Front
     serving: ipc_server.Server
-    listener: int
 
 
 class _UnderWay:
@@ -179,16 +178,23 @@ class Upgrade:
 
     async def _settle(self, progress: Callable[[str, str], None]) -> NoReturn:
         """Wait for calls that only read, then leave: from the last look on nothing is awaited."""
+        serving = self._parts.serving
         with _signals_kept() as arrived:
-            while True:
-                await self._drain((), SETTLE_S, progress)
-                await self._parts.ctx.hub.store.flush()
-                # one turn of the loop: a signal that came before they were kept is acted on
-                await asyncio.sleep(0)
-                if self._parts.ctx.stopping:
-                    raise errors.StateConflict("the daemon is stopping")
-                if not self._under_way(()):
-                    self._leave(arrived)
+            serving.pause()
+            try:
+                while True:
+                    await self._drain((), SETTLE_S, progress)
+                    await self._parts.ctx.hub.store.flush()
+                    # one turn of the loop: for signals that came before they were kept, and for
+                    # clients that were accepted before the pause
+                    await asyncio.sleep(0)
+                    if self._parts.ctx.stopping:
+                        raise errors.StateConflict("the daemon is stopping")
+                    arriving = any(client.fileno() < 0 for client in self._clients())
+                    if not arriving and not self._under_way(()):
+                        self._leave(arrived)
+            finally:  # only reached when it failed
+                await tasks.finish(serving.go_on())
 
     # the last moment
 
@@ -222,7 +228,7 @@ class Upgrade:
             started_at=parts.ctx.started_at,
             foreground=parts.foreground,
             lock=parts.lock.fileno(),
-            listener=parts.listener,
+            listener=parts.serving.fileno(),
             drivers=tuple(_driver(*each) for each in self._links()),
             zygotes=tuple(_zygotes(*parts.elders, parts.forks)),
             clients=tuple(

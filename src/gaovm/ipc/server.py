@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 from gaovm import errors
 from gaovm.ipc import connection, handover
@@ -29,12 +30,32 @@ class Server:
         self._services = tuple(services)
         self._handshake_s = handshake_s
         self._server: asyncio.AbstractServer | None = None
+        self._listener: socket.socket | None = None
         self._count = 0
 
     async def start(self, sock: socket.socket) -> None:
         """Accept on a bound, listening socket, which the server owns from now on."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(self._make, sock=sock)
+        options: dict[str, Any] = {}
+        if sys.version_info >= (3, 13):
+            options["cleanup_socket"] = False  # the file is its binder's, and outlives `pause`
+        self._server = await loop.create_unix_server(self._make, sock=sock, **options)
+        self._listener = sock
+
+    def fileno(self) -> int:
+        """The descriptor of the listening socket."""
+        return -1 if self._listener is None else self._listener.fileno()
+
+    def pause(self) -> None:
+        """Accept nobody: clients that connect wait, until ``go_on``."""
+        asyncio.get_running_loop().remove_reader(self.fileno())
+
+    async def go_on(self) -> None:
+        """Accept again, after ``pause``."""
+        if self._listener is not None:
+            again = self._listener.dup()
+            self.stop_accepting()
+            await self.start(again)
 
     def _make(self) -> asyncio.Protocol:
         if len(self.connections) >= MAX_CONNECTIONS:

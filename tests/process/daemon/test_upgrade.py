@@ -302,6 +302,7 @@ def test_an_exec_that_fails_leaves_a_daemon_that_goes_on(world: World) -> None:
     refused = upgrade(client)
     assert f"{python} cannot be executed" in refused["message"], refused
     assert daemon.poll() is None
+    assert world.daemons.client().call("ping")["ok"] is True
     client.call("vm.stop", {"name": "a"})
     assert subscriber.until("driver.exited", "a")["payload"]["exitCode"] == 0
     subscriber.check()
