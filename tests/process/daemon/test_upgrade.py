@@ -150,6 +150,36 @@ async def test_a_session_that_is_open_goes_on(world: World) -> None:
     session.close()
 
 
+def test_what_an_old_driver_cannot_do_is_refused_by_name(world: World) -> None:
+    world.code.install(ipc__methods=('    "ports.add",\n', ""))
+    world.daemons.start()
+    client = world.daemons.client()
+    world.up(client, "a")
+    world.code.install()
+    assert upgrade(client)["vms"] == 1
+    port = {"name": "a", "guest_port": 80, "host_port": 0}
+    refused = client.call("vm.ports.add", port)
+    assert refused["data"]["code"] == "capability_missing"
+    assert "does not serve ports.add" in refused["message"]
+    assert client.call("vm.ports.list", {"name": "a"})["ports"] == []
+    client.call("vm.stop", {"name": "a"})
+    client.call("vm.start", {"name": "a"})
+    assert client.call("vm.ports.add", port)["guest_port"] == 80
+
+
+def test_kill_9_of_an_upgraded_daemon_leaves_nothing(world: World) -> None:
+    daemon = world.daemons.start()
+    client = world.daemons.client()
+    world.up(client, "a")
+    upgrade(client)
+    until(lambda: client.call("daemon.status")["zygote_pid"])
+    left = harness.descendants(daemon.pid)
+    assert len(left) >= 4  # both zygotes, the driver, its hypervisor
+    daemon.kill()
+    daemon.wait(20)
+    until(lambda: not any(map(alive, left)), 20)
+
+
 #: How the new code does not fit, and what is said of it.
 UNFIT = {
     "a driver lacks what it needs": (
