@@ -32,7 +32,9 @@ error. With `--json` the result is JSON, and so is an error:
 | 130 | interrupted; what was begun is undone |
 
 `exec` and `shell` pass the status of the command in the VM, 128 + n when signal n ended it;
-125: gaovm itself failed, 126: the command cannot be executed, 127: it was not found.
+125: gaovm itself failed, 126: the command cannot be executed, 127: it was not found. Signals go to
+the command; when nothing comes back after three of them, as from a guest that stands still, gaovm
+leaves with 128 + n.
 
 **Environment.** `GAOVM_HOME` (default `~/.gaovm`): state and the daemon's socket.
 `VM_NAME`: see above.

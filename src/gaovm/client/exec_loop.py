@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # beyond this a side waits for the other
 _HIGH_WATER = 1 << 20
+# a guest that stands still must not hold its user: so many, and nothing from the guest since
+_LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_LEAVE_AFTER = 3
 CLOSED_OUTPUT_STATUS = 128 + signal.SIGPIPE
 
 
@@ -39,6 +42,7 @@ class ExecLoop:
         self._reading = True
         self._sending = True
         self._status: int | None = None
+        self._unanswered = 0
         self._pipe: signals.SignalPipe | None = None
 
     def run(self, start: Mapping[str, Any]) -> int:
@@ -98,6 +102,10 @@ class ExecLoop:
                 name = signal.Signals(number).name.removeprefix("SIG")
                 body_ = {"signal": name}
                 self._outgoing += stream_frames.encode_json(stream_frames.SIGNAL, body_)
+                self._unanswered += number in _LEAVING
+                if self._unanswered >= _LEAVE_AFTER and self._status is None:
+                    self._err.write(b"gaovm: nothing came back after three signals: left\n")
+                    self._status = 128 + number
 
     def _on_stdin(self) -> None:
         try:
@@ -138,6 +146,7 @@ class ExecLoop:
             data = b""
         if not data:
             self._fail(errors.ConnectionLost("the VM went away before the command ended"))
+        self._unanswered = 0
         self._decoder.feed(data)
         while self._status is None and (frame := self._decoder.next()) is not None:
             self._on_frame(*frame)

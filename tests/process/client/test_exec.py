@@ -180,6 +180,27 @@ def test_a_signal_that_kills_the_command_shows_in_the_status(driver: fakes.FakeD
     assert run(driver, "sh", "-c", "kill -KILL $$").returncode == 137
 
 
+def test_a_guest_that_stands_still_is_left_after_three_signals(driver: fakes.FakeDriver) -> None:
+    script = "trap '' TERM; echo ready; while :; do sleep 60; done"
+    with subprocess.Popen(
+        argv(driver, "sh", "-c", script),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        for _ in range(2):
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.3)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert err == b"gaovm: nothing came back after three signals: left\n"
+
+
 def test_an_ignored_signal_stays_ignored(driver: fakes.FakeDriver) -> None:
     script = "echo go; sleep 0.2; echo end"
     words = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *argv(driver, "sh", "-c", script)]
