@@ -254,10 +254,13 @@ class _Window:
                 await words.ended
         if self._failure is None and self._reason == "crashed":
             how = f"signal {-code}" if code < 0 else f"status {code}"
-            tail = "; ".join(words.tail.lines(3))
+            # one that never showed says first what it lacks, then much that follows from it
+            said = words.tail.lines(20)
+            tail = "; ".join(said[-3:] if self._shown.done() else said[:2])
             self._failure = errors.HostError(
                 f"the window ended with {how}" + (f": {tail}" if tail else ""),
-                remedy="see `gaovm logs --driver`",
+                remedy="is that desktop there, and may this user draw on it (DISPLAY, XAUTHORITY)? "
+                "All that was said: `gaovm logs --driver`",
             )
 
     def _take(self, line: bytes) -> None:
