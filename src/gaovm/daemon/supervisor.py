@@ -107,6 +107,8 @@ class Supervisor:
 
     def reconcile(self) -> int:
         """Compare what is wanted with what is, for every VM; returns how many had drifted."""
+        if self._stopped:
+            return 0  # guests are being stopped and still should run: in the next daemon
         drifted = [
             (subject, what)
             for subject in self._hub.machines.values()

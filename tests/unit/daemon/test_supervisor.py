@@ -291,3 +291,18 @@ async def test_a_daemon_that_ends_starts_nothing_any_more(daemon: Daemon) -> Non
     await subject.until(lambda: subject.driver is None)
     await asyncio.sleep(0.02)
     assert len(daemon.launcher.launched) == 1
+
+
+async def test_a_guest_stopped_with_the_daemon_is_no_drift(daemon: Daemon) -> None:
+    """Another guest may take longer to stop than the safety reconcile's interval."""
+    await daemon.up()
+    subject = policy(daemon)
+    subject.record = msgspec.structs.replace(
+        subject.record,
+        state=states.VmState(desired=states.Desired.RUNNING, first_up=states.FirstUp.DONE),
+    )
+    await daemon.driver.leave(1)
+    await subject.until(lambda: subject.driver is None)
+    daemon.supervisor.stop()
+    assert daemon.supervisor.reconcile() == 0
+    assert len(daemon.launcher.launched) == 1
