@@ -97,6 +97,10 @@ class MemoryStore(store.Store):
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
         schema.migrate(self.connection, Path("memory"))
         super().__init__(self.connection, Path("memory"))
+        self._writer.close()  # its thread may not touch a connection of this one
+
+    def _begin_copy(self) -> None:
+        """There is no file to copy, and none may be made."""
 
     def write(self, work: Callable[[sqlite3.Connection], Any]) -> asyncio.Future[Any]:
         result = work(self.connection)
