@@ -253,6 +253,7 @@ class Upgrade:
 def _driver(
     subject: machine.Machine, link: launching.Link, made: connections.Movable
 ) -> handover.Driver:
+    made.ping()  # on a busy host the new code may take seconds to say its first word
     return handover.Driver(
         vm=subject.name,
         pid=link.pid,

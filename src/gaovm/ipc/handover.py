@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gaovm.ipc import connection, jsonrpc
+from gaovm.ipc import connection, jsonrpc, methods
 
 if TYPE_CHECKING:
     import socket
@@ -99,6 +99,10 @@ class Movable(connection.Connection):
         """The socket's descriptor, -1 when it is gone."""
         sock = None if self._transport is None else self._transport.get_extra_info("socket")
         return -1 if sock is None else int(sock.fileno())
+
+    def ping(self) -> None:
+        """Ping and drop the answer: the other side's patience begins anew."""
+        self._peer.forget(self._peer.request(methods.PING, {}, None))
 
     def snapshot(self) -> Snapshot:
         """The connection at this moment; this one must not go on when the snapshot is used.
