@@ -38,11 +38,32 @@ def stop(parsed: options.Parsed) -> int:
         output.err("the daemon does not run")
         return 0
     with client, progress.to_stderr(quiet=parsed.flag("quiet")) as shown:
+        process = _handle(client.call("daemon.status", {}).get("pid"))
         client.call("daemon.stop", {}, on_progress=shown.update)
         client.wait_closed()
+        _wait_ended(process)
     if not parsed.flag("quiet"):
         output.err("the daemon has stopped")
     return 0
+
+
+def _handle(pid: object) -> int | None:
+    """A descriptor that is readable when the process has ended, where the system has such."""
+    if not isinstance(pid, int) or not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def _wait_ended(process: int | None) -> None:
+    # The socket closes some moments before the last file of the home is written.
+    if process is not None:
+        import select
+
+        select.select([process], [], [])
+        os.close(process)
 
 
 def upgrade(parsed: options.Parsed) -> int:
