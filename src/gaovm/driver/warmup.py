@@ -9,18 +9,23 @@ cost more memory, and report the failure itself when it meets it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import encodings.ascii  # noqa: F401  (what a driver finds in /proc is read with it)
 import json
 import logging
+import os
+import re
 import secrets
+import shutil
 import socket
 import struct
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import logs, steps, tasks
+from gaovm.aio import logs, process, steps, tasks
 from gaovm.driver import main, standins
 from gaovm.guestmanager import frames
 from gaovm.ipc import connection, hello, methods, peer
@@ -29,6 +34,7 @@ logger = logging.getLogger(__name__)
 LIMIT_S = 5.0
 _GIB = 1 << 30
 _QCOW2 = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 0, 0, 0, 20 * _GIB)
+_OWNER = re.compile(r"gaovm-warm-up\.(\d{1,9})\.(\d{1,19})\.")
 _LENGTH = struct.Struct(">I")
 _INPUT = frames.encode(frames.START, b'{"argv":["true"]}') + frames.encode(frames.EOF)
 
@@ -41,8 +47,7 @@ def run(handler: logs.Handler, rounds: int = 1) -> None:
     """
     sinks = handler.sinks
     try:
-        with tempfile.TemporaryDirectory(prefix="gaovm-warm-up.") as name:
-            place = Path(name)
+        with _directory() as place:
             handler.sinks = (logs.RotatingFile(place / "log"),)
             program = place / "hypervisor"
             program.write_text(standins.PROGRAM)
@@ -56,6 +61,27 @@ def run(handler: logs.Handler, rounds: int = 1) -> None:
         logger.warning("warm-up: %s: %s", type(exc).__name__, exc)
     finally:
         handler.sinks = sinks
+
+
+@contextlib.contextmanager
+def _directory() -> Iterator[Path]:
+    """A directory of this process; what killed ones left behind is removed first."""
+    for path in Path(tempfile.gettempdir()).glob("gaovm-warm-up.*"):
+        with contextlib.suppress(OSError):
+            if _is_left(path):
+                shutil.rmtree(path)
+    pid, started = process.identity(os.getpid())
+    with tempfile.TemporaryDirectory(prefix=f"gaovm-warm-up.{pid}.{started}.") as name:
+        yield Path(name)
+
+
+def _is_left(path: Path) -> bool:
+    owner = _OWNER.match(path.name)
+    return (
+        owner is not None
+        and path.lstat().st_uid == os.geteuid()
+        and not process.alive(int(owner[1]), int(owner[2]))
+    )
 
 
 def _request(place: Path) -> dict[str, Any]:

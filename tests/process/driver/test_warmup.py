@@ -7,12 +7,13 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gaovm.aio import logs
+from gaovm.aio import logs, process
 from gaovm.driver import warmup
 
 
@@ -30,8 +31,15 @@ class Lines:
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lines:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def place() -> Iterator[Path]:
+    """As short as the path of a socket must be."""
+    with tempfile.TemporaryDirectory(prefix="gw.", dir="/tmp") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch, place: Path) -> Lines:
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
     return Lines()
 
 
@@ -39,7 +47,7 @@ def children() -> str:
     return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
 
 
-def test_a_driver_lives_and_leaves_nothing(heard: Lines, tmp_path: Path) -> None:
+def test_a_driver_lives_and_leaves_nothing(heard: Lines, place: Path) -> None:
     handler = logs.Handler(heard)
     before = children()
     ran = set()
@@ -54,13 +62,15 @@ def test_a_driver_lives_and_leaves_nothing(heard: Lines, tmp_path: Path) -> None
         sys.setprofile(None)
     assert heard.lines == []  # no complaint
     assert handler.sinks == (heard,)
-    assert list(tmp_path.iterdir()) == []
+    assert list(place.iterdir()) == []
     assert children() == before
     assert {"Hypervisor.start", "GuestLink._provision", "Sessions._session", "Vm.stop"} <= ran
 
 
-def test_a_warm_up_that_fails_is_only_reported(heard: Lines, tmp_path: Path) -> None:
-    tmp_path.rmdir()
+def test_a_warm_up_that_fails_is_only_reported(
+    heard: Lines, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(place / "none"))
     handler = logs.Handler(heard)
     logging.getLogger("gaovm").addHandler(handler)
     try:
@@ -69,3 +79,16 @@ def test_a_warm_up_that_fails_is_only_reported(heard: Lines, tmp_path: Path) -> 
         logging.getLogger("gaovm").removeHandler(handler)
     (line,) = heard.lines
     assert line["message"].startswith("warm-up: FileNotFoundError")
+
+
+def test_what_a_killed_zygote_left_is_removed(heard: Lines, place: Path) -> None:
+    pid, started = process.identity(os.getpid())
+    dead = place / f"gaovm-warm-up.{pid}.{started - 1}.abc"
+    alive = place / f"gaovm-warm-up.{pid}.{started}.abc"
+    other = place / "gaovm-warm-up.mine"
+    for path in (dead, alive, other):
+        path.mkdir()
+        (path / "lock").touch()
+    warmup.run(logs.Handler(heard))
+    assert heard.lines == []
+    assert sorted(place.iterdir()) == [alive, other]
