@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: Of the GaoVM contract.
 RECONCILE_S = 5.0
+#: Longer than any event is on its way: of a driver's end its status is waited for, half a second.
+CONFIRM_S = 2.0
 TAIL_LINES = 20
 #: What of a guest's health lets the policy for hung guests act.
 HANGS = ("watchdog", "unresponsive")
@@ -103,23 +105,32 @@ class Supervisor:
         """The safety reconcile, until cancelled."""
         while True:
             await asyncio.sleep(RECONCILE_S)
-            self.reconcile()
+            if suspected := self._drifted():
+                # What has just happened is a drift until its event has been heard.
+                await asyncio.sleep(CONFIRM_S)
+                self.reconcile(suspected)
 
-    def reconcile(self) -> int:
-        """Compare what is wanted with what is, for every VM; returns how many had drifted."""
-        if self._stopped:
-            return 0  # guests are being stopped and still should run: in the next daemon
-        drifted = [
-            (subject, what)
-            for subject in self._hub.machines.values()
-            if (what := drift(subject)) is not None
-        ]
+    def reconcile(self, suspected: Container[tuple[machine.Machine, str]] | None = None) -> int:
+        """Compare what is wanted with what is, for every VM; returns how many had drifted.
+
+        ``suspected``: mend nothing but this.
+        """
+        drifted = [each for each in self._drifted() if suspected is None or each in suspected]
         for subject, what in drifted:
             self.mended += 1
             logger.error("vm %s: %s; mending it", subject.name, what, extra={"vm": subject.name})
             self._hub.events.emit("drift.mended", subject.name, {"what": what})
             self._mend(subject)
         return len(drifted)
+
+    def _drifted(self) -> list[tuple[machine.Machine, str]]:
+        if self._stopped:
+            return []  # guests are being stopped and still should run: in the next daemon
+        return [
+            (subject, what)
+            for subject in self._hub.machines.values()
+            if (what := drift(subject)) is not None
+        ]
 
     def _mend(self, subject: machine.Machine) -> None:
         state = subject.state

@@ -30,6 +30,8 @@ MAX_MESSAGE = 64 << 10
 FORK_LIMIT_S = 20.0
 #: Between the deaths of zygotes that cannot live, so that a broken one does not spin.
 RETRY_S = (0.0, 0.2, 1.0, 5.0, 15.0)
+#: One that was ready can live: whoever killed it, the pause grows no further than this place.
+WARM_FAILURES = 1
 #: One that lived this long died of something else than its start.
 STABLE_S = 30.0
 
@@ -130,6 +132,7 @@ class Zygote:
         self._sock: socket.socket | None = None
         self._pid: int | None = None
         self._warm = asyncio.Event()
+        self._was_warm = False
         self._forks: dict[int, asyncio.Future[Forked]] = {}
         self.exits = Exits()
 
@@ -147,12 +150,14 @@ class Zygote:
         failures = 0
         loop = asyncio.get_running_loop()
         while True:
-            started = loop.time()
+            started, self._was_warm = loop.time(), False
             try:
                 await self._live()
             except errors.GaoError as exc:
                 logger.error("zygote: %s", exc)
             failures = 0 if loop.time() - started > STABLE_S else failures + 1
+            if self._was_warm:
+                failures = min(failures, WARM_FAILURES)
             await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
 
     async def _live(self) -> None:
@@ -212,6 +217,7 @@ class Zygote:
     def _take(self, message: Message) -> None:
         if message.op == "ready":
             self._warm.set()
+            self._was_warm = True
         elif message.op == "exited":
             self.exits.tell(message.pid, message.status)
         else:

@@ -273,6 +273,18 @@ async def test_a_driver_whose_end_was_not_seen_is_drift(daemon: Daemon) -> None:
     await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
 
 
+async def test_only_what_was_seen_before_is_mended(daemon: Daemon) -> None:
+    """What has just happened looks like drift until its event has been heard."""
+    await daemon.up()
+    subject = policy(daemon)
+    subject.driver = None  # as no code does it
+    assert daemon.supervisor.reconcile([]) == 0
+    what = supervisor.drift(subject)
+    assert what is not None
+    assert daemon.supervisor.reconcile([(subject, what)]) == 1
+    await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+
+
 async def test_a_forgotten_restart_is_drift(daemon: Daemon) -> None:
     await daemon.up()
     subject = policy(daemon, delay_s=30.0)
