@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 from gaovm import errors
 from gaovm.driver.status import Status
 
+TAIL_LINES = 40
+# A panic's stack and registers are easily longer than the tail that is shown.
+CONSOLE_LINES = 200
 PANIC = "the guest's kernel panicked"
 KILLED = {
     "watchdog": "the guest hung: its watchdog was not fed",
@@ -27,14 +30,15 @@ class Failure(NamedTuple):
     message: str
     reason: str
 
-    def error(self, serial_tail: list[str]) -> errors.GuestError:
-        """As an error, with the last lines of the console."""
-        telling = [line for line in serial_tail if "Kernel panic" in line] or serial_tail
-        last = f": {telling[-1]}" if telling else ""
+    def error(self, console: list[str]) -> errors.GuestError:
+        """As an error, with the last lines of the console, of a panic its first ones."""
+        panics = [at for at, line in enumerate(console) if "Kernel panic" in line]
+        tail = console[panics[-1] :][:TAIL_LINES] if panics else console[-TAIL_LINES:]
+        last = f": {tail[0 if panics else -1]}" if tail else ""
         return self.kind(
             self.message + last,
             remedy="the whole console output: `gaovm logs --serial`",
-            details={"serial_tail": serial_tail},
+            details={"serial_tail": tail},
         )
 
 

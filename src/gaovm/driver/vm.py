@@ -422,19 +422,21 @@ class Vm:
         if asked:
             self.status.change("stopped", reason="stop")
         elif self._failure is not None:
-            error = self._failure.error(self._serial_tail())
+            error = self._failure.error(self._console_lines())
             self.status.change("failed", reason=self._failure.reason, error=error)
         elif code != 0:
             self.status.change("failed", reason="killed", error=_died(hypervisor, code))
         elif self._guest is None or not self._guest.answered:
             message = "the guest switched itself off before its agent answered"
             failure = health.Failure(errors.BootFailed, message, "failed")
-            self.status.change("failed", reason="failed", error=failure.error(self._serial_tail()))
+            self.status.change(
+                "failed", reason="failed", error=failure.error(self._console_lines())
+            )
         else:
             self.status.change("stopped", reason="guest")
 
-    def _serial_tail(self) -> list[str]:
-        return self._console.tail.lines(40) if self._console else []
+    def _console_lines(self) -> list[str]:
+        return self._console.tail.lines(health.CONSOLE_LINES) if self._console else []
 
     @steps.step
     async def _release(self) -> None:
