@@ -27,7 +27,8 @@ import msgspec
 from bench import measure
 
 from gaovm.aio import sockets
-from gaovm.daemon import delivery, events, store
+from gaovm.daemon import delivery
+from gaovm.daemon.storage import events, store
 from gaovm.ipc import blocking, connection, hello, methods, peer, server
 
 PROCESSES = 4

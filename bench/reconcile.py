@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import measure
 
 from gaovm.aio import process, tasks
-from gaovm.daemon import events, machine, paths, records, starting, store, supervisor
+from gaovm.daemon import machine, paths, starting, supervisor
+from gaovm.daemon.storage import events, records, store
 from gaovm.model import states
 from gaovm.spec import disks, guest, vm
 from gaovm.testing import fake_driver

@@ -23,7 +23,7 @@ import msgspec
 from bench import measure
 
 from gaovm.aio import sockets
-from gaovm.daemon import records, rows, schema, store
+from gaovm.daemon.storage import records, rows, schema, store
 from gaovm.ipc import blocking, connection, hello, methods, peer, server
 from gaovm.model import states
 from gaovm.spec import disks, guest, vm

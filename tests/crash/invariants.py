@@ -13,7 +13,7 @@ import msgspec
 from tests.crash.transitions import Outcome, Seen, Transition
 from tests.crash.world import NAME, World
 
-from gaovm.daemon import mirrors
+from gaovm.daemon.config import mirrors
 from gaovm.spec import vm
 
 _RUN_FILES = {"driver.sock"}

@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 #: In an order in which one leaves what the next one begins with.
 SAMPLE = (
     matrix.Point("create", "driver.hypervisor.Hypervisor.start:end", "daemon"),
-    matrix.Point("stage", "daemon.staging._record:end", "driver"),
-    matrix.Point("upgrade", "daemon.takeover.Takeover.drivers:begin", "zygote"),
+    matrix.Point("stage", "daemon.config.staging._record:end", "driver"),
+    matrix.Point("upgrade", "daemon.upgrading.takeover.Takeover.drivers:begin", "zygote"),
     matrix.Point("stop", "driver.vm.Vm._ask_agent:begin", "hypervisor"),
     matrix.Point("start", "daemon.starting._until_answered:begin", "driver"),
     matrix.Point("restart", "daemon.ending._let_driver_go:begin", "daemon"),

@@ -17,7 +17,8 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import steps
-from gaovm.daemon import machine, operations, paths, records, stamps, starting
+from gaovm.daemon import machine, operations, paths, stamps, starting
+from gaovm.daemon.storage import records
 from gaovm.hostfacts import facts
 from gaovm.spec import disks
 

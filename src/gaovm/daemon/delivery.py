@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gaovm import errors
-from gaovm.daemon import events
+from gaovm.daemon.storage import events
 from gaovm.ipc import connection, methods, outflow
 
 #: How far a subscriber may fall behind: seconds of the busiest machine, a megabyte or two.

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gaovm.daemon import events
+from gaovm.daemon.storage import events
 
 logger = logging.getLogger(__name__)
 

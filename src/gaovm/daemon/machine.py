@@ -16,7 +16,8 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, tasks
-from gaovm.daemon import display, events, operations, paths, records, stamps, store
+from gaovm.daemon import display, operations, paths, stamps
+from gaovm.daemon.storage import events, records, store
 from gaovm.ipc import methods
 from gaovm.model import states, supervision, words
 

@@ -31,24 +31,21 @@ from gaovm.daemon import (
     artefacts,
     context,
     ending,
-    events,
     handover,
     launching,
     logs,
     machine,
     paths,
-    preflight,
     recovery,
     server,
-    staging,
     stamps,
     starting,
-    store,
     supervisor,
-    takeover,
-    upgrade,
     zygote,
 )
+from gaovm.daemon.config import staging
+from gaovm.daemon.storage import events, store
+from gaovm.daemon.upgrading import preflight, takeover, upgrade
 from gaovm.ipc import server as ipc_server
 from gaovm.model import states
 

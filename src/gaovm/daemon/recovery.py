@@ -13,7 +13,8 @@ import shutil
 
 from gaovm import errors
 from gaovm.aio import files, process, steps, tasks
-from gaovm.daemon import ending, machine, paths, records, supervisor
+from gaovm.daemon import ending, machine, paths, supervisor
+from gaovm.daemon.storage import records
 from gaovm.model import states
 
 logger = logging.getLogger(__name__)

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import context, delivery, events, service
+from gaovm.daemon import context, delivery, service
 from gaovm.daemon.legacy import events as legacy_events
 from gaovm.daemon.legacy import service as legacy_service
+from gaovm.daemon.storage import events
 from gaovm.ipc import connection, hello, methods, peer
 
 Dispatch = Callable[[context.Context, context.Call, str, Any], Any]

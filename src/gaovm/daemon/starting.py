@@ -15,7 +15,9 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, steps, tasks
-from gaovm.daemon import ending, machine, operations, records, staging, stamps
+from gaovm.daemon import ending, machine, operations, stamps
+from gaovm.daemon.config import staging
+from gaovm.daemon.storage import records
 from gaovm.model import states, supervision
 from gaovm.spec import vm
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from gaovm.daemon import machine, records, stamps
+from gaovm.daemon import machine, stamps
+from gaovm.daemon.storage import records
 from gaovm.model import states
 from gaovm.spec import diff, network
 

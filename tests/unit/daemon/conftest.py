@@ -15,17 +15,15 @@ from gaovm.aio import tasks
 from gaovm.daemon import (
     configs,
     context,
-    events,
     machine,
     operations,
     params,
     paths,
-    records,
     service,
     starting,
-    store,
     supervisor,
 )
+from gaovm.daemon.storage import events, records, store
 from gaovm.spec import disks, guest, vm
 from gaovm.testing import fake_driver
 

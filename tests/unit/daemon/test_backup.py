@@ -13,7 +13,7 @@ import pytest
 from tests.unit.daemon.test_events import record, rows
 
 from gaovm import errors
-from gaovm.daemon import backup, events, schema, store
+from gaovm.daemon.storage import backup, events, schema, store
 
 
 async def filled(path: Path, *names: str) -> None:

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from gaovm import errors
-from gaovm.daemon import delivery, events, retention, store
+from gaovm.daemon import delivery
+from gaovm.daemon.storage import events, retention, store
 from gaovm.ipc import connection, methods
 from gaovm.testing import connections
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gaovm import errors
-from gaovm.daemon import events, records, retention, store
+from gaovm.daemon.storage import events, records, retention, store
 from gaovm.spec import disks, guest, vm
 
 

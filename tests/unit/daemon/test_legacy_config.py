@@ -11,9 +11,10 @@ import pytest
 from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
-from gaovm.daemon import events, mirrors
+from gaovm.daemon.config import mirrors
 from gaovm.daemon.legacy import events as legacy_events
 from gaovm.daemon.legacy import service
+from gaovm.daemon.storage import events
 from gaovm.model import supervision
 from gaovm.spec.supervision import Restart
 

@@ -34,17 +34,15 @@ from gaovm.aio import clock, tasks
 from gaovm.daemon import (
     configs,
     context,
-    events,
     machine,
     params,
     paths,
     recovery,
-    schema,
     service,
     starting,
-    store,
     supervisor,
 )
+from gaovm.daemon.storage import events, schema, store
 from gaovm.model import states
 from gaovm.spec.supervision import Restart, RestartWhen, Supervision
 from gaovm.testing import fake_driver
@@ -93,10 +91,10 @@ class Loop(asyncio.SelectorEventLoop):
 class MemoryStore(store.Store):
     """The real statements on a database in memory; each write is committed at the next turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        schema.migrate(self.connection, Path("memory"))
-        super().__init__(self.connection, Path("memory"))
+        schema.migrate(self.connection, path)
+        super().__init__(self.connection, path)
         self._writer.close()  # its thread may not touch a connection of this one
 
     def _begin_copy(self) -> None:
@@ -177,7 +175,7 @@ class Machine(RuleBasedStateMachine):
         self.calls: list[asyncio.Task[Any]] = []
         self.boots = 1
         self.files: dict[str, Supervision] = {}
-        self.run(self._open(MemoryStore()))
+        self.run(self._open(MemoryStore(self.where.database)))
 
     def run(self, work: Coroutine[Any, Any, Any]) -> None:
         """Begin work and let everything come to rest."""
@@ -319,7 +317,7 @@ class Machine(RuleBasedStateMachine):
         self.loop.settle()
 
     def _survivor(self) -> MemoryStore:
-        fresh = MemoryStore()
+        fresh = MemoryStore(self.where.database)
         self.database.connection.backup(fresh.connection)
         return fresh
 

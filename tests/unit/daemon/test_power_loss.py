@@ -23,7 +23,7 @@ from tests.unit.daemon.test_events import record
 
 from gaovm import errors
 from gaovm.aio import files
-from gaovm.daemon import backup, events, quarantine, store
+from gaovm.daemon.storage import backup, events, quarantine, store
 
 #: Different parts of the unsynced changes that are tried at each moment.
 DRAWS = 4

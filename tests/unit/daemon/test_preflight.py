@@ -12,7 +12,9 @@ import pytest
 
 from gaovm import errors, version
 from gaovm.aio import tasks
-from gaovm.daemon import gate, handover, preflight, service, store
+from gaovm.daemon import gate, handover, service
+from gaovm.daemon.storage import store
+from gaovm.daemon.upgrading import preflight
 from gaovm.ipc import methods
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gaovm import errors
-from gaovm.daemon import quarantine
+from gaovm.daemon.storage import quarantine
 
 
 def test_a_good_file_is_read_and_stays(tmp_path: Path) -> None:

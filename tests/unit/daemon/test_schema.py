@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gaovm.daemon import events, rows, schema, store
+from gaovm.daemon.storage import events, rows, schema, store
 
 FIXTURES = Path(__file__).parents[2] / "data" / "state"
 

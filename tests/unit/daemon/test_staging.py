@@ -11,7 +11,9 @@ import pytest
 from tests.unit.daemon.conftest import Daemon
 
 from gaovm import errors
-from gaovm.daemon import live, machine, mirrors, records, recovery, staging
+from gaovm.daemon import machine, recovery
+from gaovm.daemon.config import live, mirrors, staging
+from gaovm.daemon.storage import records
 from gaovm.spec import diff
 
 GIB = 1 << 30

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gaovm import errors
-from gaovm.daemon import records, schema, store
+from gaovm.daemon.storage import records, schema, store
 from gaovm.model import states, supervision
 from gaovm.spec import boot, disks, guest, memory, network, processors, shares, vm
 

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import context, foresight, machine, params, staging
+from gaovm.daemon import context, machine, params
+from gaovm.daemon.config import foresight, staging
 from gaovm.daemon.legacy import vms
 from gaovm.spec import vm
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gaovm.daemon import events
 from gaovm.daemon.legacy import vms
+from gaovm.daemon.storage import events
 
 _Payload = dict[str, Any]
 

@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import context, foresight, machine, params, records, staging, status
+from gaovm.daemon import context, machine, params, status
+from gaovm.daemon.config import foresight, staging
+from gaovm.daemon.storage import records
 from gaovm.model import states
 from gaovm.spec import diff as differing
 

@@ -7,20 +7,9 @@ from typing import Any
 
 from gaovm import errors
 from gaovm.aio import steps
-from gaovm.daemon import (
-    configs,
-    context,
-    ending,
-    foresight,
-    machine,
-    params,
-    paths,
-    records,
-    staging,
-    stamps,
-    starting,
-    status,
-)
+from gaovm.daemon import configs, context, ending, machine, params, paths, stamps, starting, status
+from gaovm.daemon.config import foresight, staging
+from gaovm.daemon.storage import records
 from gaovm.model import states
 
 #: The agent's answer to a status question: a guest that hangs must not hang ``status``.

@@ -24,17 +24,8 @@ import msgspec
 
 from gaovm import errors, version
 from gaovm.aio import files, logs, process, steps, tasks
-from gaovm.daemon import (
-    context,
-    elders,
-    gate,
-    handover,
-    launching,
-    machine,
-    preflight,
-    server,
-    zygote,
-)
+from gaovm.daemon import context, gate, handover, launching, machine, server, zygote
+from gaovm.daemon.upgrading import elders, preflight
 from gaovm.ipc import connection
 from gaovm.ipc import handover as connections
 from gaovm.ipc import server as ipc_server

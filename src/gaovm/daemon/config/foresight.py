@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import records
+from gaovm.daemon.storage import records
 from gaovm.model import states
 from gaovm.spec import diff, vm
 

@@ -22,7 +22,9 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import steps
-from gaovm.daemon import foresight, live, machine, mirrors, records
+from gaovm.daemon import machine
+from gaovm.daemon.config import foresight, live, mirrors
+from gaovm.daemon.storage import records
 from gaovm.model import states
 from gaovm.spec import diff, vm
 

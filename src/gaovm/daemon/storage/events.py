@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from gaovm.aio import pubsub
-from gaovm.daemon import retention, stamps, store
+from gaovm.daemon import stamps
+from gaovm.daemon.storage import retention, store
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from gaovm import errors
 from gaovm.aio import files
-from gaovm.daemon import backup, mending, quarantine, records, rows, schema, upkeep, writer
+from gaovm.daemon.storage import backup, mending, quarantine, records, rows, schema, upkeep, writer
 
 logger = logging.getLogger(__name__)
 

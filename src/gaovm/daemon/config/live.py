@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import machine, records
+from gaovm.daemon import machine
+from gaovm.daemon.storage import records
 from gaovm.spec import network, vm
 
 #: A resize writes metadata only; the guest's file system takes seconds on a slow host.

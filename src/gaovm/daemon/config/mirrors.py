@@ -16,7 +16,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import files
-from gaovm.daemon import quarantine
+from gaovm.daemon.storage import quarantine
 from gaovm.spec import vm
 
 CONFIG = "config.json"

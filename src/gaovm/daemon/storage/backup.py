@@ -18,7 +18,8 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, files
-from gaovm.daemon import schema, stamps
+from gaovm.daemon import stamps
+from gaovm.daemon.storage import schema
 
 #: What a damaged database may cost at most: changes of the last seconds.
 EVERY_S = 10.0

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import rows, stamps
+from gaovm.daemon import stamps
+from gaovm.daemon.storage import rows
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from gaovm import errors, version
 from gaovm.aio import steps
-from gaovm.daemon import elders, handover, launching, machine, server, supervisor
+from gaovm.daemon import handover, launching, machine, server, supervisor
+from gaovm.daemon.upgrading import elders
 from gaovm.ipc import handover as connections
 from gaovm.ipc import server as ipc_server
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from gaovm import errors, version
-from gaovm.daemon import handover, rows, schema
+from gaovm.daemon import handover
+from gaovm.daemon.storage import rows, schema
 from gaovm.ipc import methods
 
 FLAG = "--check-upgrade"
@@ -101,7 +102,6 @@ def _database(question: Question) -> list[str]:
 def run() -> int:
     """The child: question in, answer out."""
     # Everything that taking over needs is imported now, or the child fails as the daemon would.
-    from gaovm.daemon import takeover  # noqa: F401
 
     try:
         question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
