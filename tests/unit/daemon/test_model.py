@@ -92,7 +92,7 @@ class MemoryStore(store.Store):
     """The real statements on a database in memory; each write is committed at the next turn."""
 
     def __init__(self, path: Path) -> None:
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         schema.migrate(self.connection, path)
         super().__init__(self.connection, path)
         self._writer.close()  # its thread may not touch a connection of this one
