@@ -19,7 +19,7 @@ from tests.crash.world import Halted, World
 VICTIMS = ("daemon", "zygote", "driver", "hypervisor")
 LIMIT_S = 60.0
 #: For processes that go on by themselves while another one stands still.
-CALM_S = 0.05
+CALM_S = 0.1
 #: A point may come after the client's answer.
 LATE_S = 3.0
 
@@ -61,7 +61,9 @@ def new_steps(transition: Transition, found: list[Point], before: list[Point]) -
     known = {
         _step(point) for point in before if point.transition.partition("-")[0] == transition.group
     }
-    return [point for point in found if _step(point) not in known]
+    return [
+        point for point in found if _step(point) not in known and point.at.startswith(transition.of)
+    ]
 
 
 def _step(point: Point) -> str:

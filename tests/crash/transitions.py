@@ -8,6 +8,9 @@ was asked for: the client cannot know whether the daemon had written it down.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, NamedTuple
@@ -53,8 +56,10 @@ class Transition(NamedTuple):
     env: tuple[bool, bool] = (False, False)
     #: Durable events of which there is exactly one when the transition was acknowledged.
     once: tuple[str, ...] = ()
-    #: A variant adds only the steps that those before it in its group lack.
+    #: A variant adds only the steps that those before it in its group lack, ...
     variant: bool = False
+    #: ... and of these only steps whose names begin so.
+    of: str = ""
 
     @property
     def starts(self) -> int | None:
@@ -199,12 +204,23 @@ async def die(world: World) -> None:
 
 
 async def new_daemon(world: World) -> None:
-    """The daemon dies, and the next one finds what it left."""
+    """The daemon dies, and the next one finds a driver that has not left yet."""
     assert world.daemon is not None
-    world.daemon.kill()
-    await world.daemon.wait()
-    await world.start_daemon()
+    guests = world.pids("hypervisor")
+    _signal(guests, signal.SIGSTOP)
+    try:
+        world.daemon.kill()
+        await world.daemon.wait()
+        await world.start_daemon()
+    finally:
+        _signal(guests, signal.SIGCONT)
     await settled(world)
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 ALL = (
@@ -228,15 +244,15 @@ ALL = (
     ),
     Transition("stop", "`gaovm stop`", plain, call("vm.stop"), "running", "stopped"),
     Transition(
-        "stop-acpi",
-        "`gaovm stop` of a guest whose agent does not obey",
-        *(deaf, call("vm.stop", timeout_s=1.0), "running", "stopped"),
-        variant=True,
-    ),
-    Transition(
         "stop-force",
         "`gaovm stop --force`",
         *(stubborn, call("vm.stop", force=True), "running", "stopped"),
+        variant=True,
+    ),
+    Transition(
+        "stop-acpi",
+        "`gaovm stop` of a guest whose agent does not obey",
+        *(deaf, call("vm.stop", timeout_s=6.0), "running", "stopped"),
         variant=True,
     ),
     Transition(
@@ -263,6 +279,7 @@ ALL = (
         "restart-daemon",
         "the daemon dies and the next one starts what should run",
         *(plain, new_daemon, "running", "running"),
+        of="daemon.recovery.",
         variant=True,
     ),
     Transition(
