@@ -1,13 +1,14 @@
 """The crash matrix: every point of every transition, on the fake hypervisor.
 
 ``GAOVM_CRASH_POINTS``, a regular expression, chooses points by their names, which are as in the
-report of a failure: ``stop / driver.vm.Vm._release:end / hypervisor``.
+report of a failure: ``stop / driver.vm.Vm._release:end / hypervisor``; ``.`` is all of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib
+import itertools
 import os
 import pkgutil
 import re
@@ -23,6 +24,7 @@ import gaovm.daemon
 import gaovm.driver
 from gaovm.aio import steps
 
+CHOICE = os.environ.get("GAOVM_CRASH_POINTS", "")
 LEAST = 300
 WORLDS = 4
 TRIES = 3
@@ -80,9 +82,10 @@ def test_there_are_enough_points(
     found: dict[str, list[matrix.Point]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     count = sum(len(points) for points in found.values())
+    struck = sum(len(chosen(points)) for points in found.values())
     with capsys.disabled():
-        print(f"\ncrash matrix: {count} points in {len(found)} transitions")
-    assert count >= LEAST
+        print(f"\ncrash matrix: {count} points in {len(found)} transitions, {struck} struck")
+    assert struck >= LEAST or CHOICE
 
 
 def test_the_document_lists_what_there_is(found: dict[str, list[matrix.Point]]) -> None:
@@ -92,10 +95,26 @@ def test_the_document_lists_what_there_is(found: dict[str, list[matrix.Point]]) 
     )
 
 
+def chosen(points: list[matrix.Point]) -> list[matrix.Point]:
+    """The points that this run strikes.
+
+    All that ``GAOVM_CRASH_POINTS`` matches. Without it, the end of a step is left out where another
+    step begins next: nothing lies between the two, and it halves the time.
+    """
+    if CHOICE:
+        return [point for point in points if re.search(CHOICE, str(point))]
+    order = list(dict.fromkeys(point.at for point in points))
+    following = dict(itertools.pairwise(order))
+    return [
+        point
+        for point in points
+        if point.at.endswith(":begin") or not following.get(point.at, "").endswith(":begin")
+    ]
+
+
 @pytest.mark.parametrize("transition", ALL, ids=lambda transition: transition.name)
 def test_transition(transition: Transition, found: dict[str, list[matrix.Point]]) -> None:
-    chosen = re.compile(os.environ.get("GAOVM_CRASH_POINTS", ""))
-    points = [point for point in found[transition.name] if chosen.search(str(point))]
+    points = chosen(found[transition.name])
     bad, absent = asyncio.run(_strike_all(transition, points))
     assert not bad, "\n\n".join(f"{point}\n  " + "\n  ".join(why) for point, why in bad.items())
     assert len(absent) <= 1 + MAY_BE_ABSENT * len(points), absent

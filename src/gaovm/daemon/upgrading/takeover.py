@@ -99,7 +99,8 @@ class Takeover:
             if asked is not None and place == asked.client:
                 asking = made
         result = self._result()
-        self._hub.events.emit("daemon.upgraded", None, result)
+        # on disk before anybody is told that it is done
+        await self._hub.events.emit("daemon.upgraded", None, result)
         logger.info("upgraded from %(old_version)s to %(new_version)s", result)
         if asking is not None and asked is not None:
             asking.answer(asked.call, result)
