@@ -30,6 +30,8 @@ WORLDS = 4
 TRIES = 3
 #: A victim that is started by one process while another reaches the point may not be there yet.
 MAY_BE_ABSENT = 0.03
+#: The driver of a hypervisor that died leaves by itself, and may be gone before it can be killed.
+MAY_LEAVE = 2
 DOCUMENT = Path(__file__).parents[2] / "docs" / "crash-matrix.md"
 
 pytestmark = pytest.mark.timeout(1500)
@@ -117,7 +119,7 @@ def test_transition(transition: Transition, found: dict[str, list[matrix.Point]]
     points = chosen(found[transition.name])
     bad, absent = asyncio.run(_strike_all(transition, points))
     assert not bad, "\n\n".join(f"{point}\n  " + "\n  ".join(why) for point, why in bad.items())
-    assert len(absent) <= 1 + MAY_BE_ABSENT * len(points), absent
+    assert len(absent) <= MAY_LEAVE + MAY_BE_ABSENT * len(points), absent
 
 
 async def _strike_all(
