@@ -196,11 +196,11 @@ UNFIT = {
     ),
     "another format": ({"daemon__handover": ("FORMAT = 1", "FORMAT = 7")}, "in format 1, not 7"),
     "it cannot be imported": (
-        {"daemon__takeover": ("import asyncio", "import nothing_of_that_name")},
+        {"daemon__upgrading__takeover": ("import asyncio", "import nothing_of_that_name")},
         "nothing_of_that_name",
     ),
     "it hangs up": (
-        {"daemon__preflight": ("def run() -> int:", "def run() -> int:\n    1 / 0")},
+        {"daemon__upgrading__preflight": ("def run() -> int:", "def run() -> int:\n    1 / 0")},
         "ZeroDivisionError",
     ),
 }
@@ -290,7 +290,7 @@ def test_new_code_that_fails_after_all_ends_and_the_next_daemon_starts_the_vms(
     client = world.daemons.client()
     world.up(client, "a")
     driver = world.drivers(client)["a"]
-    world.code.install(daemon__takeover=("        self.machines()\n", "        1 / 0\n"))
+    world.code.install(daemon__upgrading__takeover=("        self.machines()\n", "        1 / 0\n"))
     client.request("daemon.upgrade")
     with pytest.raises((EOFError, ConnectionResetError)):
         client.reply(-1)
@@ -327,7 +327,10 @@ def test_an_exec_that_fails_leaves_a_daemon_that_goes_on(world: World) -> None:
     subscriber = Subscriber(world.daemons.client())
     # it can be asked, and then it is gone
     world.code.install(
-        daemon__preflight=("def run() -> int:", f"def run() -> int:\n    Path('{python}').unlink()")
+        daemon__upgrading__preflight=(
+            "def run() -> int:",
+            f"def run() -> int:\n    Path('{python}').unlink()",
+        )
     )
     refused = upgrade(client)
     assert f"{python} cannot be executed" in refused["message"], refused
