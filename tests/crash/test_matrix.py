@@ -27,6 +27,7 @@ from gaovm.aio import steps
 CHOICE = os.environ.get("GAOVM_CRASH_POINTS", "")
 LEAST = 300
 WORLDS = 4
+DRY_RUNS = 3
 TRIES = 3
 #: A victim that is started by one process while another reaches the point may not be there yet.
 MAY_BE_ABSENT = 0.03
@@ -39,8 +40,22 @@ pytestmark = pytest.mark.timeout(1500)
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, list[matrix.Point]]:
-    """The points of every transition, from a dry run of each."""
-    return asyncio.run(_find())
+    """The points of every transition, from a dry run of each.
+
+    A machine that stands still for seconds can turn a course: then a step is looked for again.
+    """
+    result = asyncio.run(_find())
+    for _ in range(DRY_RUNS - 1):
+        if not _unreached(result):
+            break
+        again = asyncio.run(_find())
+        result = {name: list(dict.fromkeys([*result[name], *again[name]])) for name in result}
+    return result
+
+
+def _unreached(found: dict[str, list[matrix.Point]]) -> set[str]:
+    reached = {point.at.rpartition(":")[0] for points in found.values() for point in points}
+    return set(registered()) - reached
 
 
 async def _find() -> dict[str, list[matrix.Point]]:
@@ -76,8 +91,7 @@ def registered() -> Iterator[str]:
 
 
 def test_every_step_has_a_point(found: dict[str, list[matrix.Point]]) -> None:
-    reached = {point.at.rpartition(":")[0] for points in found.values() for point in points}
-    assert set(registered()) - reached == set(), "no transition of tests/crash reaches these steps"
+    assert _unreached(found) == set(), "no transition of tests/crash reaches these steps"
 
 
 def test_there_are_enough_points(
