@@ -6,6 +6,7 @@ Also a program, for trying things by hand and for the bench: see ``main``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -112,7 +113,8 @@ class Zygote:
     async def __aexit__(self, *exc: object) -> None:
         for pid, ended in self._exits.items():
             if not ended.done():
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # its end has not been read yet
+                    os.kill(pid, signal.SIGKILL)
         self._reader.cancel()
         self._sock.close()
         self.process.wait(10)
