@@ -72,13 +72,12 @@ class Starter:
     def begin(
         self,
         subject: machine.Machine,
-        changes: dict[str, Any],
         *,
         created: bool,
         supervised: bool = False,
         asked_at: float | None = None,
     ) -> Up:
-        """Start the operation; ``changes`` are written to the record with the intent.
+        """Start the operation.
 
         ``asked_at``: when the request was decoded (monotonic clock), which reading its config
         follows; without it the time counts from now.
@@ -88,7 +87,7 @@ class Starter:
             f"vm {subject.name}: up", created=created, supervised=supervised, asked_at=began
         )
         subject.up = operation
-        work = self._work(subject, operation, changes)
+        work = self._work(subject, operation)
         operation.start(subject.hub.owner, work)
         subject.touch()
         return operation
@@ -97,14 +96,13 @@ class Starter:
         self,
         subject: machine.Machine,
         operation: Up,
-        changes: dict[str, Any],
     ) -> None:
         try:
             async with subject.serial:
                 if subject.hub.machines.get(subject.name) is not subject:
                     raise errors.StateConflict(f"VM {subject.name} was destroyed meanwhile")
                 try:
-                    await self._bring_up(subject, operation, changes)
+                    await self._bring_up(subject, operation)
                 except errors.GaoError as exc:
                     await tasks.finish(_settle(subject, operation, exc))
                     raise
@@ -120,12 +118,11 @@ class Starter:
         self,
         subject: machine.Machine,
         operation: Up,
-        changes: dict[str, Any],
     ) -> None:
         if subject.driver is not None and subject.state.observed in states.AT_REST:
             await subject.driver.leave(machine.LEAVE_S)
         if subject.state.readiness is None:
-            await self._boot(subject, operation, changes)
+            await self._boot(subject, operation)
         operation.reach("intent")
         await _until_answered(subject, operation)
         operation.reach("agent")
@@ -135,12 +132,11 @@ class Starter:
         self,
         subject: machine.Machine,
         operation: Up,
-        changes: dict[str, Any],
     ) -> None:
         await staging.apply_pending(subject)
         # A disk on which no agent ever answered holds nothing of the user: begin it anew.
         fresh = not subject.record.disk_used
-        await self._intend(subject, operation, changes)
+        await self._intend(subject, operation)
         _report(operation, "image", "looking for the image")
         driver, artefacts = await self._prepare(subject, operation, fresh_disk=fresh)
         subject.adopt(driver)
@@ -152,9 +148,7 @@ class Starter:
         _report(operation, "boot", "booting")
 
     @steps.step
-    async def _intend(
-        self, subject: machine.Machine, operation: Up, changes: dict[str, Any]
-    ) -> None:
+    async def _intend(self, subject: machine.Machine, operation: Up) -> None:
         record = subject.record
         subject.forget_failure()
         if operation.created:
@@ -163,13 +157,10 @@ class Starter:
         restarts = record.restarts if operation.supervised else supervision.History()
         await subject.apply(
             states.Event.UP_ASKED,
-            **{
-                "facts": msgspec.structs.replace(record.facts, boot=None),
-                "last_error": None,
-                "boot_id": self._boot_id,
-                "restarts": msgspec.structs.replace(restarts, due_at=None),
-                **changes,
-            },
+            facts=msgspec.structs.replace(record.facts, boot=None),
+            last_error=None,
+            boot_id=self._boot_id,
+            restarts=msgspec.structs.replace(restarts, due_at=None),
         )
         operation.reach("intent")
 

@@ -99,7 +99,7 @@ class Supervisor:
         """Start a VM that should run, on nobody's behalf but the daemon's."""
         logger.info("vm %s: should run, starting it", subject.name, extra={"vm": subject.name})
         # Its caller is the daemon: a client that joins and leaves does not undo it.
-        self._starter.begin(subject, {}, created=False, supervised=True).keep()
+        self._starter.begin(subject, created=False, supervised=True).keep()
 
     async def run(self) -> None:
         """The safety reconcile, until cancelled."""

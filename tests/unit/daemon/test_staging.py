@@ -191,7 +191,7 @@ async def test_before_the_guest_answers_nothing_is_asked_of_it(daemon: Daemon) -
     await daemon.up()
     await daemon.call("vm.stop", name=NAME)
     daemon.launcher.boot_until = "booting"
-    operation = daemon.ctx.starter.begin(daemon.hub.machines[NAME], {}, created=False)
+    operation = daemon.ctx.starter.begin(daemon.hub.machines[NAME], created=False)
     await operation.wait(lambda _: None, until="started")
     result = await change(daemon, disk="40GiB")
     assert fields(result["staged"]) == ["disk"]
@@ -211,7 +211,7 @@ async def test_what_waits_for_the_guest_waits_for_the_next_start_when_there_is_n
     await daemon.up()
     await daemon.call("vm.stop", name=NAME)
     daemon.launcher.boot_until = "booting"
-    operation = daemon.ctx.starter.begin(daemon.hub.machines[NAME], {}, created=False)
+    operation = daemon.ctx.starter.begin(daemon.hub.machines[NAME], created=False)
     await operation.wait(lambda _: None, until="started")
     await change(daemon, disk="40GiB")
     await daemon.call("vm.stop", name=NAME)

@@ -62,7 +62,7 @@ async def start(ctx: context.Context, call: context.Call, data: Any) -> Any:
     """Start the VM, its pending config applied; returns when the hypervisor runs."""
     subject = machine_of(ctx)
     if subject.up is None and subject.state.readiness is None:
-        ctx.starter.begin(subject, {}, created=False)
+        ctx.starter.begin(subject, created=False)
     if subject.up is not None:
         subject.up.keep()  # an old client's start is never undone by its going away
         await subject.up.wait(lambda _: None, until="started")

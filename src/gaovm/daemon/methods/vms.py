@@ -53,7 +53,7 @@ async def up(ctx: context.Context, call: context.Call, args: params.Up) -> Any:
         warnings = list(wanted.warnings)
         if subject is None:
             subject = _create(ctx, wanted)
-            ctx.starter.begin(subject, {}, created=True, asked_at=wanted.asked_at)
+            ctx.starter.begin(subject, created=True, asked_at=wanted.asked_at)
             return await _wait(subject, call, args.wait, warnings)
         _check_project(subject, wanted)
         return await _bring(ctx, subject, call, args.wait, wanted)
@@ -98,7 +98,7 @@ async def _stop_and_begin(
     # At once, so that it does not depend on a caller who may have gone away meanwhile.
     wanted = subject.state.desired is states.Desired.RUNNING and subject.up is None
     if wanted and subject.state.observed in states.AT_REST and not ctx.stopping:
-        ctx.starter.begin(subject, {}, created=False)
+        ctx.starter.begin(subject, created=False)
 
 
 async def pause(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
@@ -186,7 +186,7 @@ async def _bring(
     if subject.state.readiness is states.Readiness.DEGRADED:
         raise _still_degraded(subject)
     asked_at = wanted.asked_at if wanted else None
-    ctx.starter.begin(subject, {}, created=False, asked_at=asked_at)
+    ctx.starter.begin(subject, created=False, asked_at=asked_at)
     return await _wait(subject, call, wait, warnings)
 
 
