@@ -37,6 +37,38 @@ def write_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
         raise errors_of(exc, f"cannot write {target}") from exc
 
 
+def create_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
+    """Make a new file that is whole and durable, or absent: no crash leaves a part of it.
+
+    It has no name until its content is durable, where the file system can do that; elsewhere it is
+    made as ``write_atomic`` does.
+
+    Raises:
+        errors.StateConflict: there is such a file.
+        errors.DiskFull: no space.
+        errors.HostError: any other failure of the system.
+    """
+    target = Path(path)
+    if target.exists():
+        raise errors.StateConflict(f"{target} exists already")
+    try:
+        fd = os.open(target.parent, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, mode)
+    except (AttributeError, OSError):
+        write_atomic(target, data, mode)
+        return
+    try:
+        _fill(fd, data, mode)
+        # A descriptor of the source makes this linkat(2), which follows the link.
+        os.link(f"/proc/self/fd/{fd}", target, src_dir_fd=fd)
+        sync_directory(target.parent)
+    except FileExistsError as exc:
+        raise errors.StateConflict(f"{target} exists already") from exc
+    except OSError as exc:
+        raise errors_of(exc, f"cannot write {target}") from exc
+    finally:
+        os.close(fd)
+
+
 def sweep(directory: Path) -> list[Path]:
     """Remove what processes that died in ``write_atomic`` left in a directory; returns the paths.
 
@@ -70,13 +102,17 @@ def write_synced(path: Path, data: bytes, mode: int = 0o600) -> None:
     """
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        os.fchmod(fd, mode)  # whatever the umask is
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.fsync(fd)
+        _fill(fd, data, mode)
     finally:
         os.close(fd)
+
+
+def _fill(fd: int, data: bytes, mode: int) -> None:
+    os.fchmod(fd, mode)  # whatever the umask is
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    os.fsync(fd)
 
 
 def sync_file(path: str | Path) -> None:

@@ -22,7 +22,7 @@ async def prepare(request: LaunchRequest, qemu_img: str | None) -> None:
     Raises:
         errors.ImageCorrupt: the image's file, or the one the overlay refers to, is missing.
         errors.DiskShrink: the spec is smaller than the disk or the image.
-        errors.ProgramMissing: ``qemu-img`` is needed and not installed.
+        errors.ProgramMissing: the disk has to grow, and ``qemu-img`` is not installed.
         errors.DiskFull, errors.HypervisorFailed: ``qemu-img`` failed.
     """
     path, wanted = request.disk, request.spec.disk.size_bytes
@@ -30,7 +30,7 @@ async def prepare(request: LaunchRequest, qemu_img: str | None) -> None:
     try:
         overlay = disks.read_overlay(path)
     except FileNotFoundError:
-        await _create(request, base, _program(qemu_img))
+        _create(request, base)
         return
     if overlay.backing is not None and not Path(overlay.backing).is_file():
         raise errors.ImageCorrupt(
@@ -77,7 +77,7 @@ async def grow_live(
 
 
 @steps.step
-async def _create(request: LaunchRequest, base: Path, qemu_img: str) -> None:
+def _create(request: LaunchRequest, base: Path) -> None:
     wanted, kind = request.spec.disk.size_bytes, request.artefacts.disk_format
     try:
         size = disks.read_overlay(base).size_bytes if kind == "qcow2" else base.stat().st_size
@@ -87,7 +87,7 @@ async def _create(request: LaunchRequest, base: Path, qemu_img: str) -> None:
         ) from exc
     if wanted < size:
         raise _shrink(wanted, size, "the image has")
-    await disks.create_overlay(qemu_img, request.disk, base, kind, wanted)
+    disks.create_overlay(request.disk, base, kind, wanted)
 
 
 def _shrink(wanted: int, size: int, who: str) -> errors.DiskShrink:

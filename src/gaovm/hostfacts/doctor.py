@@ -40,7 +40,7 @@ def checks(home: Path) -> list[Check]:
 
 
 _PROGRAMS = (
-    ("qemu-img", "needed for every VM's disk"),
+    ("qemu-img", "needed to make a VM's disk larger"),
     ("mmdebstrap", "needed to build images"),
     ("mke2fs", "needed to build images"),
 )

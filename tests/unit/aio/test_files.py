@@ -29,6 +29,22 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["d"]
 
 
+@pytest.mark.parametrize("flag", [os.O_TMPFILE, os.O_DIRECTORY])
+def test_a_new_file_is_whole_and_replaces_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: int
+) -> None:
+    monkeypatch.setattr(os, "O_TMPFILE", flag)  # the second: where there is no such thing
+    path = tmp_path / "disk"
+    files.create_atomic(path, b"first", mode=0o640)
+    with pytest.raises(errors.StateConflict):
+        files.create_atomic(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert path.stat().st_mode & 0o777 == 0o640
+    with pytest.raises(errors.HostError, match="cannot write"):
+        files.create_atomic(tmp_path / "absent" / "disk", b"x")
+    assert os.listdir(tmp_path) == ["disk"]
+
+
 def test_a_full_disk_is_its_own_error() -> None:
     assert isinstance(files.errors_of(OSError(28, "No space"), "x"), errors.DiskFull)
     assert isinstance(files.errors_of(OSError(13, "denied"), "x"), errors.PermissionMissing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import cast
@@ -31,12 +32,47 @@ def test_what_is_no_qcow2(tmp_path: Path, content: bytes) -> None:
         disks.read_overlay(path)
 
 
-async def test_a_failed_create_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(errors.HypervisorFailed, match="failed"):
-        await disks.create_overlay(
-            "qemu-img", tmp_path / "disk.qcow2", tmp_path / "no-base", "raw", 1 << 20
-        )
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(
+    ("kind", "size"), [("raw", 5 << 20), ("qcow2", 20 << 30), ("raw", (9 << 40) + 512)]
+)
+def test_an_overlay_is_as_the_tool_makes_it(tmp_path: Path, kind: str, size: int) -> None:
+    base, ours, theirs = tmp_path / "base, ü", tmp_path / "ours", tmp_path / "theirs"
+    subprocess.run(["qemu-img", "create", "-q", "-f", kind, str(base), "3M"], check=True)
+    argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", str(base), str(theirs)]
+    subprocess.run([*argv, str(size)], check=True)
+    disks.create_overlay(ours, base, kind, size)
+    assert disks.read_overlay(ours) == disks.read_overlay(theirs) == (size, str(base))
+    assert ours.stat().st_mode & 0o777 == 0o600
+    subprocess.run(["qemu-img", "check", "-q", str(ours)], check=True)
+    ours_says, theirs_say = (_info(path) for path in (ours, theirs))
+    assert ours_says == theirs_say
+    for path in (ours, theirs):
+        argv = ["qemu-io", "-f", "qcow2", "-c", f"write -P 7 {size - 512} 512", str(path)]
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["qemu-img", "check", "-q", str(ours)], check=True)
+    subprocess.run(["qemu-img", "compare", "-q", str(ours), str(theirs)], check=True)
+    argv = ["qemu-img", "resize", "-q", "-f", "qcow2", str(ours), "+1G"]
+    subprocess.run(argv, check=True)
+
+
+def _info(path: Path) -> dict[str, object]:
+    argv = ["qemu-img", "info", "--output=json", str(path)]
+    found: dict[str, object] = json.loads(
+        subprocess.run(argv, check=True, capture_output=True).stdout
+    )
+    return {key: value for key, value in found.items() if key not in ("filename", "actual-size")}
+
+
+def test_an_overlay_replaces_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "disk.qcow2"
+    path.write_bytes(b"somebody's")
+    with pytest.raises(errors.StateConflict):
+        disks.create_overlay(path, tmp_path / "base", "raw", 1 << 20)
+    with pytest.raises(errors.HostError, match="1023"):
+        disks.create_overlay(tmp_path / "new", Path("/" + "x" * 1023), "raw", 1 << 20)
+    assert [(path.name, path.read_bytes())] == [
+        (p.name, p.read_bytes()) for p in tmp_path.iterdir()
+    ]
 
 
 class Qemu:
