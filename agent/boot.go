@@ -79,7 +79,7 @@ func boot() error {
 		return err
 	}
 	debugLog("loading modules")
-	loadModules(initramfs, "boot")
+	loadModules(initramfs, phaseBoot)
 	port := openEarly()
 	debugLog("waiting for " + args.root)
 	if err := mountRoot(&args); err != nil {
@@ -163,7 +163,7 @@ func serveMain() {
 	os.Exit(1)
 }
 
-// settle does what boot left for later: late modules, the network, and cleaning up.
+// settle does what boot left for later: file systems of the mounts, the network, other modules, and cleaning up.
 func (a *agent) settle() {
 	// The distribution's init begins now and takes the processor; a first command waits for what is done here. The thread
 	// ends with this goroutine, so that no process started later inherits its priority.
@@ -172,26 +172,37 @@ func (a *agent) settle() {
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0); err == nil {
 		oomExempt.Store(true)
 	}
-	loadModules(initramfsFD, "late")
-	inform("modules are loaded")
-	close(a.ready)
-	line, err := readBounded("/proc/cmdline", maxCmdline)
-	if err != nil {
-		removeInitramfs(initramfsFD)
-		return
+	args := a.settlingArguments()
+	if !listsPhase(initramfsFD, phaseNetwork) {
+		// An image that is older than this agent has all of them in one phase.
+		loadModules(initramfsFD, phaseLate)
 	}
-	args, err := parseCmdline(string(line))
-	debugging = args.debug
+	loadShareModules(initramfsFD, virtioDevices)
+	inform("file systems are loaded")
+	close(a.ready)
+	// The first command may be under way by now: from here on everybody gets a fair share.
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 0)
+	loadModules(initramfsFD, phaseNetwork)
+	a.online.finish(bringUp(args.network))
+	loadModules(initramfsFD, phaseLate)
 	if args.watchdog > 0 {
 		a.watchdog.start(initramfsFD, args.watchdog)
 	}
 	removeInitramfs(initramfsFD)
+	inform("modules are loaded")
+}
+
+// settlingArguments are what the kernel command line says; none, which is logged, when it cannot be read.
+func (a *agent) settlingArguments() kernelArguments {
+	line, err := readBounded("/proc/cmdline", maxCmdline)
 	if err != nil {
-		return
+		warn("kernel command line: " + err.Error())
+		return kernelArguments{}
 	}
-	if err := bringUp(args.network); err != nil {
-		warn("network: " + err.Error())
-		return
+	args, err := parseCmdline(string(line))
+	debugging = args.debug
+	if err != nil {
+		args.network = networkPlan{} // said by process 1
 	}
-	inform("the network is set up")
+	return args
 }

@@ -3,15 +3,31 @@ package main
 import (
 	"errors"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
+	virtioDevices = "/sys/bus/virtio/devices"
 	moduleList    = "/modules.list"
 	maxModuleList = 1 << 20
 )
+
+// The phases in which modules are loaded. Those of a file system are loaded where the VM has its device.
+const (
+	phaseBoot     = "boot"
+	phaseNetwork  = "network"
+	phaseLate     = "late"
+	phaseWatchdog = "watchdog"
+)
+
+// shareDevices are the phases of file systems, by the number of their virtio device (virtio 1.2, section 5).
+var shareDevices = map[string]string{"0x0009": "9p", "0x001a": "virtiofs"}
+
+var phases = []string{phaseBoot, "9p", "virtiofs", phaseNetwork, phaseLate, phaseWatchdog}
 
 // moduleEntry is one line of the list: when and what.
 type moduleEntry struct{ phase, path string }
@@ -20,7 +36,7 @@ func parseModuleList(body string) []moduleEntry {
 	var entries []moduleEntry
 	for _, line := range strings.Split(body, "\n") {
 		phase, path, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if ok && (phase == "boot" || phase == "late" || phase == "watchdog") {
+		if ok && slices.Contains(phases, phase) {
 			entries = append(entries, moduleEntry{phase, strings.TrimPrefix(path, "/")})
 		}
 	}
@@ -40,6 +56,26 @@ func loadModules(root int, phase string) {
 		}
 		if err := loadModule(root, entry.path); err != nil && !errors.Is(err, unix.EEXIST) {
 			warn("module " + entry.path + ": " + err.Error())
+		}
+	}
+}
+
+// listsPhase tells whether the list has a module of that phase.
+func listsPhase(root int, phase string) bool {
+	list, err := readAt(root, strings.TrimPrefix(moduleList, "/"))
+	return err == nil && slices.ContainsFunc(parseModuleList(list), func(e moduleEntry) bool { return e.phase == phase })
+}
+
+// loadShareModules loads the file systems of the devices that the VM has, and of no others: each costs milliseconds
+// for which the first command waits.
+func loadShareModules(root int, devices string) {
+	found, _ := filepath.Glob(filepath.Join(devices, "*", "device"))
+	loaded := map[string]bool{}
+	for _, path := range found {
+		number, _ := os.ReadFile(path)
+		if phase := shareDevices[strings.TrimSpace(string(number))]; phase != "" && !loaded[phase] {
+			loaded[phase] = true
+			loadModules(root, phase)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (m *mountSpec) check(field string) error {
 
 // mountAll mounts in the given order, so that one may lie inside another, and reports each.
 func (a *agent) mountAll(specs []mountSpec) []mountResult {
-	a.awaitReady(lateTimeout) // the file systems' modules are among the late ones
+	a.awaitReady(lateTimeout)
 	results := make([]mountResult, 0, len(specs))
 	for _, spec := range specs {
 		result := mountResult{Path: spec.Path, OK: true}
@@ -64,7 +64,7 @@ func (a *agent) mountAll(specs []mountSpec) []mountResult {
 	return results
 }
 
-// awaitReady waits for the late modules, which are loaded behind the first answer.
+// awaitReady waits for the file systems' modules, which are loaded behind the first answer.
 func (a *agent) awaitReady(timeout time.Duration) {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()

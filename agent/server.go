@@ -30,7 +30,8 @@ type agent struct {
 	measured sync.Once
 	real     bool          // false: development mode, which changes nothing of the machine it runs on
 	initName string        // base name of the distribution's init program
-	ready    chan struct{} // closed when late modules and the network are done
+	ready    chan struct{} // closed when the file systems of the mounts are loaded
+	online   *online
 	watchdog *watchdog
 	server   *http.Server
 	live     liveTable
@@ -43,7 +44,7 @@ type agent struct {
 }
 
 func newAgent(h hello, real bool) *agent {
-	a := &agent{hello: h, real: real, ready: make(chan struct{}), watchdog: newWatchdog()}
+	a := &agent{hello: h, real: real, ready: make(chan struct{}), online: newOnline(), watchdog: newWatchdog()}
 	a.release = time.AfterFunc(idleRelease, trim)
 	a.server = &http.Server{
 		Handler:  a,
@@ -192,6 +193,8 @@ func (a *agent) plain(w http.ResponseWriter, r *http.Request) {
 		result, err = a.power(r)
 	case "POST /v1/boot/wait":
 		result, err = a.bootWait(r)
+	case "POST /v1/network/wait":
+		result, err = a.networkWait(r)
 	case "POST /v1/bench/spawn":
 		result, err = a.benchSpawn(r)
 	case "POST /v1/signal":

@@ -53,7 +53,7 @@ func (d *watchdog) start(root int, timeout time.Duration) {
 func (d *watchdog) open(root int, timeout time.Duration) error {
 	name := findWatchdog(watchdogClass)
 	if name == "" {
-		loadModules(root, "watchdog")
+		loadModules(root, phaseWatchdog)
 		name = findWatchdog(watchdogClass)
 	}
 	if name == "" { // an older initramfs has no such module, but the root may

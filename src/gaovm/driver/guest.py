@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -26,9 +27,12 @@ from gaovm.guestmanager import clock as guest_clock
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.handshake import Hello
 
+logger = logging.getLogger(__name__)
+
 PING_EVERY_S = 10.0
 LOST_GRACE_S = 2.0
 CONFIGURED_LIMIT_S = 60.0
+NETWORK_LIMIT_S = 20.0
 ENTROPY_BYTES = 32
 
 
@@ -225,6 +229,7 @@ class GuestLink:
             if self._settled is not None:
                 self._ready(*self._settled)
                 return
+            await self._await_network(connection)
             self._offer_terminal(connection)
             await self._provision(connection)
         except errors.GuestUnavailable as exc:
@@ -234,6 +239,12 @@ class GuestLink:
             self._settle("degraded", exc)
         else:
             self._settle("ready")
+
+    async def _await_network(self, connection: Connection) -> None:
+        """A guest that is called ready has its network; one whose network failed is of use too."""
+        network = await guest.wait_online(connection, NETWORK_LIMIT_S)
+        if network.state != "up":
+            logger.warning("the guest's network: %s %s", network.state, network.detail[:200])
 
     def _offer_terminal(self, connection: Connection) -> None:
         spec = self._request.spec

@@ -57,6 +57,13 @@ class _Boot(msgspec.Struct):
     state: str = "none"
 
 
+class Network(msgspec.Struct):
+    """``up``, ``failed`` (``detail``: why) or ``timeout``."""
+
+    state: str = "failed"
+    detail: str = ""
+
+
 def entropy(data: bytes) -> str:
     """Random bytes in the form of ``Configuration.entropy``."""
     return base64.b64encode(data).decode()
@@ -76,3 +83,15 @@ async def wait_booted(connection: Connection, limit_s: float) -> str:
         connection, "POST", "/v1/boot/wait", _Boot, body, limit_s=limit_s + CALL_LIMIT_S
     )
     return boot.state
+
+
+async def wait_online(connection: Connection, limit_s: float) -> Network:
+    """Wait until the network that the kernel command line asks for is set up, or cannot be."""
+    return await calls.call(
+        connection,
+        "POST",
+        "/v1/network/wait",
+        Network,
+        {"timeout_s": int(limit_s)},
+        limit_s=limit_s + CALL_LIMIT_S,
+    )

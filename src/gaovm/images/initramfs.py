@@ -31,13 +31,20 @@ def modules_segment(root: Path, release: str) -> bytes:
     """
     directory = root / "usr" / "lib" / "modules" / release
     modules = kmods.select(directory)
-    lines, entries = [], [cpio.directory("modules")]
-    for module in modules:
-        name = f"modules/{module.name}.ko"
-        entries.append(cpio.file(name, kmods.read(directory / module.path)))
-        lines.append(f"{module.stage} /{name}\n")
-    entries.append(cpio.file(LIST_FILE, "".join(lines).encode()))
-    return compress(cpio.archive(entries))
+    paths = {module.name: module.path for module in modules}
+    lines = "".join(f"{module.stage} /modules/{module.name}.ko\n" for module in modules)
+    return compress(
+        cpio.archive(
+            [
+                cpio.directory("modules"),
+                *(
+                    cpio.file(f"modules/{name}.ko", kmods.read(directory / path))
+                    for name, path in paths.items()
+                ),
+                cpio.file(LIST_FILE, lines.encode()),
+            ]
+        )
+    )
 
 
 def agent_segment(agent: bytes) -> bytes:

@@ -6,7 +6,7 @@ Reads the tables depmod made (``modules.dep``, ``modules.builtin``); the resolut
 from __future__ import annotations
 
 import lzma
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,32 +14,37 @@ from gaovm import errors
 
 # Without these no guest starts: they are modules or built in, or the kernel is of no use.
 REQUIRED = ("virtio_pci", "virtio_blk", "ext4", "virtio_console")
-# Loaded before the root is mounted, in this order. ext4 wants a crc32c; the accelerated one is
-# tried first.
-BOOT = (
-    "virtio_pci",
-    "virtio_mmio",
-    "virtio_blk",
-    "virtio_console",
-    "crc32c_intel",
-    "crc32c_generic",
-    "ext4",
-)
-# Loaded in the background by the serving copy of the agent: mounts, network, what else the host
-# plugs in.
-LATE = (
-    "virtio_net",
-    "9pnet_virtio",
-    "9p",
-    "virtiofs",
-    "virtio_rng",
-    "overlay",
-    "vmw_vsock_virtio_transport",
-    "virtio_balloon",
-    "pvpanic_pci",
-)
-# Loaded when the VM has such a device: a watchdog that nobody feeds would be worse than none.
-WATCHDOG = ("i6300esb",)
+# Each stage's modules in the order in which they are loaded. A module takes milliseconds where the
+# processor is emulated, and the first command waits for the mounts: so their file systems come
+# first, each only where the VM has such a device. All but ``boot`` are the work of the agent's
+# serving copy, in the background.
+STAGES: Mapping[str, Sequence[str]] = {
+    # Before the root is mounted. ext4 wants a crc32c; the accelerated one is tried first.
+    "boot": (
+        "virtio_pci",
+        "virtio_mmio",
+        "virtio_blk",
+        "virtio_console",
+        "crc32c_intel",
+        "crc32c_generic",
+        "ext4",
+    ),
+    "9p": ("9pnet_virtio", "9p"),
+    "virtiofs": ("virtiofs",),
+    "network": ("virtio_net",),
+    # What else the host plugs in, and what guests often want.
+    "late": (
+        "virtio_rng",
+        "overlay",
+        "vmw_vsock_virtio_transport",
+        "virtio_balloon",
+        "pvpanic_pci",
+    ),
+    # When the VM has such a device: a watchdog that nobody feeds would be worse than none.
+    "watchdog": ("i6300esb",),
+}
+#: Stages that are left out where the VM has no such device.
+OPTIONAL = ("9p", "virtiofs", "watchdog")
 _MAX_MODULE_BYTES = 32 << 20
 
 
@@ -75,12 +80,12 @@ def parse_builtin(text: str) -> set[str]:
 def resolve(
     dep: Mapping[str, tuple[str, tuple[str, ...]]],
     builtin: set[str],
-    boot: Sequence[str] = BOOT,
-    late: Sequence[str] = LATE,
-    watchdog: Sequence[str] = WATCHDOG,
+    stages: Mapping[str, Sequence[str]] = STAGES,
 ) -> list[Module]:
-    """The modules to carry, dependencies before what needs them, ``boot`` before ``late`` before
-    ``watchdog``, each once.
+    """The modules to carry, stage after stage, dependencies before what needs them.
+
+    Each stands there once, but for one that several stages need of which not all are loaded: the
+    kernel refuses to load a module twice, which does no harm.
 
     What is built in is left out; what the kernel lacks is left out too, unless it is ``REQUIRED``.
 
@@ -89,23 +94,31 @@ def resolve(
     for name in REQUIRED:
         if name not in dep and name not in builtin:
             raise errors.ImageBuildFailed(f"the kernel has no {name}, built in or as a module")
-    chosen: dict[str, Module] = {}
-
-    def add(name: str, stage: str) -> None:
-        if name in chosen or name in builtin:
-            return
-        if name not in dep:
-            raise errors.ImageBuildFailed(f"modules.dep names {name}, but there is no such module")
-        path, needs = dep[name]
-        for need in reversed(needs):
-            add(need, stage)
-        chosen[name] = Module(name=name, path=path, stage=stage)
-
-    for stage, names in (("boot", boot), ("late", late), ("watchdog", watchdog)):
+    chosen: list[Module] = []
+    loaded = set(builtin)
+    for stage, names in stages.items():
+        there = set(loaded)
         for name in names:
             if name in dep:
-                add(name, stage)
-    return list(chosen.values())
+                needed = _closure(name, dep, there)
+                chosen += [Module(name=each, path=dep[each][0], stage=stage) for each in needed]
+        if stage not in OPTIONAL:
+            loaded = there
+    return chosen
+
+
+def _closure(
+    name: str, dep: Mapping[str, tuple[str, tuple[str, ...]]], there: set[str]
+) -> Iterator[str]:
+    """What ``name`` needs and is not ``there``, then itself; all of it is there afterwards."""
+    if name in there:
+        return
+    if name not in dep:
+        raise errors.ImageBuildFailed(f"modules.dep names {name}, but there is no such module")
+    for need in reversed(dep[name][1]):
+        yield from _closure(need, dep, there)
+    there.add(name)
+    yield name
 
 
 def select(directory: Path) -> list[Module]:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from gaovm import errors
 
 # Raised when an image must be rebuilt although neither a list below nor a hook script changed.
-REVISION = 2
+REVISION = 3
 
 ARCHES = {"x86_64": "amd64", "aarch64": "arm64"}
 KERNELS = ("generic", "cloud")

@@ -117,6 +117,8 @@ class FakeAgent:
         if path == "/v1/power":
             self.power = content["action"]
             return {}
+        if path == "/v1/network/wait":
+            return {"state": "up"}
         if path == "/v1/boot/wait":
             return {"state": "none"}  # no systemd: nobody is to set up units on this host
         if path == "/v1/info":

@@ -36,17 +36,31 @@ def test_dependencies_come_first_and_once() -> None:
         "9pnet",
         "9p",
     ]
-    assert [module.stage for module in modules] == ["boot"] * 6 + ["late"] * 2
+    assert [module.stage for module in modules] == ["boot"] * 6 + ["9p"] * 2
 
 
 def test_a_dependency_of_a_boot_module_is_a_boot_module() -> None:
-    modules = kmods.resolve(kmods.parse_dep(DEP), BUILTIN, boot=["9p"], late=["virtio"])
+    modules = kmods.resolve(kmods.parse_dep(DEP), BUILTIN, {"boot": ["9p"], "late": ["virtio"]})
     assert {module.name: module.stage for module in modules} == {
         "9pnet": "boot",
         "9p": "boot",
         "virtio_ring": "late",
         "virtio": "late",
     }
+
+
+def test_what_an_optional_stage_may_not_have_loaded_stands_in_the_next_one_too() -> None:
+    stages = {"9p": ["9p"], "virtiofs": ["virtio"], "late": ["9pnet", "virtio"]}
+    modules = kmods.resolve(kmods.parse_dep(DEP), BUILTIN, stages)
+    assert [(module.stage, module.name) for module in modules] == [
+        ("9p", "9pnet"),
+        ("9p", "9p"),
+        ("virtiofs", "virtio_ring"),
+        ("virtiofs", "virtio"),
+        ("late", "9pnet"),
+        ("late", "virtio_ring"),
+        ("late", "virtio"),
+    ]
 
 
 def test_the_watchdogs_modules_have_a_stage_of_their_own() -> None:
