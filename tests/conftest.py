@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 
+import hypothesis
 import pytest
 
 # Without this, asking for "the current loop" makes one that nobody closes (Python 3.11).
 asyncio.set_event_loop(None)
+# How long an example takes is the machine's affair.
+hypothesis.settings.register_profile("gaovm", deadline=None)
+hypothesis.settings.load_profile("gaovm")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,10 +136,8 @@ def test_a_daemon_that_says_nothing_is_given_up(
     monkeypatch.setattr(blocking, "START_LIMIT_S", 0.7)
     home.mkdir()
     (home / "silent").touch()
-    start = time.monotonic()
     with pytest.raises(errors.DaemonUnreachable, match="not ready within"):
         blocking.connect(home)
-    assert time.monotonic() - start < 5
 
 
 def test_a_lock_that_nobody_serves_is_given_up(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,18 +106,26 @@ class Zygote:
         theirs.close()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read())
-        async with asyncio.timeout(STEP_S):
-            await self._ready
+        try:
+            async with asyncio.timeout(STEP_S):
+                await self._ready
+        except BaseException:
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End what still runs; the zygote leaves at end of file."""
         for pid, ended in self._exits.items():
             if not ended.done():
                 with contextlib.suppress(ProcessLookupError):  # its end has not been read yet
                     os.kill(pid, signal.SIGKILL)
         self._reader.cancel()
         self._sock.close()
-        self.process.wait(10)
+        self.process.wait(STEP_S)
 
     async def fork(self, name: str, log: Path, *, token: str | None = None) -> Link:
         """A driver whose handshake is done; ``token``: what it is to send, if wrong."""
@@ -231,7 +239,7 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
-async def gone(pids: set[int], limit_s: float) -> None:
+async def gone(pids: set[int], limit_s: float = STEP_S) -> None:
     """Wait until all of these processes have ended."""
     async with asyncio.timeout(limit_s):
         for pid in pids:

@@ -57,7 +57,7 @@ async def test_a_window_opens_and_closes_any_number_of_times(zygote: Zygote, bas
         assert (closed["open"], closed["window_pid"]) == (False, None)
         assert (await link.call("display.close"))["open"] is False
     assert len(pids) == 3
-    await harness.gone(pids, 1)
+    await harness.gone(pids)
     assert await hypervisor(link) == pid
     assert [(told["open"], told.get("reason")) for told in link.displays] == [
         (True, None),
@@ -92,7 +92,7 @@ async def test_the_window_ends_with_its_vm(zygote: Zygote, base: Path) -> None:
     link = await up(zygote, base)
     opened = await link.call("display.open", SEAT)
     await link.call("vm.stop", STOP)
-    await harness.gone({opened["window_pid"]}, 1)
+    await harness.gone({opened["window_pid"]})
     assert list((base / "run").iterdir()) == []
     assert (await link.until_display(open=False))["reason"] == "vm"
 
@@ -101,7 +101,7 @@ async def test_the_window_ends_with_its_driver(zygote: Zygote, base: Path) -> No
     link = await up(zygote, base)
     opened = await link.call("display.open", SEAT)
     os.kill(link.pid, signal.SIGKILL)
-    await harness.gone({opened["window_pid"]}, 2)
+    await harness.gone({opened["window_pid"]})
 
 
 async def test_the_sockets_and_pictures_are_the_owners(zygote: Zygote, base: Path) -> None:

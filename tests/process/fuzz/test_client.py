@@ -16,9 +16,7 @@ from gaovm.client import blocking as client
 from gaovm.client import session
 from gaovm.ipc import blocking, methods
 
-EXAMPLES = settings(
-    max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
+EXAMPLES = settings(max_examples=100, suppress_health_check=list(HealthCheck), database=None)
 NAMES = methods.CONTROL_METHODS
 #: What a daemon says to a client, which speaks first, and to its first call.
 DAEMON = [

@@ -14,9 +14,7 @@ from tests.process.fuzz import streams, world
 from gaovm.daemon.legacy import service as legacy
 from gaovm.ipc import methods
 
-EXAMPLES = settings(
-    max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
+EXAMPLES = settings(max_examples=150, suppress_health_check=list(HealthCheck), database=None)
 PLAUSIBLE = ("web-dev", "default", "/", "20", 8080, True, "ready", "debug", {"cpus": 2}, 0)
 VM = {"name": "web-dev"}
 RIGHT: dict[str, dict[str, Any]] = {

@@ -23,9 +23,7 @@ from gaovm.client import session, stream_frames
 from gaovm.driver import main
 from gaovm.ipc import methods
 
-EXAMPLES = settings(
-    max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
+EXAMPLES = settings(max_examples=100, suppress_health_check=list(HealthCheck), database=None)
 PLAUSIBLE: tuple[Any, ...] = (
     "running",
     "ready",

@@ -32,7 +32,7 @@ def split(text: str) -> list[str]:
     return [part.replace("\0", ",") for part in text.replace(",,", "\0").split(",")]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PATHS)
 def test_any_path_arrives_whole(tail: str) -> None:
     path = "/" + tail

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gaovm import errors
@@ -12,7 +12,6 @@ from gaovm.client import stream_frames
 KINDS = st.sampled_from([0x11, 0x12, 0x13, 0x14, 0x15, 0x16])
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(KINDS, st.binary(max_size=50))), st.data())
 def test_any_cutting_gives_the_same_frames(
     frames: list[tuple[int, bytes]], data: st.DataObject

@@ -392,7 +392,6 @@ class Machine(RuleBasedStateMachine):
 RUNS = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     report_multiple_bugs=False,
 )

@@ -50,7 +50,7 @@ def test_the_picture_arrives() -> None:
     assert set(server.encodings) == {0, 1, -239, -224, -223, -308, -258}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 2000), min_size=1, max_size=40))
 def test_any_chunking_gives_the_same(sizes: list[int]) -> None:
     server = FakeVnc(40, 30)
@@ -210,7 +210,7 @@ def test_a_server_that_breaks_the_protocol_is_left(stream: bytes, words: str) ->
         client.feed(b"x")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=400), st.sampled_from([b"", START, READY]))
 def test_any_bytes_are_taken_or_refused(noise: bytes, before: bytes) -> None:
     client = rfb.Client()

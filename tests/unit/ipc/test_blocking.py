@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -112,10 +111,8 @@ def withdrawing(*, undone: bool) -> Script:
 def test_a_time_limit_withdraws_the_call(undone: bool) -> None:
     daemon = Daemon(withdrawing(undone=undone))
     with daemon.connect() as link:
-        start = time.monotonic()
         with pytest.raises(errors.TimeLimit, match=r"vm.up: no answer within 0.05 s") as caught:
             link.call("vm.up", {}, 0.05)
-        assert time.monotonic() - start < 2
         assert ("undone" in str(caught.value)) is undone
         with pytest.raises(errors.TimeLimit):
             link.wait_closed(0.02)
@@ -135,11 +132,8 @@ def test_an_interrupt_withdraws_the_call(undone: bool, kind: type[BaseException]
 
 def test_a_withdrawal_that_nobody_answers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocking, "CANCEL_ANSWER_LIMIT_S", 0.05)
-    with Daemon(lambda side, request: None).connect() as link:
-        start = time.monotonic()
-        with pytest.raises(errors.TimeLimit):
-            link.call("vm.list", {}, 0.05)
-        assert time.monotonic() - start < 2
+    with Daemon(lambda side, request: None).connect() as link, pytest.raises(errors.TimeLimit):
+        link.call("vm.list", {}, 0.05)
 
 
 def test_another_protocol_is_a_typed_error() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gaovm import errors
@@ -107,7 +107,6 @@ OBJECTS = st.dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(OBJECTS, max_size=6), st.data())
 def test_any_cutting_gives_the_same_messages(messages: list[dict[str, Any]], data: Any) -> None:
     stream = b"".join(frames.encode(message) for message in messages)
@@ -125,7 +124,6 @@ def test_any_cutting_gives_the_same_messages(messages: list[dict[str, Any]], dat
     assert found == messages
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=64))
 def test_any_bytes_give_frames_or_a_frame_error(data: bytes) -> None:
     decoder = frames.FrameDecoder()
