@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import process, sockets, steps
+from gaovm.aio import logs, process, sockets, steps
 
 logger = logging.getLogger(__name__)
 
@@ -161,16 +161,18 @@ class Zygote:
             await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
 
     async def _live(self) -> None:
+        log = logs.RotatingFile(self._log)
+        if log.full(1):
+            log.rotate()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         loop = asyncio.get_running_loop()
         ended = loop.create_future()
-        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             async with process.spawn(
                 [*self._argv, "--fd", str(theirs.fileno())],
-                stdout=log,
-                stderr=log,
+                stdout=log.fd,
+                stderr=log.fd,
                 pass_fds=(theirs.fileno(),),
             ) as child:
                 theirs.close()
@@ -186,7 +188,7 @@ class Zygote:
                     ours.close()
             logger.warning("zygote %d ended with status %s", child.pid, child.returncode)
         finally:
-            os.close(log)
+            log.close()
             theirs.close()
             ours.close()
 
