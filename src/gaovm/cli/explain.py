@@ -22,7 +22,7 @@ def run(parsed: options.Parsed) -> int:
     home = Path(paths.home())
     host = facts.collect(home)
     loaded = load(parsed, host)
-    layer = set_over(loaded.spec.name)
+    layer = set_over(loaded.spec.name, target.need_project())
     spec = overrides.apply(loaded.spec, layer)
     built = build.build(spec, host, artefacts.find(home, spec))
     for warning in loaded.warnings:
@@ -40,11 +40,16 @@ def run(parsed: options.Parsed) -> int:
     return 0
 
 
-def set_over(name: str) -> dict[str, Any]:
-    """What ``gaovm set`` has put over the file, as far as a daemon that runs can tell."""
+def set_over(name: str, project: target.Project) -> dict[str, Any]:
+    """What ``gaovm set`` has put over the file, as far as a daemon that runs can tell.
+
+    Raises:
+        errors.NameTaken: the VM is another project's.
+    """
+    params = {"name": name, "of_project": project.directory}
     try:
         with target.connect(start=False) as client:
-            found: dict[str, Any] = client.call("vm.status", {"name": name}).get("overrides", {})
+            found: dict[str, Any] = client.call("vm.status", params).get("overrides", {})
     except (errors.DaemonUnreachable, errors.VmNotFound):
         return {}
     return found

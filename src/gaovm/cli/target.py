@@ -87,6 +87,26 @@ def working_directory() -> str:
         raise errors.UsageError(f"the current directory cannot be used: {exc.strerror}") from exc
 
 
+class ProjectVm(str):
+    """A name that nobody gave: it follows from the project's directory, whose VM it has to be."""
+
+    __slots__ = ("project",)
+
+    def __new__(cls, project: Project) -> ProjectVm:
+        name = super().__new__(cls, names.of_directory(project.directory))
+        name.project = project.directory
+        return name
+
+    project: str
+
+
+def about(name: str) -> dict[str, Any]:
+    """The parameters that say which VM a call is about: no other project's by accident."""
+    if isinstance(name, ProjectVm):
+        return {"name": str(name), "of_project": name.project}
+    return {"name": name}
+
+
 def vm_name(parsed: options.Parsed, word: int = 0) -> str:
     """The VM meant: the word, else ``--name``, else ``VM_NAME``, else this project's.
 
@@ -94,10 +114,10 @@ def vm_name(parsed: options.Parsed, word: int = 0) -> str:
         errors.UsageError: a name that breaks the rule, two names, or nothing to go by.
     """
     given, option = parsed.word(word), parsed.text("name")
-    if given and option and given != option:
+    if given is not None and option is not None and given != option:
         raise errors.UsageError(f"two names were given: {given} and --name {option}")
-    explicit = given or option
-    return names.check(explicit) if explicit else project_vm()
+    explicit = given if given is not None else option
+    return project_vm() if explicit is None else names.check(explicit)
 
 
 def project_vm() -> str:
@@ -107,7 +127,7 @@ def project_vm() -> str:
         errors.UsageError: there is neither.
     """
     given = os.environ.get("VM_NAME")
-    return names.check(given) if given else names.of_directory(need_project().directory)
+    return names.check(given) if given else ProjectVm(need_project())
 
 
 def project_name(project: Project) -> str:
@@ -124,7 +144,7 @@ def open_session(client: blocking.Client, name: str, kind: str) -> dict[str, Any
     from gaovm.client import session
 
     try:
-        return session.ask(client, name, kind)
+        return session.ask(client, about(name), kind)
     except errors.VmNotFound as error:
         raise with_suggestion(client, name, error) from error
     except (errors.StateConflict, errors.GuestUnavailable) as error:
@@ -146,6 +166,8 @@ def call(
     on_progress: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Any:
     """Call a method about ``params["name"]``; an unknown name gets a suggestion."""
+    if "name" in params:
+        params = {**params, **about(params["name"])}
     try:
         return client.call(method, params, timeout_s=timeout_s, on_progress=on_progress)
     except errors.VmNotFound as error:

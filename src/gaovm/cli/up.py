@@ -9,6 +9,7 @@ import os
 
 from gaovm import errors
 from gaovm.cli import listing, options, output, progress, status, target
+from gaovm.project import names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def _unknown(
 
 
 def _up_params(parsed: options.Parsed, project: target.Project, wait: str) -> dict[str, Any]:
-    params = project_params(project, parsed.word() or parsed.text("name"))
+    given = parsed.word() if parsed.word() is not None else parsed.text("name")
+    params = project_params(project, None if given is None else names.check(given))
     params["wait"] = wait
     return params
 

@@ -24,14 +24,16 @@ TICKET_LIMIT_S = 10.0
 _MAX_REPLY_BYTES = 64 << 10
 
 
-def ask(client: blocking.Client, name: str, kind: str) -> dict[str, Any]:
-    """Ask the daemon for a session of a VM: ``socket``, ``ticket``, ``user``, ``home``, ``mounts``.
+def ask(client: blocking.Client, vm: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Ask the daemon for a session: ``socket``, ``ticket``, ``user``, ``home``, ``mounts``.
+
+    ``vm``: the parameters that say of which VM.
 
     Raises:
         errors.VmNotFound, errors.StateConflict, errors.GuestUnavailable: and whatever it answers.
         errors.InvalidReply: an answer without socket or ticket.
     """
-    reply = client.call("vm.session", {"name": name, "kind": kind})
+    reply = client.call("vm.session", {**vm, "kind": kind})
     if not isinstance(reply, dict) or not all(
         isinstance(reply.get(key), str) for key in ("socket", "ticket")
     ):
@@ -41,7 +43,7 @@ def ask(client: blocking.Client, name: str, kind: str) -> dict[str, Any]:
 
 def open_session(client: blocking.Client, name: str, kind: str, stream: str) -> socket.socket:
     """``ask`` and ``open_stream`` in one."""
-    return open_stream(ask(client, name, kind), stream)
+    return open_stream(ask(client, {"name": name}, kind), stream)
 
 
 def open_stream(ticket: Mapping[str, Any], stream: str) -> socket.socket:

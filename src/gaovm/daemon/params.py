@@ -45,32 +45,43 @@ class Up(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     wait: Wait = "ready"
 
 
-class Start(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``vm.start``."""
+class OfVm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every method about one VM takes.
+
+    ``of_project``, for a name that follows from the caller's directory: the project whose VM it has
+    to be. Nothing is done to another's.
+    """
 
     name: Text
+    of_project: Text | None = None
+
+
+class Named(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A method that needs a VM's name only."""
+
+
+class Start(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.start``."""
+
     wait: Wait = "ready"
 
 
-class ConfigSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConfigSet(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``vm.config.set``: words to values, null takes one away; ``discard`` first drops all."""
 
-    name: Text
     changes: dict[Text, Any] = {}
     discard: bool = False
 
 
-class ConfigDiff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConfigDiff(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``vm.config.diff``; with ``project`` the file as it is now is compared too."""
 
-    name: Text
     project: Up | None = None
 
 
-class ConfigPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConfigPlan(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``vm.config.plan``: of changes, or with ``project`` of an ``up``, or of a start."""
 
-    name: Text
     changes: dict[Text, Any] | None = None
     discard: bool = False
     project: Up | None = None
@@ -88,72 +99,59 @@ class Subscribe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     since: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
 
 
-class Named(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A method that needs a VM's name only."""
-
-    name: Text
-
-
-class Status(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Status(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``vm.status``."""
 
-    name: Text
     guest: bool = False
 
 
-class Stop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Stop(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``vm.stop``; ``timeout_s`` is the guest's time before it is forced.
 
     ``wait`` none: answer when it is on disk that the VM is to be stopped.
     """
 
-    name: Text
     wait: Literal["none", "stopped"] = "stopped"
     force: bool = False
     timeout_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] | None = None
 
 
-class Restart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Restart(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``vm.restart``: as ``vm.stop``, then as ``vm.start``."""
 
-    name: Text
     wait: Wait = "ready"
     force: bool = False
     timeout_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] | None = None
 
 
-class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Session(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``vm.session``."""
 
-    name: Text
     kind: Literal["exec", "copy", "tunnel"]
 
 
-class PortAdd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PortAdd(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``vm.ports.add``; ``host_port`` 0 or none means any free one."""
 
-    name: Text
     guest_port: Port
     host_port: HostPort | None = None
     host_ip: Text | None = None
     guest_ip: Text | None = None
 
 
-class PortRemove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PortRemove(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``vm.ports.remove``; at least one of the ports."""
 
-    name: Text
     host_port: Port | None = None
     guest_port: Port | None = None
 
 
-class DisplayOpen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DisplayOpen(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``vm.display.open``; ``seat``: the caller's desktop, as variables of its environment.
 
     Empty: the desktop that the driver inherited from whoever started the daemon.
     """
 
-    name: Text
     seat: dict[Name, Text] = msgspec.field(default_factory=dict)
 
 
@@ -190,6 +188,7 @@ class LogLevel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """``log.level``: of a VM's driver, or without ``name`` the daemon's; no ``level`` only asks."""
 
     name: Text | None = None
+    of_project: Text | None = None
     level: Literal["error", "warn", "info", "debug"] | None = None
 
 

@@ -70,4 +70,7 @@ async def dispatch(ctx: context.Context, call: context.Call, method: str, data: 
         raise errors.StateConflict("the daemon is stopping", remedy="try again when it has ended")
     logger.debug("call %s", method)
     kind, handler = entry
-    return await handler(ctx, call, params.decode(kind, method, data))
+    decoded = params.decode(kind, method, data)
+    if (project := getattr(decoded, "of_project", None)) is not None:
+        vms.check_project(ctx.hub.machines.get(getattr(decoded, "name", "")), project)
+    return await handler(ctx, call, decoded)

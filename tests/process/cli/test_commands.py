@@ -269,7 +269,12 @@ def test_destroy_asks_on_a_terminal_and_needs_y_elsewhere(
     assert "vm.destroy" not in dict(daemon.calls)
     done = gaovm("destroy", "-y")
     assert done.returncode == 0 and b"3.0 MiB freed" in done.stderr
+    asked = daemon.params("vm.destroy")
+    assert asked.pop("of_project").endswith("/web")
+    assert asked == {"name": "web-dev"}
+    assert gaovm("destroy", "-y", "web-dev").returncode == 0  # a name that is given is meant
     assert daemon.params("vm.destroy") == {"name": "web-dev"}
+    assert gaovm("destroy", "-y", "--name", "").returncode == 2
 
 
 def test_ports(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) -> None:

@@ -58,6 +58,7 @@ def test_set_sends_the_words_as_they_are_given(
     assert json.loads(gaovm("set", "cpus=4", "--json").stdout)["staged"] == [CPUS]
     assert asked[1]["name"] == "web-dev"
     assert gaovm("set", "--discard").returncode == 0
+    assert asked[2].pop("of_project").endswith("/web")
     assert asked[2] == {"name": "web-dev", "changes": {}, "discard": True}
 
 

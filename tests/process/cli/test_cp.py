@@ -27,7 +27,8 @@ def test_into_the_vm(
 ) -> None:
     done = gaovm("cp", "a.txt", "vm:/tmp/x", "--user", "root")
     assert (done.returncode, done.stderr) == (0, b"")
-    assert daemon.params("vm.session") == {"name": "web-dev", "kind": "copy"}
+    asked = {"name": "web-dev", "of_project": str(here), "kind": "copy"}
+    assert daemon.params("vm.session") == asked
     ((kind, start, data),) = driver.copies
     assert (kind, start["path"], start["user"], start["name"]) == (
         "copy-in",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.daemon.conftest import Call, Daemon
@@ -225,6 +226,29 @@ async def test_destroy_cancels_an_up(daemon: Daemon) -> None:
     with pytest.raises(errors.Cancelled, match="by a destroy"):
         await up
     assert daemon.stored() == {}
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("vm.destroy", {}),
+        ("vm.stop", {}),
+        ("vm.session", {"kind": "exec"}),
+        ("vm.config.set", {"changes": {"cpus": 2}}),
+        ("log.level", {"level": "debug"}),
+    ],
+)
+async def test_a_directory_means_no_vm_of_another(
+    daemon: Daemon, method: str, more: dict[str, Any]
+) -> None:
+    await daemon.up()
+    before = await daemon.status()
+    with pytest.raises(errors.NameTaken, match="taken by /src/web"):
+        await daemon.call(method, name="web-dev", of_project="/other/web", **more)
+    assert await daemon.status() == before
+    await daemon.call("vm.stop", name="web-dev", of_project="/src/web")
+    with pytest.raises(errors.VmNotFound):
+        await daemon.call("vm.stop", name="absent", of_project="/src/web")
 
 
 async def test_a_name_of_another_project_is_taken(daemon: Daemon) -> None:

@@ -55,7 +55,7 @@ async def up(ctx: context.Context, call: context.Call, args: params.Up) -> Any:
             subject = _create(ctx, wanted)
             ctx.starter.begin(subject, created=True, asked_at=wanted.asked_at)
             return await _wait(subject, call, args.wait, warnings)
-        _check_project(subject, wanted)
+        check_project(subject, wanted.project)
         return await _bring(ctx, subject, call, args.wait, wanted)
 
 
@@ -160,11 +160,18 @@ def _create(ctx: context.Context, wanted: configs.Wanted) -> machine.Machine:
     return subject
 
 
-def _check_project(subject: machine.Machine, wanted: configs.Wanted) -> None:
-    if subject.record.project != wanted.project:
+def check_project(subject: machine.Machine | None, project: str) -> None:
+    """Refuse what follows from a project's directory where the VM, if there is one, is another's.
+
+    Raises:
+        errors.NameTaken: it is another project's.
+    """
+    if subject is not None and subject.record.project != project:
+        name, owner = subject.name, subject.record.project
         raise errors.NameTaken(
-            f"the name {subject.name!r} is taken by {subject.record.project}",
-            remedy="use --name to give this project's VM another name",
+            f"the name {name!r} is taken by {owner or 'a VM without a project'}",
+            remedy=f"use --name to give this project's VM another name, or say that you mean that "
+            f"VM: --name {name}",
         )
 
 
