@@ -23,7 +23,7 @@ const (
 	frameOutEOF   = 0x16
 	frameHeadSize = 5
 	maxFrame      = 1 << 20
-	maxStartFrame = 256 << 10
+	maxStartFrame = maxFrame
 	maxSmallFrame = 4096    // SIGNAL and RESIZE
 	firstBuffer   = 8 << 10 // most streams carry little: start small, and grow as soon as a read fills the buffer
 	http2HeadSize = 9

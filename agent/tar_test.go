@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -191,5 +192,61 @@ func TestExpandPath(t *testing.T) {
 	}
 	if _, err := expandPath("", "/h"); err == nil {
 		t.Error("accepted nothing")
+	}
+}
+
+func TestWhatIsReplacedStaysUntilTheNewIsWhole(t *testing.T) {
+	dir := t.TempDir()
+	old := filepath.Join(dir, "a")
+	if err := os.WriteFile(old, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	whole := makeTar(t, tar.Header{Typeflag: tar.TypeReg, Name: "FILE", Linkname: string(make([]byte, 4096))})
+	if err := extract(t, bytes.NewBuffer(whole.Bytes()[:2048]), copyJob{Path: old}); err == nil {
+		t.Error("an archive that is cut off was taken")
+	}
+	if found, _ := os.ReadFile(old); string(found) != "precious" {
+		t.Errorf("left: %q", found)
+	}
+	if err := extract(t, whole, copyJob{Path: old}); err != nil {
+		t.Fatal(err)
+	}
+	// Hard links, twice: the second time each replaces a name of the very same file.
+	for range 2 {
+		tree := makeTar(t, dot, tar.Header{Typeflag: tar.TypeDir, Name: "d"}, tar.Header{Typeflag: tar.TypeReg, Name: "d/x", Linkname: "1"},
+			tar.Header{Typeflag: tar.TypeLink, Name: "h", Linkname: "d/x"})
+		if err := extract(t, tree, copyJob{Path: dir, Name: "tree"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]int{dir: 2, filepath.Join(dir, "tree"): 2, filepath.Join(dir, "tree", "d"): 1} {
+		if found, err := os.ReadDir(path); err != nil || len(found) != want {
+			t.Errorf("%s holds %v", path, found)
+		}
+	}
+	if found, _ := os.ReadFile(old); len(found) != 4096 {
+		t.Errorf("%d bytes", len(found))
+	}
+}
+
+func TestEmitWhatTheKernelMakesUp(t *testing.T) {
+	want, err := os.ReadFile("/proc/version")
+	if err != nil {
+		t.Skip("no /proc here")
+	}
+	var out bytes.Buffer
+	if err := emitTar(&out, "/proc/version"); err != nil {
+		t.Fatal(err)
+	}
+	reader := tar.NewReader(&out)
+	header, err := reader.Next()
+	if err != nil || header.Size != int64(len(want)) {
+		t.Fatalf("%v %v", header, err)
+	}
+	if found, _ := io.ReadAll(reader); !bytes.Equal(found, want) {
+		t.Errorf("%q", found)
+	}
+	if err := emitTar(&out, "/dev/null"); err == nil {
+		t.Error("a device was copied")
 	}
 }

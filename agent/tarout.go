@@ -43,7 +43,7 @@ func emitTar(out io.Writer, path string) error {
 	if info.IsDir() {
 		err = e.tree(filepath.Clean(path), ".", info, 0)
 	} else {
-		err = e.entry(path, "FILE", info)
+		err = e.single(path, info)
 	}
 	if err != nil {
 		return err
@@ -52,6 +52,14 @@ func emitTar(out io.Writer, path string) error {
 		return err
 	}
 	return buffered.Flush()
+}
+
+// single is a source that is no directory: what cannot be copied is not left out in silence.
+func (e *tarEmitter) single(path string, info fs.FileInfo) error {
+	if info.Mode()&(fs.ModeSocket|fs.ModeDevice) != 0 {
+		return fail(codeBadRequest, path+": a socket or a device, which cannot be copied")
+	}
+	return e.entry(path, "FILE", info)
 }
 
 func (e *tarEmitter) tree(path, name string, info fs.FileInfo, depth int) error {
@@ -129,10 +137,32 @@ func (e *tarEmitter) entry(path, name string, info fs.FileInfo) error {
 		return err
 	}
 	defer file.Close()
+	if header.Size > int64(len(e.buf)) {
+		if err := e.w.WriteHeader(header); err != nil {
+			return err
+		}
+		return e.content(file, path, header.Size)
+	}
+	return e.small(file, path, header)
+}
+
+// small writes a file that fits the buffer in the length that it really has: what the kernel makes up as it is read (in
+// /proc and /sys) has another than it is said to have.
+func (e *tarEmitter) small(file *os.File, path string, header *tar.Header) error {
+	n, err := io.ReadFull(file, e.buf)
+	switch {
+	case err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF):
+		header.Size = int64(n)
+	case err != nil:
+		return err
+	case header.Size == 0:
+		return fail(codeBadRequest, path+": its length is not known")
+	}
 	if err := e.w.WriteHeader(header); err != nil {
 		return err
 	}
-	return e.content(file, header.Size)
+	_, err = e.w.Write(e.buf[:header.Size])
+	return err
 }
 
 // isLink turns the header of a file that was sent already into a hard link.
@@ -152,16 +182,15 @@ func (e *tarEmitter) isLink(header *tar.Header, info fs.FileInfo, name string) b
 	return false
 }
 
-// content writes exactly size bytes: a file that shrinks meanwhile is filled up with zeros, one that grows is cut.
-func (e *tarEmitter) content(file *os.File, size int64) error {
+// content writes exactly size bytes, which the header has promised: of a file that grows meanwhile, what it had.
+func (e *tarEmitter) content(file *os.File, path string, size int64) error {
 	for size > 0 {
 		n, err := file.Read(e.buf[:min(int64(len(e.buf)), size)])
+		if n == 0 && (err == nil || err == io.EOF) {
+			return fail(codeBadRequest, path+": became shorter while it was copied")
+		}
 		if err != nil && err != io.EOF {
 			return err
-		}
-		if n == 0 {
-			clear(e.buf)
-			n = int(min(int64(len(e.buf)), size))
 		}
 		if _, err := e.w.Write(e.buf[:n]); err != nil {
 			return err

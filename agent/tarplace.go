@@ -2,6 +2,8 @@ package main
 
 import (
 	"archive/tar"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"io"
 	"os"
@@ -11,70 +13,99 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// place makes one entry that is no directory. What lay there under the name is replaced, but a directory is not.
+// temporaryPrefix begins the names under which entries are made before they get their own.
+const temporaryPrefix = ".gaovm-cp-"
+
+// place makes one entry that is no directory. What lay there under the name is replaced when the new one is whole, but
+// a directory is not.
 func (e *tarExtractor) place(reader *tar.Reader, header *tar.Header, parent int, base string) error {
-	if err := unix.Unlinkat(parent, base, 0); errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) {
+	var stat unix.Stat_t
+	err := unix.Fstatat(parent, base, &stat, unix.AT_SYMLINK_NOFOLLOW)
+	if err == nil && stat.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return fail(codeExists, "exists and is a directory")
-	} else if err != nil && !errors.Is(err, unix.ENOENT) {
+	}
+	if header.Typeflag == tar.TypeLink { // finding its source may close the directory that was used last
+		if parent, err = unix.Dup(parent); err != nil {
+			return err
+		}
+		defer unix.Close(parent)
+	}
+	temporary := temporaryPrefix + randomName()
+	// Gone already where all went well; a rename onto another name of the same file does nothing.
+	defer unix.Unlinkat(parent, temporary, 0)
+	if err := e.make(reader, header, parent, temporary); err != nil {
 		return err
 	}
+	return unix.Renameat(parent, temporary, parent, base)
+}
+
+func (e *tarExtractor) make(reader *tar.Reader, header *tar.Header, parent int, name string) error {
 	var err error
 	switch header.Typeflag {
 	case tar.TypeReg:
-		return e.file(reader, header, parent, base)
+		return e.file(reader, header, parent, name)
 	case tar.TypeLink:
-		return e.link(header, parent, base)
+		return e.link(header, parent, name)
 	case tar.TypeSymlink:
-		err = unix.Symlinkat(header.Linkname, parent, base)
+		err = unix.Symlinkat(header.Linkname, parent, name)
 	case tar.TypeFifo:
-		err = unix.Mkfifoat(parent, base, 0o600)
+		err = unix.Mkfifoat(parent, name, 0o600)
 	case tar.TypeChar, tar.TypeBlock:
 		kind := uint32(unix.S_IFCHR)
 		if header.Typeflag == tar.TypeBlock {
 			kind = unix.S_IFBLK
 		}
 		device := unix.Mkdev(uint32(header.Devmajor), uint32(header.Devminor))
-		err = unix.Mknodat(parent, base, kind|0o600, int(device))
+		err = unix.Mknodat(parent, name, kind|0o600, int(device))
 	default:
 		return fail(codeBadRequest, "the archive holds an entry of an unknown kind")
 	}
 	if err != nil {
 		return err
 	}
-	return e.attributes(header, parent, base)
+	return e.attributes(header, parent, name)
 }
 
-func (e *tarExtractor) file(reader *tar.Reader, header *tar.Header, parent int, base string) error {
-	flags := unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	fd, err := unix.Openat(parent, base, flags, 0o600)
-	if err != nil {
-		return err
+func randomName() string {
+	var random [8]byte
+	_, _ = rand.Read(random[:])
+	return hex.EncodeToString(random[:])
+}
+
+// file makes a file that has no name until it is whole, where the file system can do that (9p and virtiofs cannot): this
+// process may be killed at any moment.
+func (e *tarExtractor) file(reader *tar.Reader, header *tar.Header, parent int, name string) error {
+	fd, err := unix.Openat(parent, ".", unix.O_WRONLY|unix.O_TMPFILE|unix.O_CLOEXEC, 0o600)
+	nameless := err == nil
+	if !nameless {
+		flags := unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+		if fd, err = unix.Openat(parent, name, flags, 0o600); err != nil {
+			return err
+		}
 	}
-	file := os.NewFile(uintptr(fd), base)
+	file := os.NewFile(uintptr(fd), name)
 	defer file.Close()
 	_, err = io.CopyBuffer(struct{ io.Writer }{file}, struct{ io.Reader }{reader}, make([]byte, copyBufferSize))
 	if err != nil {
 		return badArchive(err)
 	}
-	return e.openAttributes(header, fd)
+	if err := e.openAttributes(header, fd); err != nil || !nameless {
+		return err
+	}
+	return unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+itoa(fd), parent, name, unix.AT_SYMLINK_FOLLOW)
 }
 
 // link makes a hard link to an earlier entry; the source is found as safely as the target.
-func (e *tarExtractor) link(header *tar.Header, parent int, base string) error {
+func (e *tarExtractor) link(header *tar.Header, parent int, name string) error {
 	source, err := safeName(header.Linkname)
 	if err != nil {
 		return err
 	}
-	target, err := unix.Dup(parent) // opening the source's directory may close the parent
-	if err != nil {
-		return err
-	}
-	defer unix.Close(target)
 	from, err := e.open(filepath.Dir(source))
 	if err != nil {
 		return err
 	}
-	return unix.Linkat(from, filepath.Base(source), target, base, 0)
+	return unix.Linkat(from, filepath.Base(source), parent, name, 0)
 }
 
 // attributes sets owner (root only), mode and time, in this order: a change of owner clears set-uid bits.

@@ -140,7 +140,7 @@ func setSudo(want *userSpec) error {
 		return err
 	}
 	rule := "#" + strconv.FormatUint(uint64(want.UID), 10) + " ALL=(ALL:ALL) NOPASSWD:ALL\n"
-	if old, err := readBounded(sudoersFile, maxStartFrame); err == nil && string(old) == rule {
+	if old, err := readBounded(sudoersFile, maxSmallFrame); err == nil && string(old) == rule {
 		return nil
 	}
 	if err := replaceFile(sudoersFile, []byte(rule), 0o440); err != nil {

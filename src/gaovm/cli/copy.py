@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gaovm import errors
 from gaovm.cli import options, output, progress, target
@@ -13,6 +14,7 @@ from gaovm.project import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import FrameType
 
 _QUIET_S = 1.0
 _EVERY_S = 0.2
@@ -54,6 +56,8 @@ def plan(words: Sequence[str]) -> tuple[list[Place], Place]:
 
 def run(parsed: options.Parsed) -> int:
     """Copy every source; the first failure ends it."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     sources, destination = plan(parsed.words)
     if len(sources) > 1:
         destination.path = _directory(destination)
@@ -75,6 +79,11 @@ def run(parsed: options.Parsed) -> int:
             for line in left_out:
                 show.note(output.harmless(f"left out: {line}"))
     return 0
+
+
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    """Through the end of every block: what is half copied is removed."""
+    raise SystemExit(128 + number)
 
 
 def _copy(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from gaovm.cli import options, output, progress, target
 
 TYPE_CHECKING = False
@@ -38,7 +40,10 @@ def build(parsed: options.Parsed) -> int:
 
 def pull(parsed: options.Parsed) -> int:
     """Download an image and check its digest."""
-    params = {"location": parsed.words[0], "digest": parsed.text("digest") or ""}
+    location = parsed.words[0]
+    if "://" not in location and "/" in location:  # the daemon has another working directory
+        location = os.path.join(target.working_directory(), location)  # noqa: PTH118 (keeps "..")
+    params = {"location": location, "digest": parsed.text("digest") or ""}
     if not params["digest"]:
         raise PULL.mistake("--digest is missing: an image is only used when its digest is known")
     return _make(parsed, "image.pull", params)

@@ -64,6 +64,7 @@ INTERRUPTED = 130
 
 def entry() -> None:
     """The console script: runs ``sys.argv`` and exits, without the interpreter's own end (5 ms)."""
+    _stand_in_for_closed_streams()
     code = run(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -72,6 +73,14 @@ def entry() -> None:
         except (OSError, ValueError):
             continue  # nobody is left to tell
     os._exit(code)
+
+
+def _stand_in_for_closed_streams() -> None:
+    """After a shell's ``>&-``: what is written goes nowhere, and no other file gets the number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            fd = os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+            setattr(sys, name, os.fdopen(fd, "r" if number == 0 else "w"))
 
 
 def run(argv: Sequence[str]) -> int:
@@ -116,7 +125,7 @@ def find(argv: Sequence[str]) -> tuple[options.Command | None, list[str]]:
     if name in _GROUPS:
         name, used = _member(name, words)
         if not name:
-            return None, words
+            return None, [words[0], "help"] if wants_help else words
     if name not in COMMANDS:
         raise _unknown(name)
     return load(name), ["--help"] if wants_help else words[used:]
@@ -181,7 +190,5 @@ def _report(error: errors.GaoError, command: options.Command | None, json: bool)
 
 def _closed_output() -> int:
     """The reader of our output went away (``gaovm ls | head -1``): say nothing, fail."""
-    import os
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return 1

@@ -16,6 +16,8 @@ def add(parsed: options.Parsed) -> int:
     """Forward one port; the host port may be left to choose."""
     params = forward(parsed.words[0])
     if parsed.flag("host-port"):
+        if "host_port" in params:
+            raise ADD.mistake(f"two host ports were given: {parsed.words[0]} and --host-port")
         params["host_port"] = number(parsed.text("host-port") or "", least=0)
     for option, key in (("host-ip", "host_ip"), ("guest-ip", "guest_ip")):
         if parsed.flag(option):

@@ -32,14 +32,20 @@ class _Gate:
 
 
 class _Exactly:
-    """A file's content in the length that its header says, even when it changes meanwhile."""
+    """A file's content in the length that its header says: of one that grows, what it had."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, begun: bytes, file: IO[bytes], path: Path) -> None:
+        self._begun = begun
         self._file = file
+        self._path = path
 
     def read(self, size: int) -> bytes:
-        data = self._file.read(size)
-        return data + b"\0" * (size - len(data))
+        data, self._begun = self._begun[:size], self._begun[size:]
+        if len(data) < size:
+            data += self._file.read(size - len(data))
+        if len(data) < size:
+            raise errors.HostError(f"{self._path} became shorter while it was copied")
+        return data
 
 
 def error_of(exc: OSError, path: Path) -> errors.GaoError:
@@ -117,4 +123,20 @@ def _write_entry(archive: tarfile.TarFile, path: Path, name: str, left_out: list
     # not through a link that takes the file's place meanwhile, and not stuck on a pipe that does
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(fd, "rb") as file:
-        archive.addfile(info, cast("IO[bytes]", _Exactly(file)))
+        begun = _begin(info, file, path)
+        archive.addfile(info, cast("IO[bytes]", _Exactly(begun, file, path)))
+
+
+def _begin(info: tarfile.TarInfo, file: IO[bytes], path: Path) -> bytes:
+    """The first bytes of a small file, with its header set right.
+
+    What the kernel makes up as it is read (in /proc and /sys) has another length than it says.
+    """
+    if info.size >= _BLOCK_BYTES:
+        return b""
+    begun = file.read(_BLOCK_BYTES)
+    if len(begun) < _BLOCK_BYTES:
+        info.size = len(begun)
+    elif info.size == 0:
+        raise errors.HostError(f"cannot copy {path}: its length is not known")
+    return begun

@@ -136,8 +136,12 @@ class Artefacts:
         try:
             pruned = await self._store().remove(ref, used)
         except errors.ImageInUse as exc:
-            users = sorted({name for names in used.values() for name in names})
+            digests = exc.details.get("digests", ())
+            users = sorted({name for digest in digests for name in used.get(digest, ())})
             exc.details["used_by"] = users
+            if users:
+                exc.message += f": {', '.join(users)}"
+                exc.remedy = f"gaovm destroy {users[0]}"
             raise
         return _pruned(pruned)
 

@@ -54,7 +54,7 @@ def load(args: params.Up, where: paths.Paths) -> Wanted:
     )
     host = project_context.Host(arch=_arch(), vm_dir=str(where.vm_dir(name)))
     loaded = config.load(args.config_text, args.config_path, caller, args.project_dir, name, host)
-    _check_image(loaded.spec)
+    _check_image(loaded.spec, args.config_path)
     _check_mounts(loaded.spec, args.config_path)
     return Wanted(
         spec=loaded.spec,
@@ -65,13 +65,26 @@ def load(args: params.Up, where: paths.Paths) -> Wanted:
     )
 
 
-def _check_image(spec: vm.VmSpec) -> None:
-    """Refuse an unknown image before anything is made for the VM."""
+def _check_image(spec: vm.VmSpec, config_path: str) -> None:
+    """Refuse an image that cannot be had before anything is made for the VM."""
     from gaovm.images import recipes
 
     image = spec.image
-    if image.digest is not None or "/" in image.location:
+    if "/" in image.location:
+        if image.digest is None:
+            raise errors.ImageUnknown(
+                f"{config_path}: images: {image.location} has no digest",
+                field="images",
+                remedy="add `digest: sha256:…`, which the image's publisher lists beside it",
+            )
         return
+    if image.digest is not None:
+        raise errors.ConfigError(
+            f"{config_path}: images: {image.location} is built on this machine and has a digest of "
+            "its own each time",
+            field="images",
+            remedy="take `digest` out; it pins images that are pulled from a URL or a path",
+        )
     try:
         recipes.find(image.location, spec.boot.arch, spec.boot.kernel)
     except errors.ImageUnknown as exc:

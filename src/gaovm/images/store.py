@@ -172,7 +172,9 @@ class ImageStore:
         used = [digest for digest in chosen if digest in in_use]
         if used:
             raise errors.ImageInUse(
-                f"image {used[0][:12]} backs the disk of a VM", remedy="destroy that VM first"
+                f"image {used[0][:12]} backs the disk of a VM",
+                remedy="destroy that VM first",
+                details={"digests": used},
             )
         return await self._take_out(chosen)
 

@@ -99,8 +99,9 @@ def test_no_command_is_a_usage_error_with_the_overview(capsys: pytest.CaptureFix
     assert "Commands:" in capsys.readouterr().err
     assert main.run(["image"]) == 2
     assert "image prune" in capsys.readouterr().err
-    assert main.run(["image", "--help"]) == 0
-    assert "image prune" in capsys.readouterr().out
+    for argv in (["image", "--help"], ["help", "image"]):
+        assert main.run(argv) == 0
+        assert "image prune" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", main.COMMANDS)

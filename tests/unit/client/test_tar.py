@@ -89,24 +89,37 @@ def test_one_file_a_link_and_what_cannot_go(tmp_path: Path) -> None:
         tar_write.write(io.BytesIO(), Path("/dev/null"))
 
 
-def test_a_file_that_shrinks_while_it_is_read_keeps_the_stream_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("real", "said"), [(1000, 2000), (1000, 0), (300_000, 400_000)])
+def test_a_file_whose_length_is_another_than_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real: int, said: int
 ) -> None:
     path = tmp_path / "f"
-    path.write_bytes(b"x" * 1000)
+    path.write_bytes(b"x" * real)
     plain = tarfile.TarFile.gettarinfo
 
-    def grown(self: tarfile.TarFile, *args: object, **kwargs: object) -> tarfile.TarInfo:
+    def wrong(self: tarfile.TarFile, *args: object, **kwargs: object) -> tarfile.TarInfo:
         info = plain(self, *args, **kwargs)  # type: ignore[arg-type]
-        info.size = 2000
+        info.size = said
         return info
 
-    monkeypatch.setattr(tarfile.TarFile, "gettarinfo", grown)
+    monkeypatch.setattr(tarfile.TarFile, "gettarinfo", wrong)
     out = io.BytesIO()
+    if real > 256 << 10:
+        with pytest.raises(errors.HostError, match="became shorter"):
+            tar_write.write(out, path)
+        return
     tar_write.write(out, path)
     out.seek(0)
     tar_read.extract(out, tmp_path / "copy")
-    assert (tmp_path / "copy").read_bytes() == b"x" * 1000 + b"\0" * 1000
+    assert (tmp_path / "copy").read_bytes() == path.read_bytes()
+
+
+def test_what_the_kernel_makes_up_is_copied_whole(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    tar_write.write(out, Path("/proc/version"))
+    out.seek(0)
+    tar_read.extract(out, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == Path("/proc/version").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", "a/.."])

@@ -54,7 +54,8 @@ async def remove(ctx: context.Context, call: context.Call, args: params.PortRemo
         raise errors.NotFound(f"VM {subject.name} has no forward of port {wanted}")
     if all(index < fixed for index in hits):
         raise errors.StateConflict(
-            "the forward comes from the config file", remedy="remove it there, then restart the VM"
+            "the forward comes from the config file",
+            remedy="remove it there; `gaovm up` then takes it away at once",
         )
     chosen = [index for index in hits if index >= fixed]
     if _live(subject) is not None:

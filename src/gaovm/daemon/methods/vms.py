@@ -202,7 +202,7 @@ async def _take_over(subject: machine.Machine, wanted: configs.Wanted) -> list[s
     layers = foresight.Layers(base=wanted.spec, config_path=wanted.config_path)
     outcome = await staging.change(subject, lambda: layers)
     warnings = [*wanted.warnings, *outcome.warnings]
-    if outcome.staged:
+    if outcome.staged and outcome.running:
         fields = ", ".join(found.field for found in outcome.staged)
         what = "the config has changed; this" if outcome.changed else "this waits and"
         warnings.append(f"{what} applies at the next start: {fields} (`gaovm diff`)")
