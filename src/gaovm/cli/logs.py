@@ -62,6 +62,7 @@ def sources_of(parsed: options.Parsed) -> list[entries.Source]:
     if chosen == [DAEMON]:
         return [daemon]
     name = target.vm_name(parsed)
+    target.refuse_foreign(name)
     directory = Path(paths.vm_dir(paths.home(), name))
     if not directory.is_dir():
         raise _unknown(name, directory.parent)

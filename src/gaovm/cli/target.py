@@ -172,6 +172,24 @@ def call(
         return client.call(method, params, timeout_s=timeout_s, on_progress=on_progress)
     except errors.VmNotFound as error:
         raise with_suggestion(client, str(params.get("name", "")), error) from error
+    except errors.NameTaken as error:
+        if "of_project" in params:
+            error.remedy = f"{error.remedy}, or say that you mean that VM: --name {params['name']}"
+        raise
+
+
+def refuse_foreign(name: str) -> None:
+    """As ``call`` would, for what needs no daemon: where one runs, it says whose VM that is.
+
+    Raises:
+        errors.NameTaken: the name follows from this directory, and the VM is another project's.
+    """
+    if isinstance(name, ProjectVm):
+        try:
+            with connect(start=False) as client:
+                call(client, "vm.status", {"name": name})
+        except (errors.DaemonUnreachable, errors.VmNotFound):
+            return
 
 
 def long_call(

@@ -167,11 +167,10 @@ def check_project(subject: machine.Machine | None, project: str) -> None:
         errors.NameTaken: it is another project's.
     """
     if subject is not None and subject.record.project != project:
-        name, owner = subject.name, subject.record.project
         raise errors.NameTaken(
-            f"the name {name!r} is taken by {owner or 'a VM without a project'}",
-            remedy=f"use --name to give this project's VM another name, or say that you mean that "
-            f"VM: --name {name}",
+            f"the name {subject.name!r} is taken by "
+            f"{subject.record.project or 'a VM without a project'}",
+            remedy="use --name to give this project's VM another name",
         )
 
 
