@@ -13,10 +13,10 @@ from gaovm.project import names
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import FrameType
     from typing import Any
 
     from gaovm.cli import options, progress
+    from gaovm.client import signals
 
 CONFIG = ".lima/config.yaml"
 _CONFIG_LIMIT = 1 << 20
@@ -164,12 +164,13 @@ def call(
     *,
     timeout_s: float | None = None,
     on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+    interrupts: Interrupts | None = None,
 ) -> Any:
     """Call a method about ``params["name"]``; an unknown name gets a suggestion."""
     if "name" in params:
         params = {**params, **about(params["name"])}
     try:
-        return client.call(method, params, timeout_s=timeout_s, on_progress=on_progress)
+        return client.call(method, params, timeout_s, on_progress, interrupts)
     except errors.VmNotFound as error:
         raise with_suggestion(client, str(params.get("name", "")), error) from error
     except errors.NameTaken as error:
@@ -192,6 +193,24 @@ def refuse_foreign(name: str) -> None:
             return
 
 
+class Interrupts:
+    """The first Ctrl-C of a long call, as something that can be waited for."""
+
+    def __init__(self, pipe: signals.SignalPipe, show: progress.Progress) -> None:
+        self.fd = pipe.fd
+        self._pipe = pipe
+        self._show = show
+
+    def check(self) -> None:
+        """Raise ``KeyboardInterrupt`` if there was one; from then on the next leaves at once."""
+        import signal
+
+        if self._pipe.take():
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._show.note("interrupted: undoing what was begun (Ctrl-C again: leave at once)")
+            raise KeyboardInterrupt
+
+
 def long_call(
     client: blocking.Client,
     method: str,
@@ -207,19 +226,22 @@ def long_call(
     """
     import signal
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        show.note("interrupted: undoing what was begun (Ctrl-C again: leave at once)")
-        raise KeyboardInterrupt
+    from gaovm.client import signals
 
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        return call(client, method, params, timeout_s=timeout_s, on_progress=show.update)
-    except errors.Cancelled as error:
-        error.message = f"interrupted: {error.message}"
-        raise
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with signals.SignalPipe([signal.SIGINT]) as pipe:
+        interrupts = Interrupts(pipe, show)
+        try:
+            return call(
+                client,
+                method,
+                params,
+                timeout_s=timeout_s,
+                on_progress=show.update,
+                interrupts=interrupts,
+            )
+        except errors.Cancelled as error:
+            error.message = f"interrupted: {error.message}"
+            raise
 
 
 def with_suggestion(

@@ -57,12 +57,15 @@ class Client:
         params: Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
         on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+        interrupts: blocking.Interrupts | None = None,
     ) -> Any:
         """Call a method of ``gaovm.control.v1``; see ``BlockingConnection.call``.
 
         An interrupt withdraws the call, waits up to 30 s for it to be undone, and goes on.
         """
-        return self._connection.call(method, params or {}, timeout_s, on_progress)
+        return self._connection.call(
+            method, params or {}, timeout_s, on_progress, interrupts=interrupts
+        )
 
     def wait_closed(self, timeout_s: float | None = None) -> None:
         """Return when the daemon has closed the connection, as when it ends.

@@ -15,7 +15,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
-    from typing import Any
+    from typing import Any, Protocol
+
+    class Interrupts(Protocol):
+        """Where an interrupt arrives: ``fd`` is readable, and ``check`` raises it.
+
+        A signal that comes just before a system call does not end it; a descriptor does.
+        """
+
+        fd: int
+
+        def check(self) -> None:
+            """Raise ``KeyboardInterrupt`` if there was one."""
+
 
 HANDSHAKE_LIMIT_S = 10.0
 # how long an interrupted call may take to undo what it began
@@ -39,6 +51,7 @@ class BlockingConnection:
         self, sock: socket.socket, terms: peer.Terms, *, limit_s: float = HANDSHAKE_LIMIT_S
     ) -> None:
         self._sock = sock
+        self._interrupts: Interrupts | None = None
         self._peer = peer.Peer([terms], first=True)
         self._peer.begin()
         try:
@@ -72,10 +85,12 @@ class BlockingConnection:
         timeout_s: float | None = None,
         on_progress: Callable[[Mapping[str, Any]], None] | None = None,
         on_notification: Callable[[str, Mapping[str, Any]], None] | None = None,
+        interrupts: Interrupts | None = None,
     ) -> Any:
         """Call a method and wait for its end.
 
         ``on_progress`` gets this call's progress, ``on_notification`` every other notification.
+        ``interrupts`` are looked at while it waits, until there is one.
         When it is interrupted (``KeyboardInterrupt``) or its time limit passes, the call is
         withdrawn and its undoing awaited for up to 30 s; then the interrupt goes on.
 
@@ -91,7 +106,7 @@ class BlockingConnection:
         if method not in self._peer.callable:
             raise errors.CapabilityError(f"the other side does not serve {method}")
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        call = _Call(on_progress, on_notification)
+        call, self._interrupts = _Call(on_progress, on_notification), interrupts
         try:
             call.number = self._peer.request(method, params, call)
         except UnicodeEncodeError as exc:
@@ -110,6 +125,7 @@ class BlockingConnection:
                 raise call.error from exc
             raise
         finally:
+            self._interrupts = None
             self._peer.forget(call.number)
         if call.error is not None:
             raise call.error
@@ -144,6 +160,7 @@ class BlockingConnection:
         """Ask for the call's end and wait for it, within bounds; one that goes on is left."""
         if methods.CANCEL not in self._peer.callable:
             return
+        self._interrupts = None
         cancel = _Call(None, None)
         began = time.monotonic()
         try:
@@ -188,6 +205,8 @@ class BlockingConnection:
 
     def _step(self, deadline: float | None, current: _Call | None) -> None:
         """Receive once and act on it."""
+        if self._interrupts is not None:
+            self._wait_readable(self._interrupts, deadline)
         self._set_limit(deadline)
         try:
             data = self._sock.recv(_RECV_BYTES)
@@ -201,6 +220,21 @@ class BlockingConnection:
         while (event := self._peer.next_event()) is not None:
             self._on_event(event, current, deadline)
         self._flush(deadline)
+
+    def _wait_readable(self, interrupts: Interrupts, deadline: float | None) -> None:
+        """Return when there is something to receive or the time has passed, or be interrupted."""
+        import select
+
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        poll.register(interrupts.fd, select.POLLIN)
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            ready = [fd for fd, _ in poll.poll(left)]
+            if interrupts.fd in ready:
+                interrupts.check()
+            if not ready or self._sock.fileno() in ready:
+                return
 
     def _on_event(self, event: peer.Event, current: _Call | None, deadline: float | None) -> None:
         if isinstance(event, peer.Reply):
