@@ -65,7 +65,9 @@ def stop(parsed: options.Parsed) -> int:
     if parsed.flag("json"):
         output.json_out(vm)
     elif not parsed.flag("quiet"):
-        output.err(f"{vm['name']} is {vm['state']}")
+        failed = vm["state"] == "first-up-failed"
+        state = "stopped; its first `gaovm up` has never come to its end" if failed else vm["state"]
+        output.err(f"{vm['name']} is {state}")
     return 0
 
 

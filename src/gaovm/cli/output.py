@@ -97,7 +97,7 @@ def error_json(error: errors.GaoError) -> dict[str, Any]:
 
 def error_text(error: errors.GaoError) -> str:
     """The error for people: message, the guest's last output, ``field:`` and ``remedy:``."""
-    lines = ["gaovm: " + error.message.replace("\n", "\n       "), *_tail(error.details)]
+    lines = ["gaovm: " + error.message.replace("\n", "\n       "), *_tail(error)]
     if error.field:
         lines.append(f"  field: {error.field}")
     for index, line in enumerate((error.remedy or "").splitlines()):
@@ -105,11 +105,13 @@ def error_text(error: errors.GaoError) -> str:
     return "\n".join(harmless(line) for line in lines)
 
 
-def _tail(details: dict[str, Any]) -> list[str]:
-    lines = []
+def _tail(error: errors.GaoError) -> list[str]:
+    """What a script or a console said last, unless the message says all of it."""
+    lines: list[str] = []
     for key in ("hint", "tail", "serial_tail"):
-        tail = details.get(key)
+        tail = error.details.get(key)
         text = "\n".join(map(str, tail)) if isinstance(tail, list) else tail
-        if isinstance(text, str) and text.strip():
-            lines += [f"  | {line}" for line in text.rstrip().splitlines()[-_TAIL_LINES:]]
+        found = text.rstrip().splitlines()[-_TAIL_LINES:] if isinstance(text, str) else []
+        if not all(line in error.message for line in found):
+            lines += [f"  | {line}" for line in found]
     return lines

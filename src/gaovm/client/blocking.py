@@ -136,6 +136,13 @@ def _try_connect(path: str) -> Client | None:
         return Client(blocking.BlockingConnection(sock, terms()))
     except errors.ConnectionLost:
         return None
+    except errors.TimeLimit as exc:
+        raise errors.DaemonUnreachable(
+            f"what listens on {path} does not answer", remedy="see `gaovm logs --daemon`"
+        ) from exc
+    except errors.FrameError as exc:
+        exc.message = f"what listens on {path} is no gaovm daemon: {exc.message}"
+        raise
 
 
 def _start_daemon(home: str, deadline: float, *, taken: bool) -> bool:

@@ -23,6 +23,10 @@ KILLED = {
 }
 
 
+# As the agent's part that boots the guest says it before it switches off (agent/main.go).
+_AGENT_GAVE_UP = "gaovm-agent: fatal"
+
+
 class Failure(NamedTuple):
     """Why a VM ends; ``reason`` is the word in its last state."""
 
@@ -34,7 +38,8 @@ class Failure(NamedTuple):
         """As an error, with the last lines of the console, of a panic its first ones."""
         panics = [at for at, line in enumerate(console) if "Kernel panic" in line]
         tail = console[panics[-1] :][:TAIL_LINES] if panics else console[-TAIL_LINES:]
-        last = f": {tail[0 if panics else -1]}" if tail else ""
+        fatal = [line for line in console if _AGENT_GAVE_UP in line]
+        last = f": {fatal[-1] if fatal else tail[0 if panics else -1]}" if tail else ""
         return self.kind(
             self.message + last,
             remedy="the whole console output: `gaovm logs --serial`",

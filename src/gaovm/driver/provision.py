@@ -130,7 +130,7 @@ def _failed(script: Script, ended: processes.Exit, tail: list[str]) -> errors.Pr
     return errors.ProvisionFailed(
         f"{script.name} (mode {script.mode}) ended with {how}{last}",
         field=script.name,
-        remedy="the VM runs on: look with `gaovm shell`; the whole output is in provision.log",
+        remedy="the VM runs on: `gaovm shell`; the whole output: `gaovm logs --provision`",
         details={"script": script.name, "status": ended.code, "tail": tail},
     )
 
