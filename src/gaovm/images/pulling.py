@@ -138,6 +138,8 @@ def recognise(path: Path) -> str:
     """
     with path.open("rb") as file:
         head = file.read(104)
+    if not head:
+        raise errors.PullFailed("the file is empty")
     for magic, kind in _FOREIGN.items():
         if head.startswith(magic):
             raise errors.PullFailed(

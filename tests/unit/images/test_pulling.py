@@ -145,6 +145,7 @@ async def test_a_wrong_digest_keeps_nothing(
         (qcow2(backing=104), "another file"),
         (qcow2(features=4), "another file"),
         (qcow2()[:50], "cut short"),
+        (b"", "empty"),
     ],
 )
 async def test_what_is_no_disk_of_its_own_is_refused(
