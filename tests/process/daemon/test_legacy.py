@@ -15,6 +15,7 @@ from gaovm.ipc import methods
 DATA = Path(__file__).resolve().parents[2] / "data" / "gaovm" / "v1.2-vectors.json"
 VECTORS: dict[str, Any] = json.loads(DATA.read_text())
 FRAMES = {frame["name"]: frame for frame in VECTORS["frames"]}
+DIGEST = "sha256:" + 64 * "0"
 
 
 def frame(name: str) -> bytes:
@@ -29,11 +30,11 @@ def make_vm(daemons: Daemons, project: Path) -> None:
         "name": "default",
         "project_dir": str(project),
         "config_path": str(project / "c.yaml"),
-        "config_text": "images: [{location: /nowhere/at.all}]\ndisk: 8GiB\n",
+        "config_text": f"images: [{{location: /nowhere/at.all, digest: {DIGEST}}}]\ndisk: 8GiB\n",
         "user": {"name": "u", "uid": 1000, "gid": 1000},
     }
     failed = daemons.client().call("vm.up", up)
-    assert "no digest" in failed["message"]
+    assert "/nowhere/at.all" in failed["message"]
 
 
 def test_the_handshake_is_that_of_the_vectors(daemons: Daemons) -> None:
