@@ -99,11 +99,17 @@ async def test_a_hung_guest_is_paused_and_goes_on(world: World, make: Any) -> No
     world.run("pause", cwd=project)
     world.run("resume", cwd=project)
     assert world.run("exec", "--", "echo", "on", cwd=project).stdout == b"on\n"
+    first = world.json("status", cwd=project)["hypervisor_pid"]
+    async with listening(world, "hold-dev") as ear:
+        world.run("exec", "--", "sudo", "reboot", "-ff", cwd=project, check=None)
+        await ear.until_ready()
+    assert world.json("status", cwd=project)["hypervisor_pid"] == first, "a reboot is no restart"
 
 
 async def test_a_hung_guest_and_a_panic_are_restarted(world: World, make: Any) -> None:
     project = make("again", "onHang: restart")
     first = world.json("status", cwd=project)["hypervisor_pid"]
+    world.run("log-level", "debug", cwd=project)
     async with listening(world, "again-dev") as ear:
         later(world, project, f"kill -STOP {AGENT}")
         await ear.until("driver.restart_scheduled")
@@ -115,3 +121,6 @@ async def test_a_hung_guest_and_a_panic_are_restarted(world: World, make: Any) -
     status = world.json("status", cwd=project)
     assert len({first, second, status["hypervisor_pid"]}) == 3
     assert status["restarts"]["attempts"] == 2
+    world.run("exec", "--", "true", cwd=project)
+    newest = world.run("logs", "--driver", "-n", "9", cwd=project).stdout
+    assert b"session: exec" in newest, "the log level is the later drivers' too"

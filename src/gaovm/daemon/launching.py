@@ -164,6 +164,8 @@ class ForkLauncher:
             raise
         subject.timings["fork_to_hello_ms"] = round((clock.monotonic() - begin) * 1000, 2)
         _connect(subject, link, made)
+        if (level := subject.hub.log_levels.get(subject.name)) is not None:
+            subject.hub.background(f"vm {subject.name}: log level", _set_level(link, level))
         return link
 
     async def _fork(
@@ -225,6 +227,14 @@ class ForkLauncher:
                 remedy=f"see {subject.hub.paths.driver_log(subject.name)}",
             ) from exc
         return made
+
+
+async def _set_level(link: Link, level: str) -> None:
+    """What was asked of the VM before holds for its next driver too."""
+    try:
+        await link.call(methods.LOG_LEVEL, {"level": level})
+    except errors.GaoError as exc:
+        logger.warning("the log level of driver %d stays: %s", link.pid, exc)
 
 
 def _connect(subject: machine.Machine, link: Link, made: handover.Movable) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,19 @@ from gaovm.aio import clock, files, steps, tasks
 from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import Artefacts, Document
-from gaovm.driver import disks, display, health, lock, logs, network, pipes, session, shares, status
+from gaovm.driver import (
+    boot,
+    disks,
+    display,
+    health,
+    lock,
+    logs,
+    network,
+    pipes,
+    session,
+    shares,
+    status,
+)
 from gaovm.driver.guest import GuestLink
 from gaovm.driver.hypervisor import Hypervisor, OnEvent
 from gaovm.driver.request import LaunchRequest
@@ -27,7 +38,6 @@ from gaovm.guestmanager import info, power
 from gaovm.hostfacts import facts as hostfacts
 
 logger = logging.getLogger(__name__)
-BOOT_LIMITS_S = {"kvm": 60.0, "hvf": 60.0, "tcg": 180.0}
 FATAL_GATHER_S = 0.3
 # What the dead QEMU had written to the console is there at once; this only bounds it.
 CONSOLE_DRAIN_S = 1.0
@@ -57,7 +67,7 @@ class Vm:
         self._hypervisor: Hypervisor | None = None
         self._guest: GuestLink | None = None
         self._console: pipes.Console | None = None
-        self._boot_timer: asyncio.TimerHandle | None = None
+        self._boot = boot.Boot(self._boot_failed, lambda: self._set_reboot(allowed=False))
         self._health = health.Health(self.status, self._on_panic)
         self._failure: health.Failure | None = None
         self._executed_at = 0.0
@@ -200,25 +210,16 @@ class Vm:
         )
         self.sessions.open()
         self.ports.serve()
-        self._arm_boot_timer()
+        self._boot.begin(self._accelerator)
 
     # what happens meanwhile
 
-    def _arm_boot_timer(self) -> None:
-        name = self._document.accelerator.name if self._document else "tcg"
-        limit_s = float(os.environ.get("GAOVM_BOOT_TIMEOUT_S", BOOT_LIMITS_S.get(name, 180.0)))
-        message = f"the guest's agent did not answer within {limit_s:g} s"
-        self._boot_timer = asyncio.get_running_loop().call_later(
-            limit_s, self._boot_failed, message
-        )
-
-    def _stop_boot_timer(self) -> None:
-        if self._boot_timer is not None:
-            self._boot_timer.cancel()
-            self._boot_timer = None
+    @property
+    def _accelerator(self) -> str:
+        return self._document.accelerator.name if self._document else "tcg"
 
     def _on_answer(self) -> None:
-        self._stop_boot_timer()
+        self._boot.end()
         if self._console is not None:
             self._console.booting = False
         self._set_reboot(allowed=True)
@@ -239,7 +240,7 @@ class Vm:
 
     def _fail(self, failure: health.Failure, *, kill: bool = True) -> None:
         """The VM ends because of this; the first reason counts."""
-        self._stop_boot_timer()
+        self._boot.end()
         if self._failure is None and not self._stopping and self._hypervisor is not None:
             self._failure = failure
             if kill:
@@ -269,13 +270,13 @@ class Vm:
             self.status.health("panic", health.PANIC)
             self._fail(health.Failure(errors.GuestFailed, health.PANIC, "panic"))
             return
-        logger.info("the guest was reset")
-        self.status.change("running", "booting", reason="reset")
-        self._guest.restart()
         # From here to the agent's next answer a boot may fail, as at the start.
-        self._console.booting = True
-        self._set_reboot(allowed=False)
-        self._arm_boot_timer()
+        self._boot.begin_again(self._accelerator)
+        if not self._console.booting:
+            logger.info("the guest was reset")
+            self.status.change("running", "booting", reason="reset")
+            self._guest.restart()
+            self._console.booting = True
 
     def _on_panic(self) -> None:
         kind = errors.GuestFailed if self._guest and self._guest.answered else errors.BootFailed
@@ -287,10 +288,10 @@ class Vm:
         if guest is None:
             return
         if paused:
-            self._stop_boot_timer()
+            self._boot.end()
             return
         if not guest.answered:
-            self._arm_boot_timer()
+            self._boot.begin(self._accelerator)
         guest.resumed(recovered=stuck)
 
     # what the daemon asks of a running VM
@@ -351,7 +352,7 @@ class Vm:
             return "gone"
         if not self._stopping:
             self._stopping = True
-            self._stop_boot_timer()
+            self._boot.end()
             self._was_paused = self.status.paused
             self.status.change("stopping")
         how = await self._end(hypervisor, agent_s, acpi_s, force_s)
@@ -440,7 +441,7 @@ class Vm:
 
     @steps.step
     async def _release(self) -> None:
-        self._stop_boot_timer()
+        self._boot.end()
         if self._guest is not None:
             self._guest.close()
         if self._console is not None:

@@ -1,0 +1,46 @@
+"""What bounds a boot: its time, and how often the guest may reset itself meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+
+LIMITS_S = {"kvm": 60.0, "hvf": 60.0, "tcg": 180.0}
+# The firmware resets the machine once or more often again after a reset by the guest (SeaBIOS 1.16
+# on q35 under TCG: within 0.15 s); the guest's own next one comes seconds later.
+FIRMWARE_S = 2.0
+
+
+class Boot:
+    """The timers of a boot, until the agent answers or the VM ends."""
+
+    def __init__(self, failed: Callable[[str], None], forbid_reset: Callable[[], None]) -> None:
+        self._failed, self._forbid_reset = failed, forbid_reset
+        self._limit: asyncio.TimerHandle | None = None
+        self._firmware: asyncio.TimerHandle | None = None
+
+    def begin(self, accelerator: str) -> None:
+        """The agent has its time from now, if it has not begun."""
+        if self._limit is None:
+            limit_s = float(
+                os.environ.get("GAOVM_BOOT_TIMEOUT_S", LIMITS_S.get(accelerator, 180.0))
+            )
+            message = f"the guest's agent did not answer within {limit_s:g} s"
+            loop = asyncio.get_running_loop()
+            self._limit = loop.call_later(limit_s, self._failed, message)
+
+    def begin_again(self, accelerator: str) -> None:
+        """The machine was reset: once the firmware is done, another reset is a boot that failed."""
+        self.begin(accelerator)
+        if self._firmware is not None:
+            self._firmware.cancel()
+        loop = asyncio.get_running_loop()
+        self._firmware = loop.call_later(FIRMWARE_S, self._forbid_reset)
+
+    def end(self) -> None:
+        """Nothing is bounded any more. Idempotent."""
+        for timer in (self._limit, self._firmware):
+            if timer is not None:
+                timer.cancel()
+        self._limit = self._firmware = None
