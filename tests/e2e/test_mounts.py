@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -37,8 +39,26 @@ def test_each_kind(world: World, tmp_path: Path, kind: str) -> None:
         assert out == b"seen"
         done = world.run("exec", "--", "touch", "/mnt/extra/new", cwd=project, check=1)
         assert b"ead-only" in done.stderr
+        if kind == "virtiofs":
+            check_a_lost_server_is_told(world, project)
     finally:
         world.run("destroy", "-y", cwd=project)
+
+
+def check_a_lost_server_is_told(world: World, project: Path) -> None:
+    """A virtiofsd that is gone takes its mount with it: the VM is not ready any more."""
+    servers = [
+        pid
+        for pid, line in world.processes().items()
+        if "virtiofsd" in line and str(project) in line
+    ]
+    assert servers
+    for pid in servers:
+        os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + 30
+    while (status := world.json("status", cwd=project))["readiness"] != "degraded":
+        assert time.monotonic() < end, status
+        time.sleep(0.1)
 
 
 def check_ownership(world: World, project: Path) -> None:

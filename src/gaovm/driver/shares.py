@@ -40,6 +40,7 @@ class Shares:
             if share.fd is not None:
                 listener, ends[share.fd] = shares.make_sockets(run_dir / share.fd)
                 self._bound.append((share, listener))
+        self._closing = False
         return ends
 
     @steps.step

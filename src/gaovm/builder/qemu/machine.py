@@ -33,6 +33,8 @@ def arguments(name: str, machine: str, accelerator: str, *, shared_memory: bool)
     options = dict(OPTIONS[machine])
     if shared_memory:
         options["memory-backend"] = "mem"
+    # The virtio that vhost-user devices ask for; QEMU's default on this bus is the old one.
+    modern = ["-global", "virtio-mmio.force-legacy=false"] if machine == "microvm" else []
     accel: dict[str, quoting.Scalar] = {"thread": "multi"} if accelerator == "tcg" else {}
     return [
         "-name",
@@ -45,6 +47,7 @@ def arguments(name: str, machine: str, accelerator: str, *, shared_memory: bool)
         "none",
         "-machine",
         quoting.joined(machine, options),
+        *modern,
         "-accel",
         quoting.joined(accelerator, accel),
         # a boot that ends in a kernel panic resets, which so ends QEMU and is seen at once; the
