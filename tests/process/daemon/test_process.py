@@ -92,7 +92,8 @@ def test_a_killed_zygote_is_replaced(daemons: Daemons) -> None:
 
 def test_a_damaged_database_is_named_and_the_next_start_is_fresh(daemons: Daemons) -> None:
     daemons.home.mkdir()
-    (daemons.home / "state.db").write_bytes(b"garbage " * 1000)
+    for name in ("state.db", "state.backup.db"):
+        (daemons.home / name).write_bytes(b"garbage " * 1000)
     process = daemons.popen()
     _, err = process.communicate(timeout=20)
     assert process.returncode == 1

@@ -19,7 +19,7 @@ import msgspec
 from gaovm import errors
 from gaovm.aio import clock, files
 from gaovm.daemon import stamps
-from gaovm.daemon.storage import schema
+from gaovm.daemon.storage import quarantine, schema
 
 #: What a damaged database may cost at most: changes of the last seconds.
 EVERY_S = 10.0
@@ -119,7 +119,12 @@ def restore(database: Path, facts: dict[str, Any]) -> dict[str, Any]:
     try:
         _build(database, copy.read_bytes(), fill)
     except sqlite3.DatabaseError as exc:
-        raise errors.StateCorrupt(f"{copy} is damaged too: {exc}") from exc
+        kept = quarantine.aside(copy)
+        raise errors.StateCorrupt(
+            f"the copy {copy} is damaged ({exc}); it was moved to {kept}",
+            remedy=f"put a good copy back as {database}, or start again with no VMs known",
+            details={"quarantined": str(kept)},
+        ) from exc
     return payload
 
 
