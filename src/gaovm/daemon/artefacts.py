@@ -39,12 +39,22 @@ class Artefacts:
     async def prepare(
         self, subject: machine.Machine, progress: operations.Listener, *, fresh_disk: bool
     ) -> starting.Artefacts:
-        """Image checked, initramfs made, the disk of a VM that never ran taken away."""
+        """Image checked, initramfs made, the disk of a VM that never ran taken away.
+
+        Raises:
+            errors.StateCorrupt: the disk of a VM that ran is gone; an empty one in its place would
+                hide that.
+        """
         vm_dir = self._paths.vm_dir(subject.name)
         vm_dir.mkdir(mode=0o700, exist_ok=True)
         disk = vm_dir / "disk.qcow2"
         if fresh_disk:
             disk.unlink(missing_ok=True)
+        elif not disk.exists():
+            raise errors.StateCorrupt(
+                f"the disk of VM {subject.name} is gone: {disk}",
+                remedy="put the file back, or `gaovm destroy` and `gaovm up` to begin anew",
+            )
         self._preparing.add(subject.name)
         try:
             image = await self._image(subject, progress, kept=disk.exists())

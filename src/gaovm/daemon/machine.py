@@ -156,6 +156,8 @@ class Machine:
         self.restart: asyncio.TimerHandle | None = None
         #: When the hypervisor was last started, by the monotonic clock.
         self.running_since: float | None = None
+        #: Where in the console's log this hypervisor's run begins, as far as this daemon knows.
+        self.console_from = 0
         self._failure: errors.GaoError | None = None
         self._watchers: set[asyncio.Future[None]] = set()
 
@@ -173,7 +175,17 @@ class Machine:
         """The word and the line shown to people."""
         failure = self.record.last_error
         note = "paused; `gaovm resume` lets it go on" if self.paused else self.note
+        if self.state.observed is states.Observed.STOPPED and failure is not None:
+            # Not asked for by anybody: by a reboot of the host, or an `up` that was withdrawn.
+            note = note or (failure.message if failure.code == errors.Cancelled.code else None)
         return words.describe(self.state, error=failure.message if failure else None, note=note)
+
+    def console_size(self) -> int:
+        """Bytes in the console's log."""
+        try:
+            return self.hub.paths.serial_log(self.name).stat().st_size
+        except OSError:
+            return 0
 
     def apply(
         self, event: states.Event, failure: errors.GaoError | None = None, **changes: Any

@@ -142,7 +142,9 @@ class Starter:
         subject.adopt(driver)
         await self._configure(subject, driver, artefacts)
         _report(operation, "boot", "starting the hypervisor")
+        earlier = subject.console_size()
         await _start_hypervisor(subject, operation, driver)
+        subject.console_from = earlier
         await _record_started(subject, driver)
         operation.reach("started")
         _report(operation, "boot", "booting")

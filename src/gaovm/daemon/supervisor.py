@@ -211,7 +211,7 @@ def _give_up(
     changes: dict[str, Any],
 ) -> None:
     reason = failure.message if failure is not None else "the guest switches itself off"
-    tail = serial_tail(subject.hub.paths.serial_log(subject.name))
+    tail = serial_tail(subject.hub.paths.serial_log(subject.name), subject.console_from)
     final = errors.HypervisorFailed(
         f"given up after {decision.attempts} restarts: {reason}",
         remedy="look at `gaovm logs`, then `gaovm start` to try again",
@@ -245,11 +245,15 @@ def _rest(
     subject.apply(events[how], failure, **changes)
 
 
-def serial_tail(path: Path) -> list[str]:
-    """The last lines of a console, without what a terminal would act on; empty if there is none."""
+def serial_tail(path: Path, begin: int = 0) -> list[str]:
+    """The last lines of a console, without what a terminal would act on; empty if there is none.
+
+    ``begin``: what lies before is not of this run. A log that is shorter has been rotated since.
+    """
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            size = path.stat().st_size
+            file.seek(max(begin if begin <= size else 0, size - _TAIL_BYTES))
             data = file.read(_TAIL_BYTES)
     except OSError:
         return []

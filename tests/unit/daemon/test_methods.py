@@ -64,6 +64,16 @@ async def test_a_restart_starts_again_also_when_its_caller_goes_away(daemon: Dae
     assert daemon.supervisor.mended == 0
 
 
+async def test_a_restart_that_does_not_wait_returns_when_it_is_on_disk(daemon: Daemon) -> None:
+    await daemon.up()
+    first, machine = daemon.driver, daemon.hub.machines["web-dev"]
+    told = await daemon.call("vm.restart", name="web-dev", wait="none")
+    assert told["vm"]["observed"] in {"stopping", "starting"}
+    assert daemon.stored()["web-dev"].state.desired == "running"
+    await machine.until(lambda: daemon.driver is not first and machine.up is None)
+    assert machine.state.readiness == "ready"
+
+
 async def test_stop_goes_on_when_its_caller_goes_away(daemon: Daemon) -> None:
     await daemon.up()
     stop = asyncio.ensure_future(daemon.call("vm.stop", name="web-dev"))

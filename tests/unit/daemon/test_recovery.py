@@ -67,6 +67,7 @@ async def test_a_reboot_of_the_host_starts_nothing(daemon: Daemon) -> None:
     vm = await daemon.status()
     assert (vm["state"], vm["desired"]) == ("stopped", "stopped")
     assert vm["last_error"]["message"] == "stopped by a reboot of the host"
+    assert vm["detail"] == "stopped by a reboot of the host"
 
 
 async def test_autostart_survives_a_reboot(daemon: Daemon) -> None:

@@ -139,6 +139,19 @@ async def test_a_paused_vm_refuses_sessions_and_forgets_the_pause_at_its_end(
         await daemon.call("vm.pause", name="web-dev")
 
 
+async def test_the_last_lines_are_those_of_the_last_run(daemon: Daemon) -> None:
+    console = daemon.hub.paths.serial_log("web-dev")
+    console.parent.mkdir(parents=True, exist_ok=True)
+    console.write_bytes(b"of yesterday\r\n")
+    await daemon.up()
+    subject = daemon.hub.machines["web-dev"]
+    with console.open("ab") as file:
+        file.write(b"of today\r\n")
+    assert supervisor.serial_tail(console, subject.console_from) == ["of today"]
+    console.write_bytes(b"anew\r\n")  # rotated meanwhile
+    assert supervisor.serial_tail(console, subject.console_from) == ["anew"]
+
+
 async def test_after_five_attempts_it_is_given_up(daemon: Daemon) -> None:
     await daemon.up()
     subject = policy(daemon)

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
+from gaovm.daemon import artefacts
 
 pytestmark = pytest.mark.usefixtures("no_errors_logged")
 
@@ -23,6 +24,14 @@ async def until_phase(daemon: Daemon, readiness: str) -> None:
     machine = daemon.hub.machines["web-dev"]
     await machine.until(lambda: machine.state.readiness == readiness)
     await spin()
+
+
+async def test_the_lost_disk_of_a_vm_that_ran_is_not_begun_anew(daemon: Daemon) -> None:
+    await daemon.up()
+    subject = daemon.hub.machines["web-dev"]
+    real = artefacts.Artefacts(daemon.hub.paths)
+    with pytest.raises(errors.StateCorrupt, match=r"the disk of VM web-dev is gone: .*qcow2"):
+        await real.prepare(subject, lambda _: None, fresh_disk=False)
 
 
 async def test_up_creates_boots_and_waits_until_ready(daemon: Daemon) -> None:

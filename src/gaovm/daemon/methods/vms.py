@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from gaovm import errors
@@ -86,15 +87,25 @@ async def restart(ctx: context.Context, call: context.Call, args: params.Restart
     subject = ctx.find(args.name)
     limits = ending.Limits(force=args.force, grace_s=args.timeout_s)
     call.progress({"phase": "stop", "message": "stopping"})
-    await ctx.to_its_end(f"vm {args.name}: restart", _stop_and_begin(ctx, subject, limits))
+    intended = asyncio.Event()
+    work = _stop_and_begin(ctx, subject, limits, intended.set)
+    operation = ctx.lasting(f"vm {args.name}: restart", work)
+    if args.wait == "none":
+        await operation.unless_ended(intended.wait())
+        return _result(subject, created=False, already=False, warnings=[])
+    await operation.wait(lambda _: None)
     begin = params.Start(name=args.name, wait=args.wait)
     return await start(ctx, call, begin)
 
 
 async def _stop_and_begin(
-    ctx: context.Context, subject: machine.Machine, limits: ending.Limits
+    ctx: context.Context,
+    subject: machine.Machine,
+    limits: ending.Limits,
+    on_intent: Callable[[], None],
 ) -> None:
-    await ending.stop(subject, limits=limits, event=states.Event.RESTART_ASKED)
+    event = states.Event.RESTART_ASKED
+    await ending.stop(subject, limits=limits, event=event, on_intent=on_intent)
     # At once, so that it does not depend on a caller who may have gone away meanwhile.
     wanted = subject.state.desired is states.Desired.RUNNING and subject.up is None
     if wanted and subject.state.observed in states.AT_REST and not ctx.stopping:
