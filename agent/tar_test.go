@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -226,6 +227,29 @@ func TestWhatIsReplacedStaysUntilTheNewIsWhole(t *testing.T) {
 	}
 	if found, _ := os.ReadFile(old); len(found) != 4096 {
 		t.Errorf("%d bytes", len(found))
+	}
+}
+
+func TestAFileGoesWhereTheLinkLeadsThatHasItsName(t *testing.T) {
+	dir := t.TempDir()
+	file, link, dangling := filepath.Join(dir, "file"), filepath.Join(dir, "link"), filepath.Join(dir, "dangling")
+	_ = os.WriteFile(file, []byte("old"), 0o600)
+	_ = os.Symlink("file", link)
+	_ = os.Symlink("nothing", dangling)
+	for _, target := range []string{link, dangling} {
+		if err := extract(t, makeTar(t, tar.Header{Typeflag: tar.TypeReg, Name: "FILE", Linkname: "new"}), copyJob{Path: target}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]fs.FileMode{file: 0, link: fs.ModeSymlink, dangling: 0} {
+		info, err := os.Lstat(path)
+		if found, _ := os.ReadFile(path); err != nil || string(found) != "new" || info.Mode().Type() != want {
+			t.Errorf("%s: %q %v", path, found, info.Mode())
+		}
+	}
+	archive := makeTar(t, tar.Header{Typeflag: tar.TypeReg, Name: "FILE", Linkname: "x"})
+	if err := extract(t, archive, copyJob{Path: os.DevNull}); asWireErrorCode(err) != codeExists {
+		t.Errorf("a device was replaced: %v", err)
 	}
 }
 

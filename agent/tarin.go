@@ -44,6 +44,11 @@ func extractTar(in io.Reader, job copyJob) error {
 		return err
 	}
 	if !isDir {
+		if first.Typeflag == tar.TypeReg {
+			if target, err = behindLink(target); err != nil {
+				return err
+			}
+		}
 		return placeFile(reader, first, target)
 	}
 	if err := os.Mkdir(target, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -89,6 +94,19 @@ func copyTarget(job copyJob) (string, error) {
 		return "", err
 	}
 	return target, nil
+}
+
+// behindLink is the file that a name stands for: as with cp, a file that is copied onto a link becomes what the link
+// leads to. One that leads nowhere stands for itself, and is replaced; a device is not.
+func behindLink(target string) (string, error) {
+	info, err := os.Stat(target)
+	if err != nil {
+		return target, nil
+	}
+	if !info.Mode().IsRegular() {
+		return "", fail(codeExists, target+": exists and is no regular file")
+	}
+	return filepath.EvalSymlinks(target)
 }
 
 // placeFile handles the archive of one file or link: it goes to the target itself.

@@ -74,6 +74,8 @@ def extract(source: Input, target: Path) -> list[str]:
             raise errors.GuestProtocolError("the guest sent an empty archive")
         parent = _open_parent(target)
         try:
+            if first.isreg():
+                _refuse_special(target)
             if first.isdir() and first.name in (".", "./", ""):
                 return _extract_tree(archive, first, parent, target.name or ".")
             if first.name != "FILE" or first.isdir() or first.islnk():
@@ -87,6 +89,17 @@ def extract(source: Input, target: Path) -> list[str]:
             raise _error_of(exc, target) from exc
         finally:
             os.close(parent)
+
+
+def _refuse_special(target: Path) -> None:
+    """A link with the name is replaced (the guest may have laid it in a mount), these are not.
+
+    Raises:
+        errors.HostError: a device, a pipe or a directory has the name, or is what a link leads to.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(target.stat().st_mode):
+            raise errors.HostError(f"{target} exists and is no regular file")
 
 
 def _open_parent(target: Path) -> int:

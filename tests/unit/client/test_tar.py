@@ -160,6 +160,21 @@ def test_a_target_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     assert os.listdir(outside) == []
 
 
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for target in (pipe, link):
+        with pytest.raises(errors.HostError, match="no regular file"):
+            tar_read.extract(stream((entry("FILE"), b"x")), target)
+    assert stat.S_ISFIFO(pipe.stat().st_mode) and link.is_symlink()
+    (tmp_path / "file").write_text("mine")
+    link.unlink()
+    link.symlink_to("file")
+    tar_read.extract(stream((entry("FILE"), b"new")), link)
+    assert (link.read_bytes(), (tmp_path / "file").read_text()) == (b"new", "mine")
+
+
 def test_set_id_bits_are_dropped_and_devices_left_out(tmp_path: Path) -> None:
     device = entry("dev", tarfile.CHRTYPE, devmajor=1, devminor=3)
     found = tar_read.extract(stream(ROOT, (entry("s", mode=0o6755), b"x"), device), tmp_path / "d")
