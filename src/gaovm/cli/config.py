@@ -43,15 +43,28 @@ def diff(parsed: options.Parsed) -> int:
     with target.connect() as client:
         params: dict[str, Any] = {"name": name}
         project = target.find_project()
-        if project is not None and _belongs(target.call(client, "vm.status", params), project):
-            params["project"] = up.project_params(project, name)
-        result = target.call(client, "vm.config.diff", params)
+        if project is not None and not _belongs(target.call(client, "vm.status", params), project):
+            project = None
+        result = _differences(client, params, project)
     _warn(result)
     if parsed.flag("json"):
         output.json_out(result)
     else:
         output.out(diff_text(result))
     return 0
+
+
+def _differences(client: Any, params: dict[str, Any], project: target.Project | None) -> Any:
+    """A file that cannot be read hides what it asks for, not what waits for the next start."""
+    if project is None:
+        return target.call(client, "vm.config.diff", params)
+    try:
+        asked = {**params, "project": up.project_params(project, params["name"])}
+        return target.call(client, "vm.config.diff", asked)
+    except errors.ConfigError as exc:
+        result = target.call(client, "vm.config.diff", params)
+        warning = f"what the project file asks for is not shown: {exc.message}"
+        return {**result, "warnings": [*(result.get("warnings") or ()), warning]}
 
 
 def plan(parsed: options.Parsed) -> int:

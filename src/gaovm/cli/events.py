@@ -33,6 +33,10 @@ def run(parsed: options.Parsed) -> int:
             failure = _follow(client, _resume(client, shown), shown)
 
 
+#: What an event can be about: the first word of its type (docs/supervision.md lists them).
+GROUPS = ("config", "daemon", "display", "drift", "driver", "guest", "hypervisor", "vm")
+
+
 class _Shown:
     """What is to be shown, how, and up to where it was."""
 
@@ -40,6 +44,12 @@ class _Shown:
         self._json = parsed.flag("json")
         self._vm = parsed.text("vm")
         self._types = parsed.many("type")
+        for wanted in self._types:
+            if wanted.split(".")[0] not in GROUPS:
+                raise errors.UsageError(
+                    f"--type: there are no events {output.harmless(wanted)!r}",
+                    remedy=f"a type, or one of the groups {', '.join(GROUPS)}",
+                )
         follow = parsed.flag("follow")
         self.since = parsed.number("since")
         if self.since is None and not follow:

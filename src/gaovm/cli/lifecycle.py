@@ -35,14 +35,16 @@ def _bring(
             result = target.long_call(client, method, call, show, limit_s)
         except errors.VmNotFound as error:
             suggested = target.with_suggestion(client, name, error)
-            suggested.remedy = f"{suggested.remedy or ''}\n`gaovm up` makes a project's VM".strip()
+            if "gaovm up" not in (suggested.remedy or ""):
+                suggested.remedy = f"{suggested.remedy}; `gaovm up` makes a project's VM"
             raise suggested from error
     vm = result["vm"]
     if parsed.flag("json"):
         output.json_out(result)
     elif not parsed.flag("quiet"):
         already = " already" if result.get("already") else ""
-        output.err(f"{vm['name']} is {vm['state']}{already}")
+        paused = "; it is paused: `gaovm resume` lets it go on" if vm.get("paused") else ""
+        output.err(f"{vm['name']} is {vm['state']}{already}{paused}")
     return 0
 
 

@@ -34,6 +34,8 @@ def text(vm: Mapping[str, Any]) -> str:
     lines += _machine(vm) + _times(vm) + _mounts(vm) + _ports(vm) + _places(vm)
     lines += _restarts(vm.get("restarts"))
     lines += _pending(vm) + _guest(vm.get("guest")) + _error(vm.get("last_error"))
+    if "guest" in vm and vm["guest"] is None:
+        lines.append(_line("guest", "does not answer"))
     return output.harmless("\n".join(lines))
 
 

@@ -134,7 +134,8 @@ def summary(result: Mapping[str, Any]) -> str:
     message = str(vm.get("message") or "").strip()
     if message:
         lines += ["", *message.splitlines(), ""]
-    lines.append("Next:  gaovm shell   or   gaovm exec -- COMMAND")
+    next_step = "gaovm shell   or   gaovm exec -- COMMAND"
+    lines.append(f"Next:  {'gaovm resume, for it is paused' if vm.get('paused') else next_step}")
     return output.harmless("\n".join(lines))
 
 

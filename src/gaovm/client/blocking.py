@@ -227,11 +227,12 @@ def _says_ready(fd: int, deadline: float) -> bool:
 
 
 def _tail(home: str, offset: int) -> str:
-    """The last lines that the daemon logged since ``offset``."""
+    """The last lines since ``offset`` that are for people; the log's records hold the same."""
     try:
         with open(paths.daemon_log(home), "rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(min(offset, size), size - _TAIL_BYTES))
-            return file.read(_TAIL_BYTES).decode("utf-8", "replace")
+            lines = file.read(_TAIL_BYTES).decode("utf-8", "replace").splitlines()
     except OSError:
         return ""
+    return "\n".join([line for line in lines if not line.startswith("{")] or lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,6 +13,9 @@ from gaovm.aio import clock
 from gaovm.daemon import params, paths
 from gaovm.spec import vm
 from gaovm.spec.boot import Arch
+
+if TYPE_CHECKING:
+    from gaovm.project import config
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,8 +58,8 @@ def load(args: params.Up, where: paths.Paths) -> Wanted:
     )
     host = project_context.Host(arch=_arch(), vm_dir=str(where.vm_dir(name)))
     loaded = config.load(args.config_text, args.config_path, caller, args.project_dir, name, host)
-    _check_image(loaded.spec, args.config_path)
-    _check_mounts(loaded.spec, args.config_path)
+    _check_image(loaded)
+    _check_mounts(loaded)
     return Wanted(
         spec=loaded.spec,
         project=os.path.normpath(args.project_dir),
@@ -65,38 +69,39 @@ def load(args: params.Up, where: paths.Paths) -> Wanted:
     )
 
 
-def _check_image(spec: vm.VmSpec, config_path: str) -> None:
+def _check_image(loaded: config.Loaded) -> None:
     """Refuse an image that cannot be had before anything is made for the VM."""
     from gaovm.images import recipes
 
-    image = spec.image
+    image, boot = loaded.spec.image, loaded.spec.boot
     if "/" in image.location:
         if image.digest is None:
             raise errors.ImageUnknown(
-                f"{config_path}: images: {image.location} has no digest",
-                field="images",
+                f"{loaded.place('images[0]')}: {image.location} has no digest",
+                field="images[0].digest",
                 remedy="add `digest: sha256:…`, which the image's publisher lists beside it",
             )
         return
     if image.digest is not None:
         raise errors.ConfigError(
-            f"{config_path}: images: {image.location} is built on this machine and has a digest of "
-            "its own each time",
-            field="images",
+            f"{loaded.place('images[0].digest')}: {image.location} is built on this machine and "
+            "has a digest of its own each time",
+            field="images[0].digest",
             remedy="take `digest` out; it pins images that are pulled from a URL or a path",
         )
     try:
-        recipes.find(image.location, spec.boot.arch, spec.boot.kernel)
+        recipes.find(image.location, boot.arch, boot.kernel)
     except errors.ImageUnknown as exc:
         exc.field = exc.field or "images[0].location"
+        exc.message = f"{loaded.place(exc.field)}: {exc.message}"
         raise
 
 
-def _check_mounts(spec: vm.VmSpec, config_path: str) -> None:
-    for share in spec.shares:
+def _check_mounts(loaded: config.Loaded) -> None:
+    for share in loaded.spec.shares:
         if not Path(share.location).is_dir():
             raise errors.MountMissing(
-                f"{config_path}: {share.field or 'mounts'}: {share.location} is no directory "
+                f"{loaded.place(share.field or 'mounts')}: {share.location} is no directory "
                 "on this host",
                 field=share.field,
                 remedy="make the directory, or take the mount out of the file",

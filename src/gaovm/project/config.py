@@ -30,6 +30,12 @@ class Loaded:
 
     spec: VmSpec
     warnings: tuple[str, ...]
+    path: str
+    root: nodes.Table
+
+    def place(self, field: str) -> str:
+        """``FILE:LINE: field``, for a problem that only the host can tell."""
+        return f"{self.path}:{nodes.line_of(self.root, field)}: {field}"
 
 
 def load(text: str, path: str, caller: Caller, project_dir: str, name: str, host: Host) -> Loaded:
@@ -66,7 +72,7 @@ def load(text: str, path: str, caller: Caller, project_dir: str, name: str, host
         message=guest.read_message(root, context),
     )
     found.finish()
-    return Loaded(spec, tuple(found.warnings))
+    return Loaded(spec, tuple(found.warnings), path, root)
 
 
 def candidates(directory: str) -> list[str]:

@@ -105,6 +105,24 @@ def describe(node: Node) -> str:
     return f"`{quote}{shown}{quote}`"
 
 
+def line_of(root: Table, path: str) -> int:
+    """The line of a path of the tree, or of the nearest part of it that is there."""
+    best, found = root.line, -1
+    waiting: list[tuple[Node, int]] = [(root, root.line)]
+    while waiting:
+        node, line = waiting.pop()
+        if path.startswith(node.path) and path[len(node.path) :][:1] in ("", ".", "["):
+            if len(node.path) > found:
+                best, found = line, len(node.path)
+        elif node.path:
+            continue
+        if isinstance(node, Table):
+            waiting += [(below, node.key_lines[key]) for key, below in node.entries.items()]
+        elif isinstance(node, Sequence):
+            waiting += [(below, below.line) for below in node.items]
+    return best
+
+
 def parse(text: str) -> Table:
     """The document as a tree; an empty one is an empty mapping.
 

@@ -106,13 +106,10 @@ def _tree(overrides: Mapping[str, Any], found: Findings) -> nodes.Table:
 def _seed(root: nodes.Table, base: VmSpec) -> None:
     """What the base says where an override has to agree with it."""
     enabled, device = _text(base.graphics.enabled), _text(base.supervision.watchdog.device)
-    enabled, device = _text(base.graphics.enabled), _text(base.supervision.watchdog.device)
     for keys, text in (
         (("arch",), base.boot.arch),
         (("vmOpts", "gaovm", "machine"), base.boot.machine),
         (("vmOpts", "gaovm", "kernel"), base.boot.kernel),
-        (("vmOpts", "gaovm", "graphics", "enabled"), enabled),
-        (("vmOpts", "gaovm", "watchdog", "device"), device),
         (("vmOpts", "gaovm", "graphics", "enabled"), enabled),
         (("vmOpts", "gaovm", "watchdog", "device"), device),
     ):
@@ -146,6 +143,9 @@ def _text(value: object) -> str:
 def _unknown(word: str) -> str:
     if word in schema.STRUCTS["LimaYAML"]:
         return "cannot be set here; write it in the project file, then run `gaovm up`"
+    short = word.removeprefix("vmOpts.gaovm.")
+    if short != word and short in words():
+        return f"its short form is meant here: {short}"
     return check.unknown(word, [*words(), "env.NAME"])
 
 

@@ -208,6 +208,12 @@ def test_up_names_the_vm_it_means(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemo
         assert daemon.params(method)["wait"] == "agent"
 
 
+def test_what_is_paused_is_said_to_be(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) -> None:
+    _up(daemon, vm=fakes.vm("web-dev", paused=True), already=True)
+    assert b"gaovm resume" in gaovm("up", "-q").stdout + gaovm("up").stdout
+    assert b"already; it is paused: `gaovm resume`" in gaovm("start").stderr
+
+
 def test_up_passes_vm_name_on_and_starts_without_a_project(
     gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon, tmp_path: Path
 ) -> None:

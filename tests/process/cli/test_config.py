@@ -8,6 +8,8 @@ from typing import Any
 
 from tests.process.cli import conftest, fakes
 
+from gaovm import errors
+
 CPUS = {"field": "cpus", "from": 2, "to": 4, "restart": True, "live": False}
 DISK = {"field": "disk", "from": 20 << 30, "to": 40 << 30, "restart": False, "live": True}
 PORTS = {
@@ -137,6 +139,22 @@ def test_diff_shows_what_is_pending_and_what_the_file_asks(
     )
     assert gaovm("diff", "db").stdout == b"db: nothing is pending\n"
     assert asked == [{"name": "db"}]
+
+
+def test_diff_shows_what_is_pending_although_the_file_is_wrong(
+    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon
+) -> None:
+    def diff(params: Any, call: Any) -> Any:
+        if "project" in params:
+            raise errors.ConfigError("config.yaml:3: memory: expected a size")
+        found: dict[str, Any] = {"pending": [CPUS], "file": None, "overrides": {}, "warnings": []}
+        return {"name": "web-dev", "state": "running", "running": True, **found}
+
+    serve(daemon, "vm.status", **fakes.vm("web-dev", project=str(gaovm.project)))
+    daemon.handlers["vm.config.diff"] = diff
+    done = gaovm("diff")
+    assert (done.returncode, b"cpus  2 -> 4" in done.stdout) == (0, True)
+    assert b"config.yaml:3: memory" in done.stderr
 
 
 def test_plan_says_whether_it_restarts(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) -> None:

@@ -202,6 +202,10 @@ def test_an_unknown_image_creates_nothing(daemons: Daemons, tmp_path: Path) -> N
     error = client.call("vm.up", params)
     assert error["data"]["code"] == "image_unknown"
     assert error["data"]["field"] == "images[0].location"
+    assert error["message"].startswith(".lima/config.yaml:1: images[0].location: ")
+    mount = "images: [{location: 'debian:12'}]\nmounts:\n- location: /no/such\n"
+    error = client.call("vm.up", {**params, "config_text": mount})
+    assert error["message"].startswith(".lima/config.yaml:3: mounts[0].location: /no/such is no")
     assert client.call("vm.list") == {"vms": []}
 
 
