@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from gaovm import errors
 from gaovm.aio import clock, sockets, tasks
@@ -342,26 +342,47 @@ def identity(pid: int) -> tuple[int, int]:
     Raises:
         errors.NotFound: there is no such process.
     """
-    return pid, _stat(pid)[1]
+    return pid, _stat(pid).start_time
 
 
 def alive(pid: int, start_time: int) -> bool:
     """Whether exactly that process still runs; a zombie does not."""
     try:
-        state, started = _stat(pid)
+        found = _stat(pid)
     except errors.NotFound:
         return False
-    return started == start_time and state not in "ZX"
+    return found.start_time == start_time and found.state not in "ZX"
 
 
-def _stat(pid: int) -> tuple[str, int]:
-    """State and start time (clock ticks since boot)."""
+def exit_status(pid: int, start_time: int) -> int | None:
+    """How a process of this user ended, minus the signal, while its parent has not asked yet.
+
+    None: it runs, or nobody but its parent can tell any more.
+    """
+    try:
+        found = _stat(pid)
+    except errors.NotFound:
+        return None
+    if found.start_time != start_time or found.state != "Z":
+        return None
+    return os.waitstatus_to_exitcode(found.wait_status)
+
+
+class _Stat(NamedTuple):
+    """Some of ``/proc/PID/stat``: fields 3, 22 (ticks since boot) and 52 of proc(5)."""
+
+    state: str
+    start_time: int
+    wait_status: int
+
+
+def _stat(pid: int) -> _Stat:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             text = file.read()
         # the name may hold anything, so count from its closing bracket: state is field 3
         fields = text[text.rindex(b")") + 2 :].split()
-        return fields[0].decode(), int(fields[19])
+        return _Stat(fields[0].decode(), int(fields[19]), int(fields[49]))
     except (OSError, ValueError, IndexError) as exc:
         raise errors.NotFound(f"no process has the pid {pid}") from exc
 

@@ -88,16 +88,20 @@ class Exits:
         }
 
     async def gone(self, forked: Forked) -> int | None:
-        """Return when a driver has ended: its status, minus the signal, or None if unknown."""
+        """Return when a driver has ended: its status, minus the signal, or None if unknown.
+
+        The kernel tells us as soon as the zygote, and no other process has to run first.
+        """
         exited = self._exits.get(forked.pid)
         if exited is None or not exited.done():
             await _wait_process(forked)
-        if exited is None:
-            return None
-        # The kernel tells us first; the zygote's word with the status follows at once.
-        await asyncio.wait([exited], timeout=0.5)
+        status = process.exit_status(forked.pid, forked.start_time)
+        if status is None and exited is not None:
+            # The zygote has asked before us: its word is on its way.
+            await asyncio.wait([exited], timeout=0.5)
+            status = exited.result() if exited.done() else None
         self._exits.pop(forked.pid, None)
-        return exited.result() if exited.done() else None
+        return status
 
 
 def receive(sock: socket.socket) -> Message | None:

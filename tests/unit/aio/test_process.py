@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -140,6 +141,22 @@ async def test_identity_tells_processes_apart() -> None:
     assert not process.alive(pid, start_time)
     with pytest.raises(errors.NotFound):
         process.identity(pid)
+
+
+@pytest.mark.parametrize(("ending", "status"), [("exit 7", 7), ("kill -9 $$", -9)])
+async def test_how_a_process_ended_is_known_before_its_parent_asks(
+    ending: str, status: int
+) -> None:
+    child = subprocess.Popen(["sh", "-c", f"read x; {ending}"], stdin=subprocess.PIPE)
+    which = process.identity(child.pid)
+    assert process.exit_status(*which) is None, "it runs"
+    assert child.stdin is not None
+    child.stdin.close()
+    await process.wait_pid(child.pid)
+    assert process.exit_status(*which) == status
+    assert process.exit_status(child.pid, which[1] + 1) is None, "another process"
+    child.wait()
+    assert process.exit_status(*which) is None, "its parent has asked"
 
 
 async def test_descriptors_are_passed_only_when_asked_for() -> None:
