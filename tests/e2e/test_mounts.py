@@ -17,21 +17,26 @@ mounts:
     writable: true
   - location: "{extra}"
     mountPoint: /mnt/extra
+vmOpts: {{gaovm: {{machine: {machine}}}}}
 """
 
 
-@pytest.mark.parametrize("kind", ["9p", "virtiofs"])
-def test_each_kind(world: World, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "machine"), [("9p", "q35"), ("virtiofs", "q35"), ("virtiofs", "microvm")]
+)
+def test_each_kind(world: World, tmp_path: Path, kind: str, machine: str) -> None:
     extra = tmp_path / "a, b \"c\" 'd'"
     extra.mkdir()
     (extra / "seen").write_text("seen")
-    project = world.home.parent / "projects" / f"mount-{kind}"
+    project = world.home.parent / "projects" / f"mount-{kind}-{machine}"
     quoted = str(extra).replace('"', '\\"')
-    config = CONFIG + MOUNTS.format(kind=kind, project=project, extra=quoted)
-    world.project(f"mount-{kind}", config)
+    config = CONFIG + MOUNTS.format(kind=kind, project=project, extra=quoted, machine=machine)
+    world.project(project.name, config)
     world.run("up", "--wait=agent", cwd=project)
     try:
-        mounts = world.json("status", cwd=project)["mounts"]
+        status = world.json("status", cwd=project)
+        mounts = status["mounts"]
+        assert status["machine"] == machine
         assert {m["type"] for m in mounts} == {kind}
         assert all(m["reason"] for m in mounts)
         check_ownership(world, project)
