@@ -50,9 +50,9 @@ class Hypervisor:
 
     @steps.step
     async def start(
-        self, document: Document, shares: Mapping[str, socket.socket], cwd: Path
+        self, document: Document, shared: Mapping[str, lifetime.Descriptor], cwd: Path
     ) -> dict[str, socket.socket]:
-        """Execute QEMU; returns our ends of the console and the agent port.
+        """Execute QEMU; returns our ends of the console and the agent port. ``shared`` are closed.
 
         The monitor is negotiated in the background: the boot never waits for it.
 
@@ -61,7 +61,8 @@ class Hypervisor:
         """
         pairs = {name: self.channel(name) for name in PIPES}
         words, output = socket.socketpair()
-        theirs = {name: pair[1] for name, pair in pairs.items()} | dict(shares)
+        theirs: dict[str, lifetime.Descriptor] = {name: pair[1] for name, pair in pairs.items()}
+        theirs.update(shared)
         try:
             self.argv = lifetime.resolve(document, theirs)
             self._child = await self._stack.enter_async_context(
@@ -74,8 +75,8 @@ class Hypervisor:
             raise
         finally:
             output.close()
-            for sock in theirs.values():
-                sock.close()
+            for each in theirs.values():
+                each.close()
         self._connecting = self._owner.start(
             self._connect(pairs["qmp"][0]), name="monitor", finishable=True
         )

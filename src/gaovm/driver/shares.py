@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import process, steps, tasks
+from gaovm.aio import memory, process, steps, tasks
 from gaovm.builder.facts import VirtiofsdFact
 from gaovm.builder.qemu.document import Document, ShareDevice
+from gaovm.builder.qemu.memory import FD as MEMORY
 from gaovm.driver.pipes import LastWords
-from gaovm.vmmanager.qemu import shares
+from gaovm.vmmanager.qemu import lifetime, shares
 
 QEMU_END_GRACE_S = 1.0
 OnEnd = Callable[[errors.GaoError], None]
@@ -30,12 +32,19 @@ class Shares:
         self._bound: list[tuple[ShareDevice, socket.socket]] = []
 
     @steps.step
-    def prepare(self, document: Document, run_dir: Path) -> dict[str, socket.socket]:
-        """Bind the socket of each; returns QEMU's ends by descriptor name, connected already.
+    def prepare(self, document: Document, run_dir: Path) -> dict[str, lifetime.Descriptor]:
+        """Bind the socket of each; returns what QEMU inherits by descriptor name.
 
-        So QEMU need not wait for virtiofsd, nor virtiofsd for QEMU.
+        Its ends are connected already, so QEMU need not wait for virtiofsd, nor that for QEMU. The
+        memory that they share is among it, if it is ours to make.
+
+        Raises:
+            errors.HostError: that cannot be made (any more).
         """
-        ends: dict[str, socket.socket] = {}
+        ends: dict[str, lifetime.Descriptor] = {}
+        if document.memory_file_bytes is not None:
+            fd = memory.create(document.memory_file_bytes)
+            ends[MEMORY] = os.fdopen(fd, "r+b", buffering=0)
         for share in document.shares:
             if share.fd is not None:
                 listener, ends[share.fd] = shares.make_sockets(run_dir / share.fd)

@@ -6,6 +6,7 @@ import os
 import platform
 from pathlib import Path
 
+from gaovm.aio import memory
 from gaovm.builder.facts import HostFacts
 from gaovm.hostfacts import accelerator, host, limits, programs
 
@@ -19,17 +20,18 @@ def collect(home: Path) -> HostFacts:
         errors.HostError: an architecture that GaoVM does not know.
     """
     emulators = programs.emulators()
-    memory = limits.memory()
+    free = limits.memory()
     return HostFacts(
         arch=host.arch(),
         system="darwin" if platform.system() == "Darwin" else "linux",
         root=os.geteuid() == 0,
         cpus=limits.cpus(),
-        memory_total_bytes=memory.total_bytes,
-        memory_available_bytes=memory.available_bytes,
+        memory_total_bytes=free.total_bytes,
+        memory_available_bytes=free.available_bytes,
         boot_id=host.boot_id(),
         accelerators=accelerator.accelerators(home, emulators),
         emulators=emulators,
+        huge_shared_memory=memory.available(),
         qemu_img=programs.find("qemu-img"),
         virtiofsd=programs.virtiofsd(),
     )

@@ -33,6 +33,7 @@ EMULATORS = {
 HOST = HostFacts(
     arch="x86_64", root=True, cpus=2, accelerators=(NO_KVM,), emulators=EMULATORS, virtiofsd=C_ROOT
 )
+HUGE = msgspec.structs.replace(HOST, huge_shared_memory=True)
 PLAIN = HostFacts(
     arch="x86_64", cpus=2, accelerators=(NO_KVM,), emulators=EMULATORS, virtiofsd=C_PLAIN
 )
@@ -77,6 +78,7 @@ ODD_9P = Share(location=ODD, mount_point="/odd", type="9p")
 # name -> (spec, host, artefacts): each has a file in tests/golden
 CASES: dict[str, tuple[VmSpec, HostFacts, Artefacts]] = {
     "q35-tcg-virtiofs": (spec(PROJECT), HOST, FILES),
+    "q35-tcg-virtiofs-huge": (spec(PROJECT), HUGE, FILES),
     "q35-tcg-9p-root": (spec(NINE_P), HOST, FILES),
     "q35-tcg-9p-plain": (spec(PROJECT, ODD_9P), PLAIN, FILES),
     "q35-kvm": (spec(PROJECT, cpus=8), KVM_HOST, FILES),

@@ -110,6 +110,10 @@ def test_virtiofs_makes_memory_shared_and_9p_does_not() -> None:
     }
     assert values(with_fs, "-machine")[0].endswith("memory-backend=mem")
     assert "memory-backend" not in " ".join(without.argv)
+    huge = build.build(*samples.CASES["q35-tcg-virtiofs-huge"])
+    assert (huge.memory_file_bytes, with_fs.memory_file_bytes) == (2 << 30, None)
+    resolved = huge.resolve({"qmp": 7, "console": 8, "agent": 9, "share0": 10, "memory": 11})
+    assert '"mem-path":"/dev/fd/11"' in " ".join(resolved)
 
 
 def test_9p_depends_on_who_runs_qemu() -> None:

@@ -20,6 +20,7 @@ from gaovm.builder.qemu import (
     watchdog,
 )
 from gaovm.builder.qemu.document import Artefacts, Document, Slot
+from gaovm.spec.memory import MIB
 from gaovm.spec.vm import VmSpec
 
 
@@ -41,12 +42,13 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
     accelerator = choices.choose_accelerator(spec.boot.accelerator, arch, host)
     devices = shares.decide(spec.shares, host)
     shared = shares.needs_shared_memory(devices)
+    huge = shared and host.huge_shared_memory
     command_line = boot.kernel_arguments(spec, artefacts, board.name, accelerator.name)
     argv = (
         program,
         *machine.arguments(spec.name, board.name, accelerator.name, shared_memory=shared),
         *processors.arguments(spec.processors, arch, accelerator.name),
-        *memory.arguments(spec.memory, shared=shared),
+        *memory.arguments(spec.memory, shared=shared, huge=huge),
         *boot.arguments(artefacts, command_line),
         *pipes.arguments(board.name),
         *disks.arguments(artefacts, board.name),
@@ -58,6 +60,8 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
         *graphics.arguments(spec, board.name, artefacts.vnc_socket),
     )
     fds = ["qmp", "console", "agent", *(d.fd for d in devices if d.fd is not None)]
+    if huge:
+        fds.append(memory.FD)
     return Document(
         argv=argv,
         slots=_slots(argv, fds),
@@ -65,16 +69,17 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
         accelerator=accelerator,
         shares=devices,
         kernel_arguments=command_line,
+        memory_file_bytes=spec.memory.size_bytes // MIB * MIB if huge else None,
     )
 
 
 def _slots(argv: tuple[str, ...], fds: list[str]) -> tuple[Slot, ...]:
-    """Where the descriptors are: in ``-chardev`` arguments, whose text is all our own."""
+    """Where the descriptors are: in these arguments, whose text is all our own."""
     slots = []
     for index, argument in enumerate(argv):
-        if argv[index - 1] == "-chardev":
-            fd = next(fd for fd in fds if argument.endswith(f",fd={quoting.descriptor(fd)}"))
-            slots.append(Slot(index=index, fd=fd))
+        if argv[index - 1] in ("-chardev", "-object"):
+            found = [fd for fd in fds if quoting.descriptor(fd) in argument]
+            slots += [Slot(index=index, fd=fd) for fd in found]
     return tuple(slots)
 
 

@@ -46,7 +46,8 @@ class Slot(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Document(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A QEMU command line: ``argv[0]`` is the program, ``slots`` say where descriptors go.
 
-    Only slots are ever replaced, so a path that looks like a placeholder stays what it is.
+    ``memory_file_bytes``: how large the file is that descriptor ``memory`` must be; None: there is
+    none. Only slots are ever replaced, so a path that looks like a placeholder stays what it is.
     """
 
     argv: tuple[str, ...]
@@ -55,6 +56,7 @@ class Document(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     accelerator: choices.Choice
     shares: tuple[ShareDevice, ...]
     kernel_arguments: str
+    memory_file_bytes: int | None = None
 
     @property
     def fds(self) -> tuple[str, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from gaovm.aio import process
 from gaovm.builder.qemu.document import Document
@@ -13,18 +13,30 @@ from gaovm.builder.qemu.document import Document
 GRACE_S = 2.0
 
 
-def resolve(document: Document, sockets: Mapping[str, socket.socket]) -> tuple[str, ...]:
-    """The final command line, with the descriptors of QEMU's ends."""
-    return document.resolve({name: sock.fileno() for name, sock in sockets.items()})
+class Descriptor(Protocol):
+    """What QEMU inherits: a socket, or the file of its memory."""
+
+    def fileno(self) -> int:
+        """Its number."""
+        ...
+
+    def close(self) -> None:
+        """Close this process' copy."""
+        ...
+
+
+def resolve(document: Document, inherited: Mapping[str, Descriptor]) -> tuple[str, ...]:
+    """The final command line, with the descriptors that QEMU inherits."""
+    return document.resolve({name: each.fileno() for name, each in inherited.items()})
 
 
 def run(
-    argv: tuple[str, ...], sockets: Mapping[str, socket.socket], *, output: int, cwd: Path
+    argv: tuple[str, ...], inherited: Mapping[str, Descriptor], *, output: int, cwd: Path
 ) -> contextlib.AbstractAsyncContextManager[process.Child]:
     """QEMU for the length of a block; it dies with this process.
 
-    ``sockets`` are QEMU's ends by descriptor name and stay the caller's to close; ``output`` gets
-    its stdout and stderr.
+    ``inherited``, by descriptor name, stay the caller's to close; ``output`` gets its stdout and
+    stderr.
 
     Raises:
         errors.ProgramMissing: QEMU cannot be executed.
@@ -34,6 +46,6 @@ def run(
         cwd=cwd,
         stdout=output,
         stderr=output,
-        pass_fds=[sock.fileno() for sock in sockets.values()],
+        pass_fds=[each.fileno() for each in inherited.values()],
         grace_s=GRACE_S,
     )
