@@ -415,4 +415,6 @@ def _failure(error: errors.GaoError) -> records.Failure:
 def _how(exit_code: int | None) -> str:
     if exit_code is None:
         return "an unknown status"
+    if exit_code == 0:
+        return "status 0: it left by itself, as when it hears nothing from the daemon for 15 s"
     return f"signal {-exit_code}" if exit_code < 0 else f"status {exit_code}"
