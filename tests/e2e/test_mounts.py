@@ -28,8 +28,10 @@ def test_each_kind(world: World, tmp_path: Path, kind: str, machine: str) -> Non
     extra = tmp_path / "a, b \"c\" 'd'"
     extra.mkdir()
     (extra / "seen").write_text("seen")
+    link = tmp_path / "l, i \"n\" 'k'"
+    link.symlink_to(extra)
     project = world.home.parent / "projects" / f"mount-{kind}-{machine}"
-    quoted = str(extra).replace('"', '\\"')
+    quoted = str(link).replace('"', '\\"')
     config = CONFIG + MOUNTS.format(kind=kind, project=project, extra=quoted, machine=machine)
     world.project(project.name, config)
     world.run("up", "--wait=agent", cwd=project)

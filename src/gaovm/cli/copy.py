@@ -37,8 +37,11 @@ def plan(words: Sequence[str]) -> tuple[list[Place], Place]:
     """Sources and destination.
 
     Raises:
-        errors.UsageError: both sides are on the host, both in a VM, or in different VMs.
+        errors.UsageError: both sides are on the host, both in a VM, or in different VMs; or a path
+            is empty, as that of an unset variable is.
     """
+    if "" in words:
+        raise errors.UsageError("an empty path was given", remedy="the current directory is .")
     places = [Place(word) for word in words]
     sources, destination = places[:-1], places[-1]
     kinds = {source.vm for source in sources}

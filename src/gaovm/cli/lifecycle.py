@@ -19,11 +19,15 @@ def start(parsed: options.Parsed) -> int:
 
 def restart(parsed: options.Parsed) -> int:
     """Stop a VM and start it again; a crash in between ends with it running, too."""
-    return _bring(parsed, "vm.restart", _stop_params(parsed), None)
+    return _bring(parsed, "vm.restart", _stop_params(parsed), None, "the restart goes on")
 
 
 def _bring(
-    parsed: options.Parsed, method: str, params: dict[str, Any], limit_s: float | None
+    parsed: options.Parsed,
+    method: str,
+    params: dict[str, Any],
+    limit_s: float | None,
+    interrupted: str = "undoing what was begun",
 ) -> int:
     if parsed.flag("no-wait") and parsed.flag("wait"):
         raise errors.UsageError("--wait and --no-wait exclude each other")
@@ -32,7 +36,7 @@ def _bring(
     call = {"name": name, "wait": wait, **params}
     with target.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as show:
         try:
-            result = target.long_call(client, method, call, show, limit_s)
+            result = target.long_call(client, method, call, show, limit_s, interrupted)
         except errors.VmNotFound as error:
             suggested = target.with_suggestion(client, name, error)
             if "gaovm up" not in (suggested.remedy or ""):

@@ -196,10 +196,11 @@ def refuse_foreign(name: str) -> None:
 class Interrupts:
     """The first Ctrl-C of a long call, as something that can be waited for."""
 
-    def __init__(self, pipe: signals.SignalPipe, show: progress.Progress) -> None:
+    def __init__(self, pipe: signals.SignalPipe, show: progress.Progress, effect: str) -> None:
         self.fd = pipe.fd
         self._pipe = pipe
         self._show = show
+        self._effect = effect
 
     def check(self) -> None:
         """Raise ``KeyboardInterrupt`` if there was one; from then on the next leaves at once."""
@@ -207,7 +208,7 @@ class Interrupts:
 
         if self._pipe.take():
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._show.note("interrupted: undoing what was begun (Ctrl-C again: leave at once)")
+            self._show.note(f"interrupted: {self._effect} (Ctrl-C again: leave at once)")
             raise KeyboardInterrupt
 
 
@@ -217,8 +218,9 @@ def long_call(
     params: Mapping[str, Any],
     show: progress.Progress,
     timeout_s: float | None = None,
+    effect: str = "undoing what was begun",
 ) -> Any:
-    """A call that Ctrl-C undoes; the first Ctrl-C says so, the second leaves at once.
+    """A call that Ctrl-C ends; the first Ctrl-C says to what ``effect``, the second leaves at once.
 
     Raises:
         errors.Cancelled: it was interrupted and undone.
@@ -229,7 +231,7 @@ def long_call(
     from gaovm.client import signals
 
     with signals.SignalPipe([signal.SIGINT]) as pipe:
-        interrupts = Interrupts(pipe, show)
+        interrupts = Interrupts(pipe, show, effect)
         try:
             return call(
                 client,

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from gaovm.daemon import machine, stamps
+from gaovm.daemon import forwards, machine, stamps
 from gaovm.daemon.storage import records
 from gaovm.model import states
 from gaovm.spec import diff, network
@@ -106,9 +106,8 @@ def ports(record: records.VmRecord, *, running: bool) -> list[dict[str, Any]]:
     """PortStatus of every forward; while running as the driver reported them."""
     added = {_identity(port) for port in record.added_ports}
     result = []
-    live = list(record.facts.ports) if running else []
-    for port in (*record.spec.network.forwards, *record.added_ports):
-        known = _take(live, port)
+    for port, entry in forwards.bound(record):
+        known = entry if running else {}
         result.append(
             {
                 "guest_ip": port.guest_ip,
@@ -124,18 +123,3 @@ def ports(record: records.VmRecord, *, running: bool) -> list[dict[str, Any]]:
 
 def _identity(port: network.PortForward) -> tuple[str, int, str, int]:
     return (port.guest_ip, port.guest_port, port.host_ip, port.host_port)
-
-
-def _take(live: list[dict[str, Any]], port: network.PortForward) -> dict[str, Any]:
-    """The driver's entry for a forward, each used once: two may ask for any host port."""
-    for entry in live:
-        same = (
-            entry.get("guest_port") == port.guest_port
-            and entry.get("guest_ip", port.guest_ip) == port.guest_ip
-            and entry.get("host_ip", port.host_ip) == port.host_ip
-            and port.host_port in (0, entry.get("host_port"))
-        )
-        if same:
-            live.remove(entry)
-            return entry
-    return {}

@@ -19,6 +19,7 @@ from typing import Any
 
 from gaovm import errors
 from gaovm.aio import steps, tasks
+from gaovm.driver.request import RemovePort
 from gaovm.guestmanager import tunnel
 from gaovm.guestmanager.connection import Connection
 from gaovm.hostfacts import listeners
@@ -88,8 +89,8 @@ class Ports:
         """All forwards, in the order they were bound."""
         return [forward.describe() for forward in self._forwards]
 
-    async def remove(self, host_port: int | None, guest_port: int | None) -> list[dict[str, Any]]:
-        """Close the listeners that match both given ports; their connections live on.
+    async def remove(self, wanted: RemovePort) -> list[dict[str, Any]]:
+        """Close the listeners that match all that is given; their connections live on.
 
         Raises:
             errors.NotFound: none does.
@@ -97,7 +98,9 @@ class Ports:
         found = [
             forward
             for forward in self._forwards
-            if host_port in (None, forward.port) and guest_port in (None, forward.wanted.guest_port)
+            if wanted.host_port in (None, forward.port)
+            and wanted.guest_port in (None, forward.wanted.guest_port)
+            and wanted.host_ip in (None, forward.wanted.host_ip)
         ]
         if not found:
             raise errors.NotFound("no such forwarded port")

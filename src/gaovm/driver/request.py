@@ -101,10 +101,11 @@ class AddPort(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemovePort(msgspec.Struct, frozen=True, kw_only=True):
-    """``ports.remove``: at least one of the two."""
+    """``ports.remove``: at least one of the ports; ``host_ip`` narrows it down."""
 
     host_port: Port | None = None
     guest_port: Port | None = None
+    host_ip: str | None = None
 
 
 class LogLevel(msgspec.Struct, frozen=True, kw_only=True):

@@ -99,7 +99,7 @@ class Service:
         wanted = request.decode(params, request.RemovePort)
         if wanted.host_port is None and wanted.guest_port is None:
             raise errors.InvalidParams("ports.remove needs host_port or guest_port")
-        return {"removed": await self._vm.ports.remove(wanted.host_port, wanted.guest_port)}
+        return {"removed": await self._vm.ports.remove(wanted)}
 
     async def _list_ports(self, _: Any) -> Result:
         return {"ports": self._vm.ports.describe()}

@@ -74,3 +74,4 @@ def test_failures_name_the_path(
     assert gaovm("cp", "a.txt", "b.txt").returncode == 2
     assert gaovm("cp", "a.txt").returncode == 2
     assert gaovm("cp", "a.txt", "no_-name:x").returncode == 2
+    assert b"an empty path" in gaovm("cp", "", "vm:/tmp/").stderr

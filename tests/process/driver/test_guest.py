@@ -95,6 +95,9 @@ async def test_ports_are_added_listed_and_removed(zygote: Zygote, base: Path) ->
     assert (await link.call("ports.list"))["ports"] == [added]
     with pytest.raises(errors.NotFound):
         await link.call("ports.remove", {"guest_port": 81})
+    elsewhere = {"host_port": added["host_port"], "host_ip": "127.0.0.9"}
+    with pytest.raises(errors.NotFound):
+        await link.call("ports.remove", elsewhere)
     removed = await link.call("ports.remove", {"host_port": added["host_port"]})
     assert removed["removed"] == [added]
     with pytest.raises(ConnectionRefusedError):

@@ -64,6 +64,19 @@ async def test_a_restart_starts_again_also_when_its_caller_goes_away(daemon: Dae
     assert daemon.supervisor.mended == 0
 
 
+async def test_a_restart_whose_caller_leaves_while_it_starts_goes_on(daemon: Daemon) -> None:
+    await daemon.up()
+    machine = daemon.hub.machines["web-dev"]
+    daemon.launcher.boot_until = "provisioning"
+    restart = asyncio.ensure_future(daemon.call("vm.restart", name="web-dev"))
+    await machine.until(lambda: machine.state.readiness == "provisioning")
+    await daemon.rest()
+    restart.cancel()
+    await asyncio.wait([restart])
+    await daemon.rest()
+    assert (machine.state.desired, machine.state.observed) == ("running", "running")
+
+
 async def test_a_restart_that_does_not_wait_returns_when_it_is_on_disk(daemon: Daemon) -> None:
     await daemon.up()
     first, machine = daemon.driver, daemon.hub.machines["web-dev"]

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import machine
+from gaovm.daemon import forwards, machine
 from gaovm.daemon.storage import records
 from gaovm.spec import network, vm
 
@@ -51,7 +51,7 @@ async def _forward_ports(subject: machine.Machine, wanted: vm.VmSpec) -> list[st
         for key, port in after.items():
             if key not in before:
                 bound = await driver.call("ports.add", _wire(port))
-                undo.append(("ports.remove", _pair(bound)))
+                undo.append(("ports.remove", forwards.key(bound)))
     except errors.GaoError:
         for method, arguments in reversed(undo):
             await driver.call(method, arguments)
@@ -98,12 +98,7 @@ def _wire(port: network.PortForward) -> dict[str, Any]:
 
 def _bound(record: records.VmRecord, port: network.PortForward) -> dict[str, Any]:
     """The ports of a forward as the driver has them: a host port of 0 was chosen by it."""
-    for known in record.facts.ports:
-        same = all(known.get(name) == getattr(port, name) for name in ("guest_port", "guest_ip"))
-        if same and port.host_port in (0, known.get("host_port")):
-            return _pair(known)
-    return {"host_port": port.host_port, "guest_port": port.guest_port}
-
-
-def _pair(known: dict[str, Any]) -> dict[str, Any]:
-    return {"host_port": known["host_port"], "guest_port": known["guest_port"]}
+    for known, entry in forwards.bound(record):
+        if entry and _key(known) == _key(port):
+            return forwards.key(entry)
+    return forwards.key(_wire(port))

@@ -6,7 +6,7 @@ import ipaddress
 from typing import Any
 
 from gaovm import errors
-from gaovm.daemon import context, machine, params, starting, status
+from gaovm.daemon import context, forwards, machine, params, starting, status
 from gaovm.model import states
 from gaovm.spec import network
 
@@ -60,9 +60,7 @@ async def remove(ctx: context.Context, call: context.Call, args: params.PortRemo
     chosen = [index for index in hits if index >= fixed]
     if _live(subject) is not None:
         for index in chosen:
-            entry = statuses[index]
-            keys = {key: entry[key] for key in ("host_port", "guest_port")}
-            await _live_call(subject, "ports.remove", keys)
+            await _live_call(subject, "ports.remove", forwards.key(statuses[index]))
     kept = tuple(
         port for index, port in enumerate(subject.record.added_ports, fixed) if index not in chosen
     )

@@ -109,7 +109,7 @@ async def _stop_and_begin(
     # At once, so that it does not depend on a caller who may have gone away meanwhile.
     wanted = subject.state.desired is states.Desired.RUNNING and subject.up is None
     if wanted and subject.state.observed in states.AT_REST and not ctx.stopping:
-        ctx.starter.begin(subject, created=False)
+        ctx.starter.begin(subject, created=False).keep()
 
 
 async def pause(ctx: context.Context, call: context.Call, args: params.Named) -> Any:

@@ -43,10 +43,12 @@ def arguments(program: VirtiofsdFact, share: ShareDevice, listener_fd: int) -> l
     ``auto`` caching: the host changes files too, so the guest asks again after a second.
     """
     fd = f"--fd={listener_fd}"
+    # The C virtiofsd takes no symbolic link for its source.
+    source = os.path.realpath(share.location)
     if program.flavour == "c":
-        options = ["-f", fd, "-o", f"source={_comma_safe(share.location)}", "-o", "cache=auto"]
+        options = ["-f", fd, "-o", f"source={_comma_safe(source)}", "-o", "cache=auto"]
         return [program.path, *options, "-o", "log_level=warn"]
-    options = [fd, f"--shared-dir={share.location}", "--cache=auto", "--log-level=warn"]
+    options = [fd, f"--shared-dir={source}", "--cache=auto", "--log-level=warn"]
     # Without root there is no user namespace to enter with the caller's own ids kept.
     sandbox = "--sandbox=namespace" if os.geteuid() == 0 else "--sandbox=none"
     return [program.path, *options, sandbox]

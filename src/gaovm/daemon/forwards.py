@@ -1,0 +1,40 @@
+"""Which forward of a record is which of those that its driver has bound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gaovm.daemon.storage import records
+from gaovm.spec import network
+
+
+def bound(record: records.VmRecord) -> list[tuple[network.PortForward, dict[str, Any]]]:
+    """Every forward, those of the config first, with the driver's entry; empty: there is none.
+
+    Each entry is used once. A forward that takes any host port comes after those that name theirs.
+    """
+    wanted = (*record.spec.network.forwards, *record.added_ports)
+    live = list(record.facts.ports)
+    found: dict[int, dict[str, Any]] = {}
+    for index in sorted(range(len(wanted)), key=lambda index: wanted[index].host_port == 0):
+        found[index] = _take(live, wanted[index])
+    return [(port, found[index]) for index, port in enumerate(wanted)]
+
+
+def key(entry: dict[str, Any]) -> dict[str, Any]:
+    """What names exactly this entry in a call of ``ports.remove``."""
+    return {name: entry[name] for name in ("host_ip", "host_port", "guest_port")}
+
+
+def _take(live: list[dict[str, Any]], port: network.PortForward) -> dict[str, Any]:
+    for entry in live:
+        same = (
+            entry.get("guest_port") == port.guest_port
+            and entry.get("guest_ip", port.guest_ip) == port.guest_ip
+            and entry.get("host_ip", port.host_ip) == port.host_ip
+            and port.host_port in (0, entry.get("host_port"))
+        )
+        if same:
+            live.remove(entry)
+            return entry
+    return {}

@@ -1,0 +1,42 @@
+"""Forwards with the same ports are told apart."""
+
+from __future__ import annotations
+
+import msgspec
+from tests.unit.daemon.conftest import Daemon
+
+from gaovm.daemon import forwards
+from gaovm.spec.network import PortForward
+
+
+def entry(host_port: int, host_ip: str = "127.0.0.1") -> dict[str, object]:
+    return {
+        "guest_ip": "127.0.0.1",
+        "guest_port": 80,
+        "host_ip": host_ip,
+        "host_port": host_port,
+        "state": "listening",
+    }
+
+
+async def test_any_host_port_comes_after_those_that_are_named(daemon: Daemon) -> None:
+    await daemon.up()
+    record = daemon.hub.machines["web-dev"].record
+    free, named = PortForward(guest_port=80, host_port=0), PortForward(guest_port=80, host_port=81)
+    network = msgspec.structs.replace(record.spec.network, forwards=(free, named))
+    facts = msgspec.structs.replace(record.facts, ports=(entry(81), entry(4000)))
+    spec = msgspec.structs.replace(record.spec, network=network)
+    found = forwards.bound(msgspec.structs.replace(record, spec=spec, facts=facts))
+    assert [(port, known["host_port"]) for port, known in found] == [(free, 4000), (named, 81)]
+
+
+async def test_of_two_addresses_the_right_one_is_removed(daemon: Daemon) -> None:
+    await daemon.up()
+    for address in ("127.0.0.1", "127.0.0.5"):
+        await daemon.call(
+            "vm.ports.add", name="web-dev", guest_port=80, host_port=8080, host_ip=address
+        )
+    await daemon.call("vm.ports.remove", name="web-dev", host_port=8080)
+    told = [params for method, params in daemon.driver.calls if method == "ports.remove"]
+    assert [params["host_ip"] for params in told] == ["127.0.0.1", "127.0.0.5"]
+    assert {"host_ip", "host_port", "guest_port"} == set(told[0])
