@@ -61,6 +61,8 @@ func (u *userSpec) check() error {
 // setUser makes the account as wanted and the default of later streams. Root is left as it is.
 func (a *agent) setUser(want *userSpec) (*userResult, error) {
 	if a.real && want.UID != 0 {
+		// Before anything that may fail: nobody becomes root because the account could not be made.
+		a.setDefaultUser(want.Name)
 		created, err := makeUser(want)
 		if err != nil {
 			return nil, err
@@ -71,7 +73,6 @@ func (a *agent) setUser(want *userSpec) (*userResult, error) {
 		if err := makeHome(want); err != nil {
 			return nil, err
 		}
-		a.setDefaultUser(want.Name)
 		return &userResult{created, want.Name, want.UID, want.GID, want.Home, want.Shell}, nil
 	}
 	known, err := lookupAccount(want.Name)

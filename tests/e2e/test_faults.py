@@ -76,6 +76,16 @@ def test_kernel_panic_shows_the_console(world: World, vm: Path, tmp_path: Path) 
     world.run("destroy", "-y", cwd=project)
 
 
+def test_nobody_becomes_root_because_the_user_cannot_be_made(world: World) -> None:
+    project = world.project("system-user", CONFIG + "user: {name: dora, uid: 33}\n")
+    done = world.run("up", cwd=project, check=1)
+    assert b"dora (uid 33) cannot be made" in done.stderr
+    done = world.run("exec", "--", "id", cwd=project, check=125)
+    assert b"no user" in done.stderr
+    world.run("exec", "--user", "root", "--", "true", cwd=project)
+    world.run("destroy", "-y", cwd=project)
+
+
 def test_interrupted_up_leaves_nothing(world: World) -> None:
     project = world.project("ctrlc")
     up = world.start("up", cwd=project)

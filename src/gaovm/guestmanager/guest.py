@@ -70,10 +70,26 @@ def entropy(data: bytes) -> str:
 
 
 async def configure(connection: Connection, configuration: Configuration) -> Configured:
-    """Apply a configuration; idempotent. A mount that fails is in the result, not an error."""
-    return await calls.call(
-        connection, "PUT", "/v1/configure", Configured, configuration, limit_s=CONFIGURE_LIMIT_S
-    )
+    """Apply a configuration; idempotent. A mount that fails is in the result, not an error.
+
+    Raises:
+        errors.GuestCallFailed: the agent refused it, as a user that is one of the system's.
+    """
+    limit_s = CONFIGURE_LIMIT_S
+    try:
+        return await calls.call(
+            connection, "PUT", "/v1/configure", Configured, configuration, limit_s=limit_s
+        )
+    except errors.GuestCallFailed as exc:
+        user = configuration.user
+        if exc.details.get("agent_code") == "conflict" and user is not None:
+            exc.message = (
+                f"the user {user.name} (uid {user.uid}) cannot be made: a system account of the "
+                "guest has this name or uid"
+            )
+            exc.field = "user"
+            exc.remedy = "set user.name and user.uid in the project file, then `gaovm up` again"
+        raise
 
 
 async def wait_booted(connection: Connection, limit_s: float) -> str:
