@@ -10,6 +10,7 @@ import json
 import struct
 
 from gaovm import errors
+from gaovm.ipc import frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,8 +80,7 @@ def encode_json(kind: int, value: Mapping[str, Any]) -> bytes:
     try:
         payload = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError as exc:
-        around = exc.object[max(0, exc.start - 40) : exc.end + 40]
-        raise errors.InvalidParams(f"there is text that is not UTF-8: {around!r}") from exc
+        raise frames.not_utf8(exc) from exc
     if len(payload) > MAX_PAYLOAD:
         raise errors.InvalidParams(f"{len(payload)} bytes of arguments do not fit into 1 MiB")
     return encode(kind, payload)

@@ -9,7 +9,7 @@ import socket
 import time
 
 from gaovm import errors
-from gaovm.ipc import jsonrpc, methods, peer
+from gaovm.ipc import frames, jsonrpc, methods, peer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class BlockingConnection:
         try:
             call.number = self._peer.request(method, params, call)
         except UnicodeEncodeError as exc:
-            raise errors.InvalidParams(f"{exc.object!r} is not UTF-8") from exc
+            raise frames.not_utf8(exc) from exc
         try:
             self._flush(deadline)
             self._wait(call, deadline)

@@ -161,3 +161,11 @@ def test_the_work_is_linear() -> None:
     # quadratic work would take 64 times as long
     assert _seconds(lambda: many(160_000)) < 24 * max(_seconds(lambda: many(20_000)), 0.005)
     assert _seconds(lambda: large(16 << 20)) < 24 * max(_seconds(lambda: large(2 << 20)), 0.005)
+
+
+def test_of_a_message_only_the_text_that_is_not_utf8_is_told() -> None:
+    message = {"env": {"TOKEN": "secret"}, "argv": ["caf\udce9"], "more": "secret"}
+    with pytest.raises(UnicodeEncodeError) as caught:
+        frames.encode_json(message)
+    told = frames.not_utf8(caught.value).message
+    assert told == "'caf\\udce9' is not UTF-8"
