@@ -27,7 +27,7 @@ def _bring(
     method: str,
     params: dict[str, Any],
     limit_s: float | None,
-    interrupted: str = "undoing what was begun",
+    effect: str = target.UNDONE,
 ) -> int:
     if parsed.flag("no-wait") and parsed.flag("wait"):
         raise errors.UsageError("--wait and --no-wait exclude each other")
@@ -35,13 +35,7 @@ def _bring(
     wait = "none" if parsed.flag("no-wait") else parsed.text("wait") or "ready"
     call = {"name": name, "wait": wait, **params}
     with target.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as show:
-        try:
-            result = target.long_call(client, method, call, show, limit_s, interrupted)
-        except errors.VmNotFound as error:
-            suggested = target.with_suggestion(client, name, error)
-            if "gaovm up" not in (suggested.remedy or ""):
-                suggested.remedy = f"{suggested.remedy}; `gaovm up` makes a project's VM"
-            raise suggested from error
+        result = target.long_call(client, method, call, show, limit_s, effect)
     vm = result["vm"]
     if parsed.flag("json"):
         output.json_out(result)

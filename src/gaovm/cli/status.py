@@ -33,9 +33,7 @@ def text(vm: Mapping[str, Any]) -> str:
     lines = [_line(str(vm["name"]), f"{state} ({detail})" if detail else state)]
     lines += _machine(vm) + _times(vm) + _mounts(vm) + _ports(vm) + _places(vm)
     lines += _restarts(vm.get("restarts"))
-    lines += _pending(vm) + _guest(vm.get("guest")) + _error(vm.get("last_error"))
-    if "guest" in vm and vm["guest"] is None:
-        lines.append(_line("guest", "does not answer"))
+    lines += _pending(vm) + _guest(vm) + _error(vm.get("last_error"))
     return output.harmless("\n".join(lines))
 
 
@@ -129,9 +127,12 @@ def _pending(vm: Mapping[str, Any]) -> list[str]:
     return [_line("pending", f"{', '.join(fields)} (at the next start; see gaovm diff)")]
 
 
-def _guest(info: Mapping[str, Any] | None) -> list[str]:
+def _guest(vm: Mapping[str, Any]) -> list[str]:
+    if "guest" not in vm:
+        return []  # not asked for
+    info = vm["guest"]
     if not info:
-        return []
+        return [_line("guest", "does not answer")]
     memory = info.get("memory") or {}
     addresses = [f"{a.get('interface')} {a.get('address')}" for a in info.get("addresses") or ()]
     listeners = [

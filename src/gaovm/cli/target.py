@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gaovm.client import signals
 
 CONFIG = ".lima/config.yaml"
+UNDONE = "undoing what was begun"
 _CONFIG_LIMIT = 1 << 20
 
 
@@ -218,12 +219,12 @@ def long_call(
     params: Mapping[str, Any],
     show: progress.Progress,
     timeout_s: float | None = None,
-    effect: str = "undoing what was begun",
+    effect: str = UNDONE,
 ) -> Any:
     """A call that Ctrl-C ends; the first Ctrl-C says to what ``effect``, the second leaves at once.
 
     Raises:
-        errors.Cancelled: it was interrupted and undone.
+        errors.Cancelled: it was interrupted.
         errors.TimeLimit: its time passed; ``call`` has the rest.
     """
     import signal
@@ -263,5 +264,5 @@ def with_suggestion(
     elif project:
         error.remedy = "gaovm up makes this project's VM; gaovm ls lists the others"
     else:
-        error.remedy = "gaovm ls lists the VMs"
+        error.remedy = "gaovm ls lists the VMs; `gaovm up` makes a project's VM"
     return error

@@ -57,7 +57,7 @@ class Artefacts:
             )
         self._preparing.add(subject.name)
         try:
-            image = await self._image(subject, progress, kept=disk.exists())
+            image = await self._image(subject, progress, kept=not fresh_disk)
             reference = records.ImageRef(
                 name=image.name, digest=image.digest, kernel=image.kernel or ""
             )

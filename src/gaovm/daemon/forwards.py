@@ -1,4 +1,4 @@
-"""Which forward of a record is which of those that its driver has bound."""
+"""Forwards of a record: as the driver takes them, and which is which of those it has bound."""
 
 from __future__ import annotations
 
@@ -19,6 +19,21 @@ def bound(record: records.VmRecord) -> list[tuple[network.PortForward, dict[str,
     for index in sorted(range(len(wanted)), key=lambda index: wanted[index].host_port == 0):
         found[index] = _take(live, wanted[index])
     return [(port, found[index]) for index, port in enumerate(wanted)]
+
+
+def identity(port: network.PortForward) -> tuple[str, int, str, int]:
+    """What makes two forwards the same, wherever they come from."""
+    return port.guest_ip, port.guest_port, port.host_ip, port.host_port
+
+
+def wire(port: network.PortForward) -> dict[str, Any]:
+    """A forward as parameters of ``ports.add``."""
+    return {
+        "guest_port": port.guest_port,
+        "host_port": port.host_port,
+        "guest_ip": port.guest_ip,
+        "host_ip": port.host_ip,
+    }
 
 
 def key(entry: dict[str, Any]) -> dict[str, Any]:

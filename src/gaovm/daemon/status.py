@@ -9,7 +9,7 @@ import msgspec
 from gaovm.daemon import forwards, machine, stamps
 from gaovm.daemon.storage import records
 from gaovm.model import states
-from gaovm.spec import diff, network
+from gaovm.spec import diff
 
 
 def vm_status(subject: machine.Machine) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _mounts(record: records.VmRecord) -> list[dict[str, Any]]:
 
 def ports(record: records.VmRecord, *, running: bool) -> list[dict[str, Any]]:
     """PortStatus of every forward; while running as the driver reported them."""
-    added = {_identity(port) for port in record.added_ports}
+    added = {forwards.identity(port) for port in record.added_ports}
     result = []
     for port, entry in forwards.bound(record):
         known = entry if running else {}
@@ -114,12 +114,8 @@ def ports(record: records.VmRecord, *, running: bool) -> list[dict[str, Any]]:
                 "guest_port": port.guest_port,
                 "host_ip": port.host_ip,
                 "host_port": known.get("host_port", port.host_port),
-                "source": "added" if _identity(port) in added else "config",
+                "source": "added" if forwards.identity(port) in added else "config",
                 "state": known.get("state", "stopped"),
             }
         )
     return result
-
-
-def _identity(port: network.PortForward) -> tuple[str, int, str, int]:
-    return (port.guest_ip, port.guest_port, port.host_ip, port.host_port)

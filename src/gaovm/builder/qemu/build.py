@@ -20,7 +20,6 @@ from gaovm.builder.qemu import (
     watchdog,
 )
 from gaovm.builder.qemu.document import Artefacts, Document, Slot
-from gaovm.spec.memory import MIB
 from gaovm.spec.vm import VmSpec
 
 
@@ -69,7 +68,7 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
         accelerator=accelerator,
         shares=devices,
         kernel_arguments=command_line,
-        memory_file_bytes=spec.memory.size_bytes // MIB * MIB if huge else None,
+        memory_file_bytes=memory.file_bytes(spec.memory) if huge else None,
     )
 
 

@@ -11,19 +11,24 @@ FD = "memory"
 _HUGE_PAGE = 2 * MIB
 
 
+def file_bytes(memory: Memory) -> int:
+    """How large that file is: whole MiB."""
+    return memory.size_bytes // MIB * MIB
+
+
 def arguments(memory: Memory, *, shared: bool, huge: bool) -> list[str]:
     """Arguments for RAM, in whole MiB.
 
     ``shared``: virtiofsd must be able to map it; ``huge``: it is then the driver's file, in huge
     pages, which shared memory that QEMU makes by itself does not get.
     """
-    mib = memory.size_bytes // MIB
-    result = ["-m", f"{mib}M"]
+    size = file_bytes(memory)
+    result = ["-m", f"{size // MIB}M"]
     if shared:
         kind: dict[str, quoting.Json] = {"qom-type": "memory-backend-memfd"}
         if huge:
             path = f"/dev/fd/{quoting.descriptor(FD)}"
             kind = {"qom-type": "memory-backend-file", "mem-path": path, "align": _HUGE_PAGE}
-        backend = {**kind, "id": "mem", "size": mib * MIB, "share": True}
+        backend = {**kind, "id": "mem", "size": size, "share": True}
         result += ["-object", quoting.as_json(backend)]
     return result

@@ -40,17 +40,17 @@ async def _set_environment(subject: machine.Machine, wanted: vm.VmSpec) -> list[
 async def _forward_ports(subject: machine.Machine, wanted: vm.VmSpec) -> list[str]:
     """Old forwards go first, for a new one may have their host port. All of it, or none."""
     driver = _driver(subject)
-    before = {_key(port): port for port in subject.record.spec.network.forwards}
-    after = {_key(port): port for port in wanted.network.forwards}
+    before = {forwards.identity(port): port for port in subject.record.spec.network.forwards}
+    after = {forwards.identity(port): port for port in wanted.network.forwards}
     undo: list[tuple[str, dict[str, Any]]] = []
     try:
         for key, port in before.items():
             if key not in after:
                 await driver.call("ports.remove", _bound(subject.record, port))
-                undo.append(("ports.add", _wire(port)))
+                undo.append(("ports.add", forwards.wire(port)))
         for key, port in after.items():
             if key not in before:
-                bound = await driver.call("ports.add", _wire(port))
+                bound = await driver.call("ports.add", forwards.wire(port))
                 undo.append(("ports.remove", forwards.key(bound)))
     except errors.GaoError:
         for method, arguments in reversed(undo):
@@ -83,22 +83,9 @@ def _driver(subject: machine.Machine) -> machine.Driver:
     return subject.driver
 
 
-def _key(port: network.PortForward) -> tuple[int, int, str, str]:
-    return port.guest_port, port.host_port, port.guest_ip, port.host_ip
-
-
-def _wire(port: network.PortForward) -> dict[str, Any]:
-    return {
-        "guest_port": port.guest_port,
-        "host_port": port.host_port,
-        "guest_ip": port.guest_ip,
-        "host_ip": port.host_ip,
-    }
-
-
 def _bound(record: records.VmRecord, port: network.PortForward) -> dict[str, Any]:
     """The ports of a forward as the driver has them: a host port of 0 was chosen by it."""
     for known, entry in forwards.bound(record):
-        if entry and _key(known) == _key(port):
+        if entry and forwards.identity(known) == forwards.identity(port):
             return forwards.key(entry)
-    return forwards.key(_wire(port))
+    return forwards.key(forwards.wire(port))

@@ -34,7 +34,7 @@ async def add(ctx: context.Context, call: context.Call, args: params.PortAdd) ->
     )
     _check_new(subject, port)
     if _live(subject) is not None:
-        await _live_call(subject, "ports.add", _wire(port))
+        await _live_call(subject, "ports.add", forwards.wire(port))
     record = subject.record
     await subject.update(added_ports=(*record.added_ports, port))
     await starting.refresh(subject)
@@ -102,15 +102,6 @@ async def _live_call(subject: machine.Machine, method: str, arguments: dict[str,
     driver = _live(subject)
     if driver is not None:
         await driver.call(method, arguments)
-
-
-def _wire(port: network.PortForward) -> dict[str, Any]:
-    return {
-        "guest_port": port.guest_port,
-        "host_port": port.host_port,
-        "guest_ip": port.guest_ip,
-        "host_ip": port.host_ip,
-    }
 
 
 def _address(field: str, text: str | None) -> str:
