@@ -104,9 +104,9 @@ def _mounts(record: records.VmRecord) -> list[dict[str, Any]]:
 
 def ports(record: records.VmRecord, *, running: bool) -> list[dict[str, Any]]:
     """PortStatus of every forward; while running as the driver reported them."""
-    added = {forwards.identity(port) for port in record.added_ports}
+    fixed = len(record.spec.network.forwards)
     result = []
-    for port, entry in forwards.bound(record):
+    for index, (port, entry) in enumerate(forwards.bound(record)):
         known = entry if running else {}
         result.append(
             {
@@ -114,7 +114,7 @@ def ports(record: records.VmRecord, *, running: bool) -> list[dict[str, Any]]:
                 "guest_port": port.guest_port,
                 "host_ip": port.host_ip,
                 "host_port": known.get("host_port", port.host_port),
-                "source": "added" if forwards.identity(port) in added else "config",
+                "source": "config" if index < fixed else "added",
                 "state": known.get("state", "stopped"),
             }
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from tests.unit.daemon.conftest import Daemon
 
-from gaovm.daemon import forwards
+from gaovm.daemon import forwards, status
 from gaovm.spec.network import PortForward
 
 
@@ -26,8 +26,12 @@ async def test_any_host_port_comes_after_those_that_are_named(daemon: Daemon) ->
     network = msgspec.structs.replace(record.spec.network, forwards=(free, named))
     facts = msgspec.structs.replace(record.facts, ports=(entry(81), entry(4000)))
     spec = msgspec.structs.replace(record.spec, network=network)
-    found = forwards.bound(msgspec.structs.replace(record, spec=spec, facts=facts))
-    assert [(port, known["host_port"]) for port, known in found] == [(free, 4000), (named, 81)]
+    record = msgspec.structs.replace(record, spec=spec, facts=facts, added_ports=(free,))
+    found = forwards.bound(record)
+    assert [known.get("host_port") for _, known in found] == [4000, 81, None]
+    assert [port for port, _ in found] == [free, named, free]
+    shown = status.ports(record, running=True)
+    assert [port["source"] for port in shown] == ["config", "config", "added"]
 
 
 async def test_of_two_addresses_the_right_one_is_removed(daemon: Daemon) -> None:
