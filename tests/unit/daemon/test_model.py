@@ -284,6 +284,15 @@ class Machine(RuleBasedStateMachine):
             if vm.phase == "pause":
                 self.wait(vm.due - self.loop.at)
 
+    @rule(name=names)
+    def lose_every_attempt(self, name: str) -> None:
+        """A VM that is ended until it is given up; left to chance, a run in ten sees none."""
+        self.break_or_mend_the_host(works=True)
+        self.edit(name, policy="always", auto=False)
+        self.up(name)
+        self.start(name)
+        self.end_again_and_again(name, times=6, pause=0.0)
+
     @rule(works=st.booleans())
     def break_or_mend_the_host(self, works: bool) -> None:
         self.launcher.failures.clear()
