@@ -28,6 +28,7 @@ from bench import measure
 from bench.fleet import percentile
 from bench.seat import CONFIG, Seat, seat
 
+from gaovm.aio import priority
 from gaovm.client.async_client import AsyncClient
 
 EVENT = {"driver_pid": "driver.exited", "hypervisor_pid": "hypervisor.exited"}
@@ -43,10 +44,11 @@ class Exit(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        poll = select.poll()
-        poll.register(self._pidfd, select.POLLIN)
-        poll.poll()
-        self.seen_at = time.monotonic()
+        with priority.first():
+            poll = select.poll()
+            poll.register(self._pidfd, select.POLLIN)
+            poll.poll()
+            self.seen_at = time.monotonic()
         os.close(self._pidfd)
 
 
@@ -68,6 +70,11 @@ async def one(client: AsyncClient, events: Any, name: str, victim: str) -> tuple
 
 
 async def run(place: Seat, mounts: str, runs: int) -> None:
+    with priority.first():  # the stop watch waits for no processor
+        await measure_kills(place, mounts, runs)
+
+
+async def measure_kills(place: Seat, mounts: str, runs: int) -> None:
     project = place.project(f"reaction-{mounts}", f"{CONFIG}mountType: {mounts}\n{RESTART}")
     place.run("up", cwd=project)
     sock = socket.socket(socket.AF_UNIX)
@@ -113,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20)
     runs = parser.parse_args().runs
-    with seat() as place:
+    with seat() as place, priority.realtime():
         for mounts in ("9p", "virtiofs"):
             asyncio.run(run(place, mounts, runs))
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import files, sockets, tasks
+from gaovm.aio import files, priority, sockets, tasks
 from gaovm.aio import logs as log_levels
 from gaovm.daemon import (
     artefacts,
@@ -234,9 +234,18 @@ def _say_ready(ready_fd: int | None) -> None:
         os.close(ready_fd)
 
 
+def _live(where: paths.Paths, origin: Origin) -> None:
+    database = store.open_store(where.database)
+    try:
+        asyncio.run(_main(where, database, origin))
+    finally:
+        database.close()
+
+
 async def _main(where: paths.Paths, database: store.Store, origin: Origin) -> None:
-    async with tasks.TaskOwner("gaovmd") as owner:
-        await Daemon(where, database, owner, origin).run()
+    with priority.first():
+        async with tasks.TaskOwner("gaovmd") as owner:
+            await Daemon(where, database, owner, origin).run()
 
 
 def _origin(options: Options, lock: files.Lock) -> Origin:
@@ -267,11 +276,8 @@ def run(words: list[str]) -> int:
             sys.stderr.write(f"gaovmd: already running, pid {holder} ({where.home})\n")
             return ALREADY_RUNNING
         os.chdir("/")
-        database = store.open_store(where.database)
-        try:
-            asyncio.run(_main(where, database, origin))
-        finally:
-            database.close()
+        with priority.realtime():
+            _live(where, origin)
     except errors.GaoError as exc:
         logger.error("%s", exc)
         remedy = f"\n  {exc.remedy}" if exc.remedy else ""

@@ -16,7 +16,7 @@ import sys
 from typing import Any, NoReturn
 
 from gaovm import errors
-from gaovm.aio import logs, steps, tasks
+from gaovm.aio import logs, priority, steps, tasks
 from gaovm.driver import liveness, request, service, vm
 from gaovm.driver.hypervisor import Hypervisor
 from gaovm.ipc import connection, hello, methods, peer
@@ -101,6 +101,7 @@ async def _main(control: socket.socket, token: str) -> None:
 
 def run(control: socket.socket, token: str, name: str) -> int:
     """The whole life of a driver in this process; returns its exit status."""
+    priority.nice()
     logger.info("driver of %s, pid %s", name, os.getpid())
     try:
         asyncio.run(_main(control, token))

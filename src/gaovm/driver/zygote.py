@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import logs, process, sockets, steps
+from gaovm.aio import logs, priority, process, sockets, steps
 from gaovm.driver import compact, warmup
 from gaovm.driver import main as driver
 
@@ -171,6 +171,7 @@ def entry() -> None:
         warmup.run(handler, ROUNDS)  # the copies too are brought into their fast form
         compact.fill_holes()
     gc.freeze()
+    priority.nice()  # it reaps drivers: the daemon may wait for its word
     Zygote(sock, handler).run()
 
 

@@ -17,7 +17,17 @@ from typing import Any, TypeVar
 
 from gaovm import errors
 from gaovm.aio import files
-from gaovm.daemon.storage import backup, mending, quarantine, records, rows, schema, upkeep, writer
+from gaovm.daemon.storage import (
+    backup,
+    logroom,
+    mending,
+    quarantine,
+    records,
+    rows,
+    schema,
+    upkeep,
+    writer,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +56,7 @@ class Store:
         self.upkeep = upkeep.Upkeep()
         self._backup = backup.Backup(self._begin_copy)
         self.upkeep.add(self._backup)
+        self.upkeep.add(logroom.LogRoom())
         self._connection = connection
         self._listeners: list[Callable[[list[Any]], None]] = []
         self._writer = writer.Writer(connection, self.upkeep, self._on_commit)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from gaovm import errors
+from gaovm.aio import priority
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +119,10 @@ class Writer:
     # the thread
 
     def _run(self) -> None:
+        with priority.first():  # behind a commit waits whoever is told of it
+            self._serve()
+
+    def _serve(self) -> None:
         while True:
             try:
                 turn = self._queue.get(timeout=self._chores.due_s())

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from gaovm import errors, version
-from gaovm.aio import files, logs, process, steps, tasks
+from gaovm.aio import files, logs, priority, process, steps, tasks
 from gaovm.daemon import context, gate, handover, launching, machine, server, zygote
 from gaovm.daemon.upgrading import elders, preflight
 from gaovm.ipc import connection
@@ -359,7 +359,8 @@ def _execute(memory: int, *, foreground: bool) -> NoReturn:
     argv = [*_program(), handover.FLAG, str(memory), *(["--foreground"] if foreground else [])]
     logger.info("executing the new code")
     try:
-        os.execv(argv[0], argv)
+        with priority.normal():
+            os.execv(argv[0], argv)
     except OSError as exc:
         raise errors.HostError(f"{argv[0]} cannot be executed: {exc.strerror}") from exc
 

