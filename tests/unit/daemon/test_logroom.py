@@ -39,6 +39,24 @@ async def test_a_quiet_database_gets_room_and_then_its_log_grows_no_more(
     again.close()
 
 
+async def test_nothing_is_done_before_the_first_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever starts reads on the writer's connection: a rollback there would end the query."""
+    made = []
+    monkeypatch.setattr(logroom, "QUIET_S", 0.0)
+    monkeypatch.setattr(logroom, "make", lambda *_: made.append("room"))
+    database = store.open_store(tmp_path / "state.db")
+    for _ in range(50):
+        assert database.load() == []
+        await asyncio.sleep(0.002)
+    assert made == []
+    await database.put(full_record())
+    while not made:
+        await asyncio.sleep(0.01)
+    database.close()
+
+
 def test_taking_it_back_leaves_the_database_as_it_was(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")

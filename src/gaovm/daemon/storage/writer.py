@@ -25,7 +25,7 @@ Work = Callable[[sqlite3.Connection], Any]
 
 
 class Chores(Protocol):
-    """Upkeep that can wait: done in the writer's thread while nothing is to be written."""
+    """Upkeep that can wait: done in the writer's thread when all is quiet after a first write."""
 
     def due_s(self) -> float | None:
         """Seconds until there is something to do; None: nothing is foreseen."""
@@ -123,9 +123,12 @@ class Writer:
             self._serve()
 
     def _serve(self) -> None:
+        begun = False
         while True:
             try:
-                turn = self._queue.get(timeout=self._chores.due_s())
+                # Until something is written the connection is the caller's, who reads all there is.
+                turn = self._queue.get(timeout=self._chores.due_s() if begun else None)
+                begun = True
             except queue.Empty:
                 self._chores.run(self._connection)
                 continue
