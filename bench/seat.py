@@ -39,10 +39,10 @@ class Seat:
         self.env = {**os.environ, "GAOVM_HOME": str(self.home)}
         self.env.pop("VM_NAME", None)
 
-    def run(self, *args: str, cwd: Path | None = None, **kwargs: Any) -> bytes:
+    def run(self, *args: str, cwd: Path | None = None) -> bytes:
         """Run ``gaovm ARGS`` and return its stdout; a failure raises with its stderr."""
         done = subprocess.run(
-            [GAOVM, *args], cwd=cwd or self.base, env=self.env, capture_output=True, **kwargs
+            [GAOVM, *args], cwd=cwd or self.base, env=self.env, capture_output=True
         )
         if done.returncode:
             sys.stderr.buffer.write(done.stderr)

@@ -32,7 +32,7 @@ def run_exec(place: Seat, name: str, argv: list[str]) -> float:
     try:
         with blocking.connect(place.home, start=False) as client:
             begin = time.perf_counter()
-            ticket = session.ask(client, name, "exec")
+            ticket = session.ask(client, {"name": name}, "exec")
             start = {"argv": argv, "env": {}, "cwd": "/", "tty": False}
             status = session.run_exec(ticket, start, stdin=null, stdout=null, stderr=null)
             took = time.perf_counter() - begin
