@@ -10,7 +10,8 @@ itself (``RLIMIT_RTTIME`` of setrlimit(2)) and tells by SIGXCPU.
 
 All of this needs CAP_SYS_NICE or limits that allow it; where it is not permitted or not known, and
 where somebody has chosen a priority for this process, everything stays as it is. Nothing depends on
-it but how long a wait may be. What such a thread starts, threads and programs, is as usual.
+it but how long a wait may be. What such a thread starts, threads and programs, is as usual: the
+limit that it inherits counts in real time alone.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class _Lent:
         self.threads: set[int] = set()
 
     def give(self) -> None:
+        _limit_stretch()  # the kernel has let the next stretch be a second longer
         for thread in tuple(self.threads):
             _schedule(thread, realtime=True)
 
@@ -61,16 +63,14 @@ _lent = _Lent()
 @contextlib.contextmanager
 def realtime() -> Iterator[None]:
     """Within it, ``first`` lends real time. In the main thread, once at a time."""
-    limited = _limit_stretch()
-    before = signal.signal(signal.SIGXCPU, _lent.on_stretch) if limited else None
-    _lent.allowed = limited
+    before = signal.signal(signal.SIGXCPU, _lent.on_stretch)
+    _lent.allowed = _limit_stretch()
     try:
         yield
     finally:
         _lent.allowed = False
         _lent.take_back()
-        if limited:
-            signal.signal(signal.SIGXCPU, before)
+        signal.signal(signal.SIGXCPU, before)
 
 
 @contextlib.contextmanager

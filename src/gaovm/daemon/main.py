@@ -234,14 +234,6 @@ def _say_ready(ready_fd: int | None) -> None:
         os.close(ready_fd)
 
 
-def _live(where: paths.Paths, origin: Origin) -> None:
-    database = store.open_store(where.database)
-    try:
-        asyncio.run(_main(where, database, origin))
-    finally:
-        database.close()
-
-
 async def _main(where: paths.Paths, database: store.Store, origin: Origin) -> None:
     with priority.first():
         async with tasks.TaskOwner("gaovmd") as owner:
@@ -276,8 +268,8 @@ def run(words: list[str]) -> int:
             sys.stderr.write(f"gaovmd: already running, pid {holder} ({where.home})\n")
             return ALREADY_RUNNING
         os.chdir("/")
-        with priority.realtime():
-            _live(where, origin)
+        with priority.realtime(), contextlib.closing(store.open_store(where.database)) as database:
+            asyncio.run(_main(where, database, origin))
     except errors.GaoError as exc:
         logger.error("%s", exc)
         remedy = f"\n  {exc.remedy}" if exc.remedy else ""

@@ -82,25 +82,31 @@ def test_who_works_on_end_has_real_time_again_after_a_rest() -> None:
     found = in_a_process("""
         priority.REST_S = 0.2
 
+        async def work(name):
+            await asyncio.sleep(0.4)  # whoever is woken has a whole stretch before it
+            found["before " + name] = now()
+            begin = time.thread_time()
+            while time.thread_time() < begin + 5 and now()[0] & ~os.SCHED_RESET_ON_FORK:
+                pass
+            found[name + "_s"] = time.thread_time() - begin
+            found["after " + name] = now()
+
         async def main():
             with priority.first():
-                found["first"] = now()
-                end = time.thread_time() + 5
-                while time.thread_time() < end and now()[0] & ~os.SCHED_RESET_ON_FORK:
-                    pass
-                found["worked_s"] = 5 - (end - time.thread_time())
-                found["after work"] = now()
-                await asyncio.sleep(0.4)
-                found["after a rest"] = now()
+                for name in ("first", "second", "third"):
+                    await work(name)
 
         with priority.realtime():
             asyncio.run(main())
         found["left"] = now()
         found["handler"] = signal.getsignal(signal.SIGXCPU) == signal.SIG_DFL
     """)
-    assert found["first"] == found["after a rest"] == REALTIME
-    assert found["after work"] == found["left"] == NICE
-    assert priority.STRETCH_S <= found["worked_s"] < 5
+    for name in ("first", "second", "third"):
+        assert found[f"before {name}"] == REALTIME
+        assert found[f"after {name}"] == NICE
+        # The kernel adds a second to the limit each time; the lender takes it off again.
+        assert priority.STRETCH_S <= found[f"{name}_s"] < 1
+    assert found["left"] == NICE
     assert found["handler"]
 
 

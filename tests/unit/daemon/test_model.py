@@ -290,7 +290,6 @@ class Machine(RuleBasedStateMachine):
         self.break_or_mend_the_host(works=True)
         self.edit(name, policy="always", auto=False)
         self.up(name)
-        self.start(name)
         self.end_again_and_again(name, times=6, pause=0.0)
 
     @rule(works=st.booleans())

@@ -125,7 +125,8 @@ async def test_the_store_survives_a_power_cut_at_any_moment(
     monkeypatch.setattr(backup, "EVERY_S", 0.0)
     monkeypatch.setattr(backup, "QUIET_S", 0.0)
     monkeypatch.setattr(logroom, "QUIET_S", 0.0)
-    monkeypatch.setattr(logroom, "ROOM_BYTES", 100_000)
+    room = 100_000
+    monkeypatch.setattr(logroom, "ROOM_BYTES", room)
     await work(recorder, 1, 16)
     await work(recorder, 17, 8)
     log = list(recorder.log)
@@ -136,6 +137,7 @@ async def test_the_store_survives_a_power_cut_at_any_moment(
         at[length] = last
     assert last == 24
     assert sum(op[0] == "write" for op in log) > 100
+    assert any(op[0] == "write" and op[2] > room for op in log), "no room was made"
     outcomes: dict[bytes, int] = {}
     for length, content in recorded_disk.crashes(log, seed=1, draws=DRAWS):
         key = digest(content)

@@ -12,8 +12,6 @@ from __future__ import annotations
 import logging
 import sqlite3
 
-from gaovm.aio import clock
-
 logger = logging.getLogger(__name__)
 
 #: What SQLite writes to the log before a checkpoint: 1,000 pages, unless told otherwise.
@@ -29,11 +27,11 @@ class LogRoom:
     """Makes the room once, at the first quiet moment. Lives in the writer's thread."""
 
     def __init__(self) -> None:
-        self._due: float | None = clock.monotonic() + QUIET_S
+        self._tried = False
 
     def due_s(self) -> float | None:
-        """Seconds until the room is to be made; None: it has been."""
-        return None if self._due is None else max(self._due - clock.monotonic(), QUIET_S)
+        """How quiet it must be until the room is made; None: it has been."""
+        return None if self._tried else QUIET_S
 
     def urgent(self) -> bool:
         """Never: it only saves time."""
@@ -41,9 +39,9 @@ class LogRoom:
 
     def run(self, connection: sqlite3.Connection) -> None:
         """Make it, if it has not been tried yet: a full disk has no room to make."""
-        if self._due is None or clock.monotonic() < self._due:
+        if self._tried:
             return
-        self._due = None
+        self._tried = True
         try:
             make(connection, ROOM_BYTES)
         except sqlite3.OperationalError as exc:
