@@ -187,7 +187,11 @@ class World:
     async def dial(self) -> AsyncClient:
         """A connection of its own."""
         sock = socket.socket(socket.AF_UNIX)
-        sock.connect(str(self.home / "gaovmd.sock"))
+        try:
+            sock.connect(str(self.home / "gaovmd.sock"))
+        except OSError:
+            sock.close()
+            raise
         client = AsyncClient()
         await client.open(sock)
         return client
