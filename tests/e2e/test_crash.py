@@ -16,7 +16,7 @@ SAMPLE = (
     matrix.Point("create", "driver.hypervisor.Hypervisor.start:end", "daemon"),
     matrix.Point("stage", "daemon.config.staging._record:end", "driver"),
     matrix.Point("upgrade", "daemon.upgrading.takeover.Takeover.drivers:begin", "zygote"),
-    matrix.Point("stop", "driver.vm.Vm._ask_agent:begin", "hypervisor"),
+    matrix.Point("stop", "driver.shutdown._ask_agent:begin", "hypervisor"),
     matrix.Point("start", "daemon.starting._until_answered:begin", "driver"),
     matrix.Point("restart", "daemon.ending._let_driver_go:begin", "daemon"),
     matrix.Point("destroy", "daemon.ending._remove_directories:begin", "daemon"),

@@ -7,7 +7,6 @@ for whatever reason, everything it held is released and the daemon has been told
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,19 +28,19 @@ from gaovm.driver import (
     pipes,
     session,
     shares,
+    shutdown,
     status,
 )
 from gaovm.driver.guest import GuestLink
 from gaovm.driver.hypervisor import Hypervisor, OnEvent
 from gaovm.driver.request import LaunchRequest
-from gaovm.guestmanager import info, power
+from gaovm.guestmanager import info
 from gaovm.hostfacts import facts as hostfacts
 
 logger = logging.getLogger(__name__)
 FATAL_GATHER_S = 0.3
 # What the dead QEMU had written to the console is there at once; this only bounds it.
 CONSOLE_DRAIN_S = 1.0
-POWER_CALL_LIMIT_S = 3.0
 # Of an asked-for stop's grace, the agent's way gets this share and ACPI the rest.
 AGENT_SHARE = 0.7
 MakeHypervisor = Callable[[tasks.TaskOwner, OnEvent], Hypervisor]
@@ -355,47 +354,16 @@ class Vm:
             self._boot.end()
             self._was_paused = self.status.paused
             self.status.change("stopping")
-        how = await self._end(hypervisor, agent_s, acpi_s, force_s)
-        await self._released.wait()
-        return how
-
-    async def _end(
-        self, hypervisor: Hypervisor, agent_s: float, acpi_s: float, force_s: float
-    ) -> str:
         if self._health.panicked:
             agent_s = acpi_s = 0.0  # it will never answer
-        elif self._was_paused:
-            await self._limited(hypervisor.resume(), force_s)
-        asked = agent_s > 0 and await self._ask_agent(min(agent_s, POWER_CALL_LIMIT_S))
-        if asked and await _within(hypervisor.ended, agent_s):
-            return "agent"
-        asked = acpi_s > 0 and await self._limited(hypervisor.press_power_button(), acpi_s)
-        if asked and await _within(hypervisor.ended, acpi_s):
-            return "acpi"
-        if force_s > 0 and await self._limited(hypervisor.quit(), force_s):
-            await _within(hypervisor.ended, force_s)
-        hypervisor.kill()
-        await hypervisor.ended.wait()
-        return "force"
-
-    @steps.step
-    async def _ask_agent(self, limit_s: float) -> bool:
-        try:
-            if self._guest is None:
-                return False
-            await power.off(self._guest.connection, limit_s=limit_s)
-        except errors.GaoError as exc:
-            logger.info("power-off by agent: %s", exc)
-            return False
-        return True
-
-    @staticmethod
-    async def _limited(asking: Any, limit_s: float) -> bool:
-        try:
-            async with asyncio.timeout(limit_s):
-                return bool(await asking)
-        except TimeoutError:
-            return False
+        how = await shutdown.end(
+            hypervisor,
+            self._guest,
+            shutdown.Limits(agent_s, acpi_s, force_s),
+            resume_first=self._was_paused,
+        )
+        await self._released.wait()
+        return how
 
     async def _watch(self, hypervisor: Hypervisor) -> None:
         asked = False
@@ -463,13 +431,6 @@ class Vm:
     async def guest_info(self) -> info.Info:
         """What the agent knows of the guest."""
         return await info.get(self.guest.connection)
-
-
-async def _within(event: asyncio.Event, limit_s: float) -> bool:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(limit_s):
-            await event.wait()
-    return event.is_set()
 
 
 def _died(hypervisor: Hypervisor, code: int) -> errors.HypervisorFailed:

@@ -1,0 +1,112 @@
+"""The caller asked for something wrong, or for something that cannot be done as asked."""
+
+from __future__ import annotations
+
+from gaovm.errors.root import GaoError
+
+
+class CallerError(GaoError):
+    """The caller asked for something that cannot be done as asked."""
+
+    code = "caller_error"
+    http_status = 400
+
+
+class UsageError(CallerError):
+    """Wrong words on the command line or a missing argument."""
+
+    code = "usage"
+    rpc_code = -32602
+    exit_code = 2
+
+
+class ConfigError(CallerError):
+    """A config file is wrong. ``details['problems']`` lists ``{line, path, message}``."""
+
+    code = "config_invalid"
+    rpc_code = -32602
+    http_status = 422
+    exit_code = 2
+
+
+class VmNotFound(CallerError):
+    """No VM of that name. Nothing was created."""
+
+    code = "vm_not_found"
+    rpc_code = -32602
+    http_status = 404
+
+
+class NameTaken(CallerError):
+    """The VM name belongs to another project."""
+
+    code = "name_taken"
+    http_status = 409
+    exit_code = 2
+
+
+class StateConflict(CallerError):
+    """The VM is in a state in which the call makes no sense."""
+
+    code = "state_conflict"
+    http_status = 409
+
+
+class PortTaken(CallerError):
+    """A host port asked for explicitly is in use; the message names the owner."""
+
+    code = "port_taken"
+    http_status = 409
+
+
+class MountMissing(CallerError):
+    """A mount's host directory does not exist."""
+
+    code = "mount_missing"
+    http_status = 422
+    exit_code = 2
+
+
+class NotFound(CallerError):
+    """A thing other than a VM (a port, a file, an image in the store) does not exist."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class ImageUnknown(CallerError):
+    """The image is neither a known name nor a location that can be used."""
+
+    code = "image_unknown"
+    http_status = 422
+    exit_code = 2
+
+
+class ImageInUse(CallerError):
+    """The image backs the disk of a VM."""
+
+    code = "image_in_use"
+    http_status = 409
+
+
+class DigestMismatch(CallerError):
+    """Bytes do not have the digest that was asked for."""
+
+    code = "digest_mismatch"
+    http_status = 422
+
+
+class DiskShrink(CallerError):
+    """A disk may grow, never shrink."""
+
+    code = "disk_shrink"
+    http_status = 422
+    exit_code = 2
+
+
+class TooSlow(CallerError):
+    """A subscriber or peer read more slowly than was written for it, and was cut off."""
+
+    code = "too_slow"
+    http_status = 503
+    retriable = True

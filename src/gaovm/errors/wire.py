@@ -1,0 +1,62 @@
+"""Errors as the ``error`` object of JSON-RPC, and back."""
+
+from __future__ import annotations
+
+from gaovm.errors.call import InternalError
+from gaovm.errors.protocol import ProtocolError
+from gaovm.errors.root import GaoError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+def _collect(base: type[GaoError]) -> dict[str, type[GaoError]]:
+    found = {base.code: base}
+    for child in base.__subclasses__():
+        found.update(_collect(child))
+    return found
+
+
+_BY_CODE = _collect(GaoError)
+
+
+def to_wire(error: GaoError) -> dict[str, Any]:
+    """The JSON-RPC ``error`` object of an error: code, message, data."""
+    data: dict[str, Any] = {"code": error.code, "retriable": error.retriable}
+    if error.field is not None:
+        data["field"] = error.field
+    if error.remedy is not None:
+        data["remedy"] = error.remedy
+    if error.details:
+        data["details"] = error.details
+    return {"code": error.rpc_code, "message": error.message, "data": data}
+
+
+def from_wire(wire: Mapping[str, Any]) -> GaoError:
+    """The typed error of a JSON-RPC ``error`` object; unknown codes go by their number.
+
+    Never raises: whatever the peer sent, an instance of the tree comes back.
+    """
+    message = str(wire.get("message", "unknown error"))
+    data = wire.get("data")
+    if not isinstance(data, dict):
+        data = {}
+    cls = _BY_CODE.get(str(data.get("code")))
+    if cls is None:
+        number = wire.get("code")
+        cls = _BY_RPC_CODE.get(number, InternalError) if isinstance(number, int) else InternalError
+    details = data.get("details")
+    field, remedy = data.get("field"), data.get("remedy")
+    return cls(
+        message,
+        field=field if isinstance(field, str) else None,
+        remedy=remedy if isinstance(remedy, str) else None,
+        details=details if isinstance(details, dict) else None,
+    )
+
+
+_NUMBERED: list[type[GaoError]] = [InternalError, *ProtocolError.__subclasses__()]
+# Reversed, so that of two classes with one number the first drawn wins.
+_BY_RPC_CODE = {cls.rpc_code: cls for cls in reversed(_NUMBERED)}
