@@ -25,6 +25,8 @@ FORK_ATTEMPTS = 3
 #: A driver leaves 15 s after the last call; three pings fit in that.
 PING_INTERVAL_S = 5.0
 PING_LIMIT_S = 10.0
+#: The connection of a process that has ended is at its end, once what it holds has been read.
+LAST_WORDS_S = 1.0
 #: A driver whose link broke shuts its guest down and leaves; longer than this it hangs.
 SEE_OUT_S = 20.0
 
@@ -62,6 +64,9 @@ class Link:
         """Wait for the process' end; run once, in the background."""
         exit_code = await self._source.gone(self.forked)
         if self._connection is not None:
+            # What it said last counts, in whichever order the kernel tells of both ends: after a
+            # stall of this process both are there at once.
+            await asyncio.wait([self._connection.finished], timeout=LAST_WORDS_S)
             self._connection.close()
         self._ended.set_result(machine.Ended(pid=self.pid, exit_code=exit_code))
 

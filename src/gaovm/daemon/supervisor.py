@@ -96,7 +96,12 @@ class Supervisor:
         self._hub.background(f"vm {subject.name}: {policy} after {kind}", work)
 
     def resume(self, subject: machine.Machine) -> None:
-        """Start a VM that should run, on nobody's behalf but the daemon's."""
+        """Start a VM that should run, on nobody's behalf but the daemon's.
+
+        Not when somebody waits for the turn to stop it, as that wish is the later one.
+        """
+        if self._stopped or subject.endings:
+            return
         logger.info("vm %s: should run, starting it", subject.name, extra={"vm": subject.name})
         # Its caller is the daemon: a client that joins and leaves does not undo it.
         self._starter.begin(subject, created=False, supervised=True).keep()

@@ -15,11 +15,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gaovm.ipc import methods
+
+if TYPE_CHECKING:
+    from tests.process.daemon.world import World
 
 LIMIT_S = 20.0
 
@@ -177,3 +180,20 @@ def daemons() -> Iterator[Daemons]:
         made.close()
         with contextlib.suppress(OSError):
             shutil.rmtree(home)
+
+
+@pytest.fixture
+def world(daemons: Daemons) -> Iterator[World]:
+    """VMs on the fake hypervisor; their processes have ended afterwards."""
+    from tests.process.daemon.world import World  # it is made of what stands above
+    from tests.process.driver import harness
+
+    made = World(daemons)
+    yield made
+    started: set[int] = set()
+    for daemon in daemons.processes:
+        if daemon.poll() is None:
+            started |= harness.descendants(daemon.pid)
+            daemon.send_signal(signal.SIGTERM)
+            daemon.wait(30)
+    until(lambda: not any(map(alive, started)), 20)
