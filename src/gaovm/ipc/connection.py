@@ -8,7 +8,6 @@ written in batches and bounded: a peer that stops reading is cut off.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,19 +15,20 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import tasks
-from gaovm.ipc import jsonrpc, methods, outflow, peer
+from gaovm.ipc import answering, frames, inflow, jsonrpc, methods, outflow, peer
+from gaovm.ipc.serving import Context as Context
+from gaovm.ipc.serving import Service as Service
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-    Handler = Callable[[str, dict[str, Any], "Context"], Awaitable[Any]]
+    from gaovm.ipc.serving import Handler as Handler
 
 logger = logging.getLogger(__name__)
 
 HANDSHAKE_LIMIT_S = 5.0
 MAX_UNSENT_BYTES = 32 << 20
-MAX_CALLS = 1024
 # what may gather within one turn of the event loop before it is handed to the socket
 _BATCH_BYTES = 256 << 10
 # how long a closing connection may take to send what it still has to say
@@ -39,62 +39,24 @@ _DECODER = msgspec.json.Decoder()
 
 
 def _loads(body: bytes) -> Any:
+    frames.check_values(body)
     try:
         return _DECODER.decode(body)
     except (ValueError, RecursionError) as exc:
         raise errors.FrameError(f"Frame is not valid JSON: {exc}") from exc
 
 
-class Service:
-    """What this side serves under one protocol; may be shared by many connections.
-
-    ``handle(method, params, context)`` returns JSON data (msgspec structs too) or raises a
-    ``GaoError``. ``immediate``: methods answered without a task, for cheap reads.
-    ``on_notification`` gets method, params, connection; ``on_open`` is called after both hellos.
-    ``gate`` is awaited before a call that has a task begins; one that waits there has not begun.
-    """
-
-    def __init__(
-        self,
-        terms: peer.Terms,
-        handle: Handler,
-        *,
-        immediate: Mapping[str, Callable[[dict[str, Any], Context], Any]] | None = None,
-        on_notification: Callable[[str, dict[str, Any], Connection], None] | None = None,
-        on_open: Callable[[Connection], None] | None = None,
-        gate: Callable[[str], Awaitable[None]] | None = None,
-    ) -> None:
-        self.terms = terms
-        self.handle = handle
-        self.immediate = immediate or {}
-        self.on_notification = on_notification
-        self.on_open = on_open
-        self.gate = gate
-
-
-class Context:
-    """One call that came in."""
-
-    __slots__ = ("connection", "request_id")
-
-    def __init__(self, connection: Connection, request_id: int | str) -> None:
-        self.connection = connection
-        self.request_id = request_id
-
-    def progress(self, fields: Mapping[str, Any]) -> None:
-        """Send a ``progress`` notification for this call; nothing when the caller has gone."""
-        self.connection.notify(methods.PROGRESS, {"call": self.request_id, **fields})
-
-    def cancel(self, request_id: int | str) -> bool:
-        """Cancel another call of the same connection; False when it is not under way."""
-        return self.connection.cancel_call(request_id)
-
-
 class Connection(outflow.Outflow):
     """One connection; made by ``connect`` or a ``Server``."""
 
     def __init__(
-        self, services: Sequence[Service], *, first: bool, name: str, handshake_s: float
+        self,
+        services: Sequence[Service],
+        *,
+        first: bool,
+        name: str,
+        handshake_s: float,
+        budget: inflow.Budget | None = None,
     ) -> None:
         super().__init__()
         self.name = name
@@ -111,8 +73,10 @@ class Connection(outflow.Outflow):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._owner = tasks.TaskOwner(name)
-        self._calls: dict[int | str, asyncio.Task[None]] = {}
-        self._waiting: dict[int | str, jsonrpc.Request] = {}  # not begun yet
+        self._answers = answering.Answers(self, self._peer, self._owner, self._on_answered)
+        self._frames = inflow.Frames(self._on_late_frame)
+        self._budget = budget
+        self._held_bytes = 0
         self._listeners: dict[int, Callable[[dict[str, Any]], None]] = {}
         self._close_callbacks: list[Callable[[], None]] = []
         self._flush_scheduled = False
@@ -210,8 +174,7 @@ class Connection(outflow.Outflow):
 
     def cancel_call(self, request_id: int | str) -> bool:
         """Cancel a call that came in; it answers ``cancelled`` when it has cleaned up."""
-        task = self._calls.get(request_id)
-        return task is not None and task.cancel()
+        return self._answers.cancel(request_id)
 
     def set_heartbeat(self, interval_s: float, limit_s: float) -> None:
         """Ping every ``interval_s`` and end the connection when an answer takes ``limit_s``."""
@@ -255,10 +218,11 @@ class Connection(outflow.Outflow):
 
     def data_received(self, data: bytes) -> None:
         self._peer.feed(data)
+        before = self._peer.frames
         while (event := self._peer.next_event()) is not None:
             kind = type(event)
             if kind is jsonrpc.Request:
-                self._on_request(cast("jsonrpc.Request", event))
+                self._take(cast("jsonrpc.Request", event), self._peer.frame_bytes)
             elif kind is peer.Reply:
                 self._on_reply(cast("peer.Reply", event))
             elif kind is jsonrpc.Notification:
@@ -272,6 +236,8 @@ class Connection(outflow.Outflow):
             if self.error is not None:
                 return
         self._flush()
+        self._frames.saw(whole=self._peer.frames - before, partial=self._peer.pending_bytes > 0)
+        self._hold()
 
     def eof_received(self) -> None:
         self._end(self._peer.eof().error)
@@ -314,14 +280,46 @@ class Connection(outflow.Outflow):
             if future is not _BEAT and future is not _NOBODY and not future.done():
                 future.set_exception(errors.ConnectionLost(lost))
                 future.exception()
-        for task in self._calls.values():
-            task.cancel()
+        self._frames.stop()
+        self._answers.cancel_all()
+        self._hold()
         callbacks, self._close_callbacks = self._close_callbacks, []
         for callback in callbacks:
             callback()
 
     def _on_no_hello(self) -> None:
         self._end(errors.HandshakeError(f"no hello within {self._handshake_s:g} s"))
+
+    # what came in and is not dealt with
+
+    def _take(self, request: jsonrpc.Request, size: int) -> None:
+        if self._service is not None:
+            self._answers.take(self._service, request, size)
+
+    def _on_answered(self) -> None:
+        self._schedule_flush()
+        self._hold()
+
+    def _hold(self) -> None:
+        """Tell the budget; after the end it is what calls that are still undone have."""
+        partial = 0 if self.error is not None else self._peer.pending_bytes
+        size = partial + self._answers.held_bytes
+        if size != self._held_bytes and self._budget is not None:
+            self._held_bytes = size
+            self._budget.hold(self, size)
+
+    def overrun(self) -> None:
+        """Implements ``inflow.Holder``."""
+        self._held_bytes = 0
+        self._cut_off("too much is under way on this server, and the most of it is from here")
+
+    def _on_late_frame(self) -> None:
+        self._cut_off(f"a frame was not whole within {inflow.FRAME_LIMIT_S:g} s")
+
+    def _cut_off(self, why: str) -> None:
+        self._set_error(errors.TooSlow(why))
+        if self._transport is not None:
+            self._transport.abort()
 
     # output
 
@@ -342,8 +340,7 @@ class Connection(outflow.Outflow):
             return
         transport.write(data)
         if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            self._set_error(errors.TooSlow("the other side does not read what is sent"))
-            transport.abort()
+            self._cut_off("the other side does not read what is sent")
 
     # events
 
@@ -381,64 +378,6 @@ class Connection(outflow.Outflow):
         if service is not None and service.on_notification is not None:
             service.on_notification(message.method, message.params, self)
 
-    def _on_request(self, request: jsonrpc.Request) -> None:
-        service = self._service
-        if service is None:
-            return
-        problem = self._refusal(service, request)
-        if problem is not None:
-            self._peer.error(request.id, problem)
-            return
-        context = Context(self, request.id)
-        immediate = service.immediate.get(request.method)
-        if immediate is None:
-            work = self._answer(service, request, context)
-            task = self._owner.start(work, name=request.method, finishable=True)
-            task.add_done_callback(functools.partial(self._on_call_done, request))
-            self._calls[request.id] = task
-            self._waiting[request.id] = request
-            return
-        try:
-            self._peer.result(request.id, immediate(request.params, context))
-        except errors.GaoError as exc:
-            self._peer.error(request.id, exc)
-        except Exception:
-            logger.exception("%s: %s failed", self.name, request.method)
-            self._peer.error(request.id, _defect(request))
-
-    def _refusal(self, service: Service, request: jsonrpc.Request) -> errors.GaoError | None:
-        if len(self._calls) >= MAX_CALLS:
-            return errors.TooSlow(f"more than {MAX_CALLS} calls at once")
-        if request.id in self._calls:
-            return errors.InvalidRequest(f"the id {request.id} is in use")
-        if service.terms.legacy or request.method in self._peer.served:
-            return None  # old clients call what they did not offer
-        if request.method in service.terms.offer.capabilities:
-            return errors.CapabilityError(f"the hello did not offer {request.method}")
-        return errors.UnknownMethod(f"Unknown method: {request.method}")
-
-    async def _answer(self, service: Service, request: jsonrpc.Request, context: Context) -> None:
-        try:
-            if service.gate is not None:
-                await service.gate(request.method)
-            del self._waiting[request.id]
-            result = await service.handle(request.method, request.params, context)
-            self._peer.result(request.id, result)
-        except errors.GaoError as exc:
-            self._peer.error(request.id, exc)
-        except Exception:
-            logger.exception("%s: %s failed", self.name, request.method)
-            self._peer.error(request.id, _defect(request))
-        self._schedule_flush()
-
-    def _on_call_done(self, request: jsonrpc.Request, task: asyncio.Task[None]) -> None:
-        # a callback, as a task that is cancelled before it has begun runs no line of its own
-        del self._calls[request.id]
-        self._waiting.pop(request.id, None)
-        if task.cancelled() and self.error is None:
-            self._peer.error(request.id, errors.Cancelled(f"{request.method} was cancelled"))
-            self._schedule_flush()
-
     # heartbeat
 
     def _beat(self) -> None:
@@ -462,10 +401,6 @@ class Connection(outflow.Outflow):
 # tokens of calls whose answer nobody awaits
 _BEAT: Any = object()
 _NOBODY: Any = object()
-
-
-def _defect(request: jsonrpc.Request) -> errors.InternalError:
-    return errors.InternalError(f"{request.method} failed inside GaoVM; see the log")
 
 
 async def connect(
