@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from gaovm import errors
-from gaovm.ipc import serving
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from gaovm.aio import tasks
     from gaovm.ipc import jsonrpc, peer
-    from gaovm.ipc.connection import Connection
 
 logger = logging.getLogger(__name__)
 
 MAX_CALLS = 1024
+Context = TypeVar("Context")
 
 
-class Answers:
+class Served(Protocol[Context]):
+    """What is served; ``connection.Service`` says more of each part."""
+
+    terms: peer.Terms
+    handle: Callable[[str, dict[str, Any], Context], Awaitable[Any]]
+    immediate: Mapping[str, Callable[[dict[str, Any], Context], Any]]
+    gate: Callable[[str], Awaitable[None]] | None
+
+
+class Answers(Generic[Context]):
     """The calls of one connection that are not answered yet.
 
     ``changed`` is called when there is something to send, and when ``held_bytes`` is another:
@@ -31,7 +39,7 @@ class Answers:
 
     def __init__(
         self,
-        connection: Connection,
+        name: str,
         side: peer.Peer,
         owner: tasks.TaskOwner,
         changed: Callable[[], None],
@@ -39,18 +47,20 @@ class Answers:
         self.calls: dict[int | str, asyncio.Task[None]] = {}
         self.waiting: dict[int | str, jsonrpc.Request] = {}  # not begun yet
         self.held_bytes = 0
-        self._connection = connection
+        self._name = name
+        self._ended = False
         self._peer = side
         self._owner = owner
         self._changed = changed
 
-    def take(self, service: serving.Service, request: jsonrpc.Request, size: int) -> None:
+    def take(
+        self, service: Served[Context], request: jsonrpc.Request, size: int, context: Context
+    ) -> None:
         """Answer a request that took ``size`` bytes: at once, or later in a task."""
         problem = self._refusal(service, request)
         if problem is not None:
             self._peer.error(request.id, problem)
             return
-        context = serving.Context(self._connection, request.id)
         immediate = service.immediate.get(request.method)
         if immediate is None:
             work = self._answer(service, request, context)
@@ -65,7 +75,7 @@ class Answers:
         except errors.GaoError as exc:
             self._peer.error(request.id, exc)
         except Exception:
-            logger.exception("%s: %s failed", self._connection.name, request.method)
+            logger.exception("%s: %s failed", self._name, request.method)
             self._peer.error(request.id, _defect(request))
 
     def cancel(self, request_id: int | str) -> bool:
@@ -73,13 +83,14 @@ class Answers:
         task = self.calls.get(request_id)
         return task is not None and task.cancel()
 
-    def cancel_all(self) -> None:
+    def end(self) -> None:
         """The connection ends: nobody will hear an answer."""
+        self._ended = True
         for task in self.calls.values():
             task.cancel()
 
     def _refusal(
-        self, service: serving.Service, request: jsonrpc.Request
+        self, service: Served[Context], request: jsonrpc.Request
     ) -> errors.GaoError | None:
         if len(self.calls) >= MAX_CALLS:
             return errors.TooSlow(f"more than {MAX_CALLS} calls at once")
@@ -92,7 +103,7 @@ class Answers:
         return errors.UnknownMethod(f"Unknown method: {request.method:.100}")
 
     async def _answer(
-        self, service: serving.Service, request: jsonrpc.Request, context: serving.Context
+        self, service: Served[Context], request: jsonrpc.Request, context: Context
     ) -> None:
         try:
             if service.gate is not None:
@@ -103,7 +114,7 @@ class Answers:
         except errors.GaoError as exc:
             self._peer.error(request.id, exc)
         except Exception:
-            logger.exception("%s: %s failed", self._connection.name, request.method)
+            logger.exception("%s: %s failed", self._name, request.method)
             self._peer.error(request.id, _defect(request))
 
     def _on_done(self, request: jsonrpc.Request, size: int, task: asyncio.Task[None]) -> None:
@@ -111,7 +122,7 @@ class Answers:
         del self.calls[request.id]
         self.waiting.pop(request.id, None)
         self.held_bytes -= size
-        if task.cancelled() and self._connection.error is None:
+        if task.cancelled() and not self._ended:
             self._peer.error(request.id, errors.Cancelled(f"{request.method} was cancelled"))
         self._changed()
 

@@ -15,15 +15,13 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import tasks
-from gaovm.ipc import answering, frames, inflow, jsonrpc, methods, outflow, peer
-from gaovm.ipc.serving import Context as Context
-from gaovm.ipc.serving import Service as Service
+from gaovm.ipc import answering, frames, heartbeat, inflow, jsonrpc, methods, outflow, peer
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
-    from gaovm.ipc.serving import Handler as Handler
+    Handler = Callable[[str, dict[str, Any], "Context"], Awaitable[Any]]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +42,51 @@ def _loads(body: bytes) -> Any:
         return _DECODER.decode(body)
     except (ValueError, RecursionError) as exc:
         raise errors.FrameError(f"Frame is not valid JSON: {exc}") from exc
+
+
+class Service:
+    """What this side serves under one protocol; may be shared by many connections.
+
+    ``handle(method, params, context)`` returns JSON data (msgspec structs too) or raises a
+    ``GaoError``. ``immediate``: methods answered without a task, for cheap reads.
+    ``on_notification`` gets method, params, connection; ``on_open`` is called after both hellos.
+    ``gate`` is awaited before a call that has a task begins; one that waits there has not begun.
+    """
+
+    def __init__(
+        self,
+        terms: peer.Terms,
+        handle: Handler,
+        *,
+        immediate: Mapping[str, Callable[[dict[str, Any], Context], Any]] | None = None,
+        on_notification: Callable[[str, dict[str, Any], Connection], None] | None = None,
+        on_open: Callable[[Connection], None] | None = None,
+        gate: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        self.terms = terms
+        self.handle = handle
+        self.immediate = immediate or {}
+        self.on_notification = on_notification
+        self.on_open = on_open
+        self.gate = gate
+
+
+class Context:
+    """One call that came in."""
+
+    __slots__ = ("connection", "request_id")
+
+    def __init__(self, connection: Connection, request_id: int | str) -> None:
+        self.connection = connection
+        self.request_id = request_id
+
+    def progress(self, fields: Mapping[str, Any]) -> None:
+        """Send a ``progress`` notification for this call; nothing when the caller has gone."""
+        self.connection.notify(methods.PROGRESS, {"call": self.request_id, **fields})
+
+    def cancel(self, request_id: int | str) -> bool:
+        """Cancel another call of the same connection; False when it is not under way."""
+        return self.connection.cancel_call(request_id)
 
 
 class Connection(outflow.Outflow):
@@ -73,7 +116,8 @@ class Connection(outflow.Outflow):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._owner = tasks.TaskOwner(name)
-        self._answers = answering.Answers(self, self._peer, self._owner, self._on_answered)
+        self._answers: answering.Answers[Context]
+        self._answers = answering.Answers(name, self._peer, self._owner, self._on_answered)
         self._frames = inflow.Frames(self._on_late_frame)
         self._budget = budget
         self._held_bytes = 0
@@ -85,7 +129,7 @@ class Connection(outflow.Outflow):
         self._finisher: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._handshake_s = handshake_s
-        self._heartbeat: tuple[float, float] | None = None
+        self._heartbeat: heartbeat.Heartbeat | None = None
 
     # what users call
 
@@ -178,9 +222,13 @@ class Connection(outflow.Outflow):
 
     def set_heartbeat(self, interval_s: float, limit_s: float) -> None:
         """Ping every ``interval_s`` and end the connection when an answer takes ``limit_s``."""
-        self._heartbeat = (interval_s, limit_s)
+        self._heartbeat = heartbeat.Heartbeat(interval_s, limit_s, self._ping, self._cut_off)
         if self._peer.ready:
-            self._beat()
+            self._heartbeat.start()
+
+    def _ping(self) -> None:
+        self._peer.request(methods.PING, {}, _BEAT)
+        self._flush()
 
     async def wait_ready(self) -> None:
         """Return when both hellos are done.
@@ -269,6 +317,8 @@ class Connection(outflow.Outflow):
             self._timer = None
         if self.error is not None:
             return
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         self.error = error
         level = logging.DEBUG if isinstance(error, errors.ConnectionLost) else logging.WARNING
         logger.log(level, "%s: connection ends: %s", self.name, error)
@@ -280,8 +330,9 @@ class Connection(outflow.Outflow):
             if future is not _BEAT and future is not _NOBODY and not future.done():
                 future.set_exception(errors.ConnectionLost(lost))
                 future.exception()
+        self._peer.discard()
         self._frames.stop()
-        self._answers.cancel_all()
+        self._answers.end()
         self._hold()
         callbacks, self._close_callbacks = self._close_callbacks, []
         for callback in callbacks:
@@ -294,7 +345,7 @@ class Connection(outflow.Outflow):
 
     def _take(self, request: jsonrpc.Request, size: int) -> None:
         if self._service is not None:
-            self._answers.take(self._service, request, size)
+            self._answers.take(self._service, request, size, Context(self, request.id))
 
     def _on_answered(self) -> None:
         self._schedule_flush()
@@ -311,13 +362,16 @@ class Connection(outflow.Outflow):
     def overrun(self) -> None:
         """Implements ``inflow.Holder``."""
         self._held_bytes = 0
-        self._cut_off("too much is under way on this server, and the most of it is from here")
+        why = "too much is under way on this server, and the most of it is from here"
+        self._cut_off(errors.TooSlow(why))
 
     def _on_late_frame(self) -> None:
-        self._cut_off(f"a frame was not whole within {inflow.FRAME_LIMIT_S:g} s")
+        why = f"a frame was not whole within {inflow.FRAME_LIMIT_S:g} s"
+        self._cut_off(errors.TooSlow(why))
 
-    def _cut_off(self, why: str) -> None:
-        self._set_error(errors.TooSlow(why))
+    def _cut_off(self, error: errors.GaoError) -> None:
+        """End at once; what is queued is dropped."""
+        self._set_error(error)
         if self._transport is not None:
             self._transport.abort()
 
@@ -340,7 +394,7 @@ class Connection(outflow.Outflow):
             return
         transport.write(data)
         if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            self._cut_off("the other side does not read what is sent")
+            self._cut_off(errors.TooSlow("the other side does not read what is sent"))
 
     # events
 
@@ -352,14 +406,15 @@ class Connection(outflow.Outflow):
         self._service = next(each for each in self._services if each.terms is terms)
         self._ready.set_result(None)
         if self._heartbeat is not None:
-            self._beat()
+            self._heartbeat.start()
         if self._service.on_open is not None:
             self._service.on_open(self)
 
     def _on_reply(self, reply: peer.Reply) -> None:
         future = reply.token
         if future is _BEAT:
-            self._on_beat()
+            if self._heartbeat is not None:
+                self._heartbeat.answered()
         elif future is _NOBODY or future.done():
             return
         elif reply.error is not None:
@@ -377,25 +432,6 @@ class Connection(outflow.Outflow):
         service = self._service
         if service is not None and service.on_notification is not None:
             service.on_notification(message.method, message.params, self)
-
-    # heartbeat
-
-    def _beat(self) -> None:
-        if self.error is None and self._heartbeat is not None:
-            self._peer.request(methods.PING, {}, _BEAT)
-            self._flush()
-            self._timer = self._loop.call_later(self._heartbeat[1], self._on_silence)
-
-    def _on_beat(self) -> None:
-        if self._timer is not None and self._heartbeat is not None:
-            self._timer.cancel()
-            self._timer = self._loop.call_later(self._heartbeat[0], self._beat)
-
-    def _on_silence(self) -> None:
-        limit_s = self._heartbeat[1] if self._heartbeat is not None else 0.0
-        self._set_error(errors.ConnectionLost(f"no answer to a ping within {limit_s:g} s"))
-        if self._transport is not None:
-            self._transport.abort()
 
 
 # tokens of calls whose answer nobody awaits

@@ -252,6 +252,11 @@ class Peer:
         """How many bytes came that make no whole frame yet."""
         return self._decoder.pending
 
+    def discard(self) -> None:
+        """Drop what came and was not taken: nothing of it will be."""
+        self._failed = True
+        self._decoder = frames.FrameDecoder()
+
     def eof(self) -> Failed:
         """The stream has ended; why that matters."""
         self._failed = True
