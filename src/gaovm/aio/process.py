@@ -144,13 +144,15 @@ async def spawn(  # noqa: PLR0913  (each names one property of a process)
     pass_fds: Iterable[int] = (),
     new_session: bool = False,
     pdeathsig: int | None = signal.SIGKILL,
+    before_exec: Callable[[], None] | None = None,
     grace_s: float = 5.0,
 ) -> AsyncIterator[Child]:
     """Start a program and own it for the length of the block.
 
     Leaving the block ends the program (TERM, ``grace_s`` seconds, KILL) and reaps it, also when the
     caller is cancelled twice. With ``new_session`` all of its process group ends with it. It dies
-    with this process (``pdeathsig``; Linux).
+    with this process (``pdeathsig``; Linux). ``before_exec`` runs in the child last of all; what it
+    raises is a start that failed.
 
     Raises:
         errors.ProgramMissing, errors.PermissionMissing, errors.HostError: it cannot be started.
@@ -164,7 +166,7 @@ async def spawn(  # noqa: PLR0913  (each names one property of a process)
         stderr=stderr,
         pass_fds=tuple(pass_fds),
         start_new_session=new_session,
-        preexec_fn=_death_signal(pdeathsig),
+        preexec_fn=_in_child(pdeathsig, before_exec),
     )
     child = Child(popen, new_session)
     try:
@@ -222,8 +224,22 @@ def _popen(argv: Sequence[str | os.PathLike[str]], **options: Any) -> subprocess
         raise errors.ProgramMissing(f"{words[0]} is not installed") from exc
     except PermissionError as exc:
         raise errors.PermissionMissing(f"cannot execute {words[0]}: {exc.strerror}") from exc
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, subprocess.SubprocessError) as exc:
         raise errors.HostError(f"cannot start {words[0]}: {exc}") from exc
+
+
+def _in_child(
+    death: int | None, before_exec: Callable[[], None] | None
+) -> Callable[[], None] | None:
+    steps = [step for step in (_death_signal(death), before_exec) if step is not None]
+    if len(steps) < 2:
+        return steps[0] if steps else None
+
+    def in_child() -> None:
+        for step in steps:
+            step()
+
+    return in_child
 
 
 def _death_signal(number: int | None) -> Callable[[], None] | None:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from gaovm import errors
-from gaovm.ipc import connection, handover
+from gaovm.ipc import connection, handover, inflow
 
 if TYPE_CHECKING:
     import socket
@@ -29,6 +29,7 @@ class Server:
         self.connections: set[handover.Movable] = set()
         self._services = tuple(services)
         self._handshake_s = handshake_s
+        self.budget = inflow.Budget()
         self._server: asyncio.AbstractServer | None = None
         self._listener: socket.socket | None = None
         self._count = 0
@@ -67,6 +68,7 @@ class Server:
             first=False,
             name=f"{self.name} client {self._count}",
             handshake_s=self._handshake_s,
+            budget=self.budget,
         )
         self._keep(made)
         return made
@@ -81,7 +83,9 @@ class Server:
         Raises:
             errors.HandshakeError: its protocol is not served any more; the socket is closed.
         """
-        made = await handover.resume(sock, self._services, snapshot, first=False)
+        made = await handover.resume(
+            sock, self._services, snapshot, first=False, budget=self.budget
+        )
         self._keep(made)
         return made
 
