@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gaovm import errors
-from gaovm.aio import clock, process, steps, tasks
+from gaovm.aio import clock, descriptors, process, steps, tasks
 from gaovm.daemon import machine, zygote
 from gaovm.daemon.handover import Driver
 from gaovm.ipc import connection, handover, hello, methods, peer
@@ -176,8 +176,19 @@ class ForkLauncher:
     async def _fork(
         self, subject: machine.Machine, token: str
     ) -> tuple[zygote.Forked, socket.socket]:
-        """A driver's process, and our end of its connection."""
+        """A driver's process, and our end of its connection.
+
+        Raises:
+            errors.DescriptorsScarce: it would take what is kept for ending the others.
+            errors.DriverStartFailed: no fork.
+        """
         name, log = subject.name, subject.hub.paths.driver_log(subject.name)
+        if descriptors.scarce(descriptors.VM_RESERVE):
+            raise errors.DescriptorsScarce(
+                f"VM {name} is not started: few of the {descriptors.limit()} descriptors that the "
+                "daemon may open are left",
+                remedy="stop another VM, or raise the limit: `ulimit -n`, LimitNOFILE= of the unit",
+            )
         for left in reversed(range(FORK_ATTEMPTS)):
             # Each attempt has a pair of its own: a zygote that died may have forked all the same,
             # and that driver leaves when its end is closed.

@@ -98,6 +98,8 @@ def _exists(pid: int) -> bool:
         process.identity(pid)
     except errors.NotFound:
         return False
+    except errors.HostError:  # nobody can tell: then it is waited for
+        return True
     return True
 
 

@@ -147,7 +147,11 @@ class Supervisor:
             self._hub.background(f"vm {subject.name}: stop", ending.stop(subject))
         else:
             failure = errors.DriverLost(f"the driver of VM {subject.name} is gone")
-            subject.driver = None
+            driver, subject.driver = subject.driver, None
+            if driver is not None:
+                # Should it be there after all: without its link it shuts its guest down and leaves.
+                work = driver.leave(machine.LEAVE_S)
+                self._hub.background(f"vm {subject.name}: driver {driver.pid} given up", work)
             self.ended(subject, supervision.Ending.DIED, failure)
 
     def arm(self, subject: machine.Machine, delay_s: float) -> None:

@@ -41,6 +41,7 @@ and back. Hot commands load this package: it imports nothing.
     │   ├── ProgramMissing
     │   ├── AcceleratorUnavailable
     │   ├── DiskFull
+    │   ├── DescriptorsScarce
     │   ├── ImageCorrupt
     │   ├── ImageBuildFailed
     │   ├── PullFailed
@@ -91,6 +92,7 @@ from gaovm.errors.guest import (
 )
 from gaovm.errors.host import (
     AcceleratorUnavailable,
+    DescriptorsScarce,
     DiskFull,
     HostError,
     ImageBuildFailed,
@@ -131,6 +133,7 @@ __all__ = [
     "ConfigError",
     "ConnectionLost",
     "DaemonUnreachable",
+    "DescriptorsScarce",
     "DigestMismatch",
     "DiskFull",
     "DiskShrink",

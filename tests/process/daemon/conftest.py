@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -111,6 +112,8 @@ class Daemons:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.env: dict[str, str] = {}
+        #: Resource limits of daemons that are started from now on: soft, hard.
+        self.limits: dict[int, tuple[int, int]] = {}
         self.socket = home / "gaovmd.sock"
         self.processes: list[subprocess.Popen[bytes]] = []
         self._clients: list[Client] = []
@@ -126,9 +129,14 @@ class Daemons:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=fds,
+            preexec_fn=self._limit if self.limits else None,
         )
         self.processes.append(process)
         return process
+
+    def _limit(self) -> None:
+        for kind, limits in self.limits.items():
+            resource.setrlimit(kind, limits)
 
     def start(self, python: str = sys.executable) -> subprocess.Popen[bytes]:
         """A daemon that has said that it is ready."""

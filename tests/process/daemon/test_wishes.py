@@ -20,7 +20,7 @@ def vm(client: Client) -> dict[str, Any]:
 
 
 def running(client: Client) -> bool:
-    return vm(client)["readiness"] == "ready"
+    return bool(vm(client)["readiness"] == "ready")
 
 
 def order(world: World, hypervisor: int, **what: Any) -> None:
