@@ -161,6 +161,8 @@ class Machine:
         self.running_since: float | None = None
         #: Where in the console's log this hypervisor's run begins, as far as this daemon knows.
         self.console_from = 0
+        #: The record as it is could not be written; it is tried again (``supervisor``).
+        self.unwritten = False
         self._failure: errors.GaoError | None = None
         self._watchers: set[asyncio.Future[None]] = set()
 
@@ -229,7 +231,13 @@ class Machine:
         for watcher in self._watchers:
             if not watcher.done():
                 watcher.set_result(None)
-        return self.hub.store.put(self.record)
+        written = self.hub.store.put(self.record)
+        written.add_done_callback(self._on_written)
+        return written
+
+    def _on_written(self, written: asyncio.Future[None]) -> None:
+        if not written.cancelled():  # a caller that went away says nothing of the disk
+            self.unwritten = written.exception() is not None
 
     def fail(self, failure: errors.GaoError) -> None:
         """Keep an error as the machine's last, without a change of state."""
@@ -365,6 +373,7 @@ class Machine:
             return  # the safety reconcile was first
         self.driver = None
         self.hypervisor_pid = None
+        paths.remove_sockets(self.hub.paths.run_dir(self.record.run_id))
         alive = self.state.observed in (states.Observed.RUNNING, states.Observed.STARTING)
         died = alive and not self.closing
         payload = {"pid": ended.pid, "exitCode": ended.exit_code, "expected": not died}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -52,6 +53,14 @@ def from_environment() -> Paths:
     given = os.environ.get("GAOVM_HOME")
     home = Path(given) if given else Path.home() / ".gaovm"
     return Paths(home.absolute())
+
+
+def remove_sockets(directory: Path) -> None:
+    """Remove the sockets that processes which have ended left in a run directory."""
+    with contextlib.suppress(FileNotFoundError):
+        for path in directory.iterdir():
+            if path.is_socket():
+                path.unlink(missing_ok=True)
 
 
 def is_run_id(text: str) -> bool:

@@ -6,10 +6,12 @@ Python path, replaced as an installation is replaced, under the feet of what run
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,16 @@ class World:
         for name in names:
             result = client.call("vm.up", self.up_params(name))
             assert result.get("vm", {}).get("state") == "running", result
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """Of the database as it is on disk."""
+        path = self.daemons.home / "state.db"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reading:
+            return reading.execute(statement).fetchall()
+
+    def sockets(self) -> list[Path]:
+        """Every socket below the run directories."""
+        return [path for path in (self.daemons.home / "run").rglob("*") if path.is_socket()]
 
     def drivers(self, client: Client) -> dict[str, int]:
         """The pid of every VM's driver."""
