@@ -240,6 +240,7 @@ async def _forget(subject: machine.Machine) -> None:
     hub = subject.hub
     # Not `written`: a row without its files would be a VM again for the next daemon.
     removed = hub.store.remove(subject.name)
+    hub.events.forget(subject.name)
     hub.events.emit("vm.removed", subject.name, {})  # in the same commit
     await removed
     hub.machines.pop(subject.name, None)

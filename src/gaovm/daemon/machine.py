@@ -222,7 +222,9 @@ class Machine:
                 after.readiness or after.observed,
                 extra={"vm": self.name},
             )
-            self.hub.events.emit("vm.state", self.name, self._state_payload(event, failure))
+            events_of = self.hub.events
+            emit = events_of.emit_of_guest if event in states.OF_GUEST else events_of.emit
+            emit("vm.state", self.name, self._state_payload(event, failure))
         return written
 
     def update(self, **changes: Any) -> asyncio.Future[None]:
@@ -306,7 +308,7 @@ class Machine:
         if kind in ("paused", "resumed"):
             self.paused = kind == "paused"
         logger.info("vm %s: %s: %s", self.name, kind, detail, extra={"vm": self.name})
-        self.hub.events.emit(HEALTH_EVENTS[kind], self.name, {"detail": detail})
+        self.hub.events.emit_of_guest(HEALTH_EVENTS[kind], self.name, {"detail": detail})
         if not self.closing:
             self.hub.supervisor.hangs(self, kind)
         self.touch()
