@@ -34,7 +34,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Up(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``vm.up``. ``env_name`` is the caller's ``VM_NAME``."""
+    """``vm.up``. ``env_name`` is the caller's ``VM_NAME``.
+
+    ``approve``: the digest of an ``approval_needed``, by which a person lets the file have that.
+    """
 
     project_dir: Text
     config_path: Text
@@ -43,6 +46,7 @@ class Up(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Text | None = None
     env_name: Text | None = None
     wait: Wait = "ready"
+    approve: Text | None = None
 
 
 class OfVm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

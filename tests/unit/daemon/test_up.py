@@ -74,7 +74,7 @@ async def test_two_ups_share_one_boot_and_its_result(daemon: Daemon) -> None:
     first = asyncio.ensure_future(daemon.up(first_call))
     await daemon.rest()
     second = asyncio.ensure_future(daemon.up(second_call))
-    await spin()
+    await daemon.rest()
     assert second_call.seen, "a joiner is told the latest progress at once"
     machine = daemon.hub.machines["web-dev"]
     machine.on_progress({"phase": "provision", "message": "step 1"})
@@ -147,7 +147,7 @@ async def test_wait_agent_returns_early_and_its_caller_may_go(daemon: Daemon) ->
     result = await daemon.up(wait="agent")
     assert result["vm"]["readiness"] == "agent"
     waiting = asyncio.ensure_future(daemon.up(wait="ready"))
-    await spin()
+    await daemon.rest()
     waiting.cancel()  # somebody was told that the VM is up: this must not undo it
     await spin()
     assert (await daemon.status())["state"] == "running"

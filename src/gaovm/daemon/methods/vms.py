@@ -8,7 +8,18 @@ from typing import Any
 
 from gaovm import errors
 from gaovm.aio import steps
-from gaovm.daemon import configs, context, ending, machine, params, paths, stamps, starting, status
+from gaovm.daemon import (
+    approval,
+    configs,
+    context,
+    ending,
+    machine,
+    params,
+    paths,
+    stamps,
+    starting,
+    status,
+)
 from gaovm.daemon.config import foresight, staging
 from gaovm.daemon.storage import records
 from gaovm.model import states
@@ -45,19 +56,27 @@ async def _guest_info(subject: machine.Machine) -> dict[str, Any] | None:
 
 
 async def up(ctx: context.Context, call: context.Call, args: params.Up) -> Any:
-    """Create or start the VM of a project; join an ``up`` under way."""
+    """Create or start the VM of a project; join an ``up`` under way.
+
+    Raises:
+        errors.ApprovalNeeded: the file reaches further than a person approved; nothing was done.
+    """
     wanted = ctx.load_config(args, ctx.hub.paths)
+    known = ctx.hub.machines.get(wanted.spec.name)
+    asked = await approval.examine(known, args, wanted)
     while True:
         subject = ctx.hub.machines.get(wanted.spec.name)
         if subject is not None and await _gone_after_waiting(ctx, subject):
             continue
-        warnings = list(wanted.warnings)
-        if subject is None:
-            subject = _create(ctx, wanted)
-            ctx.starter.begin(subject, created=True, asked_at=wanted.asked_at)
-            return await _wait(subject, call, args.wait, warnings)
         check_project(subject, wanted.project)
-        return await _bring(ctx, subject, call, args.wait, wanted)
+        await approval.check(subject, asked, args.approve)
+        approval.keep(ctx.hub, wanted.spec.name, asked, args.config_text)
+        if subject is None:
+            subject = _create(ctx, wanted, asked.approval)
+            ctx.starter.begin(subject, created=True, asked_at=wanted.asked_at)
+            return await _wait(subject, call, args.wait, list(wanted.warnings))
+        warnings = await _take_over(subject, wanted, asked.approval)
+        return await _bring(ctx, subject, call, args.wait, warnings, wanted.asked_at)
 
 
 async def start(ctx: context.Context, call: context.Call, args: params.Start) -> Any:
@@ -65,7 +84,7 @@ async def start(ctx: context.Context, call: context.Call, args: params.Start) ->
     while True:
         subject = ctx.find(args.name)
         if not await _gone_after_waiting(ctx, subject):
-            return await _bring(ctx, subject, call, args.wait, None)
+            return await _bring(ctx, subject, call, args.wait, [], None)
 
 
 async def stop(ctx: context.Context, call: context.Call, args: params.Stop) -> Any:
@@ -155,7 +174,9 @@ async def _gone_after_waiting(ctx: context.Context, subject: machine.Machine) ->
 
 
 @steps.step
-def _create(ctx: context.Context, wanted: configs.Wanted) -> machine.Machine:
+def _create(
+    ctx: context.Context, wanted: configs.Wanted, approved: records.Approval
+) -> machine.Machine:
     taken = {subject.record.run_id for subject in ctx.hub.machines.values()}
     record = records.VmRecord(
         name=wanted.spec.name,
@@ -165,6 +186,7 @@ def _create(ctx: context.Context, wanted: configs.Wanted) -> machine.Machine:
         base=wanted.spec,
         run_id=paths.new_run_id(taken),
         created_at=stamps.now(),
+        approved=approved,
     )
     subject = machine.Machine(ctx.hub, record)
     ctx.hub.machines[record.name] = subject
@@ -190,9 +212,9 @@ async def _bring(
     subject: machine.Machine,
     call: context.Call,
     wait: params.Wait,
-    wanted: configs.Wanted | None,
+    warnings: list[str],
+    asked_at: float | None,
 ) -> Any:
-    warnings = await _take_over(subject, wanted) if wanted else []
     if subject.up is not None:
         return await _wait(subject, call, wait, warnings)
     readiness = states.Readiness.AGENT if wait == "none" else states.Readiness(wait)
@@ -202,14 +224,15 @@ async def _bring(
         return _result(subject, created=False, already=True, warnings=warnings)
     if subject.state.readiness is states.Readiness.DEGRADED:
         raise _still_degraded(subject)
-    asked_at = wanted.asked_at if wanted else None
     ctx.starter.begin(subject, created=False, asked_at=asked_at)
     return await _wait(subject, call, wait, warnings)
 
 
-async def _take_over(subject: machine.Machine, wanted: configs.Wanted) -> list[str]:
+async def _take_over(
+    subject: machine.Machine, wanted: configs.Wanted, approved: records.Approval
+) -> list[str]:
     """Bring the project file as it is now into force; what a user is told of that."""
-    layers = foresight.Layers(base=wanted.spec, config_path=wanted.config_path)
+    layers = foresight.Layers(base=wanted.spec, config_path=wanted.config_path, approved=approved)
     outcome = await staging.change(subject, lambda: layers)
     warnings = [*wanted.warnings, *outcome.warnings]
     if outcome.staged and outcome.running:
