@@ -10,12 +10,14 @@ import sys
 
 from gaovm import errors
 from gaovm.cli import options, output, target
-from gaovm.client import session
+from gaovm.client import paths, session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
+
+    from gaovm.client import inquiry
 
 OWN_FAILURE = 125
 _NOT_STARTED = {"not-found": 127, "not-executable": 126}
@@ -52,13 +54,20 @@ def _session(parsed: options.Parsed, start: dict[str, Any]) -> int:
     directory, optional = working_directory(parsed.text("workdir"), ticket)
     start["cwd"], start["cwd_home_ok"] = directory, optional
     try:
-        return session.run_exec(ticket, start)
+        return session.run_exec(ticket, start, inquire=lambda: _inquire(name))
     except errors.GuestCallFailed as error:
         code = _NOT_STARTED.get(str(error.details.get("agent_code")))
         if code is None:
             raise
         output.err(output.error_text(error))
         return code
+
+
+def _inquire(name: str) -> inquiry.Finding:
+    """Why the VM is silent; few sessions want to know."""
+    from gaovm.client import inquiry
+
+    return inquiry.ask(paths.home(), target.about(name))
 
 
 def environment(settings: Sequence[str]) -> dict[str, str]:

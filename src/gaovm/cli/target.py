@@ -142,10 +142,14 @@ def open_session(client: blocking.Client, name: str, kind: str) -> dict[str, Any
     Raises:
         errors.VmNotFound, errors.StateConflict, errors.GuestUnavailable: with what to do.
     """
+    from gaovm.cli import output
     from gaovm.client import session
 
+    def say(params: Mapping[str, Any]) -> None:
+        output.err(output.harmless(f"gaovm: {params.get('message')}"))
+
     try:
-        return session.ask(client, about(name), kind)
+        return session.ask(client, about(name), kind, say)
     except errors.VmNotFound as error:
         raise with_suggestion(client, name, error) from error
     except (errors.StateConflict, errors.GuestUnavailable) as error:
