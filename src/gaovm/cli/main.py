@@ -104,7 +104,7 @@ def run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         return _closed_output()
     except OSError as error:
-        return _report(errors.InternalError(str(error)), command, "--json" in _before_rest(argv))
+        return _report(_of_system(error), command, "--json" in _before_rest(argv))
     return code
 
 
@@ -172,6 +172,12 @@ def _overview(words: list[str]) -> int:
     asked = bool(words) and (words == ["help"] or len(words) > 1)
     print("\n".join(lines), file=sys.stdout if asked else sys.stderr)
     return 0 if asked else errors.UsageError.exit_code
+
+
+def _of_system(error: OSError) -> errors.HostError:
+    """A failed system call that no command foresaw, without a traceback and with its file."""
+    what = f"{error.filename}: " if error.filename else ""
+    return errors.HostError(f"{what}{error.strerror or error}")
 
 
 def _before_rest(argv: Sequence[str]) -> Sequence[str]:

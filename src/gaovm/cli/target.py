@@ -157,6 +157,19 @@ def open_session(client: blocking.Client, name: str, kind: str) -> dict[str, Any
         raise
 
 
+def home() -> str:
+    """The home, for what reads it without a daemon.
+
+    Raises:
+        errors.HostError: this user cannot use it.
+    """
+    from gaovm.hostfacts import homes
+
+    found = paths.home()
+    homes.check(found, write=False)
+    return found
+
+
 def connect(*, start: bool = True) -> blocking.Client:
     """A connection to the daemon, started when it does not run and ``start`` is true."""
     return blocking.connect(paths.home(), start=start)
