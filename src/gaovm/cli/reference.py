@@ -10,7 +10,7 @@ _HEAD = """# The command line
 
 Written by `python -m gaovm.cli.reference > docs/cli.md`; a test compares.
 
-**Which VM.** Every command about a VM takes an optional NAME (`shell` and `exec`: `--name`).
+**Which VM.** Every command about a VM takes an optional NAME (`exec`: `--name`).
 Without it, `$VM_NAME` is used, else the VM of the project: the nearest directory upwards with a
 `.lima/config.yaml`, its VM being called DIRECTORY`-dev`. A NAME that does not exist creates
 nothing; a near one is suggested.
