@@ -40,7 +40,7 @@ hear then ends gaovm with 128 + n, as does the third signal without a word from 
 command gets a hang-up); `~~` there is one tilde.
 
 **Environment.** `GAOVM_HOME` (default `~/.gaovm`): state and the daemon's socket.
-`VM_NAME`: see above.
+`VM_NAME`: see above. `NO_COLOR`: no colour at a terminal; there is none elsewhere.
 """
 
 

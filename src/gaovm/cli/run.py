@@ -9,7 +9,7 @@ import os
 import sys
 
 from gaovm import errors
-from gaovm.cli import options, output, target
+from gaovm.cli import colour, options, output, target
 from gaovm.client import paths, session
 from gaovm.project import names
 
@@ -63,7 +63,7 @@ def _session(parsed: options.Parsed, start: dict[str, Any]) -> int:
         if code is None:
             raise
         error.remedy = error.remedy or _meant(parsed.rest)
-        output.err(output.error_text(error))
+        output.err(colour.error(output.error_text(error), sys.stderr))
         return code
 
 
