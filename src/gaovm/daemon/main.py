@@ -246,6 +246,7 @@ def _origin(options: Options, lock: files.Lock) -> Origin:
 def run(words: list[str]) -> int:
     """The whole life of the daemon; returns its exit status."""
     os.umask(0o077)
+    logging.basicConfig(handlers=[logging.NullHandler()])  # until there is a file to log to
     if words == [preflight.FLAG]:
         return preflight.run()
     try:
@@ -267,6 +268,11 @@ def run(words: list[str]) -> int:
         remedy = f"\n  {exc.remedy}" if exc.remedy else ""
         sys.stderr.write(f"gaovmd: {exc}{remedy}\n")
         return exc.exit_code
+    except OSError as exc:
+        logger.error("the daemon failed: %s", exc)
+        where_ = f": {exc.filename}" if exc.filename else ""
+        sys.stderr.write(f"gaovmd: {exc.strerror or exc}{where_}\n")
+        return 1
     except Exception as exc:
         logger.exception("the daemon failed")
         sys.stderr.write(f"gaovmd: internal error: {exc!r}\n")

@@ -20,6 +20,7 @@ and back. Hot commands load this package: it imports nothing.
     │   ├── ConfigError              problems of a config file, each with line and path
     │   ├── VmNotFound
     │   ├── NameTaken
+    │   ├── ApprovalNeeded           a project file reaches further than was approved
     │   ├── StateConflict
     │   ├── PortTaken
     │   ├── MountMissing
@@ -65,6 +66,7 @@ and back. Hot commands load this package: it imports nothing.
 
 from gaovm.errors.call import Cancelled, ConnectionLost, DaemonUnreachable, InternalError, TimeLimit
 from gaovm.errors.caller import (
+    ApprovalNeeded,
     CallerError,
     ConfigError,
     DigestMismatch,
@@ -125,6 +127,7 @@ from gaovm.errors.wire import from_wire, to_wire
 
 __all__ = [
     "AcceleratorUnavailable",
+    "ApprovalNeeded",
     "AuthError",
     "BootFailed",
     "CallerError",
