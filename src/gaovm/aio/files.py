@@ -214,6 +214,14 @@ class Lock:
         """The descriptor that holds the lock, -1 when it is not held."""
         return self._fd
 
+    def is_in_place(self) -> bool:
+        """Whether the file that is locked still has its name: else another process can lock it."""
+        try:
+            return self.held and os.path.samestat(os.fstat(self._fd), self.path.stat())
+        except OSError as exc:
+            # Only what is not there is gone; a lack of memory, say, tells nothing.
+            return not isinstance(exc, (FileNotFoundError, NotADirectoryError))
+
     def adopt(self, fd: int) -> None:
         """Take over a lock that this process held before it executed a new program.
 

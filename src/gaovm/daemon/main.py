@@ -35,6 +35,7 @@ from gaovm.daemon import (
     logs,
     machine,
     paths,
+    presence,
     recovery,
     server,
     stamps,
@@ -131,6 +132,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_stop)
         serving = await self._serve()
+        self._begin_to_watch(serving)
         _say_ready(self._origin.ready_fd)
         logger.info("serving %s, pid %d", self._hub.paths.socket, os.getpid())
         forking = tasks.spawn(self._zygote.run(), name="zygote")
@@ -140,12 +142,26 @@ class Daemon:
             logger.info("stopping")
             await self._stop_guests()
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                self._hub.paths.socket.unlink()
+            if self._origin.lock.is_in_place():  # else it may be another daemon's by now
+                with contextlib.suppress(FileNotFoundError):
+                    self._hub.paths.socket.unlink()
             await self._images.close()
             await serving.aclose()
             await tasks.cancel_and_wait(forking)
             self._hub.events.close()
+
+    def _begin_to_watch(self, serving: ipc_server.Server) -> None:
+        self._hub.background("home", self._leave_without_home())
+        limit_s = presence.idle_limit(foreground=self._origin.foreground)
+        if limit_s is not None:
+            idleness = presence.Idleness(self._context, serving)
+            self._hub.background("idleness", idleness.until_over(limit_s, self.request_stop))
+
+    async def _leave_without_home(self) -> None:
+        await presence.until_home_is_gone(self._origin.lock)
+        logger.error("%s is gone: ending every VM and leaving", self._hub.paths.home)
+        self._hub.store.forsake()
+        self.request_stop()
 
     async def _serve(self) -> ipc_server.Server:
         """The machines, then whoever wants something of them."""
@@ -192,7 +208,8 @@ class Daemon:
             logger.warning("asked twice to stop: guests are ended by force")
             await _all([self._force(subject) for subject in self._hub.machines.values()])
         await tasks.cancel_and_wait(hurrying, stopping)
-        await self._hub.store.flush()
+        with contextlib.suppress(errors.GaoError):  # logged where it failed
+            await self._hub.store.flush()
 
     async def _end(self, subject: machine.Machine, *, force: bool) -> None:
         limits = ending.FORCED if force else ending.GENTLE

@@ -76,7 +76,8 @@ class World:
         }
 
     def _make_config(self) -> str:
-        disk, kernel = self.base / "disk.img", self.base / "vmlinuz"
+        # in the project: what lies outside is for a person to approve
+        disk, kernel = self.project / "disk.img", self.project / "vmlinuz"
         with disk.open("wb") as file:
             file.truncate(1 << 20)
         kernel.write_bytes(b"kernel")
@@ -104,9 +105,9 @@ class World:
             result = client.call("vm.up", self.up_params(name))
             assert result.get("vm", {}).get("state") == "running", result
 
-    def query(self, statement: str) -> list[tuple[Any, ...]]:
+    def query(self, statement: str, home: Path | None = None) -> list[tuple[Any, ...]]:
         """Of the database as it is on disk."""
-        path = self.daemons.home / "state.db"
+        path = (home or self.daemons.home) / "state.db"
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reading:
             return reading.execute(statement).fetchall()
 

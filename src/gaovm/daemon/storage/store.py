@@ -64,6 +64,7 @@ class Store:
         self._listeners: list[Callable[[list[Any]], None]] = []
         self._writer = writer.Writer(connection, self.upkeep, self._on_commit, kept.give_up)
         self._closed = False
+        self._forsaken = False
         self._reading: sqlite3.Connection | None = None
         self._reader = futures.ThreadPoolExecutor(1, thread_name_prefix="store-read")
 
@@ -160,8 +161,13 @@ class Store:
         except sqlite3.DatabaseError as exc:
             raise errors.StateCorrupt(f"the state database cannot be read: {exc}") from exc
 
+    def forsake(self) -> None:
+        """Make no copy any more: where the files were, another daemon may have its own."""
+        self._forsaken = True
+
     def _begin_copy(self) -> None:
-        self._reader.submit(self._copy)
+        if not self._forsaken:
+            self._reader.submit(self._copy)
 
     def _copy(self) -> None:
         try:
