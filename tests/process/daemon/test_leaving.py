@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from tests.process.daemon.conftest import Daemons, alive, until
@@ -26,7 +27,7 @@ def test_without_its_home_it_ends_its_vms_and_itself(world: World, how: str) -> 
     assert len(processes) >= 5
     if how == "removed":
         # what writes there may make a file while the rest goes
-        until(lambda: not home.exists() or shutil.rmtree(home, ignore_errors=True))
+        until(lambda: _remove(home))
     else:
         home.rename(home.with_name("elsewhere"))
     if how == "replaced":
@@ -42,6 +43,11 @@ def test_without_its_home_it_ends_its_vms_and_itself(world: World, how: str) -> 
     else:  # the one that took its place has lost nothing to it
         assert world.daemons.client().call("vm.list") == {"vms": []}
         assert world.query("SELECT count(*) FROM vms") == [(0,)]
+
+
+def _remove(home: Path) -> bool:
+    shutil.rmtree(home, ignore_errors=True)
+    return not home.exists()
 
 
 def test_without_work_it_leaves(daemons: Daemons) -> None:
