@@ -159,7 +159,11 @@ async def test_vms_are_parallel_and_reads_never_wait(daemon: Daemon) -> None:
 async def test_a_session_needs_an_agent(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    while "web-dev" not in daemon.hub.machines:
+        await asyncio.sleep(0)
+    subject = daemon.hub.machines["web-dev"]
+    await subject.until(lambda: subject.state.readiness == "booting")
+    await asyncio.sleep(0)  # the fake's own report, due in the loop's next turn, comes before ours
     with pytest.raises(errors.GuestUnavailable):
         await daemon.call("vm.session", name="web-dev", kind="exec")
     daemon.driver.boot("ready")

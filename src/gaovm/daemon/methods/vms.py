@@ -275,7 +275,7 @@ async def _bring(
         return await _wait(subject, call, wait, warnings)
     readiness = states.Readiness.AGENT if wait == "none" else states.Readiness(wait)
     if subject.endings:  # it comes after them, however far the VM is now
-        ctx.starter.begin(subject, created=False, asked_at=wanted.asked_at if wanted else None)
+        ctx.starter.begin(subject, created=False, asked_at=asked_at)
         return await _wait(subject, call, wait, warnings)
     if states.is_up(subject.state, readiness):
         if subject.paused:
