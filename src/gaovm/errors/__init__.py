@@ -45,7 +45,8 @@ and back. Hot commands load this package: it imports nothing.
     │   ├── ImageBuildFailed
     │   ├── PullFailed
     │   ├── PermissionMissing
-    │   └── StateCorrupt
+    │   ├── StateCorrupt
+    │   └── LinkBelowShare
     ├── ProtocolError                the peer broke the protocol
     │   ├── FrameError
     │   ├── InvalidRequest
@@ -95,6 +96,7 @@ from gaovm.errors.host import (
     HostError,
     ImageBuildFailed,
     ImageCorrupt,
+    LinkBelowShare,
     PermissionMissing,
     ProgramMissing,
     PullFailed,
@@ -154,6 +156,7 @@ __all__ = [
     "InvalidParams",
     "InvalidReply",
     "InvalidRequest",
+    "LinkBelowShare",
     "LockHeld",
     "MountMissing",
     "NameTaken",
