@@ -25,7 +25,7 @@ class Output(Protocol):
         ...
 
 
-class _Gate:
+class Gate:
     """Shut after a failure: ``tarfile`` would still write what it has buffered."""
 
     def __init__(self, output: Output) -> None:
@@ -71,7 +71,7 @@ def write(output: Output, source: Path, at: below.Place | None = None) -> list[s
     Raises:
         errors.NotFound, errors.PermissionMissing, errors.HostError: something cannot be read.
     """
-    gate = _Gate(output)
+    gate = Gate(output)
     begun: below.Place | None = None
     try:
         if at is None:

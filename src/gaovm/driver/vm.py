@@ -393,7 +393,7 @@ class Vm:
         elif self._failure is not None:
             error = self._failure.error(self._console_lines())
             self.status.change("failed", reason=self._failure.reason, error=error)
-        elif code != 0:
+        elif code != 0 or hypervisor.ended_by_host:
             lost = self.shares.failure if code > 0 else None  # QEMU ended for want of it
             error = lost or _died(hypervisor, code)
             self.status.change("failed", reason="killed", error=error)

@@ -20,6 +20,7 @@ and back. Hot commands load this package: it imports nothing.
     │   ├── ConfigError              problems of a config file, each with line and path
     │   ├── VmNotFound
     │   ├── NameTaken
+    │   ├── ApprovalNeeded           a project file reaches further than was approved
     │   ├── StateConflict
     │   ├── PortTaken
     │   ├── MountMissing
@@ -41,6 +42,7 @@ and back. Hot commands load this package: it imports nothing.
     │   ├── ProgramMissing
     │   ├── AcceleratorUnavailable
     │   ├── DiskFull
+    │   ├── DescriptorsScarce
     │   ├── ImageCorrupt
     │   ├── ImageBuildFailed
     │   ├── PullFailed
@@ -65,6 +67,7 @@ and back. Hot commands load this package: it imports nothing.
 
 from gaovm.errors.call import Cancelled, ConnectionLost, DaemonUnreachable, InternalError, TimeLimit
 from gaovm.errors.caller import (
+    ApprovalNeeded,
     CallerError,
     ConfigError,
     DigestMismatch,
@@ -92,6 +95,7 @@ from gaovm.errors.guest import (
 )
 from gaovm.errors.host import (
     AcceleratorUnavailable,
+    DescriptorsScarce,
     DiskFull,
     HostError,
     ImageBuildFailed,
@@ -125,6 +129,7 @@ from gaovm.errors.wire import from_wire, to_wire
 
 __all__ = [
     "AcceleratorUnavailable",
+    "ApprovalNeeded",
     "AuthError",
     "BootFailed",
     "CallerError",
@@ -133,6 +138,7 @@ __all__ = [
     "ConfigError",
     "ConnectionLost",
     "DaemonUnreachable",
+    "DescriptorsScarce",
     "DigestMismatch",
     "DiskFull",
     "DiskShrink",
