@@ -19,6 +19,7 @@ from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import Artefacts, Document
 from gaovm.driver import (
     boot,
+    confinement,
     disks,
     display,
     health,
@@ -76,6 +77,7 @@ class Vm:
         self.shares = shares.Shares(owner, self._on_share_end)
         self.sessions: session.Sessions | None = None
         self.display = display.Display(owner, notify)
+        self._confinement = confinement.Confinement()
 
     @property
     def guest(self) -> GuestLink:
@@ -126,6 +128,7 @@ class Vm:
             for forward in request.spec.network.forwards:
                 self.ports.bind(forward)
             await disks.prepare(request, self._facts.qemu_img)
+            self._confinement.prepare(request, self._document)
         except BaseException:
             await self._release()
             raise
@@ -135,7 +138,7 @@ class Vm:
     def _choices(self) -> dict[str, Any]:
         document = self._document
         if document is None:
-            return {"accelerator": None, "mounts": [], "ports": []}
+            return {"accelerator": None, "mounts": [], "ports": [], "confinement": None}
         mounts = [
             {
                 "location": share.location,
@@ -147,7 +150,12 @@ class Vm:
             for share in document.shares
         ]
         accelerator = {"name": document.accelerator.name, "reason": document.accelerator.reason}
-        return {"accelerator": accelerator, "mounts": mounts, "ports": self.ports.describe()}
+        return {
+            "accelerator": accelerator,
+            "mounts": mounts,
+            "ports": self.ports.describe(),
+            "confinement": self._confinement.describe(),
+        }
 
     def describe(self) -> dict[str, Any]:
         """The answer to ``vm.status``."""
@@ -194,7 +202,7 @@ class Vm:
         run_dir, vm_dir = Path(request.run_dir), Path(request.vm_dir)
         ends = self.shares.prepare(document, run_dir)
         self.status.begin()
-        socks = await hypervisor.start(document, ends, vm_dir)
+        socks = await hypervisor.start(document, ends, vm_dir, self._confinement.place)
         self._executed_at = clock.monotonic()
         self._owner.start(self._watch(hypervisor), name="hypervisor", finishable=True)
         await self.shares.start(self._facts.virtiofsd if self._facts else None)
@@ -419,6 +427,7 @@ class Vm:
         await self.display.detach()
         await self.ports.close()
         await self.shares.close()
+        self._confinement.close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -447,10 +456,11 @@ def _artefacts(request: LaunchRequest) -> Artefacts:
     image = request.artefacts
     return Artefacts(
         disk=str(request.disk),
+        base=image.disk,
+        base_format=image.disk_format,
         kernel=image.kernel,
         initrd=image.initrd,
         disk_format="qcow2",
         base_arguments=image.base_arguments,
         image_digest=image.image_digest,
-        vnc_socket=str(request.vnc_socket),
     )

@@ -31,6 +31,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import logs, priority, process, sockets, steps
+from gaovm.aio.confine import abilities
 from gaovm.driver import compact, warmup
 from gaovm.driver import main as driver
 
@@ -170,6 +171,7 @@ def entry() -> None:
         compact.gather(lambda: warmup.run(handler))
         warmup.run(handler, ROUNDS)  # the copies too are brought into their fast form
         compact.fill_holes()
+    abilities.find()  # once for all drivers
     gc.freeze()
     priority.nice()  # it reaps drivers: the daemon may wait for its word
     Zygote(sock, handler).run()

@@ -45,7 +45,13 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
     command_line = boot.kernel_arguments(spec, artefacts, board.name, accelerator.name)
     argv = (
         program,
-        *machine.arguments(spec.name, board.name, accelerator.name, shared_memory=shared),
+        *machine.arguments(
+            spec.name,
+            board.name,
+            accelerator.name,
+            memory_bytes=spec.memory.size_bytes,
+            shared_memory=shared,
+        ),
         *processors.arguments(spec.processors, arch, accelerator.name),
         *memory.arguments(spec.memory, shared=shared, huge=huge),
         *boot.arguments(artefacts, command_line),
@@ -56,27 +62,34 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
         *shares.arguments(devices, board.name, root=host.root),
         *watchdog.arguments(spec.supervision.watchdog, board.name),
         # last, so that every other device has the same place with and without it
-        *graphics.arguments(spec, board.name, artefacts.vnc_socket),
+        *graphics.arguments(spec, board.name),
     )
-    fds = ["qmp", "console", "agent", *(d.fd for d in devices if d.fd is not None)]
-    if huge:
-        fds.append(memory.FD)
+    files = (*boot.files(artefacts), *disks.files(artefacts))
+    fds = [file.fd for file in files] + [d.fd for d in devices if d.fd is not None]
+    translated = machine.translated_bytes(accelerator.name, spec.memory.size_bytes)
     return Document(
         argv=argv,
-        slots=_slots(argv, fds),
+        slots=_slots(argv, ["qmp", "console", "agent", memory.FD, graphics.SCREENSHOT, *fds]),
         machine=board,
         accelerator=accelerator,
         shares=devices,
         kernel_arguments=command_line,
+        files=files,
+        memory_bytes=spec.memory.size_bytes + translated,
+        processors=spec.processors.count,
+        host_network=network.MADE_BY_QEMU,
         memory_file_bytes=memory.file_bytes(spec.memory) if huge else None,
     )
+
+
+_HOLDERS = frozenset({"-chardev", "-object", "-add-fd", "-kernel", "-initrd"})
 
 
 def _slots(argv: tuple[str, ...], fds: list[str]) -> tuple[Slot, ...]:
     """Where the descriptors are: in these arguments, whose text is all our own."""
     slots = []
     for index, argument in enumerate(argv):
-        if argv[index - 1] in ("-chardev", "-object"):
+        if argv[index - 1] in _HOLDERS:
             found = [fd for fd in fds if quoting.descriptor(fd) in argument]
             slots += [Slot(index=index, fd=fd) for fd in found]
     return tuple(slots)

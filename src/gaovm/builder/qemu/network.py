@@ -13,6 +13,8 @@ GUEST = "10.0.2.15"
 GATEWAY = "10.0.2.2"
 DNS = "10.0.2.3"
 INTERFACE = "eth0"
+#: Whether QEMU itself makes the guest's connections, and so needs the host's network.
+MADE_BY_QEMU = True
 
 
 def mac(name: str) -> str:

@@ -27,6 +27,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     mounts: tuple[dict[str, Any], ...] = ()
     ports: tuple[dict[str, Any], ...] = ()
     boot: dict[str, Any] | None = None
+    confinement: dict[str, Any] | None = None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
