@@ -30,6 +30,7 @@ from gaovm.driver import (
     shares,
     shutdown,
     status,
+    uplink,
 )
 from gaovm.driver.guest import GuestLink
 from gaovm.driver.hypervisor import Hypervisor, OnEvent
@@ -74,6 +75,7 @@ class Vm:
         self._released = asyncio.Event()
         self.ports = network.Ports(owner, lambda: self.guest.connection)
         self.shares = shares.Shares(owner, self._on_share_end)
+        self.uplink = uplink.Uplink(owner, self._on_uplink)
         self.sessions: session.Sessions | None = None
         self.display = display.Display(owner, notify)
 
@@ -135,7 +137,7 @@ class Vm:
     def _choices(self) -> dict[str, Any]:
         document = self._document
         if document is None:
-            return {"accelerator": None, "mounts": [], "ports": []}
+            return {"accelerator": None, "mounts": [], "ports": [], "network": None}
         mounts = [
             {
                 "location": share.location,
@@ -147,7 +149,14 @@ class Vm:
             for share in document.shares
         ]
         accelerator = {"name": document.accelerator.name, "reason": document.accelerator.reason}
-        return {"accelerator": accelerator, "mounts": mounts, "ports": self.ports.describe()}
+        problem = self.uplink.problem
+        carrier = {
+            "type": document.network.name,
+            "reason": document.network.reason,
+            "problem": None if problem is None else problem.message,
+        }
+        ports = self.ports.describe()
+        return {"accelerator": accelerator, "mounts": mounts, "ports": ports, "network": carrier}
 
     def describe(self) -> dict[str, Any]:
         """The answer to ``vm.status``."""
@@ -193,11 +202,16 @@ class Vm:
     ) -> None:
         run_dir, vm_dir = Path(request.run_dir), Path(request.vm_dir)
         ends = self.shares.prepare(document, run_dir)
+        ends.update(self.uplink.prepare(document, run_dir))
         self.status.begin()
         socks = await hypervisor.start(document, ends, vm_dir)
         self._executed_at = clock.monotonic()
         self._owner.start(self._watch(hypervisor), name="hypervisor", finishable=True)
         await self.shares.start(self._facts.virtiofsd if self._facts else None)
+        carrier = self._facts.passt if self._facts else None
+        self.uplink.start(
+            carrier.path if carrier else None, host_access=request.spec.network.host_access
+        )
         self.status.change("running", "booting")
         self.display.attach(request, hypervisor)
         self._guest = GuestLink(request, document.shares, self.status, self._owner, self._on_answer)
@@ -332,6 +346,17 @@ class Vm:
         if self.status.observed == "running":
             self.status.change("running", "degraded", error=error)
 
+    def _on_uplink(self, error: errors.GaoError | None) -> None:
+        """The guest has lost its network, or has it again. It can be worked with all the same."""
+        if error is not None:
+            self.status.health("network-lost", error.message)
+            if self.status.readiness == "ready":
+                self.status.change("running", "degraded", reason="network-lost", error=error)
+            return
+        self.status.health("network-back", "the guest has its network again")
+        if self.status.observed == "running" and self.status.reason == "network-lost":
+            self.status.change("running", "ready")
+
     # the end
 
     async def stop(self, grace_s: float, force_s: float) -> str:
@@ -419,6 +444,7 @@ class Vm:
         await self.display.detach()
         await self.ports.close()
         await self.shares.close()
+        await self.uplink.close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None

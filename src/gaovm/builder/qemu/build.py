@@ -39,6 +39,7 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
     board = choices.choose_machine(spec.boot.machine, arch)
     graphics.check(spec, board.name)
     accelerator = choices.choose_accelerator(spec.boot.accelerator, arch, host)
+    carrier = choices.choose_network(host)
     devices = shares.decide(spec.shares, host)
     shared = shares.needs_shared_memory(devices)
     huge = shared and host.huge_shared_memory
@@ -51,7 +52,7 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
         *boot.arguments(artefacts, command_line),
         *pipes.arguments(board.name),
         *disks.arguments(artefacts, board.name),
-        *network.arguments(spec, board.name),
+        *network.arguments(spec, board.name, carrier.name),
         *machine.devices(board.name),
         *shares.arguments(devices, board.name, root=host.root),
         *watchdog.arguments(spec.supervision.watchdog, board.name),
@@ -59,6 +60,8 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
         *graphics.arguments(spec, board.name, artefacts.vnc_socket),
     )
     fds = ["qmp", "console", "agent", *(d.fd for d in devices if d.fd is not None)]
+    if carrier.name == "passt":
+        fds.append(network.FD)
     if huge:
         fds.append(memory.FD)
     return Document(
@@ -67,6 +70,7 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
         machine=board,
         accelerator=accelerator,
         shares=devices,
+        network=carrier,
         kernel_arguments=command_line,
         memory_file_bytes=memory.file_bytes(spec.memory) if huge else None,
     )
@@ -76,7 +80,7 @@ def _slots(argv: tuple[str, ...], fds: list[str]) -> tuple[Slot, ...]:
     """Where the descriptors are: in these arguments, whose text is all our own."""
     slots = []
     for index, argument in enumerate(argv):
-        if argv[index - 1] in ("-chardev", "-object"):
+        if argv[index - 1] in ("-chardev", "-object", "-netdev"):
             found = [fd for fd in fds if quoting.descriptor(fd) in argument]
             slots += [Slot(index=index, fd=fd) for fd in found]
     return tuple(slots)

@@ -55,6 +55,7 @@ class Document(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     machine: choices.Choice
     accelerator: choices.Choice
     shares: tuple[ShareDevice, ...]
+    network: choices.Choice
     kernel_arguments: str
     memory_file_bytes: int | None = None
 
