@@ -31,7 +31,7 @@ def text(vm: Mapping[str, Any]) -> str:
     state = str(vm["state"])
     detail = vm.get("detail")
     lines = [_line(str(vm["name"]), f"{state} ({detail})" if detail else state)]
-    lines += _machine(vm) + _times(vm) + _mounts(vm) + _ports(vm) + _places(vm)
+    lines += _machine(vm) + _times(vm) + _mounts(vm) + _network(vm) + _ports(vm) + _places(vm)
     lines += _restarts(vm.get("restarts"))
     lines += _pending(vm) + _guest(vm) + _error(vm.get("last_error"))
     return output.harmless("\n".join(lines))
@@ -86,6 +86,20 @@ def _mounts(vm: Mapping[str, Any]) -> list[str]:
         kind = f"{mount.get('type')}" + (f", {mount['reason']}" if mount.get("reason") else "")
         mode = "writable" if mount.get("writable") else "read-only"
         lines.append(_line("mount", f"{where} ({mode}; {kind})"))
+    return lines
+
+
+def _network(vm: Mapping[str, Any]) -> list[str]:
+    network = vm.get("network") or {}
+    kind, opened = network.get("type"), network.get("host_access")
+    if not kind:
+        return []
+    host = "the host is open to it (hostAccess)" if opened else "the host's 127.0.0.1 is closed"
+    if kind == "slirp" and not opened:
+        host = "warning: it reaches the host's 127.0.0.1"
+    lines = [_line("network", f"{kind}: {network.get('reason')}; {host}")]
+    if network.get("problem"):
+        lines.append(_line("  problem", str(network["problem"])))
     return lines
 
 

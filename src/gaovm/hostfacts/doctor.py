@@ -131,6 +131,15 @@ def _disk(home: Path) -> Check:
 def _network() -> Check:
     tun = Path("/dev/net/tun").exists()
     extra = "tun is there" if tun else "no tun device"
+    carrier = programs.passt()
+    if carrier is None or not carrier.usable:
+        why = "passt is not installed" if carrier is None else carrier.reason
+        return Check(
+            name="network",
+            level="warn",
+            found=f"slirp, which lets guests reach servers on the host's 127.0.0.1: {why}",
+            remedy=packages.remedy("passt") if carrier is None else "allow user namespaces",
+        )
     try:
         servers = [
             line.split()[1]
@@ -143,10 +152,10 @@ def _network() -> Check:
         return Check(
             name="network",
             level="warn",
-            found=f"user networking; the host has no DNS server; {extra}",
+            found=f"passt; the host has no DNS server; {extra}",
             remedy="name a server in /etc/resolv.conf: guests ask the host's",
         )
-    found = f"user networking, DNS through the host's ({', '.join(servers[:3])}); {extra}"
+    found = f"passt, DNS through the host's ({', '.join(servers[:3])}); {extra}"
     return Check(name="network", level="ok", found=found)
 
 
@@ -154,26 +163,17 @@ def _namespaces() -> Check:
     name = "user namespaces"
     if os.geteuid() == 0:
         return Check(name=name, level="ok", found="not needed as root")
-    knobs = {
-        "/proc/sys/kernel/unprivileged_userns_clone": "kernel.unprivileged_userns_clone=1",
-        "/proc/sys/user/max_user_namespaces": "user.max_user_namespaces=10000",
-    }
-    for path, setting in knobs.items():
-        if _reads_zero(path):
-            return Check(
-                name=name,
-                level="fail",
-                found=f"{path} is 0; needed to build images without root",
-                remedy=f"sudo sysctl -w {setting}",
-            )
+    closed = host.closed_user_namespaces()
+    if closed is not None:
+        setting = closed.removeprefix("/proc/sys/").replace("/", ".")
+        value = 10000 if "max" in setting else 1
+        return Check(
+            name=name,
+            level="fail",
+            found=f"{closed} is 0; needed to build images without root",
+            remedy=f"sudo sysctl -w {setting}={value}",
+        )
     return Check(name=name, level="ok", found="allowed")
-
-
-def _reads_zero(path: str) -> bool:
-    try:
-        return Path(path).read_text(encoding="ascii").strip() == "0"
-    except OSError:
-        return False
 
 
 def _subids() -> Check:

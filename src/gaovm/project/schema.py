@@ -198,6 +198,7 @@ STRUCTS: dict[str, dict[str, Kind]] = {
         "machine": TEXT,
         "kernel": TEXT,
         "cmdline": TEXT,
+        "hostAccess": ANY,  # true, false or a list of ports: its reader says
         "autostart": BOOL,
         "restart": Struct("GaoVMRestart"),
         "stop": Struct("GaoVMStop"),

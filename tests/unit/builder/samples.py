@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gaovm.builder.facts import AcceleratorFact, HostFacts, VirtiofsdFact
+from gaovm.builder.facts import AcceleratorFact, HostFacts, PasstFact, VirtiofsdFact
 from gaovm.builder.qemu.document import Artefacts
 from gaovm.spec.boot import Boot
 from gaovm.spec.disks import Image
@@ -26,19 +26,31 @@ C_ROOT = VirtiofsdFact(
 C_PLAIN = VirtiofsdFact(
     path="/usr/lib/qemu/virtiofsd", flavour="c", usable=False, reason="it works for root only"
 )
+PASST = PasstFact(path="/usr/bin/passt", usable=True, reason="/usr/bin/passt is usable")
 EMULATORS = {
     "x86_64": "/usr/bin/qemu-system-x86_64",
     "aarch64": "/usr/bin/qemu-system-aarch64",
 }
 HOST = HostFacts(
-    arch="x86_64", root=True, cpus=2, accelerators=(NO_KVM,), emulators=EMULATORS, virtiofsd=C_ROOT
+    arch="x86_64",
+    root=True,
+    cpus=2,
+    accelerators=(NO_KVM,),
+    emulators=EMULATORS,
+    virtiofsd=C_ROOT,
+    passt=PASST,
 )
 HUGE = msgspec.structs.replace(HOST, huge_shared_memory=True)
 PLAIN = HostFacts(
     arch="x86_64", cpus=2, accelerators=(NO_KVM,), emulators=EMULATORS, virtiofsd=C_PLAIN
 )
 KVM_HOST = HostFacts(
-    arch="x86_64", root=True, accelerators=(KVM,), emulators=EMULATORS, virtiofsd=C_ROOT
+    arch="x86_64",
+    root=True,
+    accelerators=(KVM,),
+    emulators=EMULATORS,
+    virtiofsd=C_ROOT,
+    passt=PASST,
 )
 ARM_KVM_HOST = HostFacts(arch="aarch64", accelerators=(KVM,), emulators=EMULATORS)
 FILES = Artefacts(

@@ -48,16 +48,17 @@ def test_any_path_arrives_whole(tail: str) -> None:
         "/dev/fd/<fd:initrd>",
         *(f"socket,id={name},fd=<fd:{name}>" for name in ("qmp", "console", "agent")),
         "fd=<fd:disk>,set=1",
+        values(document, "-netdev")[0],
     ]
 
 
 def test_descriptors_are_named_and_resolved() -> None:
     document = build.build(*samples.CASES["q35-tcg-virtiofs"])
     files = ("kernel", "initrd")
-    assert document.fds == (*files, "qmp", "console", "agent", "disk", "base", "share0")
+    assert document.fds == (*files, "qmp", "console", "agent", "disk", "base", "network", "share0")
     resolved = document.resolve({name: number for number, name in enumerate(document.fds, 7)})
     assert "socket,id=qmp,fd=9" in resolved
-    assert "socket,id=share0-socket,fd=14" in resolved
+    assert "socket,id=share0-socket,fd=15" in resolved
     assert not any("<fd:" in word for word in resolved)
 
 

@@ -39,25 +39,20 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
     board = choices.choose_machine(spec.boot.machine, arch)
     graphics.check(spec, board.name)
     accelerator = choices.choose_accelerator(spec.boot.accelerator, arch, host)
+    carrier = choices.choose_network(host)
     devices = shares.decide(spec.shares, host)
     shared = shares.needs_shared_memory(devices)
     huge = shared and host.huge_shared_memory
     command_line = boot.kernel_arguments(spec, artefacts, board.name, accelerator.name)
     argv = (
         program,
-        *machine.arguments(
-            spec.name,
-            board.name,
-            accelerator.name,
-            memory_bytes=spec.memory.size_bytes,
-            shared_memory=shared,
-        ),
+        *machine.arguments(spec, board.name, accelerator.name, shared_memory=shared),
         *processors.arguments(spec.processors, arch, accelerator.name),
         *memory.arguments(spec.memory, shared=shared, huge=huge),
         *boot.arguments(artefacts, command_line),
         *pipes.arguments(board.name),
         *disks.arguments(artefacts, board.name),
-        *network.arguments(spec, board.name),
+        *network.arguments(spec, board.name, carrier.name),
         *machine.devices(board.name),
         *shares.arguments(devices, board.name, root=host.root),
         *watchdog.arguments(spec.supervision.watchdog, board.name),
@@ -69,20 +64,21 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
     translated = machine.translated_bytes(accelerator.name, spec.memory.size_bytes)
     return Document(
         argv=argv,
-        slots=_slots(argv, ["qmp", "console", "agent", memory.FD, graphics.SCREENSHOT, *fds]),
+        slots=_slots(argv, [*_OWN_FDS, *fds]),
         machine=board,
         accelerator=accelerator,
         shares=devices,
+        network=carrier,
         kernel_arguments=command_line,
         files=files,
         memory_bytes=spec.memory.size_bytes + translated,
         processors=spec.processors.count,
-        host_network=network.MADE_BY_QEMU,
         memory_file_bytes=memory.file_bytes(spec.memory) if huge else None,
     )
 
 
-_HOLDERS = frozenset({"-chardev", "-object", "-add-fd", "-kernel", "-initrd"})
+_OWN_FDS = ("qmp", "console", "agent", network.FD, memory.FD, graphics.SCREENSHOT)
+_HOLDERS = frozenset({"-chardev", "-object", "-netdev", "-add-fd", "-kernel", "-initrd"})
 
 
 def _slots(argv: tuple[str, ...], fds: list[str]) -> tuple[Slot, ...]:

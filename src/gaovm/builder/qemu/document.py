@@ -56,9 +56,8 @@ class Document(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A QEMU command line: ``argv[0]`` is the program, ``slots`` say where descriptors go.
 
     ``files`` are opened before the start. ``memory_file_bytes``: how large the file is that
-    descriptor ``memory`` must be; None: there is none. ``memory_bytes`` is what QEMU needs at most,
-    ``host_network`` whether it makes connections of its own. Only slots are ever replaced, so a
-    path that looks like a placeholder stays what it is.
+    descriptor ``memory`` must be; None: there is none. ``memory_bytes`` is what QEMU needs at most.
+    Only slots are ever replaced, so a path that looks like a placeholder stays what it is.
     """
 
     argv: tuple[str, ...]
@@ -66,12 +65,17 @@ class Document(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     machine: choices.Choice
     accelerator: choices.Choice
     shares: tuple[ShareDevice, ...]
+    network: choices.Choice
     kernel_arguments: str
     files: tuple[File, ...]
     memory_bytes: int
     processors: int
-    host_network: bool
     memory_file_bytes: int | None = None
+
+    @property
+    def host_network(self) -> bool:
+        """Whether QEMU itself makes the guest's connections."""
+        return self.network.name == "slirp"
 
     @property
     def fds(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gaovm.builder.qemu import quoting
 from gaovm.spec.memory import MIB
+from gaovm.spec.vm import VmSpec
 
 # Off: SMM (nothing boots through firmware that needs it), HPET (a PM timer and the TSC are
 # there, and probing it costs time), the vmport, guest RAM in core dumps.
@@ -40,9 +41,7 @@ def translated_bytes(accelerator: str, memory_bytes: int) -> int:
     return min(max(memory_bytes // 2, 128 * MIB), 1024 * MIB) // MIB * MIB
 
 
-def arguments(
-    name: str, machine: str, accelerator: str, *, memory_bytes: int, shared_memory: bool
-) -> list[str]:
+def arguments(spec: VmSpec, machine: str, accelerator: str, *, shared_memory: bool) -> list[str]:
     """Arguments for the board. ``shared_memory``: RAM is the object ``mem``."""
     options = dict(OPTIONS[machine])
     if shared_memory:
@@ -51,11 +50,11 @@ def arguments(
     modern = ["-global", "virtio-mmio.force-legacy=false"] if machine == "microvm" else []
     accel: dict[str, quoting.Scalar] = {}
     if accelerator == "tcg":
-        size = translated_bytes(accelerator, memory_bytes)
+        size = translated_bytes(accelerator, spec.memory.size_bytes)
         accel = {"thread": "multi", "tb-size": size // MIB}
     return [
         "-name",
-        quoting.joined("", {"guest": name, "debug-threads": False}),
+        quoting.joined("", {"guest": spec.name, "debug-threads": False}),
         "-nodefaults",
         "-no-user-config",
         "-display",

@@ -47,7 +47,16 @@ def arguments(program: VirtiofsdFact, share: ShareDevice, listener_fd: int) -> l
     # The C virtiofsd takes no symbolic link for its source.
     source = os.path.realpath(share.location)
     if program.flavour == "c":
-        options = ["-f", fd, "-o", f"source={_comma_safe(source)}", "-o", "cache=auto"]
+        options = [
+            "-f",
+            fd,
+            "-o",
+            f"source={_comma_safe(source)}",
+            "-o",
+            "cache=auto",
+            "-o",
+            "modcaps=-mknod:-setfcap:-fsetid",
+        ]
         return [program.path, *options, "-o", "log_level=warn"]
     options = [fd, f"--shared-dir={source}", "--cache=auto", "--log-level=warn"]
     # Without root there is no user namespace to enter with the caller's own ids kept.
