@@ -37,6 +37,9 @@ def run(parsed: options.Parsed) -> int:
         output.out(f"# network {built.network.name}: {built.network.reason}")
         for share in built.shares:
             output.out(f"# {share.mount_point} by {share.type}: {share.reason}")
+        for file in built.files:
+            mode = "read and written" if file.writable else "read"
+            output.out(output.harmless(f"# <fd:{file.fd}> is {file.path}, {mode}"))
         output.out(" \\\n".join(build.explain(built)))
     return 0
 
@@ -79,6 +82,9 @@ def data(name: str, built: document.Document, *, host_access: bool) -> dict[str,
             "reason": built.network.reason,
             "host_access": host_access,
         },
+        "files": [
+            {"fd": file.fd, "path": file.path, "writable": file.writable} for file in built.files
+        ],
         "mounts": [
             {
                 "location": s.location,

@@ -32,6 +32,7 @@ def text(vm: Mapping[str, Any]) -> str:
     detail = vm.get("detail")
     lines = [_line(str(vm["name"]), f"{state} ({detail})" if detail else state)]
     lines += _machine(vm) + _times(vm) + _mounts(vm) + _network(vm) + _ports(vm) + _places(vm)
+    lines += _cage(vm.get("confinement"))
     lines += _restarts(vm.get("restarts"))
     lines += _pending(vm) + _guest(vm) + _error(vm.get("last_error"))
     return output.harmless("\n".join(lines))
@@ -130,6 +131,17 @@ def _places(vm: Mapping[str, Any]) -> list[str]:
     ]
     if pids:
         lines.append(_line("processes", ", ".join(pids)))
+    return lines
+
+
+def _cage(known: Mapping[str, Any] | None) -> list[str]:
+    """What keeps the hypervisor in, and which walls this host does not have."""
+    if not known:
+        return []
+    held = ", ".join(str(word) for word in known.get("in_force") or ())
+    lines = [_line("cage", held or "none")]
+    for what, why in (known.get("missing") or {}).items():
+        lines.append(_line("  missing", f"{what}: {why}"))
     return lines
 
 

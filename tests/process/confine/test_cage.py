@@ -208,7 +208,7 @@ def test_the_host_is_out_of_reach(attempt: Any) -> None:
         assert got["signal"] == "ESRCH"
         assert "empty root" in report[1]
     else:
-        assert "namespaces, empty root" in report[2]
+        assert "namespaces" in report[2]
     uid = report[0]
     assert int(got["uid"]) == uid
     assert uid == PLAIN if "plain" in attempt.kind else uid >= 1879048192

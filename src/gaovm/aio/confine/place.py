@@ -115,7 +115,7 @@ class Place:
     def _missing(self) -> dict[str, str]:
         found = {}
         if self._can.namespaces:
-            found["namespaces, empty root"] = self._can.namespaces
+            found["namespaces"] = self._can.namespaces
         if self.cage.network and not self._can.namespaces:
             found["network namespace"] = "the VM's network is QEMU's own (slirp)"
         if not self._can.landlock:
