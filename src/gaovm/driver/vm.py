@@ -19,6 +19,7 @@ from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import Artefacts, Document
 from gaovm.driver import (
     boot,
+    confinement,
     disks,
     display,
     health,
@@ -30,6 +31,7 @@ from gaovm.driver import (
     shares,
     shutdown,
     status,
+    uplink,
 )
 from gaovm.driver.guest import GuestLink
 from gaovm.driver.hypervisor import Hypervisor, OnEvent
@@ -74,8 +76,10 @@ class Vm:
         self._released = asyncio.Event()
         self.ports = network.Ports(owner, lambda: self.guest.connection)
         self.shares = shares.Shares(owner, self._on_share_end)
+        self.uplink = uplink.Uplink(owner, self._on_uplink)
         self.sessions: session.Sessions | None = None
         self.display = display.Display(owner, notify)
+        self._confinement = confinement.Confinement()
 
     @property
     def guest(self) -> GuestLink:
@@ -126,6 +130,7 @@ class Vm:
             for forward in request.spec.network.forwards:
                 self.ports.bind(forward)
             await disks.prepare(request, self._facts.qemu_img)
+            self._confinement.prepare(request, self._document)
         except BaseException:
             await self._release()
             raise
@@ -135,7 +140,10 @@ class Vm:
     def _choices(self) -> dict[str, Any]:
         document = self._document
         if document is None:
-            return {"accelerator": None, "mounts": [], "ports": []}
+            return dict.fromkeys(("accelerator", "network", "confinement")) | {
+                "mounts": [],
+                "ports": [],
+            }
         mounts = [
             {
                 "location": share.location,
@@ -147,7 +155,19 @@ class Vm:
             for share in document.shares
         ]
         accelerator = {"name": document.accelerator.name, "reason": document.accelerator.reason}
-        return {"accelerator": accelerator, "mounts": mounts, "ports": self.ports.describe()}
+        problem = self.uplink.problem
+        carrier = {
+            "type": document.network.name,
+            "reason": document.network.reason,
+            "problem": None if problem is None else problem.message,
+        }
+        return {
+            "accelerator": accelerator,
+            "mounts": mounts,
+            "ports": self.ports.describe(),
+            "network": carrier,
+            "confinement": self._confinement.describe(),
+        }
 
     def describe(self) -> dict[str, Any]:
         """The answer to ``vm.status``."""
@@ -193,11 +213,16 @@ class Vm:
     ) -> None:
         run_dir, vm_dir = Path(request.run_dir), Path(request.vm_dir)
         ends = self.shares.prepare(document, run_dir)
+        ends.update(self.uplink.prepare(document, run_dir))
         self.status.begin()
-        socks = await hypervisor.start(document, ends, vm_dir)
+        socks = await hypervisor.start(document, ends, vm_dir, self._confinement.place)
         self._executed_at = clock.monotonic()
         self._owner.start(self._watch(hypervisor), name="hypervisor", finishable=True)
         await self.shares.start(self._facts.virtiofsd if self._facts else None)
+        carrier = self._facts.passt if self._facts else None
+        self.uplink.start(
+            carrier.path if carrier else None, host_access=request.spec.network.host_access
+        )
         self.status.change("running", "booting")
         self.display.attach(request, hypervisor)
         self._guest = GuestLink(request, document.shares, self.status, self._owner, self._on_answer)
@@ -332,6 +357,17 @@ class Vm:
         logger.error("%s", error)
         self._fail(health.Lost(error, "share"))
 
+    def _on_uplink(self, error: errors.GaoError | None) -> None:
+        """The guest has lost its network, or has it again. It can be worked with all the same."""
+        if error is not None:
+            self.status.health("network-lost", error.message)
+            if self.status.readiness == "ready":
+                self.status.change("running", "degraded", reason="network-lost", error=error)
+            return
+        self.status.health("network-back", "the guest has its network again")
+        if self.status.observed == "running" and self.status.reason == "network-lost":
+            self.status.change("running", "ready")
+
     # the end
 
     async def stop(self, grace_s: float, force_s: float) -> str:
@@ -421,6 +457,8 @@ class Vm:
         await self.display.detach()
         await self.ports.close()
         await self.shares.close()
+        await self.uplink.close()
+        self._confinement.close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -449,10 +487,11 @@ def _artefacts(request: LaunchRequest) -> Artefacts:
     image = request.artefacts
     return Artefacts(
         disk=str(request.disk),
+        base=image.disk,
+        base_format=image.disk_format,
         kernel=image.kernel,
         initrd=image.initrd,
         disk_format="qcow2",
         base_arguments=image.base_arguments,
         image_digest=image.image_digest,
-        vnc_socket=str(request.vnc_socket),
     )
