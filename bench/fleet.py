@@ -44,6 +44,7 @@ class Fleet:
         if not real:
             self.env["PATH"] = f"{programs}:{os.environ['PATH']}"
             self.env["GAOVM_CACHE"] = str(base / "cache")
+            self.env["GAOVM_CONFINE"] = "off"  # the fake needs all of Python
         self._image = self._make_image()
 
     def _make_image(self) -> dict[str, Any]:

@@ -371,5 +371,5 @@ def _result(
         "vm": status.vm_status(subject),
         "created": created,
         "already": already,
-        "warnings": warnings,
+        "warnings": [*warnings, *status.warnings(subject.record)],
     }
