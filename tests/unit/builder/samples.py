@@ -38,7 +38,7 @@ PLAIN = HostFacts(
     arch="x86_64", cpus=2, accelerators=(NO_KVM,), emulators=EMULATORS, virtiofsd=C_PLAIN
 )
 KVM_HOST = HostFacts(
-    arch="x86_64", root=True, accelerators=(KVM,), emulators=EMULATORS, virtiofsd=C_ROOT
+    arch="x86_64", root=True, cpus=8, accelerators=(KVM,), emulators=EMULATORS, virtiofsd=C_ROOT
 )
 ARM_KVM_HOST = HostFacts(arch="aarch64", accelerators=(KVM,), emulators=EMULATORS)
 FILES = Artefacts(disk="/g/vms/p-dev/disk.qcow2", kernel="/g/images/k", initrd="/g/images/i")

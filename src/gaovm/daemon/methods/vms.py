@@ -9,8 +9,9 @@ from typing import Any
 from gaovm import errors
 from gaovm.aio import steps
 from gaovm.daemon import configs, context, ending, machine, params, paths, stamps, starting, status
-from gaovm.daemon.config import foresight, staging
+from gaovm.daemon.config import foresight, room, staging
 from gaovm.daemon.storage import records
+from gaovm.hostfacts import usage
 from gaovm.model import states
 
 #: The agent's answer to a status question: a guest that hangs must not hang ``status``.
@@ -26,12 +27,25 @@ async def list_all(ctx: context.Context, call: context.Call, args: params.Nothin
 
 
 async def show(ctx: context.Context, call: context.Call, args: params.Status) -> Any:
-    """One VM; with ``guest`` also what the agent says, or null when it does not answer."""
+    """One VM and what it takes; with ``guest`` also what the agent says, null without an answer."""
     subject = ctx.find(args.name)
     result = status.vm_status(subject)
+    result["usage"] = await _usage(subject)
     if args.guest:
         result["guest"] = await _guest_info(subject)
     return result
+
+
+async def _usage(subject: machine.Machine) -> dict[str, Any]:
+    """What the VM takes of the host now."""
+    memory = usage.of_tree(subject.driver.pid) if subject.driver is not None else None
+    directory = subject.hub.paths.vm_dir(subject.name)
+    return {
+        "memory_bytes": None if memory is None else memory.bytes,
+        "processes": 0 if memory is None else memory.processes,
+        # its directory may be on a slow disk
+        "disk_bytes": await asyncio.to_thread(usage.disk_bytes, directory),
+    }
 
 
 async def _guest_info(subject: machine.Machine) -> dict[str, Any] | None:
@@ -51,8 +65,8 @@ async def up(ctx: context.Context, call: context.Call, args: params.Up) -> Any:
         subject = ctx.hub.machines.get(wanted.spec.name)
         if subject is not None and await _gone_after_waiting(ctx, subject):
             continue
-        warnings = list(wanted.warnings)
         if subject is None:
+            warnings = [*wanted.warnings, *room.check(wanted.spec)]
             subject = _create(ctx, wanted)
             ctx.starter.begin(subject, created=True, asked_at=wanted.asked_at)
             return await _wait(subject, call, args.wait, warnings)
@@ -202,6 +216,8 @@ async def _bring(
         return _result(subject, created=False, already=True, warnings=warnings)
     if subject.state.readiness is states.Readiness.DEGRADED:
         raise _still_degraded(subject)
+    coming = subject.record.pending or subject.record.spec
+    warnings += [each for each in room.check(coming) if each not in warnings]
     asked_at = wanted.asked_at if wanted else None
     ctx.starter.begin(subject, created=False, asked_at=asked_at)
     return await _wait(subject, call, wait, warnings)
