@@ -34,7 +34,9 @@ def test_each_kind(world: World, tmp_path: Path, kind: str, machine: str) -> Non
     quoted = str(link).replace('"', '\\"')
     config = CONFIG + MOUNTS.format(kind=kind, project=project, extra=quoted, machine=machine)
     world.project(project.name, config)
-    world.run("up", "--wait=agent", cwd=project)
+    asked = world.run("up", "--wait=agent", cwd=project, check=2)  # it is outside the project
+    assert f"mount {extra} (read-only)".encode() in asked.stderr
+    world.run("up", "--wait=agent", "--yes", cwd=project)
     try:
         status = world.json("status", cwd=project)
         mounts = status["mounts"]

@@ -20,6 +20,7 @@ and back. Hot commands load this package: it imports nothing.
     │   ├── ConfigError              problems of a config file, each with line and path
     │   ├── VmNotFound
     │   ├── NameTaken
+    │   ├── ApprovalNeeded           a project file reaches further than was approved
     │   ├── StateConflict
     │   ├── PortTaken
     │   ├── MountMissing
@@ -41,6 +42,7 @@ and back. Hot commands load this package: it imports nothing.
     │   ├── ProgramMissing
     │   ├── AcceleratorUnavailable
     │   ├── DiskFull
+    │   ├── DescriptorsScarce
     │   ├── ImageCorrupt
     │   ├── ImageBuildFailed
     │   ├── PullFailed
@@ -64,6 +66,7 @@ and back. Hot commands load this package: it imports nothing.
 
 from gaovm.errors.call import Cancelled, ConnectionLost, DaemonUnreachable, InternalError, TimeLimit
 from gaovm.errors.caller import (
+    ApprovalNeeded,
     CallerError,
     ConfigError,
     DigestMismatch,
@@ -91,6 +94,7 @@ from gaovm.errors.guest import (
 )
 from gaovm.errors.host import (
     AcceleratorUnavailable,
+    DescriptorsScarce,
     DiskFull,
     HostError,
     ImageBuildFailed,
@@ -123,6 +127,7 @@ from gaovm.errors.wire import from_wire, to_wire
 
 __all__ = [
     "AcceleratorUnavailable",
+    "ApprovalNeeded",
     "AuthError",
     "BootFailed",
     "CallerError",
@@ -131,6 +136,7 @@ __all__ = [
     "ConfigError",
     "ConnectionLost",
     "DaemonUnreachable",
+    "DescriptorsScarce",
     "DigestMismatch",
     "DiskFull",
     "DiskShrink",
