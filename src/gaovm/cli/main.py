@@ -57,6 +57,7 @@ COMMANDS = {
     "daemon enable": ("units", "ENABLE", "let systemd start the daemon at boot or login"),
     "daemon disable": ("units", "DISABLE", "take that back"),
     "daemon run": ("daemon", "RUN", "run the daemon in the foreground"),
+    "uninstall": ("uninstall", "UNINSTALL", "remove all VMs and everything GaoVM keeps"),
     "version": ("version", "VERSION", "print the version"),
 }
 # the command that a part of the overview begins with -> its heading
