@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import context, machine, params, status
+from gaovm.daemon import configs, context, machine, params, status
 from gaovm.daemon.config import foresight, staging
 from gaovm.daemon.storage import records
 from gaovm.model import states
@@ -47,12 +47,14 @@ async def change(ctx: context.Context, call: context.Call, args: params.ConfigSe
 async def diff(ctx: context.Context, call: context.Call, args: params.ConfigDiff) -> Any:
     """What the next start changes, and what the project file asks for beyond that."""
     subject = ctx.find(args.name)
+    wanted: configs.Wanted | None = None
+    if args.project is not None:
+        wanted = await ctx.load_config(args.project, ctx.hub.paths)
     record = subject.record
     coming = record.pending or record.spec
     file: list[differing.Difference] | None = None
     warnings: tuple[str, ...] = ()
-    if args.project is not None:
-        wanted = ctx.load_config(args.project, ctx.hub.paths)
+    if wanted is not None:
         warnings = wanted.warnings
         file = differing.differences(coming, foresight.combine(wanted.spec, record.overrides))
     return {
@@ -71,7 +73,7 @@ async def plan(ctx: context.Context, call: context.Call, args: params.ConfigPlan
     warnings: list[str] = []
     layers = foresight.Layers()
     if args.changes is None and not args.discard and args.project is not None:
-        wanted = ctx.load_config(args.project, ctx.hub.paths)
+        wanted = await ctx.load_config(args.project, ctx.hub.paths)
         warnings += wanted.warnings
         if args.name not in ctx.hub.machines:
             return _nothing_yet(args.name, warnings)

@@ -46,7 +46,7 @@ async def _guest_info(subject: machine.Machine) -> dict[str, Any] | None:
 
 async def up(ctx: context.Context, call: context.Call, args: params.Up) -> Any:
     """Create or start the VM of a project; join an ``up`` under way."""
-    wanted = ctx.load_config(args, ctx.hub.paths)
+    wanted = await ctx.load_config(args, ctx.hub.paths)
     while True:
         subject = ctx.hub.machines.get(wanted.spec.name)
         if subject is not None and await _gone_after_waiting(ctx, subject):
