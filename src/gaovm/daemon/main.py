@@ -236,7 +236,12 @@ def _say_ready(ready_fd: int | None) -> None:
         os.close(ready_fd)
 
 
+#: How long a thread that reads a stranger's file may keep the loop from going on, in seconds.
+_SWITCH_S = 0.001
+
+
 def _run_loop(where: paths.Paths, database: store.Store, origin: Origin) -> None:
+    sys.setswitchinterval(_SWITCH_S)
     with stalls.Watch() as watch, asyncio.Runner(loop_factory=watch.new_loop) as runner:
         runner.run(_main(where, database, origin, watch))
 
