@@ -21,7 +21,7 @@ async def open_session(ctx: context.Context, call: context.Call, args: params.Se
     """
     subject = ctx.find(args.name)
     driver = driver_with_agent(subject)
-    opened = await driver.call("session.open", {"ttl_s": TICKET_S})
+    opened = await driver.call("session.open", {"ttl_s": TICKET_S, "kind": args.kind})
     spec = subject.record.spec
     mounts = subject.record.facts.mounts
     return {
