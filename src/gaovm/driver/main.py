@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from gaovm import errors
 from gaovm.aio import logs, priority, steps, tasks
-from gaovm.driver import liveness, request, service, vm
+from gaovm.driver import confinement, liveness, request, service, vm
 from gaovm.driver.hypervisor import Hypervisor
 from gaovm.ipc import connection, hello, methods, peer
 
@@ -113,6 +113,7 @@ def run(control: socket.socket, token: str, name: str) -> int:
     0 it was to leave, 1 it failed, 12 no call of the daemon came for 15 s.
     """
     priority.nice()
+    confinement.own_namespace()
     logger.info("driver of %s, pid %s", name, os.getpid())
     try:
         return asyncio.run(_main(control, token))

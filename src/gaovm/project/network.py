@@ -1,4 +1,4 @@
-"""``portForwards`` -> ``spec.network``."""
+"""``portForwards`` and ``vmOpts.gaovm.hostAccess`` -> ``spec.network``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gaovm.spec.network import Network, PortForward
 # rules with one of these mean something that is not done yet, so the whole rule is left out
 _SKIPPED = ("guestPortRange", "guestSocket", "hostPortRange", "hostSocket", "reverse", "ignore")
 _MAX_FORWARDS = 256
+_MAX_PORT = 65535
 
 
 def read(root: nodes.Table, context: Context) -> Network:
@@ -32,7 +33,27 @@ def read(root: nodes.Table, context: Context) -> Network:
         forwards.append(forward)
     if len(forwards) > _MAX_FORWARDS:
         context.found.problem(root, f"more than {_MAX_FORWARDS} rules", path="portForwards")
-    return Network(forwards=tuple(forwards))
+    return Network(host_access=_host_access(root, context), forwards=tuple(forwards))
+
+
+def _host_access(root: nodes.Table, context: Context) -> bool:
+    """``true`` or ``false``; a list of ports is understood, and refused until it can be kept."""
+    node = fields.get(fields.table(fields.table(root, "vmOpts"), "gaovm"), "hostAccess")
+    if node is None:
+        return False
+    if isinstance(node, nodes.Sequence):
+        for item in node.items:
+            number = item.integer if isinstance(item, nodes.Scalar) else None
+            if number is None or not 1 <= number <= _MAX_PORT:
+                found = nodes.describe(item)
+                context.found.problem(item, f"expected a port from 1 to {_MAX_PORT}, found {found}")
+        message = "single ports cannot be opened yet; use `true` for all of the host's, or `false`"
+        context.found.problem(node, message)
+        return False
+    wanted = node.boolean if isinstance(node, nodes.Scalar) else None
+    if wanted is None:
+        context.found.problem(node, f"expected true or false, found {nodes.describe(node)}")
+    return wanted is True
 
 
 def _forward(entry: nodes.Table, context: Context) -> PortForward | None:

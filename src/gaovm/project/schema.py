@@ -194,10 +194,12 @@ STRUCTS: dict[str, dict[str, Kind]] = {
     "Virtiofs": {"queueSize": INT},
     # our own, not Lima's
     "GaoVM": {
+        "name": TEXT,
         "accel": TEXT,
         "machine": TEXT,
         "kernel": TEXT,
         "cmdline": TEXT,
+        "hostAccess": ANY,  # true, false or a list of ports: its reader says
         "autostart": BOOL,
         "restart": Struct("GaoVMRestart"),
         "stop": Struct("GaoVMStop"),

@@ -26,7 +26,12 @@ class PortForward(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Network(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``user``: the guest has outbound access and DNS, without root on the host."""
+    """``user``: the guest has outbound access and DNS, without root on the host.
+
+    ``host_access``: whether the guest's gateway address also leads to the host's own loopback,
+    so to every server that listens on ``127.0.0.1`` of the host.
+    """
 
     mode: Literal["user"] = "user"
+    host_access: bool = False
     forwards: tuple[PortForward, ...] = ()

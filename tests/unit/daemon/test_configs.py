@@ -27,10 +27,10 @@ async def test_the_loop_goes_on_while_a_file_is_read(
     begun, went_on = threading.Event(), threading.Event()
     load = config.load
 
-    def slow(*given: Any) -> config.Loaded:
+    def slow(*given: Any, **named: Any) -> config.Loaded:
         begun.set()
         assert went_on.wait(LIMIT_S)
-        return load(*given)
+        return load(*given, **named)
 
     monkeypatch.setattr(config, "load", slow)
     where = paths.Paths(tmp_path)

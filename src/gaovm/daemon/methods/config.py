@@ -49,7 +49,8 @@ async def diff(ctx: context.Context, call: context.Call, args: params.ConfigDiff
     subject = ctx.find(args.name)
     wanted: configs.Wanted | None = None
     if args.project is not None:
-        wanted = await ctx.load_config(args.project, ctx.hub.paths)
+        asked = msgspec.structs.replace(args.project, name=subject.name)
+        wanted = await ctx.load_config(asked, ctx.hub.paths)
     record = subject.record
     coming = record.pending or record.spec
     file: list[differing.Difference] | None = None
@@ -73,7 +74,8 @@ async def plan(ctx: context.Context, call: context.Call, args: params.ConfigPlan
     warnings: list[str] = []
     layers = foresight.Layers()
     if args.changes is None and not args.discard and args.project is not None:
-        wanted = await ctx.load_config(args.project, ctx.hub.paths)
+        asked = msgspec.structs.replace(args.project, name=args.name)
+        wanted = await ctx.load_config(asked, ctx.hub.paths)
         warnings += wanted.warnings
         if args.name not in ctx.hub.machines:
             return _nothing_yet(args.name, warnings)
