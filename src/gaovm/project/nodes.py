@@ -170,7 +170,7 @@ class _Composer:
         if not yaml.__with_libyaml__:
             raise errors.ProgramMissing(
                 "PyYAML was built without libyaml, which reads config files here",
-                remedy="install it as a wheel: pip install --force-reinstall pyyaml",
+                remedy="install GaoVM again: ./scripts/setup takes PyYAML's wheel, which has it",
             )
         self._events = iter(yaml.parse(text, Loader=yaml.CBaseLoader))
         self._anchors: dict[str, _Raw] = {}
