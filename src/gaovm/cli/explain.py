@@ -13,7 +13,7 @@ from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build, document
 from gaovm.cli import options, output, target, up
 from gaovm.client import paths
-from gaovm.hostfacts import artefacts, facts
+from gaovm.hostfacts import admission, artefacts, facts
 from gaovm.project import config, context, overrides
 
 
@@ -22,6 +22,7 @@ def run(parsed: options.Parsed) -> int:
     home = Path(target.home())
     host = facts.collect(home)
     loaded = load(parsed, host)
+    admission.check(loaded)
     layer = set_over(loaded.spec.name, target.need_project())
     spec = overrides.apply(loaded.spec, layer)
     built = build.build(spec, host, artefacts.find(home, spec))

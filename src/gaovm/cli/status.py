@@ -41,7 +41,9 @@ def text(vm: Mapping[str, Any]) -> str:
 
 
 def _line(label: str, value: str) -> str:
-    return f"{label:{_LABEL}} {value}"
+    """A value beside its label; what has more lines goes on below it, where no label can stand."""
+    first, *more = value.split("\n")
+    return "\n".join([f"{label:{_LABEL}} {first}", *(f"{'':{_LABEL}} {line}" for line in more)])
 
 
 def _machine(vm: Mapping[str, Any]) -> list[str]:

@@ -79,9 +79,10 @@ class Kill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
-    """``session.open``."""
+    """``session.open``; ``kind``: all that the ticket opens."""
 
     ttl_s: Annotated[float, msgspec.Meta(gt=0, le=300)] = 30.0
+    kind: Literal["exec", "copy", "tunnel"] | None = None
 
 
 class AddPort(msgspec.Struct, frozen=True, kw_only=True):

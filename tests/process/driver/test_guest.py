@@ -75,6 +75,22 @@ async def test_a_ticket_is_good_once(zygote: Zygote, base: Path) -> None:
         await Session.present(path, other["ticket"], "shell")
 
 
+async def test_a_ticket_opens_what_it_was_asked_for_alone(zygote: Zygote, base: Path) -> None:
+    link = await up(zygote, base)
+    await link.until(readiness="ready")
+    for kind, streams in (("exec", ("copy-out", "copy-in", "tunnel")), ("copy", ("exec",))):
+        for stream in streams:
+            opened = await link.call("session.open", {"ttl_s": 30, "kind": kind})
+            with pytest.raises(errors.AuthError, match=f"ticket is for {kind}, not for"):
+                await Session.present(opened["socket"], opened["ticket"], stream)
+            with pytest.raises(errors.AuthError):  # used up by the attempt
+                await Session.present(opened["socket"], opened["ticket"], kind)
+    opened = await link.call("session.open", {"ttl_s": 30, "kind": "exec"})
+    session = await Session.present(opened["socket"], opened["ticket"], "exec")
+    assert (await session.exec(["/bin/true"]))[0] == 0
+    session.close()
+
+
 async def test_the_session_ends_without_exit_when_the_guest_goes(
     zygote: Zygote, base: Path
 ) -> None:

@@ -73,7 +73,7 @@ class NoZygote:
     pid = None
 
 
-def load_config(args: params.Up, where: paths.Paths) -> configs.Wanted:
+async def load_config(args: params.Up, where: paths.Paths) -> configs.Wanted:
     """The config text is the disk's size in GiB."""
     user = guest.User(name=args.user.name, uid=args.user.uid, gid=args.user.gid, home="/home/u")
     spec = vm.VmSpec(

@@ -185,6 +185,7 @@ async def test_a_session_needs_an_agent(daemon: Daemon) -> None:
     await up
     session = await daemon.call("vm.session", name="web-dev", kind="exec")
     assert sorted(session) == ["home", "mounts", "socket", "ticket", "user"]
+    assert daemon.driver.calls[-1] == ("session.open", {"ttl_s": 30.0, "kind": "exec"})
     await daemon.call("vm.stop", name="web-dev")
     with pytest.raises(errors.StateConflict, match="not running"):
         await daemon.call("vm.session", name="web-dev", kind="exec")

@@ -83,7 +83,7 @@ async def change(
         changed=changed,
         applied=tuple(applied),
         staged=(*staged, *failed),
-        restart_required=plan.restart_required,
+        restart_required=plan.restart_required or bool(failed),
         running=plan.running,
         replaced=replaced,
         warnings=tuple(warnings),
@@ -157,7 +157,8 @@ async def _record(subject: machine.Machine, plan: foresight.Plan) -> None:
     if plan.now:
         _tell_updated(subject, plan.now, running=plan.running)
     if plan.staged and (plan.whole or list(plan.staged) != _waiting(before)):
-        _tell_pending(subject, plan.staged, replaced=before.pending is not None)
+        replaced, restart = before.pending is not None, plan.restart_required
+        _tell_pending(subject, plan.staged, replaced=replaced, restart=restart)
     elif before.pending is not None and plan.pending is None and plan.running:
         subject.hub.events.emit("config.pending_discarded", subject.name, {})
     await written
@@ -258,8 +259,12 @@ def _tell_updated(
 
 
 def _tell_pending(
-    subject: machine.Machine, found: Iterable[diff.Difference], *, replaced: bool
+    subject: machine.Machine,
+    found: Iterable[diff.Difference],
+    *,
+    replaced: bool,
+    restart: bool = True,
 ) -> None:
     kind = "event.pending_config_replaced" if replaced else "event.pending_config_written"
     fields = [difference.field for difference in found]
-    subject.hub.events.emit(kind, subject.name, {"fields": fields, "restart_required": True})
+    subject.hub.events.emit(kind, subject.name, {"fields": fields, "restart_required": restart})

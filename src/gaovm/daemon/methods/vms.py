@@ -71,7 +71,7 @@ async def up(ctx: context.Context, call: context.Call, args: params.Up) -> Any:
     """
     while True:
         placed, seen = await _place(ctx, args)
-        wanted = ctx.load_config(placed, ctx.hub.paths)
+        wanted = await ctx.load_config(placed, ctx.hub.paths)
         name = wanted.spec.name
         subject = ctx.hub.machines.get(name)
         asked = await approval.examine(subject, args, wanted)
