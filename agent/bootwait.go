@@ -45,8 +45,8 @@ func (a *agent) bootWait(r *http.Request) (any, error) {
 	if err := awaitSystemd(ctx, timeout); err != nil {
 		return bootState{State: "timeout", Detail: "systemd has not opened its socket"}, nil
 	}
-	output, err := exec.CommandContext(ctx, "systemctl", "is-system-running", "--wait").Output()
-	state := strings.TrimSpace(string(output))
+	said, err := output(exec.CommandContext(ctx, "systemctl", "is-system-running", "--wait"))
+	state := strings.TrimSpace(string(said))
 	switch {
 	case ctx.Err() != nil:
 		return bootState{State: "timeout", Detail: state}, nil
@@ -62,12 +62,12 @@ func (a *agent) bootWait(r *http.Request) (any, error) {
 
 func failedUnits(ctx context.Context) []string {
 	command := exec.CommandContext(ctx, "systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager")
-	output, err := command.Output()
+	listed, err := output(command)
 	if err != nil {
 		return nil
 	}
 	var units []string
-	for _, line := range bytes.Split(output, []byte("\n")) {
+	for _, line := range bytes.Split(listed, []byte("\n")) {
 		if fields := strings.Fields(string(line)); len(fields) > 0 && len(units) < maxFailed {
 			units = append(units, fields[0])
 		}
