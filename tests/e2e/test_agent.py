@@ -43,3 +43,11 @@ def test_an_agent_that_dies_is_started_again(world: World, vm: Path) -> None:
         time.sleep(0.2)
     assert agent_pid(world, vm) != before
     assert world.json("status", cwd=vm)["readiness"] == "ready"
+
+
+def test_ready_means_that_the_distribution_has_booted(world: World, vm: Path) -> None:
+    world.run("restart", cwd=vm)
+    at = world.json("status", cwd=vm)["boot"]
+    assert at["ready_ms"] > at["agent_ms"]
+    state = world.run("exec", "--", "systemctl", "is-system-running", cwd=vm)
+    assert state.stdout == b"running\n"

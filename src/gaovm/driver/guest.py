@@ -18,7 +18,7 @@ import msgspec
 from gaovm import errors
 from gaovm.aio import clock, steps, tasks
 from gaovm.builder.qemu.document import ShareDevice
-from gaovm.driver import agentlog, provision, terminal
+from gaovm.driver import agentlog, booted, provision, terminal
 from gaovm.driver.logs import StampedLog
 from gaovm.driver.request import LaunchRequest
 from gaovm.driver.status import Status
@@ -231,6 +231,7 @@ class GuestLink:
                 return
             await self._await_network(connection)
             self._offer_terminal(connection)
+            await booted.wait(connection, self._status.progress)
             await self._provision(connection)
         except errors.GuestUnavailable as exc:
             if self._channel is None or self._channel.connection is connection:
@@ -285,7 +286,6 @@ class GuestLink:
         log = StampedLog(self._request.disk.with_name("provision.log"))
         try:
             self._ready("provisioning")
-            await provision.wait_booted(connection, self._status.progress)
             await provision.run(connection, what, log, self._status.progress)
             if what.probes:
                 self._ready("probing")

@@ -3,7 +3,8 @@
 Plain calls answer with good results; exec really runs its argv on this host, as this user.
 Behaviour is chosen by name: ``normal``, ``silent`` (never says hello), ``garbage`` (bytes instead
 of hello), ``broken`` (garbage instead of HTTP/2), ``mute`` (hello, then answers nothing),
-``bad-mount`` (every mount fails).
+``bad-mount`` (every mount fails), ``unbooted`` (its distribution boots for ever), ``failed-unit``
+(it has booted, and one of its units failed).
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ import h2.settings
 from gaovm.guestmanager import frames
 
 NONCE = "ab" * 16
+_BOOTS: dict[str, dict[str, Any]] = {
+    "unbooted": {"state": "timeout", "detail": "starting"},
+    "failed-unit": {"state": "degraded", "failed": ["web.service"]},
+}
 _EOF = frames.encode(frames.EOF)
 _HOST = re.compile(rb"GAOVM-HOST/1 ([0-9a-f]{32}) ([0-9a-f]{32})\n")
 
@@ -120,7 +125,8 @@ class FakeAgent:
         if path == "/v1/network/wait":
             return {"state": "up"}
         if path == "/v1/boot/wait":
-            return {"state": "none"}  # no systemd: nobody is to set up units on this host
+            # By default no systemd: nobody is to set up units on this host.
+            return _BOOTS.get(self._behaviour, {"state": "none"})
         if path == "/v1/info":
             return {"version": "fake", "hostname": "fake", "uptime_s": 1.0}
         return {"ok": True}
