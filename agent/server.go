@@ -187,6 +187,8 @@ func (a *agent) plain(w http.ResponseWriter, r *http.Request) {
 		result, err = a.info()
 	case "PUT /v1/configure":
 		result, err = a.configure(r)
+	case "GET /v1/clock":
+		result, err = a.now()
 	case "POST /v1/clock":
 		result, err = a.clock(r)
 	case "POST /v1/disk/grow":

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from typing import Any
 
 import h2.config
@@ -127,6 +128,8 @@ class FakeAgent:
         if path == "/v1/boot/wait":
             # By default no systemd: nobody is to set up units on this host.
             return _BOOTS.get(self._behaviour, {"state": "none"})
+        if path == "/v1/clock" and content is None:
+            return {"unix_ns": time.time_ns()}
         if path == "/v1/info":
             return {"version": "fake", "hostname": "fake", "uptime_s": 1.0}
         return {"ok": True}
