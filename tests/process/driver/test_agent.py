@@ -68,7 +68,10 @@ async def test_plain_calls(agent: Connection) -> None:
     with pytest.raises(errors.GuestCallFailed) as caught:
         await clock.set_time(agent, -1)
     assert caught.value.details["agent_code"]
+    reading = await clock.measure(agent)
+    assert abs(reading.offset_ns) <= reading.round_trip_ns / 2, "it is the same clock"
     # in development mode nothing of this machine is changed
+    await clock.correct(agent, clock.Correction(86_400_000_000_000, step=True))
     assert await disks.grow(agent, 1 << 40) > 0
     with pytest.raises(errors.GuestCallFailed, match="not a size"):
         await disks.grow(agent, 0)

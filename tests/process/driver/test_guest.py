@@ -118,3 +118,22 @@ async def test_ports_are_added_listed_and_removed(zygote: Zygote, base: Path) ->
     assert removed["removed"] == [added]
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", added["host_port"])
+
+
+@pytest.mark.parametrize("zygote", [{"agent": "unbooted"}], indirect=True)
+async def test_a_guest_whose_distribution_does_not_boot_is_not_ready(
+    zygote: Zygote, base: Path
+) -> None:
+    link = await up(zygote, base)
+    state = await link.until(readiness="degraded")
+    assert state["error"]["code"] == "boot_failed"
+    assert "has not finished booting" in state["error"]["message"]
+    assert "ready" not in [told["readiness"] for told in link.states]
+
+
+@pytest.mark.parametrize("zygote", [{"agent": "failed-unit"}], indirect=True)
+async def test_a_failed_unit_is_told_and_the_guest_is_ready(zygote: Zygote, base: Path) -> None:
+    link = await up(zygote, base)
+    await link.until(readiness="ready")
+    told = [item["message"] for item in link.progress if item["phase"] == "boot"]
+    assert "the distribution has booted, failed units: web.service" in told
