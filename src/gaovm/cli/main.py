@@ -42,6 +42,7 @@ COMMANDS = {
     "diff": ("config", "DIFF", "show what the VM's next start changes"),
     "plan": ("config", "PLAN", "say beforehand what a change or up would do"),
     "destroy": ("lifecycle", "DESTROY", "remove the VM and its disk"),
+    "adopt": ("adopt", "ADOPT", "give a VM whose directory is gone to this one"),
     "image ls": ("images", "LS", "list the images"),
     "image build": ("images", "BUILD", "build an image"),
     "image pull": ("images", "PULL", "download an image"),

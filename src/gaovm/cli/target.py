@@ -89,7 +89,10 @@ def working_directory() -> str:
 
 
 class ProjectVm(str):
-    """A name that nobody gave: it follows from the project's directory, whose VM it has to be."""
+    """A name that nobody gave: what the VM of the project's directory is usually called.
+
+    The daemon knows which VM that is, and how it is called: nothing is told of this name.
+    """
 
     __slots__ = ("project",)
 
@@ -106,6 +109,21 @@ def about(name: str) -> dict[str, Any]:
     if isinstance(name, ProjectVm):
         return {"name": str(name), "of_project": name.project}
     return {"name": name}
+
+
+def word(name: str) -> str:
+    """A name as the last word of a command that is proposed: nothing where nobody gave one."""
+    return "" if isinstance(name, ProjectVm) else f" {name}"
+
+
+def called(name: str) -> str:
+    """A VM in a sentence."""
+    return "the VM of this project" if isinstance(name, ProjectVm) else name
+
+
+def here(client: blocking.Client, project: Project) -> frozenset[str]:
+    """The names of the VMs of a project's directory, wherever that was when they were made."""
+    return frozenset(client.call("vm.list", {"of_project": project.directory}).get("here", ()))
 
 
 def vm_name(parsed: options.Parsed, word: int = 0) -> str:
@@ -149,7 +167,7 @@ def open_session(client: blocking.Client, name: str, kind: str) -> dict[str, Any
     except errors.VmNotFound as error:
         raise with_suggestion(client, name, error) from error
     except (errors.StateConflict, errors.GuestUnavailable) as error:
-        error.remedy = error.remedy or f"gaovm up {name}"
+        error.remedy = error.remedy or f"gaovm up{word(name)}"
         raise
 
 
@@ -173,25 +191,24 @@ def call(
     try:
         return client.call(method, params, timeout_s, on_progress, interrupts)
     except errors.VmNotFound as error:
-        raise with_suggestion(client, str(params.get("name", "")), error) from error
-    except errors.NameTaken as error:
         if "of_project" in params:
-            error.remedy = f"{error.remedy}, or say that you mean that VM: --name {params['name']}"
-        raise
+            raise  # nobody has misspelt anything
+        raise with_suggestion(client, str(params.get("name", "")), error) from error
 
 
-def refuse_foreign(name: str) -> None:
-    """As ``call`` would, for what needs no daemon: where one runs, it says whose VM that is.
+def real_name(name: str) -> str:
+    """How a VM is called, for what needs no daemon: where one runs, it knows.
 
     Raises:
-        errors.NameTaken: the name follows from this directory, and the VM is another project's.
+        errors.VmNotFound: this project has none.
     """
     if isinstance(name, ProjectVm):
         try:
             with connect(start=False) as client:
-                call(client, "vm.status", {"name": name})
-        except (errors.DaemonUnreachable, errors.VmNotFound):
-            return
+                return str(call(client, "vm.status", {"name": name})["name"])
+        except errors.DaemonUnreachable:
+            return str(name)
+    return name
 
 
 class Interrupts:
@@ -250,13 +267,19 @@ def long_call(
 def with_suggestion(
     client: blocking.Client, name: str, error: errors.VmNotFound
 ) -> errors.VmNotFound:
-    """The error with a remedy: a VM whose name is close, or the project's VM of another name."""
+    """The error with a remedy: a VM whose name is close to one that was given, or this project's.
+
+    Of a name that nobody gave the daemon has said what to do.
+    """
     import difflib
 
-    vms = client.call("vm.list", {})["vms"]
-    near = difflib.get_close_matches(name, [str(vm["name"]) for vm in vms], n=1)
+    if isinstance(name, ProjectVm):
+        return error
     project = find_project()
-    own = [vm["name"] for vm in vms if project and vm.get("project") == project.directory]
+    about_here = {"of_project": project.directory} if project else {}
+    listed = client.call("vm.list", about_here)
+    own = sorted(listed.get("here", ()))
+    near = difflib.get_close_matches(name, [str(vm["name"]) for vm in listed["vms"]], n=1)
     if near:
         error.remedy = f"did you mean {near[0]}?"
     elif own:

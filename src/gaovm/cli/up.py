@@ -61,20 +61,19 @@ def request(
     project, word = target.find_project(), parsed.word()
     if word is not None:
         name = target.vm_name(parsed)
-        known = {vm["name"]: vm for vm in client.call("vm.list", {})["vms"]}
-        if project is None or not _belongs(name, known.get(name), project):
+        known = {vm["name"] for vm in client.call("vm.list", {})["vms"]}
+        ours = project is not None and (
+            name in target.here(client, project)
+            if name in known
+            else name == target.project_name(project)
+        )
+        if not ours:
             if name not in known:
                 raise _unknown(client, name, project)
             return "vm.start", {"name": name, "wait": wait}
     if project is None and (parsed.text("name") or os.environ.get("VM_NAME")):
         return "vm.start", {"name": target.vm_name(parsed), "wait": wait}
     return "vm.up", _up_params(parsed, project or target.need_project(), wait)
-
-
-def _belongs(name: str, vm: Mapping[str, Any] | None, project: target.Project) -> bool:
-    if vm is not None:
-        return bool(vm.get("project") == project.directory)
-    return name == target.project_name(project)
 
 
 def _unknown(

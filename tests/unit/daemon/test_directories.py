@@ -227,7 +227,7 @@ async def test_a_name_in_the_file_is_the_directorys_own(daemon: Daemon, tmp_path
         await up(daemon, thief)
     with pytest.raises(errors.ConfigError, match=r"vmOpts\.gaovm\.name"):
         await up(daemon, project(tmp_path / "c", text=PLAIN + "vmOpts: {gaovm: {name: a/b}}\n"))
-    with pytest.raises(errors.ConfigError, match="cannot be set|unknown"):
+    with pytest.raises(errors.ConfigError, match=r"cannot be set|unknown"):
         await daemon.call("vm.config.set", name="shop", changes={"name": "x"})
 
 
@@ -235,7 +235,7 @@ async def test_diff_and_plan_are_of_the_directorys_vm(daemon: Daemon, tmp_path: 
     one, two = project(tmp_path / "a"), project(tmp_path / "b")
     await up(daemon, one)
     of_two = {**up_params(), "project_dir": str(two), "config_text": PLAIN}
-    asked = {"name": "web-dev", "of_project": str(two), "project": of_two}
+    asked: dict[str, Any] = {"name": "web-dev", "of_project": str(two), "project": of_two}
     plan = await daemon.call("vm.config.plan", **asked)
     assert (plan["name"], plan["exists"]) == ("web-2-dev", False)
     await up(daemon, two)
