@@ -14,8 +14,8 @@ _SIZES = ("memory", "disk")
 _MAX_SHOWN = 120
 _KEYS = (
     "Keys are those of the project file: cpus, memory, disk, env.NAME, and those of\n"
-    "vmOpts.gaovm in short form: accel, machine, kernel, cmdline, hostAccess, graphics.*, restart.*,\n"
-    "watchdog.*, stop.*, autostart (docs/config.md)."
+    "vmOpts.gaovm in short form: accel, machine, kernel, cmdline, hostAccess, graphics.*,\n"
+    "restart.*, watchdog.*, stop.*, autostart (docs/config.md)."
 )
 
 

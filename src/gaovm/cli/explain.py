@@ -19,7 +19,7 @@ from gaovm.project import config, context, overrides
 
 def run(parsed: options.Parsed) -> int:
     """Print the command line; descriptors made at run time are shown as ``<fd:name>``."""
-    home = Path(paths.home())
+    home = Path(target.home())
     host = facts.collect(home)
     name, layer = known(parsed)
     loaded = load(parsed, host, name)
@@ -68,7 +68,7 @@ def load(parsed: options.Parsed, host: HostFacts, name: str) -> config.Loaded:
     caller = context.Caller(
         name=who["name"], uid=who["uid"], gid=who["gid"], home=who["home"], comment=who["comment"]
     )
-    where = context.Host(arch=host.arch, vm_dir=paths.vm_dir(paths.home(), name))
+    where = context.Host(arch=host.arch, vm_dir=paths.vm_dir(target.home(), name))
     given = not isinstance(target.vm_name(parsed), target.ProjectVm)
     return config.load(
         project.text(), project.config, caller, project.directory, name, where, given=given

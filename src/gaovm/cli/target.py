@@ -112,8 +112,8 @@ def about(name: str) -> dict[str, Any]:
 
 
 def word(name: str) -> str:
-    """A name as the last word of a command that is proposed: nothing where nobody gave one."""
-    return "" if isinstance(name, ProjectVm) else f" {name}"
+    """A name as the last word of a command that is proposed: empty where nobody gave one."""
+    return "" if isinstance(name, ProjectVm) else name
 
 
 def called(name: str) -> str:
@@ -160,15 +160,32 @@ def open_session(client: blocking.Client, name: str, kind: str) -> dict[str, Any
     Raises:
         errors.VmNotFound, errors.StateConflict, errors.GuestUnavailable: with what to do.
     """
+    from gaovm.cli import output
     from gaovm.client import session
 
+    def say(params: Mapping[str, Any]) -> None:
+        output.err(output.harmless(f"gaovm: {params.get('message')}"))
+
     try:
-        return session.ask(client, about(name), kind)
+        return session.ask(client, about(name), kind, say)
     except errors.VmNotFound as error:
         raise with_suggestion(client, name, error) from error
     except (errors.StateConflict, errors.GuestUnavailable) as error:
-        error.remedy = error.remedy or f"gaovm up{word(name)}"
+        error.remedy = error.remedy or f"gaovm up {word(name)}".rstrip()
         raise
+
+
+def home() -> str:
+    """The home, for what reads it without a daemon.
+
+    Raises:
+        errors.HostError: this user cannot use it.
+    """
+    from gaovm.hostfacts import homes
+
+    found = paths.home()
+    homes.check(found, write=False)
+    return found
 
 
 def connect(*, start: bool = True) -> blocking.Client:

@@ -1,4 +1,4 @@
-"""``cp`` between host and guest: a tar stream through a session.
+"""``cp`` between host and guest, or two guests: a tar stream through a session.
 
 Where the source goes is decided as ``cp -a`` does: a destination that is a directory, or ends in a
 slash, takes the source in; otherwise the source becomes the destination. Loaded only by ``cp``.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gaovm import errors
-from gaovm.client import channel, session, stream_frames, tar_read, tar_write
+from gaovm.client import channel, session, stream_frames, tar_read, tar_relay, tar_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -126,6 +126,48 @@ def copy_out(
         except (tarfile.TarError, RecursionError) as exc:
             raise errors.GuestProtocolError(f"the guest sent a bad tar stream: {exc}") from exc
         link.finish()
+    return left_out
+
+
+def copy_between(
+    source: Mapping[str, Any],
+    path: str,
+    destination: Mapping[str, Any],
+    to_path: str,
+    *,
+    user: str = "",
+    on_bytes: OnBytes | None = None,
+) -> list[str]:
+    """Copy ``path`` of one guest to ``to_path`` in another (or the same), as ``user`` in both.
+
+    ``source`` and ``destination`` are tickets. The stream passes through this process, which trusts
+    neither: see ``tar_relay``. ``on_bytes`` gets the size of each block sent. Returns what was left
+    out.
+
+    Raises:
+        errors.UsageError: the last part of ``path`` is known to its guest only.
+        errors.GuestCallFailed, errors.GuestProtocolError, errors.ConnectionLost: of either side.
+    """
+    name = _guest_name(path)
+    if name is None:
+        raise errors.UsageError(
+            f"{path} has no name that the other VM could give it", remedy="name the directory"
+        )
+    with (
+        session.open_stream(source, "copy-out") as leaving,
+        session.open_stream(destination, "copy-in") as entering,
+    ):
+        giver, taker = channel.Channel(leaving), channel.Channel(entering)
+        giver.send(stream_frames.encode_json(stream_frames.START, {"path": path, "user": user}))
+        start = {"path": to_path, "user": user, "name": name, "mkdirs": False}
+        taker.send(stream_frames.encode_json(stream_frames.START, start))
+        try:
+            left_out = tar_relay.relay(_Reader(giver, None), _Writer(taker, on_bytes))
+        except (tarfile.TarError, RecursionError) as exc:
+            raise errors.GuestProtocolError(f"the guest sent a bad tar stream: {exc}") from exc
+        giver.finish()
+        taker.send(stream_frames.encode(stream_frames.EOF))
+        taker.finish()
     return left_out
 
 

@@ -302,3 +302,7 @@ def _set_time(mtime: float, where: str | int, parent: int | None) -> None:
             os.utime(where, (mtime, mtime))
         else:
             os.utime(where, (mtime, mtime), dir_fd=parent, follow_symlinks=False)
+
+
+# what the relay between two guests reads by
+BoundedInfo, next_entry, parts_of = _BoundedInfo, _next, _parts

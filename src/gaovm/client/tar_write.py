@@ -21,7 +21,7 @@ class Output(Protocol):
         ...
 
 
-class _Gate:
+class Gate:
     """Shut after a failure: ``tarfile`` would still write what it has buffered."""
 
     def __init__(self, output: Output) -> None:
@@ -67,7 +67,7 @@ def write(output: Output, source: Path) -> list[str]:
         errors.NotFound, errors.PermissionMissing, errors.HostError: something cannot be read.
     """
     left_out: list[str] = []
-    gate = _Gate(output)
+    gate = Gate(output)
     try:
         with tarfile.open(
             mode="w|",

@@ -199,6 +199,12 @@ class ImagePull(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     digest: Text
 
 
+class ImagePrune(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``image.prune``; ``cache``: also what can be made again."""
+
+    cache: bool = False
+
+
 class ImageRemove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``image.remove``."""
 

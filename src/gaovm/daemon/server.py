@@ -17,6 +17,9 @@ from gaovm.daemon.legacy import service as legacy_service
 from gaovm.daemon.storage import events
 from gaovm.ipc import connection, hello, methods, peer
 
+#: The largest request is an `up` with its config file, of at most 256 KiB before it is quoted.
+MAX_REQUEST_BYTES = 2 << 20
+
 Dispatch = Callable[[context.Context, context.Call, str, Any], Any]
 
 
@@ -65,8 +68,9 @@ class Front:
         old_offer = hello.Offer(methods.LEGACY, legacy_service.CAPABILITIES)
         self._feeds = {methods.CONTROL: ours.feed, methods.LEGACY: old.feed}
         enter = ctx.gate.enter
+        terms = peer.Terms(offer, max_frame_bytes=MAX_REQUEST_BYTES)
         self.services = [
-            connection.Service(peer.Terms(offer), ours.handle, gate=enter),
+            connection.Service(terms, ours.handle, gate=enter),
             connection.Service(peer.Terms(old_offer, legacy=True), old.handle, gate=enter),
         ]
 

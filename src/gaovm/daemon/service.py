@@ -58,7 +58,7 @@ METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
     "image.build": (params.ImageBuild, images.build),
     "image.pull": (params.ImagePull, images.pull),
     "image.remove": (params.ImageRemove, images.remove),
-    "image.prune": (params.Nothing, images.prune),
+    "image.prune": (params.ImagePrune, images.prune),
     "log.level": (params.LogLevel, logs.level),
 }
 

@@ -393,7 +393,7 @@ class Vm:
         elif self._failure is not None:
             error = self._failure.error(self._console_lines())
             self.status.change("failed", reason=self._failure.reason, error=error)
-        elif code != 0:
+        elif code != 0 or hypervisor.ended_by_host:
             self.status.change("failed", reason="killed", error=_died(hypervisor, code))
         elif self._guest is None or not self._guest.answered:
             message = "the guest switched itself off before its agent answered"

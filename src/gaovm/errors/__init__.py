@@ -42,6 +42,7 @@ and back. Hot commands load this package: it imports nothing.
     │   ├── ProgramMissing
     │   ├── AcceleratorUnavailable
     │   ├── DiskFull
+    │   ├── DescriptorsScarce
     │   ├── ImageCorrupt
     │   ├── ImageBuildFailed
     │   ├── PullFailed
@@ -93,6 +94,7 @@ from gaovm.errors.guest import (
 )
 from gaovm.errors.host import (
     AcceleratorUnavailable,
+    DescriptorsScarce,
     DiskFull,
     HostError,
     ImageBuildFailed,
@@ -134,6 +136,7 @@ __all__ = [
     "ConfigError",
     "ConnectionLost",
     "DaemonUnreachable",
+    "DescriptorsScarce",
     "DigestMismatch",
     "DiskFull",
     "DiskShrink",

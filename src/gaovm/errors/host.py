@@ -32,6 +32,13 @@ class DiskFull(HostError):
     retriable = True
 
 
+class DescriptorsScarce(HostError):
+    """The daemon may open few descriptors more, and keeps them for what must not fail."""
+
+    code = "descriptors_scarce"
+    retriable = True
+
+
 class ImageCorrupt(HostError):
     """A stored image no longer has its digest."""
 

@@ -10,6 +10,7 @@ from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
 from gaovm.daemon import service
+from gaovm.daemon.methods import sessions
 from gaovm.ipc import methods
 
 STATUS_FIELDS = """
@@ -168,6 +169,30 @@ async def test_a_session_needs_an_agent(daemon: Daemon) -> None:
     await daemon.call("vm.stop", name="web-dev")
     with pytest.raises(errors.StateConflict, match="not running"):
         await daemon.call("vm.session", name="web-dev", kind="exec")
+
+
+async def test_who_waits_for_a_session_hears_of_a_driver_that_does_not_answer(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "PATIENCE_S", 0)
+    await daemon.up()
+    call, told = Call(), asyncio.Event()
+
+    def progress(data: dict[str, Any]) -> None:
+        call.seen.append(data)
+        told.set()
+
+    monkeypatch.setattr(call, "progress", progress)
+
+    async def late(*_: Any, **__: Any) -> dict[str, Any]:
+        await told.wait()
+        raise errors.TimeLimit("no answer within 5 s")
+
+    monkeypatch.setattr(daemon.driver, "call", late)
+    with pytest.raises(errors.GuestUnavailable, match="does not answer") as caught:
+        await daemon.call("vm.session", call, name="web-dev", kind="exec")
+    assert caught.value.remedy == "gaovm stop --force web-dev"
+    assert f"(process {daemon.driver.pid}) does not answer" in call.seen[0]["message"]
 
 
 async def test_ports_are_kept_and_applied_live(daemon: Daemon) -> None:

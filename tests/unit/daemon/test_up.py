@@ -212,7 +212,7 @@ async def test_a_guest_that_powers_off_during_boot_fails_the_up(daemon: Daemon) 
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
     await daemon.rest()
-    daemon.driver.report("stopped")
+    daemon.driver.report("stopped", reason="guest")
     with pytest.raises(errors.BootFailed, match="switched itself off"):
         await up
 

@@ -171,7 +171,8 @@ async def restart(ctx: context.Context, call: context.Call, args: params.Restart
     if args.wait == "none":
         await operation.unless_ended(intended.wait())
         return _result(subject, created=False, already=False, warnings=[])
-    await operation.wait(lambda _: None)
+    if not await operation.wait(lambda _: None):
+        raise errors.Cancelled(f"the restart of VM {args.name} was cancelled by a stop")
     begin = params.Start(name=args.name, wait=args.wait)
     return await start(ctx, call, begin)
 
@@ -181,13 +182,16 @@ async def _stop_and_begin(
     subject: machine.Machine,
     limits: ending.Limits,
     on_intent: Callable[[], None],
-) -> None:
+) -> bool:
+    """Whether an ``up`` follows: one begun here, or asked for meanwhile."""
     event = states.Event.RESTART_ASKED
     await ending.stop(subject, limits=limits, event=event, on_intent=on_intent)
     # At once, so that it does not depend on a caller who may have gone away meanwhile.
     wanted = subject.state.desired is states.Desired.RUNNING and subject.up is None
+    wanted = wanted and not subject.endings  # a stop that came later waits for its turn
     if wanted and subject.state.observed in states.AT_REST and not ctx.stopping:
         ctx.starter.begin(subject, created=False).keep()
+    return subject.up is not None
 
 
 async def pause(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
@@ -270,6 +274,9 @@ async def _bring(
     if subject.up is not None:
         return await _wait(subject, call, wait, warnings)
     readiness = states.Readiness.AGENT if wait == "none" else states.Readiness(wait)
+    if subject.endings:  # it comes after them, however far the VM is now
+        ctx.starter.begin(subject, created=False, asked_at=asked_at)
+        return await _wait(subject, call, wait, warnings)
     if states.is_up(subject.state, readiness):
         if subject.paused:
             warnings.append("the VM is paused; `gaovm resume` lets it go on")

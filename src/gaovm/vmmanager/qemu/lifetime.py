@@ -9,6 +9,7 @@ from typing import Protocol
 
 from gaovm.aio import process
 from gaovm.builder.qemu.document import Document
+from gaovm.vmmanager.qemu import share_guard
 
 GRACE_S = 2.0
 
@@ -47,5 +48,6 @@ def run(
         stdout=output,
         stderr=output,
         pass_fds=[each.fileno() for each in inherited.values()],
+        before_exec=share_guard.before_exec(),  # QEMU itself serves 9p
         grace_s=GRACE_S,
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from gaovm.aio import process, sockets
 from gaovm.builder.facts import VirtiofsdFact
 from gaovm.builder.qemu.document import ShareDevice
+from gaovm.vmmanager.qemu import share_guard
 
 GRACE_S = 0.5
 
@@ -63,6 +64,7 @@ def run(
         stdout=output,
         stderr=output,
         pass_fds=(listener.fileno(),),
+        before_exec=share_guard.before_exec(),
         grace_s=GRACE_S,
     )
 
