@@ -41,6 +41,7 @@ COMMANDS = {
     "set": ("config", "SET", "change the VM's config over its project file"),
     "diff": ("config", "DIFF", "show what the VM's next start changes"),
     "plan": ("config", "PLAN", "say beforehand what a change or up would do"),
+    "provision": ("provision", "PROVISION", "run the VM's scripts and probes again"),
     "destroy": ("lifecycle", "DESTROY", "remove the VM and its disk"),
     "adopt": ("adopt", "ADOPT", "give a VM whose directory is gone to this one"),
     "image ls": ("images", "LS", "list the images"),

@@ -229,31 +229,50 @@ def real_name(name: str) -> str:
 
 
 class Interrupts:
-    """The first Ctrl-C of a long call, as something that can be waited for."""
+    """The first Ctrl-C of a long call, as something that can be waited for.
 
-    def __init__(self, pipe: signals.SignalPipe, show: progress.Progress, effect: str) -> None:
+    ``then`` is what becomes of the work, None: as the daemon has it.
+    """
+
+    def __init__(
+        self, pipe: signals.SignalPipe, show: progress.Progress, effect: str, then: str | None
+    ) -> None:
         self.fd = pipe.fd
+        self.then = then
         self._pipe = pipe
         self._show = show
         self._effect = effect
+
+    def saw(self, params: Mapping[str, Any]) -> None:
+        """One notification of the call's progress."""
+        self._show.update(params)
+
+    def effect(self) -> str | None:
+        """What the interrupt is said to do; None: nothing, the call goes on."""
+        return self._effect
 
     def check(self) -> None:
         """Raise ``KeyboardInterrupt`` if there was one; from then on the next leaves at once."""
         import signal
 
         if self._pipe.take():
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._show.note(f"interrupted: {self._effect} (Ctrl-C again: leave at once)")
+            before = signal.signal(signal.SIGINT, signal.default_int_handler)
+            effect = self.effect()
+            if effect is None:
+                signal.signal(signal.SIGINT, before)
+                return
+            self._show.note(f"interrupted: {effect} (Ctrl-C again: leave at once)")
             raise KeyboardInterrupt
 
 
-def long_call(
+def long_call(  # noqa: PLR0913  (a call, and how it may end)
     client: blocking.Client,
     method: str,
     params: Mapping[str, Any],
     show: progress.Progress,
     timeout_s: float | None = None,
     effect: str = UNDONE,
+    interrupts: Callable[[signals.SignalPipe], Interrupts] | None = None,
 ) -> Any:
     """A call that Ctrl-C ends; the first Ctrl-C says to what ``effect``, the second leaves at once.
 
@@ -266,18 +285,22 @@ def long_call(
     from gaovm.client import signals
 
     with signals.SignalPipe([signal.SIGINT]) as pipe:
-        interrupts = Interrupts(pipe, show, effect)
+        then = "undo" if effect == UNDONE and method.startswith("vm.") else None
+        waiting = interrupts(pipe) if interrupts else Interrupts(pipe, show, effect, then)
         try:
             return call(
                 client,
                 method,
                 params,
                 timeout_s=timeout_s,
-                on_progress=show.update,
-                interrupts=interrupts,
+                on_progress=waiting.saw,
+                interrupts=waiting,
             )
         except errors.Cancelled as error:
             error.message = f"interrupted: {error.message}"
+            if waiting.then == "keep":
+                error.message = "interrupted: the VM is kept, and its set-up goes on"
+                error.remedy = "`gaovm up` waits for it, `gaovm destroy` removes it"
             raise
 
 
