@@ -28,14 +28,18 @@ def run(parsed: options.Parsed) -> int:
     for warning in loaded.warnings:
         output.err(output.harmless(f"warning: {warning}"))
     if parsed.flag("json"):
-        output.json_out(data(spec.name, built))
+        output.json_out(data(spec.name, built, host_access=spec.network.host_access))
     else:
         if layer:
             output.out(output.harmless(f"# set over the project file: {', '.join(layer)}"))
         output.out(f"# machine {built.machine.name}: {built.machine.reason}")
         output.out(f"# accelerator {built.accelerator.name}: {built.accelerator.reason}")
+        output.out(f"# network {built.network.name}: {built.network.reason}")
         for share in built.shares:
             output.out(f"# {share.mount_point} by {share.type}: {share.reason}")
+        for file in built.files:
+            mode = "read and written" if file.writable else "read"
+            output.out(output.harmless(f"# <fd:{file.fd}> is {file.path}, {mode}"))
         output.out(" \\\n".join(build.explain(built)))
     return 0
 
@@ -75,13 +79,21 @@ def load(parsed: options.Parsed, host: HostFacts, name: str) -> config.Loaded:
     )
 
 
-def data(name: str, built: document.Document) -> dict[str, Any]:
+def data(name: str, built: document.Document, *, host_access: bool) -> dict[str, Any]:
     """The document as ``--json`` prints it."""
     return {
         "name": name,
         "argv": list(built.argv),
         "machine": {"name": built.machine.name, "reason": built.machine.reason},
         "accelerator": {"name": built.accelerator.name, "reason": built.accelerator.reason},
+        "network": {
+            "type": built.network.name,
+            "reason": built.network.reason,
+            "host_access": host_access,
+        },
+        "files": [
+            {"fd": file.fd, "path": file.path, "writable": file.writable} for file in built.files
+        ],
         "mounts": [
             {
                 "location": s.location,

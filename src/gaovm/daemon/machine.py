@@ -31,6 +31,8 @@ HEALTH_EVENTS = {
     "responsive": "guest.responsive",
     "paused": "vm.paused",
     "resumed": "vm.resumed",
+    "network-lost": "network.lost",
+    "network-back": "network.back",
 }
 
 #: How long the driver may take to leave once its VM is gone, before it is killed.

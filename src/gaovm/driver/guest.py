@@ -17,6 +17,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, steps, tasks
+from gaovm.builder.qemu import network
 from gaovm.builder.qemu.document import ShareDevice
 from gaovm.driver import agentlog, provision, terminal
 from gaovm.driver.logs import StampedLog
@@ -35,6 +36,8 @@ LOST_GRACE_S = 2.0
 CONFIGURED_LIMIT_S = 60.0
 NETWORK_LIMIT_S = 20.0
 ENTROPY_BYTES = 32
+#: What Lima calls the host in the guest.
+HOST_NAME = "host.lima.internal"
 
 
 class GuestLink:
@@ -285,13 +288,14 @@ class GuestLink:
 
     @steps.step
     async def _configure(self, connection: Connection) -> None:
-        what = self._request.spec.guest
+        what, opened = self._request.spec.guest, self._request.spec.network.host_access
         wanted = [
             mounts.Mount(tag=s.tag, type=s.type, path=s.mount_point, writable=s.writable)
             for s in self._shares
         ]
         configuration = guest.Configuration(
             hostname=what.hostname,
+            hosts={HOST_NAME: network.GATEWAY} if opened else {},
             unix_ns=round(clock.now() * 1e9),
             user=users.account(what.user),
             mounts=wanted,

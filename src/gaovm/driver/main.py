@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from gaovm import errors
 from gaovm.aio import logs, priority, steps, tasks
-from gaovm.driver import liveness, request, service, vm
+from gaovm.driver import confinement, liveness, request, service, vm
 from gaovm.driver.hypervisor import Hypervisor
 from gaovm.ipc import connection, hello, methods, peer
 
@@ -102,6 +102,7 @@ async def _main(control: socket.socket, token: str) -> None:
 def run(control: socket.socket, token: str, name: str) -> int:
     """The whole life of a driver in this process; returns its exit status."""
     priority.nice()
+    confinement.own_namespace()
     logger.info("driver of %s, pid %s", name, os.getpid())
     try:
         asyncio.run(_main(control, token))

@@ -41,7 +41,8 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """All that a driver needs to know of its VM.
 
     ``facts`` come from the daemon, which has them at hand; without them the driver collects them,
-    which costs it a mebibyte for the rest of its life.
+    which costs it a mebibyte for the rest of its life. ``confine`` is false for the rehearsal of a
+    driver only, whose QEMU is a script.
     """
 
     spec: VmSpec
@@ -51,6 +52,7 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     artefacts: Image
     facts: HostFacts | None = None
     provision: bool = True
+    confine: bool = True
     stop: StopLimits = StopLimits()
 
     @property
@@ -60,7 +62,7 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def vnc_socket(self) -> Path:
-        """Where QEMU serves the display, if the VM has one."""
+        """Where the driver takes viewers of the display, if the VM has one."""
         return Path(self.run_dir, "vnc.sock")
 
 

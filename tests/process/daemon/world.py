@@ -70,6 +70,7 @@ class World:
             "PATH": harness.fake_qemu_path(self.base / "bin"),
             "PYTHONPATH": str(self.code.path),
             "GAOVM_FAKE_QEMU": json.dumps(options),
+            **harness.UNCAGED,
             "GAOVM_CACHE": str(self.base / "cache"),
         }
 

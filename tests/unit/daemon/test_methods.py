@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from tests.unit.daemon.conftest import Call, Daemon
 
@@ -12,6 +13,7 @@ from gaovm import errors
 from gaovm.daemon import service
 from gaovm.daemon.methods import sessions
 from gaovm.ipc import methods
+from gaovm.spec.shares import Share
 
 STATUS_FIELDS = """
     name project state detail desired observed readiness first_up created_at started_at vm_type arch
@@ -156,10 +158,27 @@ async def test_vms_are_parallel_and_reads_never_wait(daemon: Daemon) -> None:
     await asyncio.wait([slow])
 
 
+async def test_a_copy_is_told_what_any_guest_can_write(daemon: Daemon) -> None:
+    await daemon.up()
+    await daemon.up(name="other", project_dir="/src/other")
+    for name, writable in (("web-dev", False), ("other", True)):
+        subject = daemon.hub.machines[name]
+        share = Share(location=f"/src/{name}", mount_point="/mnt", writable=writable)
+        spec = msgspec.structs.replace(subject.record.spec, shares=(share,))
+        subject.record = msgspec.structs.replace(subject.record, spec=spec)
+    session = await daemon.call("vm.session", name="web-dev", kind="copy")
+    assert session["shared"] == ["/src/other"]
+    assert "shared" not in await daemon.call("vm.session", name="web-dev", kind="exec")
+
+
 async def test_a_session_needs_an_agent(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    while "web-dev" not in daemon.hub.machines:
+        await asyncio.sleep(0)
+    subject = daemon.hub.machines["web-dev"]
+    await subject.until(lambda: subject.state.readiness == "booting")
+    await asyncio.sleep(0)  # the fake's own report, due in the loop's next turn, comes before ours
     with pytest.raises(errors.GuestUnavailable):
         await daemon.call("vm.session", name="web-dev", kind="exec")
     daemon.driver.boot("ready")

@@ -27,7 +27,9 @@ async def open_session(ctx: context.Context, call: context.Call, args: params.Se
     opened = await _ask(call, subject.name, driver)
     spec = subject.record.spec
     mounts = subject.record.facts.mounts
+    more = {"shared": _guest_writable(ctx)} if args.kind == "copy" else {}
     return {
+        **more,
         "socket": opened.get("socket"),
         "ticket": opened.get("ticket"),
         "user": spec.guest.user.name,
@@ -37,6 +39,17 @@ async def open_session(ctx: context.Context, call: context.Call, args: params.Se
             for mount in mounts
         ],
     }
+
+
+def _guest_writable(ctx: context.Context) -> list[str]:
+    """The host's directories in which any VM, running or not, may have put something."""
+    found = set()
+    for subject in ctx.hub.machines.values():
+        shares = subject.record.spec.shares
+        found |= {share.location for share in shares if share.writable}
+        mounts = subject.record.facts.mounts
+        found |= {str(mount["location"]) for mount in mounts if mount.get("writable")}
+    return sorted(found)
 
 
 async def _ask(call: context.Call, name: str, driver: machine.Driver) -> dict[str, Any]:

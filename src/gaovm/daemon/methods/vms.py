@@ -403,5 +403,5 @@ def _result(
         "vm": status.vm_status(subject),
         "created": created,
         "already": already,
-        "warnings": warnings,
+        "warnings": [*warnings, *status.warnings(subject.record)],
     }
