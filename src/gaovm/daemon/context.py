@@ -135,7 +135,7 @@ class Call(Protocol):
         """Where it came from; None in a process without connections."""
         ...
 
-    def cancel(self, request_id: int | str) -> bool:
+    def cancel(self, request_id: int | str, wish: str | None = None) -> bool:
         """Withdraw from another call of the same connection; False when it is not pending."""
         ...
 

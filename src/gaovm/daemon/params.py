@@ -153,6 +153,13 @@ class Restart(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timeout_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] | None = None
 
 
+class Provision(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.provision``; ``project``: its file is taken over first, as by ``vm.up``."""
+
+    wait: Wait = "ready"
+    project: Up | None = None
+
+
 class Session(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``vm.session``."""
 
@@ -216,9 +223,14 @@ class ImageRemove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class CallCancel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``call.cancel``; ``id`` is of a request on the same connection."""
+    """``call.cancel``; ``id`` is of a request on the same connection.
+
+    ``then``: what becomes of an ``up`` that nobody else waits for. Not said: it is undone until the
+    agent has answered, and goes on from then.
+    """
 
     id: int | Name
+    then: Literal["undo", "keep"] | None = None
 
 
 class LogLevel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

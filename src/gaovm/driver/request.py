@@ -9,6 +9,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.builder.facts import HostFacts
+from gaovm.spec.guest import Probe, Script
 from gaovm.spec.network import HostPort, Port, PortForward
 from gaovm.spec.supervision import OnHang
 from gaovm.spec.vm import VmSpec
@@ -142,6 +143,13 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """``guest.environment``: all variables, in place of those before."""
 
     env: dict[str, str]
+
+
+class Provision(msgspec.Struct, frozen=True, kw_only=True):
+    """``guest.provision``: what to run, in place of what was run before."""
+
+    provision: tuple[Script, ...] = ()
+    probes: tuple[Probe, ...] = ()
 
 
 def decode(params: Any, into: type[T]) -> T:

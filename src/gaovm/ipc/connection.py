@@ -88,9 +88,9 @@ class Context:
         """Send a ``progress`` notification for this call; nothing when the caller has gone."""
         self.connection.notify(methods.PROGRESS, {"call": self.request_id, **fields})
 
-    def cancel(self, request_id: int | str) -> bool:
+    def cancel(self, request_id: int | str, wish: str | None = None) -> bool:
         """Cancel another call of the same connection; False when it is not under way."""
-        return self.connection.cancel_call(request_id)
+        return self.connection.cancel_call(request_id, wish)
 
 
 class Connection(outflow.Outflow):
@@ -220,9 +220,9 @@ class Connection(outflow.Outflow):
         else:
             self._close_callbacks.append(callback)
 
-    def cancel_call(self, request_id: int | str) -> bool:
+    def cancel_call(self, request_id: int | str, wish: str | None = None) -> bool:
         """Cancel a call that came in; it answers ``cancelled`` when it has cleaned up."""
-        return self._answers.cancel(request_id)
+        return self._answers.cancel(request_id, wish)
 
     def set_heartbeat(self, interval_s: float, limit_s: float) -> None:
         """Ping every ``interval_s`` and end the connection when an answer takes ``limit_s``."""

@@ -149,6 +149,16 @@ class FakeDriver:
     def _on_guest_environment(self, params: dict[str, Any]) -> dict[str, Any]:
         return {}
 
+    def _on_guest_provision(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.report("running", "agent")
+        loop = asyncio.get_running_loop()
+        if self._launcher.guest_error is not None:
+            error = errors.to_wire(self._launcher.guest_error)
+            loop.call_soon(lambda: self.report("running", "degraded", error=error))
+        else:
+            loop.call_soon(self.boot, self._launcher.boot_until)
+        return {}
+
     def _on_ping(self, params: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,29 @@ async def test_a_failed_unit_is_told_and_the_guest_is_ready(zygote: Zygote, base
     await link.until(readiness="ready")
     told = [item["message"] for item in link.progress if item["phase"] == "boot"]
     assert "the distribution has booted, failed units: web.service" in told
+
+
+async def test_scripts_run_again_and_others_in_their_place(zygote: Zygote, base: Path) -> None:
+    mark = base / "mark"
+    link = await up(zygote, base, {"guest": {"provision": [script("exit 3")]}})
+    await link.until(readiness="degraded")
+    again = {"provision": [script(f"echo mended >> {mark}")], "probes": []}
+    await link.call("guest.provision", again)
+    await link.until(readiness="ready")
+    assert mark.read_text() == "mended\n"
+    order = [state["readiness"] for state in link.states]
+    assert order[-3:] == ["agent", "provisioning", "ready"]
+    session = await Session.open(link, "exec")
+    assert (await session.exec(["/bin/true"]))[0] == 0
+    session.close()
+
+
+async def test_scripts_do_not_run_twice_at_once(zygote: Zygote, base: Path) -> None:
+    gate = base / "gate"
+    os.mkfifo(gate)
+    link = await up(zygote, base, {"guest": {"provision": [script(f"cat {gate}")]}})
+    await link.until(readiness="provisioning")
+    with pytest.raises(errors.StateConflict, match="still being set up"):
+        await link.call("guest.provision", {"provision": [], "probes": []})
+    await asyncio.to_thread(gate.write_text, "go\n")
+    await link.until(readiness="ready")

@@ -62,7 +62,7 @@ class Call:
     def origin(self) -> None:
         return None
 
-    def cancel(self, request_id: int | str) -> bool:
+    def cancel(self, request_id: int | str, wish: str | None = None) -> bool:
         return False
 
     def subscribe(self, since: int | None = None) -> None:

@@ -30,6 +30,9 @@ from gaovm.spec import diff, vm
 
 logger = logging.getLogger(__name__)
 
+#: What a VM that runs can take because its scripts are run again.
+_SCRIPTS = ("guest.provision", "guest.probes")
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a change did. ``changed``: the record is another; ``replaced``: something waited."""
@@ -110,6 +113,26 @@ async def apply_pending(subject: machine.Machine) -> None:
     async with subject.config:
         await _take_pending(subject)
         await _mirror(subject)
+
+
+async def take_scripts(subject: machine.Machine) -> None:
+    """Bring scripts and probes that wait into force in a VM that runs; for running them again."""
+    async with subject.config:
+        await _take_scripts(subject)
+        await _mirror(subject)
+
+
+@steps.step
+async def _take_scripts(subject: machine.Machine) -> None:
+    before, pending = subject.record.spec, subject.record.pending
+    if pending is None:
+        return
+    spec = diff.take(before, pending, lambda field: field.path in _SCRIPTS)
+    done = not diff.differing(spec, pending)
+    written = subject.update(spec=spec, pending=None if done else pending)
+    if found := diff.differences(before, spec):
+        _tell_updated(subject, found, running=True)
+    await written
 
 
 async def check_all(hub: machine.Hub) -> None:

@@ -74,7 +74,7 @@ async def subscribe(ctx: context.Context, call: context.Call, args: params.Subsc
 
 async def cancel(ctx: context.Context, call: context.Call, args: params.CallCancel) -> Any:
     """Withdraw from another call of this connection."""
-    return {"cancelled": call.cancel(args.id)}
+    return {"cancelled": call.cancel(args.id, args.then)}
 
 
 def _resident_bytes() -> int:

@@ -32,6 +32,8 @@ from gaovm.project import names
 GUEST_INFO_S = 5.0
 #: The mark of an ``up`` at which a caller that waits for this is answered.
 _MARKS = {"none": "intent", "agent": "agent"}
+#: A VM that is degraded by one of these runs its scripts at the next ``up``.
+_OF_SCRIPTS = (errors.ProvisionFailed.code, errors.ProbeFailed.code)
 
 
 async def list_all(ctx: context.Context, call: context.Call, args: params.List) -> Any:
@@ -194,6 +196,32 @@ async def _stop_and_begin(
     return subject.up is not None
 
 
+async def provision(ctx: context.Context, call: context.Call, args: params.Provision) -> Any:
+    """Run the scripts and probes of a VM that runs once more; with ``project`` as its file is now.
+
+    Raises:
+        errors.StateConflict: the VM does not run, or is still being set up.
+        errors.ApprovalNeeded: as ``up``.
+    """
+    subject = ctx.find(args.name)
+    if subject.up is not None or subject.state.readiness in (None, states.Readiness.BOOTING):
+        raise errors.StateConflict(
+            f"VM {subject.name} is {subject.describe()[0]} and not ready for its scripts",
+            remedy="`gaovm up` runs them, and waits",
+        )
+    warnings: list[str] = []
+    if args.project is not None:
+        asked_for = msgspec.structs.replace(args.project, name=subject.name)
+        wanted = ctx.load_config(asked_for, ctx.hub.paths)
+        asked = await approval.examine(subject, asked_for, wanted)
+        await approval.check(subject, asked, args.project.approve)
+        approval.keep(ctx.hub, subject.name, asked, asked_for.config_text)
+        warnings = await _take_over(subject, wanted, asked.approval)
+    if subject.up is None:
+        ctx.starter.begin(subject, created=False, again=True)
+    return await _wait(subject, call, args.wait, warnings)
+
+
 async def pause(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
     """Make a guest's processors and clocks stand still. Idempotent."""
     return await _call_running(ctx.find(args.name), "vm.pause")
@@ -282,7 +310,11 @@ async def _bring(
             warnings.append("the VM is paused; `gaovm resume` lets it go on")
         return _result(subject, created=False, already=True, warnings=warnings)
     if subject.state.readiness is states.Readiness.DEGRADED:
-        raise _still_degraded(subject)
+        failure = subject.record.last_error
+        if failure is None or failure.code not in _OF_SCRIPTS:
+            raise _still_degraded(subject)
+        ctx.starter.begin(subject, created=False, again=True, asked_at=asked_at)
+        return await _wait(subject, call, wait, warnings)
     ctx.starter.begin(subject, created=False, asked_at=asked_at)
     return await _wait(subject, call, wait, warnings)
 
