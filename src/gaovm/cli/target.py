@@ -182,8 +182,8 @@ def open_session(client: blocking.Client, name: str, kind: str) -> dict[str, Any
         raise
 
 
-def home() -> str:
-    """The home, for what reads it without a daemon.
+def home(*, write: bool = False) -> str:
+    """The home, for what reads (or with ``write`` changes) it without a daemon.
 
     Raises:
         errors.HostError: this user cannot use it.
@@ -191,7 +191,7 @@ def home() -> str:
     from gaovm.hostfacts import homes
 
     found = paths.home()
-    homes.check(found, write=False)
+    homes.check(found, write=write)
     return found
 
 

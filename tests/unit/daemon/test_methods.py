@@ -18,8 +18,8 @@ from gaovm.spec.shares import Share
 STATUS_FIELDS = """
     name project state detail desired observed readiness first_up created_at started_at vm_type arch
     cpus memory_bytes disk_bytes image machine accelerator mounts ports user driver_pid
-    hypervisor_pid boot restarts last_error dir run_dir logs message overrides pending paused
-""".split()  # noqa: SIM905 - a list of thirty words
+    hypervisor_pid boot restarts last_error dir run_dir logs message overrides pending paused usage
+""".split()  # noqa: SIM905 - a list of many words
 
 
 def test_the_table_is_the_protocol() -> None:

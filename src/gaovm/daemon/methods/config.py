@@ -9,7 +9,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.daemon import configs, context, machine, params, status
-from gaovm.daemon.config import foresight, staging
+from gaovm.daemon.config import foresight, room, staging
 from gaovm.daemon.storage import records
 from gaovm.model import states
 from gaovm.spec import diff as differing
@@ -78,13 +78,14 @@ async def plan(ctx: context.Context, call: context.Call, args: params.ConfigPlan
         wanted = await ctx.load_config(asked, ctx.hub.paths)
         warnings += wanted.warnings
         if args.name not in ctx.hub.machines:
-            return _nothing_yet(args.name, warnings)
+            return _nothing_yet(args.name, [*warnings, *room.check(wanted.spec)])
         layers = foresight.Layers(base=wanted.spec, config_path=wanted.config_path)
     subject = ctx.find(args.name)
     if args.changes is not None or args.discard:
         layers, kept = _layers(subject.record, args.changes or {}, discard=args.discard)
         warnings += kept
-    return _foreseen(subject, foresight.work_out(subject.record, layers), warnings)
+    found = foresight.work_out(subject.record, layers)
+    return _foreseen(subject, found, [*warnings, *room.check(found.wanted)])
 
 
 def _nothing_yet(name: str, warnings: list[str]) -> dict[str, Any]:
