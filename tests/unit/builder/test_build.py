@@ -42,16 +42,16 @@ def test_any_path_arrives_whole(tail: str) -> None:
     node = json.loads(values(document, "-blockdev")[0])
     assert node["file"]["filename"] == path
     assert values(document, "-kernel") == [path]
-    resolved = document.resolve({"qmp": 3, "console": 4, "agent": 5})
-    assert [a for a, b in zip(document.argv, resolved, strict=True) if a != b] == [
-        f"socket,id={name},fd=<fd:{name}>" for name in ("qmp", "console", "agent")
-    ]
+    resolved = document.resolve({"qmp": 3, "console": 4, "agent": 5, "network": 6})
+    *sockets, netdev = [a for a, b in zip(document.argv, resolved, strict=True) if a != b]
+    assert sockets == [f"socket,id={name},fd=<fd:{name}>" for name in ("qmp", "console", "agent")]
+    assert '"str":"<fd:network>"' in netdev
 
 
 def test_descriptors_are_named_and_resolved() -> None:
     document = build.build(*samples.CASES["q35-tcg-virtiofs"])
-    assert document.fds == ("qmp", "console", "agent", "share0")
-    resolved = document.resolve({"qmp": 7, "console": 8, "agent": 9, "share0": 10})
+    assert document.fds == ("qmp", "console", "agent", "network", "share0")
+    resolved = document.resolve({"qmp": 7, "console": 8, "agent": 9, "network": 12, "share0": 10})
     assert "socket,id=qmp,fd=7" in resolved
     assert "socket,id=share0-socket,fd=10" in resolved
     assert not any("<fd:" in word for word in resolved)
@@ -94,7 +94,7 @@ def test_a_missing_descriptor_is_a_defect() -> None:
 
 def test_a_path_that_looks_like_a_placeholder_stays() -> None:
     document = build.build(*samples.CASES["q35-odd-paths"])
-    resolved = document.resolve({"qmp": 7, "console": 8, "agent": 9, "share1": 10})
+    resolved = document.resolve({"qmp": 7, "console": 8, "agent": 9, "network": 12, "share1": 10})
     assert samples.ODD in resolved
 
 
@@ -112,7 +112,9 @@ def test_virtiofs_makes_memory_shared_and_9p_does_not() -> None:
     assert "memory-backend" not in " ".join(without.argv)
     huge = build.build(*samples.CASES["q35-tcg-virtiofs-huge"])
     assert (huge.memory_file_bytes, with_fs.memory_file_bytes) == (2 << 30, None)
-    resolved = huge.resolve({"qmp": 7, "console": 8, "agent": 9, "share0": 10, "memory": 11})
+    resolved = huge.resolve(
+        {"qmp": 7, "console": 8, "agent": 9, "network": 12, "share0": 10, "memory": 11}
+    )
     assert '"mem-path":"/dev/fd/11"' in " ".join(resolved)
 
 
