@@ -179,6 +179,10 @@ async def test_ports_are_kept_and_applied_live(daemon: Daemon) -> None:
     assert daemon.driver.calls[-2][0] == "ports.add"
     with pytest.raises(errors.PortTaken):
         await daemon.call("vm.ports.add", name="web-dev", guest_port=81, host_port=8080)
+    with pytest.raises(errors.PortTaken, match=r"127\.0\.0\.1:8080 already"):
+        await daemon.call(
+            "vm.ports.add", name="web-dev", guest_port=81, host_port=8080, host_ip="0.0.0.0"
+        )
     await daemon.call("vm.stop", name="web-dev")
     stopped = await daemon.call("vm.ports.list", name="web-dev")
     assert stopped["ports"][0]["state"] == "stopped"
