@@ -40,7 +40,8 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """All that a driver needs to know of its VM.
 
     ``facts`` come from the daemon, which has them at hand; without them the driver collects them,
-    which costs it a mebibyte for the rest of its life.
+    which costs it a mebibyte for the rest of its life. ``host_ports``: for each forward of the spec
+    that takes any host port, the one it had at the last start; 0 where there is none.
     """
 
     spec: VmSpec
@@ -50,6 +51,7 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     artefacts: Image
     facts: HostFacts | None = None
     provision: bool = True
+    host_ports: tuple[HostPort, ...] = ()
     stop: StopLimits = StopLimits()
 
     @property

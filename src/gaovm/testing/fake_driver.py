@@ -86,10 +86,14 @@ class FakeDriver:
 
     def _on_vm_configure(self, params: dict[str, Any]) -> dict[str, Any]:
         forwards = params["spec"]["network"]["forwards"]
+        earlier = params["host_ports"]
         ports = [
             {**port, "host_port": port["host_port"] or 40_000 + index, "state": "listening"}
             for index, port in enumerate(forwards)
         ]
+        for port, before in zip(ports, earlier, strict=True):
+            if port["guest_port"] in self._launcher.lost_ports:
+                port["lost_host_port"] = before
         accelerator = {"name": "tcg", "reason": "this is a fake"}
         network = self._launcher.network
         parts = {"mounts": [], "ports": ports, "network": network}
@@ -162,6 +166,8 @@ class FakeLauncher:
         self.boot_until = "ready"
         self.failures: dict[str, errors.GaoError] = {}
         self.guest_error: errors.GaoError | None = None
+        #: Guest ports whose host port of the last start is taken meanwhile.
+        self.lost_ports: set[int] = set()
         #: What a driver says of the guest's network.
         self.network: dict[str, Any] | None = None
         self.launched: list[FakeDriver] = []

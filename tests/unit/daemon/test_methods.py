@@ -198,6 +198,23 @@ async def test_ports_are_kept_and_applied_live(daemon: Daemon) -> None:
         await daemon.call("vm.ports.remove", name="web-dev", host_port=8080)
 
 
+async def test_any_free_port_is_asked_for_again_and_a_loss_is_told(daemon: Daemon) -> None:
+    await daemon.up()
+    for guest, host in ((80, 0), (81, 8081), (82, 0)):
+        await daemon.call("vm.ports.add", name="web-dev", guest_port=guest, host_port=host)
+    await daemon.call("vm.stop", name="web-dev")
+    result = await daemon.up()
+    assert result["warnings"] == []
+    before = {port["guest_port"]: port["host_port"] for port in result["vm"]["ports"]}
+    await daemon.call("vm.stop", name="web-dev")
+    daemon.launcher.lost_ports = {82}
+    result = await daemon.up()
+    sent = daemon.driver.calls[0][1]["host_ports"]
+    assert sent == [before[80], 0, before[82]]
+    (warning,) = result["warnings"]
+    assert f"host port {before[82]} of guest port 82 is taken" in warning
+
+
 async def test_a_port_that_the_driver_refuses_is_not_kept(daemon: Daemon) -> None:
     await daemon.up()
     daemon.launcher.failures["ports.add"] = errors.PortTaken("port 80 is taken by nginx")
