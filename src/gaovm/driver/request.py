@@ -42,7 +42,8 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``facts`` come from the daemon, which has them at hand; without them the driver collects them,
     which costs it a mebibyte for the rest of its life. ``confine`` is false for the rehearsal of a
-    driver only, whose QEMU is a script.
+    driver only, whose QEMU is a script. ``host_ports``: for each forward of the spec that takes any
+    host port, the one it had at the last start; 0 where there is none.
     """
 
     spec: VmSpec
@@ -53,6 +54,7 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     facts: HostFacts | None = None
     provision: bool = True
     confine: bool = True
+    host_ports: tuple[HostPort, ...] = ()
     stop: StopLimits = StopLimits()
 
     @property

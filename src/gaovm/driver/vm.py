@@ -127,8 +127,7 @@ class Vm:
             # Up to 3 s without a cached probe; nothing else is under way in this process yet.
             self._facts = request.facts or hostfacts.collect(Path(request.home))
             self._document = build.build(request.spec, self._facts, _artefacts(request))
-            for forward in request.spec.network.forwards:
-                self.ports.bind(forward)
+            self.ports.bind_all(request.spec.network.forwards, request.host_ports)
             await disks.prepare(request, self._facts.qemu_img)
             self._confinement.prepare(request, self._document)
         except BaseException:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 
 import pytest
-from tests.process.driver.harness import Session, Zygote
+from tests.process.driver.harness import Session, Zygote, launch_request
 from tests.process.driver.test_lifecycle import up
 
 from gaovm import errors
@@ -103,6 +104,30 @@ async def test_the_session_ends_without_exit_when_the_guest_goes(
     with pytest.raises((EOFError, ConnectionResetError)):
         await asyncio.wait_for(session.frame(), 5)
     session.close()
+
+
+async def test_any_free_port_is_the_one_of_the_last_start_if_it_is_free(
+    zygote: Zygote, base: Path
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        socket.create_server(("127.0.0.1", 0)) as free,
+    ):
+        gone, kept = taken.getsockname()[1], free.getsockname()[1]
+        free.close()
+        rules = [{"guest_port": 80}, {"guest_port": 81}, {"guest_port": 82, "host_port": kept}]
+        request = launch_request(
+            base, {"network": {"forwards": rules[:2]}}, host_ports=[gone, kept]
+        )
+        link = await zygote.fork("test", base / "vm" / "driver.log")
+        first, second = (await link.call("vm.configure", request))["ports"]
+        assert first["host_port"] not in (0, gone) and first["lost_host_port"] == gone
+        assert (second["host_port"], second["lost_host_port"]) == (kept, None)
+        # who names a port has it before those that take any, wherever it stands
+        request = launch_request(base, {"network": {"forwards": rules}}, host_ports=[0, kept, 0])
+        fixed, _, other = (await link.call("vm.configure", request))["ports"]
+        assert (fixed["guest_port"], fixed["host_port"]) == (82, kept)
+        assert (other["guest_port"], other["lost_host_port"]) == (81, kept)
 
 
 async def test_ports_are_added_listed_and_removed(zygote: Zygote, base: Path) -> None:
