@@ -7,6 +7,7 @@ the kernel's interface knows: Documentation/userspace-api/landlock.rst.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import stat
@@ -62,7 +63,11 @@ def restrict(cage: Cage, files: Sequence[int], *, paths_are_real: bool) -> None:
         for fd in files:
             if stat.S_ISREG(os.fstat(fd).st_mode):
                 writes = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
-                _allow(rules, fd, (_READ | _WRITE | _TRUNCATE if writes else _READ) & handled)
+                try:
+                    _allow(rules, fd, (_READ | _WRITE | _TRUNCATE if writes else _READ) & handled)
+                except OSError as exc:
+                    if exc.errno != errno.EBADFD:  # a memfd: it is in no tree, and never refused
+                        raise
         _call(_RESTRICT, rules, 0)
     finally:
         os.close(rules)
