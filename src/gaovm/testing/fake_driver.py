@@ -91,7 +91,9 @@ class FakeDriver:
             for index, port in enumerate(forwards)
         ]
         accelerator = {"name": "tcg", "reason": "this is a fake"}
-        return {"machine": "q35", "accelerator": accelerator, "mounts": [], "ports": ports}
+        network = self._launcher.network
+        parts = {"mounts": [], "ports": ports, "network": network}
+        return {"machine": "q35", "accelerator": accelerator, **parts}
 
     def _on_vm_start(self, params: dict[str, Any]) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
@@ -160,6 +162,8 @@ class FakeLauncher:
         self.boot_until = "ready"
         self.failures: dict[str, errors.GaoError] = {}
         self.guest_error: errors.GaoError | None = None
+        #: What a driver says of the guest's network.
+        self.network: dict[str, Any] | None = None
         self.launched: list[FakeDriver] = []
 
     async def launch(self, subject: machine.Machine) -> FakeDriver:

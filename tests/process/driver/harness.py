@@ -243,6 +243,14 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def command_line(pid: int) -> bytes:
+    """What a process was executed with; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 async def gone(pids: set[int], limit_s: float = STEP_S) -> None:
     """Wait until all of these processes have ended."""
     async with asyncio.timeout(limit_s):

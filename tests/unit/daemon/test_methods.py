@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
-from gaovm.daemon import service
+from gaovm.daemon import service, status
 from gaovm.ipc import methods
+from gaovm.spec import diff
 
 STATUS_FIELDS = """
     name project state detail desired observed readiness first_up created_at started_at vm_type arch
-    cpus memory_bytes disk_bytes image machine accelerator mounts ports user driver_pid
+    cpus memory_bytes disk_bytes image machine accelerator mounts ports network user driver_pid
     hypervisor_pid boot restarts last_error dir run_dir logs message overrides pending paused
 """.split()  # noqa: SIM905 - a list of thirty words
 
@@ -177,6 +179,10 @@ async def test_ports_are_kept_and_applied_live(daemon: Daemon) -> None:
     assert daemon.driver.calls[-2][0] == "ports.add"
     with pytest.raises(errors.PortTaken):
         await daemon.call("vm.ports.add", name="web-dev", guest_port=81, host_port=8080)
+    with pytest.raises(errors.PortTaken, match=r"127\.0\.0\.1:8080 already"):
+        await daemon.call(
+            "vm.ports.add", name="web-dev", guest_port=81, host_port=8080, host_ip="0.0.0.0"
+        )
     await daemon.call("vm.stop", name="web-dev")
     stopped = await daemon.call("vm.ports.list", name="web-dev")
     assert stopped["ports"][0]["state"] == "stopped"
@@ -247,3 +253,33 @@ async def test_the_log_level_of_the_daemon(daemon: Daemon) -> None:
         assert (await daemon.call("log.level"))["level"] == "error"
     finally:
         await daemon.call("log.level", level=before["level"])
+
+
+@pytest.mark.parametrize(
+    ("network", "opened", "told"),
+    [
+        ({"type": "passt", "reason": "it is usable", "problem": None}, False, []),
+        ({"type": "slirp", "reason": "no passt"}, False, ["reaches servers on the host's 127"]),
+        ({"type": "slirp", "reason": "no passt"}, True, []),
+        ({"type": "passt", "reason": "usable", "problem": "it ended"}, False, ["it ended"]),
+    ],
+)
+async def test_up_says_what_the_network_leaves_open(
+    daemon: Daemon, network: dict[str, Any], opened: bool, told: list[str]
+) -> None:
+    daemon.launcher.network = network
+    result = await daemon.up()
+    assert (await daemon.status())["network"] == {
+        "problem": None,
+        **network,
+        "host_access": False,
+    }
+    record = daemon.hub.machines["web-dev"].record
+    if opened:
+        spec = diff.with_values(record.spec, {"network.host_access": True})
+        record = msgspec.structs.replace(record, spec=spec)
+    else:
+        assert result["warnings"] == status.warnings(record)
+    lines = status.warnings(record)
+    assert len(lines) == len(told)
+    assert all(part in line for part, line in zip(told, lines, strict=True))
