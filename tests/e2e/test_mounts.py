@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from bench import truth
 from tests.e2e.world import CONFIG, World
 
 MOUNTS = """\
@@ -34,7 +37,9 @@ def test_each_kind(world: World, tmp_path: Path, kind: str, machine: str) -> Non
     quoted = str(link).replace('"', '\\"')
     config = CONFIG + MOUNTS.format(kind=kind, project=project, extra=quoted, machine=machine)
     world.project(project.name, config)
-    world.run("up", "--wait=agent", cwd=project)
+    asked = world.run("up", "--wait=agent", cwd=project, check=2)  # it is outside the project
+    assert f"mount {extra} (read-only)".encode() in asked.stderr
+    world.run("up", "--wait=agent", "--yes", cwd=project)
     try:
         status = world.json("status", cwd=project)
         mounts = status["mounts"]
@@ -46,14 +51,63 @@ def test_each_kind(world: World, tmp_path: Path, kind: str, machine: str) -> Non
         assert out == b"seen"
         done = world.run("exec", "--", "touch", "/mnt/extra/new", cwd=project, check=1)
         assert b"ead-only" in done.stderr
-        if kind == "virtiofs":
-            check_a_lost_server_is_told(world, project)
+        check_nothing_gives_power(world, project)
+        if kind == "virtiofs":  # QEMU's 9p makes no pipes
+            assert stat.S_ISFIFO((project / "pipe").stat().st_mode)
+        if machine == "q35":
+            check_truth(world, project)
+        if kind == "virtiofs" and machine == "q35":
+            check_a_lost_server_restarts_the_vm(world, project)
     finally:
         world.run("destroy", "-y", cwd=project)
 
 
-def check_a_lost_server_is_told(world: World, project: Path) -> None:
-    """A virtiofsd that is gone takes its mount with it: the VM is not ready any more."""
+def check_truth(world: World, project: Path) -> None:
+    """What one side wrote the other reads whole and at once, also while a watcher runs."""
+    places = [project / "by-host", project / "by-guest"]
+    for place in places:
+        place.mkdir()
+    guest = truth.Guest(world.command, project, world.environment())
+    try:
+        host, vm = (truth.Tries(guest, place, truth.SIZES) for place in places)
+        found = [host.host_writes(40), vm.guest_writes(40)]
+        with truth.watchers(world.command, project, world.environment(), places):
+            found += [host.host_writes(40), vm.guest_writes(20)]
+            large = truth.Tries(guest, places[0], (truth.LARGE,))
+            found.append(large.host_writes(10))
+    finally:
+        guest.close()
+    assert [one.wrong for one in found] == [Counter()] * 5
+
+
+POWER = """\
+cp /bin/true set-id
+chmod 4755 set-id
+mknod device b 7 0
+setcap cap_net_admin+ep plain
+mkfifo pipe
+echo x > was-set-id
+exit 0
+"""
+
+
+def check_nothing_gives_power(world: World, project: Path) -> None:
+    """The guest's root can leave no set-id file and no device on the host, by whatever it tries."""
+    (project / "was-set-id").write_text("")
+    (project / "was-set-id").chmod(0o4777)
+    (project / "plain").write_text("")
+    world.run("exec", "--user", "root", "--", "sh", "-c", POWER, cwd=project)
+    for path in project.iterdir():
+        mode = path.lstat().st_mode
+        assert not mode & 0o6000, path
+        assert not stat.S_ISBLK(mode) and not stat.S_ISCHR(mode), path
+    assert (project / "set-id").stat().st_size > 0
+    assert "security.capability" not in os.listxattr(project / "plain")
+
+
+def check_a_lost_server_restarts_the_vm(world: World, project: Path) -> None:
+    """A virtiofsd that is gone takes its mount with it: the VM begins anew, and says why."""
+    before = world.json("status", cwd=project)["hypervisor_pid"]
     servers = [
         pid
         for pid, line in world.processes().items()
@@ -62,10 +116,16 @@ def check_a_lost_server_is_told(world: World, project: Path) -> None:
     assert servers
     for pid in servers:
         os.kill(pid, signal.SIGKILL)
-    end = time.monotonic() + 30
-    while (status := world.json("status", cwd=project))["readiness"] != "degraded":
+    end = time.monotonic() + 120
+    while (status := world.json("status", cwd=project))["readiness"] != "ready" or (
+        status["hypervisor_pid"] == before
+    ):
         assert time.monotonic() < end, status
         time.sleep(0.1)
+    told = world.run("events", "--type", "driver.restart_scheduled", "--vm", status["name"])
+    assert b"virtiofsd" in told.stdout
+    out = world.run("exec", "--", "cat", "/mnt/extra/seen", cwd=project).stdout
+    assert out == b"seen"
 
 
 def check_ownership(world: World, project: Path, *, mapped: bool) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import sys
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from gaovm import errors
-from gaovm.aio import clock, sockets, tasks
+from gaovm.aio import clock, descriptors, sockets, tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -30,6 +31,7 @@ _LINE_LIMIT = 8192  # longer lines are handed on in pieces
 _BLOCK = 64 << 10
 # a grandchild that keeps the pipe open must not hold the result up
 _DRAIN_S = 1.0
+_NO_DESCRIPTOR_S = 1.0
 
 
 class Completed:
@@ -168,7 +170,12 @@ async def spawn(  # noqa: PLR0913  (each names one property of a process)
         start_new_session=new_session,
         preexec_fn=_in_child(pdeathsig, before_exec),
     )
-    child = Child(popen, new_session)
+    try:
+        child = Child(popen, new_session)
+    except OSError as exc:  # nobody would see its end
+        popen.kill()
+        popen.wait()
+        raise errors.HostError(f"cannot watch {os.fspath(argv[0])}: {exc.strerror}") from exc
     try:
         await child.connect_pipes()
         yield child
@@ -232,7 +239,8 @@ def _popen(argv: Sequence[str | os.PathLike[str]], **options: Any) -> subprocess
 def _in_child(
     death: int | None, before_exec: Callable[[], None] | None
 ) -> Callable[[], None] | None:
-    steps = [step for step in (_death_signal(death), before_exec) if step is not None]
+    raised = None if descriptors.inherited() is None else descriptors.restore
+    steps = [step for step in (_death_signal(death), raised, before_exec) if step is not None]
     if len(steps) < 2:
         return steps[0] if steps else None
 
@@ -358,16 +366,19 @@ def identity(pid: int) -> tuple[int, int]:
 
     Raises:
         errors.NotFound: there is no such process.
+        errors.HostError: nobody can tell, for want of a descriptor say.
     """
     return pid, _stat(pid).start_time
 
 
 def alive(pid: int, start_time: int) -> bool:
-    """Whether exactly that process still runs; a zombie does not."""
+    """Whether exactly that process still runs; a zombie does not. What cannot be told is alive."""
     try:
         found = _stat(pid)
     except errors.NotFound:
         return False
+    except errors.HostError:
+        return True
     return found.start_time == start_time and found.state not in "ZX"
 
 
@@ -378,7 +389,7 @@ def exit_status(pid: int, start_time: int) -> int | None:
     """
     try:
         found = _stat(pid)
-    except errors.NotFound:
+    except (errors.NotFound, errors.HostError):
         return None
     if found.start_time != start_time or found.state != "Z":
         return None
@@ -400,16 +411,27 @@ def _stat(pid: int) -> _Stat:
         # the name may hold anything, so count from its closing bracket: state is field 3
         fields = text[text.rindex(b")") + 2 :].split()
         return _Stat(fields[0].decode(), int(fields[19]), int(fields[49]))
-    except (OSError, ValueError, IndexError) as exc:
+    except (FileNotFoundError, ProcessLookupError, ValueError, IndexError) as exc:
         raise errors.NotFound(f"no process has the pid {pid}") from exc
+    except OSError as exc:  # as with no descriptor left: that says nothing of the process
+        raise errors.HostError(f"process {pid} cannot be looked at: {exc.strerror}") from exc
 
 
 async def wait_pid(pid: int) -> None:
-    """Return when a process, of whatever parent, has ended; at once when there is none."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
+    """Return when a process, of whatever parent, has ended; at once when there is none.
+
+    Without a descriptor to watch it by it looks again every second.
+    """
+    while True:
+        try:
+            pidfd = os.pidfd_open(pid)
+            break
+        except ProcessLookupError:
+            return
+        except OSError as exc:
+            if exc.errno not in (errno.EMFILE, errno.ENFILE):
+                raise errors.HostError(f"cannot watch process {pid}: {exc.strerror}") from exc
+        await asyncio.sleep(_NO_DESCRIPTOR_S)
     try:
         await sockets.readable(pidfd)
     finally:

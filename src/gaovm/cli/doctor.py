@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from gaovm.cli import options, output
+from gaovm.cli import colour, options, output
 from gaovm.client import paths
 from gaovm.hostfacts import doctor
 
@@ -20,7 +21,7 @@ def run(parsed: options.Parsed) -> int:
 
         output.json_out({"ok": not failed, "checks": msgspec.to_builtins(checks)})
     else:
-        output.out(text(checks))
+        output.out(colour.words_at(text(checks), 0, sys.stdout))
     return 1 if failed else 0
 
 

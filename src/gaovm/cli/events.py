@@ -114,9 +114,8 @@ def _resume(client: blocking.Client, shown: _Shown) -> EventStream:
 def _await_daemon(failure: errors.GaoError) -> blocking.Client:
     """A connection as soon as a daemon listens again; woken by its socket's appearance."""
     from gaovm.cli import follow
-    from gaovm.client import paths
 
-    watch = follow.Watch([paths.home()])
+    watch = follow.Watch([target.home()])
     try:
         while True:
             try:

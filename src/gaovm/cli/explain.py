@@ -19,7 +19,7 @@ from gaovm.project import config, context, overrides
 
 def run(parsed: options.Parsed) -> int:
     """Print the command line; descriptors made at run time are shown as ``<fd:name>``."""
-    home = Path(paths.home())
+    home = Path(target.home())
     host = facts.collect(home)
     loaded = load(parsed, host)
     layer = set_over(loaded.spec.name, target.need_project())
@@ -66,7 +66,7 @@ def load(parsed: options.Parsed, host: HostFacts) -> config.Loaded:
     caller = context.Caller(
         name=who["name"], uid=who["uid"], gid=who["gid"], home=who["home"], comment=who["comment"]
     )
-    where = context.Host(arch=host.arch, vm_dir=paths.vm_dir(paths.home(), name))
+    where = context.Host(arch=host.arch, vm_dir=paths.vm_dir(target.home(), name))
     return config.load(project.text(), project.config, caller, project.directory, name, where)
 
 

@@ -58,12 +58,12 @@ def sources_of(parsed: options.Parsed) -> list[entries.Source]:
     chosen = [source for source in (*OF_VM, DAEMON) if parsed.flag(source)]
     if parsed.flag("all") or not chosen:
         chosen = [*OF_VM, DAEMON]
-    daemon = entries.Source(DAEMON, Path(paths.daemon_log(paths.home())), plain=False)
+    daemon = entries.Source(DAEMON, Path(paths.daemon_log(target.home())), plain=False)
     if chosen == [DAEMON]:
         return [daemon]
     name = target.vm_name(parsed)
     target.refuse_foreign(name)
-    directory = Path(paths.vm_dir(paths.home(), name))
+    directory = Path(paths.vm_dir(target.home(), name))
     if not directory.is_dir():
         raise _unknown(name, directory.parent)
     found = [

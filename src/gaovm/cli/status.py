@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gaovm.cli import listing, options, output, target
+import sys
+
+from gaovm.cli import colour, listing, options, output, target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ def run(parsed: options.Parsed) -> int:
     if parsed.flag("json"):
         output.json_out(vm)
     else:
-        output.out(text(vm))
+        output.out(colour.words_at(text(vm), _LABEL + 1, sys.stdout))
     return 0
 
 

@@ -142,15 +142,32 @@ def open_session(client: blocking.Client, name: str, kind: str) -> dict[str, Any
     Raises:
         errors.VmNotFound, errors.StateConflict, errors.GuestUnavailable: with what to do.
     """
+    from gaovm.cli import output
     from gaovm.client import session
 
+    def say(params: Mapping[str, Any]) -> None:
+        output.err(output.harmless(f"gaovm: {params.get('message')}"))
+
     try:
-        return session.ask(client, about(name), kind)
+        return session.ask(client, about(name), kind, say)
     except errors.VmNotFound as error:
         raise with_suggestion(client, name, error) from error
     except (errors.StateConflict, errors.GuestUnavailable) as error:
         error.remedy = error.remedy or f"gaovm up {name}"
         raise
+
+
+def home() -> str:
+    """The home, for what reads it without a daemon.
+
+    Raises:
+        errors.HostError: this user cannot use it.
+    """
+    from gaovm.hostfacts import homes
+
+    found = paths.home()
+    homes.check(found, write=False)
+    return found
 
 
 def connect(*, start: bool = True) -> blocking.Client:

@@ -24,8 +24,7 @@ def run(parsed: options.Parsed) -> int:
     wait = parsed.text("wait") or "ready"
     with target.connect() as client:
         method, params = request(client, parsed, wait)
-        with progress.to_stderr(quiet=parsed.flag("quiet")) as show:
-            result = target.long_call(client, method, params, show, parsed.seconds("timeout"))
+        result = _call(client, method, params, parsed)
     for warning in result.get("warnings") or ():
         output.err(output.harmless(f"warning: {warning}"))
     if parsed.flag("json"):
@@ -33,6 +32,20 @@ def run(parsed: options.Parsed) -> int:
     elif not parsed.flag("quiet"):
         output.out(summary(result))
     return 0
+
+
+def _call(
+    client: blocking.Client, method: str, params: dict[str, Any], parsed: options.Parsed
+) -> Any:
+    """The call; a file that reaches further than was approved is asked about."""
+    while True:
+        try:
+            with progress.to_stderr(quiet=parsed.flag("quiet")) as show:
+                return target.long_call(client, method, params, show, parsed.seconds("timeout"))
+        except errors.ApprovalNeeded as error:
+            from gaovm.cli import approval
+
+            params["approve"] = approval.given(error, params, yes=parsed.flag("yes"))
 
 
 def request(
@@ -159,6 +172,7 @@ UP = options.Command(
         options.Option(
             "--timeout", "give up after this time, and undo", value="TIME", kind="duration"
         ),
+        options.Option("-y, --yes", "approve what the file lets the VM reach on this machine"),
         options.JSON,
         options.QUIET,
     ),

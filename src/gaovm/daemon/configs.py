@@ -47,7 +47,9 @@ def load(args: params.Up, where: paths.Paths) -> Wanted:
 
     if not args.project_dir.startswith("/"):
         raise errors.UsageError(f"{args.project_dir!r} is not an absolute path")
-    name = names.vm_name(args.name, args.env_name, args.project_dir)
+    usual = args.usual_name if isinstance(args, params.Placed) else None
+    given = bool(args.name or args.env_name)
+    name = names.vm_name(args.name, args.env_name or usual, args.project_dir)
     user = args.user
     caller = project_context.Caller(
         name=user.name,
@@ -57,7 +59,9 @@ def load(args: params.Up, where: paths.Paths) -> Wanted:
         comment=user.comment,
     )
     host = project_context.Host(arch=_arch(), vm_dir=str(where.vm_dir(name)))
-    loaded = config.load(args.config_text, args.config_path, caller, args.project_dir, name, host)
+    loaded = config.load(
+        args.config_text, args.config_path, caller, args.project_dir, name, host, given=given
+    )
     _check_image(loaded)
     _check_mounts(loaded)
     return Wanted(

@@ -38,6 +38,10 @@ class Images(Protocol):
         """Remove what no VM uses."""
         ...
 
+    async def clear_cache(self) -> int:
+        """Remove what can be made again; returns the bytes freed."""
+        ...
+
     async def sweep(self) -> None:
         """Remove what an interrupted build or pull left."""
         ...

@@ -145,6 +145,9 @@ class Machine:
         self.driver: Driver | None = None
         self.up: operations.Operation[Any] | None = None
         self.serial = asyncio.Lock()
+        #: Stops and removals that were asked for and are not over: what began before them is
+        #: over, and nobody starts the VM again on behalf of an earlier wish.
+        self.endings = 0
         #: Held by a change of the config, which goes beside an operation.
         self.config = asyncio.Lock()
         self.note: str | None = None
@@ -310,7 +313,7 @@ class Machine:
             logger.warning("vm %s: bad report of the driver: %s", self.name, exc)
             return
         failure = None if report.error is None else report.failure()
-        event = states.of_report(self.state, report.observed, report.readiness)
+        event = states.of_report(self.state, report.observed, report.readiness, report.reason)
         if event is None:
             logger.debug("vm %s: report %s says nothing new", self.name, params)
             return
@@ -326,13 +329,20 @@ class Machine:
         if event is states.Event.POWERED_OFF:
             self.hub.supervisor.ended(self, supervision.Ending.POWERED_OFF, None, **changes)
         elif event is states.Event.DIED:
-            reason = report.reason or "no reason given"
-            failure = failure or errors.HypervisorFailed(f"the VM ended unexpectedly: {reason}")
+            failure = failure or self._left(report.reason)
             self.hub.supervisor.ended(self, supervision.Ending.DIED, failure, **changes)
         else:
             self.apply(event, failure, **changes)
             return
         self.dismiss()
+
+    def _left(self, reason: str | None) -> errors.GaoError:
+        """Why a VM has stopped that neither its guest nor anybody here switched off."""
+        return errors.DriverLost(
+            f"the driver of VM {self.name} ended it by itself, as when it hears nothing from the "
+            f"daemon for 15 s ({reason or 'no reason given'})",
+            remedy=f"see {self.hub.paths.driver_log(self.name)}",
+        )
 
     def on_progress(self, params: dict[str, Any]) -> None:
         """Pass a driver's ``progress`` on to whoever waits for the ``up``."""

@@ -17,7 +17,6 @@ import contextlib
 import dataclasses
 import logging
 import os
-import resource
 import signal
 import sys
 from collections.abc import Coroutine, Iterable
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import files, priority, sockets, tasks
+from gaovm.aio import descriptors, files, priority, sockets, tasks
 from gaovm.aio import logs as log_levels
 from gaovm.daemon import (
     artefacts,
@@ -210,14 +209,6 @@ async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     await asyncio.gather(*work)
 
 
-def _allow_connections() -> None:
-    """Let as many clients connect as the server takes, with room for drivers and files."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = max(soft, min(hard, 4 * ipc_server.MAX_CONNECTIONS))
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 def _boot_id() -> str:
     try:
         return _BOOT_ID.read_text().strip()
@@ -247,6 +238,7 @@ def _origin(options: Options, lock: files.Lock) -> Origin:
     else:
         given = handover.read(options.take_over)
         lock.adopt(given.lock)
+        descriptors.raise_limit(given.open_files)
         log_levels.set_level(given.log_level or log_levels.level())
     return Origin(lock, options.foreground, options.ready_fd, given)
 
@@ -254,11 +246,12 @@ def _origin(options: Options, lock: files.Lock) -> Origin:
 def run(words: list[str]) -> int:
     """The whole life of the daemon; returns its exit status."""
     os.umask(0o077)
+    logging.basicConfig(handlers=[logging.NullHandler()])  # until there is a file to log to
     if words == [preflight.FLAG]:
         return preflight.run()
     try:
         options = Options(words)
-        _allow_connections()
+        descriptors.raise_limit()
         where = paths.from_environment()
         where.make()
         logs.set_up(where.log, foreground=options.foreground)
@@ -275,6 +268,11 @@ def run(words: list[str]) -> int:
         remedy = f"\n  {exc.remedy}" if exc.remedy else ""
         sys.stderr.write(f"gaovmd: {exc}{remedy}\n")
         return exc.exit_code
+    except OSError as exc:
+        logger.error("the daemon failed: %s", exc)
+        where_ = f": {exc.filename}" if exc.filename else ""
+        sys.stderr.write(f"gaovmd: {exc.strerror or exc}{where_}\n")
+        return 1
     except Exception as exc:
         logger.exception("the daemon failed")
         sys.stderr.write(f"gaovmd: internal error: {exc!r}\n")

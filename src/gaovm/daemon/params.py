@@ -34,7 +34,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Up(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``vm.up``. ``env_name`` is the caller's ``VM_NAME``."""
+    """``vm.up``. ``env_name`` is the caller's ``VM_NAME``.
+
+    ``approve``: the digest of an ``approval_needed``, by which a person lets the file have that.
+    """
 
     project_dir: Text
     config_path: Text
@@ -43,17 +46,41 @@ class Up(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Text | None = None
     env_name: Text | None = None
     wait: Wait = "ready"
+    approve: Text | None = None
+
+
+class Placed(Up, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An ``up`` whose directory was looked up; ``usual_name``: its VM's where nobody names it."""
+
+    usual_name: str
 
 
 class OfVm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every method about one VM takes.
 
-    ``of_project``, for a name that follows from the caller's directory: the project whose VM it has
-    to be. Nothing is done to another's.
+    ``of_project``: nobody gave a name; the VM of this project's directory is meant, and ``name`` is
+    only what it would usually be called. Nothing is done to another's.
     """
 
     name: Text
     of_project: Text | None = None
+
+
+class List(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.list``; ``of_project``: also say which VMs are of this directory."""
+
+    of_project: Text | None = None
+
+
+class Adopt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.adopt``; without a name only tell which VMs have lost their directories.
+
+    ``force``: also a VM whose directory is where it was.
+    """
+
+    project_dir: Text
+    name: Text | None = None
+    force: bool = False
 
 
 class Named(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -170,6 +197,12 @@ class ImagePull(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     location: Text
     digest: Text
+
+
+class ImagePrune(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``image.prune``; ``cache``: also what can be made again."""
+
+    cache: bool = False
 
 
 class ImageRemove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,7 +15,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, steps, tasks
-from gaovm.daemon import ending, machine, operations, stamps
+from gaovm.daemon import approval, ending, machine, operations, stamps
 from gaovm.daemon.config import staging
 from gaovm.daemon.storage import records
 from gaovm.model import states, supervision
@@ -137,6 +137,7 @@ class Starter:
         # A disk on which no agent ever answered holds nothing of the user: begin it anew.
         fresh = not subject.record.disk_used
         await self._intend(subject, operation)
+        await approval.check_paths(subject)
         _report(operation, "image", "looking for the image")
         driver, artefacts = await self._prepare(subject, operation, fresh_disk=fresh)
         subject.adopt(driver)

@@ -44,7 +44,8 @@ class Hypervisor:
         self._viewers = 0
         self.argv: tuple[str, ...] = ()
         self.returncode: int | None = None
-        self.guest_shutdown: str | None = None
+        #: QEMU said that the host ended it, as by a signal: not what the guest wanted.
+        self.ended_by_host = False
         self.ended = asyncio.Event()
 
     @property
@@ -223,8 +224,8 @@ class Hypervisor:
 
     def _event(self, name: str, data: Mapping[str, Any]) -> None:
         logger.debug("QMP event %s %s", name, data)
-        if name == "SHUTDOWN" and data.get("guest") is True:
-            self.guest_shutdown = str(data.get("reason", "guest-shutdown"))[:64]
+        if name == "SHUTDOWN":
+            self.ended_by_host = data.get("guest") is False
         self._on_event(name, data)
 
 

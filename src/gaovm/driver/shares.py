@@ -18,6 +18,7 @@ from gaovm.driver.pipes import LastWords
 from gaovm.vmmanager.qemu import lifetime, shares
 
 QEMU_END_GRACE_S = 1.0
+DRAIN_LIMIT_S = 1.0
 OnEnd = Callable[[errors.GaoError], None]
 
 
@@ -29,6 +30,8 @@ class Shares:
         self._on_end = on_end
         self._children = contextlib.AsyncExitStack()
         self._closing = False
+        #: The first that ended with an error; QEMU's own end may be seen before its.
+        self.failure: errors.GaoError | None = None
         self._bound: list[tuple[ShareDevice, socket.socket]] = []
 
     @steps.step
@@ -86,17 +89,19 @@ class Shares:
 
     async def _watch(self, child: process.Child, share: ShareDevice, words: LastWords) -> None:
         status = await child.wait()
+        await asyncio.wait([words.ended], timeout=DRAIN_LIMIT_S)
         words.close()
+        last = "; ".join(words.tail.lines(3)) or "no message"
+        error = errors.HypervisorFailed(
+            f"the virtiofsd of {share.location} ended with status {status}: {last}",
+            remedy="see `gaovm logs --driver`; mountType: 9p needs no virtiofsd",
+        )
+        if status != 0 and not self._closing:
+            self.failure = self.failure or error
         # When QEMU ends its virtiofsd follows at once, and may be seen first.
         await asyncio.sleep(QEMU_END_GRACE_S)
         if not self._closing:
-            last = "; ".join(words.tail.lines(3)) or "no message"
-            self._on_end(
-                errors.HypervisorFailed(
-                    f"the virtiofsd of {share.location} ended with status {status}: {last}",
-                    remedy="`gaovm stop` and `gaovm up`; mountType: 9p needs no virtiofsd",
-                )
-            )
+            self._on_end(error)
 
     @steps.step
     async def close(self) -> None:

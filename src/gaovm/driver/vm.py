@@ -70,7 +70,7 @@ class Vm:
         self._console: pipes.Console | None = None
         self._boot = boot.Boot(self._boot_failed, lambda: self._set_reboot(allowed=False))
         self._health = health.Health(self.status, self._on_panic)
-        self._failure: health.Failure | None = None
+        self._failure: health.Failure | health.Lost | None = None
         self._executed_at = 0.0
         self._stopping = self._was_paused = False
         self._released = asyncio.Event()
@@ -262,7 +262,7 @@ class Vm:
     def _boot_failed(self, message: str) -> None:
         self._fail(health.Failure(errors.BootFailed, message, "failed"))
 
-    def _fail(self, failure: health.Failure, *, kill: bool = True) -> None:
+    def _fail(self, failure: health.Failure | health.Lost, *, kill: bool = True) -> None:
         """The VM ends because of this; the first reason counts."""
         self._boot.end()
         if self._failure is None and not self._stopping and self._hypervisor is not None:
@@ -353,9 +353,9 @@ class Vm:
         return self._hypervisor
 
     def _on_share_end(self, error: errors.GaoError) -> None:
+        # QEMU takes no server back, and another would not know the guest's open files.
         logger.error("%s", error)
-        if self.status.observed == "running":
-            self.status.change("running", "degraded", error=error)
+        self._fail(health.Lost(error, "share"))
 
     def _on_uplink(self, error: errors.GaoError | None) -> None:
         """The guest has lost its network, or has it again. It can be worked with all the same."""
@@ -429,8 +429,10 @@ class Vm:
         elif self._failure is not None:
             error = self._failure.error(self._console_lines())
             self.status.change("failed", reason=self._failure.reason, error=error)
-        elif code != 0:
-            self.status.change("failed", reason="killed", error=_died(hypervisor, code))
+        elif code != 0 or hypervisor.ended_by_host:
+            lost = self.shares.failure if code > 0 else None  # QEMU ended for want of it
+            error = lost or _died(hypervisor, code)
+            self.status.change("failed", reason="killed", error=error)
         elif self._guest is None or not self._guest.answered:
             message = "the guest switched itself off before its agent answered"
             failure = health.Failure(errors.BootFailed, message, "failed")

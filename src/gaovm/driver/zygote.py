@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import logs, priority, process, sockets, steps
+from gaovm.aio import descriptors, logs, priority, process, sockets, steps
 from gaovm.aio.confine import abilities, groups
 from gaovm.driver import compact, warmup
 from gaovm.driver import main as driver
@@ -170,6 +170,7 @@ def entry() -> None:
     sock.setblocking(True)
     # Ctrl-C at a terminal is for the command line; the daemon ends us by closing the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    descriptors.raise_limit()  # for drivers: each forward and session takes some
     handler = driver.set_up_logging()
     if ROUNDS:
         warmup.run(handler)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from gaovm import errors
 from gaovm.builder import packages
-from gaovm.hostfacts import accelerator, cage, host, limits, programs, subids
+from gaovm.hostfacts import accelerator, cage, homes, host, limits, programs, subids
 from gaovm.spec.base import Frozen
 
 Level = Literal["ok", "warn", "fail"]
@@ -33,7 +33,16 @@ def checks(home: Path) -> list[Check]:
     """Every check, in the order of importance. The accelerator is probed anew."""
     result = [_qemu(), _accelerator()]
     result += [_program(name, why) for name, why in _PROGRAMS]
-    for check in (_virtiofsd, _kernel, _memory, lambda: _disk(home), _network, _cage, _namespaces):
+    for check in (
+        _virtiofsd,
+        _kernel,
+        _memory,
+        lambda: _home(home),
+        lambda: _disk(home),
+        _network,
+        _cage,
+        _namespaces,
+    ):
         result.append(check())
     if os.geteuid() != 0:
         result += [_program("newuidmap", "needed to build images without root"), _subids()]
@@ -117,6 +126,14 @@ def _memory() -> Check:
     remedy = "" if level == "ok" else "stop VMs or programs, or set less `memory` in the config"
     found = f"{_gib(free)} of {_gib(memory.total_bytes)} available"
     return Check(name="memory", level=level, found=found, remedy=remedy)
+
+
+def _home(home: Path) -> Check:
+    try:
+        homes.check(str(home), write=True)
+    except errors.HostError as exc:
+        return Check(name="home", level="fail", found=exc.message, remedy=exc.remedy or "")
+    return Check(name="home", level="ok", found=str(home))
 
 
 def _disk(home: Path) -> Check:

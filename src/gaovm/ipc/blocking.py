@@ -40,6 +40,8 @@ _RECV_BYTES = 256 << 10
 class BlockingConnection:
     """A connection over a connected socket, which it owns. Both hellos are done when it exists.
 
+    Without ``withdraw`` a call that ends early is left as it is: for questions, which undo nothing.
+
     Raises:
         errors.HandshakeError, errors.AuthError, errors.CapabilityError: the hellos do not agree.
         errors.ConnectionLost: the other side went away.
@@ -48,9 +50,15 @@ class BlockingConnection:
     """
 
     def __init__(
-        self, sock: socket.socket, terms: peer.Terms, *, limit_s: float = HANDSHAKE_LIMIT_S
+        self,
+        sock: socket.socket,
+        terms: peer.Terms,
+        *,
+        limit_s: float = HANDSHAKE_LIMIT_S,
+        withdraw: bool = True,
     ) -> None:
         self._sock = sock
+        self._withdraws = withdraw
         self._interrupts: Interrupts | None = None
         self._peer = peer.Peer([terms], first=True)
         self._peer.begin()
@@ -158,7 +166,7 @@ class BlockingConnection:
 
     def _withdraw(self, call: _Call) -> None:
         """Ask for the call's end and wait for it, within bounds; one that goes on is left."""
-        if methods.CANCEL not in self._peer.callable:
+        if not self._withdraws or methods.CANCEL not in self._peer.callable:
             return
         self._interrupts = None
         cancel = _Call(None, None)

@@ -37,6 +37,7 @@ CONTROL_METHODS = (
     "vm.pause",
     "vm.resume",
     "vm.destroy",
+    "vm.adopt",
     "vm.config.set",
     "vm.config.diff",
     "vm.config.plan",

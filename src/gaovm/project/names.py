@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from gaovm import errors
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 MAX_LENGTH = 76
 _MAX_HOSTNAME = 63
 _SUFFIX = "-dev"
@@ -68,6 +72,18 @@ def of_directory(project_dir: str) -> str:
     """The name of a project directory's VM: its slug and ``-dev``."""
     last = project_dir.rstrip("/").rpartition("/")[2]
     return (slug(last, MAX_LENGTH - len(_SUFFIX)) or "project") + _SUFFIX
+
+
+def of_directories(project_dir: str) -> Iterator[str]:
+    """As ``of_directory``, then with a number for each further directory of that name."""
+    usual = of_directory(project_dir)
+    yield usual
+    number = 2
+    while True:
+        suffix = f"-{number}{_SUFFIX}"
+        stem = usual.removesuffix(_SUFFIX)[: MAX_LENGTH - len(suffix)].rstrip(_SEPARATORS)
+        yield stem + suffix
+        number += 1
 
 
 def vm_name(flag: str | None, env: str | None, project_dir: str) -> str:

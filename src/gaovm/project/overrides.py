@@ -39,7 +39,8 @@ _MAX_TEXT = 4096
 
 def words() -> list[str]:
     """Every word, without those of ``env``."""
-    return [*TOP, *_own("GaoVM")]
+    own = [word for word in _own("GaoVM") if word != "name"]  # it is what the VM is
+    return [*TOP, *own]
 
 
 def apply(base: VmSpec, overrides: Mapping[str, Any]) -> VmSpec:

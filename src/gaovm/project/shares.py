@@ -35,6 +35,9 @@ def read(root: nodes.Table, user: User, context: Context) -> tuple[Share, ...]:
     if not any(covers(share.location, context.project_dir) for share in shares):
         project = context.project_dir
         _system_path(root, "mounts", project, context)
+        if any(ord(char) < 32 for char in project):
+            message = "the path of the project directory holds a control character"
+            context.found.problem(root, message, path="mounts")
         shares.append(Share(location=project, mount_point=project, writable=True, type=kind))
     if len(shares) > MAX_SHARES:
         context.found.problem(root, f"at most {MAX_SHARES} mounts are possible", path="mounts")

@@ -104,7 +104,7 @@ class FakeDriver:
         return {"hypervisor_pid": self.pid + 1_000_000, "argv": ["qemu"]}
 
     def _on_vm_stop(self, params: dict[str, Any]) -> dict[str, Any]:
-        self.report("stopped")
+        self.report("stopped", reason="stop")
         return {"how": "force" if params["grace_s"] == 0 else "agent"}
 
     def _on_vm_status(self, params: dict[str, Any]) -> dict[str, Any]:

@@ -153,6 +153,8 @@ class FakeDriver:
         self.resized = threading.Condition()
         self.refuse: dict[str, str] | None = None
         self.vanish = False
+        #: The guest takes everything and says nothing.
+        self.mute = False
         self.copies: list[tuple[str, dict[str, Any], bytes]] = []
         self.tar = b""
         self._listener = socket.socket(socket.AF_UNIX)
@@ -180,6 +182,9 @@ class FakeDriver:
                 raise EOFError
             start = json.loads(body)
             self.started.append(start)
+            if self.mute:
+                while read_frame(stream):
+                    continue
             if self.refuse:
                 frame(stream, ERROR, self.refuse)
             elif ticket["stream"].startswith("copy"):

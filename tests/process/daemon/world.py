@@ -82,8 +82,9 @@ class World:
         digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (disk, kernel)]
         boot = {"location": str(kernel), "digest": f"sha256:{digests[1]}"}
         image = {"location": str(disk), "digest": f"sha256:{digests[0]}", "kernel": boot}
-        config = {"images": [image], "mounts": [], "cpus": 1, "memory": "256MiB", "disk": "64MiB"}
-        return json.dumps(config)
+        sizes = {"cpus": 1, "memory": "256MiB", "disk": "64MiB"}
+        # 9p: a fake hypervisor needs no process of its own for it
+        return json.dumps({"images": [image], "mounts": [], "mountType": "9p", **sizes})
 
     def up_params(self, name: str) -> dict[str, Any]:
         """The parameters of ``vm.up``."""

@@ -49,6 +49,9 @@ class NoImages:
     async def prune(self, used: dict[str, list[str]]) -> dict[str, Any]:
         return {"removed": [], "freed_bytes": 0}
 
+    async def clear_cache(self) -> int:
+        return 0
+
     async def sweep(self) -> None:
         return
 

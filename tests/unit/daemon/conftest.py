@@ -77,7 +77,7 @@ def load_config(args: params.Up, where: paths.Paths) -> configs.Wanted:
     """The config text is the disk's size in GiB."""
     user = guest.User(name=args.user.name, uid=args.user.uid, gid=args.user.gid, home="/home/u")
     spec = vm.VmSpec(
-        name=args.name or "web-dev",
+        name=args.name or (args.usual_name if isinstance(args, params.Placed) else "web-dev"),
         image=disks.Image(location="debian:12"),
         guest=guest.Guest(user=user, hostname="web"),
         disk=disks.Disk(size_bytes=int(args.config_text) << 30),

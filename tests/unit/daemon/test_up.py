@@ -74,7 +74,7 @@ async def test_two_ups_share_one_boot_and_its_result(daemon: Daemon) -> None:
     first = asyncio.ensure_future(daemon.up(first_call))
     await daemon.rest()
     second = asyncio.ensure_future(daemon.up(second_call))
-    await spin()
+    await daemon.rest()
     assert second_call.seen, "a joiner is told the latest progress at once"
     machine = daemon.hub.machines["web-dev"]
     machine.on_progress({"phase": "provision", "message": "step 1"})
@@ -147,7 +147,7 @@ async def test_wait_agent_returns_early_and_its_caller_may_go(daemon: Daemon) ->
     result = await daemon.up(wait="agent")
     assert result["vm"]["readiness"] == "agent"
     waiting = asyncio.ensure_future(daemon.up(wait="ready"))
-    await spin()
+    await daemon.rest()
     waiting.cancel()  # somebody was told that the VM is up: this must not undo it
     await spin()
     assert (await daemon.status())["state"] == "running"
@@ -212,7 +212,7 @@ async def test_a_guest_that_powers_off_during_boot_fails_the_up(daemon: Daemon) 
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
     await daemon.rest()
-    daemon.driver.report("stopped")
+    daemon.driver.report("stopped", reason="guest")
     with pytest.raises(errors.BootFailed, match="switched itself off"):
         await up
 
@@ -252,18 +252,18 @@ async def test_a_directory_means_no_vm_of_another(
 ) -> None:
     await daemon.up()
     before = await daemon.status()
-    with pytest.raises(errors.NameTaken, match="taken by /src/web"):
+    with pytest.raises(errors.VmNotFound, match="/other/web has no VM") as caught:
         await daemon.call(method, name="web-dev", of_project="/other/web", **more)
+    assert "web-dev" not in str(caught.value.remedy), "no remedy names another project's VM"
     assert await daemon.status() == before
     await daemon.call("vm.stop", name="web-dev", of_project="/src/web")
-    with pytest.raises(errors.VmNotFound):
-        await daemon.call("vm.stop", name="absent", of_project="/src/web")
+    await daemon.call("vm.stop", name="absent", of_project="/src/web")
 
 
 async def test_a_name_of_another_project_is_taken(daemon: Daemon) -> None:
     await daemon.up()
     with pytest.raises(errors.NameTaken, match="taken by /src/web") as caught:
-        await daemon.up(project_dir="/src/other")
+        await daemon.up(project_dir="/src/other", name="web-dev")
     assert caught.value.remedy is not None and "--name" in caught.value.remedy
     assert list(daemon.hub.machines) == ["web-dev"]
 

@@ -28,6 +28,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     base: vm.VmSpec | None = None
     overrides: Mapping[str, Any] | None = None
     config_path: str | None = None
+    approved: records.Approval | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +44,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     base: vm.VmSpec
     overrides: dict[str, Any]
     config_path: str
+    approved: records.Approval | None
     wanted: vm.VmSpec
     spec: vm.VmSpec
     pending: vm.VmSpec | None
@@ -83,6 +85,7 @@ def work_out(record: records.VmRecord, layers: Layers, *, whole: bool = False) -
         base=base,
         overrides=overrides,
         config_path=layers.config_path or record.config_path,
+        approved=layers.approved or record.approved,
         wanted=wanted,
         spec=spec,
         pending=pending,

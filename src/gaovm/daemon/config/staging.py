@@ -134,26 +134,25 @@ def _gone(subject: machine.Machine) -> bool:
 
 def _says_something(subject: machine.Machine, plan: foresight.Plan) -> bool:
     """Whether the change would be seen in the record."""
-    record = subject.record
-    return (record.spec, record.base, record.overrides, record.pending, record.config_path) != (
-        plan.spec,
-        plan.base,
-        plan.overrides,
-        plan.pending,
-        plan.config_path,
-    )
+    return any(getattr(subject.record, name) != value for name, value in _layers(plan).items())
+
+
+def _layers(plan: foresight.Plan) -> dict[str, Any]:
+    """The fields of the record that a change writes."""
+    return {
+        "spec": plan.spec,
+        "base": plan.base,
+        "overrides": plan.overrides,
+        "pending": plan.pending,
+        "config_path": plan.config_path,
+        "approved": plan.approved,
+    }
 
 
 @steps.step
 async def _record(subject: machine.Machine, plan: foresight.Plan) -> None:
     before = subject.record
-    written = subject.update(
-        spec=plan.spec,
-        base=plan.base,
-        overrides=plan.overrides,
-        pending=plan.pending,
-        config_path=plan.config_path,
-    )
+    written = subject.update(**_layers(plan))
     # In the same turn of the loop, so in the same transaction.
     if plan.now:
         _tell_updated(subject, plan.now, running=plan.running)

@@ -52,7 +52,8 @@ async def diff(ctx: context.Context, call: context.Call, args: params.ConfigDiff
     file: list[differing.Difference] | None = None
     warnings: tuple[str, ...] = ()
     if args.project is not None:
-        wanted = ctx.load_config(args.project, ctx.hub.paths)
+        asked = msgspec.structs.replace(args.project, name=record.name)
+        wanted = ctx.load_config(asked, ctx.hub.paths)
         warnings = wanted.warnings
         file = differing.differences(coming, foresight.combine(wanted.spec, record.overrides))
     return {
@@ -71,7 +72,8 @@ async def plan(ctx: context.Context, call: context.Call, args: params.ConfigPlan
     warnings: list[str] = []
     layers = foresight.Layers()
     if args.changes is None and not args.discard and args.project is not None:
-        wanted = ctx.load_config(args.project, ctx.hub.paths)
+        asked = msgspec.structs.replace(args.project, name=args.name)
+        wanted = ctx.load_config(asked, ctx.hub.paths)
         warnings += wanted.warnings
         if args.name not in ctx.hub.machines:
             return _nothing_yet(args.name, warnings)

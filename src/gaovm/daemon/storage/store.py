@@ -80,8 +80,32 @@ class Store:
 
     def remove(self, name: str) -> asyncio.Future[None]:
         """Forget a VM; unknown names are fine."""
-        statement = "DELETE FROM vms WHERE name = ?"
-        return self.write(lambda connection: self._change(connection, statement, (name,)))
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM approvals WHERE vm = ?", (name,))
+            self._change(connection, "DELETE FROM vms WHERE name = ?", (name,))
+
+        return self.write(work)
+
+    def keep_approved(self, name: str, digest: str, content: str) -> asyncio.Future[None]:
+        """Keep the text of the file that a VM's approval is of."""
+        statement = "INSERT OR REPLACE INTO approvals (vm, digest, content) VALUES (?, ?, ?)"
+        values = (name, digest, content)
+        return self.write(lambda connection: self._change(connection, statement, values))
+
+    def approved_text(self, name: str, digest: str) -> asyncio.Future[str | None]:
+        """The text of the file that the approval of this digest is of, if it is kept.
+
+        Raises (from the awaitable):
+            errors.StateCorrupt: the database cannot be read.
+        """
+        statement = "SELECT content FROM approvals WHERE vm = ? AND digest = ?"
+
+        def work(connection: sqlite3.Connection) -> str | None:
+            row = connection.execute(statement, (name, digest)).fetchone()
+            return None if row is None else str(row[0])
+
+        return self.read(work)
 
     def _change(self, connection: sqlite3.Connection, statement: str, values: Any) -> None:
         connection.execute(statement, values)
