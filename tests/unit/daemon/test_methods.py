@@ -18,8 +18,9 @@ from gaovm.spec.shares import Share
 
 STATUS_FIELDS = """
     name project state detail desired observed readiness first_up created_at started_at vm_type arch
-    confinement cpus memory_bytes disk_bytes image machine accelerator mounts ports network user driver_pid
+    cpus memory_bytes disk_bytes image machine accelerator mounts ports network user driver_pid
     hypervisor_pid boot restarts last_error dir run_dir logs message overrides pending paused
+    confinement
 """.split()  # noqa: SIM905 - a list of thirty words
 
 
