@@ -82,3 +82,14 @@ def test_a_qemu_of_ones_own_brings_its_prefix(tmp_path: Path) -> None:
     host = msgspec.structs.replace(samples.HOST, emulators={"x86_64": str(program)})
     paths = {bind.path for bind in made(tmp_path / "home", host=host).binds if bind.programs}
     assert str(tmp_path / "opt") in paths
+
+
+def test_what_is_written_to_a_file_system_in_memory_counts(tmp_path: Path) -> None:
+    memory = Path("/dev/shm")
+    here = os.statvfs(memory)
+    elsewhere = tmp_path / "absent"
+    without = made(elsewhere).limits.memory_bytes
+    with_it = made(memory).limits.memory_bytes
+    assert with_it - without == here.f_blocks * here.f_frsize
+    assert made(elsewhere, share(memory)).limits.memory_bytes == with_it
+    assert made(elsewhere, share(memory, writable=False)).limits.memory_bytes == without
