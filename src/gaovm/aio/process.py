@@ -184,7 +184,7 @@ async def spawn(  # noqa: PLR0913  (each names one property of a process)
 
 
 class _Inherited:
-    """A child of this process that the program before this one started."""
+    """A child of this process that ``spawn`` did not start."""
 
     stdin = stdout = stderr = None
 
@@ -198,7 +198,8 @@ class _Inherited:
 
 @contextlib.asynccontextmanager
 async def adopt(pid: int, *, grace_s: float = 5.0) -> AsyncIterator[Child]:
-    """Own a child that this process started before it executed a new program; as ``spawn``.
+    """Own a child that this process started otherwise, as ``spawn`` owns: before it executed a new
+    program, or into a cage (``confine``).
 
     Raises:
         errors.NotFound: this process has no such child.

@@ -29,6 +29,7 @@ _NUMBERS: dict[str, dict[str, int]] = {
     "open": {"x86_64": 2},
     "mkdir": {"x86_64": 83},
     "creat": {"x86_64": 85},
+    "socket": {"x86_64": 41, "aarch64": 198},
     "chmod": {"x86_64": 90},
     "fchmod": {"x86_64": 91, "aarch64": 52},
     "mknod": {"x86_64": 133},

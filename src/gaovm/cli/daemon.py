@@ -139,6 +139,10 @@ def _show(parsed: options.Parsed, found: Mapping[str, Any]) -> int:
     for name in found.get("quarantined_vms") or ():
         output.out(output.harmless(f"  state   the record of VM {name} was damaged; see the log"))
     output.out(f"  memory  {output.size(found.get('rss_bytes'))}")
+    stalls = found.get("stalls") or {}
+    if stalls.get("count"):
+        longest = output.duration(float(stalls.get("longest_s") or 0))
+        output.out(f"  stalls  {stalls['count']}, the longest {longest}; see gaovm logs --daemon")
     enabled = f"{unit['path']}, enabled" if unit["enabled"] else "none (gaovm daemon enable)"
     output.out(f"  unit    {enabled}")
     return 0

@@ -40,6 +40,9 @@ hear then ends gaovm with 128 + n, as does the third signal without a word from 
 command gets a hang-up); `~~` there is one tilde.
 
 **Environment.** `GAOVM_HOME` (default `~/.gaovm`): state and the daemon's socket.
+`GAOVM_UID_RANGE=FIRST-LAST`: the user ids from which VMs started by root have theirs, 65,536 each
+(default 1879048192-2147352575). `GAOVM_CONFINE=off`: hypervisors without a cage, for debugging only
+([security.md](security.md)). Both are read by the daemon.
 `VM_NAME`: see above. `NO_COLOR`: no colour at a terminal; there is none elsewhere.
 """
 

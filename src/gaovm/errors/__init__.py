@@ -47,7 +47,8 @@ and back. Hot commands load this package: it imports nothing.
     │   ├── ImageBuildFailed
     │   ├── PullFailed
     │   ├── PermissionMissing
-    │   └── StateCorrupt
+    │   ├── StateCorrupt
+    │   └── LinkBelowShare
     ├── ProtocolError                the peer broke the protocol
     │   ├── FrameError
     │   ├── InvalidRequest
@@ -99,6 +100,7 @@ from gaovm.errors.host import (
     HostError,
     ImageBuildFailed,
     ImageCorrupt,
+    LinkBelowShare,
     PermissionMissing,
     ProgramMissing,
     PullFailed,
@@ -160,6 +162,7 @@ __all__ = [
     "InvalidParams",
     "InvalidReply",
     "InvalidRequest",
+    "LinkBelowShare",
     "LockHeld",
     "MountMissing",
     "NameTaken",

@@ -68,3 +68,9 @@ class StateCorrupt(HostError):
     """A file of the state directory cannot be read."""
 
     code = "state_corrupt"
+
+
+class LinkBelowShare(HostError):
+    """A path goes over a symbolic link in a directory that a guest can write."""
+
+    code = "link_below_share"

@@ -113,6 +113,7 @@ class FakeDaemon:
     def __init__(self, home: Path, socket_name: str = "gaovmd.sock") -> None:
         self.home = home
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.phase = ""
         self._streams: list[socket.socket] = []
         self.handlers: dict[str, Handler] = {"vm.list": lambda params, call: {"vms": []}}
         self._listener = socket.socket(socket.AF_UNIX)

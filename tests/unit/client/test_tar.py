@@ -95,14 +95,14 @@ def test_a_file_whose_length_is_another_than_it_says(
 ) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"x" * real)
-    plain = tarfile.TarFile.gettarinfo
+    plain = tar_write._info
 
-    def wrong(self: tarfile.TarFile, *args: object, **kwargs: object) -> tarfile.TarInfo:
-        info = plain(self, *args, **kwargs)  # type: ignore[arg-type]
+    def wrong(found: os.stat_result, arcname: str) -> tarfile.TarInfo:
+        info = plain(found, arcname)
         info.size = said
         return info
 
-    monkeypatch.setattr(tarfile.TarFile, "gettarinfo", wrong)
+    monkeypatch.setattr(tar_write, "_info", wrong)
     out = io.BytesIO()
     if real > 256 << 10:
         with pytest.raises(errors.HostError, match="became shorter"):
@@ -230,14 +230,23 @@ def test_a_directory_in_the_way_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "t" / "f").is_dir()
 
 
+def target(destination: str, name: str | None) -> Path:
+    """What a copy becomes; the place it is written to is the same."""
+    path, at = copy._target(destination, name)
+    held = Path(f"/proc/self/fd/{at.parent}").resolve() / at.name
+    os.close(at.parent)
+    assert held.resolve() == path.resolve()
+    return path
+
+
 def test_where_a_copy_goes(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "f").touch()
     root = str(tmp_path)
-    assert copy._target(f"{root}/d", "n") == tmp_path / "d" / "n"
-    assert copy._target(f"{root}/d/", None) == tmp_path / "d"
-    assert copy._target(f"{root}/f", "n") == tmp_path / "f"
-    assert copy._target(f"{root}/new", "n") == tmp_path / "new"
+    assert target(f"{root}/d", "n") == tmp_path / "d" / "n"
+    assert target(f"{root}/d/", None) == tmp_path / "d"
+    assert target(f"{root}/f", "n") == tmp_path / "f"
+    assert target(f"{root}/new", "n") == tmp_path / "new"
     with pytest.raises(errors.HostError, match="not a directory"):
         copy._target(f"{root}/f/", "n")
     with pytest.raises(errors.NotFound):

@@ -63,7 +63,7 @@ class Call:
     def origin(self) -> None:
         return None
 
-    def cancel(self, request_id: int | str) -> bool:
+    def cancel(self, request_id: int | str, wish: str | None = None) -> bool:
         return False
 
     def subscribe(self, since: int | None = None) -> None:
@@ -74,7 +74,7 @@ class NoZygote:
     pid = None
 
 
-def load_config(args: params.Up, where: paths.Paths) -> configs.Wanted:
+async def load_config(args: params.Up, where: paths.Paths) -> configs.Wanted:
     """The config text is the disk's size in GiB."""
     user = guest.User(name=args.user.name, uid=args.user.uid, gid=args.user.gid, home="/home/u")
     spec = vm.VmSpec(

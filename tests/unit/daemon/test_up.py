@@ -113,13 +113,17 @@ async def test_one_of_two_callers_may_leave(daemon: Daemon) -> None:
     assert (await second)["vm"]["state"] == "running"
 
 
-@pytest.mark.parametrize("phase", ["booting", "agent", "provisioning"])
-async def test_a_new_vm_is_removed_when_the_last_caller_leaves(daemon: Daemon, phase: str) -> None:
+@pytest.mark.parametrize(
+    ("phase", "wish"), [("booting", None), ("agent", "undo"), ("provisioning", "undo")]
+)
+async def test_a_new_vm_is_removed_when_the_last_caller_leaves(
+    daemon: Daemon, phase: str, wish: str | None
+) -> None:
     daemon.launcher.boot_until = phase
     up = asyncio.ensure_future(daemon.up())
     await daemon.rest()
     machine = daemon.hub.machines["web-dev"]
-    up.cancel()
+    up.cancel(wish)
     with pytest.raises(asyncio.CancelledError):
         await up
     assert daemon.stored() == {}
@@ -129,10 +133,60 @@ async def test_a_new_vm_is_removed_when_the_last_caller_leaves(daemon: Daemon, p
     assert machine.driver is None
 
 
+@pytest.mark.parametrize(
+    ("phase", "wish"), [("agent", None), ("provisioning", None), ("booting", "keep")]
+)
+async def test_an_up_that_is_cut_off_once_the_agent_answers_goes_on(
+    daemon: Daemon, phase: str, wish: str | None
+) -> None:
+    daemon.launcher.boot_until = phase
+    up = asyncio.ensure_future(daemon.up())
+    await daemon.rest()
+    up.cancel(wish)
+    with pytest.raises(asyncio.CancelledError):
+        await up
+    vm = await daemon.status()
+    if phase == "booting":
+        daemon.driver.boot("agent")
+        await daemon.rest()
+        vm = await daemon.status()
+    assert (vm["state"], vm["observed"], vm["first_up"]) == ("interrupted", "running", "pending")
+    assert "`gaovm up` waits for it" in vm["detail"]
+    call = Call()
+    again = asyncio.ensure_future(daemon.up(call))
+    await daemon.rest()
+    assert (await daemon.status())["state"] == "running", "somebody waits for it again"
+    daemon.driver.boot("ready")
+    assert (await again)["vm"]["first_up"] == "done"
+    assert len(daemon.launcher.launched) == 1
+
+
+async def test_an_up_that_nobody_waits_for_comes_to_its_end(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "agent"
+    up = asyncio.ensure_future(daemon.up())
+    await daemon.rest()
+    up.cancel()
+    await asyncio.wait([up])
+    daemon.driver.boot("ready")
+    await daemon.rest()
+    assert (await daemon.status())["state"] == "running"
+    assert daemon.stored()["web-dev"].state.first_up == "done"
+
+
+async def test_an_undo_takes_nothing_from_another_caller(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "agent"
+    first, second = (asyncio.ensure_future(daemon.up()) for _ in range(2))
+    await daemon.rest()
+    first.cancel("undo")
+    await asyncio.wait([first])
+    daemon.driver.boot("ready")
+    assert (await second)["vm"]["state"] == "running"
+
+
 async def test_an_old_vm_returns_to_stopped_when_the_caller_leaves(daemon: Daemon) -> None:
     await daemon.up()
     await daemon.call("vm.stop", name="web-dev")
-    daemon.launcher.boot_until = "agent"
+    daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
     await daemon.rest()
     up.cancel()
@@ -166,9 +220,10 @@ async def test_a_failed_provisioning_fails_up_and_leaves_the_vm_running(daemon: 
     assert caught.value.details["status"] == 3
     vm = await daemon.status()
     assert (vm["state"], vm["observed"], vm["first_up"]) == ("degraded", "running", "failed")
-    with pytest.raises(errors.ProvisionFailed) as again:
+    with pytest.raises(errors.ProvisionFailed):
         await daemon.up()
-    assert again.value.remedy is not None and "gaovm stop" in again.value.remedy
+    assert [method for method, _ in daemon.driver.calls].count("guest.provision") == 1
+    assert daemon.driver.alive() and (await daemon.status())["state"] == "degraded"
     daemon.launcher.guest_error = None
     daemon.launcher.boot_until = "ready"
     await daemon.call("vm.stop", name="web-dev")

@@ -30,6 +30,9 @@ from gaovm.spec import diff, vm
 
 logger = logging.getLogger(__name__)
 
+#: What a VM that runs can take because its scripts are run again.
+_SCRIPTS = ("guest.provision", "guest.probes")
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a change did. ``changed``: the record is another; ``replaced``: something waited."""
@@ -85,7 +88,7 @@ async def change(
         changed=changed,
         applied=tuple(applied),
         staged=(*staged, *failed),
-        restart_required=plan.restart_required,
+        restart_required=plan.restart_required or bool(failed),
         running=plan.running,
         replaced=replaced,
         warnings=tuple(warnings),
@@ -120,6 +123,26 @@ async def apply_pending(subject: machine.Machine) -> None:
     async with subject.config:
         await _take_pending(subject)
         await _mirror(subject)
+
+
+async def take_scripts(subject: machine.Machine) -> None:
+    """Bring scripts and probes that wait into force in a VM that runs; for running them again."""
+    async with subject.config:
+        await _take_scripts(subject)
+        await _mirror(subject)
+
+
+@steps.step
+async def _take_scripts(subject: machine.Machine) -> None:
+    before, pending = subject.record.spec, subject.record.pending
+    if pending is None:
+        return
+    spec = diff.take(before, pending, lambda field: field.path in _SCRIPTS)
+    done = not diff.differing(spec, pending)
+    written = subject.update(spec=spec, pending=None if done else pending)
+    if found := diff.differences(before, spec):
+        _tell_updated(subject, found, running=True)
+    await written
 
 
 async def check_all(hub: machine.Hub) -> None:
@@ -167,7 +190,8 @@ async def _record(subject: machine.Machine, plan: foresight.Plan) -> None:
     if plan.now:
         _tell_updated(subject, plan.now, running=plan.running)
     if plan.staged and (plan.whole or list(plan.staged) != _waiting(before)):
-        _tell_pending(subject, plan.staged, replaced=before.pending is not None)
+        replaced, restart = before.pending is not None, plan.restart_required
+        _tell_pending(subject, plan.staged, replaced=replaced, restart=restart)
     elif before.pending is not None and plan.pending is None and plan.running:
         subject.hub.events.emit("config.pending_discarded", subject.name, {})
     await written
@@ -268,8 +292,12 @@ def _tell_updated(
 
 
 def _tell_pending(
-    subject: machine.Machine, found: Iterable[diff.Difference], *, replaced: bool
+    subject: machine.Machine,
+    found: Iterable[diff.Difference],
+    *,
+    replaced: bool,
+    restart: bool = True,
 ) -> None:
     kind = "event.pending_config_replaced" if replaced else "event.pending_config_written"
     fields = [difference.field for difference in found]
-    subject.hub.events.emit(kind, subject.name, {"fields": fields, "restart_required": True})
+    subject.hub.events.emit(kind, subject.name, {"fields": fields, "restart_required": restart})

@@ -24,10 +24,12 @@ async def open_session(ctx: context.Context, call: context.Call, args: params.Se
     """
     subject = ctx.find(args.name)
     driver = driver_with_agent(subject)
-    opened = await _ask(call, subject.name, driver)
+    opened = await _ask(call, subject.name, driver, args.kind)
     spec = subject.record.spec
     mounts = subject.record.facts.mounts
+    more = {"shared": _guest_writable(ctx)} if args.kind == "copy" else {}
     return {
+        **more,
         "socket": opened.get("socket"),
         "ticket": opened.get("ticket"),
         "user": spec.guest.user.name,
@@ -39,7 +41,18 @@ async def open_session(ctx: context.Context, call: context.Call, args: params.Se
     }
 
 
-async def _ask(call: context.Call, name: str, driver: machine.Driver) -> dict[str, Any]:
+def _guest_writable(ctx: context.Context) -> list[str]:
+    """The host's directories in which any VM, running or not, may have put something."""
+    found = set()
+    for subject in ctx.hub.machines.values():
+        shares = subject.record.spec.shares
+        found |= {share.location for share in shares if share.writable}
+        mounts = subject.record.facts.mounts
+        found |= {str(mount["location"]) for mount in mounts if mount.get("writable")}
+    return sorted(found)
+
+
+async def _ask(call: context.Call, name: str, driver: machine.Driver, kind: str) -> dict[str, Any]:
     """The driver's answer; the caller is told when it takes long."""
 
     def say() -> None:
@@ -48,7 +61,7 @@ async def _ask(call: context.Call, name: str, driver: machine.Driver) -> dict[st
 
     timer = asyncio.get_running_loop().call_later(PATIENCE_S, say)
     try:
-        return await driver.call("session.open", {"ttl_s": TICKET_S})
+        return await driver.call("session.open", {"ttl_s": TICKET_S, "kind": kind})
     except errors.TimeLimit as exc:
         raise errors.GuestUnavailable(
             f"the driver of VM {name} (process {driver.pid}) does not answer",

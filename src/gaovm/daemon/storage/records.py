@@ -26,7 +26,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     accelerator: dict[str, Any] | None = None
     mounts: tuple[dict[str, Any], ...] = ()
     ports: tuple[dict[str, Any], ...] = ()
+    network: dict[str, Any] | None = None
     boot: dict[str, Any] | None = None
+    confinement: dict[str, Any] | None = None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
