@@ -26,6 +26,7 @@ _LOCK = "gaovmd.lock"
 _OF_HOME = (
     "state.db*",
     "state.backup.db*",
+    "state.reserve",
     "vms",
     "run",
     "images",

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gaovm.aio import files
-from gaovm.cli import main, units
+from gaovm.cli import main, uninstall, units
 
 # takes a lock, says so, and leaves when its input ends
 HOLDER = """
@@ -67,6 +69,16 @@ def test_what_is_not_ours_stays(home: Path, capsys: pytest.CaptureFixture[str]) 
     assert sorted(os.listdir(home)) == sorted(mine)
     assert f"left in {home}, as it is not ours: .bash.password" in capsys.readouterr().err
     assert (home.parent / "cache" / "images" / "x").exists()
+
+
+def test_every_file_that_the_documents_know_is_known() -> None:
+    """What a daemon keeps is listed in ``docs/state-dir.md``; none of it may be left behind."""
+    page = Path(__file__).parents[3] / "docs" / "state-dir.md"
+    rows = re.findall(r"^\| `([^`]+)`", page.read_text(), re.MULTILINE)
+    assert len(rows) > 15
+    for row in rows:
+        top = row.split("/")[0]
+        assert any(fnmatch.fnmatch(top, pattern) for pattern in uninstall._OF_HOME), row
 
 
 def test_a_directory_that_never_was_a_home_is_left_alone(home: Path) -> None:
