@@ -43,6 +43,8 @@ def test_plain_user_builds_ups_and_execs(plain: PlainUser) -> None:
         assert home.strip() == f"/home/{plain.name}.guest"
         mounts = world.json("status", cwd=project)["mounts"]
         assert mounts[0]["type"] == "9p", "the C virtiofsd needs root"
+        held = set(world.json("status", cwd=project)["confinement"]["in_force"])
+        assert {"user namespace", "empty root", "no network", "no capabilities"} <= held
         world.run("destroy", "-y", cwd=project)
     finally:
         world.stop()

@@ -184,7 +184,7 @@ def _show(field: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return value or '""'
+        return output.one_line(value) or '""'
     if isinstance(value, float) or (isinstance(value, int) and field == "watchdog.timeout"):
         return f"{value:g}s"  # the only fractions are times
     if field in _SIZES and isinstance(value, int):

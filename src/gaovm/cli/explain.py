@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
+from gaovm.builder import fit
 from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build, document
 from gaovm.cli import options, output, target, up
 from gaovm.client import paths
-from gaovm.hostfacts import artefacts, facts
+from gaovm.hostfacts import admission, artefacts, facts
 from gaovm.project import config, context, overrides
 
 
@@ -23,9 +24,10 @@ def run(parsed: options.Parsed) -> int:
     host = facts.collect(home)
     name, layer = known(parsed)
     loaded = load(parsed, host, name)
+    admission.check(loaded)
     spec = overrides.apply(loaded.spec, layer)
     built = build.build(spec, host, artefacts.find(home, spec))
-    for warning in loaded.warnings:
+    for warning in (*loaded.warnings, *fit.check(spec, host)):
         output.err(output.harmless(f"warning: {warning}"))
     if parsed.flag("json"):
         output.json_out(data(spec.name, built, host_access=spec.network.host_access))

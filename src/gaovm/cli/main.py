@@ -56,6 +56,8 @@ COMMANDS = {
     "daemon stop": ("daemon", "STOP", "stop the VMs and the daemon"),
     "daemon upgrade": ("daemon", "UPGRADE", "let the daemon go on with new code"),
     "daemon status": ("daemon", "STATUS", "show the daemon"),
+    "daemon enable": ("units", "ENABLE", "let systemd start the daemon at boot or login"),
+    "daemon disable": ("units", "DISABLE", "take that back"),
     "daemon run": ("daemon", "RUN", "run the daemon in the foreground"),
     "version": ("version", "VERSION", "print the version"),
 }

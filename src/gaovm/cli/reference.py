@@ -13,7 +13,8 @@ Written by `python -m gaovm.cli.reference > docs/cli.md`; a test compares.
 **Which VM.** Every command about a VM takes an optional NAME (`exec`: `--name`).
 Without it, `$VM_NAME` is used, else the VM of the project: the nearest directory upwards with a
 `.lima/config.yaml`. That belongs to the directory, however it is called (DIRECTORY`-dev`, with a
-number where that is another's). A NAME that does not exist creates nothing; a near one is suggested.
+number where that is another's). A NAME that does not exist creates nothing; a near one is
+suggested.
 
 **Output.** Results go to standard output, everything else (progress, hints, errors) to standard
 error. With `--json` the result is JSON, and so is an error:
@@ -40,6 +41,9 @@ hear then ends gaovm with 128 + n, as does the third signal without a word from 
 command gets a hang-up); `~~` there is one tilde.
 
 **Environment.** `GAOVM_HOME` (default `~/.gaovm`): state and the daemon's socket.
+`GAOVM_UID_RANGE=FIRST-LAST`: the user ids from which VMs started by root have theirs, 65,536 each
+(default 1879048192-2147352575). `GAOVM_CONFINE=off`: hypervisors without a cage, for debugging only
+([security.md](security.md)). Both are read by the daemon.
 `VM_NAME`: see above. `NO_COLOR`: no colour at a terminal; there is none elsewhere.
 """
 

@@ -41,7 +41,9 @@ def text(vm: Mapping[str, Any]) -> str:
 
 
 def _line(label: str, value: str) -> str:
-    return f"{label:{_LABEL}} {value}"
+    """A value beside its label; what has more lines goes on below it, where no label can stand."""
+    first, *more = value.split("\n")
+    return "\n".join([f"{label:{_LABEL}} {first}", *(f"{'':{_LABEL}} {line}" for line in more)])
 
 
 def _machine(vm: Mapping[str, Any]) -> list[str]:
@@ -63,7 +65,20 @@ def _machine(vm: Mapping[str, Any]) -> list[str]:
         digest = output.short_digest(image.get("digest"))
         parts = [image["name"], image.get("kernel") and f"{image['kernel']} kernel", digest]
         lines.append(_line("image", ", ".join(str(part) for part in parts if part)))
-    return lines
+    return lines + _usage(vm.get("usage") or {})
+
+
+def _usage(usage: Mapping[str, Any]) -> list[str]:
+    """What it takes of the host; ``machine`` says what the guest is given."""
+    if not usage:
+        return []
+    taken = [f"{output.size(usage.get('disk_bytes'))} disk"]
+    if usage.get("processes"):
+        count = usage["processes"]
+        memory = output.size(usage.get("memory_bytes"))
+        unit = "process" if count == 1 else "processes"
+        taken.insert(0, f"{memory} memory in {count} {unit}")
+    return [_line("takes", ", ".join(taken))]
 
 
 def _times(vm: Mapping[str, Any]) -> list[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CONFIG = ".lima/config.yaml"
 UNDONE = "undoing what was begun"
-_CONFIG_LIMIT = 1 << 20
+_CONFIG_LIMIT = 256 << 10  # as the reader's own
 
 
 class Project:
@@ -34,19 +34,26 @@ class Project:
         """The config file's text.
 
         Raises:
-            errors.ConfigError: it cannot be read, is larger than 1 MiB or is not UTF-8.
+            errors.ConfigError: it cannot be read, is larger than 256 KiB or is not UTF-8.
         """
         try:
-            with open(self.config, "rb") as file:
+            # without waiting for the other end of a FIFO; what is no file cannot be read then
+            fd = os.open(self.config, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(fd, "rb") as file:
                 data = file.read(_CONFIG_LIMIT + 1)
         except OSError as exc:
             raise errors.ConfigError(f"{self.config}: {exc.strerror}") from exc
         if len(data) > _CONFIG_LIMIT:
-            raise errors.ConfigError(f"{self.config} is larger than 1 MiB")
+            limit = f"{_CONFIG_LIMIT >> 10} KiB"
+            raise errors.ConfigError(f"{self.config} is larger than {limit}")
         try:
             return data.decode()
         except UnicodeDecodeError as exc:
-            raise errors.ConfigError(f"{self.config} is not UTF-8: {exc.reason}") from exc
+            line = data.count(b"\n", 0, exc.start) + 1
+            raise errors.ConfigError(
+                f"{self.config}:{line}: not UTF-8: the byte 0x{data[exc.start]:02x}",
+                remedy="save the file as UTF-8",
+            ) from exc
 
 
 def find_project() -> Project | None:
@@ -175,8 +182,8 @@ def open_session(client: blocking.Client, name: str, kind: str) -> dict[str, Any
         raise
 
 
-def home() -> str:
-    """The home, for what reads it without a daemon.
+def home(*, write: bool = False) -> str:
+    """The home, for what reads (or with ``write`` changes) it without a daemon.
 
     Raises:
         errors.HostError: this user cannot use it.
@@ -184,7 +191,7 @@ def home() -> str:
     from gaovm.hostfacts import homes
 
     found = paths.home()
-    homes.check(found, write=False)
+    homes.check(found, write=write)
     return found
 
 

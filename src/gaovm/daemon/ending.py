@@ -173,14 +173,26 @@ async def _take_down(
 # the steps
 
 
+async def written(change: asyncio.Future[None], subject: machine.Machine) -> None:
+    """Wait until a change is on disk, and go on where it cannot be written.
+
+    A full disk must not keep a VM from ending: this daemon knows what is wanted, and writes it
+    down as soon as it can (``Machine.unwritten``).
+    """
+    try:
+        await change
+    except (errors.DiskFull, errors.StateCorrupt) as exc:
+        logger.error("vm %s: goes on, though it is not written down: %s", subject.name, exc)
+
+
 @steps.step
 async def _intend(subject: machine.Machine, event: states.Event) -> None:
-    await subject.apply(event)
+    await written(subject.apply(event), subject)
 
 
 @steps.step
 async def _mark_deleting(subject: machine.Machine) -> None:
-    await subject.update(deleting=True)
+    await written(subject.update(deleting=True), subject)
 
 
 @steps.step
@@ -213,7 +225,7 @@ async def _nobody_is_left(subject: machine.Machine, *, force: bool) -> None:
 
 @steps.step
 async def _record_stopped(subject: machine.Machine, failure: errors.LockHeld | None) -> None:
-    await subject.apply(states.Event.STOPPED, failure)
+    await written(subject.apply(states.Event.STOPPED, failure), subject)
 
 
 @steps.step
@@ -226,7 +238,9 @@ async def _remove_directories(subject: machine.Machine) -> int:
 @steps.step
 async def _forget(subject: machine.Machine) -> None:
     hub = subject.hub
+    # Not `written`: a row without its files would be a VM again for the next daemon.
     removed = hub.store.remove(subject.name)
+    hub.events.forget(subject.name)
     hub.events.emit("vm.removed", subject.name, {})  # in the same commit
     await removed
     hub.machines.pop(subject.name, None)

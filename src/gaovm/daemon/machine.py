@@ -163,6 +163,8 @@ class Machine:
         self.running_since: float | None = None
         #: Where in the console's log this hypervisor's run begins, as far as this daemon knows.
         self.console_from = 0
+        #: The record as it is could not be written; it is tried again (``supervisor``).
+        self.unwritten = False
         self._failure: errors.GaoError | None = None
         self._watchers: set[asyncio.Future[None]] = set()
 
@@ -227,7 +229,9 @@ class Machine:
                 after.readiness or after.observed,
                 extra={"vm": self.name},
             )
-            self.hub.events.emit("vm.state", self.name, self._state_payload(event, failure))
+            events_of = self.hub.events
+            emit = events_of.emit_of_guest if event in states.OF_GUEST else events_of.emit
+            emit("vm.state", self.name, self._state_payload(event, failure))
         return written
 
     def update(self, **changes: Any) -> asyncio.Future[None]:
@@ -236,7 +240,13 @@ class Machine:
         for watcher in self._watchers:
             if not watcher.done():
                 watcher.set_result(None)
-        return self.hub.store.put(self.record)
+        written = self.hub.store.put(self.record)
+        written.add_done_callback(self._on_written)
+        return written
+
+    def _on_written(self, written: asyncio.Future[None]) -> None:
+        if not written.cancelled():  # a caller that went away says nothing of the disk
+            self.unwritten = written.exception() is not None
 
     def fail(self, failure: errors.GaoError) -> None:
         """Keep an error as the machine's last, without a change of state."""
@@ -305,7 +315,7 @@ class Machine:
         if kind in ("paused", "resumed"):
             self.paused = kind == "paused"
         logger.info("vm %s: %s: %s", self.name, kind, detail, extra={"vm": self.name})
-        self.hub.events.emit(HEALTH_EVENTS[kind], self.name, {"detail": detail})
+        self.hub.events.emit_of_guest(HEALTH_EVENTS[kind], self.name, {"detail": detail})
         if not self.closing:
             self.hub.supervisor.hangs(self, kind)
         self.touch()
@@ -372,6 +382,7 @@ class Machine:
             return  # the safety reconcile was first
         self.driver = None
         self.hypervisor_pid = None
+        paths.remove_sockets(self.hub.paths.run_dir(self.record.run_id))
         alive = self.state.observed in (states.Observed.RUNNING, states.Observed.STARTING)
         died = alive and not self.closing
         payload = {"pid": ended.pid, "exitCode": ended.exit_code, "expected": not died}

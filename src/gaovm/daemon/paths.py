@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -66,6 +67,14 @@ def from_environment() -> Paths:
         ) from exc
     homes.check(str(home.absolute()), write=True)
     return Paths(home.absolute())
+
+
+def remove_sockets(directory: Path) -> None:
+    """Remove the sockets that processes which have ended left in a run directory."""
+    with contextlib.suppress(FileNotFoundError):
+        for path in directory.iterdir():
+            if path.is_socket():
+                path.unlink(missing_ok=True)
 
 
 def is_run_id(text: str) -> bool:

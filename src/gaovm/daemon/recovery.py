@@ -60,6 +60,8 @@ async def _recover_one(
     async with subject.serial:
         if subject.state.observed is states.Observed.STOPPING:
             await _await_old_driver(subject)
+        if subject.driver is None and not occupancy.held(subject):
+            paths.remove_sockets(subject.hub.paths.run_dir(subject.record.run_id))
         if subject.record.deleting:
             await ending.remove(subject)
             return
@@ -81,7 +83,7 @@ async def _await_old_driver(subject: machine.Machine) -> None:
         await occupancy.until_free(subject, occupancy.OLD_DRIVER_S)
     except errors.LockHeld as exc:
         failure = exc
-    await subject.apply(states.Event.STOPPED, failure)
+    await ending.written(subject.apply(states.Event.STOPPED, failure), subject)
 
 
 @steps.step

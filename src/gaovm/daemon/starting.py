@@ -15,7 +15,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, steps, tasks
-from gaovm.daemon import approval, ending, machine, operations, stamps
+from gaovm.daemon import approval, ending, forwards, machine, operations, stamps
 from gaovm.daemon.config import staging
 from gaovm.daemon.storage import records
 from gaovm.model import states, supervision
@@ -227,6 +227,7 @@ class Starter:
             "facts": artefacts.facts,
             # Lima runs provision scripts at every boot, and files written for it rely on that.
             "provision": True,
+            "host_ports": forwards.earlier(record),
             "stop": {"agent_s": ending.AGENT_S, "acpi_s": ending.ACPI_S},
         }
         chosen = await driver.call("vm.configure", request, timeout_s=START_LIMIT_S)
@@ -279,9 +280,9 @@ async def _discard(launching: asyncio.Task[machine.Driver]) -> None:
 def with_added_ports(record: records.VmRecord) -> vm.VmSpec:
     """The spec with the ports that were added by hand."""
     network = record.spec.network
-    forwards = (*network.forwards, *record.added_ports)
+    wanted = (*network.forwards, *record.added_ports)
     return msgspec.structs.replace(
-        record.spec, network=msgspec.structs.replace(network, forwards=forwards)
+        record.spec, network=msgspec.structs.replace(network, forwards=wanted)
     )
 
 

@@ -110,10 +110,17 @@ class Supervisor:
         """The safety reconcile, until cancelled."""
         while True:
             await asyncio.sleep(RECONCILE_S)
+            self._write_down()
             if suspected := self._drifted():
                 # What has just happened is a drift until its event has been heard.
                 await asyncio.sleep(CONFIRM_S)
                 self.reconcile(suspected)
+
+    def _write_down(self) -> None:
+        """Try again what a full disk kept from being written."""
+        for subject in self._hub.machines.values():
+            if subject.unwritten:
+                subject.update()
 
     def reconcile(self, suspected: Container[tuple[machine.Machine, str]] | None = None) -> int:
         """Compare what is wanted with what is, for every VM; returns how many had drifted.

@@ -19,12 +19,11 @@ from gaovm import errors
 from gaovm.aio import clock, steps, tasks
 from gaovm.builder.qemu import network
 from gaovm.builder.qemu.document import ShareDevice
-from gaovm.driver import agentlog, provision, terminal
+from gaovm.driver import agentlog, booted, provision, terminal, timekeeping
 from gaovm.driver.logs import StampedLog
 from gaovm.driver.request import LaunchRequest
 from gaovm.driver.status import Status
 from gaovm.guestmanager import channel, guest, mounts, users
-from gaovm.guestmanager import clock as guest_clock
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.handshake import Hello
 from gaovm.spec.guest import Probe, Script
@@ -62,12 +61,14 @@ class GuestLink:
         self._configured = asyncio.Event()
         self._log = agentlog.AgentLog(request.disk.with_name("agent.log"), request.spec.name, owner)
         self._agent: object = None
+        self._clock = timekeeping.Timekeeper()
         self.answered = False
 
     @steps.step
     async def open(self, sock: socket.socket) -> None:
         """Listen for the agent on our end of its port."""
         self._channel = await channel.Channel.open(sock, self)
+        self._clock.open()
 
     @property
     def connection(self) -> Connection:
@@ -153,9 +154,7 @@ class GuestLink:
         """The VM goes on after a pause; ``recovered``: from an error of the hypervisor."""
         if recovered and self._settled is not None:
             self._ready(*self._settled)
-        if self._channel is not None and self._channel.connection is not None:
-            work = self._set_clock(self._channel.connection)
-            self._owner.start(work, name="guest clock", finishable=True)
+        self._clock.jump()  # it stood still
 
     def close(self) -> None:
         """End the channel and the set-up. Idempotent."""
@@ -164,6 +163,7 @@ class GuestLink:
         if self._channel is not None:
             self._channel.close()
         self._forget_lost()
+        self._clock.close()
         self._log.close()
 
     def relevel(self) -> None:
@@ -260,6 +260,8 @@ class GuestLink:
                 return
             await self._await_network(connection)
             self._offer_terminal(connection)
+            await booted.wait(connection, self._status.progress)
+            await self._set_clock(connection)
             await self._provision(connection)
         except errors.GuestUnavailable as exc:
             if self._channel is None or self._channel.connection is connection:
@@ -285,6 +287,8 @@ class GuestLink:
         """Calls may come now; what else is asked of the agent has stood in no call's way."""
         self._configured.set()
         self._log.begin(connection, self._agent)
+        keeping = self._clock.keep(connection)
+        self._work.append(self._owner.start(keeping, name="guest clock", finishable=True))
 
     @steps.step
     async def _configure(self, connection: Connection) -> None:
@@ -315,7 +319,6 @@ class GuestLink:
         log = StampedLog(self._request.disk.with_name("provision.log"))
         try:
             self._ready("provisioning")
-            await provision.wait_booted(connection, self._status.progress)
             await provision.run(connection, what, log, self._status.progress)
             if what.probes:
                 self._ready("probing")
@@ -363,6 +366,6 @@ class GuestLink:
             self._status.health(kind, detail)
 
     async def _set_clock(self, connection: Connection) -> None:
-        # The guest's clock stood still during the pause.
-        with contextlib.suppress(errors.GaoError):
-            await guest_clock.set_time(connection, round(clock.now() * 1e9))
+        """A guest that is called ready has our time; one with an older agent has it roughly."""
+        with contextlib.suppress(errors.GuestCallFailed):
+            await self._clock.set(connection)

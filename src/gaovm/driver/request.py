@@ -42,7 +42,8 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``facts`` come from the daemon, which has them at hand; without them the driver collects them,
     which costs it a mebibyte for the rest of its life. ``confine`` is false for the rehearsal of a
-    driver only, whose QEMU is a script.
+    driver only, whose QEMU is a script. ``host_ports``: for each forward of the spec that takes any
+    host port, the one it had at the last start; 0 where there is none.
     """
 
     spec: VmSpec
@@ -53,6 +54,7 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     facts: HostFacts | None = None
     provision: bool = True
     confine: bool = True
+    host_ports: tuple[HostPort, ...] = ()
     stop: StopLimits = StopLimits()
 
     @property
@@ -80,9 +82,10 @@ class Kill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
-    """``session.open``."""
+    """``session.open``; ``kind``: all that the ticket opens."""
 
     ttl_s: Annotated[float, msgspec.Meta(gt=0, le=300)] = 30.0
+    kind: Literal["exec", "copy", "tunnel"] | None = None
 
 
 class AddPort(msgspec.Struct, frozen=True, kw_only=True):

@@ -90,7 +90,7 @@ class Service:
         sessions = self._vm.sessions
         if sessions is None:
             raise errors.GuestUnavailable("the VM is not running")
-        return {"ticket": sessions.issue(wanted.ttl_s), "socket": str(sessions.path)}
+        return {"ticket": sessions.issue(wanted.ttl_s, wanted.kind), "socket": str(sessions.path)}
 
     async def _add_port(self, params: Any) -> Result:
         wanted = request.decode(params, request.AddPort)

@@ -169,6 +169,9 @@ _GUEST: dict[Event, Phase] = {
     Event.DEGRADED: _DEGRADED,
 }
 
+#: What a guest that runs can bring about as often as it likes.
+OF_GUEST = frozenset(_GUEST)
+
 #: The one table: phase -> event -> next phase.
 TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
     _STOPPED: {

@@ -86,12 +86,18 @@ class FakeDriver:
 
     def _on_vm_configure(self, params: dict[str, Any]) -> dict[str, Any]:
         forwards = params["spec"]["network"]["forwards"]
+        earlier = params["host_ports"]
         ports = [
             {**port, "host_port": port["host_port"] or 40_000 + index, "state": "listening"}
             for index, port in enumerate(forwards)
         ]
+        for port, before in zip(ports, earlier, strict=True):
+            if port["guest_port"] in self._launcher.lost_ports:
+                port["lost_host_port"] = before
         accelerator = {"name": "tcg", "reason": "this is a fake"}
-        return {"machine": "q35", "accelerator": accelerator, "mounts": [], "ports": ports}
+        network = self._launcher.network
+        parts = {"mounts": [], "ports": ports, "network": network}
+        return {"machine": "q35", "accelerator": accelerator, **parts}
 
     def _on_vm_start(self, params: dict[str, Any]) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
@@ -170,6 +176,10 @@ class FakeLauncher:
         self.boot_until = "ready"
         self.failures: dict[str, errors.GaoError] = {}
         self.guest_error: errors.GaoError | None = None
+        #: Guest ports whose host port of the last start is taken meanwhile.
+        self.lost_ports: set[int] = set()
+        #: What a driver says of the guest's network.
+        self.network: dict[str, Any] | None = None
         self.launched: list[FakeDriver] = []
 
     async def launch(self, subject: machine.Machine) -> FakeDriver:

@@ -36,6 +36,20 @@ def test_ls_prints_a_table_or_json(gaovm: conftest.Gaovm, daemon: fakes.FakeDaem
     assert json.loads(gaovm("ls", "--json").stdout)["vms"][1]["name"] == "db"
 
 
+def test_a_loop_that_stood_still_is_shown(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) -> None:
+    known: dict[str, Any] = {"pid": 1, "stalls": {"count": 2, "longest_s": 3.21}}
+    daemon.handlers["daemon.status"] = lambda params, call: known
+    assert (
+        b"stalls  2, the longest 3.2s; see gaovm logs --daemon" in gaovm("daemon", "status").stdout
+    )
+    (check,) = [
+        c for c in json.loads(gaovm("doctor", "--json").stdout)["checks"] if c["name"] == "daemon"
+    ]
+    assert (check["level"], check["found"]) == ("warn", "stood still 2 times, for 3.2s at most")
+    known["stalls"] = {"count": 0, "longest_s": 0.0}
+    assert b"stalls" not in gaovm("daemon", "status").stdout
+
+
 def test_an_empty_ls_says_what_to_do(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) -> None:
     done = gaovm("ls")
     assert (done.returncode, done.stdout) == (0, b"")

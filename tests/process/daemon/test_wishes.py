@@ -116,3 +116,30 @@ def test_a_driver_that_does_not_leave_is_told_and_ended_by_force(world: World) -
         if alive(driver):
             os.kill(driver, signal.SIGKILL)
     world.up(client, "a")
+
+
+def test_no_socket_of_a_stopped_vm_stays(world: World) -> None:
+    daemon = world.daemons.start()
+    client = world.daemons.client()
+    world.up(client, "a")
+    assert len(world.sockets()) == 1
+    killed = vm(client)
+    daemon.kill()
+    os.kill(killed["driver_pid"], signal.SIGKILL)
+    daemon.wait(20)
+    assert len(world.sockets()) == 1
+    with socket.socket(socket.AF_UNIX) as foreign:
+        left = world.sockets()[0].with_name("of a helper.sock")
+        foreign.bind(str(left))
+    world.daemons.start()
+    client = world.daemons.client()
+    until(lambda: running(client))
+    assert [path.name for path in world.sockets()] == ["driver.sock"]
+    client.call("vm.stop", {"name": "a"})
+    assert world.sockets() == []
+    world.up(client, "a")
+    killed = vm(client)
+    client.call("vm.config.set", {"name": "a", "changes": {"restart.policy": "never"}})
+    os.kill(killed["driver_pid"], signal.SIGKILL)
+    until(lambda: vm(client)["state"] == "failed")
+    assert world.sockets() == []

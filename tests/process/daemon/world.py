@@ -6,10 +6,12 @@ Python path, replaced as an installation is replaced, under the feet of what run
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,8 @@ class World:
         }
 
     def _make_config(self) -> str:
-        disk, kernel = self.base / "disk.img", self.base / "vmlinuz"
+        # in the project: what lies outside is for a person to approve
+        disk, kernel = self.project / "disk.img", self.project / "vmlinuz"
         with disk.open("wb") as file:
             file.truncate(1 << 20)
         kernel.write_bytes(b"kernel")
@@ -102,6 +105,16 @@ class World:
         for name in names:
             result = client.call("vm.up", self.up_params(name))
             assert result.get("vm", {}).get("state") == "running", result
+
+    def query(self, statement: str, home: Path | None = None) -> list[tuple[Any, ...]]:
+        """Of the database as it is on disk."""
+        path = (home or self.daemons.home) / "state.db"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reading:
+            return reading.execute(statement).fetchall()
+
+    def sockets(self) -> list[Path]:
+        """Every socket below the run directories."""
+        return [path for path in (self.daemons.home / "run").rglob("*") if path.is_socket()]
 
     def drivers(self, client: Client) -> dict[str, int]:
         """The pid of every VM's driver."""

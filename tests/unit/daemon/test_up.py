@@ -11,6 +11,7 @@ from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
 from gaovm.daemon import artefacts
+from gaovm.hostfacts import limits
 
 pytestmark = pytest.mark.usefixtures("no_errors_logged")
 
@@ -372,3 +373,24 @@ async def test_the_last_caller_leaves_while_the_up_waits_for_its_turn(daemon: Da
     vm = await daemon.status()
     assert (vm["state"], vm["desired"]) == ("stopped", "stopped")
     assert len(daemon.launcher.launched) == 1
+
+
+async def test_a_vm_that_does_not_fit_is_refused_and_one_that_hardly_does_is_warned_of(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "memory", lambda: limits.Memory(1 << 30, 1 << 30))
+    with pytest.raises(errors.ConfigError, match=r"memory: 2\.0 GiB is more than this host has"):
+        await daemon.up()
+    assert not daemon.hub.machines
+    monkeypatch.setattr(limits, "memory", lambda: limits.Memory(4 << 30, 1 << 30))
+    result = await daemon.up()
+    (warning,) = result["warnings"]
+    assert "2.0 GiB is more than the 1.0 GiB that this host has free" in warning
+    assert (await daemon.up())["warnings"] == []  # it runs: nothing more is taken
+    for method in ("vm.config.set", "vm.config.plan"):
+        with pytest.raises(errors.ConfigError, match="more than this host has"):
+            await daemon.call(method, name="web-dev", changes={"memory": "8GiB"})
+    assert daemon.hub.machines["web-dev"].record.pending is None
+    await daemon.call("vm.stop", name="web-dev")
+    started = await daemon.call("vm.start", name="web-dev")
+    assert started["warnings"] == [warning]

@@ -33,6 +33,7 @@ async def daemon_status(ctx: context.Context, call: context.Call, args: params.N
         "recovered": ctx.hub.store.recovered,
         "quarantined_vms": list(ctx.hub.store.mended),
         "drift_mended": ctx.supervisor.mended,
+        "stalls": {"count": ctx.watch.count, "longest_s": round(ctx.watch.longest_s, 3)},
         "rss_bytes": _resident_bytes(),
     }
 
