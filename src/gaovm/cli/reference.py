@@ -30,7 +30,7 @@ error. With `--json` the result is JSON, and so is an error:
 | 3 | the daemon cannot be reached |
 | 4 | the daemon's reply makes no sense |
 | 124 | the time limit passed |
-| 130 | interrupted; what was begun is undone, but a `restart`, and an `up` once the agent answered, go on |
+| 130 | interrupted; what was begun is undone, but a `restart` and a kept `up` go on |
 
 `exec` and `shell` pass the status of the command in the VM, 128 + n when signal n ended it;
 125: gaovm itself failed, 126: the command cannot be executed, 127: it was not found. Signals go to
