@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -122,5 +123,31 @@ func TestTopMount(t *testing.T) {
 	}
 	if source, _ := topMount(table, "/home"); source != "" {
 		t.Fatalf("got %q", source)
+	}
+}
+
+func TestHostsStandBetweenMarkersAndGoAgain(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(root+"/etc", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const before = "127.0.0.1\tlocalhost\n"
+	if err := os.WriteFile(root+hostsFile, []byte(before), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := setHosts(root, map[string]string{"host.lima.internal": "10.0.2.2"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, _ := os.ReadFile(root + hostsFile)
+	if strings.Count(string(got), "10.0.2.2\thost.lima.internal\n") != 1 {
+		t.Fatalf("%q", got)
+	}
+	if err := setHosts(root, map[string]string{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(root + hostsFile); string(got) != before {
+		t.Fatalf("%q", got)
 	}
 }

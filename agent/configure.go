@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"net/http"
+	"net/netip"
 	"os"
 	"sort"
 	"strconv"
@@ -25,6 +26,7 @@ type configureBody struct {
 	Hostname *string            `json:"hostname"`
 	UnixNS   *int64             `json:"unix_ns"`
 	User     *userSpec          `json:"user"`
+	Hosts    *map[string]string `json:"hosts"` // names that /etc/hosts gives an address
 	Mounts   []mountSpec        `json:"mounts"`
 	Env      *map[string]string `json:"env"`
 	Entropy  *string            `json:"entropy"`
@@ -67,6 +69,11 @@ func (a *agent) configure(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
+	if body.Hosts != nil && a.real {
+		if err := setHosts("", *body.Hosts); err != nil {
+			return nil, err
+		}
+	}
 	if body.Env != nil {
 		if err := a.setEnvironment(*body.Env); err != nil {
 			return nil, err
@@ -92,6 +99,13 @@ func (a *agent) configure(r *http.Request) (any, error) {
 func (b *configureBody) check() error {
 	if b.Hostname != nil && !validHostname(*b.Hostname) {
 		return badField("hostname", "not a host name")
+	}
+	if b.Hosts != nil {
+		for name, address := range *b.Hosts {
+			if _, err := netip.ParseAddr(address); err != nil || !validDomain(name) {
+				return badField("hosts", "not a host name and an IP address")
+			}
+		}
 	}
 	if len(b.Mounts) > maxMounts {
 		return badField("mounts", "more than 64")

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sort"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -99,4 +100,22 @@ func hostsBody(old, name string) string {
 		lines = append(lines, own+"\t"+name)
 	}
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// setHosts writes names and their addresses between marker lines of /etc/hosts below root; none takes the lines away.
+func setHosts(root string, hosts map[string]string) error {
+	old, err := readBounded(root+hostsFile, maxBody)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	lines := make([]string, 0, len(hosts))
+	for name, address := range hosts {
+		lines = append(lines, address+"\t"+name)
+	}
+	sort.Strings(lines)
+	body := markedSection(string(old), lines)
+	if body == string(old) {
+		return nil
+	}
+	return replaceFile(root+hostsFile, []byte(body), 0o644)
 }

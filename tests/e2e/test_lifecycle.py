@@ -120,6 +120,14 @@ def test_disk_grows_and_never_shrinks(world: World) -> None:
     world.run("destroy", "-y", cwd=project)
 
 
+def test_status_shows_what_a_vm_takes(world: World, vm: Path) -> None:
+    usage = world.json("status", cwd=vm)["usage"]
+    assert usage["processes"] >= 2
+    assert 128 << 20 < usage["memory_bytes"] < 4 << 30
+    assert usage["disk_bytes"] > 1 << 20
+    assert b"takes        " in world.run("status", cwd=vm).stdout
+
+
 def test_a_paused_vm_stays_so_over_an_upgrade(world: World, vm: Path) -> None:
     world.run("pause", cwd=vm)
     try:

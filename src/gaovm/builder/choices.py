@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gaovm import errors
 from gaovm.builder import facts as builder_facts
+from gaovm.builder import packages
 from gaovm.spec.base import Frozen
 from gaovm.spec.boot import Accelerator, Arch, MachineType
 from gaovm.spec.shares import ShareType
@@ -67,6 +68,17 @@ def choose_accelerator(requested: Accelerator, arch: Arch, host: builder_facts.H
             remedy="set accel to auto or tcg, or see: gaovm doctor",
         )
     return Choice(name="tcg", reason="; ".join(reasons) or "this system has no accelerator")
+
+
+def choose_network(host: builder_facts.HostFacts) -> Choice:
+    """What carries the guest's network: passt where it is usable, else QEMU's own slirp.
+
+    slirp cannot keep the guest from the host's loopback.
+    """
+    found = host.passt
+    if found is None:
+        return Choice(name="slirp", reason=f"passt is not installed ({packages.remedy('passt')})")
+    return Choice(name="passt" if found.usable else "slirp", reason=found.reason)
 
 
 def choose_share(requested: ShareType, host: builder_facts.HostFacts) -> Choice:

@@ -30,6 +30,14 @@ class VirtiofsdFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     reason: str
 
 
+class PasstFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A passt that was found: the guest's network outside QEMU."""
+
+    path: str
+    usable: bool
+    reason: str
+
+
 class HostFacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The facts a document depends on. ``emulators`` maps an architecture to its QEMU."""
 
@@ -47,3 +55,4 @@ class HostFacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     huge_shared_memory: bool = False
     virtiofsd: VirtiofsdFact | None = None
     virtiofsd_missing: str = "no virtiofsd is installed"
+    passt: PasstFact | None = None

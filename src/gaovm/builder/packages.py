@@ -10,6 +10,7 @@ PACKAGES = {
     "qemu-img": "qemu-utils",
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
+    "passt": "passt",
     "newuidmap": "uidmap",
     "newgidmap": "uidmap",
     "virtiofsd": "virtiofsd",  # Debian 13 and later; in Debian 12 it is part of qemu-system-common

@@ -7,6 +7,7 @@ import sys
 
 from gaovm import errors, version
 from gaovm.cli import options, output, progress, target
+from gaovm.client import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,8 +116,11 @@ def run(parsed: options.Parsed) -> int:
 
 
 def _show(parsed: options.Parsed, found: Mapping[str, Any]) -> int:
+    from gaovm.cli import units  # few commands want them
+
+    unit = units.state(paths.home())
     if parsed.flag("json"):
-        output.json_out(found)
+        output.json_out({**found, "unit": unit})
         return 0
     vms = found.get("vms") or {}
     output.out(f"gaovmd {found.get('version')} runs, pid {found.get('pid')}")
@@ -130,6 +134,12 @@ def _show(parsed: options.Parsed, found: Mapping[str, Any]) -> int:
     for name in found.get("quarantined_vms") or ():
         output.out(output.harmless(f"  state   the record of VM {name} was damaged; see the log"))
     output.out(f"  memory  {output.size(found.get('rss_bytes'))}")
+    stalls = found.get("stalls") or {}
+    if stalls.get("count"):
+        longest = output.duration(float(stalls.get("longest_s") or 0))
+        output.out(f"  stalls  {stalls['count']}, the longest {longest}; see gaovm logs --daemon")
+    enabled = f"{unit['path']}, enabled" if unit["enabled"] else "none (gaovm daemon enable)"
+    output.out(f"  unit    {enabled}")
     return 0
 
 

@@ -21,6 +21,13 @@ def bound(record: records.VmRecord) -> list[tuple[network.PortForward, dict[str,
     return [(port, found[index]) for index, port in enumerate(wanted)]
 
 
+def earlier(record: records.VmRecord) -> list[int]:
+    """For each of those the host port to try first: the one it had, if it takes any; else 0."""
+    return [
+        0 if port.host_port else int(entry.get("host_port") or 0) for port, entry in bound(record)
+    ]
+
+
 def identity(port: network.PortForward) -> tuple[str, int, str, int]:
     """What makes two forwards the same, wherever they come from."""
     return port.guest_ip, port.guest_port, port.host_ip, port.host_port

@@ -40,6 +40,8 @@ def vm_status(subject: machine.Machine) -> dict[str, Any]:
         "accelerator": record.facts.accelerator,
         "mounts": _mounts(record),
         "ports": ports(record, running=running),
+        "network": _network(record),
+        "confinement": record.facts.confinement,
         "user": {"name": user.name, "uid": user.uid, "gid": user.gid, "home": user.home},
         "driver_pid": subject.driver.pid if subject.driver else None,
         "hypervisor_pid": subject.hypervisor_pid if running else None,
@@ -100,6 +102,37 @@ def _mounts(record: records.VmRecord) -> list[dict[str, Any]]:
         }
         for share in record.spec.shares
     ]
+
+
+def _network(record: records.VmRecord) -> dict[str, Any]:
+    """What carries the guest's network, and whether the host is open to it on purpose."""
+    known = record.facts.network or {"type": None, "reason": "decided at the first start"}
+    return {"problem": None, **known, "host_access": record.spec.network.host_access}
+
+
+def warnings(record: records.VmRecord) -> list[str]:
+    """What of this VM, as it was started, is not as safe or as whole as it should be."""
+    known, found = _network(record), []
+    if known["type"] == "slirp" and not known["host_access"]:
+        found.append(
+            "this VM reaches servers on the host's 127.0.0.1, by 10.0.2.2: "
+            f"{known['reason']}; see `gaovm doctor`"
+        )
+    missing = (record.facts.confinement or {}).get("missing") or {}
+    found += [
+        f"the VM's hypervisor has no {what} around it: {missing[what]}; see `gaovm doctor`"
+        for what in ("cage", "namespaces")
+        if what in missing
+    ]
+    if record.state.observed is states.Observed.RUNNING and known["problem"]:
+        found.append(str(known["problem"]))
+    for port, entry in forwards.bound(record):
+        if entry.get("lost_host_port"):
+            found.append(
+                f"host port {entry['lost_host_port']} of guest port {port.guest_port} is taken by "
+                f"somebody else; it is {entry['host_port']} now"
+            )
+    return found
 
 
 def ports(record: records.VmRecord, *, running: bool) -> list[dict[str, Any]]:

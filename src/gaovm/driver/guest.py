@@ -17,6 +17,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, steps, tasks
+from gaovm.builder.qemu import network
 from gaovm.builder.qemu.document import ShareDevice
 from gaovm.driver import agentlog, booted, provision, terminal, timekeeping
 from gaovm.driver.logs import StampedLog
@@ -25,6 +26,7 @@ from gaovm.driver.status import Status
 from gaovm.guestmanager import channel, guest, mounts, users
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.handshake import Hello
+from gaovm.spec.guest import Probe, Script
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ LOST_GRACE_S = 2.0
 CONFIGURED_LIMIT_S = 60.0
 NETWORK_LIMIT_S = 20.0
 ENTROPY_BYTES = 32
+#: What Lima calls the host in the guest.
+HOST_NAME = "host.lima.internal"
 
 
 class GuestLink:
@@ -109,6 +113,28 @@ class GuestLink:
         self._request = msgspec.structs.replace(self._request, spec=spec)
         await guest.configure(await self.usable(), guest.Configuration(env=env))
 
+    def provision_again(self, scripts: tuple[Script, ...], probes: tuple[Probe, ...]) -> None:
+        """Set the guest up once more, with these scripts and probes; the state tells how it goes.
+
+        Raises:
+            errors.GuestUnavailable: there is no connection.
+            errors.StateConflict: the guest is still being set up, or its scripts run.
+        """
+        connection = self.connection
+        if self._settled is None:
+            raise errors.StateConflict(
+                "the guest is still being set up", remedy="`gaovm up` waits until it is"
+            )
+        spec = self._request.spec
+        inside = msgspec.structs.replace(spec.guest, provision=scripts, probes=probes)
+        spec = msgspec.structs.replace(spec, guest=inside)
+        self._request = msgspec.structs.replace(self._request, spec=spec, provision=True)
+        self._settled = None
+        self._log.end()
+        self._cancel_work()
+        self._ready("agent")
+        self._begin_set_up(connection)
+
     def restart(self) -> None:
         """The guest was reset: everything is to be done again when its agent says hello."""
         self._settled = None
@@ -156,6 +182,9 @@ class GuestLink:
             self._tell("responsive", "the agent is connected again")
         self._agent = (hello.pid, hello.boot_ms)
         self._status.progress("agent", f"agent {hello.version[:40]} answers")
+        self._begin_set_up(connection)
+
+    def _begin_set_up(self, connection: Connection) -> None:
         self._work = [
             self._owner.start(self._set_up(connection), name="guest set-up", finishable=True),
             self._owner.start(self._keep_alive(connection), name="guest ping", finishable=True),
@@ -263,13 +292,14 @@ class GuestLink:
 
     @steps.step
     async def _configure(self, connection: Connection) -> None:
-        what = self._request.spec.guest
+        what, opened = self._request.spec.guest, self._request.spec.network.host_access
         wanted = [
             mounts.Mount(tag=s.tag, type=s.type, path=s.mount_point, writable=s.writable)
             for s in self._shares
         ]
         configuration = guest.Configuration(
             hostname=what.hostname,
+            hosts={HOST_NAME: network.GATEWAY} if opened else {},
             unix_ns=round(clock.now() * 1e9),
             user=users.account(what.user),
             mounts=wanted,

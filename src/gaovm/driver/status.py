@@ -23,6 +23,7 @@ class Status:
         self.agent_ms: float | None = None
         self.ready_ms: float | None = None
         self.error: errors.GaoError | None = None
+        self.reason: str | None = None
         self.paused = False
         #: Counts the pauses, for whoever measures time across one.
         self.pauses = 0
@@ -43,6 +44,7 @@ class Status:
     ) -> None:
         """Set the state and tell the daemon."""
         self.observed, self.readiness, self.error = observed, readiness, error
+        self.reason = reason
         self.paused = self.paused and observed == "running"
         since = round((clock.monotonic() - self._started) * 1000, 1)
         if readiness == "agent" and self.agent_ms is None:

@@ -14,11 +14,15 @@ CONFIGURE_LIMIT_S = 120.0
 
 
 class Configuration(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The body of ``PUT /v1/configure``; ``entropy`` is base64, None leaves as it is."""
+    """The body of ``PUT /v1/configure``; ``entropy`` is base64, None leaves as it is.
+
+    ``hosts``: names for the guest's ``/etc/hosts``, in place of those of the last time.
+    """
 
     hostname: str | None = None
     unix_ns: int | None = None
     user: users.Account | None = None
+    hosts: dict[str, str] | None = None
     mounts: list[mounts.Mount] = []
     env: dict[str, str] | None = None
     entropy: str | None = None

@@ -18,7 +18,7 @@ from typing import Any
 from gaovm import errors
 from gaovm.aio import files
 from gaovm.builder.facts import AcceleratorFact
-from gaovm.hostfacts import host
+from gaovm.hostfacts import homes, host
 
 _KVM = Path("/dev/kvm")
 _CACHE = "accelerator.json"
@@ -189,6 +189,7 @@ def _store(path: Path, key: Mapping[str, Any], found: tuple[AcceleratorFact, ...
     entries = [{"name": f.name, "usable": f.usable, "reason": f.reason} for f in found]
     data = json.dumps({"key": key, "accelerators": entries}, indent=1).encode()
     try:
+        homes.check(str(path.parent), write=True)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         files.write_atomic(path, data)
     except (OSError, errors.HostError):

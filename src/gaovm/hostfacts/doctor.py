@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from gaovm import errors
 from gaovm.builder import packages
-from gaovm.hostfacts import accelerator, host, limits, programs, subids
+from gaovm.hostfacts import accelerator, cage, homes, host, limits, programs, subids
 from gaovm.spec.base import Frozen
 
 Level = Literal["ok", "warn", "fail"]
@@ -32,7 +33,16 @@ def checks(home: Path) -> list[Check]:
     """Every check, in the order of importance. The accelerator is probed anew."""
     result = [_qemu(), _accelerator()]
     result += [_program(name, why) for name, why in _PROGRAMS]
-    for check in (_virtiofsd, _kernel, _memory, lambda: _disk(home), _network, _namespaces):
+    for check in (
+        _virtiofsd,
+        _kernel,
+        _memory,
+        lambda: _home(home),
+        lambda: _disk(home),
+        _network,
+        _cage,
+        _namespaces,
+    ):
         result.append(check())
     if os.geteuid() != 0:
         result += [_program("newuidmap", "needed to build images without root"), _subids()]
@@ -118,6 +128,14 @@ def _memory() -> Check:
     return Check(name="memory", level=level, found=found, remedy=remedy)
 
 
+def _home(home: Path) -> Check:
+    try:
+        homes.check(str(home), write=True)
+    except errors.HostError as exc:
+        return Check(name="home", level="fail", found=exc.message, remedy=exc.remedy or "")
+    return Check(name="home", level="ok", found=str(home))
+
+
 def _disk(home: Path) -> Check:
     try:
         free = limits.disk_free_bytes(home)
@@ -131,6 +149,15 @@ def _disk(home: Path) -> Check:
 def _network() -> Check:
     tun = Path("/dev/net/tun").exists()
     extra = "tun is there" if tun else "no tun device"
+    carrier = programs.passt()
+    if carrier is None or not carrier.usable:
+        why = "passt is not installed" if carrier is None else carrier.reason
+        return Check(
+            name="network",
+            level="warn",
+            found=f"slirp, which lets guests reach servers on the host's 127.0.0.1: {why}",
+            remedy=packages.remedy("passt") if carrier is None else "allow user namespaces",
+        )
     try:
         servers = [
             line.split()[1]
@@ -143,37 +170,53 @@ def _network() -> Check:
         return Check(
             name="network",
             level="warn",
-            found=f"user networking; the host has no DNS server; {extra}",
+            found=f"passt; the host has no DNS server; {extra}",
             remedy="name a server in /etc/resolv.conf: guests ask the host's",
         )
-    found = f"user networking, DNS through the host's ({', '.join(servers[:3])}); {extra}"
+    found = f"passt, DNS through the host's ({', '.join(servers[:3])}); {extra}"
     return Check(name="network", level="ok", found=found)
+
+
+def _cage() -> Check:
+    name = "cage"
+    try:
+        found = cage.find()
+    except errors.HostError as exc:
+        return Check(name=name, level="fail", found=exc.message, remedy=exc.remedy or "")
+    if found.off:
+        return Check(
+            name=name,
+            level="warn",
+            found="GAOVM_CONFINE=off: hypervisors run with all rights of their user",
+            remedy="unset GAOVM_CONFINE, which is for debugging only; gaovm daemon stop",
+        )
+    held = ", ".join(found.held)
+    if "namespaces" in found.missing:
+        return Check(
+            name=name,
+            level="warn",
+            found=f"{held}; no namespaces: {found.missing['namespaces']}",
+            remedy="allow user namespaces, or run GaoVM as root",
+        )
+    lacks = "".join(f"; no {what}: {why}" for what, why in found.missing.items())
+    return Check(name=name, level="ok", found=held + lacks)
 
 
 def _namespaces() -> Check:
     name = "user namespaces"
     if os.geteuid() == 0:
         return Check(name=name, level="ok", found="not needed as root")
-    knobs = {
-        "/proc/sys/kernel/unprivileged_userns_clone": "kernel.unprivileged_userns_clone=1",
-        "/proc/sys/user/max_user_namespaces": "user.max_user_namespaces=10000",
-    }
-    for path, setting in knobs.items():
-        if _reads_zero(path):
-            return Check(
-                name=name,
-                level="fail",
-                found=f"{path} is 0; needed to build images without root",
-                remedy=f"sudo sysctl -w {setting}",
-            )
+    closed = host.closed_user_namespaces()
+    if closed is not None:
+        setting = closed.removeprefix("/proc/sys/").replace("/", ".")
+        value = 10000 if "max" in setting else 1
+        return Check(
+            name=name,
+            level="fail",
+            found=f"{closed} is 0; needed to build images without root",
+            remedy=f"sudo sysctl -w {setting}={value}",
+        )
     return Check(name=name, level="ok", found="allowed")
-
-
-def _reads_zero(path: str) -> bool:
-    try:
-        return Path(path).read_text(encoding="ascii").strip() == "0"
-    except OSError:
-        return False
 
 
 def _subids() -> Check:

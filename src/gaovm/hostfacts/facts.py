@@ -34,4 +34,5 @@ def collect(home: Path) -> HostFacts:
         huge_shared_memory=memory.available(),
         qemu_img=programs.find("qemu-img"),
         virtiofsd=programs.virtiofsd(),
+        passt=programs.passt(),
     )

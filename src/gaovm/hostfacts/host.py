@@ -54,3 +54,17 @@ def cpu_flags() -> frozenset[str] | None:
 def kernel() -> str:
     """Name and release of the host's kernel."""
     return f"{platform.system()} {os.uname().release}"
+
+
+def closed_user_namespaces() -> str | None:
+    """The setting that keeps users without root from user namespaces; None when none does."""
+    for path in (
+        "/proc/sys/kernel/unprivileged_userns_clone",
+        "/proc/sys/user/max_user_namespaces",
+    ):
+        try:
+            if Path(path).read_text(encoding="ascii").strip() == "0":
+                return path
+        except OSError:
+            continue
+    return None

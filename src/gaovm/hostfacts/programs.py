@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from gaovm.builder import packages
-from gaovm.builder.facts import VirtiofsdFact
+from gaovm.builder.facts import PasstFact, VirtiofsdFact
+from gaovm.hostfacts import host
 from gaovm.spec.boot import Arch
 
 # helpers that Debian keeps off the PATH, and the administrator's directories a user may lack
@@ -71,3 +72,15 @@ def judge_virtiofsd(path: str, rust: bool, *, root: bool) -> VirtiofsdFact:
         return VirtiofsdFact(path=path, flavour="rust", usable=True, reason="it runs as any user")
     reason = "it runs as root" if root else f"{path} works for root only"
     return VirtiofsdFact(path=path, flavour="c", usable=root, reason=reason)
+
+
+def passt() -> PasstFact | None:
+    """The passt that is installed, and whether this user can run it: it confines itself."""
+    path = find("passt")
+    if path is None:
+        return None
+    closed = None if os.geteuid() == 0 else host.closed_user_namespaces()
+    if closed is not None:
+        reason = f"{path} cannot confine itself: {closed} is 0"
+        return PasstFact(path=path, usable=False, reason=reason)
+    return PasstFact(path=path, usable=True, reason=f"{path} is usable")

@@ -194,10 +194,12 @@ STRUCTS: dict[str, dict[str, Kind]] = {
     "Virtiofs": {"queueSize": INT},
     # our own, not Lima's
     "GaoVM": {
+        "name": TEXT,
         "accel": TEXT,
         "machine": TEXT,
         "kernel": TEXT,
         "cmdline": TEXT,
+        "hostAccess": ANY,  # true, false or a list of ports: its reader says
         "autostart": BOOL,
         "restart": Struct("GaoVMRestart"),
         "stop": Struct("GaoVMStop"),
@@ -229,7 +231,7 @@ HONOURED: dict[str, frozenset[str]] = {
     "User": frozenset(("name", "comment", "home", "shell", "uid")),
     "Provision": frozenset(STRUCTS["Provision"]),
     "Probe": frozenset(("mode", "description", "script", "file", "hint")),
-    "PortForward": frozenset(STRUCTS["PortForward"]) - {"guestIPMustBeZero", "static"},
+    "PortForward": frozenset(STRUCTS["PortForward"]) - {"static"},
     "Video": frozenset(("display",)),
     "VMOpts": frozenset(("gaovm",)),
     **{name: frozenset(own) for name, own in STRUCTS.items() if name.startswith("GaoVM")},

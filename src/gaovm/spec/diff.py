@@ -51,6 +51,7 @@ _PLAIN = (
     ("graphics.width", "graphics.width", When.START),
     ("graphics.height", "graphics.height", When.START),
     ("network.mode", "network", When.START),
+    ("network.host_access", "hostAccess", When.START),
     ("network.forwards", "portForwards", When.DRIVER),
     ("shares", "mounts", When.START),
     ("guest.user", "user", When.START),

@@ -86,12 +86,18 @@ class FakeDriver:
 
     def _on_vm_configure(self, params: dict[str, Any]) -> dict[str, Any]:
         forwards = params["spec"]["network"]["forwards"]
+        earlier = params["host_ports"]
         ports = [
             {**port, "host_port": port["host_port"] or 40_000 + index, "state": "listening"}
             for index, port in enumerate(forwards)
         ]
+        for port, before in zip(ports, earlier, strict=True):
+            if port["guest_port"] in self._launcher.lost_ports:
+                port["lost_host_port"] = before
         accelerator = {"name": "tcg", "reason": "this is a fake"}
-        return {"machine": "q35", "accelerator": accelerator, "mounts": [], "ports": ports}
+        network = self._launcher.network
+        parts = {"mounts": [], "ports": ports, "network": network}
+        return {"machine": "q35", "accelerator": accelerator, **parts}
 
     def _on_vm_start(self, params: dict[str, Any]) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
@@ -102,7 +108,7 @@ class FakeDriver:
         return {"hypervisor_pid": self.pid + 1_000_000, "argv": ["qemu"]}
 
     def _on_vm_stop(self, params: dict[str, Any]) -> dict[str, Any]:
-        self.report("stopped")
+        self.report("stopped", reason="stop")
         return {"how": "force" if params["grace_s"] == 0 else "agent"}
 
     def _on_vm_status(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -149,6 +155,16 @@ class FakeDriver:
     def _on_guest_environment(self, params: dict[str, Any]) -> dict[str, Any]:
         return {}
 
+    def _on_guest_provision(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.report("running", "agent")
+        loop = asyncio.get_running_loop()
+        if self._launcher.guest_error is not None:
+            error = errors.to_wire(self._launcher.guest_error)
+            loop.call_soon(lambda: self.report("running", "degraded", error=error))
+        else:
+            loop.call_soon(self.boot, self._launcher.boot_until)
+        return {}
+
     def _on_ping(self, params: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True}
 
@@ -160,6 +176,10 @@ class FakeLauncher:
         self.boot_until = "ready"
         self.failures: dict[str, errors.GaoError] = {}
         self.guest_error: errors.GaoError | None = None
+        #: Guest ports whose host port of the last start is taken meanwhile.
+        self.lost_ports: set[int] = set()
+        #: What a driver says of the guest's network.
+        self.network: dict[str, Any] | None = None
         self.launched: list[FakeDriver] = []
 
     async def launch(self, subject: machine.Machine) -> FakeDriver:

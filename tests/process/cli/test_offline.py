@@ -36,6 +36,24 @@ def test_explain_shows_every_mistake_of_the_file(gaovm: conftest.Gaovm) -> None:
     assert [problem["line"] for problem in problems] == [2, 3]
 
 
+def test_explain_refuses_what_up_refuses(gaovm: conftest.Gaovm) -> None:
+    config = gaovm.project / ".lima" / "config.yaml"
+    for text, message, field in (
+        ("images: [{location: 'https://x.test/a.img'}]\n", b"has no digest", "images[0].digest"),
+        ("images: [{location: 'debian:99'}]\n", b"unknown image", "images[0].location"),
+        (
+            "images: [{location: 'debian:12'}]\nmounts: [{location: /nowhere/at/all}]\n",
+            b"config.yaml:2: mounts[0].location: /nowhere/at/all is no directory",
+            "mounts[0].location",
+        ),
+    ):
+        config.write_text(text)
+        done = gaovm("explain", "--json")
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert json.loads(done.stdout)["error"]["field"] == field
+
+
 def test_doctor_names_what_is_missing(gaovm: conftest.Gaovm) -> None:
     away = {"PATH": "/nonexistent"}
     done = gaovm("doctor", "--json", env=away)

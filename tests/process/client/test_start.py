@@ -160,7 +160,7 @@ def test_waiting_for_the_end(home: Path) -> None:
 
 def test_a_home_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(errors.DaemonUnreachable, match="cannot start the daemon"):
+    with pytest.raises(errors.HostError, match="file is not a directory"):
         blocking.connect(tmp_path / "file" / "home")
     with pytest.raises(errors.DaemonUnreachable, match="107 bytes"):
         blocking.connect(tmp_path / ("x" * 100))

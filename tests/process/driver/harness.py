@@ -101,7 +101,7 @@ class Zygote:
         self._sock.setblocking(False)
         argv = [sys.executable, "-m", "gaovm.driver.zygote", "--fd", str(theirs.fileno())]
         self.process = subprocess.Popen(
-            argv, pass_fds=[theirs.fileno()], env={**os.environ, **self._env}
+            argv, pass_fds=[theirs.fileno()], env={**os.environ, **UNCAGED, **self._env}
         )
         theirs.close()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -178,6 +178,10 @@ async def _refuse(method: str, params: Any, context: Any) -> Any:
     raise errors.UnknownMethod(method)
 
 
+#: The fake hypervisor is a script of this checkout, which no cage has.
+UNCAGED = {"GAOVM_CONFINE": "off"}
+
+
 def fake_qemu_path(directory: Path) -> str:
     """A PATH on which QEMU is ``gaovm.testing.fake_qemu`` and everything else is real."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -245,6 +249,14 @@ def descendants(pid: int) -> set[int]:
                     found.add(child)
                     todo.append(child)
     return found
+
+
+def command_line(pid: int) -> bytes:
+    """What a process was executed with; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 async def gone(pids: set[int], limit_s: float = STEP_S) -> None:

@@ -130,7 +130,7 @@ async def sessions(agent: Connection, base: Path) -> AsyncIterator[Sessions]:
 
 
 async def present(sessions: Sessions, stream: str) -> Session:
-    return await Session.present(str(sessions.path), sessions.issue(30), stream)
+    return await Session.present(str(sessions.path), sessions.issue(30, None), stream)
 
 
 async def test_a_client_that_stops_reading_stalls_only_itself(

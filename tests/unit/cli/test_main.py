@@ -96,7 +96,7 @@ def test_the_overview_lists_every_command(
 
 def test_no_command_is_a_usage_error_with_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run([]) == 2
-    assert "Commands:" in capsys.readouterr().err
+    assert "Usage:" in capsys.readouterr().err
     assert main.run(["image"]) == 2
     assert "image prune" in capsys.readouterr().err
     for argv in (["image", "--help"], ["help", "image"]):

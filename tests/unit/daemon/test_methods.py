@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
-from gaovm.daemon import service
+from gaovm.daemon import service, status
+from gaovm.daemon.methods import sessions
 from gaovm.ipc import methods
+from gaovm.spec import diff
+from gaovm.spec.shares import Share
 
 STATUS_FIELDS = """
     name project state detail desired observed readiness first_up created_at started_at vm_type arch
-    cpus memory_bytes disk_bytes image machine accelerator mounts ports user driver_pid
-    hypervisor_pid boot restarts last_error dir run_dir logs message overrides pending paused
-""".split()  # noqa: SIM905 - a list of thirty words
+    cpus memory_bytes disk_bytes image machine accelerator mounts ports network user driver_pid
+    hypervisor_pid boot restarts last_error dir run_dir logs message overrides pending paused usage
+    confinement
+""".split()  # noqa: SIM905 - a list of many words
 
 
 def test_the_table_is_the_protocol() -> None:
@@ -155,19 +160,61 @@ async def test_vms_are_parallel_and_reads_never_wait(daemon: Daemon) -> None:
     await asyncio.wait([slow])
 
 
+async def test_a_copy_is_told_what_any_guest_can_write(daemon: Daemon) -> None:
+    await daemon.up()
+    await daemon.up(name="other", project_dir="/src/other")
+    for name, writable in (("web-dev", False), ("other", True)):
+        subject = daemon.hub.machines[name]
+        share = Share(location=f"/src/{name}", mount_point="/mnt", writable=writable)
+        spec = msgspec.structs.replace(subject.record.spec, shares=(share,))
+        subject.record = msgspec.structs.replace(subject.record, spec=spec)
+    session = await daemon.call("vm.session", name="web-dev", kind="copy")
+    assert session["shared"] == ["/src/other"]
+    assert "shared" not in await daemon.call("vm.session", name="web-dev", kind="exec")
+
+
 async def test_a_session_needs_an_agent(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    while "web-dev" not in daemon.hub.machines:
+        await asyncio.sleep(0)
+    subject = daemon.hub.machines["web-dev"]
+    await subject.until(lambda: subject.state.readiness == "booting")
+    await asyncio.sleep(0)  # the fake's own report, due in the loop's next turn, comes before ours
     with pytest.raises(errors.GuestUnavailable):
         await daemon.call("vm.session", name="web-dev", kind="exec")
     daemon.driver.boot("ready")
     await up
     session = await daemon.call("vm.session", name="web-dev", kind="exec")
     assert sorted(session) == ["home", "mounts", "socket", "ticket", "user"]
+    assert daemon.driver.calls[-1] == ("session.open", {"ttl_s": 30.0, "kind": "exec"})
     await daemon.call("vm.stop", name="web-dev")
     with pytest.raises(errors.StateConflict, match="not running"):
         await daemon.call("vm.session", name="web-dev", kind="exec")
+
+
+async def test_who_waits_for_a_session_hears_of_a_driver_that_does_not_answer(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "PATIENCE_S", 0)
+    await daemon.up()
+    call, told = Call(), asyncio.Event()
+
+    def progress(data: dict[str, Any]) -> None:
+        call.seen.append(data)
+        told.set()
+
+    monkeypatch.setattr(call, "progress", progress)
+
+    async def late(*_: Any, **__: Any) -> dict[str, Any]:
+        await told.wait()
+        raise errors.TimeLimit("no answer within 5 s")
+
+    monkeypatch.setattr(daemon.driver, "call", late)
+    with pytest.raises(errors.GuestUnavailable, match="does not answer") as caught:
+        await daemon.call("vm.session", call, name="web-dev", kind="exec")
+    assert caught.value.remedy == "gaovm stop --force web-dev"
+    assert f"(process {daemon.driver.pid}) does not answer" in call.seen[0]["message"]
 
 
 async def test_ports_are_kept_and_applied_live(daemon: Daemon) -> None:
@@ -177,6 +224,10 @@ async def test_ports_are_kept_and_applied_live(daemon: Daemon) -> None:
     assert daemon.driver.calls[-2][0] == "ports.add"
     with pytest.raises(errors.PortTaken):
         await daemon.call("vm.ports.add", name="web-dev", guest_port=81, host_port=8080)
+    with pytest.raises(errors.PortTaken, match=r"127\.0\.0\.1:8080 already"):
+        await daemon.call(
+            "vm.ports.add", name="web-dev", guest_port=81, host_port=8080, host_ip="0.0.0.0"
+        )
     await daemon.call("vm.stop", name="web-dev")
     stopped = await daemon.call("vm.ports.list", name="web-dev")
     assert stopped["ports"][0]["state"] == "stopped"
@@ -190,6 +241,23 @@ async def test_ports_are_kept_and_applied_live(daemon: Daemon) -> None:
     assert daemon.stored()["web-dev"].added_ports == ()
     with pytest.raises(errors.NotFound):
         await daemon.call("vm.ports.remove", name="web-dev", host_port=8080)
+
+
+async def test_any_free_port_is_asked_for_again_and_a_loss_is_told(daemon: Daemon) -> None:
+    await daemon.up()
+    for guest, host in ((80, 0), (81, 8081), (82, 0)):
+        await daemon.call("vm.ports.add", name="web-dev", guest_port=guest, host_port=host)
+    await daemon.call("vm.stop", name="web-dev")
+    result = await daemon.up()
+    assert result["warnings"] == []
+    before = {port["guest_port"]: port["host_port"] for port in result["vm"]["ports"]}
+    await daemon.call("vm.stop", name="web-dev")
+    daemon.launcher.lost_ports = {82}
+    result = await daemon.up()
+    sent = daemon.driver.calls[0][1]["host_ports"]
+    assert sent == [before[80], 0, before[82]]
+    (warning,) = result["warnings"]
+    assert f"host port {before[82]} of guest port 82 is taken" in warning
 
 
 async def test_a_port_that_the_driver_refuses_is_not_kept(daemon: Daemon) -> None:
@@ -247,3 +315,33 @@ async def test_the_log_level_of_the_daemon(daemon: Daemon) -> None:
         assert (await daemon.call("log.level"))["level"] == "error"
     finally:
         await daemon.call("log.level", level=before["level"])
+
+
+@pytest.mark.parametrize(
+    ("network", "opened", "told"),
+    [
+        ({"type": "passt", "reason": "it is usable", "problem": None}, False, []),
+        ({"type": "slirp", "reason": "no passt"}, False, ["reaches servers on the host's 127"]),
+        ({"type": "slirp", "reason": "no passt"}, True, []),
+        ({"type": "passt", "reason": "usable", "problem": "it ended"}, False, ["it ended"]),
+    ],
+)
+async def test_up_says_what_the_network_leaves_open(
+    daemon: Daemon, network: dict[str, Any], opened: bool, told: list[str]
+) -> None:
+    daemon.launcher.network = network
+    result = await daemon.up()
+    assert (await daemon.status())["network"] == {
+        "problem": None,
+        **network,
+        "host_access": False,
+    }
+    record = daemon.hub.machines["web-dev"].record
+    if opened:
+        spec = diff.with_values(record.spec, {"network.host_access": True})
+        record = msgspec.structs.replace(record, spec=spec)
+    else:
+        assert result["warnings"] == status.warnings(record)
+    lines = status.warnings(record)
+    assert len(lines) == len(told)
+    assert all(part in line for part, line in zip(told, lines, strict=True))

@@ -78,10 +78,12 @@ def _check_new(subject: machine.Machine, port: network.PortForward) -> None:
     if len(subject.record.added_ports) >= MAX_ADDED:
         raise errors.StateConflict(f"VM {subject.name} has {MAX_ADDED} added ports already")
     for entry in _statuses(subject):
-        same = (entry["host_ip"], entry["host_port"]) == (port.host_ip, port.host_port)
-        if port.host_port and same:
+        there = network.PortForward(
+            guest_port=entry["guest_port"], host_port=entry["host_port"], host_ip=entry["host_ip"]
+        )
+        if port.clashes(there):
             raise errors.PortTaken(
-                f"VM {subject.name} forwards {port.host_ip}:{port.host_port} already, "
+                f"VM {subject.name} forwards {there.host_ip}:{port.host_port} already, "
                 f"to port {entry['guest_port']} of the guest"
             )
 

@@ -1,0 +1,138 @@
+"""The way out of the guest's network: passt, for as long as the VM runs. slirp needs nothing here.
+
+A passt that ends is followed by another, after growing pauses: QEMU waits on its socket, and the
+guest sees its cable pulled and put in again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from gaovm import errors
+from gaovm.aio import process, sockets, steps, tasks
+from gaovm.aio.confine import keeper
+from gaovm.builder.qemu.document import Document
+from gaovm.builder.qemu.network import FD
+from gaovm.driver.pipes import LastWords
+from gaovm.vmmanager.qemu import lifetime, network
+
+logger = logging.getLogger(__name__)
+# When QEMU ends its passt follows at once, and may be seen first.
+QEMU_END_GRACE_S = 1.0
+#: Pauses before each further start, in seconds; the last one counts on.
+PAUSES_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+#: One that has run for so long works; passt finds out in milliseconds that it cannot.
+SETTLED_S = 1.0
+PASST = "passt"
+OnChange = Callable[[errors.GaoError | None], None]
+
+
+class Uplink:
+    """Keeps one passt running; ``on_change`` is told its loss, once, and then its return."""
+
+    def __init__(self, owner: tasks.TaskOwner, on_change: OnChange) -> None:
+        self._owner = owner
+        self._on_change = on_change
+        self._path: Path | None = None
+        self._task: asyncio.Task[None] | None = None
+        #: Who starts it once this process has dropped the rights for that.
+        self.keeper: keeper.Keeper | None = None
+        #: Why there is no way out now.
+        self.problem: errors.GaoError | None = None
+
+    @steps.step
+    def prepare(self, document: Document, run_dir: Path) -> dict[str, lifetime.Descriptor]:
+        """Bind QEMU's socket; returns what QEMU inherits by descriptor name.
+
+        Raises:
+            errors.HostError: that cannot be made.
+        """
+        if FD not in document.fds:
+            return {}
+        self._path = run_dir / "net.sock"
+        return {FD: sockets.bind_unix(self._path)}
+
+    @steps.step
+    def start(self, program: str | None, *, host_access: bool) -> None:
+        """Start passt for the socket that was prepared, in the background."""
+        if self._path is not None and program is not None:
+            work = self._keep(self._path, program, host_access)
+            self._task = self._owner.start(work, name="passt", finishable=True)
+
+    async def _keep(self, path: Path, program: str, host_access: bool) -> None:
+        failures = 0
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                error = await self._run(path, program, host_access)
+            except (errors.GaoError, OSError) as exc:
+                error = errors.HypervisorFailed(f"passt could not be started: {exc}")
+            await asyncio.sleep(QEMU_END_GRACE_S)
+            lasted_s = asyncio.get_running_loop().time() - began
+            failures = 0 if lasted_s > PAUSES_S[-1] else failures + 1
+            self._lost(error)
+            await asyncio.sleep(PAUSES_S[min(max(failures - 1, 0), len(PAUSES_S) - 1)])
+
+    async def _run(self, path: Path, program: str, host_access: bool) -> errors.GaoError:
+        """One run of passt; returns why it ended."""
+        words = LastWords("passt")
+        ours, theirs = socket.socketpair()
+        await words.attach(ours)
+        try:
+            with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                # The kernel takes it up at once, whenever QEMU comes to accept it.
+                connection.connect(str(path))
+                async with self._starting(
+                    program, connection, theirs.fileno(), host_access=host_access
+                ) as child:
+                    theirs.close()
+                    connection.close()
+                    status = await self._watch(child)
+        finally:
+            words.close()
+        last = "; ".join(words.tail.lines(3)) or "no message"
+        return errors.HypervisorFailed(
+            f"the VM has no network: passt ended with status {status}: {last}",
+            remedy="it is started again by itself; see `gaovm logs --driver`",
+        )
+
+    def _starting(
+        self, program: str, connection: socket.socket, output: int, *, host_access: bool
+    ) -> contextlib.AbstractAsyncContextManager[process.Child]:
+        if self.keeper is None:
+            return network.run(program, connection, host_access=host_access, output=output)
+        fds = (connection.fileno(),)
+        return self.keeper.start(PASST, fds, output=output, grace_s=network.GRACE_S)
+
+    async def _watch(self, child: process.Child) -> int:
+        if self.problem is not None:
+            try:
+                async with asyncio.timeout(SETTLED_S):
+                    return await child.wait()
+            except TimeoutError:
+                self.problem = None
+                logger.info("passt runs again")
+                self._on_change(None)
+        return await child.wait()
+
+    def _lost(self, error: errors.GaoError) -> None:
+        logger.warning("%s", error)
+        first, self.problem = self.problem is None, error
+        if first:
+            self._on_change(error)
+
+    @steps.step
+    async def close(self) -> None:
+        """End and reap it. Idempotent."""
+        task, self._task = self._task, None
+        if task is not None:
+            await tasks.cancel_and_wait(task)
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+            self._path = None
+        self.problem = None
