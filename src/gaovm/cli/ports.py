@@ -42,7 +42,7 @@ def show(parsed: options.Parsed) -> int:
     elif ports:
         output.out(output.table(HEAD, [_row(port) for port in ports]))
     else:
-        output.err(f"{name} forwards no port.  Add one:  gaovm port add 8080")
+        output.err(f"{target.called(name)} forwards no port.  Add one:  gaovm port add 8080")
     return 0
 
 
@@ -55,7 +55,7 @@ def remove(parsed: options.Parsed) -> int:
         removed = target.call(client, "vm.ports.remove", params)["removed"]
     if not removed:
         raise errors.NotFound(
-            f"{params['name']} forwards no {key.replace('_', ' ')} {params[key]}",
+            f"{target.called(params['name'])} forwards no {key.replace('_', ' ')} {params[key]}",
             remedy="gaovm port ls",
         )
     if parsed.flag("json"):
@@ -95,7 +95,7 @@ def _row(port: dict[str, Any]) -> tuple[str, ...]:
         f"{port.get('host_ip')}:{port.get('host_port') or '-'}",
         f"{port.get('guest_ip')}:{port.get('guest_port')}",
         "file" if port.get("source") == "config" else "port add",
-        str(port.get("state")),
+        status.port_state(port),
     )
 
 
@@ -119,7 +119,8 @@ ADD = options.Command(
 LS = options.Command(
     "port ls",
     show,
-    about="List the forwarded ports of the VM.",
+    about="List the forwarded ports of the VM. STATE: listening (a server in the VM takes what\n"
+    "comes), nobody listens, forwarded (the VM did not answer), stopped.",
     words="[NAME]",
     count=(0, 1),
     options=(options.NAME, options.JSON),

@@ -21,6 +21,9 @@ def run(parsed: options.Parsed) -> int:
         if parsed.flag("guest"):
             params["guest"] = True
         vm = target.call(client, "vm.status", params)
+        if vm.get("ports") and vm.get("observed") == "running":
+            # only the guest knows what listens in it, and a status never waits for a guest
+            vm["ports"] = target.call(client, "vm.ports.list", {"name": vm["name"]})["ports"]
     if parsed.flag("json"):
         output.json_out(vm)
     else:
@@ -41,7 +44,9 @@ def text(vm: Mapping[str, Any]) -> str:
 
 
 def _line(label: str, value: str) -> str:
-    return f"{label:{_LABEL}} {value}"
+    """A value beside its label; what has more lines goes on below it, where no label can stand."""
+    first, *more = value.split("\n")
+    return "\n".join([f"{label:{_LABEL}} {first}", *(f"{'':{_LABEL}} {line}" for line in more)])
 
 
 def _machine(vm: Mapping[str, Any]) -> list[str]:
@@ -63,7 +68,20 @@ def _machine(vm: Mapping[str, Any]) -> list[str]:
         digest = output.short_digest(image.get("digest"))
         parts = [image["name"], image.get("kernel") and f"{image['kernel']} kernel", digest]
         lines.append(_line("image", ", ".join(str(part) for part in parts if part)))
-    return lines
+    return lines + _usage(vm.get("usage") or {})
+
+
+def _usage(usage: Mapping[str, Any]) -> list[str]:
+    """What it takes of the host; ``machine`` says what the guest is given."""
+    if not usage:
+        return []
+    taken = [f"{output.size(usage.get('disk_bytes'))} disk"]
+    if usage.get("processes"):
+        count = usage["processes"]
+        memory = output.size(usage.get("memory_bytes"))
+        unit = "process" if count == 1 else "processes"
+        taken.insert(0, f"{memory} memory in {count} {unit}")
+    return [_line("takes", ", ".join(taken))]
 
 
 def _times(vm: Mapping[str, Any]) -> list[str]:
@@ -113,8 +131,14 @@ def _ports(vm: Mapping[str, Any]) -> list[str]:
 def port_line(port: Mapping[str, Any]) -> str:
     """One forwarded port for people."""
     host = f"{port.get('host_ip')}:{port.get('host_port') or '(free one at start)'}"
-    state = port.get("state")
+    state = port_state(port)
     return f"{host} -> {port.get('guest_ip')}:{port.get('guest_port')} in the VM ({state})"
+
+
+def port_state(port: Mapping[str, Any]) -> str:
+    """How it is with a forwarded port, for people."""
+    state = str(port.get("state"))
+    return "nobody listens" if state == "no_listener" else state
 
 
 def _places(vm: Mapping[str, Any]) -> list[str]:

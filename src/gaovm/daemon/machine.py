@@ -185,7 +185,12 @@ class Machine:
         if self.state.observed is states.Observed.STOPPED and failure is not None:
             # Not asked for by anybody: by a reboot of the host, or an `up` that was withdrawn.
             note = note or (failure.message if failure.code == errors.Cancelled.code else None)
-        return words.describe(self.state, error=failure.message if failure else None, note=note)
+        return words.describe(
+            self.state,
+            error=failure.message if failure else None,
+            note=note,
+            interrupted=self.up is not None and self.up.abandoned,
+        )
 
     def console_size(self) -> int:
         """Bytes in the console's log."""

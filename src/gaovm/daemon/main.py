@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import descriptors, files, priority, sockets, tasks
+from gaovm.aio import descriptors, files, priority, sockets, stalls, tasks
 from gaovm.aio import logs as log_levels
 from gaovm.daemon import (
     artefacts,
@@ -95,6 +95,7 @@ class Daemon:
         database: store.Store,
         owner: tasks.TaskOwner,
         origin: Origin,
+        watch: stalls.Watch,
     ) -> None:
         self._owner = owner
         self._origin = origin
@@ -116,6 +117,7 @@ class Daemon:
             supervisor=self._supervisor,
             started_at=stamps.now() if given is None else given.started_at,
             request_stop=self.request_stop,
+            watch=watch,
         )
 
     def request_stop(self) -> None:
@@ -242,10 +244,22 @@ def _say_ready(ready_fd: int | None) -> None:
         os.close(ready_fd)
 
 
-async def _main(where: paths.Paths, database: store.Store, origin: Origin) -> None:
+#: How long a thread that reads a stranger's file may keep the loop from going on, in seconds.
+_SWITCH_S = 0.001
+
+
+def _run_loop(where: paths.Paths, database: store.Store, origin: Origin) -> None:
+    sys.setswitchinterval(_SWITCH_S)
+    with stalls.Watch() as watch, asyncio.Runner(loop_factory=watch.new_loop) as runner:
+        runner.run(_main(where, database, origin, watch))
+
+
+async def _main(
+    where: paths.Paths, database: store.Store, origin: Origin, watch: stalls.Watch
+) -> None:
     with priority.first():
         async with tasks.TaskOwner("gaovmd") as owner:
-            await Daemon(where, database, owner, origin).run()
+            await Daemon(where, database, owner, origin, watch).run()
 
 
 def _origin(options: Options, lock: files.Lock) -> Origin:
@@ -279,7 +293,7 @@ def run(words: list[str]) -> int:
             return ALREADY_RUNNING
         os.chdir("/")
         with priority.realtime(), contextlib.closing(store.open_store(where.database)) as database:
-            asyncio.run(_main(where, database, origin))
+            _run_loop(where, database, origin)
     except errors.GaoError as exc:
         logger.error("%s", exc)
         remedy = f"\n  {exc.remedy}" if exc.remedy else ""

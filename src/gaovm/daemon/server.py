@@ -37,8 +37,8 @@ class _Call:
     def origin(self) -> connection.Context:
         return self._request
 
-    def cancel(self, request_id: int | str) -> bool:
-        return self._request.cancel(request_id)
+    def cancel(self, request_id: int | str, wish: str | None = None) -> bool:
+        return self._request.cancel(request_id, wish)
 
     def subscribe(self, since: int | None = None) -> None:
         self._side.feed.subscribe(self._request.connection, since)

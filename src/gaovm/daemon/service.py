@@ -43,6 +43,7 @@ METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
     "vm.resume": (params.Named, vms.resume),
     "vm.destroy": (params.Named, vms.destroy),
     "vm.adopt": (params.Adopt, adopting.adopt),
+    "vm.provision": (params.Provision, vms.provision),
     "vm.config.set": (params.ConfigSet, config.change),
     "vm.config.diff": (params.ConfigDiff, config.diff),
     "vm.config.plan": (params.ConfigPlan, config.plan),
@@ -64,7 +65,15 @@ METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
 
 
 #: What a daemon that is on its way out does not begin any more.
-BEGINNINGS = ("daemon.upgrade", "vm.up", "vm.start", "vm.restart", "image.build", "image.pull")
+BEGINNINGS = (
+    "daemon.upgrade",
+    "vm.up",
+    "vm.start",
+    "vm.restart",
+    "vm.provision",
+    "image.build",
+    "image.pull",
+)
 
 
 async def dispatch(ctx: context.Context, call: context.Call, method: str, data: Any) -> Any:

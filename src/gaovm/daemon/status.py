@@ -126,6 +126,12 @@ def warnings(record: records.VmRecord) -> list[str]:
     ]
     if record.state.observed is states.Observed.RUNNING and known["problem"]:
         found.append(str(known["problem"]))
+    for port, entry in forwards.bound(record):
+        if entry.get("lost_host_port"):
+            found.append(
+                f"host port {entry['lost_host_port']} of guest port {port.guest_port} is taken by "
+                f"somebody else; it is {entry['host_port']} now"
+            )
     return found
 
 
@@ -142,7 +148,7 @@ def ports(record: records.VmRecord, *, running: bool) -> list[dict[str, Any]]:
                 "host_ip": port.host_ip,
                 "host_port": known.get("host_port", port.host_port),
                 "source": "config" if index < fixed else "added",
-                "state": known.get("state", "stopped"),
+                "state": "forwarded" if known else "stopped",
             }
         )
     return result

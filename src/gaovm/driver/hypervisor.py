@@ -80,8 +80,8 @@ class Hypervisor:
         try:
             theirs.update(lifetime.open_files(document))
             if graphics.SCREENSHOT in document.fds:
-                self._picture = io.FileIO(os.memfd_create("screenshot"), "r+")
-                theirs[graphics.SCREENSHOT] = io.FileIO(os.dup(self._picture.fileno()), "r+")
+                self._picture = _picture()
+                theirs[graphics.SCREENSHOT] = io.FileIO(os.dup(self._picture.fileno()), "w")
             if into is not None:
                 lifetime.give(theirs, into)
             self.argv = lifetime.resolve(document, theirs)
@@ -169,12 +169,12 @@ class Hypervisor:
         """
         if self._picture is None:
             raise errors.HypervisorFailed("the VM has no display")
-        # QEMU writes to its copy of the descriptor, whose place is ours too.
+        # QEMU writes to its copy of the descriptor, whose place is that of ours.
         self._picture.seek(0)
         self._picture.truncate(0)
         await self._monitor.screendump(f"/dev/fdset/{graphics.SCREENSHOT_SET}")
-        self._picture.seek(0)
-        return self._picture.read(MAX_PICTURE)
+        with open(f"/proc/self/fd/{self._picture.fileno()}", "rb", buffering=0) as picture:
+            return picture.read(MAX_PICTURE)
 
     async def view(self, viewer: socket.socket) -> None:
         """Serve the display to a viewer, by its connected socket, of which QEMU gets a copy.
@@ -227,3 +227,12 @@ class Hypervisor:
         if name == "SHUTDOWN":
             self.ended_by_host = data.get("guest") is False
         self._on_event(name, data)
+
+
+def _picture() -> io.FileIO:
+    """A file in memory, open for writing only: QEMU takes no other for a picture."""
+    both = os.memfd_create("screenshot")
+    try:
+        return io.FileIO(os.open(f"/proc/self/fd/{both}", os.O_WRONLY | os.O_CLOEXEC), "w")
+    finally:
+        os.close(both)

@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import itertools
 import logging
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,11 +36,15 @@ GetConnection = Callable[[], Connection]
 
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """A bound forward; ``port`` is the host port in the end."""
+    """A bound forward; ``port`` is the host port in the end.
+
+    ``lost``: the host port of the last start, if it could not be had again.
+    """
 
     wanted: PortForward
     sock: socket.socket
     port: int
+    lost: int | None = None
 
     def describe(self) -> dict[str, Any]:
         """As ``PortStatus`` of the protocol has it."""
@@ -49,7 +54,8 @@ class Forward:
             "host_ip": self.wanted.host_ip,
             "host_port": self.port,
             "source": "config" if self.wanted.field else "added",
-            "state": "listening",
+            "state": "forwarded",
+            "lost_host_port": self.lost,
         }
 
 
@@ -63,17 +69,33 @@ class Ports:
         self._free = asyncio.Semaphore(MAX_CONNECTIONS)
         self._serving = False
 
+    def bind_all(self, wanted: Sequence[PortForward], earlier: Sequence[int]) -> None:
+        """Bind those of a spec; ``earlier`` as ``LaunchRequest.host_ports``. Errors as ``bind``."""
+        pairs = zip(wanted, itertools.chain(earlier, itertools.repeat(0)), strict=False)
+        # whoever asks for a port by its number has it before those that take any
+        for forward, port in sorted(pairs, key=lambda pair: pair[0].host_port == 0):
+            self.bind(forward, earlier=port)
+
     @steps.step
-    def bind(self, wanted: PortForward) -> Forward:
+    def bind(self, wanted: PortForward, *, earlier: int = 0) -> Forward:
         """Bind one; it is served at once when the VM runs, else from ``serve`` on.
+
+        One that takes any host port has ``earlier`` again, if that is free.
 
         Raises:
             errors.PortTaken: the port is in use; the message names the owner.
             errors.PermissionMissing: the port needs a right that this user lacks.
             errors.InvalidParams: the address is not one of this host.
         """
-        sock = _bind(wanted)
-        forward = Forward(wanted, sock, sock.getsockname()[1])
+        lost = None
+        try:
+            sock = _bind(wanted, wanted.host_port or earlier)
+        except errors.PortTaken as exc:
+            if wanted.host_port:
+                raise
+            logger.warning("%s, which this forward had; another is used", exc)
+            lost, sock = earlier, _bind(wanted, 0)
+        forward = Forward(wanted, sock, sock.getsockname()[1], lost)
         self._forwards[forward] = self._start(forward) if self._serving else None
         return forward
 
@@ -176,8 +198,7 @@ async def _to_client(client: socket.socket, inside: tunnel.Tunnel) -> None:
     client.shutdown(socket.SHUT_WR)
 
 
-def _bind(wanted: PortForward) -> socket.socket:
-    where = f"{wanted.host_ip}:{wanted.host_port}"
+def _bind(wanted: PortForward, port: int) -> socket.socket:
     try:
         version = ipaddress.ip_address(wanted.host_ip).version
     except ValueError as exc:
@@ -188,23 +209,24 @@ def _bind(wanted: PortForward) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((wanted.host_ip, wanted.host_port))
+        sock.bind((wanted.host_ip, port))
         sock.listen(BACKLOG)
         sock.setblocking(False)
     except OSError as exc:
         sock.close()
-        raise _bind_failed(exc, wanted, where) from exc
+        raise _bind_failed(exc, wanted, port) from exc
     return sock
 
 
-def _bind_failed(exc: OSError, wanted: PortForward, where: str) -> errors.GaoError:
+def _bind_failed(exc: OSError, wanted: PortForward, port: int) -> errors.GaoError:
+    where = f"{wanted.host_ip}:{port}"
     if exc.errno == errno.EADDRINUSE:
-        owner = listeners.owner(wanted.host_port) or "another process"
+        owner = listeners.owner(port) or "another process"
         return errors.PortTaken(
             f"host port {where} is taken by {owner}",
             field=wanted.field,
             remedy="free it, choose another hostPort, or use hostPort: 0 for any free one",
-            details={"host_port": wanted.host_port, "owner": owner},
+            details={"host_port": port, "owner": owner},
         )
     if exc.errno in (errno.EACCES, errno.EPERM):
         return errors.PermissionMissing(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gaovm import errors
 from gaovm.aio import memory, process, steps, tasks
+from gaovm.aio.confine import place
 from gaovm.builder.facts import VirtiofsdFact
 from gaovm.builder.qemu.document import Document, ShareDevice
 from gaovm.builder.qemu.memory import FD as MEMORY
@@ -56,8 +57,8 @@ class Shares:
         return ends
 
     @steps.step
-    async def start(self, program: VirtiofsdFact | None) -> None:
-        """Start what was prepared.
+    async def start(self, program: VirtiofsdFact | None, beside: place.Place | None = None) -> None:
+        """Start what was prepared, within the limits of QEMU's cage if it has one.
 
         Raises:
             errors.ProgramMissing: virtiofsd cannot be executed.
@@ -66,15 +67,19 @@ class Shares:
             share, listener = self._bound.pop()
             with listener:
                 if program is not None:
-                    await self._start_one(share, program, listener)
+                    await self._start_one(share, program, listener, beside)
 
     async def _start_one(
-        self, share: ShareDevice, program: VirtiofsdFact, listener: socket.socket
+        self,
+        share: ShareDevice,
+        program: VirtiofsdFact,
+        listener: socket.socket,
+        beside: place.Place | None,
     ) -> None:
         ours, theirs = socket.socketpair()
         try:
             child = await self._children.enter_async_context(
-                shares.run(program, share, listener, output=theirs.fileno())
+                shares.run(program, share, listener, output=theirs.fileno(), beside=beside)
             )
         except BaseException:
             ours.close()

@@ -19,6 +19,7 @@ from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import Artefacts, Document
 from gaovm.driver import (
     boot,
+    choices,
     confinement,
     disks,
     display,
@@ -127,10 +128,9 @@ class Vm:
             # Up to 3 s without a cached probe; nothing else is under way in this process yet.
             self._facts = request.facts or hostfacts.collect(Path(request.home))
             self._document = build.build(request.spec, self._facts, _artefacts(request))
-            for forward in request.spec.network.forwards:
-                self.ports.bind(forward)
+            self.ports.bind_all(request.spec.network.forwards, request.host_ports)
             await disks.prepare(request, self._facts.qemu_img)
-            self._confinement.prepare(request, self._document)
+            await self._confinement.prepare(request, self._document)
         except BaseException:
             await self._release()
             raise
@@ -138,36 +138,7 @@ class Vm:
         return {"machine": self._document.machine.name, **self._choices()}
 
     def _choices(self) -> dict[str, Any]:
-        document = self._document
-        if document is None:
-            return dict.fromkeys(("accelerator", "network", "confinement")) | {
-                "mounts": [],
-                "ports": [],
-            }
-        mounts = [
-            {
-                "location": share.location,
-                "mount_point": share.mount_point,
-                "type": share.type,
-                "reason": share.reason,
-                "writable": share.writable,
-            }
-            for share in document.shares
-        ]
-        accelerator = {"name": document.accelerator.name, "reason": document.accelerator.reason}
-        problem = self.uplink.problem
-        carrier = {
-            "type": document.network.name,
-            "reason": document.network.reason,
-            "problem": None if problem is None else problem.message,
-        }
-        return {
-            "accelerator": accelerator,
-            "mounts": mounts,
-            "ports": self.ports.describe(),
-            "network": carrier,
-            "confinement": self._confinement.describe(),
-        }
+        return choices.describe(self._document, self.ports, self.uplink, self._confinement)
 
     def describe(self) -> dict[str, Any]:
         """The answer to ``vm.status``."""
@@ -218,8 +189,10 @@ class Vm:
         socks = await hypervisor.start(document, ends, vm_dir, self._confinement.place)
         self._executed_at = clock.monotonic()
         self._owner.start(self._watch(hypervisor), name="hypervisor", finishable=True)
-        await self.shares.start(self._facts.virtiofsd if self._facts else None)
+        virtiofsd = self._facts.virtiofsd if self._facts else None
+        await self.shares.start(virtiofsd, self._confinement.place)
         carrier = self._facts.passt if self._facts else None
+        self.uplink.keeper = await self._confinement.keep(request, carrier)
         self.uplink.start(
             carrier.path if carrier else None, host_access=request.spec.network.host_access
         )
@@ -235,6 +208,7 @@ class Vm:
         self.sessions.open()
         self.ports.serve()
         self._boot.begin(self._accelerator)
+        self._confinement.shed(request)
 
     # what happens meanwhile
 
@@ -458,7 +432,7 @@ class Vm:
         await self.ports.close()
         await self.shares.close()
         await self.uplink.close()
-        self._confinement.close()
+        await self._confinement.close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None

@@ -72,6 +72,7 @@ class Zygote:
                 if fd != self._sock.fileno():
                     self._reap(fd)
                 elif not self._serve():
+                    groups.sweep()
                     return
             if not swept or self._reaped:
                 swept, self._reaped = groups.sweep(), False

@@ -19,9 +19,15 @@ def check(home: str, *, write: bool) -> None:
     written; without it only what is there has to be reachable.
 
     Raises:
-        errors.PermissionMissing: another user's, or the rights do not suffice.
+        errors.PermissionMissing: another user's, or another user can put one of their own in its
+            place, or the rights do not suffice.
         errors.HostError: not a directory, or on a file system that cannot be written.
     """
+    _check_rights(home, write=write)
+    _check_path(home)
+
+
+def _check_rights(home: str, *, write: bool) -> None:
     try:
         found = os.stat(home)
     except (FileNotFoundError, NotADirectoryError) as exc:
@@ -35,6 +41,61 @@ def check(home: str, *, write: bool) -> None:
     wanted = os.R_OK | os.X_OK | (os.W_OK if write else 0)
     if not os.access(home, wanted):
         raise _refused(home, found)
+
+
+def _check_path(home: str) -> None:
+    """Refuse a path of which somebody else can exchange a part: then nothing below it is ours."""
+    linked = False
+    for path in _prefixes(home):
+        try:
+            found = os.lstat(path)
+        except OSError:
+            break  # what is missing or cannot be reached is told later
+        linked = linked or stat.S_ISLNK(found.st_mode)
+        _check_part(path, found, home)
+    if linked and (real := os.path.realpath(home)) != home:
+        _check_path(real)
+
+
+def _prefixes(path: str) -> list[str]:
+    found = [path]
+    while path != os.path.dirname(path):
+        path = os.path.dirname(path)
+        found.append(path)
+    return found[::-1]
+
+
+def _check_part(path: str, found: os.stat_result, home: str) -> None:
+    if found.st_uid not in (0, os.geteuid()) and path != home:
+        owner = name_of(found.st_uid)
+        raise errors.PermissionMissing(
+            f"{path} belongs to {owner}, who can exchange {home} for another directory",
+            remedy=_ELSEWHERE,
+        )
+    mode = found.st_mode
+    if stat.S_ISLNK(mode) or mode & stat.S_ISVTX:
+        return
+    others = mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not _is_own_group(found.st_gid))
+    if others:
+        raise errors.PermissionMissing(
+            f"{path} can be written by other users (mode {stat.S_IMODE(mode):04o}): they can "
+            f"exchange {'what is in it' if path == home else home}",
+            remedy=f"chmod go-w {path}, or {_ELSEWHERE}",
+        )
+
+
+def _is_own_group(gid: int) -> bool:
+    """Whether a group is root's, or this user's alone, as many systems give each user one."""
+    import grp
+    import pwd
+
+    if gid == 0:
+        return True
+    try:
+        group, me = grp.getgrgid(gid), pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return group.gr_name == me.pw_name and set(group.gr_mem) <= {me.pw_name}
 
 
 _ELSEWHERE = "set GAOVM_HOME to a directory of your own"

@@ -78,10 +78,13 @@ class Answers(Generic[Context]):
             logger.exception("%s: %s failed", self._name, request.method)
             self._peer.error(request.id, _defect(request))
 
-    def cancel(self, request_id: int | str) -> bool:
-        """Cancel a call; it answers ``cancelled`` when it has cleaned up. False: there is none."""
+    def cancel(self, request_id: int | str, wish: str | None = None) -> bool:
+        """Cancel a call; it answers ``cancelled`` when it has cleaned up. False: there is none.
+
+        ``wish``: what the caller wants of the work, as the message of the cancelling.
+        """
         task = self.calls.get(request_id)
-        return task is not None and task.cancel()
+        return task is not None and task.cancel(wish)
 
     def end(self) -> None:
         """The connection ends: nobody will hear an answer."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 HEADER_BYTES = 4
 MAX_FRAME_BYTES = 16 << 20
 # What a decoder makes of a frame costs by the value: 16 MiB of empty lists take seconds and 600 MB,
-# this many take 30 ms. The largest answers of ours have some thousands.
-MAX_VALUES = 100_000
+# this many take 15 ms. The largest requests have some thousands; answers may have more.
+MAX_VALUES = 50_000
 
 _HEADER = struct.Struct(">I")
 _DUMPS = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode

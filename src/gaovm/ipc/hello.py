@@ -82,12 +82,13 @@ def answer(params: dict[str, Any], own: Offer, expected_token: str | None = None
     required = _names(params, "requiredCapabilities", optional=True)
     if expected_token is not None:
         _check_token(params.get("authToken"), expected_token)
-    _check_required(required, frozenset(own.capabilities))
+    ours = frozenset(own.capabilities)
+    _check_required(required, ours)
     _check_required(own.required, frozenset(offered))
     return {
         "protocol": own.protocol,
         "capabilities": list(own.capabilities),
-        "acceptedCapabilities": [name for name in offered if name in own.capabilities],
+        "acceptedCapabilities": [name for name in offered if name in ours],
     }
 
 

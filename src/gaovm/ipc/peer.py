@@ -277,8 +277,7 @@ class Peer:
                 self.frame_bytes = len(body)
                 message = jsonrpc.parse(frames.check_object(self._loads(body)))
             except errors.FrameError as exc:
-                self._failed = True
-                return Failed(exc)
+                return self._fail(exc)
             event = self._on_message(message)
             if event is not None:
                 return event
@@ -371,5 +370,7 @@ class Peer:
         return Ready()
 
     def _fail(self, error: errors.GaoError) -> Failed:
+        """An error that is kept; what it was raised of, up to 16 MiB, is not."""
         self._failed = True
+        error.__traceback__ = error.__cause__ = error.__context__ = None
         return Failed(error)

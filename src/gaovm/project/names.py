@@ -51,6 +51,12 @@ def check(name: str) -> str:
 
 def slug(text: str, limit: int = MAX_LENGTH) -> str:
     """The nearest valid name in lower case, at most ``limit`` long; may be empty."""
+    result = _words(text, limit)
+    return result.replace(".", "-") if result.endswith((".yml", ".yaml")) else result
+
+
+def _words(text: str, limit: int) -> str:
+    """As ``slug``, for what is not the end of a name."""
     if not text.isascii():
         import unicodedata
 
@@ -62,16 +68,13 @@ def slug(text: str, limit: int = MAX_LENGTH) -> str:
             result += char
         elif result and result[-1] in _ALNUM:
             result += char if char in _SEPARATORS else "-"
-    result = result[:limit].rstrip(_SEPARATORS)
-    if result.endswith((".yml", ".yaml")):
-        result = result.replace(".", "-")
-    return result
+    return result[:limit].rstrip(_SEPARATORS)
 
 
 def of_directory(project_dir: str) -> str:
     """The name of a project directory's VM: its slug and ``-dev``."""
     last = project_dir.rstrip("/").rpartition("/")[2]
-    return (slug(last, MAX_LENGTH - len(_SUFFIX)) or "project") + _SUFFIX
+    return (_words(last, MAX_LENGTH - len(_SUFFIX)) or "project") + _SUFFIX
 
 
 def of_directories(project_dir: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated, Literal
 
 import msgspec
@@ -23,6 +24,15 @@ class PortForward(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True)
     guest_ip: str = "127.0.0.1"
     host_ip: str = "127.0.0.1"
     field: str | None = None
+
+    def clashes(self, other: PortForward) -> bool:
+        """Whether both cannot be had: one host port, on addresses of which one covers the other."""
+        if self.host_port == 0 or self.host_port != other.host_port:
+            return False
+        ours, theirs = ipaddress.ip_address(self.host_ip), ipaddress.ip_address(other.host_ip)
+        if ours.version != theirs.version:
+            return False
+        return ours == theirs or ours.is_unspecified or theirs.is_unspecified
 
 
 class Network(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -86,12 +86,18 @@ class FakeDriver:
 
     def _on_vm_configure(self, params: dict[str, Any]) -> dict[str, Any]:
         forwards = params["spec"]["network"]["forwards"]
+        earlier = params["host_ports"]
         ports = [
-            {**port, "host_port": port["host_port"] or 40_000 + index, "state": "listening"}
+            {**port, "host_port": port["host_port"] or 40_000 + index, "state": "forwarded"}
             for index, port in enumerate(forwards)
         ]
+        for port, before in zip(ports, earlier, strict=True):
+            if port["guest_port"] in self._launcher.lost_ports:
+                port["lost_host_port"] = before
         accelerator = {"name": "tcg", "reason": "this is a fake"}
-        return {"machine": "q35", "accelerator": accelerator, "mounts": [], "ports": ports}
+        network = self._launcher.network
+        parts = {"mounts": [], "ports": ports, "network": network}
+        return {"machine": "q35", "accelerator": accelerator, **parts}
 
     def _on_vm_start(self, params: dict[str, Any]) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
@@ -125,10 +131,11 @@ class FakeDriver:
         return {"ticket": "00" * 32, "socket": "/nowhere"}
 
     def _on_guest_info(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {"hostname": self.subject.name}
+        listeners = self._launcher.listeners
+        return {"hostname": self.subject.name, **({"listeners": listeners} if listeners else {})}
 
     def _on_ports_add(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {**params, "state": "listening"}
+        return {**params, "state": "forwarded"}
 
     def _on_ports_remove(self, params: dict[str, Any]) -> dict[str, Any]:
         return {"removed": [params]}
@@ -149,6 +156,16 @@ class FakeDriver:
     def _on_guest_environment(self, params: dict[str, Any]) -> dict[str, Any]:
         return {}
 
+    def _on_guest_provision(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.report("running", "agent")
+        loop = asyncio.get_running_loop()
+        if self._launcher.guest_error is not None:
+            error = errors.to_wire(self._launcher.guest_error)
+            loop.call_soon(lambda: self.report("running", "degraded", error=error))
+        else:
+            loop.call_soon(self.boot, self._launcher.boot_until)
+        return {}
+
     def _on_ping(self, params: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True}
 
@@ -160,6 +177,12 @@ class FakeLauncher:
         self.boot_until = "ready"
         self.failures: dict[str, errors.GaoError] = {}
         self.guest_error: errors.GaoError | None = None
+        #: What listens in the guest, as ``guest.info`` says it.
+        self.listeners: list[dict[str, Any]] = []
+        #: Guest ports whose host port of the last start is taken meanwhile.
+        self.lost_ports: set[int] = set()
+        #: What a driver says of the guest's network.
+        self.network: dict[str, Any] | None = None
         self.launched: list[FakeDriver] = []
 
     async def launch(self, subject: machine.Machine) -> FakeDriver:

@@ -8,7 +8,8 @@ print), ``exit`` (``[status, words]``: fail at once),
 ``vnc``: ``picture`` (default) or ``garbage``,
 ``control``: a directory in which it listens on the datagram socket ``PID``. A message there is a
 JSON object: ``event`` (a QMP event to send, with ``data``), ``console`` (text), ``mute`` (true: the
-agent answers nothing until false), ``exit`` (a status).
+agent answers nothing until false), ``exit`` (a status), ``flood`` (a name of ``floods``, with
+``bytes``: the agent sends that, hears nothing meanwhile, and is followed by another agent).
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ import selectors
 import socket
 import struct
 import sys
+import threading
 import zlib
 from typing import Any, cast
 
+from gaovm.testing import floods
 from gaovm.testing.fake_agent import FakeAgent
 from gaovm.testing.fake_vnc import FakeVnc
 
@@ -42,7 +45,7 @@ class FakeQemu:
         self._power = options.get("power", "obey")
         self._agent = FakeAgent(options.get("agent", "normal"))
         self._console = options.get("console", "Linux version fake\r\n")
-        self._mute = False
+        self._mute = self._flooding = False
         self._paused = False
         self._unheard = b""
         if "control" in options:
@@ -89,10 +92,25 @@ class FakeQemu:
         if "mute" in order:
             self._mute = order["mute"]
             self._on_agent(b"")
+        if "flood" in order:
+            self._flooding = True
+            threading.Thread(target=self._flood, args=(order["flood"], order["bytes"])).start()
+        if "joins" in order:
+            self._flooding = False
+            self._agent = FakeAgent(nonce="cd" * 16)
+            self._socks["agent"].sendall(self._agent.hello())
         if "exit" in order:
             raise SystemExit(order["exit"])
 
+    def _flood(self, name: str, total: int) -> None:
+        for block in floods.blocks(name, total, self._agent.open_streams):
+            self._socks["agent"].sendall(block)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b'{"joins":true}', self._socks["control"].getsockname())
+
     def _on_agent(self, data: bytes) -> None:
+        if self._flooding:
+            return
         self._unheard += data
         if self._mute or self._paused:
             return

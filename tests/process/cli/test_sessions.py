@@ -76,7 +76,7 @@ def test_own_failures_are_125(
 
     daemon.handlers["vm.session"] = stopped
     done = gaovm("exec", "--", "true")
-    assert done.returncode == 125 and b"remedy: gaovm up web-dev" in done.stderr
+    assert done.returncode == 125 and b"remedy: gaovm up\n" in done.stderr
     daemon.handlers["vm.session"] = unknown
     daemon.handlers["vm.list"] = lambda params, call: {"vms": [fakes.vm("web-dev")]}
     done = gaovm("shell", "--name", "web-dve")

@@ -9,11 +9,14 @@ import asyncio
 import ctypes
 import json
 import os
+import select
 import shutil
+import signal
 import socket
 import stat
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +24,7 @@ from typing import Any
 
 import pytest
 
+from gaovm import errors
 from gaovm.aio.confine import abilities, groups, identities, landlock, place
 from gaovm.aio.confine.cage import Bind, Cage, Ids, Limits
 from gaovm.vmmanager.qemu import cage as policy
@@ -260,5 +264,65 @@ def test_nothing_is_left_behind(base: Path) -> None:
     assert sorted(os.listdir("/proc/self/fd")) == fds
     after = {str(tree.own): sorted(os.listdir(tree.own)) for tree in groups.hierarchies()}
     assert after == before
+    lent.close()
+    host.close()
+
+
+def test_what_is_hidden_below_a_share_is_empty(base: Path) -> None:
+    host = Host(base, 0)
+    inner = host.share / "state"
+    inner.mkdir()
+    (inner / "secret").write_text("secret")
+    lent = identities.lend("test")
+    try:
+        wanted = {"read": [str(inner / "secret")], "write": [str(inner / "new")]}
+        cage = host.cage(lent.ids, hidden=(str(inner),))
+        got = json.loads(_attempt(host, abilities.find(), cage, wanted)[1])
+        assert got[f"read {inner / 'secret'}"] == "ENOENT"
+        assert got[f"write {inner / 'new'}"] in ("EROFS", "EACCES")
+        assert (inner / "secret").read_text() == "secret"
+    finally:
+        lent.close()
+        host.close()
+
+
+def test_a_cage_that_cannot_be_made_starts_nothing_and_says_where(base: Path) -> None:
+    host = Host(base, 0)
+    lent = identities.lend("test")
+    try:
+        cage = host.cage(lent.ids, hidden=(str(base / "nowhere"),))
+        with pytest.raises(errors.HostError, match=r"cannot confine .*: mount .*nowhere"):
+            _attempt(host, abilities.find(), cage, {})
+        cage = host.cage(lent.ids)._replace(binds=())
+        with pytest.raises(errors.ProgramMissing):
+            _attempt(host, abilities.find(), cage, {})
+    finally:
+        lent.close()
+        host.close()
+
+
+def test_who_is_in_it_dies_with_who_made_it(base: Path) -> None:
+    host = Host(base, 0)
+    lent = identities.lend("test")
+    reading, writing = os.pipe()
+    maker = os.fork()
+    if maker == 0:
+        try:
+            made = place.Place(host.cage(lent.ids), abilities.find(), "intruder")
+            argv = (PYTHON, "-I", "-S", "-c", "import time; time.sleep(600)")
+            pid = made.start(argv, {}, output=2, pass_fds=())
+            os.write(writing, str(pid).encode())
+            signal.pause()
+        finally:
+            os._exit(1)
+    inmate = int(os.read(reading, 20))
+    watch = os.pidfd_open(inmate)
+    os.kill(maker, signal.SIGKILL)
+    os.waitpid(maker, 0)
+    assert select.select([watch], [], [], 30)[0], "it lives on"
+    for fd in (watch, reading, writing):
+        os.close(fd)
+    while not groups.sweep():
+        time.sleep(0.01)  # its group is empty a moment after its end
     lent.close()
     host.close()

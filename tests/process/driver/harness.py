@@ -229,6 +229,14 @@ def private_kib(pid: int) -> int:
     return total
 
 
+def resident_kib(pid: int, field: str = "VmRSS") -> int:
+    """What a process has in memory, or with ``VmHWM`` had at most."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1])
+    raise ValueError(pid)
+
+
 def descendants(pid: int) -> set[int]:
     """Every live process below ``pid``."""
     found: set[int] = set()
@@ -241,6 +249,14 @@ def descendants(pid: int) -> set[int]:
                     found.add(child)
                     todo.append(child)
     return found
+
+
+def command_line(pid: int) -> bytes:
+    """What a process was executed with; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 async def gone(pids: set[int], limit_s: float = STEP_S) -> None:

@@ -47,6 +47,7 @@ PLAIN = HostFacts(
 KVM_HOST = HostFacts(
     arch="x86_64",
     root=True,
+    cpus=8,
     accelerators=(KVM,),
     emulators=EMULATORS,
     virtiofsd=C_ROOT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from tests.unit.builder import samples
 
@@ -63,6 +64,15 @@ def test_forced_virtiofs_that_cannot_work_is_an_error_with_a_remedy() -> None:
         choices.choose_share("virtiofs", samples.ARM_KVM_HOST)
     assert "9p" in (denied.value.remedy or "")
     assert "apt-get install" in (missing.value.remedy or "")
+
+
+def test_passt_carries_the_network_where_it_is_usable() -> None:
+    assert choices.choose_network(samples.HOST).name == "passt"
+    missing = choices.choose_network(samples.PLAIN)
+    assert (missing.name, "apt-get install passt" in missing.reason) == ("slirp", True)
+    unusable = msgspec.structs.replace(samples.PASST, usable=False, reason="no namespaces")
+    host = msgspec.structs.replace(samples.HOST, passt=unusable)
+    assert choices.choose_network(host) == choices.Choice(name="slirp", reason="no namespaces")
 
 
 def test_a_missing_program_names_its_package() -> None:

@@ -10,16 +10,18 @@ import pytest
 from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
-from gaovm.daemon import service
+from gaovm.daemon import service, status
 from gaovm.daemon.methods import sessions
 from gaovm.ipc import methods
+from gaovm.spec import diff
 from gaovm.spec.shares import Share
 
 STATUS_FIELDS = """
     name project state detail desired observed readiness first_up created_at started_at vm_type arch
-    cpus memory_bytes disk_bytes image machine accelerator mounts ports user driver_pid
-    hypervisor_pid boot restarts last_error dir run_dir logs message overrides pending paused
-""".split()  # noqa: SIM905 - a list of thirty words
+    cpus memory_bytes disk_bytes image machine accelerator mounts ports network user driver_pid
+    hypervisor_pid boot restarts last_error dir run_dir logs message overrides pending paused usage
+    confinement
+""".split()  # noqa: SIM905 - a list of many words
 
 
 def test_the_table_is_the_protocol() -> None:
@@ -185,6 +187,7 @@ async def test_a_session_needs_an_agent(daemon: Daemon) -> None:
     await up
     session = await daemon.call("vm.session", name="web-dev", kind="exec")
     assert sorted(session) == ["home", "mounts", "socket", "ticket", "user"]
+    assert daemon.driver.calls[-1] == ("session.open", {"ttl_s": 30.0, "kind": "exec"})
     await daemon.call("vm.stop", name="web-dev")
     with pytest.raises(errors.StateConflict, match="not running"):
         await daemon.call("vm.session", name="web-dev", kind="exec")
@@ -221,6 +224,10 @@ async def test_ports_are_kept_and_applied_live(daemon: Daemon) -> None:
     assert daemon.driver.calls[-2][0] == "ports.add"
     with pytest.raises(errors.PortTaken):
         await daemon.call("vm.ports.add", name="web-dev", guest_port=81, host_port=8080)
+    with pytest.raises(errors.PortTaken, match=r"127\.0\.0\.1:8080 already"):
+        await daemon.call(
+            "vm.ports.add", name="web-dev", guest_port=81, host_port=8080, host_ip="0.0.0.0"
+        )
     await daemon.call("vm.stop", name="web-dev")
     stopped = await daemon.call("vm.ports.list", name="web-dev")
     assert stopped["ports"][0]["state"] == "stopped"
@@ -228,12 +235,62 @@ async def test_ports_are_kept_and_applied_live(daemon: Daemon) -> None:
     sent = daemon.driver.calls[0][1]["spec"]["network"]["forwards"]
     assert [forward["host_port"] for forward in sent] == [8080]
     listed = await daemon.call("vm.ports.list", name="web-dev")
-    assert listed["ports"][0]["state"] == "listening"
+    assert listed["ports"][0]["state"] == "no_listener"
     removed = await daemon.call("vm.ports.remove", name="web-dev", host_port=8080)
     assert removed["removed"][0]["guest_port"] == 80
     assert daemon.stored()["web-dev"].added_ports == ()
     with pytest.raises(errors.NotFound):
         await daemon.call("vm.ports.remove", name="web-dev", host_port=8080)
+
+
+async def test_any_free_port_is_asked_for_again_and_a_loss_is_told(daemon: Daemon) -> None:
+    await daemon.up()
+    for guest, host in ((80, 0), (81, 8081), (82, 0)):
+        await daemon.call("vm.ports.add", name="web-dev", guest_port=guest, host_port=host)
+    await daemon.call("vm.stop", name="web-dev")
+    result = await daemon.up()
+    assert result["warnings"] == []
+    before = {port["guest_port"]: port["host_port"] for port in result["vm"]["ports"]}
+    await daemon.call("vm.stop", name="web-dev")
+    daemon.launcher.lost_ports = {82}
+    result = await daemon.up()
+    sent = daemon.driver.calls[0][1]["host_ports"]
+    assert sent == [before[80], 0, before[82]]
+    (warning,) = result["warnings"]
+    assert f"host port {before[82]} of guest port 82 is taken" in warning
+
+
+@pytest.mark.parametrize(
+    ("proto", "address", "port", "guest_ip", "state"),
+    [
+        ("tcp", "127.0.0.1", 80, "127.0.0.1", "listening"),
+        ("tcp", "0.0.0.0", 80, "127.0.0.1", "listening"),
+        ("tcp", "::", 80, "127.0.0.1", "listening"),
+        ("tcp", "127.0.0.1", 80, "127.0.0.2", "no_listener"),
+        ("tcp", "127.0.0.1", 81, "127.0.0.1", "no_listener"),
+        ("udp", "127.0.0.1", 80, "127.0.0.1", "no_listener"),
+        ("tcp", "0.0.0.0", 80, "::1", "no_listener"),
+    ],
+)
+async def test_listening_means_somebody_listens_in_the_guest(
+    daemon: Daemon, proto: str, address: str, port: int, guest_ip: str, state: str
+) -> None:
+    await daemon.up()
+    await daemon.call("vm.ports.add", name="web-dev", guest_port=80, guest_ip=guest_ip)
+    await daemon.call("vm.restart", name="web-dev")
+    daemon.launcher.listeners = [{"proto": proto, "address": address, "port": port}]
+    (found,) = (await daemon.call("vm.ports.list", name="web-dev"))["ports"]
+    assert found["state"] == state
+    assert (await daemon.status())["ports"][0]["state"] == "forwarded"  # the guest is not asked
+
+
+async def test_a_guest_that_does_not_say_leaves_it_open_who_listens(daemon: Daemon) -> None:
+    await daemon.up()
+    await daemon.call("vm.ports.add", name="web-dev", guest_port=80)
+    await daemon.call("vm.restart", name="web-dev")
+    daemon.launcher.failures["guest.info"] = errors.TimeLimit("no answer")
+    (found,) = (await daemon.call("vm.ports.list", name="web-dev"))["ports"]
+    assert found["state"] == "forwarded"
 
 
 async def test_a_port_that_the_driver_refuses_is_not_kept(daemon: Daemon) -> None:
@@ -291,3 +348,33 @@ async def test_the_log_level_of_the_daemon(daemon: Daemon) -> None:
         assert (await daemon.call("log.level"))["level"] == "error"
     finally:
         await daemon.call("log.level", level=before["level"])
+
+
+@pytest.mark.parametrize(
+    ("network", "opened", "told"),
+    [
+        ({"type": "passt", "reason": "it is usable", "problem": None}, False, []),
+        ({"type": "slirp", "reason": "no passt"}, False, ["reaches servers on the host's 127"]),
+        ({"type": "slirp", "reason": "no passt"}, True, []),
+        ({"type": "passt", "reason": "usable", "problem": "it ended"}, False, ["it ended"]),
+    ],
+)
+async def test_up_says_what_the_network_leaves_open(
+    daemon: Daemon, network: dict[str, Any], opened: bool, told: list[str]
+) -> None:
+    daemon.launcher.network = network
+    result = await daemon.up()
+    assert (await daemon.status())["network"] == {
+        "problem": None,
+        **network,
+        "host_access": False,
+    }
+    record = daemon.hub.machines["web-dev"].record
+    if opened:
+        spec = diff.with_values(record.spec, {"network.host_access": True})
+        record = msgspec.structs.replace(record, spec=spec)
+    else:
+        assert result["warnings"] == status.warnings(record)
+    lines = status.warnings(record)
+    assert len(lines) == len(told)
+    assert all(part in line for part, line in zip(told, lines, strict=True))

@@ -269,8 +269,8 @@ class Machine(RuleBasedStateMachine):
         """Write the project file; the next `up` reads it."""
         self.files[name] = Supervision(restart=Restart(policy=policy), autostart=auto)
 
-    def _load(self, args: params.Up, where: paths.Paths) -> configs.Wanted:
-        wanted = load_config(args, where)
+    async def _load(self, args: params.Up, where: paths.Paths) -> configs.Wanted:
+        wanted = await load_config(args, where)
         supervision = self.files.get(wanted.spec.name, Supervision())
         spec = msgspec.structs.replace(wanted.spec, supervision=supervision)
         return msgspec.structs.replace(wanted, spec=spec)

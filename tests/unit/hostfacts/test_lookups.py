@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gaovm import errors
-from gaovm.hostfacts import doctor, limits, listeners, programs, subids
+from gaovm.hostfacts import doctor, host, limits, listeners, programs, subids
 
 
 def executable(path: Path, data: bytes = b"#!/bin/sh\n") -> Path:
@@ -113,3 +113,21 @@ def test_doctor_without_any_program(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert found["hypervisor"].remedy.startswith("apt-get install qemu-system-")
     assert found["mmdebstrap"].remedy == "apt-get install mmdebstrap"
     assert found["shares"].found.startswith("9p")
+
+
+def test_passt_needs_namespaces_unless_root_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "find", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(host, "closed_user_namespaces", lambda: "/proc/sys/x")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    found = programs.passt()
+    assert found is not None and not found.usable and "/proc/sys/x is 0" in found.reason
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    found = programs.passt()
+    assert found is not None and found.usable
+
+
+def test_doctor_asks_for_passt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(programs, "passt", lambda: None)
+    (check,) = [each for each in doctor.checks(tmp_path) if each.name == "network"]
+    assert (check.level, check.remedy) == ("warn", "apt-get install passt")
+    assert "127.0.0.1" in check.found

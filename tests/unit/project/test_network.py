@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 from tests.unit.project.reading import IMAGE, load, problem, problems, with_image
 
 from gaovm.project import overrides
+from gaovm.project.portrules import Rule
+from gaovm.spec.network import PortForward
+
+VECTORS = Path(__file__).parents[2] / "data" / "lima" / "vectors" / "port-forward-rules.json"
 
 
 def own(text: str) -> str:
@@ -37,3 +45,122 @@ def test_it_can_be_set() -> None:
     base = load(IMAGE).spec
     assert overrides.apply(base, {"hostAccess": True}).network.host_access is True
     assert overrides.apply(base, {"hostAccess": "true"}).network.host_access is True
+
+
+def forwards(rules: str) -> list[tuple[str, int, str, int]]:
+    loaded = load(with_image(f"portForwards: [{rules}]"))
+    return [
+        (forward.guest_ip, forward.guest_port, forward.host_ip, forward.host_port)
+        for forward in loaded.spec.network.forwards
+    ]
+
+
+LOCAL = ("127.0.0.1", 80, "127.0.0.1", 8080)
+
+
+@pytest.mark.parametrize(
+    ("rules", "kept"),
+    [
+        ("{guestPort: 80, ignore: true}, {guestPort: 80, hostPort: 8080}", []),
+        ("{ignore: true}, {guestPort: 80, hostPort: 8080}", []),
+        ("{guestPortRange: [1, 99], ignore: true}, {guestPort: 80, hostPort: 8080}", []),
+        ("{guestPortRange: [1, 79], ignore: true}, {guestPort: 80, hostPort: 8080}", [LOCAL]),
+        ("{guestPort: 80, hostPort: 8080}, {guestPort: 80, ignore: true}", [LOCAL]),
+        ("{guestPort: 80, hostPort: 8080}, {guestPort: 80, hostPort: 8081}", [LOCAL]),
+        ("{guestPort: 80, proto: udp, ignore: true}, {guestPort: 80, hostPort: 8080}", [LOCAL]),
+        ("{guestPort: 80, ignore: false, hostPort: 8080}", [LOCAL]),
+        # a rule that is not honoured still decides for its ports
+        ("{guestPortRange: [80, 90]}, {guestPort: 80, hostPort: 8080, hostIP: 0.0.0.0}", []),
+        # of other addresses' servers an ignored one says nothing
+        (
+            "{guestIP: 10.0.2.15, guestPort: 80, ignore: true}, {guestPort: 80, hostPort: 8080}",
+            [LOCAL],
+        ),
+        ("{guestIP: 0.0.0.0, guestPort: 80, ignore: true}, {guestPort: 80, hostPort: 8080}", []),
+    ],
+)
+def test_the_first_rule_that_matches_counts(rules: str, kept: list[Any]) -> None:
+    assert forwards(rules) == kept
+
+
+def test_a_rule_that_is_overruled_is_told() -> None:
+    text = "portForwards: [{guestPort: 80, ignore: true}, {guestPort: 80, hostPort: 8080}]"
+    (warning,) = load(with_image(text)).warnings
+    assert "portForwards[1]: portForwards[0] ignores guest port 80" in warning
+
+
+@pytest.mark.parametrize(
+    ("rule", "dialled"),
+    [
+        ("guestPort: 80", "127.0.0.1"),
+        ("guestPort: 80, guestIPMustBeZero: false", "127.0.0.1"),
+        # a server on the loopback only is not on 127.0.0.2
+        ("guestPort: 80, guestIPMustBeZero: true, hostIP: 0.0.0.0", "127.0.0.2"),
+        ("guestPort: 80, guestIP: 0.0.0.0", "127.0.0.2"),
+        ("guestPort: 80, guestIP: 0.0.0.0, guestIPMustBeZero: false", "127.0.0.1"),
+        ("guestPort: 80, guestIP: '::'", "::1"),
+        ("guestPort: 80, guestIP: 10.0.2.15", "10.0.2.15"),
+    ],
+)
+def test_must_be_zero_reaches_no_server_on_the_loopback_only(rule: str, dialled: str) -> None:
+    ((guest_ip, *_),) = forwards(f"{{{rule}}}")
+    assert guest_ip == dialled
+
+
+def test_must_be_zero_contradicts_an_address() -> None:
+    text = "portForwards: [{guestPort: 1, guestIP: 127.0.0.1, guestIPMustBeZero: true}]"
+    assert "guestIPMustBeZero: can be true only when guestIP is 0.0.0.0" in problem(
+        with_image(text)
+    )
+    bad = "portForwards: [{guestPortRange: [9, 1], ignore: true}]"
+    assert "guestPortRange: expected two ports" in problem(with_image(bad))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "clash"),
+    [
+        ("127.0.0.1", "0.0.0.0", True),
+        ("0.0.0.0", "127.0.0.1", True),
+        ("0.0.0.0", "0.0.0.0", True),
+        ("::", "::1", True),
+        ("127.0.0.1", "127.0.0.2", False),
+        ("0.0.0.0", "::", False),  # the host binds IPv6 alone
+    ],
+)
+def test_one_host_port_is_had_once(first: str, second: str, clash: bool) -> None:
+    rules = (
+        f"portForwards: [{{guestPort: 1, hostPort: 8080, hostIP: '{first}'}}, "
+        f"{{guestPort: 2, hostPort: 8080, hostIP: '{second}'}}]"
+    )
+    found = problems(with_image(rules))
+    assert len(found) == clash
+    assert all("host port 8080 is forwarded twice, first by portForwards[0]" in p for p in found)
+
+
+def test_any_free_port_clashes_with_nothing() -> None:
+    free = PortForward(guest_port=1, host_port=0)
+    assert not free.clashes(free)
+
+
+def limas_rules() -> tuple[list[Rule], list[dict[str, Any]]]:
+    data = json.loads(VECTORS.read_text())
+    rules = [
+        Rule(22, 22, "0.0.0.0", must_be_zero=False, ignore=True),
+        Rule(50022, 50022, "0.0.0.0", must_be_zero=False, ignore=True),
+    ]
+    for rule in data["rules"]:
+        first, last = rule.get("guestPortRange", [rule.get("guestPort")] * 2)
+        zero = rule.get("guestIPMustBeZero")
+        address = rule.get("guestIP", "0.0.0.0" if zero else "127.0.0.1")
+        zero = address == "0.0.0.0" if zero is None else zero
+        rules.append(Rule(first, last, address, zero, rule.get("ignore", False)))
+    return [*rules, Rule(1, 65535)], data["tests"]
+
+
+@pytest.mark.parametrize("case", limas_rules()[1], ids=lambda case: str(case["guest_port"]))
+def test_rules_match_as_limas_do(case: dict[str, Any]) -> None:
+    rules, _ = limas_rules()
+    port = 50022 if case["guest_port"] == "sshLocalPort" else case["guest_port"]
+    deciding = next((rule for rule in rules if rule.matches(case["guest_ip"], port)), None)
+    ignored = deciding is None or deciding.ignore
+    assert ignored == (case["expect"] == "ignore")

@@ -48,6 +48,11 @@ class Group:
         self.limited = limited
         self.missing = missing
 
+    @property
+    def parents(self) -> tuple[Path, ...]:
+        """The directories that hold them."""
+        return tuple(path.parent for path in self._paths)
+
     def files(self) -> tuple[int, ...]:
         """Descriptors through which a process enters by writing 0; the caller closes them."""
         with contextlib.ExitStack() as opened:
@@ -106,6 +111,8 @@ def sweep() -> bool:
                 break
             for path in _left(parent / _PARENT):
                 clean = _remove(path) and clean
+            with contextlib.suppress(OSError):  # there is none, or it is in use
+                (parent / _PARENT).rmdir()
     return clean
 
 

@@ -88,7 +88,8 @@ def mapping(ids: Ids, owners: Iterable[int]) -> str:
             lines.append(f"{at} {ids.first + at} {owner - at}")
         lines.append(f"{owner} {owner} 1")
         at = owner + 1
-    lines.append(f"{at} {ids.first + at} {ids.size - at}")
+    if at < ids.size:
+        lines.append(f"{at} {ids.first + at} {ids.size - at}")
     # numbers above the block, such as those of a directory server
     lines += [f"{owner} {owner} 1" for owner in sorted(set(owners)) if owner >= ids.size]
     return "\n".join(lines) + "\n"

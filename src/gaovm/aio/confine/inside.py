@@ -57,11 +57,7 @@ def enter(plan: Plan) -> None:
         os._exit(1)  # the parent died before the call above
     calls.no_new_privileges()
     if plan.landlock:
-        landlock.restrict(
-            cage,
-            plan.files,
-            paths_are_real=not plan.namespaces,
-        )
+        landlock.restrict(landlock.of_cage(cage, plan.files))
 
 
 def _leave_the_host(cage: Cage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from gaovm import errors
@@ -45,6 +46,11 @@ class Place:
         self._fds.append(fd)
         return fd
 
+    @property
+    def group_parents(self) -> tuple[Path, ...]:
+        """The directories that hold its control groups."""
+        return self._group.parents
+
     def start(
         self,
         argv: Sequence[str],
@@ -84,6 +90,16 @@ class Place:
             before_exec=before_exec,
             new_pids=plan.namespaces,
         )
+
+    def joining(self) -> Callable[[], None]:
+        """What a program that confines itself runs before exec, to share the limits of this one."""
+        files = self._group_files
+
+        def join() -> None:
+            for fd in files:
+                os.write(fd, b"0")
+
+        return join
 
     def _uid(self) -> int:
         """Who the program is, by the host's numbers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from gaovm.builder import choices, packages
+from gaovm.builder import choices, fit, packages
 from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import (
     boot,
@@ -30,12 +30,14 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
         errors.ProgramMissing: no QEMU for the architecture, or no virtiofsd where one is needed.
         errors.AcceleratorUnavailable: the accelerator asked for does not work here.
         errors.PermissionMissing: the only virtiofsd needs root.
-        errors.ConfigError: the machine type does not exist for the architecture, or lacks a device.
+        errors.ConfigError: the machine type does not exist for the architecture, or lacks a device;
+            or the VM does not fit on the host.
     """
     arch = spec.boot.arch
     program = host.emulators.get(arch)
     if program is None:
         raise packages.missing(f"qemu-system-{arch}")
+    fit.check(spec, host)
     board = choices.choose_machine(spec.boot.machine, arch)
     graphics.check(spec, board.name)
     accelerator = choices.choose_accelerator(spec.boot.accelerator, arch, host)

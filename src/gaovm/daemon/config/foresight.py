@@ -122,7 +122,7 @@ def combine(base: vm.VmSpec, overrides: Mapping[str, Any]) -> vm.VmSpec:
 
 def with_changes(present: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Overrides with some changed; one that becomes empty is taken away."""
-    empty = [word for word, value in changes.items() if value in (None, "")]
+    empty = {word for word, value in changes.items() if value in (None, "")}
     after = {**present, **changes}
     return {word: value for word, value in after.items() if word not in empty}
 

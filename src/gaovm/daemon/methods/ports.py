@@ -12,11 +12,35 @@ from gaovm.spec import network
 
 #: A VM with more forwards than this is a mistake; the config has the same bound.
 MAX_ADDED = 256
+#: The guest's answer to what listens in it; a list is not worth a longer wait.
+LISTENERS_S = 1.0
 
 
 async def list_all(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
-    """The forwards of a VM, from its config and added."""
-    return {"ports": _statuses(ctx.find(args.name))}
+    """The forwards of a VM, from its config and added, and whether they are served in the guest."""
+    subject = ctx.find(args.name)
+    listeners = await _listeners(subject)
+    found = _statuses(subject)
+    if listeners is not None:
+        for entry, (port, bound) in zip(found, forwards.bound(subject.record), strict=True):
+            if bound:
+                served = forwards.served(port, listeners)
+                entry["state"] = "listening" if served else "no_listener"
+    return {"ports": found}
+
+
+async def _listeners(subject: machine.Machine) -> set[tuple[object, object]] | None:
+    """What listens in the guest; None when there is no need to ask, or no answer in time."""
+    driver, record = _live(subject), subject.record
+    wanted = record.spec.network.forwards or record.added_ports
+    if driver is None or not wanted or subject.paused:
+        return None
+    if subject.state.readiness in (None, states.Readiness.BOOTING):
+        return None
+    try:
+        return forwards.listening(await driver.call("guest.info", {}, timeout_s=LISTENERS_S))
+    except errors.GaoError:
+        return None
 
 
 async def add(ctx: context.Context, call: context.Call, args: params.PortAdd) -> Any:
@@ -78,10 +102,12 @@ def _check_new(subject: machine.Machine, port: network.PortForward) -> None:
     if len(subject.record.added_ports) >= MAX_ADDED:
         raise errors.StateConflict(f"VM {subject.name} has {MAX_ADDED} added ports already")
     for entry in _statuses(subject):
-        same = (entry["host_ip"], entry["host_port"]) == (port.host_ip, port.host_port)
-        if port.host_port and same:
+        there = network.PortForward(
+            guest_port=entry["guest_port"], host_port=entry["host_port"], host_ip=entry["host_ip"]
+        )
+        if port.clashes(there):
             raise errors.PortTaken(
-                f"VM {subject.name} forwards {port.host_ip}:{port.host_port} already, "
+                f"VM {subject.name} forwards {there.host_ip}:{port.host_port} already, "
                 f"to port {entry['guest_port']} of the guest"
             )
 

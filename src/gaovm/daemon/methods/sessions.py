@@ -24,7 +24,7 @@ async def open_session(ctx: context.Context, call: context.Call, args: params.Se
     """
     subject = ctx.find(args.name)
     driver = driver_with_agent(subject)
-    opened = await _ask(call, subject.name, driver)
+    opened = await _ask(call, subject.name, driver, args.kind)
     spec = subject.record.spec
     mounts = subject.record.facts.mounts
     more = {"shared": _guest_writable(ctx)} if args.kind == "copy" else {}
@@ -52,7 +52,7 @@ def _guest_writable(ctx: context.Context) -> list[str]:
     return sorted(found)
 
 
-async def _ask(call: context.Call, name: str, driver: machine.Driver) -> dict[str, Any]:
+async def _ask(call: context.Call, name: str, driver: machine.Driver, kind: str) -> dict[str, Any]:
     """The driver's answer; the caller is told when it takes long."""
 
     def say() -> None:
@@ -61,7 +61,7 @@ async def _ask(call: context.Call, name: str, driver: machine.Driver) -> dict[st
 
     timer = asyncio.get_running_loop().call_later(PATIENCE_S, say)
     try:
-        return await driver.call("session.open", {"ttl_s": TICKET_S})
+        return await driver.call("session.open", {"ttl_s": TICKET_S, "kind": kind})
     except errors.TimeLimit as exc:
         raise errors.GuestUnavailable(
             f"the driver of VM {name} (process {driver.pid}) does not answer",

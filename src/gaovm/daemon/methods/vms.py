@@ -23,8 +23,9 @@ from gaovm.daemon import (
     starting,
     status,
 )
-from gaovm.daemon.config import foresight, staging
+from gaovm.daemon.config import foresight, room, staging
 from gaovm.daemon.storage import records
+from gaovm.hostfacts import usage
 from gaovm.model import states
 from gaovm.project import names
 
@@ -32,6 +33,8 @@ from gaovm.project import names
 GUEST_INFO_S = 5.0
 #: The mark of an ``up`` at which a caller that waits for this is answered.
 _MARKS = {"none": "intent", "agent": "agent"}
+#: A VM that is degraded by one of these runs its scripts at the next ``up``.
+_OF_SCRIPTS = (errors.ProvisionFailed.code, errors.ProbeFailed.code)
 
 
 async def list_all(ctx: context.Context, call: context.Call, args: params.List) -> Any:
@@ -45,12 +48,25 @@ async def list_all(ctx: context.Context, call: context.Call, args: params.List) 
 
 
 async def show(ctx: context.Context, call: context.Call, args: params.Status) -> Any:
-    """One VM; with ``guest`` also what the agent says, or null when it does not answer."""
+    """One VM and what it takes; with ``guest`` also what the agent says, null without an answer."""
     subject = ctx.find(args.name)
     result = status.vm_status(subject)
+    result["usage"] = await _usage(subject)
     if args.guest:
         result["guest"] = await _guest_info(subject)
     return result
+
+
+async def _usage(subject: machine.Machine) -> dict[str, Any]:
+    """What the VM takes of the host now."""
+    memory = usage.of_tree(subject.driver.pid) if subject.driver is not None else None
+    directory = subject.hub.paths.vm_dir(subject.name)
+    return {
+        "memory_bytes": None if memory is None else memory.bytes,
+        "processes": 0 if memory is None else memory.processes,
+        # its directory may be on a slow disk
+        "disk_bytes": await asyncio.to_thread(usage.disk_bytes, directory),
+    }
 
 
 async def _guest_info(subject: machine.Machine) -> dict[str, Any] | None:
@@ -71,9 +87,10 @@ async def up(ctx: context.Context, call: context.Call, args: params.Up) -> Any:
     """
     while True:
         placed, seen = await _place(ctx, args)
-        wanted = ctx.load_config(placed, ctx.hub.paths)
+        wanted = await ctx.load_config(placed, ctx.hub.paths)
         name = wanted.spec.name
         subject = ctx.hub.machines.get(name)
+        fits = room.check(wanted.spec) if subject is None else []
         asked = await approval.examine(subject, args, wanted)
         if not await _check(ctx, placed, seen, name, asked):
             continue
@@ -86,7 +103,7 @@ async def up(ctx: context.Context, call: context.Call, args: params.Up) -> Any:
             subject = _create(ctx, wanted, asked.approval, directory, own=own)
             directories.note(ctx.hub, seen, subject, directory, own=own)
             ctx.starter.begin(subject, created=True, asked_at=wanted.asked_at)
-            warnings = [*wanted.warnings, *_about_name(ctx, placed, name)]
+            warnings = [*wanted.warnings, *fits, *_about_name(ctx, placed, name)]
             return await _wait(subject, call, args.wait, warnings)
         directories.note(ctx.hub, seen, subject, directory, own=own)
         warnings = await _take_over(subject, wanted, asked.approval)
@@ -194,6 +211,32 @@ async def _stop_and_begin(
     return subject.up is not None
 
 
+async def provision(ctx: context.Context, call: context.Call, args: params.Provision) -> Any:
+    """Run the scripts and probes of a VM that runs once more; with ``project`` as its file is now.
+
+    Raises:
+        errors.StateConflict: the VM does not run, or is still being set up.
+        errors.ApprovalNeeded: as ``up``.
+    """
+    subject = ctx.find(args.name)
+    if subject.up is not None or subject.state.readiness in (None, states.Readiness.BOOTING):
+        raise errors.StateConflict(
+            f"VM {subject.name} is {subject.describe()[0]} and not ready for its scripts",
+            remedy="`gaovm up` runs them, and waits",
+        )
+    warnings: list[str] = []
+    if args.project is not None:
+        asked_for = msgspec.structs.replace(args.project, name=subject.name)
+        wanted = await ctx.load_config(asked_for, ctx.hub.paths)
+        asked = await approval.examine(subject, asked_for, wanted)
+        await approval.check(subject, asked, args.project.approve)
+        approval.keep(ctx.hub, subject.name, asked, asked_for.config_text)
+        warnings = await _take_over(subject, wanted, asked.approval)
+    if subject.up is None:
+        ctx.starter.begin(subject, created=False, again=True)
+    return await _wait(subject, call, args.wait, warnings)
+
+
 async def pause(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
     """Make a guest's processors and clocks stand still. Idempotent."""
     return await _call_running(ctx.find(args.name), "vm.pause")
@@ -282,7 +325,13 @@ async def _bring(
             warnings.append("the VM is paused; `gaovm resume` lets it go on")
         return _result(subject, created=False, already=True, warnings=warnings)
     if subject.state.readiness is states.Readiness.DEGRADED:
-        raise _still_degraded(subject)
+        failure = subject.record.last_error
+        if failure is None or failure.code not in _OF_SCRIPTS:
+            raise _still_degraded(subject)
+        ctx.starter.begin(subject, created=False, again=True, asked_at=asked_at)
+        return await _wait(subject, call, wait, warnings)
+    coming = subject.record.pending or subject.record.spec
+    warnings += [each for each in room.check(coming) if each not in warnings]
     ctx.starter.begin(subject, created=False, asked_at=asked_at)
     return await _wait(subject, call, wait, warnings)
 

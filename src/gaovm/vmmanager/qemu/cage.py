@@ -66,14 +66,29 @@ def make(document: Document, home: Path, ids: Ids | None) -> Cage:
 
 
 def _limits(document: Document, home: Path) -> Limits:
+    written = [home, *(Path(share.location) for share in document.shares if share.writable)]
     return Limits(
-        memory_bytes=document.memory_bytes + OVERHEAD_BYTES,
+        memory_bytes=document.memory_bytes + OVERHEAD_BYTES + _in_memory(written),
         address_bytes=document.memory_bytes + MAPPED_BYTES,
         cpus=document.processors + 1,
         processes=THREADS + document.processors,
         open_files=OPEN_FILES,
         disk=home.stat().st_dev if home.exists() else 0,
     )
+
+
+def _in_memory(paths: Iterable[Path]) -> int:
+    """Bytes that file systems in memory among these can hold: who writes there has taken them."""
+    devices = {path.stat().st_dev: path for path in paths if path.exists()}
+    total = 0
+    for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
+        fields, _, kind = line.partition(" - ")
+        number = fields.split()[2].split(":")
+        path = devices.pop(os.makedev(int(number[0]), int(number[1])), None)
+        if path is not None and kind.split()[0] in ("tmpfs", "ramfs"):
+            found = os.statvfs(path)
+            total += found.f_blocks * found.f_frsize
+    return total
 
 
 def _program(program: str) -> list[Bind]:

@@ -12,9 +12,10 @@ import socket
 from pathlib import Path
 
 from gaovm.aio import process, sockets
+from gaovm.aio.confine import place
 from gaovm.builder.facts import VirtiofsdFact
 from gaovm.builder.qemu.document import ShareDevice
-from gaovm.vmmanager.qemu import share_guard
+from gaovm.vmmanager.qemu import lifetime, share_guard
 
 GRACE_S = 0.5
 # Both flavours claim these for themselves, and fail to: ``share_guard`` took them.
@@ -61,15 +62,33 @@ def arguments(program: VirtiofsdFact, share: ShareDevice, listener_fd: int) -> l
 
 
 def run(
-    program: VirtiofsdFact, share: ShareDevice, listener: socket.socket, *, output: int
+    program: VirtiofsdFact,
+    share: ShareDevice,
+    listener: socket.socket,
+    *,
+    output: int,
+    beside: place.Place | None,
 ) -> contextlib.AbstractAsyncContextManager[process.Child]:
-    """virtiofsd for the length of a block; ``output`` gets its stdout and stderr."""
+    """virtiofsd for the length of a block; ``output`` gets its stdout and stderr.
+
+    It makes its own cage; ``beside`` that of QEMU it shares the limits, and knows as little of the
+    environment.
+    """
+    guard = share_guard.before_exec()
+    join = None if beside is None else beside.joining()
+
+    def before_exec() -> None:
+        for step in (join, guard):
+            if step is not None:
+                step()
+
     return process.spawn(
         arguments(program, share, listener.fileno()),
+        env=None if beside is None else lifetime.ENVIRONMENT,
         stdout=output,
         stderr=output,
         pass_fds=(listener.fileno(),),
-        before_exec=share_guard.before_exec(),
+        before_exec=before_exec,
         grace_s=GRACE_S,
     )
 
