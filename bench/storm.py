@@ -88,6 +88,7 @@ class Storm:
         except _LOST:
             self.told["no daemon"] += 1
             self.may[name] = before
+            await asyncio.sleep(0.1)
             return
         try:
             async with asyncio.timeout(self.limit_s):
