@@ -41,7 +41,7 @@ def test_init_up_stop_up_destroy(world: World) -> None:
 def test_three_projects_at_once(world: World, vm: Path) -> None:
     names = ["one", "two"]
     projects = [world.project(n) for n in names]
-    ups = [world.start("up", cwd=p) for p in projects]
+    ups = [world.start("up", "--wait=agent", cwd=p) for p in projects]
     for up in ups:
         out, err = up.communicate(timeout=600)
         assert up.returncode == 0, out + err
