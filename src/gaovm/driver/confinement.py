@@ -72,10 +72,12 @@ class Confinement:
         """
         if self.place is None or carrier is None:
             return None
-        access = request.spec.network.host_access
+        access, ids = request.spec.network.host_access, self.place.cage.ids
+        # as root one of the VM's ids, and another than QEMU's
+        user = {} if ids is None else {"user": ids.first + 1}
 
         def passt(fds: Sequence[int]) -> list[str]:
-            return network.command(carrier.path, fds[0], host_access=access)
+            return network.command(carrier.path, fds[0], host_access=access, **user)
 
         return await self._kept.enter_async_context(keeper.fork({uplink.PASST: passt}))
 
