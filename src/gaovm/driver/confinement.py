@@ -46,10 +46,10 @@ class Confinement:
         if self._off or not request.confine:
             return
         can = abilities.find()
-        if can.root:
+        if can.root and not identities.obstacle():
             self._lent = identities.lend(request.vm_dir)
         ids = None if self._lent is None else self._lent.ids
-        wanted = cage.make(document, Path(request.home), ids)
+        wanted = cage.make(document, Path(request.home), ids, root=can.root)
         self.place = place.Place(wanted, can, request.spec.name)
 
     def describe(self) -> dict[str, Any] | None:
