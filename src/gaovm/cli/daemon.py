@@ -39,13 +39,18 @@ def stop(parsed: options.Parsed) -> int:
         output.err("the daemon does not run")
         return 0
     with client, progress.to_stderr(quiet=parsed.flag("quiet")) as shown:
-        process = _handle(client.call("daemon.status", {}).get("pid"))
-        client.call("daemon.stop", {}, on_progress=shown.update)
-        client.wait_closed()
-        _wait_ended(process)
+        end(client, shown)
     if not parsed.flag("quiet"):
         output.err("the daemon has stopped")
     return 0
+
+
+def end(client: blocking.Client, shown: progress.Progress) -> None:
+    """Stop the VMs in order, then the daemon; returns when its process is gone."""
+    process = _handle(client.call("daemon.status", {}).get("pid"))
+    client.call("daemon.stop", {}, on_progress=shown.update)
+    client.wait_closed()
+    _wait_ended(process)
 
 
 def _handle(pid: object) -> int | None:

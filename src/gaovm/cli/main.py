@@ -59,6 +59,7 @@ COMMANDS = {
     "daemon enable": ("units", "ENABLE", "let systemd start the daemon at boot or login"),
     "daemon disable": ("units", "DISABLE", "take that back"),
     "daemon run": ("daemon", "RUN", "run the daemon in the foreground"),
+    "uninstall": ("uninstall", "UNINSTALL", "remove all VMs and everything GaoVM keeps"),
     "version": ("version", "VERSION", "print the version"),
 }
 # the command that a part of the overview begins with -> its heading
@@ -71,7 +72,35 @@ _HEADINGS = {
     "doctor": "This machine and the daemon",
 }
 _GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
+# what people call them elsewhere
+_ELSEWHERE = {
+    "ssh": "shell",
+    "console": "shell",
+    "run": "exec",
+    "ps": "ls",
+    "info": "status",
+    "inspect": "status",
+    "create": "up",
+    "down": "stop",
+    "halt": "stop",
+    "kill": "stop",
+    "reload": "restart",
+    "unpause": "resume",
+    "rm": "destroy",
+    "delete": "destroy",
+    "remove": "destroy",
+    "copy": "cp",
+    "edit": "set",
+    "images": "image ls",
+    "build": "image build",
+    "pull": "image pull",
+    "rmi": "image rm",
+    "prune": "image prune",
+    "ports": "port ls",
+    "autostart": "daemon enable",
+}
 _ALIASES = {"--version": "version", "-V": "version", "list": "ls"}
+_HELP = ("help", "-h", "--help")
 INTERRUPTED = 130
 
 
@@ -128,8 +157,8 @@ def find(argv: Sequence[str]) -> tuple[options.Command | None, list[str]]:
         errors.UsageError: there is no such command.
     """
     words = list(argv)
-    wants_help = bool(words) and words[0] in ("help", "-h", "--help")
-    if wants_help:
+    wants_help = bool(words) and words[0] in _HELP
+    while words and words[0] in _HELP:
         words.pop(0)
     if not words:
         return None, ["help"] if wants_help else []
@@ -164,7 +193,8 @@ def _member(group: str, words: list[str]) -> tuple[str, int]:
 def _unknown(name: str) -> errors.UsageError:
     import difflib
 
-    near = difflib.get_close_matches(name, list(COMMANDS), n=1)
+    elsewhere = _ELSEWHERE.get(name)
+    near = [elsewhere] if elsewhere else difflib.get_close_matches(name, list(COMMANDS), n=1)
     remedy = f"did you mean gaovm {near[0]}?" if near else "gaovm help lists the commands"
     return errors.UsageError(f"there is no command {output.harmless(name)!r}", remedy=remedy)
 

@@ -122,6 +122,8 @@ def enable(parsed: options.Parsed) -> int:
     """Write the unit and let systemd want it. Idempotent."""
     unit = find(target.home(write=True))
     environment = {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)}
+    if "GAOVM_CACHE" in environment:
+        environment["GAOVM_CACHE"] = str(Path(environment["GAOVM_CACHE"]).absolute())
     content = text(unit, sys.executable, environment)
     try:
         unit.link.parent.mkdir(parents=True, exist_ok=True)

@@ -167,7 +167,7 @@ def _start_daemon(home: str, deadline: float, *, taken: bool) -> bool:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, "GAOVM_HOME": home},
+            env=_environment(home),
             cwd="/",
             pass_fds=[write],
             start_new_session=True,
@@ -193,6 +193,13 @@ def _start_daemon(home: str, deadline: float, *, taken: bool) -> bool:
         os.close(read)
         if write >= 0:
             os.close(write)
+
+
+def _environment(home: str) -> dict[str, str]:
+    """Ours, with the paths absolute: the daemon's working directory is another."""
+    given = os.environ.get("GAOVM_CACHE")
+    cache = {"GAOVM_CACHE": os.path.abspath(given)} if given else {}  # noqa: PTH100
+    return {**os.environ, **cache, "GAOVM_HOME": home}
 
 
 def _reason(status: int, *, late: bool, taken: bool) -> str:

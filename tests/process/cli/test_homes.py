@@ -32,6 +32,7 @@ WORDS = {
     "set": ["set", "cpus=1"],
     "display screenshot": ["display", "screenshot", "x.png"],
     "log-level": ["log-level", "debug"],
+    "uninstall": ["uninstall", "--yes"],
 }
 #: Commands that do not need a home, or whose answer is that nothing is there.
 FREE = {"init", "capabilities", "version", "display open", "doctor"}

@@ -18,10 +18,11 @@ def test_explain_prints_the_command_line_without_a_daemon(gaovm: conftest.Gaovm)
     assert shown["name"] == "web-dev"
     assert shown["argv"][0].startswith("/")
     assert shown["accelerator"]["reason"]
-    assert "<image:debian:12:kernel>" in shown["argv"]
+    assert "/dev/fd/<fd:kernel>" in shown["argv"]
     assert any("<fd:agent>" in word for word in shown["argv"])
     text = gaovm("explain").stdout.decode()
-    assert "-kernel '<image:debian:12:kernel>' \\\n" in text
+    assert "# <fd:kernel> is <image:debian:12:kernel>, read\n" in text
+    assert "-kernel '/dev/fd/<fd:kernel>' \\\n" in text
     assert "# accelerator" in text
     assert not (gaovm.home / "gaovmd.sock").exists()
 
