@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -14,10 +15,13 @@ from tests.e2e.world import CONFIG, World
 
 # Two servers on the guest's loopback only.
 SERVERS = r"""
-use IO::Socket::INET; $|=1;
-@s=map {IO::Socket::INET->new(LocalAddr=>"127.0.0.1",LocalPort=>$_,Listen=>9,ReuseAddr=>1)||die} 7000,7001;
-print "listening\n"; $r=""; vec($r,fileno($_),1)=1 for @s;
-while(select($w=$r,undef,undef,undef)){for(@s){if(vec($w,fileno($_),1)){$c=$_->accept;syswrite($c,"guest");close $c}}}
+use IO::Socket::INET; $|=1; $r="";
+@s=map {IO::Socket::INET->new(LocalAddr=>"127.0.0.1",LocalPort=>$_,Listen=>9)||die} 7000,7001;
+print "listening\n";
+vec($r,fileno($_),1)=1 for @s;
+while(select($w=$r,undef,undef,undef)){
+  for(@s){if(vec($w,fileno($_),1)){$c=$_->accept;syswrite($c,"guest");close $c}}
+}
 """
 OPENED = """\
 vmOpts: {gaovm: {hostAccess: true}}
@@ -87,7 +91,8 @@ def test_the_hosts_loopback_is_closed_and_passt_may_die(
     assert names.returncode != 0
 
     (passt,) = carriers(world, vm)
-    with world.start("events", "-f", "--json", cwd=vm) as events:
+    last = json.loads(world.run("events", "--json", cwd=vm).stdout.splitlines()[-1])["seq"]
+    with world.start("events", "-f", "--json", "--since", str(last), cwd=vm) as events:
         assert events.stdout is not None
         os.kill(passt, signal.SIGKILL)
         seen: list[bytes] = []
