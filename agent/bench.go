@@ -34,7 +34,7 @@ func (a *agent) benchSpawn(r *http.Request) (any, error) {
 			return nil, err
 		}
 		began := time.Now()
-		p, err := startProcess(benchedBinary, []string{benchedBinary}, nil, "/", nil, files, false)
+		p, err := startProcess(nil, benchedBinary, []string{benchedBinary}, nil, "/", nil, files, false)
 		if err != nil {
 			return nil, err
 		}

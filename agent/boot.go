@@ -124,25 +124,35 @@ func handOver(args *kernelArguments, initramfs int, port *earlyPort) error {
 	if fd := port.take(); fd >= 0 {
 		files = append(files, uintptr(fd))
 	}
-	_, err = syscall.ForkExec(selfProgram, []string{servingName}, &syscall.ProcAttr{
-		Dir: "/",
-		Env: []string{
-			"PATH=" + rootPath,
-			oneProcessor,
-			startEnvironment + "=" + strconv.FormatInt(bootNanoseconds(), 10),
-			initEnvironment + "=" + filepath.Base(program),
-			portEnvironment + "=" + strconv.Itoa(len(files)-1),
-			journalEnvironment + "=" + own.export(),
-		},
-		Files: files,
-		Sys:   &syscall.SysProcAttr{Setsid: true},
-	})
-	if err != nil {
+	if err := startServer(files, filepath.Base(program)); err != nil {
 		return errors.New("starting the server: " + err.Error())
 	}
 	env := []string{"HOME=/", "TERM=linux", "PATH=" + rootPath}
 	debugLog("executing " + args.init)
 	return errors.New("executing " + args.init + ": " + syscall.Exec(args.init, []string{args.init}, env).Error())
+}
+
+// startServer forks the serving copy, into its own cgroup: init takes what is in the root one for its own.
+func startServer(files []uintptr, initName string) error {
+	env := []string{
+		"PATH=" + rootPath,
+		oneProcessor,
+		startEnvironment + "=" + strconv.FormatInt(bootNanoseconds(), 10),
+		initEnvironment + "=" + initName,
+		portEnvironment + "=" + strconv.Itoa(len(files)-1),
+		journalEnvironment + "=" + own.export(),
+	}
+	attr := &syscall.ProcAttr{Dir: "/", Env: env, Files: files, Sys: &syscall.SysProcAttr{Setsid: true}}
+	var place *slot
+	if root := openCgroups(); root >= 0 {
+		attr.Env = append(attr.Env, cgroupEnvironment+"="+strconv.Itoa(len(files)))
+		attr.Files = append(files, uintptr(root))
+		if dir, err := unix.Openat(root, agentCgroup, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
+			place = &slot{name: agentCgroup, dir: dir}
+		}
+	}
+	_, err := forkInto(place, selfProgram, []string{servingName}, attr)
+	return err
 }
 
 // serveMain is the serving copy. Nothing stands before the port: what takes time runs beside it.
@@ -151,15 +161,36 @@ func serveMain() {
 	own.setLevel(levelInfo)
 	own.load(os.Getenv(journalEnvironment))
 	a := newAgent(hello{Version: version, PID: os.Getpid()}, true)
-	a.initName = os.Getenv(initEnvironment)
+	a.initName, a.cgroups, a.life = os.Getenv(initEnvironment), inheritedCgroups(), inheritedLife()
 	var port *os.File
+	if a.life >= 0 {
+		a.serveAgain()
+	}
 	unix.CloseOnExec(initramfsFD)
 	if os.Getenv(portEnvironment) == strconv.Itoa(inheritedPortFD) {
 		unix.CloseOnExec(inheritedPortFD)
 		port = os.NewFile(inheritedPortFD, portName)
 	}
-	err := a.servePort(port)
+	a.serveToEnd(port, a.settle)
+}
+
+// serveAgain is the successor of a serving copy that died: the guest is set up.
+func (a *agent) serveAgain() {
+	a.serveToEnd(nil, func() {
+		oomExemption.begin()
+		close(a.ready)
+		a.online.finish(nil)
+		a.afterBoot()
+		if args := a.settlingArguments(); args.watchdog > 0 {
+			a.watchdog.start(-1, args.watchdog)
+		}
+	})
+}
+
+func (a *agent) serveToEnd(port *os.File, settle func()) {
+	err := a.servePort(port, settle)
 	warn("serving ended: " + err.Error())
+	a.endWatched()
 	os.Exit(1)
 }
 
@@ -169,9 +200,7 @@ func (a *agent) settle() {
 	// ends with this goroutine, so that no process started later inherits its priority.
 	runtime.LockOSThread()
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, settlingPriority)
-	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0); err == nil {
-		oomExempt.Store(true)
-	}
+	oomExemption.begin()
 	args := a.settlingArguments()
 	if !listsPhase(initramfsFD, phaseNetwork) {
 		// An image that is older than this agent has all of them in one phase.
@@ -190,6 +219,7 @@ func (a *agent) settle() {
 	}
 	removeInitramfs(initramfsFD)
 	inform("modules are loaded")
+	a.startWatcher()
 }
 
 // settlingArguments are what the kernel command line says; none, which is logged, when it cannot be read.

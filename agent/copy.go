@@ -101,7 +101,10 @@ func (a *agent) runCopy(s *stream, name, user string, job copyJob) error {
 	}
 	defer files.close()
 	_, _ = unix.FcntlInt(files.child[0], unix.F_SETPIPE_SZ, outputPipeSize)
-	p, err := startProcess(selfProgram, []string{name, string(argument)}, copyEnvironment(), "/", who, files.child, false)
+	place := a.cgroups.take(nil)
+	defer place.release()
+	argv := []string{name, string(argument)}
+	p, err := startProcess(place, selfProgram, argv, copyEnvironment(), "/", who, files.child, false)
 	files.closeChild()
 	if err != nil {
 		return err

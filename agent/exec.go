@@ -55,7 +55,7 @@ func (a *agent) planExec(req *execStart) (*execPlan, error) {
 	a.mu.Lock()
 	configured := a.env
 	a.mu.Unlock()
-	env := buildEnvironment(who, term, configured, req.Env)
+	env := buildEnvironment(who, term, a.enterSession(who), configured, req.Env)
 	plan.env = environmentList(env)
 	switch {
 	case len(req.Argv) == 0:
@@ -123,13 +123,13 @@ func searchPath(name, path string) []string {
 }
 
 // start tries the candidates as execvp(3) does.
-func (plan *execPlan) start(files []uintptr) (*process, error) {
+func (plan *execPlan) start(s *slot, files []uintptr) (*process, error) {
 	result := fail(codeNotFound, plan.argv[0]+": not found")
 	for _, path := range plan.candidates {
-		p, err := startProcess(path, plan.argv, plan.env, plan.cwd, plan.account, files, plan.tty)
+		p, err := startProcess(s, path, plan.argv, plan.env, plan.cwd, plan.account, files, plan.tty)
 		if errors.Is(err, syscall.ENOEXEC) { // a script without a first line that names its interpreter
 			argv := append([]string{"/bin/sh", path}, plan.argv[1:]...)
-			p, err = startProcess("/bin/sh", argv, plan.env, plan.cwd, plan.account, files, plan.tty)
+			p, err = startProcess(s, "/bin/sh", argv, plan.env, plan.cwd, plan.account, files, plan.tty)
 		}
 		switch {
 		case err == nil:

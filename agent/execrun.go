@@ -108,18 +108,26 @@ func (a *agent) exec(s *stream) error {
 		return err
 	}
 	defer files.close()
-	p, err := plan.start(files.child)
+	place := a.cgroups.take(func(kills uint64) { s.tellKills(kills, plan.tty) })
+	defer place.release()
+	p, err := plan.start(place, files.child)
 	files.closeChild()
 	if err != nil {
 		return err
 	}
 	a.live.add(p, plan.tty)
 	defer a.live.remove(p)
-	return a.attend(s, p, files)
+	return a.attend(s, p, files, place)
+}
+
+// tellKills writes to the command's stderr what the OOM killer did to it.
+func (s *stream) tellKills(kills uint64, tty bool) {
+	line := oomLine(kills, tty)
+	_ = s.out.send(frameStderr, append(make([]byte, frameHeadSize, frameHeadSize+len(line)), line...))
 }
 
 // attend serves a running process until it has ended and its output is drained.
-func (a *agent) attend(s *stream, p *process, files *stdio) error {
+func (a *agent) attend(s *stream, p *process, files *stdio, place *slot) error {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
 	hung := make(chan struct{})
@@ -157,6 +165,7 @@ func (a *agent) attend(s *stream, p *process, files *stdio) error {
 		<-hung
 	}
 	exit := exitOf(p.reap())
+	place.check() // its last words come before the exit status
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

@@ -27,6 +27,8 @@ func main() {
 		os.Exit(copyMain(name, os.Args[1]))
 	case name == servingName:
 		serveMain()
+	case name == watchingName:
+		watchMain()
 	case os.Getpid() == 1:
 		bootMain()
 	case len(os.Args) == 4 && os.Args[1] == "serve" && os.Args[2] == "--socket":

@@ -80,7 +80,7 @@ func turnOffByProgram(reboot bool) {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), powerProgramTimeout)
-		err := exec.CommandContext(ctx, dir+name).Run()
+		_, err := output(exec.CommandContext(ctx, dir+name))
 		cancel()
 		if err == nil {
 			return

@@ -6,18 +6,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-const (
-	hangupGrace = 3 * time.Second
-	// A child that was started as the agent's must not inherit its exemption from the OOM killer.
-	childOOMScore = "0"
-)
+const hangupGrace = 3 * time.Second
 
 // process is a child that leads its own session and process group. Its pid stays taken, as a zombie at least, until
 // reap: so a signal can never reach a stranger.
@@ -30,8 +25,8 @@ type process struct {
 	status syscall.WaitStatus
 }
 
-// startProcess runs path. files are the child's descriptors 0, 1, 2…; with tty the first is its terminal.
-func startProcess(path string, argv, env []string, cwd string, u *account, files []uintptr, tty bool) (*process, error) {
+// startProcess runs path in a cgroup (nil: the agent's own). files are the child's descriptors 0, 1, 2…; with tty the first is its terminal.
+func startProcess(s *slot, path string, argv, env []string, cwd string, u *account, files []uintptr, tty bool) (*process, error) {
 	pidfd := -1
 	attr := &syscall.ProcAttr{Dir: cwd, Env: env, Files: files, Sys: &syscall.SysProcAttr{
 		Setsid: true, Setctty: tty, Ctty: 0, PidFD: &pidfd,
@@ -39,7 +34,7 @@ func startProcess(path string, argv, env []string, cwd string, u *account, files
 	if u != nil && os.Geteuid() == 0 {
 		attr.Sys.Credential = &syscall.Credential{Uid: u.uid, Gid: u.gid, Groups: u.groups}
 	}
-	pid, err := syscall.ForkExec(path, argv, attr)
+	pid, err := forkInto(s, path, argv, attr)
 	if err != nil {
 		return nil, err
 	}
@@ -48,14 +43,8 @@ func startProcess(path string, argv, env []string, cwd string, u *account, files
 		_ = unix.SetNonblock(pidfd, true)
 		p.pidfd = os.NewFile(uintptr(pidfd), "pidfd")
 	}
-	if oomExempt.Load() {
-		_ = os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte(childOOMScore), 0)
-	}
 	return p, nil
 }
-
-// oomExempt is set in the serving copy once it has exempted itself.
-var oomExempt atomic.Bool
 
 // awaitExit returns when the process has ended; it does not reap it. It takes no thread while it waits.
 func (p *process) awaitExit() {

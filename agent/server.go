@@ -34,17 +34,22 @@ type agent struct {
 	online   *online
 	watchdog *watchdog
 	server   *http.Server
+	cgroups  *cgroups
+	life     int // the descriptor by which the watcher sees our death; -1: nobody watches
 	live     liveTable
 	streams  atomic.Int64
 	release  *time.Timer
 
-	mu   sync.Mutex
-	user string            // the configured user; guarded by mu
-	env  map[string]string // the configured environment; guarded by mu, replaced whole
+	mu        sync.Mutex
+	booted    atomic.Bool       // the distribution's init has said so
+	lingering uint32            // whose user manager is to run; guarded by mu
+	user      string            // the configured user; guarded by mu
+	env       map[string]string // the configured environment; guarded by mu, replaced whole
 }
 
 func newAgent(h hello, real bool) *agent {
-	a := &agent{hello: h, real: real, ready: make(chan struct{}), online: newOnline(), watchdog: newWatchdog()}
+	a := &agent{hello: h, real: real, ready: make(chan struct{}), online: newOnline(), watchdog: newWatchdog(),
+		cgroups: newCgroups(-1), life: -1}
 	a.release = time.AfterFunc(idleRelease, trim)
 	a.server = &http.Server{
 		Handler:  a,
@@ -75,16 +80,16 @@ func (a *agent) serveChannel(rwc io.ReadWriteCloser) {
 	}
 }
 
-// servePort serves the virtio port for ever. What boot left for later begins once the port is open, or is known not
-// to be there.
-func (a *agent) servePort(port *os.File) error {
+// servePort serves the virtio port for ever. What boot left for later (settle) begins once the port is open, or is
+// known not to be there.
+func (a *agent) servePort(port *os.File, settle func()) error {
 	var once sync.Once
 	for {
 		var err error
 		if port == nil {
 			port, err = openPort()
 		}
-		once.Do(func() { go a.settle() })
+		once.Do(func() { go settle() })
 		if err != nil {
 			return err
 		}
@@ -184,6 +189,8 @@ func (a *agent) plain(w http.ResponseWriter, r *http.Request) {
 		result, err = a.info()
 	case "PUT /v1/configure":
 		result, err = a.configure(r)
+	case "GET /v1/clock":
+		result, err = a.now()
 	case "POST /v1/clock":
 		result, err = a.clock(r)
 	case "POST /v1/disk/grow":

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import IO, Any
 
 PLACEHOLDER = re.compile(r"<fd:([a-z0-9_.-]+)>")
 
@@ -17,24 +18,20 @@ PLACEHOLDER = re.compile(r"<fd:([a-z0-9_.-]+)>")
 class BareVm:
     """QEMU with socket pairs for its run-time descriptors; a copy of the overlay is its disk."""
 
-    def __init__(self, argv: list[str], disk: Path, extra_kernel: str = "") -> None:
+    def __init__(self, explained: dict[str, Any], extra_kernel: str = "") -> None:
         self.scratch = Path(tempfile.mkdtemp(prefix="gaovm-bare."))
-        copy = self.scratch / "disk.qcow2"
-        shutil.copyfile(disk, copy)
+        argv: list[str] = explained["argv"]
         names = sorted({n for arg in argv for n in PLACEHOLDER.findall(arg)})
         self.ours: dict[str, socket.socket] = {}
-        theirs: dict[str, socket.socket] = {}
+        theirs: dict[str, socket.socket | IO[bytes]] = self._open(explained["files"])
         for name in names:
-            if name == "network":  # QEMU accepts passt there; nobody comes
-                theirs[name] = socket.socket(socket.AF_UNIX)
-                theirs[name].bind(str(self.scratch / "net.sock"))
-                theirs[name].listen(1)
-            else:
+            if name == "network":  # QEMU waits on it for passt, which there is none of
+                theirs[name] = listener = socket.socket(socket.AF_UNIX)
+                listener.bind(str(self.scratch / "network"))
+                listener.listen()
+            elif name not in theirs:
                 self.ours[name], theirs[name] = socket.socketpair()
-        line = []
-        for arg in argv:
-            text = PLACEHOLDER.sub(lambda m: str(theirs[m[1]].fileno()), arg)
-            line.append(text.replace(str(disk), str(copy)))
+        line = [PLACEHOLDER.sub(lambda m: str(theirs[m[1]].fileno()), arg) for arg in argv]
         if extra_kernel:
             at = line.index("-append") + 1
             line[at] = f"{line[at]} {extra_kernel}"
@@ -44,6 +41,16 @@ class BareVm:
         )
         for sock in theirs.values():
             sock.close()
+
+    def _open(self, files: list[dict[str, Any]]) -> dict[str, socket.socket | IO[bytes]]:
+        opened: dict[str, socket.socket | IO[bytes]] = {}
+        for file in files:
+            path = Path(file["path"])
+            if file["writable"]:
+                path = self.scratch / file["fd"]
+                shutil.copyfile(file["path"], path)
+            opened[file["fd"]] = path.open("r+b" if file["writable"] else "rb")
+        return opened
 
     def drain(self, name: str) -> None:
         """Read and drop what comes on a descriptor, so that the guest never waits for us."""

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from gaovm import errors
 from gaovm.client.async_client import AsyncClient
 
 USER = {"name": "bench", "uid": 1000, "gid": 1000, "comment": "", "home": "/home/bench"}
@@ -27,8 +28,9 @@ USER = {"name": "bench", "uid": 1000, "gid": 1000, "comment": "", "home": "/home
 class Fleet:
     """One state directory, its daemon and a connection."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, *, real: bool = False) -> None:
         self.base = base
+        self.real = real
         self.home = base / "h"
         self.client = AsyncClient()
         self.daemon: subprocess.Popen[bytes] | None = None
@@ -38,12 +40,11 @@ class Fleet:
             script = programs / name
             script.write_text(f'#!/bin/sh\nexec {sys.executable} -m gaovm.testing.fake_qemu "$@"\n')
             script.chmod(0o755)
-        self.env = {
-            **os.environ,
-            "PATH": f"{programs}:{os.environ['PATH']}",
-            "GAOVM_HOME": str(self.home),
-            "GAOVM_CACHE": str(base / "cache"),
-        }
+        self.env = {**os.environ, "GAOVM_HOME": str(self.home)}
+        if not real:
+            self.env["PATH"] = f"{programs}:{os.environ['PATH']}"
+            self.env["GAOVM_CACHE"] = str(base / "cache")
+            self.env["GAOVM_CONFINE"] = "off"  # the fake needs all of Python
         self._image = self._make_image()
 
     def _make_image(self) -> dict[str, Any]:
@@ -55,10 +56,13 @@ class Fleet:
             files[name] = {"location": str(path), "digest": f"sha256:{digest}"}
         return {**files["disk"], "kernel": files["kernel"], "initrd": files["kernel"]}
 
-    def config(self, **own: Any) -> str:
+    def config(self, mount_type: str = "9p", **own: Any) -> str:
         """A project file; ``own`` goes to ``vmOpts.gaovm``."""
         data = {"images": [self._image], "cpus": 1, "memory": "256MiB", "disk": "64MiB"}
-        return json.dumps({**data, "mountType": "9p", "vmOpts": {"gaovm": {"accel": "tcg", **own}}})
+        if self.real:
+            data |= {"images": [{"location": "debian:12"}], "memory": "512MiB", "disk": "4GiB"}
+        own = own if self.real else {"accel": "tcg", **own}
+        return json.dumps({**data, "mountType": mount_type, "vmOpts": {"gaovm": own}})
 
     def start(self) -> None:
         """Start the daemon and wait for its word that it listens."""
@@ -77,16 +81,20 @@ class Fleet:
     async def connect(self) -> AsyncClient:
         """A connection of its own; the caller closes it."""
         sock = socket.socket(socket.AF_UNIX)
-        sock.connect(str(self.home / "gaovmd.sock"))
+        try:
+            sock.connect(str(self.home / "gaovmd.sock"))
+        except OSError:
+            sock.close()
+            raise
         client = AsyncClient()
         await client.open(sock)
         return client
 
-    async def up(self, name: str, config: str, wait: str = "ready") -> Any:
-        """Make and start a VM."""
+    def up_params(self, name: str, config: str, wait: str = "ready") -> dict[str, Any]:
+        """The parameters of ``vm.up``."""
         project = self.base / "projects" / name
         project.mkdir(parents=True, exist_ok=True)
-        params = {
+        return {
             "name": name,
             "project_dir": str(project),
             "config_path": str(project / ".lima/config.yaml"),
@@ -94,14 +102,25 @@ class Fleet:
             "user": USER,
             "wait": wait,
         }
-        return await self.client.call("vm.up", params)
+
+    async def up(self, name: str, config: str, wait: str = "ready") -> Any:
+        """Make and start a VM, whose file is approved as it is."""
+        return await approved_up(self.client, self.up_params(name, config, wait))
+
+
+async def approved_up(client: AsyncClient, params: dict[str, Any]) -> Any:
+    """``vm.up``, with what it asks a person to approve approved."""
+    try:
+        return await client.call("vm.up", params)
+    except errors.ApprovalNeeded as exc:
+        return await client.call("vm.up", {**params, "approve": exc.details["digest"]})
 
 
 @contextlib.asynccontextmanager
-async def fleet() -> AsyncIterator[Fleet]:
+async def fleet(*, real: bool = False) -> AsyncIterator[Fleet]:
     """A fleet whose processes and files are gone afterwards."""
     base = Path(tempfile.mkdtemp(prefix="gf", dir="/tmp"))
-    made = Fleet(base)
+    made = Fleet(base, real=real)
     made.start()
     try:
         made.client = await made.connect()

@@ -8,9 +8,9 @@ installed, until systemd reports ssh.service on the serial line.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -34,8 +34,8 @@ def usable_command(place: Seat, project: Path) -> float:
     return took
 
 
-def usable_ssh(argv: list[str], disk: Path) -> float:
-    vm = BareVm(argv, disk, extra_kernel="systemd.show_status=1")
+def usable_ssh(explained: dict[str, Any]) -> float:
+    vm = BareVm(explained, extra_kernel="systemd.show_status=1")
     try:
         vm.drain("agent")
         return vm.wait_for("console", b"ssh.service")
@@ -51,14 +51,12 @@ def main() -> None:
         project = place.project("ssh", CONFIG + 'mountType: "9p"\n')
         place.run("up", cwd=project)
         place.run("exec", "--user", "root", "--", "sh", "-c", INSTALL, cwd=project)
-        status = place.json("status", cwd=project)
-        argv = json.loads(place.run("explain", "--json", cwd=project))["argv"]
+        explained = place.json("explain", cwd=project)
         place.run("stop", cwd=project)
-        disk = Path(status["dir"]) / "disk.qcow2"
         values = measure.interleaved(
             runs,
             ours=lambda: usable_command(place, project),
-            ssh=lambda: usable_ssh(argv, disk),
+            ssh=lambda: usable_ssh(explained),
         )
         measure.report(
             "up --wait=agent && exec -- true / bare QEMU to ssh.service",

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -62,11 +63,12 @@ def round_trip(place: Seat, runs: int) -> None:
 class PortVm:
     """The same VM, bare, with a second port into which a shell in the guest writes."""
 
-    def __init__(self, argv: list[str], disk: Path) -> None:
+    def __init__(self, explained: dict[str, Any]) -> None:
         port = {"driver": "virtserialport", "bus": "ports.0", "nr": 2}
         port |= {"chardev": "bulk", "name": "bulk"}
         extra = ["-chardev", "socket,id=bulk,fd=<fd:bulk>", "-device", json.dumps(port)]
-        self.vm = BareVm([*argv, *extra], disk, extra_kernel="init=/bin/sh")
+        argv = [*explained["argv"], *extra]
+        self.vm = BareVm({**explained, "argv": argv}, extra_kernel="init=/bin/sh")
         self.vm.drain("agent")
         self.console = self.vm.ours["console"]
         self._say("mount -t devtmpfs dev /dev 2>/dev/null; echo REA''DY")
@@ -93,8 +95,8 @@ class PortVm:
         return time.perf_counter() - begin
 
 
-def throughput(place: Seat, argv: list[str], disk: Path, runs: int) -> None:
-    bare = PortVm(argv, disk)
+def throughput(place: Seat, explained: dict[str, Any], runs: int) -> None:
+    bare = PortVm(explained)
     try:
         values = measure.interleaved(
             runs,
@@ -121,11 +123,10 @@ def main() -> None:
     with seat() as place:
         project = place.project("streams", CONFIG + 'mountType: "9p"\n')
         place.run("up", cwd=project)
-        status = place.json("status", cwd=project)
-        argv = json.loads(place.run("explain", "--json", cwd=project))["argv"]
+        explained = place.json("explain", cwd=project)
         place.run("exec", "--", "sh", "-c", BOOTED, cwd=project)
         round_trip(place, runs * 3)
-        throughput(place, argv, Path(status["dir"]) / "disk.qcow2", runs)
+        throughput(place, explained, runs)
 
 
 if __name__ == "__main__":

@@ -76,8 +76,7 @@ def _files(world: World, state: dict[str, Any] | None) -> Iterator[str]:
     for run in runs:
         with contextlib.suppress(FileNotFoundError):
             found = {path.name for path in (world.home / "run" / run).iterdir()}
-            # What a killed driver left is removed by the next start.
-            if found - _RUN_FILES or (runs_now and found != _RUN_FILES):
+            if found != (_RUN_FILES if runs_now else set()):
                 yield f"the run directory of a {'running' if runs_now else 'stopped'} VM: {found}"
     for name in vms:
         with contextlib.suppress(FileNotFoundError):

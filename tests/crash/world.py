@@ -161,6 +161,7 @@ class World:
         }
         if not self._real:
             environment["GAOVM_CACHE"] = str(self.base / "c")
+            environment["GAOVM_CONFINE"] = "off"  # its hypervisor is a script of this checkout
         self.upgrades = 0
         reading, writing = os.pipe()
         self.daemon = await asyncio.create_subprocess_exec(
@@ -219,7 +220,8 @@ class World:
                 ours = f"GAOVM_HOME={self.home}\0".encode() in environ
                 if not ours and environ == b"":
                     return None  # between fork and exec: look again the next time
-                self._known[key] = ours
+                # a confined hypervisor knows nothing of our environment, but has our disk
+                self._known[key] = ours or _holds(pid, self.home)
             if not self._known[key]:
                 return None
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
@@ -311,6 +313,15 @@ class World:
 
 class DaemonEnded(Exception):
     """A daemon ended before it served."""
+
+
+def _holds(pid: int, home: Path) -> bool:
+    """Whether a process has a file below ``home`` open."""
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.readlink().is_relative_to(home):
+                return True
+    return False
 
 
 def _kind(words: str) -> str:

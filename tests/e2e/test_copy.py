@@ -40,3 +40,10 @@ def test_missing_source_and_forbidden_destination(world: World, vm: Path, tmp_pa
     (tmp_path / "f").write_text("f")
     args = ("cp", "--user", "nobody", str(tmp_path / "f"), "vm:/root/f")
     assert b"ermission" in world.run(*args, cwd=vm, check=1).stderr
+
+
+def test_from_vm_to_vm(world: World, vm: Path) -> None:
+    make = "rm -rf a b && mkdir -p a/deep b && echo text > a/deep/f && ln -s deep/f a/l"
+    world.run("exec", "-w", "/tmp", "--", "sh", "-c", make, cwd=vm)
+    world.run("cp", "-r", "shared-dev:/tmp/a", "vm:/tmp/b", cwd=vm)
+    assert world.run("exec", "--", "cat", "/tmp/b/a/l", cwd=vm).stdout == b"text\n"

@@ -92,3 +92,18 @@ def test_outbound_network_and_names(world: World, vm: Path) -> None:
         'getent hosts "$host" >/dev/null; ip route show default | grep -q 10.0.2.2'
     )
     world.run("exec", "--", "sh", "-c", script, cwd=vm)
+
+
+def test_a_guest_that_stands_still_is_named_and_left(world: World, vm: Path) -> None:
+    pid = world.json("status", cwd=vm)["hypervisor_pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        child = world.start("exec", "--", "true", cwd=vm)
+        assert child.stderr is not None
+        assert f"its hypervisor was stopped (kill -CONT {pid})" in child.stderr.readline().decode()
+        child.terminate()
+        _, rest = child.communicate(timeout=30)
+        assert (child.returncode, rest.endswith(b"(left)\n")) == (128 + signal.SIGTERM, True)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    world.run("exec", "--", "true", cwd=vm)

@@ -120,6 +120,14 @@ def test_disk_grows_and_never_shrinks(world: World) -> None:
     world.run("destroy", "-y", cwd=project)
 
 
+def test_status_shows_what_a_vm_takes(world: World, vm: Path) -> None:
+    usage = world.json("status", cwd=vm)["usage"]
+    assert usage["processes"] >= 2
+    assert 128 << 20 < usage["memory_bytes"] < 4 << 30
+    assert usage["disk_bytes"] > 1 << 20
+    assert b"takes        " in world.run("status", cwd=vm).stdout
+
+
 def test_a_paused_vm_stays_so_over_an_upgrade(world: World, vm: Path) -> None:
     world.run("pause", cwd=vm)
     try:
@@ -130,3 +138,14 @@ def test_a_paused_vm_stays_so_over_an_upgrade(world: World, vm: Path) -> None:
     finally:
         world.run("resume", cwd=vm)
     world.run("exec", "--", "true", cwd=vm)
+
+
+def test_uninstall_leaves_nothing(fresh: World) -> None:
+    project = fresh.project("gone")
+    fresh.run("up", "--wait=agent", cwd=project)
+    pids = [fresh.json("status", cwd=project)[key] for key in ("driver_pid", "hypervisor_pid")]
+    fresh.run("uninstall", "--yes", cwd=project)
+    assert not fresh.home.exists()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert (project / ".lima" / "config.yaml").exists()
+    fresh.home.mkdir()  # for what looks whether anything still runs

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from bench import truth
 from tests.e2e.world import CONFIG, World
 
 MOUNTS = """\
@@ -34,26 +37,77 @@ def test_each_kind(world: World, tmp_path: Path, kind: str, machine: str) -> Non
     quoted = str(link).replace('"', '\\"')
     config = CONFIG + MOUNTS.format(kind=kind, project=project, extra=quoted, machine=machine)
     world.project(project.name, config)
-    world.run("up", "--wait=agent", cwd=project)
+    asked = world.run("up", "--wait=agent", cwd=project, check=2)  # it is outside the project
+    assert f"mount {extra} (read-only)".encode() in asked.stderr
+    world.run("up", "--wait=agent", "--yes", cwd=project)
     try:
         status = world.json("status", cwd=project)
         mounts = status["mounts"]
         assert status["machine"] == machine
         assert {m["type"] for m in mounts} == {kind}
         assert all(m["reason"] for m in mounts)
-        check_ownership(world, project)
+        check_ownership(world, project, mapped=kind == "9p")
         out = world.run("exec", "--", "cat", "/mnt/extra/seen", cwd=project).stdout
         assert out == b"seen"
         done = world.run("exec", "--", "touch", "/mnt/extra/new", cwd=project, check=1)
         assert b"ead-only" in done.stderr
-        if kind == "virtiofs":
-            check_a_lost_server_is_told(world, project)
+        check_nothing_gives_power(world, project)
+        if kind == "virtiofs":  # QEMU's 9p makes no pipes
+            assert stat.S_ISFIFO((project / "pipe").stat().st_mode)
+        if machine == "q35":
+            check_truth(world, project)
+        if kind == "virtiofs" and machine == "q35":
+            check_a_lost_server_restarts_the_vm(world, project)
     finally:
         world.run("destroy", "-y", cwd=project)
 
 
-def check_a_lost_server_is_told(world: World, project: Path) -> None:
-    """A virtiofsd that is gone takes its mount with it: the VM is not ready any more."""
+def check_truth(world: World, project: Path) -> None:
+    """What one side wrote the other reads whole and at once, also while a watcher runs."""
+    places = [project / "by-host", project / "by-guest"]
+    for place in places:
+        place.mkdir()
+    guest = truth.Guest(world.command, project, world.environment())
+    try:
+        host, vm = (truth.Tries(guest, place, truth.SIZES) for place in places)
+        found = [host.host_writes(40), vm.guest_writes(40)]
+        with truth.watchers(world.command, project, world.environment(), places):
+            found += [host.host_writes(40), vm.guest_writes(20)]
+            large = truth.Tries(guest, places[0], (truth.LARGE,))
+            found.append(large.host_writes(10))
+    finally:
+        guest.close()
+    assert [one.wrong for one in found] == [Counter()] * 5
+
+
+POWER = """\
+cp /bin/true set-id
+chmod 4755 set-id
+mknod device b 7 0
+setcap cap_net_admin+ep plain
+mkfifo pipe
+echo x > was-set-id
+exit 0
+"""
+
+
+def check_nothing_gives_power(world: World, project: Path) -> None:
+    """The guest's root can leave no set-id file and no device on the host, by whatever it tries."""
+    (project / "was-set-id").write_text("")
+    (project / "was-set-id").chmod(0o4777)
+    (project / "plain").write_text("")
+    world.run("exec", "--user", "root", "--", "sh", "-c", POWER, cwd=project)
+    for path in project.iterdir():
+        mode = path.lstat().st_mode
+        assert not mode & 0o6000, path
+        assert not stat.S_ISBLK(mode) and not stat.S_ISCHR(mode), path
+    assert (project / "set-id").stat().st_size > 0
+    assert "security.capability" not in os.listxattr(project / "plain")
+
+
+def check_a_lost_server_restarts_the_vm(world: World, project: Path) -> None:
+    """A virtiofsd that is gone takes its mount with it: the VM begins anew, and says why."""
+    before = world.json("status", cwd=project)["hypervisor_pid"]
     servers = [
         pid
         for pid, line in world.processes().items()
@@ -62,25 +116,35 @@ def check_a_lost_server_is_told(world: World, project: Path) -> None:
     assert servers
     for pid in servers:
         os.kill(pid, signal.SIGKILL)
-    end = time.monotonic() + 30
-    while (status := world.json("status", cwd=project))["readiness"] != "degraded":
+    end = time.monotonic() + 120
+    while (status := world.json("status", cwd=project))["readiness"] != "ready" or (
+        status["hypervisor_pid"] == before
+    ):
         assert time.monotonic() < end, status
         time.sleep(0.1)
+    told = world.run("events", "--type", "driver.restart_scheduled", "--vm", status["name"])
+    assert b"virtiofsd" in told.stdout
+    out = world.run("exec", "--", "cat", "/mnt/extra/seen", cwd=project).stdout
+    assert out == b"seen"
 
 
-def check_ownership(world: World, project: Path) -> None:
-    """Files made on one side have the right owner on the other, for root and for a plain user."""
+def check_ownership(world: World, project: Path, *, mapped: bool) -> None:
+    """Files made on one side have the right owner on the other, for root and for a plain user.
+
+    ``mapped``: the directory's owner, here root, is itself; everybody else is of the VM's own ids.
+    """
     script = "useradd -m -u 1777 worker 2>/dev/null; chmod 777 .; touch by-root"
     world.run("exec", "--user", "root", "--", "sh", "-c", script, cwd=project)
     world.run("exec", "--user", "worker", "--", "touch", "by-worker", cwd=project)
     assert (project / "by-root").stat().st_uid == 0
-    assert (project / "by-worker").stat().st_uid == 1777
+    worker = (project / "by-worker").stat().st_uid
+    assert worker >= 1879048192 and (worker - 1777) % 65536 == 0 if mapped else worker == 1777
     (project / "host-root").write_text("")
     (project / "host-plain").write_text("")
     os.chown(project / "host-plain", 1777, 1777)
     names = "host-root host-plain by-root by-worker"
     out = world.run("exec", "--", "sh", "-c", f"stat -c %u {names}", cwd=project).stdout
-    assert out.split() == [b"0", b"1777", b"0", b"1777"]
+    assert out.split() == [b"0", b"65534" if mapped else b"1777", b"0", b"1777"]
     world.run("exec", "--user", "worker", "--", "rm", "by-worker", cwd=project)
     assert not (project / "by-worker").exists()
 

@@ -21,6 +21,11 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def monotonic_ns() -> int:
+    """As ``monotonic``, in nanoseconds."""
+    return time.monotonic_ns()
+
+
 def stamp(seconds: float) -> str:
     """Seconds since 1970 in the form of ``utc_stamp``."""
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import json
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +147,34 @@ def errors_of(exc: OSError, what: str) -> errors.HostError:
     return errors.HostError(message)
 
 
+def open_regular(path: str | Path) -> io.BufferedReader:
+    """A file that somebody named, opened for reading; it waits for nobody.
+
+    Raises:
+        errors.NotFound: it is no regular file: a FIFO, a device, a socket or a directory.
+        OSError: as the system says.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
+            kind = _KINDS.get(stat.S_IFMT(mode), "of another kind")
+            raise errors.NotFound(f"{path} is {kind}; expected a regular file")
+        return os.fdopen(fd, "rb")
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFDIR: "a directory",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
 def read_json(path: str | Path, max_size: int = 16 << 20) -> Any:
     """The value in a JSON file.
 
@@ -154,7 +184,7 @@ def read_json(path: str | Path, max_size: int = 16 << 20) -> Any:
         errors.HostError: it cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             data = file.read(max_size + 1)
     except FileNotFoundError as exc:
         raise errors.NotFound(f"{path} does not exist") from exc
@@ -213,6 +243,14 @@ class Lock:
     def fileno(self) -> int:
         """The descriptor that holds the lock, -1 when it is not held."""
         return self._fd
+
+    def is_in_place(self) -> bool:
+        """Whether the file that is locked still has its name: else another process can lock it."""
+        try:
+            return self.held and os.path.samestat(os.fstat(self._fd), self.path.stat())
+        except OSError as exc:
+            # Only what is not there is gone; a lack of memory, say, tells nothing.
+            return not isinstance(exc, (FileNotFoundError, NotADirectoryError))
 
     def adopt(self, fd: int) -> None:
         """Take over a lock that this process held before it executed a new program.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import sys
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from gaovm import errors
-from gaovm.aio import clock, sockets, tasks
+from gaovm.aio import clock, descriptors, sockets, tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -30,6 +31,7 @@ _LINE_LIMIT = 8192  # longer lines are handed on in pieces
 _BLOCK = 64 << 10
 # a grandchild that keeps the pipe open must not hold the result up
 _DRAIN_S = 1.0
+_NO_DESCRIPTOR_S = 1.0
 
 
 class Completed:
@@ -144,13 +146,15 @@ async def spawn(  # noqa: PLR0913  (each names one property of a process)
     pass_fds: Iterable[int] = (),
     new_session: bool = False,
     pdeathsig: int | None = signal.SIGKILL,
+    before_exec: Callable[[], None] | None = None,
     grace_s: float = 5.0,
 ) -> AsyncIterator[Child]:
     """Start a program and own it for the length of the block.
 
     Leaving the block ends the program (TERM, ``grace_s`` seconds, KILL) and reaps it, also when the
     caller is cancelled twice. With ``new_session`` all of its process group ends with it. It dies
-    with this process (``pdeathsig``; Linux).
+    with this process (``pdeathsig``; Linux). ``before_exec`` runs in the child last of all; what it
+    raises is a start that failed.
 
     Raises:
         errors.ProgramMissing, errors.PermissionMissing, errors.HostError: it cannot be started.
@@ -164,9 +168,14 @@ async def spawn(  # noqa: PLR0913  (each names one property of a process)
         stderr=stderr,
         pass_fds=tuple(pass_fds),
         start_new_session=new_session,
-        preexec_fn=_death_signal(pdeathsig),
+        preexec_fn=_in_child(pdeathsig, before_exec),
     )
-    child = Child(popen, new_session)
+    try:
+        child = Child(popen, new_session)
+    except OSError as exc:  # nobody would see its end
+        popen.kill()
+        popen.wait()
+        raise errors.HostError(f"cannot watch {os.fspath(argv[0])}: {exc.strerror}") from exc
     try:
         await child.connect_pipes()
         yield child
@@ -175,7 +184,7 @@ async def spawn(  # noqa: PLR0913  (each names one property of a process)
 
 
 class _Inherited:
-    """A child of this process that the program before this one started."""
+    """A child of this process that ``spawn`` did not start."""
 
     stdin = stdout = stderr = None
 
@@ -189,7 +198,8 @@ class _Inherited:
 
 @contextlib.asynccontextmanager
 async def adopt(pid: int, *, grace_s: float = 5.0) -> AsyncIterator[Child]:
-    """Own a child that this process started before it executed a new program; as ``spawn``.
+    """Own a child that this process started otherwise, as ``spawn`` owns: before it executed a new
+    program, or into a cage (``confine``).
 
     Raises:
         errors.NotFound: this process has no such child.
@@ -222,8 +232,23 @@ def _popen(argv: Sequence[str | os.PathLike[str]], **options: Any) -> subprocess
         raise errors.ProgramMissing(f"{words[0]} is not installed") from exc
     except PermissionError as exc:
         raise errors.PermissionMissing(f"cannot execute {words[0]}: {exc.strerror}") from exc
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, subprocess.SubprocessError) as exc:
         raise errors.HostError(f"cannot start {words[0]}: {exc}") from exc
+
+
+def _in_child(
+    death: int | None, before_exec: Callable[[], None] | None
+) -> Callable[[], None] | None:
+    raised = None if descriptors.inherited() is None else descriptors.restore
+    steps = [step for step in (_death_signal(death), raised, before_exec) if step is not None]
+    if len(steps) < 2:
+        return steps[0] if steps else None
+
+    def in_child() -> None:
+        for step in steps:
+            step()
+
+    return in_child
 
 
 def _death_signal(number: int | None) -> Callable[[], None] | None:
@@ -341,16 +366,19 @@ def identity(pid: int) -> tuple[int, int]:
 
     Raises:
         errors.NotFound: there is no such process.
+        errors.HostError: nobody can tell, for want of a descriptor say.
     """
     return pid, _stat(pid).start_time
 
 
 def alive(pid: int, start_time: int) -> bool:
-    """Whether exactly that process still runs; a zombie does not."""
+    """Whether exactly that process still runs; a zombie does not. What cannot be told is alive."""
     try:
         found = _stat(pid)
     except errors.NotFound:
         return False
+    except errors.HostError:
+        return True
     return found.start_time == start_time and found.state not in "ZX"
 
 
@@ -361,7 +389,7 @@ def exit_status(pid: int, start_time: int) -> int | None:
     """
     try:
         found = _stat(pid)
-    except errors.NotFound:
+    except (errors.NotFound, errors.HostError):
         return None
     if found.start_time != start_time or found.state != "Z":
         return None
@@ -383,16 +411,27 @@ def _stat(pid: int) -> _Stat:
         # the name may hold anything, so count from its closing bracket: state is field 3
         fields = text[text.rindex(b")") + 2 :].split()
         return _Stat(fields[0].decode(), int(fields[19]), int(fields[49]))
-    except (OSError, ValueError, IndexError) as exc:
+    except (FileNotFoundError, ProcessLookupError, ValueError, IndexError) as exc:
         raise errors.NotFound(f"no process has the pid {pid}") from exc
+    except OSError as exc:  # as with no descriptor left: that says nothing of the process
+        raise errors.HostError(f"process {pid} cannot be looked at: {exc.strerror}") from exc
 
 
 async def wait_pid(pid: int) -> None:
-    """Return when a process, of whatever parent, has ended; at once when there is none."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
+    """Return when a process, of whatever parent, has ended; at once when there is none.
+
+    Without a descriptor to watch it by it looks again every second.
+    """
+    while True:
+        try:
+            pidfd = os.pidfd_open(pid)
+            break
+        except ProcessLookupError:
+            return
+        except OSError as exc:
+            if exc.errno not in (errno.EMFILE, errno.ENFILE):
+                raise errors.HostError(f"cannot watch process {pid}: {exc.strerror}") from exc
+        await asyncio.sleep(_NO_DESCRIPTOR_S)
     try:
         await sockets.readable(pidfd)
     finally:

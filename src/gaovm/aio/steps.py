@@ -68,6 +68,11 @@ def rehearsal() -> Iterator[None]:
         _halt.armed = armed
 
 
+def armed() -> bool:
+    """Whether this process was told to note its steps or to stand still at one: it is a test's."""
+    return _halt.armed
+
+
 def _content(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:

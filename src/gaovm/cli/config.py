@@ -33,7 +33,7 @@ def change(parsed: options.Parsed) -> int:
     if parsed.flag("json"):
         output.json_out(result)
     else:
-        output.out(changed_text(name, result))
+        output.out(changed_text(str(result["vm"]["name"]), result))
     return 0
 
 
@@ -43,7 +43,8 @@ def diff(parsed: options.Parsed) -> int:
     with target.connect() as client:
         params: dict[str, Any] = {"name": name}
         project = target.find_project()
-        if project is not None and not _belongs(target.call(client, "vm.status", params), project):
+        target.call(client, "vm.status", params)  # a VM that there is not is told first
+        if project is not None and not _own(client, name, project):
             project = None
         result = _differences(client, params, project)
     _warn(result)
@@ -107,15 +108,8 @@ def _words(parsed: options.Parsed) -> tuple[str, dict[str, str]]:
 
 
 def _own(client: Any, name: str, project: target.Project) -> bool:
-    """Whether a plan for this name is one of an ``up`` of this project."""
-    known = {vm["name"]: vm for vm in client.call("vm.list", {})["vms"]}
-    if name in known:
-        return _belongs(known[name], project)
-    return name == target.project_name(project)
-
-
-def _belongs(vm: Mapping[str, Any], project: target.Project) -> bool:
-    return bool(vm.get("project") == project.directory)
+    """Whether the file of this project is the one of the VM."""
+    return isinstance(name, target.ProjectVm) or name in target.here(client, project)
 
 
 def changed_text(name: str, result: Mapping[str, Any]) -> str:
@@ -190,7 +184,7 @@ def _show(field: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return value or '""'
+        return output.one_line(value) or '""'
     if isinstance(value, float) or (isinstance(value, int) and field == "watchdog.timeout"):
         return f"{value:g}s"  # the only fractions are times
     if field in _SIZES and isinstance(value, int):

@@ -1,4 +1,4 @@
-"""``gaovm cp``: files and directories between the host and a VM, without SSH."""
+"""``gaovm cp``: files and directories between the host and VMs, without SSH."""
 
 from __future__ import annotations
 
@@ -37,20 +37,16 @@ def plan(words: Sequence[str]) -> tuple[list[Place], Place]:
     """Sources and destination.
 
     Raises:
-        errors.UsageError: both sides are on the host, both in a VM, or in different VMs; or a path
-            is empty, as that of an unset variable is.
+        errors.UsageError: source and destination are both on the host; or a path is empty, as that
+            of an unset variable is.
     """
     if "" in words:
         raise errors.UsageError("an empty path was given", remedy="the current directory is .")
     places = [Place(word) for word in words]
     sources, destination = places[:-1], places[-1]
-    kinds = {source.vm for source in sources}
-    if len(kinds) > 1:
-        raise errors.UsageError("all sources must be on the same side", remedy=CP.usage())
-    if (sources[0].vm is None) == (destination.vm is None):
-        where = "on the host" if destination.vm is None else "in a VM"
+    if destination.vm is None and any(source.vm is None for source in sources):
         raise errors.UsageError(
-            f"source and destination are both {where}",
+            "source and destination are both on the host",
             remedy="one side is vm:PATH (this project's VM) or NAME:PATH\n"
             "a host file whose name has a colon: ./NAME:REST",
         )
@@ -64,16 +60,19 @@ def run(parsed: options.Parsed) -> int:
     sources, destination = plan(parsed.words)
     if len(sources) > 1:
         destination.path = _directory(destination)
-    remote = destination if destination.vm is not None else sources[0]
-    name = names.check(remote.vm) if remote.vm else target.project_vm()
+    names_of = {place: _vm(place) for place in (*sources, destination) if place.vm is not None}
     user = parsed.text("user") or ""
     show = progress.to_stderr(quiet=parsed.flag("quiet"))
     with target.connect() as client, show:
         for source in sources:
-            ticket = target.open_session(client, name, "copy")
+            tickets = {
+                place: target.open_session(client, names_of[place], "copy")
+                for place in (source, destination)
+                if place in names_of
+            }
             meter = Meter(show, source.path)
             try:
-                left_out = _copy(ticket, source, destination, user, meter)
+                left_out = _copy(tickets, source, destination, user, meter)
             except errors.GuestCallFailed as error:
                 path = source.path if source.vm is not None else destination.path
                 if path not in error.message:
@@ -84,16 +83,30 @@ def run(parsed: options.Parsed) -> int:
     return 0
 
 
+def _vm(place: Place) -> str:
+    return names.check(place.vm) if place.vm else target.project_vm()
+
+
 def _leave(number: int, _: FrameType | None) -> NoReturn:
     """Through the end of every block: what is half copied is removed."""
     raise SystemExit(128 + number)
 
 
 def _copy(
-    ticket: Mapping[str, Any], source: Place, destination: Place, user: str, meter: Meter
+    tickets: Mapping[Place, Mapping[str, Any]],
+    source: Place,
+    destination: Place,
+    user: str,
+    meter: Meter,
 ) -> list[str]:
-    if destination.vm is None:
-        return copy.copy_out(ticket, source.path, destination.path, user=user, on_bytes=meter.add)
+    giver, taker = tickets.get(source), tickets.get(destination)
+    if giver is not None and taker is not None:
+        return copy.copy_between(
+            giver, source.path, taker, destination.path, user=user, on_bytes=meter.add
+        )
+    if giver is not None:
+        return copy.copy_out(giver, source.path, destination.path, user=user, on_bytes=meter.add)
+    ticket = tickets[destination]
     return copy.copy_in(ticket, source.path, destination.path, user=user, on_bytes=meter.add)
 
 
@@ -132,14 +145,20 @@ class Meter:
 CP = options.Command(
     "cp",
     run,
-    about="Copy files or directories into or out of a VM. vm:PATH is this project's VM, NAME:PATH\n"
-    "another; relative paths in a VM start at the user's home. A directory that exists takes\n"
-    "what is copied into it, and links stay links, as with cp -a. No SSH is involved.",
+    about="Copy files or directories into, out of or between VMs. vm:PATH is this project's VM,\n"
+    "NAME:PATH another; relative paths in a VM start at the user's home. A directory that exists\n"
+    "takes what is copied into it, and links stay links, as with cp -a. No SSH is involved.",
     words="SRC... DST",
     count=(2, 1000),
     options=(
         options.Option("-u, --user", "act as this user of the guest", value="USER"),
+        options.Option("-r, --recursive", "no effect: directories are copied whole in any case"),
         options.QUIET,
     ),
-    examples=("gaovm cp ./x vm:/tmp/x", "gaovm cp vm:/var/log ./logs", "gaovm cp a b web-dev:"),
+    examples=(
+        "gaovm cp ./x vm:/tmp/x",
+        "gaovm cp vm:/var/log ./logs",
+        "gaovm cp a b web-dev:",
+        "gaovm cp web-dev:/srv/data db-dev:/srv/",
+    ),
 )

@@ -7,6 +7,7 @@ import sys
 
 from gaovm import errors, version
 from gaovm.cli import options, output, progress, target
+from gaovm.client import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,13 +39,18 @@ def stop(parsed: options.Parsed) -> int:
         output.err("the daemon does not run")
         return 0
     with client, progress.to_stderr(quiet=parsed.flag("quiet")) as shown:
-        process = _handle(client.call("daemon.status", {}).get("pid"))
-        client.call("daemon.stop", {}, on_progress=shown.update)
-        client.wait_closed()
-        _wait_ended(process)
+        end(client, shown)
     if not parsed.flag("quiet"):
         output.err("the daemon has stopped")
     return 0
+
+
+def end(client: blocking.Client, shown: progress.Progress) -> None:
+    """Stop the VMs in order, then the daemon; returns when its process is gone."""
+    process = _handle(client.call("daemon.status", {}).get("pid"))
+    client.call("daemon.stop", {}, on_progress=shown.update)
+    client.wait_closed()
+    _wait_ended(process)
 
 
 def _handle(pid: object) -> int | None:
@@ -115,8 +121,11 @@ def run(parsed: options.Parsed) -> int:
 
 
 def _show(parsed: options.Parsed, found: Mapping[str, Any]) -> int:
+    from gaovm.cli import units  # few commands want them
+
+    unit = units.state(paths.home())
     if parsed.flag("json"):
-        output.json_out(found)
+        output.json_out({**found, "unit": unit})
         return 0
     vms = found.get("vms") or {}
     output.out(f"gaovmd {found.get('version')} runs, pid {found.get('pid')}")
@@ -130,6 +139,12 @@ def _show(parsed: options.Parsed, found: Mapping[str, Any]) -> int:
     for name in found.get("quarantined_vms") or ():
         output.out(output.harmless(f"  state   the record of VM {name} was damaged; see the log"))
     output.out(f"  memory  {output.size(found.get('rss_bytes'))}")
+    stalls = found.get("stalls") or {}
+    if stalls.get("count"):
+        longest = output.duration(float(stalls.get("longest_s") or 0))
+        output.out(f"  stalls  {stalls['count']}, the longest {longest}; see gaovm logs --daemon")
+    enabled = f"{unit['path']}, enabled" if unit["enabled"] else "none (gaovm daemon enable)"
+    output.out(f"  unit    {enabled}")
     return 0
 
 

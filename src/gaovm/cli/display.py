@@ -63,7 +63,7 @@ def screenshot(parsed: options.Parsed) -> int:
 
         sys.stdout.buffer.write(data)
         return 0
-    path = os.path.abspath(wanted or f"{name}.png")  # noqa: PTH100  (pathlib costs 5 ms)
+    path = os.path.abspath(wanted or f"{taken['name']}.png")  # noqa: PTH100  (pathlib costs 5 ms)
     _write(path, data)
     about = {**taken, "path": path, "size_bytes": len(data)}
     if parsed.flag("json"):

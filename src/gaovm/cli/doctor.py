@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from gaovm.cli import options, output
+from gaovm import errors
+from gaovm.cli import colour, options, output, target
 from gaovm.client import paths
 from gaovm.hostfacts import doctor
 
+_ANSWER_LIMIT_S = 5.0
 _MARKS = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
 
 
 def run(parsed: options.Parsed) -> int:
     """Check everything; 1 when something that ``up`` needs is missing."""
-    checks = doctor.checks(Path(paths.home()))
+    checks = doctor.checks(Path(paths.home())) + _daemon()
     failed = any(check.level == "fail" for check in checks)
     if parsed.flag("json"):
         import msgspec
 
         output.json_out({"ok": not failed, "checks": msgspec.to_builtins(checks)})
     else:
-        output.out(text(checks))
+        output.out(colour.words_at(text(checks), 0, sys.stdout))
     return 1 if failed else 0
+
+
+def _daemon() -> list[doctor.Check]:
+    """Whether the daemon's loop has stood still; nothing where no daemon runs."""
+    try:
+        with target.connect(start=False) as client:
+            stalls = client.call("daemon.status", {}, _ANSWER_LIMIT_S).get("stalls") or {}
+    except errors.TimeLimit:
+        remedy = "`gaovm logs --daemon` shows what it is at"
+        return [doctor.Check(name="daemon", level="warn", found="does not answer", remedy=remedy)]
+    except errors.GaoError:
+        return []
+    if not stalls.get("count"):
+        return [doctor.Check(name="daemon", level="ok", found="runs, and never stood still")]
+    longest = output.duration(float(stalls.get("longest_s") or 0))
+    return [
+        doctor.Check(
+            name="daemon",
+            level="warn",
+            found=f"stood still {stalls['count']} times, for {longest} at most",
+            remedy="`gaovm logs --daemon` shows what it was at",
+        )
+    ]
 
 
 def text(checks: list[doctor.Check]) -> str:

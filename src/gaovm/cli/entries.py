@@ -42,8 +42,10 @@ class Entry:
             for prefix in _PREFIXES:
                 logger = logger.removeprefix(prefix)
             parts.append(f"{logger}:")
-        parts.append(self.message)
-        lines = [" ".join(parts).rstrip()]
+        first, *more = self.message.split("\n")
+        parts.append(first)
+        # indented: no line of a message looks like one of the log
+        lines = [" ".join(parts).rstrip(), *(f"    {line}" for line in more)]
         error = self.data.get("error")
         if isinstance(error, str):
             lines += [f"    {line}" for line in error.splitlines()]
@@ -55,7 +57,7 @@ class Entry:
         line.update({key: value for key, value in self.data.items() if key not in line})
         line["message"] = self.message
         kept = {key: value for key, value in line.items() if value is not None}
-        return json.dumps(kept, ensure_ascii=False) + "\n"
+        return output.json_text(kept) + "\n"
 
 
 class Source:

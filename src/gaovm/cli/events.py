@@ -114,9 +114,8 @@ def _resume(client: blocking.Client, shown: _Shown) -> EventStream:
 def _await_daemon(failure: errors.GaoError) -> blocking.Client:
     """A connection as soon as a daemon listens again; woken by its socket's appearance."""
     from gaovm.cli import follow
-    from gaovm.client import paths
 
-    watch = follow.Watch([paths.home()])
+    watch = follow.Watch([target.home()])
     try:
         while True:
             try:
@@ -134,23 +133,17 @@ def text(event: Mapping[str, Any]) -> str:
     facts = payload.items() if isinstance(payload, dict) else ()
     words = [f"{key}={_value(value)}" for key, value in facts if value is not None]
     head = f"{event.get('ts')}  {event.get('seq'):>6}  {event.get('vm') or '-':16}"
-    return output.harmless(f"{head}  {event.get('type'):24}  {' '.join(words)}".rstrip())
+    return output.one_line(f"{head}  {event.get('type'):24}  {' '.join(words)}".rstrip())
 
 
 def _value(value: object) -> str:
     if isinstance(value, str) and value.isprintable() and " " not in value and value:
         return value
-    return _dumps(value)
+    return output.json_text(value)
 
 
 def _json_line(event: Mapping[str, Any]) -> str:
-    return _dumps(event)
-
-
-def _dumps(value: object) -> str:
-    import json
-
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return output.json_text(event)
 
 
 EVENTS = options.Command(

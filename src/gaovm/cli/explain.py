@@ -9,23 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
+from gaovm.builder import fit
 from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build, document
 from gaovm.cli import options, output, target, up
 from gaovm.client import paths
-from gaovm.hostfacts import artefacts, facts
+from gaovm.hostfacts import admission, artefacts, facts
 from gaovm.project import config, context, overrides
 
 
 def run(parsed: options.Parsed) -> int:
     """Print the command line; descriptors made at run time are shown as ``<fd:name>``."""
-    home = Path(paths.home())
+    home = Path(target.home())
     host = facts.collect(home)
-    loaded = load(parsed, host)
-    layer = set_over(loaded.spec.name, target.need_project())
+    name, layer = known(parsed)
+    loaded = load(parsed, host, name)
+    admission.check(loaded)
     spec = overrides.apply(loaded.spec, layer)
     built = build.build(spec, host, artefacts.find(home, spec))
-    for warning in loaded.warnings:
+    for warning in (*loaded.warnings, *fit.check(spec, host)):
         output.err(output.harmless(f"warning: {warning}"))
     if parsed.flag("json"):
         output.json_out(data(spec.name, built, host_access=spec.network.host_access))
@@ -37,34 +39,46 @@ def run(parsed: options.Parsed) -> int:
         output.out(f"# network {built.network.name}: {built.network.reason}")
         for share in built.shares:
             output.out(f"# {share.mount_point} by {share.type}: {share.reason}")
+        for file in built.files:
+            mode = "read and written" if file.writable else "read"
+            output.out(output.harmless(f"# <fd:{file.fd}> is {file.path}, {mode}"))
         output.out(" \\\n".join(build.explain(built)))
     return 0
 
 
-def set_over(name: str, project: target.Project) -> dict[str, Any]:
-    """What ``gaovm set`` has put over the file, as far as a daemon that runs can tell.
+def known(parsed: options.Parsed) -> tuple[str, dict[str, Any]]:
+    """The VM's name, and what ``gaovm set`` has put over its file, as far as a daemon can tell.
 
     Raises:
         errors.NameTaken: the VM is another project's.
     """
-    params = {"name": name, "of_project": project.directory}
+    name, project = target.vm_name(parsed), target.need_project()
     try:
         with target.connect(start=False) as client:
-            found: dict[str, Any] = client.call("vm.status", params).get("overrides", {})
+            vm = client.call("vm.status", target.about(name))
+            if not isinstance(name, target.ProjectVm) and name not in target.here(client, project):
+                raise errors.NameTaken(
+                    f"the name {name!r} is taken by {vm.get('project') or 'another VM'}",
+                    remedy="give the name of a VM of this project",
+                )
     except (errors.DaemonUnreachable, errors.VmNotFound):
-        return {}
-    return found
+        return name, {}
+    layer: dict[str, Any] = vm.get("overrides", {})
+    return str(vm["name"]), layer
 
 
-def load(parsed: options.Parsed, host: HostFacts) -> config.Loaded:
+def load(parsed: options.Parsed, host: HostFacts, name: str) -> config.Loaded:
     """This project's file, read as ``gaovm up`` has it read."""
-    project, name = target.need_project(), target.vm_name(parsed)
+    project = target.need_project()
     who = up.caller()
     caller = context.Caller(
         name=who["name"], uid=who["uid"], gid=who["gid"], home=who["home"], comment=who["comment"]
     )
-    where = context.Host(arch=host.arch, vm_dir=paths.vm_dir(paths.home(), name))
-    return config.load(project.text(), project.config, caller, project.directory, name, where)
+    where = context.Host(arch=host.arch, vm_dir=paths.vm_dir(target.home(), name))
+    given = not isinstance(target.vm_name(parsed), target.ProjectVm)
+    return config.load(
+        project.text(), project.config, caller, project.directory, name, where, given=given
+    )
 
 
 def data(name: str, built: document.Document, *, host_access: bool) -> dict[str, Any]:
@@ -79,6 +93,9 @@ def data(name: str, built: document.Document, *, host_access: bool) -> dict[str,
             "reason": built.network.reason,
             "host_access": host_access,
         },
+        "files": [
+            {"fd": file.fd, "path": file.path, "writable": file.writable} for file in built.files
+        ],
         "mounts": [
             {
                 "location": s.location,

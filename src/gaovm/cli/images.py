@@ -57,9 +57,10 @@ def remove(parsed: options.Parsed) -> int:
 
 
 def prune(parsed: options.Parsed) -> int:
-    """Remove every image that no VM uses."""
+    """Remove every image that no VM uses; with --all also the cache."""
+    params = {"cache": True} if parsed.flag("all") else {}
     with target.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as shown:
-        result = client.call("image.prune", {}, on_progress=shown.update)
+        result = client.call("image.prune", params, on_progress=shown.update)
     return _removed(parsed, result)
 
 
@@ -94,6 +95,8 @@ def _removed(parsed: options.Parsed, result: Mapping[str, Any]) -> int:
         for item in result.get("removed") or ()
     ]
     freed = output.size(result.get("freed_bytes"))
+    if "cache_freed_bytes" in result:
+        output.err(f"the cache is empty; {output.size(result['cache_freed_bytes'])} freed")
     output.err(f"removed {', '.join(names)}; {freed} freed" if names else "nothing to remove")
     return 0
 
@@ -143,7 +146,8 @@ PULL = options.Command(
 RM = options.Command(
     "image rm",
     remove,
-    about="Remove an image, by name or by the first digits of its digest. One in use stays.",
+    about="Remove an image, by its name or digest, or the beginning of one that no other has.\n"
+    "One in use stays.",
     words="IMAGE",
     count=(1, 1),
     options=(options.JSON,),
@@ -153,7 +157,12 @@ RM = options.Command(
 PRUNE = options.Command(
     "image prune",
     prune,
-    about="Remove every image that no VM uses.",
-    options=(options.JSON, options.QUIET),
-    examples=("gaovm image prune",),
+    about="Remove every image that no VM uses. With --all also the cache of built images, their\n"
+    "packages and agents, which all homes of this user share: they are made again when needed.",
+    options=(
+        options.Option("-a, --all", "also empty the cache ($GAOVM_CACHE, else ~/.cache/gaovm)"),
+        options.JSON,
+        options.QUIET,
+    ),
+    examples=("gaovm image prune", "gaovm image prune --all"),
 )

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.cli import options, output
+from gaovm.cli import options, output, target
 from gaovm.project import templates
 
 
 def run(parsed: options.Parsed) -> int:
     """Write ``.lima/config.yaml`` and ``.lima/.gitignore`` in the current directory."""
     name = parsed.word() or "dev"
-    project = Path.cwd()
+    project = Path(target.working_directory())
     text = templates.render(templates.read(name), str(project), project.name)
     directory = project / ".lima"
     config, ignore = directory / "config.yaml", directory / ".gitignore"

@@ -97,10 +97,11 @@ def destroy(parsed: options.Parsed) -> int:
     if not parsed.flag("yes") and not sys.stdin.isatty():
         raise errors.UsageError(
             "destroy asks before it removes a VM, and standard input is no terminal",
-            remedy=f"gaovm destroy -y {name}",
+            remedy=f"gaovm destroy -y {target.word(name)}".rstrip(),
         )
     with target.connect() as client:
         vm = target.call(client, "vm.status", {"name": name})
+        name = str(vm["name"])
         question = f"Remove the VM {name} ({vm['state']}) and everything on its disk?"
         if not parsed.flag("yes") and not output.confirm(question):
             output.err("nothing was removed")
@@ -117,7 +118,7 @@ def destroy(parsed: options.Parsed) -> int:
 _NO_WAIT = options.Option("--no-wait", "return as soon as the wish is on disk")
 _WAIT = options.Option(
     "--wait",
-    "until the agent answers or all is ready (default)",
+    "until the agent answers, or it has booted (default)",
     value="WHAT",
     choices=("agent", "ready"),
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 
-from gaovm.cli import options, output, target
+from gaovm.cli import colour, options, output, target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ def run(parsed: options.Parsed) -> int:
     if parsed.flag("json"):
         output.json_out({"vms": vms})
     elif vms:
-        output.out(output.table(HEAD, [row(vm) for vm in vms]))
+        table = output.table(HEAD, [row(vm) for vm in vms])
+        output.out(colour.column(table, "STATE", sys.stdout))
     else:
         output.err("No VMs yet. In a project directory:  gaovm init && gaovm up")
     return 0

@@ -58,12 +58,11 @@ def sources_of(parsed: options.Parsed) -> list[entries.Source]:
     chosen = [source for source in (*OF_VM, DAEMON) if parsed.flag(source)]
     if parsed.flag("all") or not chosen:
         chosen = [*OF_VM, DAEMON]
-    daemon = entries.Source(DAEMON, Path(paths.daemon_log(paths.home())), plain=False)
+    daemon = entries.Source(DAEMON, Path(paths.daemon_log(target.home())), plain=False)
     if chosen == [DAEMON]:
         return [daemon]
-    name = target.vm_name(parsed)
-    target.refuse_foreign(name)
-    directory = Path(paths.vm_dir(paths.home(), name))
+    name = target.real_name(target.vm_name(parsed))
+    directory = Path(paths.vm_dir(target.home(), name))
     if not directory.is_dir():
         raise _unknown(name, directory.parent)
     found = [
@@ -91,7 +90,8 @@ def choice_of(parsed: options.Parsed) -> entries.Choice:
             )
     named = parsed.word() or parsed.text("name")
     whole = parsed.flag("all") or (parsed.flag(DAEMON) and not named)
-    return entries.Choice(parsed.text("level"), since, None if whole else target.vm_name(parsed))
+    vm = None if whole else target.real_name(target.vm_name(parsed))
+    return entries.Choice(parsed.text("level"), since, vm)
 
 
 def _follow(

@@ -6,7 +6,7 @@ import os
 import sys
 
 from gaovm import errors
-from gaovm.cli import output
+from gaovm.cli import colour, output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ COMMANDS = {
     "up": ("up", "UP", "make or start the VM of this project"),
     "shell": ("run", "SHELL", "open a shell in the VM, in this directory"),
     "exec": ("run", "EXEC", "run one command in the VM"),
-    "cp": ("copy", "CP", "copy files into or out of a VM"),
+    "cp": ("copy", "CP", "copy files into, out of or between VMs"),
     "port add": ("ports", "ADD", "forward a host port to the VM"),
     "port ls": ("ports", "LS", "list forwarded ports"),
     "port rm": ("ports", "RM", "stop forwarding a port"),
@@ -41,7 +41,9 @@ COMMANDS = {
     "set": ("config", "SET", "change the VM's config over its project file"),
     "diff": ("config", "DIFF", "show what the VM's next start changes"),
     "plan": ("config", "PLAN", "say beforehand what a change or up would do"),
+    "provision": ("provision", "PROVISION", "run the VM's scripts and probes again"),
     "destroy": ("lifecycle", "DESTROY", "remove the VM and its disk"),
+    "adopt": ("adopt", "ADOPT", "give a VM whose directory is gone to this one"),
     "image ls": ("images", "LS", "list the images"),
     "image build": ("images", "BUILD", "build an image"),
     "image pull": ("images", "PULL", "download an image"),
@@ -54,11 +56,51 @@ COMMANDS = {
     "daemon stop": ("daemon", "STOP", "stop the VMs and the daemon"),
     "daemon upgrade": ("daemon", "UPGRADE", "let the daemon go on with new code"),
     "daemon status": ("daemon", "STATUS", "show the daemon"),
+    "daemon enable": ("units", "ENABLE", "let systemd start the daemon at boot or login"),
+    "daemon disable": ("units", "DISABLE", "take that back"),
     "daemon run": ("daemon", "RUN", "run the daemon in the foreground"),
+    "uninstall": ("uninstall", "UNINSTALL", "remove all VMs and everything GaoVM keeps"),
     "version": ("version", "VERSION", "print the version"),
 }
+# the command that a part of the overview begins with -> its heading
+_HEADINGS = {
+    "init": "A project and its VM",
+    "port add": "Ports and display of a VM",
+    "ls": "What there is and what happens",
+    "start": "A VM that exists",
+    "image ls": "Images",
+    "doctor": "This machine and the daemon",
+}
 _GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
+# what people call them elsewhere
+_ELSEWHERE = {
+    "ssh": "shell",
+    "console": "shell",
+    "run": "exec",
+    "ps": "ls",
+    "info": "status",
+    "inspect": "status",
+    "create": "up",
+    "down": "stop",
+    "halt": "stop",
+    "kill": "stop",
+    "reload": "restart",
+    "unpause": "resume",
+    "rm": "destroy",
+    "delete": "destroy",
+    "remove": "destroy",
+    "copy": "cp",
+    "edit": "set",
+    "images": "image ls",
+    "build": "image build",
+    "pull": "image pull",
+    "rmi": "image rm",
+    "prune": "image prune",
+    "ports": "port ls",
+    "autostart": "daemon enable",
+}
 _ALIASES = {"--version": "version", "-V": "version", "list": "ls"}
+_HELP = ("help", "-h", "--help")
 INTERRUPTED = 130
 
 
@@ -92,7 +134,7 @@ def run(argv: Sequence[str]) -> int:
             return _overview(words)
         parsed = command.parse(words)
         if parsed.flag("help"):
-            sys.stdout.write(command.help())
+            sys.stdout.write(colour.headings(command.help(), sys.stdout))
             return 0
         code = command.run(parsed)
         sys.stdout.flush()
@@ -104,7 +146,7 @@ def run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         return _closed_output()
     except OSError as error:
-        return _report(errors.InternalError(str(error)), command, "--json" in _before_rest(argv))
+        return _report(_of_system(error), command, "--json" in _before_rest(argv))
     return code
 
 
@@ -115,8 +157,8 @@ def find(argv: Sequence[str]) -> tuple[options.Command | None, list[str]]:
         errors.UsageError: there is no such command.
     """
     words = list(argv)
-    wants_help = bool(words) and words[0] in ("help", "-h", "--help")
-    if wants_help:
+    wants_help = bool(words) and words[0] in _HELP
+    while words and words[0] in _HELP:
         words.pop(0)
     if not words:
         return None, ["help"] if wants_help else []
@@ -151,27 +193,43 @@ def _member(group: str, words: list[str]) -> tuple[str, int]:
 def _unknown(name: str) -> errors.UsageError:
     import difflib
 
-    near = difflib.get_close_matches(name, list(COMMANDS), n=1)
+    elsewhere = _ELSEWHERE.get(name)
+    near = [elsewhere] if elsewhere else difflib.get_close_matches(name, list(COMMANDS), n=1)
     remedy = f"did you mean gaovm {near[0]}?" if near else "gaovm help lists the commands"
     return errors.UsageError(f"there is no command {output.harmless(name)!r}", remedy=remedy)
 
 
 def _overview(words: list[str]) -> int:
     group = words[0] if words and words[0] in _GROUPS else ""
-    lines = ["GaoVM: a virtual machine for each project directory.", ""]
-    lines += ["Usage:  gaovm COMMAND [options]", "", "Commands:"]
+    asked = bool(words) and (words == ["help"] or len(words) > 1)
+    stream = sys.stdout if asked else sys.stderr
+    print(colour.headings(_overview_text(group), stream), file=stream)
+    return 0 if asked else errors.UsageError.exit_code
+
+
+def _overview_text(group: str) -> str:
+    """Every command with its line, in parts; of a group only its own."""
     if group:
         lines = [f"Usage:  gaovm {group} COMMAND [options]", "", "Commands:"]
+    else:
+        lines = ["GaoVM: a virtual machine for each project directory.", ""]
+        lines += ["Usage:  gaovm COMMAND [options]"]
     width = max(map(len, COMMANDS))
     for name, (_, _, about) in COMMANDS.items():
+        if not group and name in _HEADINGS:
+            lines += ["", f"{_HEADINGS[name]}:"]
         if not group or name.startswith(f"{group} "):
             lines.append(f"  {name:{width}}  {about}")
     if not group:
         lines += ["", "Start with:  gaovm init && gaovm up && gaovm shell"]
     lines.append("More about one:  gaovm help COMMAND")
-    asked = bool(words) and (words == ["help"] or len(words) > 1)
-    print("\n".join(lines), file=sys.stdout if asked else sys.stderr)
-    return 0 if asked else errors.UsageError.exit_code
+    return "\n".join(lines)
+
+
+def _of_system(error: OSError) -> errors.HostError:
+    """A failed system call that no command foresaw, without a traceback and with its file."""
+    what = f"{error.filename}: " if error.filename else ""
+    return errors.HostError(f"{what}{error.strerror or error}")
 
 
 def _before_rest(argv: Sequence[str]) -> Sequence[str]:
@@ -179,7 +237,7 @@ def _before_rest(argv: Sequence[str]) -> Sequence[str]:
 
 
 def _report(error: errors.GaoError, command: options.Command | None, json: bool) -> int:
-    output.err(output.error_text(error))
+    output.err(colour.error(output.error_text(error), sys.stderr))
     if json:
         output.json_out(output.error_json(error))
     if command is not None and command.own_failure is not None:

@@ -196,7 +196,8 @@ class Command:
         if len(parsed.words) < least:
             raise self.mistake(f"{self.words} is missing")
         if len(parsed.words) > most:
-            raise self.mistake(f"unexpected word: {parsed.words[most]}")
+            command = f"gaovm {self.name} -- {' '.join(parsed.words)}" if self.rest else ""
+            raise self.mistake(f"unexpected word: {parsed.words[most]}", command)
 
     def mistake(self, message: str, remedy: str = "") -> errors.UsageError:
         """A usage error of this command; without a remedy the usage line is one."""

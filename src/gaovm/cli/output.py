@@ -13,7 +13,19 @@ if TYPE_CHECKING:
 
 _SCALE = ("B", "KiB", "MiB", "GiB", "TiB")
 _TAIL_LINES = 20
-_CONTROL = {code: None for code in (*range(32), 127, *range(128, 160)) if code not in (9, 10)}
+# What a terminal acts on, or shows elsewhere than it stands: the control characters of both sets,
+# and what turns the direction of text or begins a line (Bidi_Control, U+2028 and U+2029).
+_STEERING = (
+    *range(32),
+    *range(127, 160),
+    0x061C,
+    *(0x200E, 0x200F, 0x2028, 0x2029),
+    *range(0x202A, 0x202F),
+    *range(0x2066, 0x206A),
+)
+_CONTROL = {code: None for code in _STEERING if code not in (9, 10)}
+_IN_ONE_LINE = {**_CONTROL, 9: " ", 10: "\\n"}
+_IN_JSON = {code: f"\\u{code:04x}" for code in _STEERING if code >= 127}
 
 
 def out(text: str = "") -> None:
@@ -28,14 +40,26 @@ def err(text: str) -> None:
 
 def json_out(data: Any) -> None:
     """JSON on standard output, indented."""
+    print(json_text(data, indent=2))
+
+
+def json_text(data: Any, *, indent: int | None = None) -> str:
+    """JSON that means what ``data`` is, with all that steers a terminal escaped; else as text."""
     import json
 
-    print(json.dumps(data, indent=2, ensure_ascii=False))
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(data, indent=indent, ensure_ascii=False, separators=separators)
+    return text.translate(_IN_JSON)
 
 
 def harmless(text: str) -> str:
-    """Text without control characters (tab and newline stay): a guest cannot steer a terminal."""
+    """Text without what steers a terminal (tab and newline stay): a guest cannot forge a screen."""
     return text.translate(_CONTROL)
+
+
+def one_line(text: str) -> str:
+    """As ``harmless``, for a value beside others: a newline is shown as ``\\n``."""
+    return text.translate(_IN_ONE_LINE)
 
 
 def size(count: float | None) -> str:
@@ -69,8 +93,8 @@ def duration(seconds: float) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns padded with spaces, two apart; the last column is not padded."""
-    lines = [head, *rows]
+    """Columns padded with spaces, two apart; the last column is not padded. A cell is one line."""
+    lines = [[one_line(cell) for cell in line] for line in (head, *rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(head))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

@@ -42,7 +42,7 @@ def show(parsed: options.Parsed) -> int:
     elif ports:
         output.out(output.table(HEAD, [_row(port) for port in ports]))
     else:
-        output.err(f"{name} forwards no port.  Add one:  gaovm port add 8080")
+        output.err(f"{target.called(name)} forwards no port.  Add one:  gaovm port add 8080")
     return 0
 
 
@@ -55,7 +55,7 @@ def remove(parsed: options.Parsed) -> int:
         removed = target.call(client, "vm.ports.remove", params)["removed"]
     if not removed:
         raise errors.NotFound(
-            f"{params['name']} forwards no {key.replace('_', ' ')} {params[key]}",
+            f"{target.called(params['name'])} forwards no {key.replace('_', ' ')} {params[key]}",
             remedy="gaovm port ls",
         )
     if parsed.flag("json"):

@@ -35,6 +35,9 @@ class Progress:
     def note(self, text: str) -> None:
         """One line that stays."""
 
+    def rest(self) -> None:
+        """Leave the terminal to a question, until the next notification."""
+
     def __enter__(self) -> Progress:
         return self
 
@@ -108,6 +111,10 @@ class Terminal(Progress):
     def note(self, text: str) -> None:
         self._write(f"\r\x1b[K{text}\n")
         self.redraw()
+
+    def rest(self) -> None:
+        self._write("\r\x1b[K")
+        self._phase = ""
 
     def close(self, *, failed: bool) -> None:
         self._finish("failed" if failed else "done")

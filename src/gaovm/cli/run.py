@@ -9,15 +9,20 @@ import os
 import sys
 
 from gaovm import errors
-from gaovm.cli import options, output, target
-from gaovm.client import session
+from gaovm.cli import colour, options, output, target
+from gaovm.client import paths, session
+from gaovm.project import names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from gaovm.client import inquiry
+
 OWN_FAILURE = 125
+# what no program's name has, and every line for a shell
+_SHELL_CHARACTERS = frozenset(" \t\n|&;<>()$`\"'*?")
 _NOT_STARTED = {"not-found": 127, "not-executable": 126}
 
 
@@ -33,14 +38,14 @@ def execute(parsed: options.Parsed) -> int:
 
 def shell(parsed: options.Parsed) -> int:
     """Open a login shell, or run a command through one; a PTY when we are on a terminal."""
-    if parsed.words:
-        raise errors.UsageError(
-            f"unexpected word: {parsed.words[0]}",
-            remedy=f"another VM: gaovm shell --name {parsed.words[0]}\n"
-            f"a command: gaovm shell -- {' '.join(parsed.words)}",
-        )
     tty = sys.stdin.isatty() and sys.stdout.isatty()
-    return _session(parsed, {"argv": parsed.rest, "tty": tty, "login": bool(parsed.rest)})
+    try:
+        return _session(parsed, {"argv": parsed.rest, "tty": tty, "login": bool(parsed.rest)})
+    except errors.VmNotFound as error:
+        word = parsed.word()
+        if word is not None and not parsed.rest:
+            error.remedy = f"{error.remedy}\na command: gaovm shell -- {word}"
+        raise
 
 
 def _session(parsed: options.Parsed, start: dict[str, Any]) -> int:
@@ -52,13 +57,34 @@ def _session(parsed: options.Parsed, start: dict[str, Any]) -> int:
     directory, optional = working_directory(parsed.text("workdir"), ticket)
     start["cwd"], start["cwd_home_ok"] = directory, optional
     try:
-        return session.run_exec(ticket, start)
+        return session.run_exec(ticket, start, inquire=lambda: _inquire(name))
     except errors.GuestCallFailed as error:
         code = _NOT_STARTED.get(str(error.details.get("agent_code")))
         if code is None:
             raise
-        output.err(output.error_text(error))
+        error.remedy = error.remedy or _meant(parsed.rest)
+        output.err(colour.error(output.error_text(error), sys.stderr))
         return code
+
+
+def _meant(argv: Sequence[str]) -> str | None:
+    """What to call instead when a program was not found: a line for a shell, or a VM's name."""
+    if len(argv) == 1 and set(argv[0]) & _SHELL_CHARACTERS:
+        import shlex
+
+        return f"gaovm exec -- sh -c {shlex.quote(argv[0])}"
+    if len(argv) > 1 and names.is_valid(argv[0]):
+        with target.connect(start=False) as client:
+            if any(vm["name"] == argv[0] for vm in client.call("vm.list", {})["vms"]):
+                return f"gaovm exec --name {argv[0]} -- {' '.join(argv[1:])}"
+    return None
+
+
+def _inquire(name: str) -> inquiry.Finding:
+    """Why the VM is silent; few sessions want to know."""
+    from gaovm.client import inquiry
+
+    return inquiry.ask(paths.home(), target.about(name))
 
 
 def environment(settings: Sequence[str]) -> dict[str, str]:
@@ -159,10 +185,11 @@ SHELL = options.Command(
     "shell",
     shell,
     about="Open a shell in the VM, in this directory when it is mounted, else at home. With CMD,\n"
-    "run it through the login shell. Exit status as for exec.",
+    "run it through the login shell. Exit status as for exec. ~. as a line leaves.",
+    words="[NAME]",
     rest="[-- CMD...]",
-    count=(0, 99),
+    count=(0, 1),
     options=(options.NAME, _USER, _WORKDIR, _ENV),
     own_failure=OWN_FAILURE,
-    examples=("gaovm shell", "gaovm shell --name web-dev", "gaovm shell -- make test"),
+    examples=("gaovm shell", "gaovm shell web-dev", "gaovm shell -- make test"),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gaovm.cli import listing, options, output, target
+import sys
+
+from gaovm.cli import colour, listing, options, output, target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ def run(parsed: options.Parsed) -> int:
     if parsed.flag("json"):
         output.json_out(vm)
     else:
-        output.out(text(vm))
+        output.out(colour.words_at(text(vm), _LABEL + 1, sys.stdout))
     return 0
 
 
@@ -35,13 +37,16 @@ def text(vm: Mapping[str, Any]) -> str:
     detail = vm.get("detail")
     lines = [_line(str(vm["name"]), f"{state} ({detail})" if detail else state)]
     lines += _machine(vm) + _times(vm) + _mounts(vm) + _network(vm) + _ports(vm) + _places(vm)
+    lines += _cage(vm.get("confinement"))
     lines += _restarts(vm.get("restarts"))
     lines += _pending(vm) + _guest(vm) + _error(vm.get("last_error"))
     return output.harmless("\n".join(lines))
 
 
 def _line(label: str, value: str) -> str:
-    return f"{label:{_LABEL}} {value}"
+    """A value beside its label; what has more lines goes on below it, where no label can stand."""
+    first, *more = value.split("\n")
+    return "\n".join([f"{label:{_LABEL}} {first}", *(f"{'':{_LABEL}} {line}" for line in more)])
 
 
 def _machine(vm: Mapping[str, Any]) -> list[str]:
@@ -63,7 +68,20 @@ def _machine(vm: Mapping[str, Any]) -> list[str]:
         digest = output.short_digest(image.get("digest"))
         parts = [image["name"], image.get("kernel") and f"{image['kernel']} kernel", digest]
         lines.append(_line("image", ", ".join(str(part) for part in parts if part)))
-    return lines
+    return lines + _usage(vm.get("usage") or {})
+
+
+def _usage(usage: Mapping[str, Any]) -> list[str]:
+    """What it takes of the host; ``machine`` says what the guest is given."""
+    if not usage:
+        return []
+    taken = [f"{output.size(usage.get('disk_bytes'))} disk"]
+    if usage.get("processes"):
+        count = usage["processes"]
+        memory = output.size(usage.get("memory_bytes"))
+        unit = "process" if count == 1 else "processes"
+        taken.insert(0, f"{memory} memory in {count} {unit}")
+    return [_line("takes", ", ".join(taken))]
 
 
 def _times(vm: Mapping[str, Any]) -> list[str]:
@@ -139,6 +157,17 @@ def _places(vm: Mapping[str, Any]) -> list[str]:
     ]
     if pids:
         lines.append(_line("processes", ", ".join(pids)))
+    return lines
+
+
+def _cage(known: Mapping[str, Any] | None) -> list[str]:
+    """What keeps the hypervisor in, and which walls this host does not have."""
+    if not known:
+        return []
+    held = ", ".join(str(word) for word in known.get("in_force") or ())
+    lines = [_line("cage", held or "none")]
+    for what, why in (known.get("missing") or {}).items():
+        lines.append(_line("  missing", f"{what}: {why}"))
     return lines
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CONFIG = ".lima/config.yaml"
 UNDONE = "undoing what was begun"
-_CONFIG_LIMIT = 1 << 20
+_CONFIG_LIMIT = 256 << 10  # as the reader's own
 
 
 class Project:
@@ -34,19 +34,26 @@ class Project:
         """The config file's text.
 
         Raises:
-            errors.ConfigError: it cannot be read, is larger than 1 MiB or is not UTF-8.
+            errors.ConfigError: it cannot be read, is larger than 256 KiB or is not UTF-8.
         """
         try:
-            with open(self.config, "rb") as file:
+            # without waiting for the other end of a FIFO; what is no file cannot be read then
+            fd = os.open(self.config, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(fd, "rb") as file:
                 data = file.read(_CONFIG_LIMIT + 1)
         except OSError as exc:
             raise errors.ConfigError(f"{self.config}: {exc.strerror}") from exc
         if len(data) > _CONFIG_LIMIT:
-            raise errors.ConfigError(f"{self.config} is larger than 1 MiB")
+            limit = f"{_CONFIG_LIMIT >> 10} KiB"
+            raise errors.ConfigError(f"{self.config} is larger than {limit}")
         try:
             return data.decode()
         except UnicodeDecodeError as exc:
-            raise errors.ConfigError(f"{self.config} is not UTF-8: {exc.reason}") from exc
+            line = data.count(b"\n", 0, exc.start) + 1
+            raise errors.ConfigError(
+                f"{self.config}:{line}: not UTF-8: the byte 0x{data[exc.start]:02x}",
+                remedy="save the file as UTF-8",
+            ) from exc
 
 
 def find_project() -> Project | None:
@@ -89,7 +96,10 @@ def working_directory() -> str:
 
 
 class ProjectVm(str):
-    """A name that nobody gave: it follows from the project's directory, whose VM it has to be."""
+    """A name that nobody gave: what the VM of the project's directory is usually called.
+
+    The daemon knows which VM that is, and how it is called: nothing is told of this name.
+    """
 
     __slots__ = ("project",)
 
@@ -106,6 +116,21 @@ def about(name: str) -> dict[str, Any]:
     if isinstance(name, ProjectVm):
         return {"name": str(name), "of_project": name.project}
     return {"name": name}
+
+
+def word(name: str) -> str:
+    """A name as the last word of a command that is proposed: empty where nobody gave one."""
+    return "" if isinstance(name, ProjectVm) else name
+
+
+def called(name: str) -> str:
+    """A VM in a sentence."""
+    return "the VM of this project" if isinstance(name, ProjectVm) else name
+
+
+def here(client: blocking.Client, project: Project) -> frozenset[str]:
+    """The names of the VMs of a project's directory, wherever that was when they were made."""
+    return frozenset(client.call("vm.list", {"of_project": project.directory}).get("here", ()))
 
 
 def vm_name(parsed: options.Parsed, word: int = 0) -> str:
@@ -142,15 +167,32 @@ def open_session(client: blocking.Client, name: str, kind: str) -> dict[str, Any
     Raises:
         errors.VmNotFound, errors.StateConflict, errors.GuestUnavailable: with what to do.
     """
+    from gaovm.cli import output
     from gaovm.client import session
 
+    def say(params: Mapping[str, Any]) -> None:
+        output.err(output.harmless(f"gaovm: {params.get('message')}"))
+
     try:
-        return session.ask(client, about(name), kind)
+        return session.ask(client, about(name), kind, say)
     except errors.VmNotFound as error:
         raise with_suggestion(client, name, error) from error
     except (errors.StateConflict, errors.GuestUnavailable) as error:
-        error.remedy = error.remedy or f"gaovm up {name}"
+        error.remedy = error.remedy or f"gaovm up {word(name)}".rstrip()
         raise
+
+
+def home(*, write: bool = False) -> str:
+    """The home, for what reads (or with ``write`` changes) it without a daemon.
+
+    Raises:
+        errors.HostError: this user cannot use it.
+    """
+    from gaovm.hostfacts import homes
+
+    found = paths.home()
+    homes.check(found, write=write)
+    return found
 
 
 def connect(*, start: bool = True) -> blocking.Client:
@@ -173,53 +215,71 @@ def call(
     try:
         return client.call(method, params, timeout_s, on_progress, interrupts)
     except errors.VmNotFound as error:
-        raise with_suggestion(client, str(params.get("name", "")), error) from error
-    except errors.NameTaken as error:
         if "of_project" in params:
-            error.remedy = f"{error.remedy}, or say that you mean that VM: --name {params['name']}"
-        raise
+            raise  # nobody has misspelt anything
+        raise with_suggestion(client, str(params.get("name", "")), error) from error
 
 
-def refuse_foreign(name: str) -> None:
-    """As ``call`` would, for what needs no daemon: where one runs, it says whose VM that is.
+def real_name(name: str) -> str:
+    """How a VM is called, for what needs no daemon: where one runs, it knows.
 
     Raises:
-        errors.NameTaken: the name follows from this directory, and the VM is another project's.
+        errors.VmNotFound: this project has none.
     """
     if isinstance(name, ProjectVm):
         try:
             with connect(start=False) as client:
-                call(client, "vm.status", {"name": name})
-        except (errors.DaemonUnreachable, errors.VmNotFound):
-            return
+                return str(call(client, "vm.status", {"name": name})["name"])
+        except errors.DaemonUnreachable:
+            return str(name)
+    return name
 
 
 class Interrupts:
-    """The first Ctrl-C of a long call, as something that can be waited for."""
+    """The first Ctrl-C of a long call, as something that can be waited for.
 
-    def __init__(self, pipe: signals.SignalPipe, show: progress.Progress, effect: str) -> None:
+    ``then`` is what becomes of the work, None: as the daemon has it.
+    """
+
+    def __init__(
+        self, pipe: signals.SignalPipe, show: progress.Progress, effect: str, then: str | None
+    ) -> None:
         self.fd = pipe.fd
+        self.then = then
         self._pipe = pipe
         self._show = show
         self._effect = effect
+
+    def saw(self, params: Mapping[str, Any]) -> None:
+        """One notification of the call's progress."""
+        self._show.update(params)
+
+    def effect(self) -> str | None:
+        """What the interrupt is said to do; None: nothing, the call goes on."""
+        return self._effect
 
     def check(self) -> None:
         """Raise ``KeyboardInterrupt`` if there was one; from then on the next leaves at once."""
         import signal
 
         if self._pipe.take():
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._show.note(f"interrupted: {self._effect} (Ctrl-C again: leave at once)")
+            before = signal.signal(signal.SIGINT, signal.default_int_handler)
+            effect = self.effect()
+            if effect is None:
+                signal.signal(signal.SIGINT, before)
+                return
+            self._show.note(f"interrupted: {effect} (Ctrl-C again: leave at once)")
             raise KeyboardInterrupt
 
 
-def long_call(
+def long_call(  # noqa: PLR0913  (a call, and how it may end)
     client: blocking.Client,
     method: str,
     params: Mapping[str, Any],
     show: progress.Progress,
     timeout_s: float | None = None,
     effect: str = UNDONE,
+    interrupts: Callable[[signals.SignalPipe], Interrupts] | None = None,
 ) -> Any:
     """A call that Ctrl-C ends; the first Ctrl-C says to what ``effect``, the second leaves at once.
 
@@ -232,31 +292,41 @@ def long_call(
     from gaovm.client import signals
 
     with signals.SignalPipe([signal.SIGINT]) as pipe:
-        interrupts = Interrupts(pipe, show, effect)
+        then = "undo" if effect == UNDONE and method.startswith("vm.") else None
+        waiting = interrupts(pipe) if interrupts else Interrupts(pipe, show, effect, then)
         try:
             return call(
                 client,
                 method,
                 params,
                 timeout_s=timeout_s,
-                on_progress=show.update,
-                interrupts=interrupts,
+                on_progress=waiting.saw,
+                interrupts=waiting,
             )
         except errors.Cancelled as error:
             error.message = f"interrupted: {error.message}"
+            if waiting.then == "keep":
+                error.message = "interrupted: the VM is kept, and its set-up goes on"
+                error.remedy = "`gaovm up` waits for it, `gaovm destroy` removes it"
             raise
 
 
 def with_suggestion(
     client: blocking.Client, name: str, error: errors.VmNotFound
 ) -> errors.VmNotFound:
-    """The error with a remedy: a VM whose name is close, or the project's VM of another name."""
+    """The error with a remedy: a VM whose name is close to one that was given, or this project's.
+
+    Of a name that nobody gave the daemon has said what to do.
+    """
     import difflib
 
-    vms = client.call("vm.list", {})["vms"]
-    near = difflib.get_close_matches(name, [str(vm["name"]) for vm in vms], n=1)
+    if isinstance(name, ProjectVm):
+        return error
     project = find_project()
-    own = [vm["name"] for vm in vms if project and vm.get("project") == project.directory]
+    about_here = {"of_project": project.directory} if project else {}
+    listed = client.call("vm.list", about_here)
+    own = sorted(listed.get("here", ()))
+    near = difflib.get_close_matches(name, [str(vm["name"]) for vm in listed["vms"]], n=1)
     if near:
         error.remedy = f"did you mean {near[0]}?"
     elif own:

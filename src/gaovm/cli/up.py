@@ -1,11 +1,13 @@
 """``gaovm up``: makes or starts a VM, shows what happens, says where things are.
 
-Ctrl-C cancels the call and waits until the daemon has undone what this ``up`` began.
+Ctrl-C before the agent answers undoes what this ``up`` began. Later it asks, and where nobody can
+be asked the VM is kept.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 
 from gaovm import errors
 from gaovm.cli import listing, options, output, progress, status, target
@@ -16,23 +18,83 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from gaovm.client import blocking
+    from gaovm.client import blocking, signals
 
 
 def run(parsed: options.Parsed) -> int:
     """Bring a VM up and wait until it can be used."""
-    wait = parsed.text("wait") or "ready"
+    if parsed.flag("no-wait") and parsed.flag("wait"):
+        raise errors.UsageError("--wait and --no-wait exclude each other")
+    if parsed.flag("undo") and parsed.flag("keep"):
+        raise errors.UsageError("--undo and --keep exclude each other")
+    wait = "none" if parsed.flag("no-wait") else parsed.text("wait") or "ready"
     with target.connect() as client:
         method, params = request(client, parsed, wait)
-        with progress.to_stderr(quiet=parsed.flag("quiet")) as show:
-            result = target.long_call(client, method, params, show, parsed.seconds("timeout"))
+        result = _call(client, method, params, parsed)
     for warning in result.get("warnings") or ():
         output.err(output.harmless(f"warning: {warning}"))
     if parsed.flag("json"):
         output.json_out(result)
+    elif wait == "none" and not result.get("already"):
+        vm = result["vm"]
+        output.err(output.harmless(f"{vm['name']} is {vm['state']}; `gaovm up` waits for it"))
     elif not parsed.flag("quiet"):
         output.out(summary(result))
     return 0
+
+
+def _call(
+    client: blocking.Client, method: str, params: dict[str, Any], parsed: options.Parsed
+) -> Any:
+    """The call; a file that reaches further than was approved is asked about."""
+    while True:
+        try:
+            with progress.to_stderr(quiet=parsed.flag("quiet")) as show:
+                return target.long_call(
+                    client,
+                    method,
+                    params,
+                    show,
+                    parsed.seconds("timeout"),
+                    interrupts=lambda pipe: _Interrupts(pipe, show, parsed),
+                )
+        except errors.ApprovalNeeded as error:
+            from gaovm.cli import approval
+
+            params["approve"] = approval.given(error, params, yes=parsed.flag("yes"))
+
+
+#: Phases of the progress before the agent answers.
+_BEFORE = ("image", "driver", "boot", "restart", "")
+
+
+class _Interrupts(target.Interrupts):
+    """Undoes while nothing of the guest is lost by that; later a person decides."""
+
+    def __init__(
+        self, pipe: signals.SignalPipe, show: progress.Progress, parsed: options.Parsed
+    ) -> None:
+        wish = "keep" if parsed.flag("keep") else "undo"
+        super().__init__(pipe, show, target.UNDONE, wish)
+        self._decided = parsed.flag("keep") or parsed.flag("undo")
+        self._answered = False
+
+    def saw(self, params: Mapping[str, Any]) -> None:
+        self._answered = str(params.get("phase", "")) not in _BEFORE
+        super().saw(params)
+
+    def effect(self) -> str | None:
+        if self._answered and not self._decided:
+            self.then = "keep"  # where nobody can be asked, and for a Ctrl-C at the question
+            if sys.stdin.isatty() and sys.stderr.isatty():
+                from gaovm.cli import cutoff
+
+                self._show.rest()
+                answer = cutoff.ask()
+                self.then = answer or "undo"  # if its time limit passes later
+                if answer is None:
+                    return None
+        return "keeping the VM, its set-up goes on" if self.then == "keep" else target.UNDONE
 
 
 def request(
@@ -48,20 +110,19 @@ def request(
     project, word = target.find_project(), parsed.word()
     if word is not None:
         name = target.vm_name(parsed)
-        known = {vm["name"]: vm for vm in client.call("vm.list", {})["vms"]}
-        if project is None or not _belongs(name, known.get(name), project):
+        known = {vm["name"] for vm in client.call("vm.list", {})["vms"]}
+        ours = project is not None and (
+            name in target.here(client, project)
+            if name in known
+            else name == target.project_name(project)
+        )
+        if not ours:
             if name not in known:
                 raise _unknown(client, name, project)
             return "vm.start", {"name": name, "wait": wait}
     if project is None and (parsed.text("name") or os.environ.get("VM_NAME")):
         return "vm.start", {"name": target.vm_name(parsed), "wait": wait}
     return "vm.up", _up_params(parsed, project or target.need_project(), wait)
-
-
-def _belongs(name: str, vm: Mapping[str, Any] | None, project: target.Project) -> bool:
-    if vm is not None:
-        return bool(vm.get("project") == project.directory)
-    return name == target.project_name(project)
 
 
 def _unknown(
@@ -143,7 +204,8 @@ UP = options.Command(
     "up",
     run,
     about="Make this project's VM from .lima/config.yaml, or start it; wait until it is ready.\n"
-    "With the NAME of an existing VM, start that one. Ctrl-C undoes what this up began.",
+    "With the NAME of an existing VM, start that one. Ctrl-C undoes what this up began; once the\n"
+    "agent has answered it asks. An up that is cut off then (a terminal that is closed) goes on.",
     words="[NAME]",
     count=(0, 1),
     options=(
@@ -152,13 +214,17 @@ UP = options.Command(
         ),
         options.Option(
             "--wait",
-            "until the agent answers or all is ready (default)",
+            "until the agent answers, or it has booted (default)",
             value="WHAT",
             choices=("agent", "ready"),
         ),
+        options.Option("--no-wait", "return as soon as the wish is on disk"),
         options.Option(
             "--timeout", "give up after this time, and undo", value="TIME", kind="duration"
         ),
+        options.Option("--undo", "Ctrl-C undoes without asking"),
+        options.Option("--keep", "Ctrl-C and --timeout keep the VM and let it go on"),
+        options.Option("-y, --yes", "approve what the file lets the VM reach on this machine"),
         options.JSON,
         options.QUIET,
     ),

@@ -12,6 +12,7 @@ import time
 
 from gaovm import errors
 from gaovm.client import paths
+from gaovm.hostfacts import homes
 from gaovm.ipc import blocking, hello, methods, peer
 
 TYPE_CHECKING = False
@@ -97,6 +98,7 @@ def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
     Raises:
         errors.DaemonUnreachable: none listens and ``start`` is false, or it did not come up; the
             message has the last lines of its log.
+        errors.HostError: this user cannot use that home; see ``homes.check``.
         errors.ProtocolError: what listens is no daemon of this version.
     """
     directory = os.fspath(home)
@@ -106,12 +108,15 @@ def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
             f"socket path is longer than {_MAX_PATH_BYTES} bytes: {path}",
             remedy="set GAOVM_HOME to a shorter path",
         )
+    homes.check(directory, write=False)
     client = _try_connect(path)
     if client is None and not start:
         raise errors.DaemonUnreachable(
             f"no daemon listens on {path}", remedy="start it: gaovm daemon start"
         )
     deadline = time.monotonic() + START_LIMIT_S
+    if client is None:
+        homes.check(directory, write=True)
     # more than once when another daemon has the lock: it is about to listen, or about to end.
     # Each turn starts an interpreter, so this does not spin.
     taken = False
@@ -162,7 +167,7 @@ def _start_daemon(home: str, deadline: float, *, taken: bool) -> bool:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, "GAOVM_HOME": home},
+            env=_environment(home),
             cwd="/",
             pass_fds=[write],
             start_new_session=True,
@@ -190,6 +195,13 @@ def _start_daemon(home: str, deadline: float, *, taken: bool) -> bool:
             os.close(write)
 
 
+def _environment(home: str) -> dict[str, str]:
+    """Ours, with the paths absolute: the daemon's working directory is another."""
+    given = os.environ.get("GAOVM_CACHE")
+    cache = {"GAOVM_CACHE": os.path.abspath(given)} if given else {}  # noqa: PTH100
+    return {**os.environ, **cache, "GAOVM_HOME": home}
+
+
 def _reason(status: int, *, late: bool, taken: bool) -> str:
     if status == _ALREADY_RUNNING or (late and taken):
         return "another one has the lock but does not listen"
@@ -206,7 +218,8 @@ def _open_log(home: str) -> int:
         return os.open(paths.daemon_log(home), flags, 0o600)
     except OSError as exc:
         raise errors.DaemonUnreachable(
-            f"cannot start the daemon: {exc.strerror}: {exc.filename}"
+            f"cannot start the daemon: {exc.strerror}: {exc.filename}",
+            remedy=f"see who owns what is in {home}: ls -la {home}",
         ) from exc
 
 

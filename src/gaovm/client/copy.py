@@ -1,4 +1,4 @@
-"""``cp`` between host and guest: a tar stream through a session.
+"""``cp`` between host and guest, or two guests: a tar stream through a session.
 
 Where the source goes is decided as ``cp -a`` does: a destination that is a directory, or ends in a
 slash, takes the source in; otherwise the source becomes the destination. Loaded only by ``cp``.
@@ -13,10 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gaovm import errors
-from gaovm.client import channel, session, stream_frames, tar_read, tar_write
+from gaovm.client import (
+    below,
+    channel,
+    session,
+    stream_frames,
+    tar_read,
+    tar_relay,
+    tar_write,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     OnBytes = Callable[[int], None]
 
@@ -75,18 +83,34 @@ def copy_in(
         errors.ConnectionLost: the VM went away; a part may have been copied.
     """
     given = Path(source)
+    start = {"path": path, "user": user, "name": _host_name(given), "mkdirs": False}
     try:
-        given.lstat()
+        at = below.place(source, shared(ticket))
     except OSError as exc:
         raise tar_write.error_of(exc, given) from exc
-    start = {"path": path, "user": user, "name": _host_name(given), "mkdirs": False}
-    with session.open_stream(ticket, "copy-in") as sock:
-        link = channel.Channel(sock)
-        link.send(stream_frames.encode_json(stream_frames.START, start))
-        left_out = tar_write.write(_Writer(link, on_bytes), given)
-        link.send(stream_frames.encode(stream_frames.EOF))
-        link.finish()
+    try:
+        _must_exist(at, given)
+        with session.open_stream(ticket, "copy-in") as sock:
+            link = channel.Channel(sock)
+            link.send(stream_frames.encode_json(stream_frames.START, start))
+            left_out = tar_write.write(_Writer(link, on_bytes), given, at)
+            link.send(stream_frames.encode(stream_frames.EOF))
+            link.finish()
+    finally:
+        os.close(at.parent)
     return left_out
+
+
+def _must_exist(at: below.Place, given: Path) -> None:
+    try:
+        os.stat(at.name, dir_fd=at.parent, follow_symlinks=False)
+    except OSError as exc:
+        raise tar_write.error_of(exc, given) from exc
+
+
+def shared(ticket: Mapping[str, Any]) -> list[str]:
+    """The directories of this host that guests can write, as the daemon told with the ticket."""
+    return [str(location) for location in ticket.get("shared") or ()]
 
 
 def _host_name(source: Path) -> str:
@@ -116,16 +140,72 @@ def copy_out(
         errors.GuestProtocolError: it sent what is no tar stream, or one that is not safe.
         errors.ConnectionLost: the VM went away; a part may have been copied.
     """
-    target = _target(destination, _guest_name(path))
+    target, at = _target(destination, _guest_name(path), shared(ticket))
+    try:
+        return _receive(ticket, path, target, at, user, on_bytes)
+    finally:
+        os.close(at.parent)
+
+
+def _receive(
+    ticket: Mapping[str, Any],
+    path: str,
+    target: Path,
+    at: below.Place,
+    user: str,
+    on_bytes: OnBytes | None,
+) -> list[str]:
     with session.open_stream(ticket, "copy-out") as sock:
         link = channel.Channel(sock)
         start = {"path": path, "user": user}
         link.send(stream_frames.encode_json(stream_frames.START, start))
         try:
-            left_out = tar_read.extract(_Reader(link, on_bytes), target)
+            left_out = tar_read.extract(_Reader(link, on_bytes), target, at)
         except (tarfile.TarError, RecursionError) as exc:
             raise errors.GuestProtocolError(f"the guest sent a bad tar stream: {exc}") from exc
         link.finish()
+    return left_out
+
+
+def copy_between(
+    source: Mapping[str, Any],
+    path: str,
+    destination: Mapping[str, Any],
+    to_path: str,
+    *,
+    user: str = "",
+    on_bytes: OnBytes | None = None,
+) -> list[str]:
+    """Copy ``path`` of one guest to ``to_path`` in another (or the same), as ``user`` in both.
+
+    ``source`` and ``destination`` are tickets. The stream passes through this process, which trusts
+    neither: see ``tar_relay``. ``on_bytes`` gets the size of each block sent. Returns what was left
+    out.
+
+    Raises:
+        errors.UsageError: the last part of ``path`` is known to its guest only.
+        errors.GuestCallFailed, errors.GuestProtocolError, errors.ConnectionLost: of either side.
+    """
+    name = _guest_name(path)
+    if name is None:
+        raise errors.UsageError(
+            f"{path} has no name that the other VM could give it", remedy="name the directory"
+        )
+    with (
+        session.open_stream(source, "copy-out") as leaving,
+        session.open_stream(destination, "copy-in") as entering,
+    ):
+        giver, taker = channel.Channel(leaving), channel.Channel(entering)
+        giver.send(stream_frames.encode_json(stream_frames.START, {"path": path, "user": user}))
+        start = {"path": to_path, "user": user, "name": name, "mkdirs": False}
+        taker.send(stream_frames.encode_json(stream_frames.START, start))
+        try:
+            left_out = tar_relay.relay(_Reader(giver, None), _Writer(taker, on_bytes))
+        except (tarfile.TarError, RecursionError) as exc:
+            raise errors.GuestProtocolError(f"the guest sent a bad tar stream: {exc}") from exc
+        giver.finish()
+        taker.send(stream_frames.encode(stream_frames.EOF))
+        taker.finish()
     return left_out
 
 
@@ -135,20 +215,30 @@ def _guest_name(path: str) -> str | None:
     return None if name in ("", ".", "..", "~") else name
 
 
-def _target(destination: str, name: str | None) -> Path:
-    """What the source becomes on the host.
+def _target(
+    destination: str, name: str | None, guests: Sequence[str] = ()
+) -> tuple[Path, below.Place]:
+    """What the source becomes on the host: its path, and the open directory it has its name in.
 
     Raises:
         errors.NotFound: the directory it would go into does not exist.
-        errors.HostError: a file is in the way.
+        errors.HostError: a file is in the way, or a link that a guest can have laid.
     """
     path = Path(destination)
     into = destination.endswith("/")
-    if path.is_dir():
-        return path / name if name is not None else path
+    if below.is_directory(path, guests):
+        inner = path / (name or ".")
+        return (path if name is None else inner), _place(inner, path, name or ".", guests)
     if into and (path.exists() or path.is_symlink()):
         raise errors.HostError(f"{destination} exists and is not a directory")
     target = path / name if into and name is not None else path
-    if not target.parent.is_dir():
-        raise errors.NotFound(f"directory {target.parent} does not exist")
-    return target
+    return target, _place(target, target.parent, target.name, guests)
+
+
+def _place(target: Path, directory: Path, name: str, guests: Sequence[str]) -> below.Place:
+    try:
+        return below.Place(str(target), below.open_directory(directory, guests), name)
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise errors.NotFound(f"directory {directory} does not exist") from exc
+    except OSError as exc:
+        raise tar_write.error_of(exc, directory) from exc

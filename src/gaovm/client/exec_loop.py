@@ -19,21 +19,38 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from gaovm.client import escape, silence
+
 # beyond this a side waits for the other
 _HIGH_WATER = 1 << 20
 # a guest that stands still must not hold its user: so many, and nothing from the guest since
 _LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _LEAVE_AFTER = 3
 CLOSED_OUTPUT_STATUS = 128 + signal.SIGPIPE
+# a user who left by ~.: the command in the guest gets a hang-up
+LEFT_STATUS = 128 + signal.SIGHUP
 
 
 class ExecLoop:
-    """One exec over a connected stream; ``run`` once."""
+    """One exec over a connected stream; ``run`` once.
 
-    def __init__(self, sock: socket.socket, fds: tuple[int, int, int], *, tty: bool) -> None:
+    By ``watch`` the user is told of a guest that does not answer, and a signal that such a guest
+    does not hear ends the loop.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        fds: tuple[int, int, int],
+        *,
+        tty: bool,
+        watch: silence.Watch,
+    ) -> None:
         self._sock = sock
         self._stdin = fds[0]
         self._tty = tty
+        self._watch = watch
+        self._escape: escape.Escape | None = None
         self._window_fd = fds[1]
         self._out = sinks.Sink(fds[1])
         self._err = sinks.Sink(fds[2])
@@ -47,8 +64,13 @@ class ExecLoop:
 
     def run(self, start: Mapping[str, Any]) -> int:
         """The exit status; see ``session.run_exec``."""
+        if self._tty:
+            from gaovm.client import escape
+
+            self._escape = escape.Escape()
         self._sock.setblocking(False)
         self._outgoing += stream_frames.encode_json(stream_frames.START, start)
+        self._watch.sent()
         wanted = (*signals.FORWARDED, signal.SIGWINCH) if self._tty else signals.FORWARDED
         try:
             with signals.SignalPipe(wanted) as self._pipe:
@@ -74,16 +96,34 @@ class ExecLoop:
         for sink in (self._out, self._err):
             if sink.waiting_bytes:
                 poll.register(sink.fd, select.POLLOUT)
-        for fd, events in poll.poll():
+        for fd, events in poll.poll(self._watch.due_ms()):
             if fd == pipe.fd:
                 self._forward(pipe)
             elif fd == self._sock.fileno():
                 self._on_socket(events, full)
             elif fd == self._stdin and events & ~select.POLLOUT:
                 self._on_stdin()
+        self._judge(self._watch.look())
         self._out.flush()
         self._err.flush()
         self._check_outputs()
+
+    def _judge(self, verdict: silence.Verdict) -> None:
+        """Tell the user what was found of a guest that is silent, and leave it if so decided."""
+        if self._status is not None:
+            return
+        if verdict.text:
+            way_out = "left" if verdict.status is not None else self._way_out()
+            self._say(f"{verdict.text} ({way_out})")
+        self._status = verdict.status
+
+    def _way_out(self) -> str:
+        return "~. leaves" if self._tty else "Ctrl-C leaves"
+
+    def _say(self, text: str) -> None:
+        """A line for the user; the terminal is in raw mode, and the guest's line may be open."""
+        line = f"\r\ngaovm: {text}\r\n" if self._tty else f"gaovm: {text}\n"
+        self._err.write(line.encode("utf-8", "replace"))
 
     def _check_outputs(self) -> None:
         for sink, name in ((self._out, "output"), (self._err, "error")):
@@ -102,10 +142,15 @@ class ExecLoop:
                 name = signal.Signals(number).name.removeprefix("SIG")
                 body_ = {"signal": name}
                 self._outgoing += stream_frames.encode_json(stream_frames.SIGNAL, body_)
-                self._unanswered += number in _LEAVING
-                if self._unanswered >= _LEAVE_AFTER and self._status is None:
-                    self._err.write(b"gaovm: nothing came back after three signals: left\n")
-                    self._status = 128 + number
+                if number in _LEAVING:
+                    self._on_leaving(number)
+
+    def _on_leaving(self, number: int) -> None:
+        self._unanswered += 1
+        self._watch.signalled(number)
+        if self._unanswered >= _LEAVE_AFTER and self._status is None:
+            self._say("nothing came back after three signals: left")
+            self._status = 128 + number
 
     def _on_stdin(self) -> None:
         try:
@@ -114,11 +159,18 @@ class ExecLoop:
             return
         except OSError:  # closed, or a terminal that hung up
             data = b""
-        if data:
-            self._outgoing += stream_frames.encode(stream_frames.DATA, data)
-        else:
+        if not data:
             self._reading = False
             self._outgoing += stream_frames.encode(stream_frames.EOF)
+            return
+        if self._escape is not None:
+            data, leaves = self._escape.feed(data)
+            if leaves and self._status is None:
+                self._say("left")
+                self._status = LEFT_STATUS
+            self._watch.sent()  # what is typed at a terminal is echoed, as a rule
+        if data:
+            self._outgoing += stream_frames.encode(stream_frames.DATA, data)
 
     def _on_socket(self, events: int, full: bool) -> None:
         if events & select.POLLOUT:
@@ -147,6 +199,7 @@ class ExecLoop:
         if not data:
             self._fail(errors.ConnectionLost("the VM went away before the command ended"))
         self._unanswered = 0
+        self._watch.heard()
         self._decoder.feed(data)
         while self._status is None and (frame := self._decoder.next()) is not None:
             self._on_frame(*frame)

@@ -6,11 +6,29 @@ from __future__ import annotations
 
 import os
 
+from gaovm import errors
+
 
 def home() -> str:
-    """The home of this process: ``$GAOVM_HOME``, else ``~/.gaovm``; absolute."""
-    given = os.environ.get("GAOVM_HOME")
-    return os.path.abspath(given or os.path.expanduser("~/.gaovm"))
+    """The home of this process: ``$GAOVM_HOME``, else ``~/.gaovm``; always absolute.
+
+    Raises:
+        errors.UsageError: it is relative to a directory that was removed, or this user has no home
+            directory.
+    """
+    path = os.path.expanduser(os.environ.get("GAOVM_HOME") or "~/.gaovm")
+    if path.startswith("~"):
+        raise errors.UsageError(
+            "HOME is not set, and this user has no home directory",
+            remedy="set GAOVM_HOME to a directory of your own",
+        )
+    try:
+        return os.path.abspath(path)
+    except OSError as exc:
+        raise errors.UsageError(
+            f"GAOVM_HOME={path} is relative, and the current directory is gone",
+            remedy="set GAOVM_HOME to an absolute path",
+        ) from exc
 
 
 def socket(home: str) -> str:

@@ -15,25 +15,30 @@ from gaovm import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
-    from gaovm.client import blocking
+    from gaovm.client import blocking, inquiry, silence
 
 TICKET_LIMIT_S = 10.0
 _MAX_REPLY_BYTES = 64 << 10
 
 
-def ask(client: blocking.Client, vm: Mapping[str, Any], kind: str) -> dict[str, Any]:
+def ask(
+    client: blocking.Client,
+    vm: Mapping[str, Any],
+    kind: str,
+    on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+) -> dict[str, Any]:
     """Ask the daemon for a session: ``socket``, ``ticket``, ``user``, ``home``, ``mounts``.
 
-    ``vm``: the parameters that say of which VM.
+    ``vm``: the parameters that say of which VM. ``on_progress`` hears why it takes long.
 
     Raises:
         errors.VmNotFound, errors.StateConflict, errors.GuestUnavailable: and whatever it answers.
         errors.InvalidReply: an answer without socket or ticket.
     """
-    reply = client.call("vm.session", {**vm, "kind": kind})
+    reply = client.call("vm.session", {**vm, "kind": kind}, on_progress=on_progress)
     if not isinstance(reply, dict) or not all(
         isinstance(reply.get(key), str) for key in ("socket", "ticket")
     ):
@@ -91,6 +96,21 @@ def _accepted(sock: socket.socket) -> None:
         raise
 
 
+def _await_answer(sock: socket.socket, watch: silence.Watch, stderr: int) -> None:
+    """Wait until the driver's answer can be read; when that takes long, say why once."""
+    import select
+
+    watch.sent()
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    while watch.due_ms() is not None and not poll.poll(watch.due_ms()):
+        verdict = watch.look()
+        if verdict.text:
+            line = f"gaovm: {verdict.text} (Ctrl-C leaves)\n"
+            os.write(stderr, line.encode("utf-8", "replace"))
+    watch.heard()
+
+
 def _read(sock: socket.socket, count: int) -> bytes:
     """Exactly ``count`` bytes: what follows belongs to the stream."""
     data = b""
@@ -137,11 +157,16 @@ def run_exec(
     stdin: int = 0,
     stdout: int = 1,
     stderr: int = 2,
+    inquire: Callable[[], inquiry.Finding] | None = None,
 ) -> int:
     """Run a command in the guest with our standard streams; its exit status, or 128 + signal.
 
     ``start`` is the START frame of ``agent-protocol.md``; with ``tty`` our terminal is in raw mode
-    meanwhile. Signals we get are forwarded. 141 when standard output was closed on us.
+    meanwhile, and ``~.`` at the beginning of a line leaves with 129. Signals we get are forwarded.
+    141 when standard output was closed on us.
+
+    ``inquire`` finds out why the guest is silent: the user is told within 2 s, and a SIGTERM,
+    SIGHUP or SIGINT that a silent guest does not hear ends this within 2 s with 128 + signal.
 
     Raises:
         errors.GuestCallFailed: the guest could not start it; ``details['agent_code']``.
@@ -152,15 +177,17 @@ def run_exec(
         _fill(fd)
     with _present(ticket, "exec") as sock:
         # The driver opens the stream while this is imported.
-        from gaovm.client import exec_loop, terminal
+        from gaovm.client import exec_loop, silence, terminal
 
+        watch = silence.Watch(inquire)
+        _await_answer(sock, watch, stderr)
         wanted = dict(start)
         tty = bool(wanted.get("tty"))
         if tty:
             wanted["rows"], wanted["cols"] = terminal.size(stdout)
             wanted.setdefault("term", os.environ.get("TERM") or "xterm-256color")
         _accepted(sock)
-        loop = exec_loop.ExecLoop(sock, (stdin, stdout, stderr), tty=tty)
+        loop = exec_loop.ExecLoop(sock, (stdin, stdout, stderr), tty=tty, watch=watch)
         if not tty:
             return loop.run(wanted)
         with terminal.Raw(stdin):

@@ -13,6 +13,7 @@ import tarfile
 from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from gaovm import errors
+from gaovm.client import below
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,8 +56,10 @@ class _BoundedInfo(tarfile.TarInfo):
     _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
-def extract(source: Input, target: Path) -> list[str]:
+def extract(source: Input, target: Path, at: below.Place | None = None) -> list[str]:
     """Write the stream's one file, or its tree, as ``target``. Returns what was left out.
+
+    ``at``: the open directory and the name that ``target`` stands for; it stays open.
 
     Raises:
         tarfile.TarError: it is no tar stream.
@@ -72,41 +75,46 @@ def extract(source: Input, target: Path) -> list[str]:
         first = _next(archive)
         if first is None:
             raise errors.GuestProtocolError("the guest sent an empty archive")
-        parent = _open_parent(target)
+        if at is not None:
+            return _extract(archive, first, target, at)
         try:
-            if first.isreg():
-                _refuse_special(target)
-            if first.isdir() and first.name in (".", "./", ""):
-                return _extract_tree(archive, first, parent, target.name or ".")
-            if first.name != "FILE" or first.isdir() or first.islnk():
-                raise errors.GuestProtocolError("the archive begins with neither . nor FILE")
-            extractor = _Extractor(archive, parent)
-            extractor.place(first, parent, target.name)
-            if _next(archive) is not None:
-                raise errors.GuestProtocolError("more than one entry after FILE")
-            return extractor.left_out
+            at = below.place(target, ())
         except OSError as exc:
-            raise _error_of(exc, target) from exc
+            raise _error_of(exc, target.parent) from exc
+        try:
+            return _extract(archive, first, target, at)
         finally:
-            os.close(parent)
+            os.close(at.parent)
 
 
-def _refuse_special(target: Path) -> None:
+def _extract(
+    archive: tarfile.TarFile, first: tarfile.TarInfo, target: Path, at: below.Place
+) -> list[str]:
+    try:
+        if first.isreg():
+            _refuse_special(target, at)
+        if first.isdir() and first.name in (".", "./", ""):
+            return _extract_tree(archive, first, at.parent, at.name)
+        if first.name != "FILE" or first.isdir() or first.islnk():
+            raise errors.GuestProtocolError("the archive begins with neither . nor FILE")
+        extractor = _Extractor(archive, at.parent)
+        extractor.place(first, at.parent, at.name)
+        if _next(archive) is not None:
+            raise errors.GuestProtocolError("more than one entry after FILE")
+        return extractor.left_out
+    except OSError as exc:
+        raise _error_of(exc, target) from exc
+
+
+def _refuse_special(target: Path, at: below.Place) -> None:
     """A link with the name is replaced (the guest may have laid it in a mount), these are not.
 
     Raises:
         errors.HostError: a device, a pipe or a directory has the name, or is what a link leads to.
     """
     with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISREG(target.stat().st_mode):
+        if not stat.S_ISREG(os.stat(at.name, dir_fd=at.parent).st_mode):
             raise errors.HostError(f"{target} exists and is no regular file")
-
-
-def _open_parent(target: Path) -> int:
-    try:
-        return os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as exc:
-        raise _error_of(exc, target.parent) from exc
 
 
 def _error_of(exc: OSError, target: Path) -> errors.GaoError:
@@ -302,3 +310,7 @@ def _set_time(mtime: float, where: str | int, parent: int | None) -> None:
             os.utime(where, (mtime, mtime))
         else:
             os.utime(where, (mtime, mtime), dir_fd=parent, follow_symlinks=False)
+
+
+# what the relay between two guests reads by
+BoundedInfo, next_entry, parts_of = _BoundedInfo, _next, _parts

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Protocol, cast
 
 from gaovm import errors
+from gaovm.client import below
 
 _BLOCK_BYTES = 256 << 10
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Output(Protocol):
@@ -21,7 +25,7 @@ class Output(Protocol):
         ...
 
 
-class _Gate:
+class Gate:
     """Shut after a failure: ``tarfile`` would still write what it has buffered."""
 
     def __init__(self, output: Output) -> None:
@@ -58,17 +62,20 @@ def error_of(exc: OSError, path: Path) -> errors.GaoError:
     return errors.HostError(f"cannot read {name}: {exc.strerror or exc}")
 
 
-def write(output: Output, source: Path) -> list[str]:
+def write(output: Output, source: Path, at: below.Place | None = None) -> list[str]:
     """Write ``source``: a directory under the name ``.``, anything else as ``FILE``.
 
-    Returns what was left out.
+    ``at``: the open directory and the name that ``source`` stands for; it stays open. Below it no
+    link is followed, whatever is put in whose place meanwhile. Returns what was left out.
 
     Raises:
         errors.NotFound, errors.PermissionMissing, errors.HostError: something cannot be read.
     """
-    left_out: list[str] = []
-    gate = _Gate(output)
+    gate = Gate(output)
+    begun: below.Place | None = None
     try:
+        if at is None:
+            at = begun = below.place(source, ())
         with tarfile.open(
             mode="w|",
             fileobj=cast("IO[bytes]", gate),
@@ -76,55 +83,126 @@ def write(output: Output, source: Path) -> list[str]:
             bufsize=_BLOCK_BYTES,
         ) as archive:
             try:
-                _write_source(archive, source, left_out)
+                return _Writer(archive, source).write(at)
             except BaseException:
                 gate.output = None
                 raise
     except OSError as exc:
         raise error_of(exc, source) from exc
-    return left_out
+    finally:
+        if begun is not None:
+            os.close(begun.parent)
 
 
-def _write_source(archive: tarfile.TarFile, source: Path, left_out: list[str]) -> None:
-    if source.is_dir() and not source.is_symlink():
-        _write_tree(archive, source, left_out)
-        return
-    _write_entry(archive, source, "FILE", left_out)
-    if left_out:
-        raise errors.HostError(f"cannot copy {left_out[0]}")
+class _Writer:
+    """Writes one source; ``source`` is its path for messages."""
+
+    def __init__(self, archive: tarfile.TarFile, source: Path) -> None:
+        self._archive = archive
+        self._source = source
+        self._left_out: list[str] = []
+        # of files with more than one name: the first one in the archive
+        self._names: dict[tuple[int, int], str] = {}
+
+    def write(self, at: below.Place) -> list[str]:
+        found = os.stat(at.name, dir_fd=at.parent, follow_symlinks=False)
+        if not stat.S_ISDIR(found.st_mode):
+            self._entry(at.parent, at.name, "FILE", self._source)
+            if self._left_out:
+                raise errors.HostError(f"cannot copy {self._left_out[0]}")
+            return self._left_out
+        root = os.open(at.name, _DIRECTORY, dir_fd=at.parent)
+        try:
+            self._tree(root)
+        finally:
+            os.close(root)
+        return self._left_out
+
+    def _tree(self, root: int) -> None:
+        waiting: list[tuple[str, ...]] = [()]
+        while waiting:
+            parts = waiting.pop()
+            with _named(self._source.joinpath(*parts)):
+                directory = _open(root, parts)
+            try:
+                info = _info(os.fstat(directory), "/".join(parts) or ".")
+                self._archive.addfile(info)
+                with os.scandir(directory) as entries:
+                    children = sorted(entries, key=lambda entry: entry.name, reverse=True)
+                for child in children:
+                    if child.is_dir(follow_symlinks=False):
+                        waiting.append((*parts, child.name))
+                        continue
+                    name = "/".join((*parts, child.name))
+                    path = self._source / name
+                    with _named(path):
+                        self._entry(directory, child.name, name, path)
+            finally:
+                os.close(directory)
+
+    def _entry(self, parent: int, name: str, arcname: str, path: Path) -> None:
+        """Write what is no directory."""
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if stat.S_ISREG(found.st_mode):
+            self._file(parent, name, arcname, path)
+            return
+        info = _info(found, arcname)
+        if stat.S_ISLNK(found.st_mode):
+            info.type, info.linkname = tarfile.SYMTYPE, os.readlink(name, dir_fd=parent)
+        elif stat.S_ISFIFO(found.st_mode):
+            info.type = tarfile.FIFOTYPE
+        else:
+            self._left_out.append(f"{path}: a socket or a device")
+            return
+        self._archive.addfile(info)
+
+    def _file(self, parent: int, name: str, arcname: str, path: Path) -> None:
+        # not through a link that takes the file's place meanwhile, not stuck on a pipe that does
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with os.fdopen(os.open(name, flags, dir_fd=parent), "rb") as file:
+            found = os.fstat(file.fileno())
+            info = _info(found, arcname)
+            first = self._names.setdefault((found.st_dev, found.st_ino), arcname)
+            if found.st_nlink > 1 and first != arcname:
+                info.type, info.linkname, info.size = tarfile.LNKTYPE, first, 0
+                self._archive.addfile(info)
+                return
+            begun = _begin(info, file, path)
+            self._archive.addfile(info, cast("IO[bytes]", _Exactly(begun, file, path)))
 
 
-def _write_tree(archive: tarfile.TarFile, source: Path, left_out: list[str]) -> None:
-    waiting: list[tuple[Path, str]] = [(source, ".")]
-    while waiting:
-        path, name = waiting.pop()
-        _write_entry(archive, path, name, left_out)
-        prefix = "" if name == "." else f"{name}/"
-        with os.scandir(path) as entries:
-            children = sorted(entries, key=lambda entry: entry.name, reverse=True)
-        for child in children:
-            if child.is_dir(follow_symlinks=False):
-                waiting.append((path / child.name, prefix + child.name))
-            else:
-                _write_entry(archive, path / child.name, prefix + child.name, left_out)
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An error of the block names the path, and not the last part of it."""
+    try:
+        yield
+    except OSError as exc:
+        exc.filename = str(path)
+        raise
 
 
-def _write_entry(archive: tarfile.TarFile, path: Path, name: str, left_out: list[str]) -> None:
-    mode = path.lstat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode) or stat.S_ISFIFO(mode)):
-        left_out.append(f"{path}: a socket or a device")
-        return
-    info = archive.gettarinfo(str(path), arcname=name)
-    info.name = name  # gettarinfo would turn "." and leading dots into other names
-    info.uname = info.gname = ""
-    if not info.isreg():
-        archive.addfile(info)
-        return
-    # not through a link that takes the file's place meanwhile, and not stuck on a pipe that does
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(fd, "rb") as file:
-        begun = _begin(info, file, path)
-        archive.addfile(info, cast("IO[bytes]", _Exactly(begun, file, path)))
+def _open(root: int, parts: tuple[str, ...]) -> int:
+    """A directory below the root; the caller closes it."""
+    at = os.dup(root)
+    for part in parts:
+        try:
+            beneath = os.open(part, _DIRECTORY, dir_fd=at)
+        finally:
+            os.close(at)
+        at = beneath
+    return at
+
+
+def _info(found: os.stat_result, arcname: str) -> tarfile.TarInfo:
+    """The header of an entry; of a file or a directory it is whole."""
+    info = tarfile.TarInfo(arcname)
+    info.mode, info.mtime = found.st_mode, found.st_mtime
+    info.uid, info.gid = found.st_uid, found.st_gid
+    if stat.S_ISDIR(found.st_mode):
+        info.type = tarfile.DIRTYPE
+    elif stat.S_ISREG(found.st_mode):
+        info.size = found.st_size
+    return info
 
 
 def _begin(info: tarfile.TarInfo, file: IO[bytes], path: Path) -> bytes:

@@ -160,6 +160,11 @@ class Artefacts:
         self._refuse_while_preparing()
         return _pruned(await self._store().prune(used))
 
+    async def clear_cache(self) -> int:
+        """Remove what can be made again; returns the bytes freed."""
+        self._refuse_while_preparing()
+        return await self._store().clear_cache()
+
     async def sweep(self) -> None:
         """Remove what dead builds and pulls left."""
         await self._store().sweep()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 from gaovm import errors
+from gaovm.aio import stalls
 from gaovm.daemon import configs, gate, machine, operations, params, paths, starting
 from gaovm.ipc import connection
 
@@ -36,6 +37,10 @@ class Images(Protocol):
 
     async def prune(self, used: dict[str, list[str]]) -> dict[str, Any]:
         """Remove what no VM uses."""
+        ...
+
+    async def clear_cache(self) -> int:
+        """Remove what can be made again; returns the bytes freed."""
         ...
 
     async def sweep(self) -> None:
@@ -83,7 +88,8 @@ class Context:
     supervisor: Supervisor
     started_at: str
     request_stop: Callable[[], None]
-    load_config: Callable[[params.Up, paths.Paths], configs.Wanted] = configs.load
+    load_config: Callable[[params.Up, paths.Paths], Awaitable[configs.Wanted]] = configs.load
+    watch: stalls.Watch = dataclasses.field(default_factory=stalls.Watch)
     stopping: bool = False
     gate: gate.Gate = dataclasses.field(default_factory=gate.Gate)
     upgrade: Upgrader | None = None
@@ -129,7 +135,7 @@ class Call(Protocol):
         """Where it came from; None in a process without connections."""
         ...
 
-    def cancel(self, request_id: int | str) -> bool:
+    def cancel(self, request_id: int | str, wish: str | None = None) -> bool:
         """Withdraw from another call of the same connection; False when it is not pending."""
         ...
 

@@ -7,15 +7,16 @@ of the daemon finishes one that was cut short.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from gaovm import errors
 from gaovm.aio import steps
-from gaovm.daemon import machine
+from gaovm.daemon import machine, occupancy
 from gaovm.model import states
 
 logger = logging.getLogger(__name__)
@@ -64,14 +65,30 @@ async def stop(
     """
     if subject.up is not None:
         subject.up.cancel(f"the `up` of VM {subject.name} was cancelled by {_WHO[event]}")
-    async with subject.serial:
+    async with _turn(subject):
         if subject.state.observed in states.AT_REST:
             if event is not states.Event.DAEMON_STOPPING:
                 await _intend(subject, event)
             on_intent()
             await _let_driver_go(subject)
+            await _nobody_is_left(subject, force=limits.force)
             return
         await _take_down(subject, event, limits, on_intent)
+
+
+@contextlib.asynccontextmanager
+async def _turn(subject: machine.Machine) -> AsyncIterator[None]:
+    """The machine's turn for an ending, which counts from when it is asked for.
+
+    Whoever has the turn before, a recovery that waits for an old driver, the end of a restart,
+    sees that an ending waits and begins no ``up`` that would come after it.
+    """
+    subject.endings += 1
+    try:
+        async with subject.serial:
+            yield
+    finally:
+        subject.endings -= 1
 
 
 async def undo(subject: machine.Machine, *, created: bool) -> None:
@@ -94,7 +111,7 @@ async def destroy(subject: machine.Machine) -> int:
     """Stop the VM and remove everything of it; returns the bytes that became free."""
     if subject.up is not None:
         subject.up.cancel(f"the `up` of VM {subject.name} was cancelled by a destroy")
-    async with subject.serial:
+    async with _turn(subject):
         if subject.hub.machines.get(subject.name) is not subject:
             raise errors.VmNotFound(f"VM {subject.name} was destroyed")
         await _mark_deleting(subject)
@@ -109,6 +126,7 @@ async def destroy(subject: machine.Machine) -> int:
 async def remove(subject: machine.Machine) -> int:
     """Remove directories, then the row, of a VM at rest that is marked ``deleting``."""
     await _let_driver_go(subject)
+    await _nobody_is_left(subject, force=True)
     async with subject.config:  # nobody is writing a config file there
         freed = await _remove_directories(subject)
     await _forget(subject)
@@ -141,21 +159,40 @@ async def _take_down(
         await _intend(subject, event)
     on_intent()
     await shut_down(subject, limits)
+    failure: errors.LockHeld | None = None
+    try:
+        await _nobody_is_left(subject, force=limits.force)
+    except errors.LockHeld as exc:
+        failure = exc
     if states.allowed(subject.state, states.Event.STOPPED):
-        await _record_stopped(subject)
+        await _record_stopped(subject, failure)
+    if failure is not None:
+        raise failure
 
 
 # the steps
 
 
+async def written(change: asyncio.Future[None], subject: machine.Machine) -> None:
+    """Wait until a change is on disk, and go on where it cannot be written.
+
+    A full disk must not keep a VM from ending: this daemon knows what is wanted, and writes it
+    down as soon as it can (``Machine.unwritten``).
+    """
+    try:
+        await change
+    except (errors.DiskFull, errors.StateCorrupt) as exc:
+        logger.error("vm %s: goes on, though it is not written down: %s", subject.name, exc)
+
+
 @steps.step
 async def _intend(subject: machine.Machine, event: states.Event) -> None:
-    await subject.apply(event)
+    await written(subject.apply(event), subject)
 
 
 @steps.step
 async def _mark_deleting(subject: machine.Machine) -> None:
-    await subject.update(deleting=True)
+    await written(subject.update(deleting=True), subject)
 
 
 @steps.step
@@ -173,8 +210,22 @@ async def _let_driver_go(subject: machine.Machine) -> None:
 
 
 @steps.step
-async def _record_stopped(subject: machine.Machine) -> None:
-    await subject.apply(states.Event.STOPPED)
+async def _nobody_is_left(subject: machine.Machine, *, force: bool) -> None:
+    """Make sure that no process has the VM, one that this daemon does not know of included.
+
+    Raises:
+        errors.LockHeld: a driver that has lost its daemon does not leave, and may not be killed.
+    """
+    if not occupancy.held(subject):
+        return
+    if force:
+        occupancy.kill(subject)
+    await occupancy.until_free(subject, occupancy.OLD_DRIVER_S)
+
+
+@steps.step
+async def _record_stopped(subject: machine.Machine, failure: errors.LockHeld | None) -> None:
+    await written(subject.apply(states.Event.STOPPED, failure), subject)
 
 
 @steps.step
@@ -187,7 +238,9 @@ async def _remove_directories(subject: machine.Machine) -> int:
 @steps.step
 async def _forget(subject: machine.Machine) -> None:
     hub = subject.hub
+    # Not `written`: a row without its files would be a VM again for the next daemon.
     removed = hub.store.remove(subject.name)
+    hub.events.forget(subject.name)
     hub.events.emit("vm.removed", subject.name, {})  # in the same commit
     await removed
     hub.machines.pop(subject.name, None)

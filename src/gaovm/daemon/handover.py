@@ -56,7 +56,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Handover(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything. ``restarts``: when a VM that waits for its restart is due (monotonic clock)."""
+    """Everything. ``restarts``: when a VM that waits for its restart is due (monotonic clock).
+
+    ``open_files``: how many files the process might open before the daemon raised its limit.
+    """
 
     format: int
     version: str
@@ -71,6 +74,7 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     restarts: dict[str, float] = {}
     log_level: str | None = None
     log_levels: dict[str, str] = {}
+    open_files: int | None = None
 
     def descriptors(self) -> list[int]:
         """Every descriptor that is handed over."""

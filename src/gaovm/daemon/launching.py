@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gaovm import errors
-from gaovm.aio import clock, process, steps, tasks
+from gaovm.aio import clock, descriptors, process, steps, tasks
 from gaovm.daemon import machine, zygote
 from gaovm.daemon.handover import Driver
 from gaovm.ipc import connection, handover, hello, methods, peer
@@ -25,6 +25,8 @@ FORK_ATTEMPTS = 3
 #: A driver leaves 15 s after the last call; three pings fit in that.
 PING_INTERVAL_S = 5.0
 PING_LIMIT_S = 10.0
+#: The connection of a process that has ended is at its end, once what it holds has been read.
+LAST_WORDS_S = 1.0
 #: A driver whose link broke shuts its guest down and leaves; longer than this it hangs.
 SEE_OUT_S = 20.0
 
@@ -62,6 +64,9 @@ class Link:
         """Wait for the process' end; run once, in the background."""
         exit_code = await self._source.gone(self.forked)
         if self._connection is not None:
+            # What it said last counts, in whichever order the kernel tells of both ends: after a
+            # stall of this process both are there at once.
+            await asyncio.wait([self._connection.finished], timeout=LAST_WORDS_S)
             self._connection.close()
         self._ended.set_result(machine.Ended(pid=self.pid, exit_code=exit_code))
 
@@ -171,8 +176,19 @@ class ForkLauncher:
     async def _fork(
         self, subject: machine.Machine, token: str
     ) -> tuple[zygote.Forked, socket.socket]:
-        """A driver's process, and our end of its connection."""
+        """A driver's process, and our end of its connection.
+
+        Raises:
+            errors.DescriptorsScarce: it would take what is kept for ending the others.
+            errors.DriverStartFailed: no fork.
+        """
         name, log = subject.name, subject.hub.paths.driver_log(subject.name)
+        if descriptors.scarce(descriptors.VM_RESERVE):
+            raise errors.DescriptorsScarce(
+                f"VM {name} is not started: few of the {descriptors.limit()} descriptors that the "
+                "daemon may open are left",
+                remedy="stop another VM, or raise the limit: `ulimit -n`, LimitNOFILE= of the unit",
+            )
         for left in reversed(range(FORK_ATTEMPTS)):
             # Each attempt has a pair of its own: a zygote that died may have forked all the same,
             # and that driver leaves when its end is closed.

@@ -145,6 +145,9 @@ class Machine:
         self.driver: Driver | None = None
         self.up: operations.Operation[Any] | None = None
         self.serial = asyncio.Lock()
+        #: Stops and removals that were asked for and are not over: what began before them is
+        #: over, and nobody starts the VM again on behalf of an earlier wish.
+        self.endings = 0
         #: Held by a change of the config, which goes beside an operation.
         self.config = asyncio.Lock()
         self.note: str | None = None
@@ -160,6 +163,8 @@ class Machine:
         self.running_since: float | None = None
         #: Where in the console's log this hypervisor's run begins, as far as this daemon knows.
         self.console_from = 0
+        #: The record as it is could not be written; it is tried again (``supervisor``).
+        self.unwritten = False
         self._failure: errors.GaoError | None = None
         self._watchers: set[asyncio.Future[None]] = set()
 
@@ -180,7 +185,12 @@ class Machine:
         if self.state.observed is states.Observed.STOPPED and failure is not None:
             # Not asked for by anybody: by a reboot of the host, or an `up` that was withdrawn.
             note = note or (failure.message if failure.code == errors.Cancelled.code else None)
-        return words.describe(self.state, error=failure.message if failure else None, note=note)
+        return words.describe(
+            self.state,
+            error=failure.message if failure else None,
+            note=note,
+            interrupted=self.up is not None and self.up.abandoned,
+        )
 
     def console_size(self) -> int:
         """Bytes in the console's log."""
@@ -219,7 +229,9 @@ class Machine:
                 after.readiness or after.observed,
                 extra={"vm": self.name},
             )
-            self.hub.events.emit("vm.state", self.name, self._state_payload(event, failure))
+            events_of = self.hub.events
+            emit = events_of.emit_of_guest if event in states.OF_GUEST else events_of.emit
+            emit("vm.state", self.name, self._state_payload(event, failure))
         return written
 
     def update(self, **changes: Any) -> asyncio.Future[None]:
@@ -228,7 +240,13 @@ class Machine:
         for watcher in self._watchers:
             if not watcher.done():
                 watcher.set_result(None)
-        return self.hub.store.put(self.record)
+        written = self.hub.store.put(self.record)
+        written.add_done_callback(self._on_written)
+        return written
+
+    def _on_written(self, written: asyncio.Future[None]) -> None:
+        if not written.cancelled():  # a caller that went away says nothing of the disk
+            self.unwritten = written.exception() is not None
 
     def fail(self, failure: errors.GaoError) -> None:
         """Keep an error as the machine's last, without a change of state."""
@@ -297,7 +315,7 @@ class Machine:
         if kind in ("paused", "resumed"):
             self.paused = kind == "paused"
         logger.info("vm %s: %s: %s", self.name, kind, detail, extra={"vm": self.name})
-        self.hub.events.emit(HEALTH_EVENTS[kind], self.name, {"detail": detail})
+        self.hub.events.emit_of_guest(HEALTH_EVENTS[kind], self.name, {"detail": detail})
         if not self.closing:
             self.hub.supervisor.hangs(self, kind)
         self.touch()
@@ -310,7 +328,7 @@ class Machine:
             logger.warning("vm %s: bad report of the driver: %s", self.name, exc)
             return
         failure = None if report.error is None else report.failure()
-        event = states.of_report(self.state, report.observed, report.readiness)
+        event = states.of_report(self.state, report.observed, report.readiness, report.reason)
         if event is None:
             logger.debug("vm %s: report %s says nothing new", self.name, params)
             return
@@ -326,13 +344,20 @@ class Machine:
         if event is states.Event.POWERED_OFF:
             self.hub.supervisor.ended(self, supervision.Ending.POWERED_OFF, None, **changes)
         elif event is states.Event.DIED:
-            reason = report.reason or "no reason given"
-            failure = failure or errors.HypervisorFailed(f"the VM ended unexpectedly: {reason}")
+            failure = failure or self._left(report.reason)
             self.hub.supervisor.ended(self, supervision.Ending.DIED, failure, **changes)
         else:
             self.apply(event, failure, **changes)
             return
         self.dismiss()
+
+    def _left(self, reason: str | None) -> errors.GaoError:
+        """Why a VM has stopped that neither its guest nor anybody here switched off."""
+        return errors.DriverLost(
+            f"the driver of VM {self.name} ended it by itself, as when it hears nothing from the "
+            f"daemon for 15 s ({reason or 'no reason given'})",
+            remedy=f"see {self.hub.paths.driver_log(self.name)}",
+        )
 
     def on_progress(self, params: dict[str, Any]) -> None:
         """Pass a driver's ``progress`` on to whoever waits for the ``up``."""
@@ -357,6 +382,7 @@ class Machine:
             return  # the safety reconcile was first
         self.driver = None
         self.hypervisor_pid = None
+        paths.remove_sockets(self.hub.paths.run_dir(self.record.run_id))
         alive = self.state.observed in (states.Observed.RUNNING, states.Observed.STARTING)
         died = alive and not self.closing
         payload = {"pid": ended.pid, "exitCode": ended.exit_code, "expected": not died}

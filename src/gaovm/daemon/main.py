@@ -17,7 +17,6 @@ import contextlib
 import dataclasses
 import logging
 import os
-import resource
 import signal
 import sys
 from collections.abc import Coroutine, Iterable
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import files, priority, sockets, tasks
+from gaovm.aio import descriptors, files, priority, sockets, stalls, tasks
 from gaovm.aio import logs as log_levels
 from gaovm.daemon import (
     artefacts,
@@ -36,6 +35,7 @@ from gaovm.daemon import (
     logs,
     machine,
     paths,
+    presence,
     recovery,
     server,
     stamps,
@@ -95,6 +95,7 @@ class Daemon:
         database: store.Store,
         owner: tasks.TaskOwner,
         origin: Origin,
+        watch: stalls.Watch,
     ) -> None:
         self._owner = owner
         self._origin = origin
@@ -116,6 +117,7 @@ class Daemon:
             supervisor=self._supervisor,
             started_at=stamps.now() if given is None else given.started_at,
             request_stop=self.request_stop,
+            watch=watch,
         )
 
     def request_stop(self) -> None:
@@ -132,6 +134,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_stop)
         serving = await self._serve()
+        self._begin_to_watch(serving)
         _say_ready(self._origin.ready_fd)
         logger.info("serving %s, pid %d", self._hub.paths.socket, os.getpid())
         forking = tasks.spawn(self._zygote.run(), name="zygote")
@@ -141,12 +144,26 @@ class Daemon:
             logger.info("stopping")
             await self._stop_guests()
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                self._hub.paths.socket.unlink()
+            if self._origin.lock.is_in_place():  # else it may be another daemon's by now
+                with contextlib.suppress(FileNotFoundError):
+                    self._hub.paths.socket.unlink()
             await self._images.close()
             await serving.aclose()
             await tasks.cancel_and_wait(forking)
             self._hub.events.close()
+
+    def _begin_to_watch(self, serving: ipc_server.Server) -> None:
+        self._hub.background("home", self._leave_without_home())
+        limit_s = presence.idle_limit(foreground=self._origin.foreground)
+        if limit_s is not None:
+            idleness = presence.Idleness(self._context, serving)
+            self._hub.background("idleness", idleness.until_over(limit_s, self.request_stop))
+
+    async def _leave_without_home(self) -> None:
+        await presence.until_home_is_gone(self._origin.lock)
+        logger.error("%s is gone: ending every VM and leaving", self._hub.paths.home)
+        self._hub.store.forsake()
+        self.request_stop()
 
     async def _serve(self) -> ipc_server.Server:
         """The machines, then whoever wants something of them."""
@@ -193,7 +210,8 @@ class Daemon:
             logger.warning("asked twice to stop: guests are ended by force")
             await _all([self._force(subject) for subject in self._hub.machines.values()])
         await tasks.cancel_and_wait(hurrying, stopping)
-        await self._hub.store.flush()
+        with contextlib.suppress(errors.GaoError):  # logged where it failed
+            await self._hub.store.flush()
 
     async def _end(self, subject: machine.Machine, *, force: bool) -> None:
         limits = ending.FORCED if force else ending.GENTLE
@@ -208,14 +226,6 @@ class Daemon:
 
 async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     await asyncio.gather(*work)
-
-
-def _allow_connections() -> None:
-    """Let as many clients connect as the server takes, with room for drivers and files."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = max(soft, min(hard, 4 * ipc_server.MAX_CONNECTIONS))
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _boot_id() -> str:
@@ -234,10 +244,22 @@ def _say_ready(ready_fd: int | None) -> None:
         os.close(ready_fd)
 
 
-async def _main(where: paths.Paths, database: store.Store, origin: Origin) -> None:
+#: How long a thread that reads a stranger's file may keep the loop from going on, in seconds.
+_SWITCH_S = 0.001
+
+
+def _run_loop(where: paths.Paths, database: store.Store, origin: Origin) -> None:
+    sys.setswitchinterval(_SWITCH_S)
+    with stalls.Watch() as watch, asyncio.Runner(loop_factory=watch.new_loop) as runner:
+        runner.run(_main(where, database, origin, watch))
+
+
+async def _main(
+    where: paths.Paths, database: store.Store, origin: Origin, watch: stalls.Watch
+) -> None:
     with priority.first():
         async with tasks.TaskOwner("gaovmd") as owner:
-            await Daemon(where, database, owner, origin).run()
+            await Daemon(where, database, owner, origin, watch).run()
 
 
 def _origin(options: Options, lock: files.Lock) -> Origin:
@@ -247,6 +269,7 @@ def _origin(options: Options, lock: files.Lock) -> Origin:
     else:
         given = handover.read(options.take_over)
         lock.adopt(given.lock)
+        descriptors.raise_limit(given.open_files)
         log_levels.set_level(given.log_level or log_levels.level())
     return Origin(lock, options.foreground, options.ready_fd, given)
 
@@ -254,11 +277,12 @@ def _origin(options: Options, lock: files.Lock) -> Origin:
 def run(words: list[str]) -> int:
     """The whole life of the daemon; returns its exit status."""
     os.umask(0o077)
+    logging.basicConfig(handlers=[logging.NullHandler()])  # until there is a file to log to
     if words == [preflight.FLAG]:
         return preflight.run()
     try:
         options = Options(words)
-        _allow_connections()
+        descriptors.raise_limit()
         where = paths.from_environment()
         where.make()
         logs.set_up(where.log, foreground=options.foreground)
@@ -269,12 +293,17 @@ def run(words: list[str]) -> int:
             return ALREADY_RUNNING
         os.chdir("/")
         with priority.realtime(), contextlib.closing(store.open_store(where.database)) as database:
-            asyncio.run(_main(where, database, origin))
+            _run_loop(where, database, origin)
     except errors.GaoError as exc:
         logger.error("%s", exc)
         remedy = f"\n  {exc.remedy}" if exc.remedy else ""
         sys.stderr.write(f"gaovmd: {exc}{remedy}\n")
         return exc.exit_code
+    except OSError as exc:
+        logger.error("the daemon failed: %s", exc)
+        where_ = f": {exc.filename}" if exc.filename else ""
+        sys.stderr.write(f"gaovmd: {exc.strerror or exc}{where_}\n")
+        return 1
     except Exception as exc:
         logger.exception("the daemon failed")
         sys.stderr.write(f"gaovmd: internal error: {exc!r}\n")

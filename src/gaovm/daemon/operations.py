@@ -3,7 +3,8 @@
 The first caller begins it, later ones join: all see the same progress (a newcomer gets the latest
 line at once) and the same result. A caller that goes away withdraws; when the last one has
 withdrawn, and nobody was told yet that the work served its purpose, it is cancelled and the work
-undoes itself.
+undoes itself. From where the work says ``hold`` it goes on alone instead, unless the caller says
+that it is to be undone.
 """
 
 from __future__ import annotations
@@ -18,17 +19,25 @@ from gaovm.aio import tasks
 
 logger = logging.getLogger(__name__)
 
+#: What a caller that goes away may say of the work.
+UNDO, KEEP = "undo", "keep"
+
 Result = TypeVar("Result")
 Progress = dict[str, Any]
 Listener = Callable[[Progress], None]
 
 
 class Operation(Generic[Result]):
-    """One shared piece of work. ``withdrawn`` tells the work why it was cancelled."""
+    """One shared piece of work. ``withdrawn`` tells the work why it was cancelled.
+
+    ``abandoned``: every caller has gone away, and it goes on.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.withdrawn = False
+        self.abandoned = False
+        self._held = False
         self._listeners: dict[object, Listener] = {}
         self._latest: Progress | None = None
         self._marks: dict[str, asyncio.Future[None]] = {}
@@ -78,6 +87,10 @@ class Operation(Generic[Result]):
         """Let the work go on when every caller has gone away."""
         self._kept = True
 
+    def hold(self) -> None:
+        """From now on the work goes on when every caller has gone away without a word."""
+        self._held = True
+
     def cancel(self, reason: str) -> None:
         """End the work without undoing it; its callers get ``Cancelled`` with the reason."""
         if self._task is not None and not self.ending:
@@ -107,7 +120,8 @@ class Operation(Generic[Result]):
     async def wait(self, listener: Listener, until: str | None = None) -> Result | None:
         """The result, or None as soon as the mark ``until`` was reached.
 
-        A caller that is cancelled here withdraws; the last one waits until the work is undone.
+        A caller that is cancelled here withdraws; the last one waits until the work is undone. With
+        the message ``undo`` or ``keep`` of the cancelling it says which of the two it wants.
 
         Raises:
             errors.Cancelled: the work was cancelled by something else, for example a stop.
@@ -117,12 +131,14 @@ class Operation(Generic[Result]):
             listener(self._latest)
         caller = object()
         self._listeners[caller] = listener
+        self.abandoned = False
         try:
             result = await self._outcome(until)
             self._kept = True
+            self.abandoned = False
             return result
-        except asyncio.CancelledError:
-            if self._withdraw(caller):
+        except asyncio.CancelledError as exc:
+            if self._withdraw(caller, exc.args[0] if exc.args else None):
                 await tasks.finish(self.ended())
             raise
         finally:
@@ -149,10 +165,13 @@ class Operation(Generic[Result]):
             self._marks[name] = asyncio.get_running_loop().create_future()
         return self._marks[name]
 
-    def _withdraw(self, caller: object) -> bool:
+    def _withdraw(self, caller: object, wish: object) -> bool:
         """Whether this was the last caller and the work was cancelled for it."""
         del self._listeners[caller]
         if self._listeners or self._kept or self.ending or self._task is None:
+            return False
+        if wish == KEEP or (self._held and wish != UNDO):
+            self.abandoned = True
             return False
         self.withdrawn = True
         self._cancel(self._task)

@@ -9,11 +9,13 @@ import msgspec
 from gaovm import errors
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=76)]
+Home = Annotated[str, msgspec.Meta(max_length=512)]
 Text = Annotated[str, msgspec.Meta(max_length=4096)]
-ConfigText = Annotated[str, msgspec.Meta(max_length=4 << 20)]
+ConfigText = Annotated[str, msgspec.Meta(max_length=1 << 20)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 HostPort = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 2)]
+Changes = Annotated[dict[Text, Any], msgspec.Meta(max_length=200)]
 Wait = Literal["none", "agent", "ready"]
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
@@ -30,11 +32,14 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     uid: Id
     gid: Id
     comment: Text = ""
-    home: Text | None = None
+    home: Home | None = None
 
 
 class Up(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``vm.up``. ``env_name`` is the caller's ``VM_NAME``."""
+    """``vm.up``. ``env_name`` is the caller's ``VM_NAME``.
+
+    ``approve``: the digest of an ``approval_needed``, by which a person lets the file have that.
+    """
 
     project_dir: Text
     config_path: Text
@@ -43,17 +48,41 @@ class Up(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Text | None = None
     env_name: Text | None = None
     wait: Wait = "ready"
+    approve: Text | None = None
+
+
+class Placed(Up, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An ``up`` whose directory was looked up; ``usual_name``: its VM's where nobody names it."""
+
+    usual_name: str
 
 
 class OfVm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every method about one VM takes.
 
-    ``of_project``, for a name that follows from the caller's directory: the project whose VM it has
-    to be. Nothing is done to another's.
+    ``of_project``: nobody gave a name; the VM of this project's directory is meant, and ``name`` is
+    only what it would usually be called. Nothing is done to another's.
     """
 
     name: Text
     of_project: Text | None = None
+
+
+class List(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.list``; ``of_project``: also say which VMs are of this directory."""
+
+    of_project: Text | None = None
+
+
+class Adopt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.adopt``; without a name only tell which VMs have lost their directories.
+
+    ``force``: also a VM whose directory is where it was.
+    """
+
+    project_dir: Text
+    name: Text | None = None
+    force: bool = False
 
 
 class Named(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,7 +98,7 @@ class Start(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ConfigSet(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``vm.config.set``: words to values, null takes one away; ``discard`` first drops all."""
 
-    changes: dict[Text, Any] = {}
+    changes: Changes = {}
     discard: bool = False
 
 
@@ -82,7 +111,7 @@ class ConfigDiff(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ConfigPlan(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``vm.config.plan``: of changes, or with ``project`` of an ``up``, or of a start."""
 
-    changes: dict[Text, Any] | None = None
+    changes: Changes | None = None
     discard: bool = False
     project: Up | None = None
 
@@ -124,6 +153,13 @@ class Restart(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timeout_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] | None = None
 
 
+class Provision(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``vm.provision``; ``project``: its file is taken over first, as by ``vm.up``."""
+
+    wait: Wait = "ready"
+    project: Up | None = None
+
+
 class Session(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``vm.session``."""
 
@@ -152,7 +188,9 @@ class DisplayOpen(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Empty: the desktop that the driver inherited from whoever started the daemon.
     """
 
-    seat: dict[Name, Text] = msgspec.field(default_factory=dict)
+    seat: Annotated[dict[Name, Text], msgspec.Meta(max_length=64)] = msgspec.field(
+        default_factory=dict
+    )
 
 
 class ImageBuild(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,6 +210,12 @@ class ImagePull(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     digest: Text
 
 
+class ImagePrune(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``image.prune``; ``cache``: also what can be made again."""
+
+    cache: bool = False
+
+
 class ImageRemove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``image.remove``."""
 
@@ -179,9 +223,14 @@ class ImageRemove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class CallCancel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``call.cancel``; ``id`` is of a request on the same connection."""
+    """``call.cancel``; ``id`` is of a request on the same connection.
+
+    ``then``: what becomes of an ``up`` that nobody else waits for. Not said: it is undone until the
+    agent has answered, and goes on from then.
+    """
 
     id: int | Name
+    then: Literal["undo", "keep"] | None = None
 
 
 class LogLevel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
+
+from gaovm import errors
+from gaovm.hostfacts import homes
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}")
 
@@ -48,10 +52,29 @@ class Paths:
 
 
 def from_environment() -> Paths:
-    """The home of this process: ``$GAOVM_HOME``, else ``~/.gaovm``."""
-    given = os.environ.get("GAOVM_HOME")
-    home = Path(given) if given else Path.home() / ".gaovm"
+    """The home of this process: ``$GAOVM_HOME``, else ``~/.gaovm``; absolute.
+
+    Raises:
+        errors.UsageError: this user has no home directory.
+        errors.HostError: the home cannot be used, see ``homes.check``.
+    """
+    try:
+        home = Path(os.environ.get("GAOVM_HOME") or "~/.gaovm").expanduser()
+    except RuntimeError as exc:
+        raise errors.UsageError(
+            "HOME is not set, and this user has no home directory",
+            remedy="set GAOVM_HOME to a directory of your own",
+        ) from exc
+    homes.check(str(home.absolute()), write=True)
     return Paths(home.absolute())
+
+
+def remove_sockets(directory: Path) -> None:
+    """Remove the sockets that processes which have ended left in a run directory."""
+    with contextlib.suppress(FileNotFoundError):
+        for path in directory.iterdir():
+            if path.is_socket():
+                path.unlink(missing_ok=True)
 
 
 def is_run_id(text: str) -> bool:

@@ -12,15 +12,12 @@ import logging
 import shutil
 
 from gaovm import errors
-from gaovm.aio import files, process, steps, tasks
-from gaovm.daemon import ending, machine, paths, supervisor
+from gaovm.aio import files, steps, tasks
+from gaovm.daemon import ending, machine, occupancy, paths, supervisor
 from gaovm.daemon.storage import records
 from gaovm.model import states
 
 logger = logging.getLogger(__name__)
-
-#: A driver that lost its daemon leaves within 10 s, or 15 s when it has to notice by silence.
-OLD_DRIVER_S = 20.0
 
 
 @steps.step
@@ -30,7 +27,7 @@ def load(hub: machine.Hub, found: list[records.VmRecord]) -> None:
         subject = machine.Machine(hub, record)
         hub.machines[record.name] = subject
         event = states.Event.NOTHING_LEFT
-        if _lock_is_held(subject):
+        if occupancy.held(subject):
             event = states.Event.OLD_DRIVER_SEEN
         if record.state.observed is not states.Observed.STOPPED or (
             event is states.Event.OLD_DRIVER_SEEN
@@ -63,6 +60,8 @@ async def _recover_one(
     async with subject.serial:
         if subject.state.observed is states.Observed.STOPPING:
             await _await_old_driver(subject)
+        if subject.driver is None and not occupancy.held(subject):
+            paths.remove_sockets(subject.hub.paths.run_dir(subject.record.run_id))
         if subject.record.deleting:
             await ending.remove(subject)
             return
@@ -79,51 +78,12 @@ async def _recover_one(
 
 @steps.step
 async def _await_old_driver(subject: machine.Machine) -> None:
+    failure: errors.LockHeld | None = None
     try:
-        async with asyncio.timeout(OLD_DRIVER_S):
-            while _lock_is_held(subject):
-                await _holder_gone(subject)
-    except TimeoutError:
-        pid = _lock(subject).holder()
-        failure = errors.LockHeld(
-            f"the old driver of VM {subject.name} (process {pid}) did not leave in "
-            f"{OLD_DRIVER_S:.0f} s",
-            remedy=f"end process {pid}, then run `gaovm up`",
-        )
-        await subject.apply(states.Event.STOPPED, failure)
-        return
-    await subject.apply(states.Event.STOPPED)
-
-
-async def _holder_gone(subject: machine.Machine) -> None:
-    pid = _lock(subject).holder()
-    if pid is not None and _exists(pid):
-        await process.wait_pid(pid)
-    else:
-        # The lock is held but its file does not say by whom: only time can tell.
-        await asyncio.sleep(0.2)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        process.identity(pid)
-    except errors.NotFound:
-        return False
-    return True
-
-
-def _lock(subject: machine.Machine) -> files.Lock:
-    return files.Lock(subject.hub.paths.vm_dir(subject.name) / "lock")
-
-
-def _lock_is_held(subject: machine.Machine) -> bool:
-    lock = _lock(subject)
-    if not lock.path.exists():
-        return False
-    if lock.acquire():
-        lock.release()
-        return False
-    return True
+        await occupancy.until_free(subject, occupancy.OLD_DRIVER_S)
+    except errors.LockHeld as exc:
+        failure = exc
+    await ending.written(subject.apply(states.Event.STOPPED, failure), subject)
 
 
 @steps.step

@@ -17,6 +17,9 @@ from gaovm.daemon.legacy import service as legacy_service
 from gaovm.daemon.storage import events
 from gaovm.ipc import connection, hello, methods, peer
 
+#: The largest request is an `up` with its config file, of at most 256 KiB before it is quoted.
+MAX_REQUEST_BYTES = 2 << 20
+
 Dispatch = Callable[[context.Context, context.Call, str, Any], Any]
 
 
@@ -34,8 +37,8 @@ class _Call:
     def origin(self) -> connection.Context:
         return self._request
 
-    def cancel(self, request_id: int | str) -> bool:
-        return self._request.cancel(request_id)
+    def cancel(self, request_id: int | str, wish: str | None = None) -> bool:
+        return self._request.cancel(request_id, wish)
 
     def subscribe(self, since: int | None = None) -> None:
         self._side.feed.subscribe(self._request.connection, since)
@@ -65,8 +68,9 @@ class Front:
         old_offer = hello.Offer(methods.LEGACY, legacy_service.CAPABILITIES)
         self._feeds = {methods.CONTROL: ours.feed, methods.LEGACY: old.feed}
         enter = ctx.gate.enter
+        terms = peer.Terms(offer, max_frame_bytes=MAX_REQUEST_BYTES)
         self.services = [
-            connection.Service(peer.Terms(offer), ours.handle, gate=enter),
+            connection.Service(terms, ours.handle, gate=enter),
             connection.Service(peer.Terms(old_offer, legacy=True), old.handle, gate=enter),
         ]
 

@@ -9,8 +9,18 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import context, params
-from gaovm.daemon.methods import config, display, images, logs, ports, process, sessions, vms
+from gaovm.daemon import context, directories, params
+from gaovm.daemon.methods import (
+    adopting,
+    config,
+    display,
+    images,
+    logs,
+    ports,
+    process,
+    sessions,
+    vms,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +33,7 @@ METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
     "daemon.upgrade": (params.Upgrade, process.daemon_upgrade),
     "events.subscribe": (params.Subscribe, process.subscribe),
     "call.cancel": (params.CallCancel, process.cancel),
-    "vm.list": (params.Nothing, vms.list_all),
+    "vm.list": (params.List, vms.list_all),
     "vm.status": (params.Status, vms.show),
     "vm.up": (params.Up, vms.up),
     "vm.start": (params.Start, vms.start),
@@ -32,6 +42,8 @@ METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
     "vm.pause": (params.Named, vms.pause),
     "vm.resume": (params.Named, vms.resume),
     "vm.destroy": (params.Named, vms.destroy),
+    "vm.adopt": (params.Adopt, adopting.adopt),
+    "vm.provision": (params.Provision, vms.provision),
     "vm.config.set": (params.ConfigSet, config.change),
     "vm.config.diff": (params.ConfigDiff, config.diff),
     "vm.config.plan": (params.ConfigPlan, config.plan),
@@ -47,13 +59,21 @@ METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
     "image.build": (params.ImageBuild, images.build),
     "image.pull": (params.ImagePull, images.pull),
     "image.remove": (params.ImageRemove, images.remove),
-    "image.prune": (params.Nothing, images.prune),
+    "image.prune": (params.ImagePrune, images.prune),
     "log.level": (params.LogLevel, logs.level),
 }
 
 
 #: What a daemon that is on its way out does not begin any more.
-BEGINNINGS = ("daemon.upgrade", "vm.up", "vm.start", "vm.restart", "image.build", "image.pull")
+BEGINNINGS = (
+    "daemon.upgrade",
+    "vm.up",
+    "vm.start",
+    "vm.restart",
+    "vm.provision",
+    "image.build",
+    "image.pull",
+)
 
 
 async def dispatch(ctx: context.Context, call: context.Call, method: str, data: Any) -> Any:
@@ -71,6 +91,22 @@ async def dispatch(ctx: context.Context, call: context.Call, method: str, data: 
     logger.debug("call %s", method)
     kind, handler = entry
     decoded = params.decode(kind, method, data)
-    if (project := getattr(decoded, "of_project", None)) is not None:
-        vms.check_project(ctx.hub.machines.get(getattr(decoded, "name", "")), project)
+    if isinstance(decoded, params.OfVm | params.LogLevel) and decoded.of_project is not None:
+        decoded = await _of_directory(ctx, decoded, decoded.of_project)
     return await handler(ctx, call, decoded)
+
+
+async def _of_directory(ctx: context.Context, decoded: Any, path: str) -> Any:
+    """The parameters with the name of the VM that a directory means.
+
+    Raises:
+        errors.VmNotFound: it has none.
+    """
+    seen = await directories.look(ctx.hub, path)
+    subject = directories.default_of(ctx.hub, seen)
+    if subject is not None:
+        return msgspec.structs.replace(decoded, name=subject.name)
+    if isinstance(decoded, params.ConfigPlan) and decoded.project is not None:
+        # what an `up` would do, which makes one
+        return msgspec.structs.replace(decoded, name=directories.free_name(ctx.hub, seen.path))
+    raise directories.missing(ctx.hub, seen)

@@ -15,7 +15,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, steps, tasks
-from gaovm.daemon import ending, forwards, machine, operations, stamps
+from gaovm.daemon import approval, ending, forwards, machine, operations, stamps
 from gaovm.daemon.config import staging
 from gaovm.daemon.storage import records
 from gaovm.model import states, supervision
@@ -51,12 +51,17 @@ class Preparer(Protocol):
 class Up(operations.Operation[None]):
     """An ``up`` under way; ``created``: it made the VM; ``supervised``: the daemon began it.
 
+    ``again``: it only runs the scripts of a VM that runs, and takes nothing down.
+
     Marks: ``intent`` (what is wanted is on disk), ``started`` (the hypervisor runs), ``agent``.
     """
 
-    def __init__(self, name: str, *, created: bool, supervised: bool, asked_at: float) -> None:
+    def __init__(
+        self, name: str, *, created: bool, supervised: bool, again: bool, asked_at: float
+    ) -> None:
         super().__init__(name)
         self.created = created
+        self.again = again
         self.supervised = supervised
         self.asked_at = asked_at
 
@@ -75,17 +80,26 @@ class Starter:
         *,
         created: bool,
         supervised: bool = False,
+        again: bool = False,
         asked_at: float | None = None,
     ) -> Up:
         """Start the operation.
+
+        ``again``: of a VM that runs, only its scripts and probes, as they stand in its config now.
 
         ``asked_at``: when the request was decoded (monotonic clock), which reading its config
         follows; without it the time counts from now.
         """
         began = clock.monotonic() if asked_at is None else asked_at
         operation = Up(
-            f"vm {subject.name}: up", created=created, supervised=supervised, asked_at=began
+            f"vm {subject.name}: up",
+            created=created,
+            supervised=supervised,
+            again=again,
+            asked_at=began,
         )
+        if again:
+            operation.keep()
         subject.up = operation
         work = self._work(subject, operation)
         operation.start(subject.hub.owner, work)
@@ -121,10 +135,14 @@ class Starter:
     ) -> None:
         if subject.driver is not None and subject.state.observed in states.AT_REST:
             await subject.driver.leave(machine.LEAVE_S)
-        if subject.state.readiness is None:
+        if operation.again:
+            await staging.take_scripts(subject)
+            await _run_scripts(subject)
+        elif subject.state.readiness is None:
             await self._boot(subject, operation)
         operation.reach("intent")
         await _until_answered(subject, operation)
+        operation.hold()
         operation.reach("agent")
         await _until_ready(subject)
 
@@ -137,6 +155,7 @@ class Starter:
         # A disk on which no agent ever answered holds nothing of the user: begin it anew.
         fresh = not subject.record.disk_used
         await self._intend(subject, operation)
+        await approval.check_paths(subject)
         _report(operation, "image", "looking for the image")
         driver, artefacts = await self._prepare(subject, operation, fresh_disk=fresh)
         subject.adopt(driver)
@@ -268,6 +287,18 @@ def with_added_ports(record: records.VmRecord) -> vm.VmSpec:
 
 
 @steps.step
+async def _run_scripts(subject: machine.Machine) -> None:
+    if subject.driver is None:
+        raise errors.StateConflict(
+            f"VM {subject.name} is not running", remedy="`gaovm up` starts it and runs its scripts"
+        )
+    subject.forget_failure()
+    inside = subject.record.spec.guest
+    wanted = {"provision": inside.provision, "probes": inside.probes}
+    await subject.driver.call("guest.provision", msgspec.to_builtins(wanted))
+
+
+@steps.step
 async def _until_answered(subject: machine.Machine, operation: Up) -> None:
     try:
         async with asyncio.timeout(BOOT_LIMIT_S):
@@ -335,6 +366,8 @@ async def _undo(subject: machine.Machine, operation: Up) -> None:
 
 async def _settle(subject: machine.Machine, operation: Up, error: errors.GaoError) -> None:
     """After a failed ``up``: a VM that runs stays for inspection, anything else is taken down."""
+    if operation.again and subject.driver is not None:
+        return  # the VM runs as before, and says itself what became of its scripts
     degraded = subject.state.readiness is states.Readiness.DEGRADED
     if degraded:
         await subject.apply(states.Event.UP_FAILED, error)

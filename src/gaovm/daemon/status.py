@@ -41,6 +41,7 @@ def vm_status(subject: machine.Machine) -> dict[str, Any]:
         "mounts": _mounts(record),
         "ports": ports(record, running=running),
         "network": _network(record),
+        "confinement": record.facts.confinement,
         "user": {"name": user.name, "uid": user.uid, "gid": user.gid, "home": user.home},
         "driver_pid": subject.driver.pid if subject.driver else None,
         "hypervisor_pid": subject.hypervisor_pid if running else None,
@@ -117,6 +118,12 @@ def warnings(record: records.VmRecord) -> list[str]:
             "this VM reaches servers on the host's 127.0.0.1, by 10.0.2.2: "
             f"{known['reason']}; see `gaovm doctor`"
         )
+    missing = (record.facts.confinement or {}).get("missing") or {}
+    found += [
+        f"the VM's hypervisor has no {what} around it: {missing[what]}; see `gaovm doctor`"
+        for what in ("cage", "namespaces")
+        if what in missing
+    ]
     if record.state.observed is states.Observed.RUNNING and known["problem"]:
         found.append(str(known["problem"]))
     for port, entry in forwards.bound(record):

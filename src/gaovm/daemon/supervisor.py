@@ -96,7 +96,12 @@ class Supervisor:
         self._hub.background(f"vm {subject.name}: {policy} after {kind}", work)
 
     def resume(self, subject: machine.Machine) -> None:
-        """Start a VM that should run, on nobody's behalf but the daemon's."""
+        """Start a VM that should run, on nobody's behalf but the daemon's.
+
+        Not when somebody waits for the turn to stop it, as that wish is the later one.
+        """
+        if self._stopped or subject.endings:
+            return
         logger.info("vm %s: should run, starting it", subject.name, extra={"vm": subject.name})
         # Its caller is the daemon: a client that joins and leaves does not undo it.
         self._starter.begin(subject, created=False, supervised=True).keep()
@@ -105,10 +110,17 @@ class Supervisor:
         """The safety reconcile, until cancelled."""
         while True:
             await asyncio.sleep(RECONCILE_S)
+            self._write_down()
             if suspected := self._drifted():
                 # What has just happened is a drift until its event has been heard.
                 await asyncio.sleep(CONFIRM_S)
                 self.reconcile(suspected)
+
+    def _write_down(self) -> None:
+        """Try again what a full disk kept from being written."""
+        for subject in self._hub.machines.values():
+            if subject.unwritten:
+                subject.update()
 
     def reconcile(self, suspected: Container[tuple[machine.Machine, str]] | None = None) -> int:
         """Compare what is wanted with what is, for every VM; returns how many had drifted.
@@ -142,7 +154,11 @@ class Supervisor:
             self._hub.background(f"vm {subject.name}: stop", ending.stop(subject))
         else:
             failure = errors.DriverLost(f"the driver of VM {subject.name} is gone")
-            subject.driver = None
+            driver, subject.driver = subject.driver, None
+            if driver is not None:
+                # Should it be there after all: without its link it shuts its guest down and leaves.
+                work = driver.leave(machine.LEAVE_S)
+                self._hub.background(f"vm {subject.name}: driver {driver.pid} given up", work)
             self.ended(subject, supervision.Ending.DIED, failure)
 
     def arm(self, subject: machine.Machine, delay_s: float) -> None:

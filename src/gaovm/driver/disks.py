@@ -40,6 +40,12 @@ async def prepare(request: LaunchRequest, qemu_img: str | None) -> None:
     if wanted < overlay.size_bytes:
         raise _shrink(wanted, overlay.size_bytes, "the disk has")
     if wanted > overlay.size_bytes:
+        if overlay.backing not in (None, str(base)):
+            # the tool, with our rights, would open what the header names; it may not be our word
+            raise errors.StateCorrupt(
+                f"the VM's disk refers to {overlay.backing}, and not to its image {base}",
+                remedy="`gaovm destroy` and `gaovm up` make a new VM",
+            )
         await disks.grow(_program(qemu_img), path, wanted)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import process, tasks
+from gaovm.aio import files, process, sockets, tasks
 from gaovm.driver.hypervisor import Hypervisor
 from gaovm.driver.pipes import LastWords
 from gaovm.driver.request import LaunchRequest
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 #: An interpreter, Qt, and a first picture; this is for a host that swaps.
 OPEN_LIMIT_S = 30.0
 GRACE_S = 1.0
+ACCEPT_PAUSE_S = 1.0
 DRAIN_LIMIT_S = 1.0
 #: The variables that say where a desktop is; a caller may set these and no others.
 SEAT = frozenset(
@@ -51,6 +52,8 @@ class Display:
         self._request: LaunchRequest | None = None
         self._hypervisor: Hypervisor | None = None
         self._window: _Window | None = None
+        self._listener: socket.socket | None = None
+        self._serving: asyncio.Task[None] | None = None
         self._opened = 0
         self._size = (0, 0)
         self._turn = asyncio.Lock()
@@ -61,17 +64,40 @@ class Display:
         if graphics.enabled:
             self._request, self._hypervisor = request, hypervisor
             self._size = (graphics.width, graphics.height)
-            self._owner.start(
-                _protect(hypervisor, request.vnc_socket), name="vnc socket", finishable=True
-            )
+            self._listener = sockets.bind_unix(request.vnc_socket)
+            self._serving = self._owner.start(self._serve(self._listener), name="viewers")
 
     async def detach(self) -> None:
         """The VM has ended: close the window, remove the socket. Idempotent."""
         request, self._request, self._hypervisor = self._request, None, None
         if self._window is not None:
             await self._window.close("vm")
+        if self._serving is not None:
+            await tasks.cancel_and_wait(self._serving)
+            self._serving = None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         if request is not None:
             request.vnc_socket.unlink(missing_ok=True)
+
+    async def _serve(self, listener: socket.socket) -> None:
+        """Hand every viewer that connects to QEMU, which then speaks to it alone."""
+        loop = asyncio.get_running_loop()
+        listener.setblocking(False)
+        while True:
+            try:
+                viewer, _ = await loop.sock_accept(listener)
+            except OSError as exc:
+                logger.warning("viewers: %s", exc)
+                await asyncio.sleep(ACCEPT_PAUSE_S)
+                continue
+            with viewer:
+                try:
+                    _, hypervisor = await self._running()
+                    await hypervisor.view(viewer)
+                except errors.GaoError as exc:
+                    logger.warning("a viewer was not taken: %s", exc)
 
     def describe(self) -> dict[str, Any]:
         """The answer to ``display.status``; the size is the guest's, as last seen."""
@@ -95,11 +121,11 @@ class Display:
         """
         environment = _environment(seat)
         async with self._turn:
-            request, _ = await self._running()
+            request, hypervisor = await self._running()
             if self._window is not None:
                 self._window.to_front()
                 return self.describe()
-            vnc = await _connect(request.vnc_socket)
+            vnc = await _connect(hypervisor)
             window = self._window = _Window(vnc, self._on_report, self._on_end)
             window.task = self._owner.start(
                 window.run(request.spec.name, environment), name="window", finishable=True
@@ -124,17 +150,11 @@ class Display:
         async with self._turn:
             request, hypervisor = await self._running()
             path = Path(request.vm_dir, SCREENSHOT)
-            new = path.with_name(path.name + ".new")
-            try:
-                await hypervisor.screendump(new)
-                new.chmod(0o600)
-                self._size = _png_size(new)
-                size_bytes = new.stat().st_size
-                new.rename(path)
-            finally:
-                new.unlink(missing_ok=True)
+            picture = await hypervisor.screendump()
+            self._size = _png_size(picture)
+            files.write_atomic(path, picture)
         width, height = self._size
-        about = {"format": "png", "width": width, "height": height, "size_bytes": size_bytes}
+        about = {"format": "png", "width": width, "height": height, "size_bytes": len(picture)}
         return {"path": str(path), **about}
 
     async def _running(self) -> tuple[LaunchRequest, Hypervisor]:
@@ -293,22 +313,16 @@ class _Window:
         self._on_end(self._reason, was_open=was_open)
 
 
-async def _protect(hypervisor: Hypervisor, path: Path) -> None:
-    """Give the VNC socket the mode of every socket here; until then its directory protects it."""
-    if await hypervisor.ready():
-        with contextlib.suppress(FileNotFoundError):
-            path.chmod(0o600)
-
-
-async def _connect(path: Path) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.setblocking(False)
+async def _connect(hypervisor: Hypervisor) -> socket.socket:
+    """A viewer's end of the display."""
+    ours, theirs = socket.socketpair()
     try:
-        await asyncio.get_running_loop().sock_connect(sock, str(path))
-    except OSError as exc:
-        sock.close()
-        raise errors.HypervisorFailed(f"the display of the VM does not answer: {exc}") from exc
-    return sock
+        with theirs:
+            await hypervisor.view(theirs)
+    except BaseException:
+        ours.close()
+        raise
+    return ours
 
 
 def _environment(seat: dict[str, str]) -> dict[str, str]:
@@ -325,14 +339,13 @@ def _environment(seat: dict[str, str]) -> dict[str, str]:
     return {**{k: v for k, v in os.environ.items() if k not in SEAT}, **seat}
 
 
-def _png_size(path: Path) -> tuple[int, int]:
+def _png_size(picture: bytes) -> tuple[int, int]:
     """Width and height in the header.
 
     Raises:
         errors.HypervisorFailed: it is no PNG.
     """
-    with path.open("rb") as file:
-        head = file.read(_PNG.size)
+    head = picture[: _PNG.size]
     if len(head) == _PNG.size:
         magic, chunk, width, height = _PNG.unpack(head)
         if magic == b"\x89PNG\r\n\x1a\n" and chunk == b"IHDR":

@@ -19,14 +19,14 @@ from gaovm import errors
 from gaovm.aio import clock, steps, tasks
 from gaovm.builder.qemu import network
 from gaovm.builder.qemu.document import ShareDevice
-from gaovm.driver import agentlog, provision, terminal
+from gaovm.driver import agentlog, booted, provision, terminal, timekeeping
 from gaovm.driver.logs import StampedLog
 from gaovm.driver.request import LaunchRequest
 from gaovm.driver.status import Status
 from gaovm.guestmanager import channel, guest, mounts, users
-from gaovm.guestmanager import clock as guest_clock
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.handshake import Hello
+from gaovm.spec.guest import Probe, Script
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +61,14 @@ class GuestLink:
         self._configured = asyncio.Event()
         self._log = agentlog.AgentLog(request.disk.with_name("agent.log"), request.spec.name, owner)
         self._agent: object = None
+        self._clock = timekeeping.Timekeeper()
         self.answered = False
 
     @steps.step
     async def open(self, sock: socket.socket) -> None:
         """Listen for the agent on our end of its port."""
         self._channel = await channel.Channel.open(sock, self)
+        self._clock.open()
 
     @property
     def connection(self) -> Connection:
@@ -111,6 +113,28 @@ class GuestLink:
         self._request = msgspec.structs.replace(self._request, spec=spec)
         await guest.configure(await self.usable(), guest.Configuration(env=env))
 
+    def provision_again(self, scripts: tuple[Script, ...], probes: tuple[Probe, ...]) -> None:
+        """Set the guest up once more, with these scripts and probes; the state tells how it goes.
+
+        Raises:
+            errors.GuestUnavailable: there is no connection.
+            errors.StateConflict: the guest is still being set up, or its scripts run.
+        """
+        connection = self.connection
+        if self._settled is None:
+            raise errors.StateConflict(
+                "the guest is still being set up", remedy="`gaovm up` waits until it is"
+            )
+        spec = self._request.spec
+        inside = msgspec.structs.replace(spec.guest, provision=scripts, probes=probes)
+        spec = msgspec.structs.replace(spec, guest=inside)
+        self._request = msgspec.structs.replace(self._request, spec=spec, provision=True)
+        self._settled = None
+        self._log.end()
+        self._cancel_work()
+        self._ready("agent")
+        self._begin_set_up(connection)
+
     def restart(self) -> None:
         """The guest was reset: everything is to be done again when its agent says hello."""
         self._settled = None
@@ -130,9 +154,7 @@ class GuestLink:
         """The VM goes on after a pause; ``recovered``: from an error of the hypervisor."""
         if recovered and self._settled is not None:
             self._ready(*self._settled)
-        if self._channel is not None and self._channel.connection is not None:
-            work = self._set_clock(self._channel.connection)
-            self._owner.start(work, name="guest clock", finishable=True)
+        self._clock.jump()  # it stood still
 
     def close(self) -> None:
         """End the channel and the set-up. Idempotent."""
@@ -141,6 +163,7 @@ class GuestLink:
         if self._channel is not None:
             self._channel.close()
         self._forget_lost()
+        self._clock.close()
         self._log.close()
 
     def relevel(self) -> None:
@@ -159,6 +182,9 @@ class GuestLink:
             self._tell("responsive", "the agent is connected again")
         self._agent = (hello.pid, hello.boot_ms)
         self._status.progress("agent", f"agent {hello.version[:40]} answers")
+        self._begin_set_up(connection)
+
+    def _begin_set_up(self, connection: Connection) -> None:
         self._work = [
             self._owner.start(self._set_up(connection), name="guest set-up", finishable=True),
             self._owner.start(self._keep_alive(connection), name="guest ping", finishable=True),
@@ -234,6 +260,8 @@ class GuestLink:
                 return
             await self._await_network(connection)
             self._offer_terminal(connection)
+            await booted.wait(connection, self._status.progress)
+            await self._set_clock(connection)
             await self._provision(connection)
         except errors.GuestUnavailable as exc:
             if self._channel is None or self._channel.connection is connection:
@@ -259,6 +287,8 @@ class GuestLink:
         """Calls may come now; what else is asked of the agent has stood in no call's way."""
         self._configured.set()
         self._log.begin(connection, self._agent)
+        keeping = self._clock.keep(connection)
+        self._work.append(self._owner.start(keeping, name="guest clock", finishable=True))
 
     @steps.step
     async def _configure(self, connection: Connection) -> None:
@@ -289,7 +319,6 @@ class GuestLink:
         log = StampedLog(self._request.disk.with_name("provision.log"))
         try:
             self._ready("provisioning")
-            await provision.wait_booted(connection, self._status.progress)
             await provision.run(connection, what, log, self._status.progress)
             if what.probes:
                 self._ready("probing")
@@ -337,6 +366,6 @@ class GuestLink:
             self._status.health(kind, detail)
 
     async def _set_clock(self, connection: Connection) -> None:
-        # The guest's clock stood still during the pause.
-        with contextlib.suppress(errors.GaoError):
-            await guest_clock.set_time(connection, round(clock.now() * 1e9))
+        """A guest that is called ready has our time; one with an older agent has it roughly."""
+        with contextlib.suppress(errors.GuestCallFailed):
+            await self._clock.set(connection)

@@ -47,6 +47,17 @@ class Failure(NamedTuple):
         )
 
 
+class Lost(NamedTuple):
+    """A VM ends because something of it on the host did; ``cause`` says it all."""
+
+    cause: errors.GaoError
+    reason: str
+
+    def error(self, console: list[str]) -> errors.GaoError:
+        """As an error; the console has nothing to say to it."""
+        return self.cause
+
+
 class Health:
     """Takes QEMU's events. ``ending`` is called when QEMU ends by itself for a panic."""
 

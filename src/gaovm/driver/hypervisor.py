@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
@@ -13,12 +15,16 @@ from typing import Any
 
 from gaovm import errors
 from gaovm.aio import process, steps, tasks
+from gaovm.aio.confine import place
+from gaovm.builder.qemu import graphics
 from gaovm.builder.qemu.document import Document
 from gaovm.driver.pipes import LastWords
 from gaovm.vmmanager.qemu import lifetime, monitor
 
 logger = logging.getLogger(__name__)
 DRAIN_LIMIT_S = 1.0
+# A picture of 8192 x 8192 that no compression makes smaller.
+MAX_PICTURE = 256 << 20
 PIPES = ("qmp", "console", "agent")
 OnEvent = Callable[[str, Mapping[str, Any]], None]
 
@@ -34,9 +40,12 @@ class Hypervisor:
         self._connecting: asyncio.Task[bool] | None = None
         self._child: process.Child | None = None
         self._stack = contextlib.AsyncExitStack()
+        self._picture: io.FileIO | None = None
+        self._viewers = 0
         self.argv: tuple[str, ...] = ()
         self.returncode: int | None = None
-        self.guest_shutdown: str | None = None
+        #: QEMU said that the host ended it, as by a signal: not what the guest wanted.
+        self.ended_by_host = False
         self.ended = asyncio.Event()
 
     @property
@@ -50,7 +59,11 @@ class Hypervisor:
 
     @steps.step
     async def start(
-        self, document: Document, shared: Mapping[str, lifetime.Descriptor], cwd: Path
+        self,
+        document: Document,
+        shared: Mapping[str, lifetime.Descriptor],
+        cwd: Path,
+        into: place.Place | None = None,
     ) -> dict[str, socket.socket]:
         """Execute QEMU; returns our ends of the console and the agent port. ``shared`` are closed.
 
@@ -58,15 +71,22 @@ class Hypervisor:
 
         Raises:
             errors.ProgramMissing: QEMU cannot be executed.
+            errors.HostError: a file of the VM cannot be opened, or the cage ``into`` not be made.
         """
         pairs = {name: self.channel(name) for name in PIPES}
         words, output = socket.socketpair()
         theirs: dict[str, lifetime.Descriptor] = {name: pair[1] for name, pair in pairs.items()}
         theirs.update(shared)
         try:
+            theirs.update(lifetime.open_files(document))
+            if graphics.SCREENSHOT in document.fds:
+                self._picture = _picture()
+                theirs[graphics.SCREENSHOT] = io.FileIO(os.dup(self._picture.fileno()), "w")
+            if into is not None:
+                lifetime.give(theirs, into)
             self.argv = lifetime.resolve(document, theirs)
             self._child = await self._stack.enter_async_context(
-                lifetime.run(self.argv, theirs, output=output.fileno(), cwd=cwd)
+                lifetime.run(self.argv, theirs, output=output.fileno(), cwd=cwd, into=into)
             )
         except BaseException:
             for pair in pairs.values():
@@ -101,6 +121,8 @@ class Hypervisor:
             await asyncio.wait([self._connecting], timeout=DRAIN_LIMIT_S)
         self._monitor.close()
         self._words.close()
+        if self._picture is not None:
+            self._picture.close()
         await self._stack.aclose()
         self.ended.set()
 
@@ -139,13 +161,31 @@ class Hypervisor:
         """Wait until QEMU takes commands; False when it never will."""
         return self._connecting is not None and await asyncio.shield(self._connecting)
 
-    async def screendump(self, path: Path) -> None:
-        """Write the display's picture as PNG; ``ready`` came first.
+    async def screendump(self) -> bytes:
+        """The display's picture as PNG; ``ready`` came first, and one at a time.
 
         Raises:
             errors.HypervisorFailed: QEMU refused or ended.
         """
-        await self._monitor.screendump(str(path))
+        if self._picture is None:
+            raise errors.HypervisorFailed("the VM has no display")
+        # QEMU writes to its copy of the descriptor, whose place is that of ours.
+        self._picture.seek(0)
+        self._picture.truncate(0)
+        await self._monitor.screendump(f"/dev/fdset/{graphics.SCREENSHOT_SET}")
+        with open(f"/proc/self/fd/{self._picture.fileno()}", "rb", buffering=0) as picture:
+            return picture.read(MAX_PICTURE)
+
+    async def view(self, viewer: socket.socket) -> None:
+        """Serve the display to a viewer, by its connected socket, of which QEMU gets a copy.
+
+        Raises:
+            errors.HypervisorFailed: QEMU refused or ended.
+        """
+        self._viewers += 1
+        name = f"viewer{self._viewers}"
+        await self._monitor.hand_over(name, viewer.fileno())
+        await self._monitor.execute("add_client", protocol="vnc", fdname=name, skipauth=True)
 
     async def set_panic(self, *, pause: bool) -> None:
         """Whether a guest whose kernel panicked stays, paused, or ends.
@@ -184,6 +224,15 @@ class Hypervisor:
 
     def _event(self, name: str, data: Mapping[str, Any]) -> None:
         logger.debug("QMP event %s %s", name, data)
-        if name == "SHUTDOWN" and data.get("guest") is True:
-            self.guest_shutdown = str(data.get("reason", "guest-shutdown"))[:64]
+        if name == "SHUTDOWN":
+            self.ended_by_host = data.get("guest") is False
         self._on_event(name, data)
+
+
+def _picture() -> io.FileIO:
+    """A file in memory, open for writing only: QEMU takes no other for a picture."""
+    both = os.memfd_create("screenshot")
+    try:
+        return io.FileIO(os.open(f"/proc/self/fd/{both}", os.O_WRONLY | os.O_CLOEXEC), "w")
+    finally:
+        os.close(both)

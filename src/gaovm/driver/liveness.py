@@ -13,7 +13,7 @@ LIMIT_S = 15.0
 class Liveness:
     """A dead man's switch; ``on_silence`` is called once."""
 
-    def __init__(self, on_silence: Callable[[], None], limit_s: float = LIMIT_S) -> None:
+    def __init__(self, on_silence: Callable[[], None], limit_s: float) -> None:
         self._on_silence = on_silence
         self._limit_s = limit_s
         self._last = clock.monotonic()

@@ -17,13 +17,15 @@ from typing import Any, NoReturn
 
 from gaovm import errors
 from gaovm.aio import logs, priority, steps, tasks
-from gaovm.driver import liveness, request, service, vm
+from gaovm.driver import confinement, liveness, request, service, vm
 from gaovm.driver.hypervisor import Hypervisor
 from gaovm.ipc import connection, hello, methods, peer
 
 logger = logging.getLogger(__name__)
 TOKEN = "GAOVM_DRIVER_TOKEN"
 HELLO_LIMIT_S = 10.0
+# The exit status of a driver that the daemon forgot; a number of gaovm.v1.2.
+ABANDONED = 12
 # For QEMU to quit with its disks flushed; with the guest's 10 s and the kill all is over in 15 s.
 QUIT_LIMIT_S = 2.0
 
@@ -37,17 +39,21 @@ class Driver:
         self._leaving = asyncio.Event()
         self._link: connection.Connection | None = None
         self.reason = "asked"
+        self.exit_status = 0
         self.vm = vm.Vm(
             owner, self._notify, lambda: self.leave("the VM has ended"), make_hypervisor
         )
         self._calls = service.Service(self.vm, lambda: self.leave("asked by the daemon"))
-        self._liveness = liveness.Liveness(lambda: self.leave("no call of the daemon for 15 s"))
+        self._liveness = liveness.Liveness(self._on_silence, liveness.LIMIT_S)
 
-    def leave(self, reason: str) -> None:
-        """Begin to leave; the first reason counts."""
+    def leave(self, reason: str, exit_status: int = 0) -> None:
+        """Begin to leave; the first reason counts, and its exit status."""
         if not self._leaving.is_set():
-            self.reason = reason
+            self.reason, self.exit_status = reason, exit_status
             self._leaving.set()
+
+    def _on_silence(self) -> None:
+        self.leave(f"no call of the daemon for {liveness.LIMIT_S:g} s", ABANDONED)
 
     async def run(self, control: socket.socket, token: str) -> None:
         """Serve the daemon until there is a reason to leave, then shut the VM down.
@@ -94,24 +100,29 @@ class Driver:
             self._link.notify(method, params)
 
 
-async def _main(control: socket.socket, token: str) -> None:
+async def _main(control: socket.socket, token: str) -> int:
     async with tasks.TaskOwner("driver") as owner:
-        await Driver(owner).run(control, token)
+        driver = Driver(owner)
+        await driver.run(control, token)
+        return driver.exit_status
 
 
 def run(control: socket.socket, token: str, name: str) -> int:
-    """The whole life of a driver in this process; returns its exit status."""
+    """The whole life of a driver in this process; returns its exit status.
+
+    0 it was to leave, 1 it failed, 12 no call of the daemon came for 15 s.
+    """
     priority.nice()
+    confinement.own_namespace()
     logger.info("driver of %s, pid %s", name, os.getpid())
     try:
-        asyncio.run(_main(control, token))
+        return asyncio.run(_main(control, token))
     except errors.GaoError as exc:
         logger.error("driver of %s: %s", name, exc.message)
         return 1
     except Exception:
         logger.exception("driver of %s: defect", name)
         return 1
-    return 0
 
 
 def set_up_logging() -> logs.Handler:

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from gaovm import errors
 from gaovm.aio import clock
 from gaovm.driver.logs import StampedLog
-from gaovm.guestmanager import guest, processes
+from gaovm.guestmanager import processes
 from gaovm.guestmanager.connection import Connection
 from gaovm.spec.guest import Guest, Probe, Script
 
-BOOT_LIMIT_S = 300.0
 PROBE_LIMIT_S = 600.0
 PROBE_PAUSE_S = 3.0
 TAIL_LINES = 20
@@ -102,17 +101,6 @@ async def _until_passed(connection: Connection, text: str, user: str, output: _O
     while ended.code != 0:
         await asyncio.sleep(PROBE_PAUSE_S)
         ended = await _run_script(connection, text, user, output)
-
-
-async def wait_booted(connection: Connection, report: Report) -> None:
-    """Wait until the distribution has booted; one that is not good is only reported."""
-    report("provision", "waiting for the distribution to finish booting")
-    try:
-        state = await guest.wait_booted(connection, BOOT_LIMIT_S)
-    except errors.GuestCallFailed as exc:
-        state = exc.message
-    if state not in ("running", "none"):
-        report("provision", f"the distribution's boot: {state}")
 
 
 async def _run_script(

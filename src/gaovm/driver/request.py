@@ -9,6 +9,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.builder.facts import HostFacts
+from gaovm.spec.guest import Probe, Script
 from gaovm.spec.network import HostPort, Port, PortForward
 from gaovm.spec.supervision import OnHang
 from gaovm.spec.vm import VmSpec
@@ -40,8 +41,9 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """All that a driver needs to know of its VM.
 
     ``facts`` come from the daemon, which has them at hand; without them the driver collects them,
-    which costs it a mebibyte for the rest of its life. ``host_ports``: for each forward of the spec
-    that takes any host port, the one it had at the last start; 0 where there is none.
+    which costs it a mebibyte for the rest of its life. ``confine`` is false for the rehearsal of a
+    driver only, whose QEMU is a script. ``host_ports``: for each forward of the spec that takes any
+    host port, the one it had at the last start; 0 where there is none.
     """
 
     spec: VmSpec
@@ -51,6 +53,7 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     artefacts: Image
     facts: HostFacts | None = None
     provision: bool = True
+    confine: bool = True
     host_ports: tuple[HostPort, ...] = ()
     stop: StopLimits = StopLimits()
 
@@ -61,7 +64,7 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def vnc_socket(self) -> Path:
-        """Where QEMU serves the display, if the VM has one."""
+        """Where the driver takes viewers of the display, if the VM has one."""
         return Path(self.run_dir, "vnc.sock")
 
 
@@ -79,9 +82,10 @@ class Kill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
-    """``session.open``."""
+    """``session.open``; ``kind``: all that the ticket opens."""
 
     ttl_s: Annotated[float, msgspec.Meta(gt=0, le=300)] = 30.0
+    kind: Literal["exec", "copy", "tunnel"] | None = None
 
 
 class AddPort(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +145,13 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """``guest.environment``: all variables, in place of those before."""
 
     env: dict[str, str]
+
+
+class Provision(msgspec.Struct, frozen=True, kw_only=True):
+    """``guest.provision``: what to run, in place of what was run before."""
+
+    provision: tuple[Script, ...] = ()
+    probes: tuple[Probe, ...] = ()
 
 
 def decode(params: Any, into: type[T]) -> T:

@@ -37,6 +37,7 @@ class Service:
             "ports.list": self._list_ports,
             "guest.info": self._guest_info,
             "guest.environment": self._set_environment,
+            "guest.provision": self._provision,
             "disk.grow": self._grow_disk,
             "watchdog.reaction": self._set_reaction,
             "log.level": self._log_level,
@@ -89,7 +90,7 @@ class Service:
         sessions = self._vm.sessions
         if sessions is None:
             raise errors.GuestUnavailable("the VM is not running")
-        return {"ticket": sessions.issue(wanted.ttl_s), "socket": str(sessions.path)}
+        return {"ticket": sessions.issue(wanted.ttl_s, wanted.kind), "socket": str(sessions.path)}
 
     async def _add_port(self, params: Any) -> Result:
         wanted = request.decode(params, request.AddPort)
@@ -131,6 +132,11 @@ class Service:
     async def _set_environment(self, params: Any) -> Result:
         wanted = request.decode(params, request.Environment)
         await self._vm.guest.set_environment(wanted.env)
+        return {}
+
+    async def _provision(self, params: Any) -> Result:
+        wanted = request.decode(params, request.Provision)
+        self._vm.guest.provision_again(wanted.provision, wanted.probes)
         return {}
 
     async def _set_reaction(self, params: Any) -> Result:

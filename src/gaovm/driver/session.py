@@ -36,18 +36,24 @@ MAX_TICKETS = 256
 MAX_SESSIONS = 224
 CHUNK = 256 << 10
 _LENGTH = struct.Struct(">I")
-_OPENERS: dict[str, Callable[[Connection], Stream]] = {
-    "exec": processes.open_exec,
-    "tunnel": tunnel.open_tunnel,
-    "copy-in": files.open_copy_in,
-    "copy-out": files.open_copy_out,
-    "bench-spawn": processes.open_spawn_bench,
+# a stream: what a ticket for it was asked for, and who opens it
+_OPENERS: dict[str, tuple[str, Callable[[Connection], Stream]]] = {
+    "exec": ("exec", processes.open_exec),
+    "tunnel": ("tunnel", tunnel.open_tunnel),
+    "copy-in": ("copy", files.open_copy_in),
+    "copy-out": ("copy", files.open_copy_out),
+    "bench-spawn": ("exec", processes.open_spawn_bench),
 }
 
 
 class _First(msgspec.Struct, forbid_unknown_fields=True):
     ticket: str
     stream: str
+
+
+class _Ticket(msgspec.Struct, frozen=True):
+    ends_at: float
+    kind: str | None
 
 
 class Sessions:
@@ -62,7 +68,7 @@ class Sessions:
         self._owner = owner
         self.path = path
         self._get_connection = get_connection
-        self._tickets: dict[str, float] = {}
+        self._tickets: dict[str, _Ticket] = {}
         self._free = asyncio.Semaphore(MAX_SESSIONS)
         self._sock: socket.socket | None = None
 
@@ -80,27 +86,38 @@ class Sessions:
             self.path.unlink(missing_ok=True)
             self._sock = None
 
-    def issue(self, ttl_s: float) -> str:
+    def issue(self, ttl_s: float, kind: str | None) -> str:
         """A ticket for one session that begins within ``ttl_s`` seconds.
+
+        ``kind`` (exec, copy or tunnel) is all that it opens; None, of a daemon that is older than
+        kinds, opens any.
 
         Raises:
             errors.StateConflict: too many tickets are open.
         """
         now = clock.monotonic()
-        self._tickets = {t: end for t, end in self._tickets.items() if end > now}
+        self._tickets = {t: each for t, each in self._tickets.items() if each.ends_at > now}
         if len(self._tickets) >= MAX_TICKETS:
             raise errors.StateConflict("too many sessions are about to begin")
         ticket = secrets.token_hex(32)
-        self._tickets[ticket] = now + ttl_s
+        self._tickets[ticket] = _Ticket(now + ttl_s, kind)
         return ticket
 
-    def _redeem(self, presented: str) -> None:
-        found = None
-        for ticket in self._tickets:  # all of them: the time tells nothing
-            if hmac.compare_digest(ticket.encode(), presented.encode("utf-8", "replace")):
-                found = ticket
-        if found is None or self._tickets.pop(found) < clock.monotonic():
+    def _redeem(self, first: _First) -> Callable[[Connection], Stream]:
+        """What opens the stream asked for. A ticket is used up, also by asking for another kind."""
+        found, presented = None, first.ticket
+        for known in self._tickets:  # all of them: the time tells nothing
+            if hmac.compare_digest(known.encode(), presented.encode("utf-8", "replace")):
+                found = known
+        ticket = None if found is None else self._tickets.pop(found)
+        if ticket is None or ticket.ends_at < clock.monotonic():
             raise errors.AuthError("the session's ticket is not valid, used or too old")
+        if first.stream not in _OPENERS:
+            raise errors.InvalidParams("no such stream")
+        kind, opener = _OPENERS[first.stream]
+        if ticket.kind not in (None, kind):
+            raise errors.AuthError(f"the session's ticket is for {ticket.kind}, not for {kind}")
+        return opener
 
     async def _accept(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -125,10 +142,7 @@ class Sessions:
             try:
                 async with asyncio.timeout(FIRST_FRAME_LIMIT_S):
                     first = await _read_first(client)
-                self._redeem(first.ticket)
-                opener = _OPENERS.get(first.stream)
-                if opener is None:
-                    raise errors.InvalidParams("no such stream")
+                opener = self._redeem(first)
                 stream = opener(await self._get_connection())
             except errors.GaoError as exc:
                 logger.debug("session refused: %s", exc.message)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gaovm import errors
 from gaovm.aio import memory, process, steps, tasks
+from gaovm.aio.confine import place
 from gaovm.builder.facts import VirtiofsdFact
 from gaovm.builder.qemu.document import Document, ShareDevice
 from gaovm.builder.qemu.memory import FD as MEMORY
@@ -18,6 +19,7 @@ from gaovm.driver.pipes import LastWords
 from gaovm.vmmanager.qemu import lifetime, shares
 
 QEMU_END_GRACE_S = 1.0
+DRAIN_LIMIT_S = 1.0
 OnEnd = Callable[[errors.GaoError], None]
 
 
@@ -29,6 +31,8 @@ class Shares:
         self._on_end = on_end
         self._children = contextlib.AsyncExitStack()
         self._closing = False
+        #: The first that ended with an error; QEMU's own end may be seen before its.
+        self.failure: errors.GaoError | None = None
         self._bound: list[tuple[ShareDevice, socket.socket]] = []
 
     @steps.step
@@ -53,8 +57,8 @@ class Shares:
         return ends
 
     @steps.step
-    async def start(self, program: VirtiofsdFact | None) -> None:
-        """Start what was prepared.
+    async def start(self, program: VirtiofsdFact | None, beside: place.Place | None = None) -> None:
+        """Start what was prepared, within the limits of QEMU's cage if it has one.
 
         Raises:
             errors.ProgramMissing: virtiofsd cannot be executed.
@@ -63,15 +67,19 @@ class Shares:
             share, listener = self._bound.pop()
             with listener:
                 if program is not None:
-                    await self._start_one(share, program, listener)
+                    await self._start_one(share, program, listener, beside)
 
     async def _start_one(
-        self, share: ShareDevice, program: VirtiofsdFact, listener: socket.socket
+        self,
+        share: ShareDevice,
+        program: VirtiofsdFact,
+        listener: socket.socket,
+        beside: place.Place | None,
     ) -> None:
         ours, theirs = socket.socketpair()
         try:
             child = await self._children.enter_async_context(
-                shares.run(program, share, listener, output=theirs.fileno())
+                shares.run(program, share, listener, output=theirs.fileno(), beside=beside)
             )
         except BaseException:
             ours.close()
@@ -86,17 +94,19 @@ class Shares:
 
     async def _watch(self, child: process.Child, share: ShareDevice, words: LastWords) -> None:
         status = await child.wait()
+        await asyncio.wait([words.ended], timeout=DRAIN_LIMIT_S)
         words.close()
+        last = "; ".join(words.tail.lines(3)) or "no message"
+        error = errors.HypervisorFailed(
+            f"the virtiofsd of {share.location} ended with status {status}: {last}",
+            remedy="see `gaovm logs --driver`; mountType: 9p needs no virtiofsd",
+        )
+        if status != 0 and not self._closing:
+            self.failure = self.failure or error
         # When QEMU ends its virtiofsd follows at once, and may be seen first.
         await asyncio.sleep(QEMU_END_GRACE_S)
         if not self._closing:
-            last = "; ".join(words.tail.lines(3)) or "no message"
-            self._on_end(
-                errors.HypervisorFailed(
-                    f"the virtiofsd of {share.location} ended with status {status}: {last}",
-                    remedy="`gaovm stop` and `gaovm up`; mountType: 9p needs no virtiofsd",
-                )
-            )
+            self._on_end(error)
 
     @steps.step
     async def close(self) -> None:

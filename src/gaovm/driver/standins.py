@@ -17,7 +17,7 @@ import h2.config
 import h2.connection
 import h2.events
 
-from gaovm.aio import tasks
+from gaovm.aio import clock, tasks
 from gaovm.driver.hypervisor import Hypervisor, OnEvent
 from gaovm.guestmanager import frames, processes
 
@@ -117,4 +117,7 @@ class _Agent:
         self.off = self.off or path == "/v1/power"
         headers = [(":status", "200"), ("content-type", "application/json")]
         self._h2.send_headers(stream, headers)
-        self._h2.send_data(stream, _ANSWERS.get(path, b"{}"), end_stream=True)
+        answer = _ANSWERS.get(path, b"{}")
+        if path == "/v1/clock":
+            answer = json.dumps({"unix_ns": clock.now_ns()}).encode()
+        self._h2.send_data(stream, answer, end_stream=True)

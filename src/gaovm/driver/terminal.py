@@ -37,7 +37,7 @@ async def offer(connection: Connection, user: str) -> None:
     command = processes.Command(argv=["/bin/sh", "-c", _SCRIPT, "sh", user], user="root")
     said = bytearray()
     try:
-        if await guest.wait_booted(connection, BOOT_LIMIT_S) == "none":
+        if (await guest.wait_booted(connection, BOOT_LIMIT_S)).state == "none":
             return  # no systemd
         ended = await processes.run(
             connection, command, on_output=lambda _, data: said.extend(data[:1000]), limit_s=LIMIT_S

@@ -7,6 +7,7 @@ guest sees its cable pulled and put in again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from gaovm import errors
 from gaovm.aio import process, sockets, steps, tasks
+from gaovm.aio.confine import keeper
 from gaovm.builder.qemu.document import Document
 from gaovm.builder.qemu.network import FD
 from gaovm.driver.pipes import LastWords
@@ -26,6 +28,7 @@ QEMU_END_GRACE_S = 1.0
 PAUSES_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 #: One that has run for so long works; passt finds out in milliseconds that it cannot.
 SETTLED_S = 1.0
+PASST = "passt"
 OnChange = Callable[[errors.GaoError | None], None]
 
 
@@ -37,6 +40,8 @@ class Uplink:
         self._on_change = on_change
         self._path: Path | None = None
         self._task: asyncio.Task[None] | None = None
+        #: Who starts it once this process has dropped the rights for that.
+        self.keeper: keeper.Keeper | None = None
         #: Why there is no way out now.
         self.problem: errors.GaoError | None = None
 
@@ -82,8 +87,8 @@ class Uplink:
             with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 # The kernel takes it up at once, whenever QEMU comes to accept it.
                 connection.connect(str(path))
-                async with network.run(
-                    program, connection, host_access=host_access, output=theirs.fileno()
+                async with self._starting(
+                    program, connection, theirs.fileno(), host_access=host_access
                 ) as child:
                     theirs.close()
                     connection.close()
@@ -95,6 +100,14 @@ class Uplink:
             f"the VM has no network: passt ended with status {status}: {last}",
             remedy="it is started again by itself; see `gaovm logs --driver`",
         )
+
+    def _starting(
+        self, program: str, connection: socket.socket, output: int, *, host_access: bool
+    ) -> contextlib.AbstractAsyncContextManager[process.Child]:
+        if self.keeper is None:
+            return network.run(program, connection, host_access=host_access, output=output)
+        fds = (connection.fileno(),)
+        return self.keeper.start(PASST, fds, output=output, grace_s=network.GRACE_S)
 
     async def _watch(self, child: process.Child) -> int:
         if self.problem is not None:

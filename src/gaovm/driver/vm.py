@@ -19,6 +19,8 @@ from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import Artefacts, Document
 from gaovm.driver import (
     boot,
+    choices,
+    confinement,
     disks,
     display,
     health,
@@ -69,7 +71,7 @@ class Vm:
         self._console: pipes.Console | None = None
         self._boot = boot.Boot(self._boot_failed, lambda: self._set_reboot(allowed=False))
         self._health = health.Health(self.status, self._on_panic)
-        self._failure: health.Failure | None = None
+        self._failure: health.Failure | health.Lost | None = None
         self._executed_at = 0.0
         self._stopping = self._was_paused = False
         self._released = asyncio.Event()
@@ -78,6 +80,7 @@ class Vm:
         self.uplink = uplink.Uplink(owner, self._on_uplink)
         self.sessions: session.Sessions | None = None
         self.display = display.Display(owner, notify)
+        self._confinement = confinement.Confinement()
 
     @property
     def guest(self) -> GuestLink:
@@ -127,6 +130,7 @@ class Vm:
             self._document = build.build(request.spec, self._facts, _artefacts(request))
             self.ports.bind_all(request.spec.network.forwards, request.host_ports)
             await disks.prepare(request, self._facts.qemu_img)
+            await self._confinement.prepare(request, self._document)
         except BaseException:
             await self._release()
             raise
@@ -134,28 +138,7 @@ class Vm:
         return {"machine": self._document.machine.name, **self._choices()}
 
     def _choices(self) -> dict[str, Any]:
-        document = self._document
-        if document is None:
-            return {"accelerator": None, "mounts": [], "ports": [], "network": None}
-        mounts = [
-            {
-                "location": share.location,
-                "mount_point": share.mount_point,
-                "type": share.type,
-                "reason": share.reason,
-                "writable": share.writable,
-            }
-            for share in document.shares
-        ]
-        accelerator = {"name": document.accelerator.name, "reason": document.accelerator.reason}
-        problem = self.uplink.problem
-        carrier = {
-            "type": document.network.name,
-            "reason": document.network.reason,
-            "problem": None if problem is None else problem.message,
-        }
-        ports = self.ports.describe()
-        return {"accelerator": accelerator, "mounts": mounts, "ports": ports, "network": carrier}
+        return choices.describe(self._document, self.ports, self.uplink, self._confinement)
 
     def describe(self) -> dict[str, Any]:
         """The answer to ``vm.status``."""
@@ -203,11 +186,13 @@ class Vm:
         ends = self.shares.prepare(document, run_dir)
         ends.update(self.uplink.prepare(document, run_dir))
         self.status.begin()
-        socks = await hypervisor.start(document, ends, vm_dir)
+        socks = await hypervisor.start(document, ends, vm_dir, self._confinement.place)
         self._executed_at = clock.monotonic()
         self._owner.start(self._watch(hypervisor), name="hypervisor", finishable=True)
-        await self.shares.start(self._facts.virtiofsd if self._facts else None)
+        virtiofsd = self._facts.virtiofsd if self._facts else None
+        await self.shares.start(virtiofsd, self._confinement.place)
         carrier = self._facts.passt if self._facts else None
+        self.uplink.keeper = await self._confinement.keep(request, carrier)
         self.uplink.start(
             carrier.path if carrier else None, host_access=request.spec.network.host_access
         )
@@ -223,6 +208,7 @@ class Vm:
         self.sessions.open()
         self.ports.serve()
         self._boot.begin(self._accelerator)
+        self._confinement.shed(request)
 
     # what happens meanwhile
 
@@ -250,7 +236,7 @@ class Vm:
     def _boot_failed(self, message: str) -> None:
         self._fail(health.Failure(errors.BootFailed, message, "failed"))
 
-    def _fail(self, failure: health.Failure, *, kill: bool = True) -> None:
+    def _fail(self, failure: health.Failure | health.Lost, *, kill: bool = True) -> None:
         """The VM ends because of this; the first reason counts."""
         self._boot.end()
         if self._failure is None and not self._stopping and self._hypervisor is not None:
@@ -341,9 +327,9 @@ class Vm:
         return self._hypervisor
 
     def _on_share_end(self, error: errors.GaoError) -> None:
+        # QEMU takes no server back, and another would not know the guest's open files.
         logger.error("%s", error)
-        if self.status.observed == "running":
-            self.status.change("running", "degraded", error=error)
+        self._fail(health.Lost(error, "share"))
 
     def _on_uplink(self, error: errors.GaoError | None) -> None:
         """The guest has lost its network, or has it again. It can be worked with all the same."""
@@ -417,8 +403,10 @@ class Vm:
         elif self._failure is not None:
             error = self._failure.error(self._console_lines())
             self.status.change("failed", reason=self._failure.reason, error=error)
-        elif code != 0:
-            self.status.change("failed", reason="killed", error=_died(hypervisor, code))
+        elif code != 0 or hypervisor.ended_by_host:
+            lost = self.shares.failure if code > 0 else None  # QEMU ended for want of it
+            error = lost or _died(hypervisor, code)
+            self.status.change("failed", reason="killed", error=error)
         elif self._guest is None or not self._guest.answered:
             message = "the guest switched itself off before its agent answered"
             failure = health.Failure(errors.BootFailed, message, "failed")
@@ -444,6 +432,7 @@ class Vm:
         await self.ports.close()
         await self.shares.close()
         await self.uplink.close()
+        await self._confinement.close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -472,10 +461,11 @@ def _artefacts(request: LaunchRequest) -> Artefacts:
     image = request.artefacts
     return Artefacts(
         disk=str(request.disk),
+        base=image.disk,
+        base_format=image.disk_format,
         kernel=image.kernel,
         initrd=image.initrd,
         disk_format="qcow2",
         base_arguments=image.base_arguments,
         image_digest=image.image_digest,
-        vnc_socket=str(request.vnc_socket),
     )

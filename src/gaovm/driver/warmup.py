@@ -85,7 +85,7 @@ def _is_left(path: Path) -> bool:
 
 
 def _request(place: Path) -> dict[str, Any]:
-    here = str(place)
+    here, program = str(place), f"{place}/hypervisor"
     return {
         "spec": {
             "name": "warm",
@@ -100,7 +100,8 @@ def _request(place: Path) -> dict[str, Any]:
         "home": here,
         "vm_dir": here,
         "run_dir": here,
-        "artefacts": {"disk": "/disk", "kernel": "/kernel", "initrd": "/initrd"},
+        "artefacts": {"disk": program, "kernel": program, "initrd": program},
+        "confine": False,
         "facts": {"arch": "x86_64", "emulators": {"x86_64": f"{here}/hypervisor"}},
     }
 

@@ -30,11 +30,13 @@ from typing import Any, NoReturn
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import logs, priority, process, sockets, steps
+from gaovm.aio import descriptors, logs, priority, process, sockets, steps
+from gaovm.aio.confine import abilities, groups
 from gaovm.driver import compact, warmup
 from gaovm.driver import main as driver
 
 MAX_MESSAGE = 64 << 10
+SWEEP_MS = 500
 #: How often the warm-up runs; 0, for tests that start thousands of zygotes: not at all.
 ROUNDS = int(os.environ.get("GAOVM_ZYGOTE_ROUNDS", "8"))
 
@@ -58,16 +60,22 @@ class Zygote:
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self._children: dict[int, int] = {}
+        self._reaped = False
 
     def run(self) -> None:
         """Serve until end of file."""
         self._send({"op": "ready", "pid": os.getpid()})
+        swept = groups.sweep()
         while True:
-            for fd, _ in self._poll.poll():
+            # of a driver that was killed its hypervisor may live a moment longer, and its group
+            for fd, _ in self._poll.poll(None if swept else SWEEP_MS):
                 if fd != self._sock.fileno():
                     self._reap(fd)
                 elif not self._serve():
+                    groups.sweep()
                     return
+            if not swept or self._reaped:
+                swept, self._reaped = groups.sweep(), False
 
     def _serve(self) -> bool:
         try:
@@ -139,6 +147,7 @@ class Zygote:
 
     def _reap(self, pidfd: int) -> None:
         pid = self._children.pop(pidfd)
+        self._reaped = True
         self._poll.unregister(pidfd)
         os.close(pidfd)
         _, wait_status = os.waitpid(pid, 0)
@@ -162,6 +171,7 @@ def entry() -> None:
     sock.setblocking(True)
     # Ctrl-C at a terminal is for the command line; the daemon ends us by closing the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    descriptors.raise_limit()  # for drivers: each forward and session takes some
     handler = driver.set_up_logging()
     if ROUNDS:
         warmup.run(handler)
@@ -170,6 +180,7 @@ def entry() -> None:
         compact.gather(lambda: warmup.run(handler))
         warmup.run(handler, ROUNDS)  # the copies too are brought into their fast form
         compact.fill_holes()
+    abilities.find()  # once for all drivers
     gc.freeze()
     priority.nice()  # it reaps drivers: the daemon may wait for its word
     Zygote(sock, handler).run()

@@ -20,6 +20,7 @@ and back. Hot commands load this package: it imports nothing.
     │   ├── ConfigError              problems of a config file, each with line and path
     │   ├── VmNotFound
     │   ├── NameTaken
+    │   ├── ApprovalNeeded           a project file reaches further than was approved
     │   ├── StateConflict
     │   ├── PortTaken
     │   ├── MountMissing
@@ -41,11 +42,13 @@ and back. Hot commands load this package: it imports nothing.
     │   ├── ProgramMissing
     │   ├── AcceleratorUnavailable
     │   ├── DiskFull
+    │   ├── DescriptorsScarce
     │   ├── ImageCorrupt
     │   ├── ImageBuildFailed
     │   ├── PullFailed
     │   ├── PermissionMissing
-    │   └── StateCorrupt
+    │   ├── StateCorrupt
+    │   └── LinkBelowShare
     ├── ProtocolError                the peer broke the protocol
     │   ├── FrameError
     │   ├── InvalidRequest
@@ -64,6 +67,7 @@ and back. Hot commands load this package: it imports nothing.
 
 from gaovm.errors.call import Cancelled, ConnectionLost, DaemonUnreachable, InternalError, TimeLimit
 from gaovm.errors.caller import (
+    ApprovalNeeded,
     CallerError,
     ConfigError,
     DigestMismatch,
@@ -91,10 +95,12 @@ from gaovm.errors.guest import (
 )
 from gaovm.errors.host import (
     AcceleratorUnavailable,
+    DescriptorsScarce,
     DiskFull,
     HostError,
     ImageBuildFailed,
     ImageCorrupt,
+    LinkBelowShare,
     PermissionMissing,
     ProgramMissing,
     PullFailed,
@@ -123,6 +129,7 @@ from gaovm.errors.wire import from_wire, to_wire
 
 __all__ = [
     "AcceleratorUnavailable",
+    "ApprovalNeeded",
     "AuthError",
     "BootFailed",
     "CallerError",
@@ -131,6 +138,7 @@ __all__ = [
     "ConfigError",
     "ConnectionLost",
     "DaemonUnreachable",
+    "DescriptorsScarce",
     "DigestMismatch",
     "DiskFull",
     "DiskShrink",
@@ -154,6 +162,7 @@ __all__ = [
     "InvalidParams",
     "InvalidReply",
     "InvalidRequest",
+    "LinkBelowShare",
     "LockHeld",
     "MountMissing",
     "NameTaken",

@@ -45,6 +45,20 @@ class NameTaken(CallerError):
     exit_code = 2
 
 
+class ApprovalNeeded(CallerError):
+    """The project file lets its VM reach more of this machine than a person has approved.
+
+    ``details``: ``digest``, which approves it as the parameter ``approve`` of ``vm.up``; ``first``,
+    whether nobody ever approved a file of this VM; ``widenings``, a list of
+    ``{kind, what, before, after}``; ``approved_text``, the file as it was approved, or null.
+    Nothing was changed.
+    """
+
+    code = "approval_needed"
+    http_status = 403
+    exit_code = 2
+
+
 class StateConflict(CallerError):
     """The VM is in a state in which the call makes no sense."""
 

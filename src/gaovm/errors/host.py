@@ -32,6 +32,13 @@ class DiskFull(HostError):
     retriable = True
 
 
+class DescriptorsScarce(HostError):
+    """The daemon may open few descriptors more, and keeps them for what must not fail."""
+
+    code = "descriptors_scarce"
+    retriable = True
+
+
 class ImageCorrupt(HostError):
     """A stored image no longer has its digest."""
 
@@ -61,3 +68,9 @@ class StateCorrupt(HostError):
     """A file of the state directory cannot be read."""
 
     code = "state_corrupt"
+
+
+class LinkBelowShare(HostError):
+    """A path goes over a symbolic link in a directory that a guest can write."""
+
+    code = "link_below_share"

@@ -2,6 +2,9 @@
 
 The channel outlives connections: after a guest reset, an agent that died or a broken byte stream
 it looks for the next first line. Its listener is told of each connection and of each loss.
+
+What is read is worked off in turns, and nothing is read meanwhile: a guest that floods waits, the
+rest of the driver does not (``pacing``).
 """
 
 from __future__ import annotations
@@ -13,15 +16,21 @@ import socket
 from typing import Protocol, cast
 
 from gaovm import errors
-from gaovm.guestmanager import handshake
+from gaovm.aio import clock
+from gaovm.guestmanager import handshake, pacing
 from gaovm.guestmanager.connection import Connection
 
 RECEIVE_BUFFER = 256 << 10
-MAX_UNSENT = 8 << 20
+# Answers that the agent makes us give and does not read: above this nothing more is read either.
+MAX_UNSENT = 1 << 20
 GARBAGE_PAUSE_S = 1.0
+REJOIN_FIRST_S, REJOIN_LONGEST_S = 0.25, 15.0
+# Bytes that are looked at for a first line in one turn, and what looking costs.
+SEARCHED = 16 << 10
 # A frame header with an impossible length: whatever the agent's HTTP/2 server is doing, it gives
 # up, reopens the port and says its first line.
 _RESYNC = b"\xff" * 9
+_NOTHING = memoryview(b"")
 
 
 class Listener(Protocol):
@@ -38,9 +47,15 @@ class Channel(asyncio.BufferedProtocol):
         self._listener = listener
         # Anonymous memory: pages that no message needs are never touched.
         self._view = memoryview(mmap.mmap(-1, RECEIVE_BUFFER))
+        self._pending = _NOTHING
+        self._fresh = False  # the pending bytes are a read's first
         self._transport: asyncio.Transport | None = None
         self._handshake = handshake.Handshake(secrets.token_hex(16))
+        self._pace = pacing.Pace()
+        self._rejoining = pacing.Rejoining(first_s=REJOIN_FIRST_S, longest_s=REJOIN_LONGEST_S)
         self._resume: asyncio.TimerHandle | None = None
+        self._unread = False  # waiting for the agent to read
+        self._began_at = 0.0
         self.connection: Connection | None = None
 
     @classmethod
@@ -58,6 +73,7 @@ class Channel(asyncio.BufferedProtocol):
     def close(self) -> None:
         """End everything. Idempotent."""
         self._drop(errors.GuestUnavailable("the VM is stopping"))
+        self._pending = _NOTHING
         if self._resume is not None:
             self._resume.cancel()
         if self._transport is not None:
@@ -72,29 +88,16 @@ class Channel(asyncio.BufferedProtocol):
         return self._view
 
     def buffer_updated(self, nbytes: int) -> None:
-        data = self._view[:nbytes]
-        if self.connection is not None and not self._is_first_line(data):
-            self._receive(self.connection, data)
-            return
-        if self.connection is not None:
-            self._drop(errors.GuestUnavailable("the agent has started anew"))
-        self._search(data)
-
-    def _search(self, data: bytes | memoryview) -> None:
-        try:
-            answer = self._handshake.feed(data)
-        except errors.GuestProtocolError as exc:
-            self._slow_down(exc)
-            return
-        self._write(answer)
-        if self._handshake.done:
-            self._begin()
+        self._pending = self._view[:nbytes]
+        self._fresh = True
+        self._turn()
 
     def eof_received(self) -> bool:
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._drop(errors.GuestUnavailable("the guest is gone"))
+        self._pending = _NOTHING
         self._transport = None
 
     def pause_writing(self) -> None:
@@ -104,8 +107,56 @@ class Channel(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         if self.connection is not None:
             self.connection.set_paused(False)
+        if self._unread:
+            self._turn()
 
-    # the two modes
+    # turns
+
+    def _turn(self) -> None:
+        """Work off pending bytes, as much as one turn may; then read on, now or later."""
+        self._resume = None
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        cost = 0
+        while self._pending and cost < pacing.TURN and not self._rejoining.left_s:
+            cost += self._step(pacing.TURN - cost)
+        wait_s = max(self._pace.spend(cost), self._rejoining.left_s)
+        self._unread = transport.get_write_buffer_size() > MAX_UNSENT
+        if self._unread:
+            transport.pause_reading()  # until ``resume_writing``
+        elif self._pending or wait_s:
+            transport.pause_reading()
+            loop = asyncio.get_running_loop()
+            self._resume = loop.call_later(wait_s, self._turn)
+        else:
+            transport.resume_reading()
+
+    def _step(self, budget: int) -> int:
+        """Take some of the pending bytes; returns what they cost."""
+        fresh, self._fresh = self._fresh, False
+        if self.connection is not None and fresh and self._is_first_line(self._pending):
+            self._lose(errors.GuestUnavailable("the agent has started anew"))
+            return 1
+        if self.connection is not None:
+            return self._receive(self.connection, budget)
+        return self._search()
+
+    def _search(self) -> int:
+        data = self._pending[:SEARCHED]
+        try:
+            answer = self._handshake.feed(data)
+        except errors.GuestProtocolError as exc:
+            # A guest that only sends garbage is read at 1 MiB a second.
+            self._pending = self._pending[len(data) :]
+            self._rejoining.hold(GARBAGE_PAUSE_S)
+            self._listener.on_lost(exc)
+            return pacing.TURN
+        self._write(answer)
+        self._pending = self._pending[len(data) - len(self._handshake.rest) :]
+        if self._handshake.done:
+            self._begin()
+        return pacing.TURN * len(data) // SEARCHED + 1
 
     @staticmethod
     def _is_first_line(data: memoryview) -> bool:
@@ -120,24 +171,30 @@ class Channel(asyncio.BufferedProtocol):
         return handshake.parse_hello(line) is not None
 
     def _begin(self) -> None:
-        rest, hello = self._handshake.rest, self._handshake.hello
+        hello = self._handshake.hello
         self._handshake = handshake.Handshake(secrets.token_hex(16))
+        self._began_at = clock.monotonic()
         connection = Connection(self._write)
         self.connection = connection
         connection.start()
         if hello is not None:
             self._listener.on_connected(connection, hello)
-        if rest:
-            self._receive(connection, rest)
 
-    def _receive(self, connection: Connection, data: bytes | memoryview) -> None:
+    def _receive(self, connection: Connection, budget: int) -> int:
         try:
-            connection.receive(data)
+            count, cost = connection.receive(self._pending, budget)
         except errors.GaoError as exc:
             self._write(_RESYNC)
-            self._drop(exc)
-            # What broke HTTP/2 may be the first line of the agent's successor.
-            self._search(data)
+            # What broke HTTP/2 may be the first line of the agent's successor: it is searched.
+            self._lose(exc)
+            return 1
+        self._pending = self._pending[count:]
+        return cost
+
+    def _lose(self, error: errors.GaoError) -> None:
+        """The agent ended this connection; one that does it again and again waits."""
+        self._rejoining.lost(clock.monotonic() - self._began_at)
+        self._drop(error)
 
     def _drop(self, error: errors.GaoError) -> None:
         connection, self.connection = self.connection, None
@@ -146,24 +203,6 @@ class Channel(asyncio.BufferedProtocol):
             connection.lost(error)
             self._listener.on_lost(error)
 
-    def _slow_down(self, error: errors.GaoError) -> None:
-        """A guest that only sends garbage is read at 1 MiB a second: it must not cost a core."""
-        self._listener.on_lost(error)
-        self._handshake = handshake.Handshake(secrets.token_hex(16))
-        if self._transport is not None:
-            self._transport.pause_reading()
-            loop = asyncio.get_running_loop()
-            self._resume = loop.call_later(GARBAGE_PAUSE_S, self._resume_reading)
-
-    def _resume_reading(self) -> None:
-        self._resume = None
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
-
     def _write(self, data: bytes) -> None:
-        if not data or self._transport is None or self._transport.is_closing():
-            return
-        self._transport.write(data)
-        if self._transport.get_write_buffer_size() > MAX_UNSENT:
-            # The agent makes us answer and reads nothing.
-            self._transport.abort()
+        if data and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)

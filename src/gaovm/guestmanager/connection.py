@@ -1,8 +1,9 @@
 """HTTP/2 client on the agent's byte stream: plain calls and full-duplex streams.
 
-An asyncio face of ``h2``. The connection window is refilled at once and is never the limit; each
-stream has 1 MiB (``stream``). The connection does no I/O itself: ``channel`` feeds it and gives it
-a ``write``.
+An asyncio face of ``h2``. The connection window is refilled at once and is never the limit. Each
+stream has a window of 64 KiB, and some, the first that prove busy, 1 MiB (``stream``): what a guest
+can leave in our memory is the sum of the windows. The connection does no I/O itself: ``channel``
+feeds it and gives it a ``write``.
 
 Guarantee: when the connection is lost, every pending call and stream ends with the same error.
 """
@@ -21,12 +22,13 @@ import h2.settings
 import hyperframe.frame
 
 from gaovm import errors
-from gaovm.guestmanager.stream import WINDOW, Stream, again
+from gaovm.guestmanager.pacing import MAX_FRAME, FrameGuard
+from gaovm.guestmanager.stream import NARROW, WIDE, Stream, again
 
-MAX_FRAME = 1 << 20
-FRAME_HEAD = 9
 SEND_CHUNK = 256 << 10
-CONNECTION_WINDOW = 256 << 20
+MAX_STREAMS = 256
+MAX_WIDE = 8
+CONNECTION_WINDOW = 2 * (MAX_STREAMS * NARROW + MAX_WIDE * WIDE)
 MAX_BODY = 1 << 20
 CALL_LIMIT_S = 10.0
 _AUTHORITY = [(":scheme", "http"), (":authority", "agent")]
@@ -43,7 +45,7 @@ def _h2() -> h2.connection.H2Connection:
         client=True,
         initial_values={
             codes.ENABLE_PUSH: 0,
-            codes.INITIAL_WINDOW_SIZE: WINDOW,
+            codes.INITIAL_WINDOW_SIZE: NARROW,
             codes.MAX_FRAME_SIZE: MAX_FRAME,
             codes.MAX_HEADER_LIST_SIZE: 16 << 10,
         },
@@ -52,42 +54,16 @@ def _h2() -> h2.connection.H2Connection:
     return machine
 
 
-class _FrameGuard:
-    """Refuses a frame that is too long at its head; h2 would first gather all of it, 16 MiB."""
-
-    def __init__(self) -> None:
-        self._head = b""
-        self._left = 0
-
-    def check(self, data: bytes | memoryview) -> None:
-        at, end = 0, len(data)
-        while at < end:
-            if self._left:
-                step = min(self._left, end - at)
-                self._left -= step
-                at += step
-                continue
-            missing = FRAME_HEAD - len(self._head)
-            self._head += bytes(data[at : at + missing])
-            at += missing
-            if len(self._head) == FRAME_HEAD:
-                self._left = int.from_bytes(self._head[:3], "big")
-                self._head = b""
-                if self._left > MAX_FRAME:
-                    raise errors.GuestProtocolError(
-                        f"the agent sent an HTTP/2 frame of {self._left} bytes"
-                    )
-
-
 class Connection:
     """One HTTP/2 connection; over when ``lost`` was called."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
         self._h2 = _h2()
-        self._guard = _FrameGuard()
+        self._guard = FrameGuard()
         self._streams: dict[int, Stream] = {}
         self._owed = 0
+        self._wide = 0
         self._paused = False
         self._error: errors.GaoError | None = None
         self._pong: asyncio.Future[None] | None = None
@@ -134,6 +110,8 @@ class Connection:
         """
         if self._error is not None:
             raise again(self._error)
+        if len(self._streams) >= MAX_STREAMS:  # the agent's own limit is its own word
+            raise errors.GuestUnavailable("the agent has no room for more streams")
         stream_id = self._h2.get_next_available_stream_id()
         stream = Stream(self, stream_id)
         headers = [(":method", method), *_AUTHORITY, (":path", path)]
@@ -169,23 +147,26 @@ class Connection:
 
     # called by the channel
 
-    def receive(self, data: bytes | memoryview) -> None:
-        """Take bytes of the agent.
+    def receive(self, data: memoryview, budget: int) -> tuple[int, int]:
+        """Take bytes of the agent, as many as the budget allows; returns how many, and their cost.
 
         Raises:
             errors.GuestProtocolError: they are no HTTP/2; the connection must be given up.
         """
-        self._guard.check(data)
+        count, cost = self._guard.take(data, budget)
+        wake = False
         try:
-            events = self._h2.receive_data(data)
-            for event in events:
-                self._on_event(event)
+            for event in self._h2.receive_data(data[:count]):
+                wake = self._on_event(event) or wake
         except (h2.exceptions.H2Error, ValueError, KeyError, IndexError) as exc:
             self._flush()
             raise errors.GuestProtocolError(
                 f"the agent broke HTTP/2: {type(exc).__name__}: {str(exc)[:200]}"
             ) from exc
+        if wake:
+            self._wake_writers()
         self._flush()
+        return count, cost
 
     def lost(self, error: errors.GaoError) -> None:
         """End every pending call and stream with ``error``. Idempotent."""
@@ -230,9 +211,14 @@ class Connection:
         self._flush()
 
     def refill(self, stream_id: int, count: int) -> None:
-        """The consumer has taken ``count`` bytes."""
+        """The consumer has taken ``count`` bytes. A stream that comes here first is a busy one."""
         if self._error is not None:
             return
+        stream = self._streams.get(stream_id)
+        if stream is not None and not stream.wide and self._wide < MAX_WIDE:
+            self._wide += 1
+            stream.widen()
+            count += WIDE - NARROW
         try:
             self._h2.increment_flow_control_window(count, stream_id)
         except (h2.exceptions.ProtocolError, KeyError):
@@ -241,7 +227,7 @@ class Connection:
 
     def cancel(self, stream_id: int) -> None:
         """Reset a stream that is not over."""
-        stream = self._streams.pop(stream_id, None)
+        stream = self._pop(stream_id)
         if stream is None or self._error is not None:
             return
         stream.on_error(errors.GuestUnavailable("the stream was cancelled"))
@@ -253,7 +239,8 @@ class Connection:
 
     # events
 
-    def _on_event(self, event: h2.events.Event) -> None:
+    def _on_event(self, event: h2.events.Event) -> bool:
+        """Returns whether every stream may have room to write again."""
         if isinstance(event, h2.events.DataReceived):
             self._on_data(event)
         elif isinstance(event, h2.events.ResponseReceived):
@@ -262,13 +249,25 @@ class Connection:
             self._on_ended(event.stream_id)
         elif isinstance(event, h2.events.StreamReset):
             self._on_reset(event)
-        elif isinstance(event, h2.events.WindowUpdated | h2.events.RemoteSettingsChanged):
-            self._wake_writers()
+        elif isinstance(event, h2.events.WindowUpdated):
+            return self._on_window(event.stream_id or 0)
+        elif isinstance(event, h2.events.RemoteSettingsChanged):
+            return True
         elif isinstance(event, h2.events.PingAckReceived):
-            if self._pong is not None and not self._pong.done():
-                self._pong.set_result(None)
+            self._on_pong()
         elif isinstance(event, h2.events.ConnectionTerminated):
             raise errors.GuestUnavailable("the agent ended the connection")
+        return False
+
+    def _on_window(self, stream_id: int) -> bool:
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            stream.wake_writer()
+        return stream_id == 0
+
+    def _on_pong(self) -> None:
+        if self._pong is not None and not self._pong.done():
+            self._pong.set_result(None)
 
     def _on_data(self, event: h2.events.DataReceived) -> None:
         length = event.flow_controlled_length or 0
@@ -296,13 +295,19 @@ class Connection:
             self._drop_if_finished(stream)
 
     def _on_reset(self, event: h2.events.StreamReset) -> None:
-        stream = self._streams.pop(event.stream_id or 0, None)
+        stream = self._pop(event.stream_id or 0)
         if stream is not None:
             stream.on_error(errors.GuestUnavailable("the agent reset the stream"))
 
     def _drop_if_finished(self, stream: Stream) -> None:
         if stream.finished:
-            self._streams.pop(stream.id, None)
+            self._pop(stream.id)
+
+    def _pop(self, stream_id: int) -> Stream | None:
+        stream = self._streams.pop(stream_id, None)
+        if stream is not None and stream.wide:
+            self._wide -= 1
+        return stream
 
     def _wake_writers(self) -> None:
         for stream in list(self._streams.values()):

@@ -57,8 +57,16 @@ def check_watchdog(done: Configured) -> None:
         )
 
 
-class _Boot(msgspec.Struct):
+class Boot(msgspec.Struct):
+    """How the distribution's boot went.
+
+    ``running``; ``degraded``, with the ``failed`` units or a ``detail``; ``timeout``; ``none``: the
+    guest has no init whose boot has an end.
+    """
+
     state: str = "none"
+    detail: str = ""
+    failed: list[str] = []
 
 
 class Network(msgspec.Struct):
@@ -96,13 +104,12 @@ async def configure(connection: Connection, configuration: Configuration) -> Con
         raise
 
 
-async def wait_booted(connection: Connection, limit_s: float) -> str:
-    """Wait for the distribution's boot: ``running``, ``degraded``, ``timeout`` or ``none``."""
+async def wait_booted(connection: Connection, limit_s: float) -> Boot:
+    """Wait until the distribution has booted, or ``limit_s`` have passed."""
     body = {"timeout_s": int(limit_s)}
-    boot = await calls.call(
-        connection, "POST", "/v1/boot/wait", _Boot, body, limit_s=limit_s + CALL_LIMIT_S
+    return await calls.call(
+        connection, "POST", "/v1/boot/wait", Boot, body, limit_s=limit_s + CALL_LIMIT_S
     )
-    return boot.state
 
 
 async def wait_online(connection: Connection, limit_s: float) -> Network:

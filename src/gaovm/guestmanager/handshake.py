@@ -56,7 +56,8 @@ class Handshake:
         """Take bytes of the agent, return what is to be sent.
 
         Raises:
-            errors.GuestProtocolError: more than 1 MiB without a well-formed line.
+            errors.GuestProtocolError: more than 1 MiB without a well-formed line. All of ``data``
+                is taken in nevertheless, and the search may go on.
         """
         self._buffer += data
         answer = b""
@@ -70,7 +71,12 @@ class Handshake:
         elif len(self._buffer) > MAX_LINE:
             surplus = len(self._buffer) - MAX_LINE
             del self._buffer[:surplus]
-            self._skip(surplus)
+            self._garbage += surplus
+        if self._garbage > MAX_GARBAGE:
+            count, self._garbage = self._garbage, 0
+            raise errors.GuestProtocolError(
+                f"the agent's port sent {count} bytes without a valid first line"
+            )
         return answer
 
     def _take(self, line: bytes) -> bytes:
@@ -80,15 +86,8 @@ class Handshake:
         start = line.rfind(MAGIC)
         found = parse_hello(line[start:]) if start >= 0 else None
         if found is None:
-            self._skip(len(line) + 1)
+            self._garbage += len(line) + 1
             return b""
         agent_nonce, self.hello = found
         self._garbage = 0
         return f"GAOVM-HOST/1 {agent_nonce} {self._nonce}\n".encode()
-
-    def _skip(self, count: int) -> None:
-        self._garbage += count
-        if self._garbage > MAX_GARBAGE:
-            raise errors.GuestProtocolError(
-                f"the agent's port sent {self._garbage} bytes without a valid first line"
-            )

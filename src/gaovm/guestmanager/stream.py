@@ -1,7 +1,8 @@
 """One HTTP/2 stream to the agent, seen by its single reader and its single writer.
 
 Flow control is exact: the stream's window is refilled only as ``read`` hands bytes on, so a slow
-consumer stalls its own stream and nothing else; ``write`` waits for the agent's windows.
+consumer stalls its own stream and nothing else; ``write`` waits for the agent's windows. Small
+pieces are kept as one: a guest that sends two bytes at a time fills no memory with our objects.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from typing import Protocol
 
 from gaovm import errors
 
-WINDOW = 1 << 20
-REFILL = WINDOW // 4
+#: What the agent may send before anybody has read: every stream, and one that is read busily.
+NARROW, WIDE = 64 << 10, 1 << 20
+#: Pieces below this are put together, up to the size of one read.
+SMALL = 4 << 10
+LARGEST = 64 << 10
 
 
 def again(error: errors.GaoError) -> errors.GaoError:
@@ -37,7 +41,9 @@ class Stream:
         self._link = link
         self.id = stream_id
         self._chunks: deque[bytes] = deque()
-        self._unacknowledged = 0
+        self._small = bytearray()
+        self._unacknowledged = self._in_a_row = 0
+        self.wide = False
         self._ended = False
         self._error: errors.GaoError | None = None
         self._write_closed = False
@@ -58,19 +64,27 @@ class Stream:
             errors.GuestUnavailable, errors.GuestProtocolError: connection or stream broke; bytes
                 that came before are given first.
         """
-        while not self._chunks:
+        if self._in_a_row >= LARGEST:  # there is always more: others have their turn
+            self._in_a_row = 0
+            await asyncio.sleep(0)
+        while not (self._chunks or self._small):
             if self._error is not None:
                 raise again(self._error)
             if self._ended:
                 return b""
             self._reader = asyncio.get_running_loop().create_future()
+            self._in_a_row = 0
             try:
                 await self._reader
             finally:
                 self._reader = None
+        if not self._chunks:
+            self._gather()
         chunk = self._chunks.popleft()
+        self._in_a_row += len(chunk)
         self._unacknowledged += len(chunk)
-        if self._unacknowledged >= REFILL and not self._ended and self._error is None:
+        refill = (WIDE if self.wide else NARROW) // 4
+        if self._unacknowledged >= refill and not self._ended and self._error is None:
             self._link.refill(self.id, self._unacknowledged)
             self._unacknowledged = 0
         return chunk
@@ -121,9 +135,24 @@ class Stream:
 
     def on_data(self, data: bytes) -> None:
         """Bytes arrived; bounded by the stream window."""
-        if data:
+        if len(data) < SMALL:
+            self._small += data
+        else:
+            self._gather()
             self._chunks.append(data)
+        if len(self._small) >= LARGEST:
+            self._gather()
+        if data:
             self._wake_reader()
+
+    def _gather(self) -> None:
+        if self._small:
+            self._chunks.append(bytes(self._small))
+            self._small.clear()
+
+    def widen(self) -> None:
+        """The agent may send more: the window has grown to ``WIDE``."""
+        self.wide = True
 
     def on_end(self) -> None:
         """The agent ended its side."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 import msgspec
 
@@ -31,7 +32,7 @@ class Tunnel:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._decoder = frames.Decoder()
-        self._ready: list[frames.Frame] = []
+        self._ready: deque[frames.Frame] = deque()
 
     @classmethod
     async def connect(cls, connection: Connection, address: str, network: str = "tcp") -> Tunnel:
@@ -94,8 +95,8 @@ class Tunnel:
             chunk = await self._stream.read()
             if not chunk:
                 return None
-            self._ready = self._decoder.feed(chunk)
-        frame = self._ready.pop(0)
+            self._ready.extend(self._decoder.feed(chunk))
+        frame = self._ready.popleft()
         if frame.kind == frames.ERROR:
             try:
                 problem = msgspec.json.decode(frame.payload, type=_Error)

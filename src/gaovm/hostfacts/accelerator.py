@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from gaovm import errors
 from gaovm.aio import files
 from gaovm.builder.facts import AcceleratorFact
-from gaovm.hostfacts import host, tsc
+from gaovm.hostfacts import homes, host, tsc
 
 _KVM = Path("/dev/kvm")
 _CACHE = "accelerator.json"
@@ -198,6 +198,7 @@ def _store(path: Path, key: Mapping[str, Any], found: Measured) -> None:
     kept = {"key": key, "accelerators": entries, "tsc_khz": found.tsc_khz}
     data = json.dumps(kept, indent=1).encode()
     try:
+        homes.check(str(path.parent), write=True)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         files.write_atomic(path, data)
     except (OSError, errors.HostError):

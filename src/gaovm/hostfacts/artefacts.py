@@ -32,8 +32,11 @@ def find(home: Path, spec: VmSpec) -> Artefacts:
     missing = f"image:{spec.image.location}"
     kernel = booted and _file(booted, "kernel")
     initrd = booted and (_file(booted, "initrd") or _initramfs(booted))
+    base = image and _file(image, "disk")
     return Artefacts(
         disk=str(disk),
+        base=str(base or f"<{missing}:disk>"),
+        base_format=_format(image) if image is not None else "raw",
         kernel=str(kernel or f"<{missing}:kernel>"),
         initrd=str(initrd or f"<{missing}:initramfs>"),
         image_digest=image.name if image is not None else "",
@@ -66,6 +69,10 @@ def _backing(disk: Path) -> Path | None:
         return None
     directory = Path(name).parent
     return directory if (directory / "manifest.json").is_file() else None
+
+
+def _format(image: Path) -> str:
+    return "qcow2" if _manifest(image)["identity"].get("disk_format") == "qcow2" else "raw"
 
 
 def _file(image: Path, role: str) -> Path | None:

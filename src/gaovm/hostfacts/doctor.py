@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from gaovm import errors
 from gaovm.builder import packages
-from gaovm.hostfacts import accelerator, host, limits, programs, subids
+from gaovm.hostfacts import accelerator, cage, homes, host, limits, programs, subids
 from gaovm.spec.base import Frozen
 
 Level = Literal["ok", "warn", "fail"]
@@ -32,7 +33,16 @@ def checks(home: Path) -> list[Check]:
     """Every check, in the order of importance. The accelerator is probed anew."""
     result = [_qemu(), _accelerator()]
     result += [_program(name, why) for name, why in _PROGRAMS]
-    for check in (_virtiofsd, _kernel, _memory, lambda: _disk(home), _network, _namespaces):
+    for check in (
+        _virtiofsd,
+        _kernel,
+        _memory,
+        lambda: _home(home),
+        lambda: _disk(home),
+        _network,
+        _cage,
+        _namespaces,
+    ):
         result.append(check())
     if os.geteuid() != 0:
         result += [_program("newuidmap", "needed to build images without root"), _subids()]
@@ -118,6 +128,14 @@ def _memory() -> Check:
     return Check(name="memory", level=level, found=found, remedy=remedy)
 
 
+def _home(home: Path) -> Check:
+    try:
+        homes.check(str(home), write=True)
+    except errors.HostError as exc:
+        return Check(name="home", level="fail", found=exc.message, remedy=exc.remedy or "")
+    return Check(name="home", level="ok", found=str(home))
+
+
 def _disk(home: Path) -> Check:
     try:
         free = limits.disk_free_bytes(home)
@@ -157,6 +175,31 @@ def _network() -> Check:
         )
     found = f"passt, DNS through the host's ({', '.join(servers[:3])}); {extra}"
     return Check(name="network", level="ok", found=found)
+
+
+def _cage() -> Check:
+    name = "cage"
+    try:
+        found = cage.find()
+    except errors.HostError as exc:
+        return Check(name=name, level="fail", found=exc.message, remedy=exc.remedy or "")
+    if found.off:
+        return Check(
+            name=name,
+            level="warn",
+            found="GAOVM_CONFINE=off: hypervisors run with all rights of their user",
+            remedy="unset GAOVM_CONFINE, which is for debugging only; gaovm daemon stop",
+        )
+    held = ", ".join(found.held)
+    if "namespaces" in found.missing:
+        return Check(
+            name=name,
+            level="warn",
+            found=f"{held}; no namespaces: {found.missing['namespaces']}",
+            remedy="allow user namespaces, or run GaoVM as root",
+        )
+    lacks = "".join(f"; no {what}: {why}" for what, why in found.missing.items())
+    return Check(name=name, level="ok", found=held + lacks)
 
 
 def _namespaces() -> Check:

@@ -22,6 +22,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import msgspec
 
 from gaovm import errors
+from gaovm.aio import files
 from gaovm.images import manifest
 
 RECORD_FILE = "verified.json"
@@ -106,7 +107,7 @@ def sha256(stop: Stop, path: Path, count: Count | None = None) -> str:
     """SHA-256 (hex) of a file; ``count`` hears of every chunk."""
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(_CHUNK))
-    with path.open("rb", buffering=0) as file:
+    with files.open_regular(path) as file:
         while read := file.readinto(buffer):
             if stop.is_set():
                 raise Stopped
@@ -171,7 +172,7 @@ def bring(stop: Stop, source: Path, target: Path, count: Count | None = None) ->
 
 def _reflink(source: Path, target: Path) -> bool:
     try:
-        with source.open("rb") as src, target.open("xb") as dst:
+        with files.open_regular(source) as src, target.open("xb") as dst:
             fcntl.ioctl(dst.fileno(), _FICLONE, src.fileno())
     except OSError:
         target.unlink(missing_ok=True)
@@ -183,7 +184,7 @@ def _copy(stop: Stop, source: Path, target: Path, count: Count | None) -> None:
     """A sparse copy: blocks of zeros become holes."""
     zeros = bytes(_CHUNK)
     try:
-        with source.open("rb") as src, target.open("xb") as dst:
+        with files.open_regular(source) as src, target.open("xb") as dst:
             while chunk := src.read(_CHUNK):
                 if stop.is_set():
                     raise Stopped

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from gaovm import errors
+from gaovm.aio import files
 
 FILE = "manifest.json"
 _MAX_BYTES = 64 << 10
@@ -95,9 +96,9 @@ def load(directory: Path, digest: str | None = None) -> Manifest:
     expected = digest or directory.name
     path = directory / FILE
     try:
-        with path.open("rb") as file:
+        with files.open_regular(path) as file:
             manifest = msgspec.json.decode(file.read(_MAX_BYTES), type=Manifest)
-    except (OSError, msgspec.MsgspecError) as exc:
+    except (OSError, errors.NotFound, msgspec.MsgspecError) as exc:
         raise corrupt(path, "a readable manifest", str(exc)) from exc
     if manifest.digest != expected:
         raise corrupt(path, f"digest {expected}", f"digest {manifest.digest}")

@@ -22,9 +22,10 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from gaovm import errors
-from gaovm.aio import clock, steps
+from gaovm.aio import clock, files, steps
 from gaovm.images import digests, manifest, progress
 
 MAX_BYTES = 64 << 30
@@ -136,7 +137,7 @@ def recognise(path: Path) -> str:
     """``raw`` or ``qcow2``, by content. Raises: PullFailed for what cannot be a disk or refers to
     other files.
     """
-    with path.open("rb") as file:
+    with files.open_regular(path) as file:
         head = file.read(104)
     if not head:
         raise errors.PullFailed("the file is empty")
@@ -208,12 +209,12 @@ def _opened(
     parts = urllib.parse.urlsplit(location)
     if parts.scheme not in ("http", "https"):
         path = Path(urllib.parse.unquote(parts.path) if parts.scheme == "file" else location)
-        with path.open("rb") as file:
-            yield file, path.stat().st_size
+        with files.open_regular(path) as file:
+            yield file, os.fstat(file.fileno()).st_size
         return
     request = urllib.request.Request(location, headers={"User-Agent": "gaovm"})
     try:
-        response = urllib.request.urlopen(request, timeout=_SOCKET_TIMEOUT_S)
+        response = _opener().open(request, timeout=_SOCKET_TIMEOUT_S)
     except urllib.error.HTTPError as exc:
         exc.close()
         raise
@@ -221,6 +222,40 @@ def _opened(
         length = response.headers.get("Content-Length", "")
         with stop.waking(lambda: _hang_up(connection)):
             yield response, int(length) if length.isdigit() else None
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect to where an image may be named, and nowhere else (ftp, by urllib)."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
+            fp.close()
+            raise urllib.error.URLError(f"redirected to {newurl}: only http and https are followed")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """HTTP, HTTPS, and the proxies that the environment names for them; nothing else."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+        _Redirects(),
+    ):
+        opener.add_handler(handler)
+    return opener
 
 
 def _hang_up(connection: socket.socket) -> None:

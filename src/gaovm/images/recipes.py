@@ -11,13 +11,14 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from gaovm import errors
+from gaovm.project import images
 
 # Raised when an image must be rebuilt although neither a list below nor a hook script changed.
 REVISION = 3
 
-ARCHES = {"x86_64": "amd64", "aarch64": "arm64"}
-KERNELS = ("generic", "cloud")
+known = images.known
+ARCHES = images.ARCHES
+KERNELS = images.KERNELS
 
 # A developer's base system: an init, the agent's needs (sudo, bash), and the handful of tools
 # everybody misses.
@@ -119,39 +120,17 @@ class Recipe:
         ]
 
 
-_SUITES = {"debian:12": "bookworm"}
-
-
-def known() -> list[str]:
-    """The names that can be built."""
-    return sorted(_SUITES)
-
-
 def find(name: str, arch: str, kernel: str = "generic") -> Recipe:
     """The recipe of an image name, an architecture (``x86_64``, ``aarch64``) and a kernel flavour.
 
     Raises: ImageUnknown, listing what is known.
     """
-    suite = _SUITES.get(name)
-    if suite is None:
-        raise errors.ImageUnknown(
-            f"unknown image {name!r}: known are {', '.join(known())}",
-            remedy=f"use {' or '.join(known())}, or the location of a disk image with its digest",
-        )
-    debian_arch = ARCHES.get(arch)
-    if debian_arch is None:
-        raise errors.ImageUnknown(
-            f"image {name}: no architecture {arch!r}: known are {', '.join(ARCHES)}"
-        )
-    if kernel not in KERNELS:
-        raise errors.ImageUnknown(
-            f"image {name}: no kernel {kernel!r}: known are {', '.join(KERNELS)}",
-            field="vmOpts.gaovm.kernel",
-        )
+    images.check_name(name, arch, kernel)
+    debian_arch = ARCHES[arch]
     flavour = debian_arch if kernel == "generic" else f"cloud-{debian_arch}"
     return Recipe(
         name=name,
-        suite=suite,
+        suite=images.SUITES[name],
         arch=arch,
         debian_arch=debian_arch,
         kernel=kernel,

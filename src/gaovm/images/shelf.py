@@ -30,7 +30,7 @@ class Shelf:
     def images(self) -> list[manifest.ImageInfo]:
         """All readable images, newest first; unreadable ones are logged and left out."""
         found = []
-        for directory in self._directories():
+        for directory in self.directories():
             try:
                 found.append(manifest.info(directory, manifest.load(directory)))
             except errors.ImageCorrupt as exc:
@@ -103,9 +103,10 @@ class Shelf:
     def unreadable(self) -> list[str]:
         """The digests of images whose manifest cannot be read."""
         readable = {image.digest for image in self.images()}
-        return [path.name for path in self._directories() if path.name not in readable]
+        return [path.name for path in self.directories() if path.name not in readable]
 
-    def _directories(self) -> list[Path]:
+    def directories(self) -> list[Path]:
+        """Where images lie, readable or not."""
         if not self.path.is_dir():
             return []
         return [entry for entry in self.path.iterdir() if _DIGEST.match(entry.name)]

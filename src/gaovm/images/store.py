@@ -18,6 +18,7 @@ from gaovm import errors
 from gaovm.aio import clock, steps, tasks
 from gaovm.images import (
     builder,
+    caching,
     digests,
     initramfs,
     leftovers,
@@ -164,7 +165,8 @@ class ImageStore:
         return path
 
     async def remove(self, ref: str, in_use: Collection[str]) -> Pruned:
-        """Remove the image with that name or digest (at least six digits); all of a name.
+        """Remove the image with that name or digest, or the one whose name or digest alone begins
+        so; all of a name.
 
         Raises: NotFound, UsageError (ambiguous), ImageInUse; then nothing was removed.
         """
@@ -191,6 +193,13 @@ class ImageStore:
             if image.recipe_key not in current:
                 freed += await self._delete(self._cache, image.digest)
         return Pruned(removed=pruned.removed, freed_bytes=freed)
+
+    async def clear_cache(self) -> int:
+        """Remove everything that can be made again; returns the bytes freed.
+
+        Raises: StateConflict (an image is being made), HostError.
+        """
+        return await caching.clear(self._cache.path.parent)
 
     async def sweep(self) -> int:
         """Remove what dead builders and pullers left; how many working directories that were."""
@@ -331,12 +340,21 @@ class ImageStore:
         return self._agents[key]
 
     def _resolve(self, ref: str) -> Sequence[str]:
+        """The digests of what ``ref`` names: a name, else the beginning of one digest or name."""
+        images = self.list()
+        named = [image.digest for image in images if image.name == ref]
+        if named:
+            return named
         word = ref.removeprefix("sha256:")
-        digests_here = [i.digest for i in self.list()] + self._shelf.unreadable()
-        matching = [d for d in digests_here if len(word) >= 6 and d.startswith(word)]
+        here = [image.digest for image in images] + self._shelf.unreadable()
+        matching = [digest for digest in here if word and digest.startswith(word)]
         if len(matching) > 1:
-            raise errors.UsageError(f"{ref} is short for {len(matching)} images: give more digits")
-        chosen = matching or [i.digest for i in self.list() if i.name == ref]
+            shown = ", ".join(sorted(digest[:12] for digest in matching))
+            raise errors.UsageError(f"{ref} is short for {len(matching)} images: {shown}")
+        names = sorted({image.name for image in images if ref and image.name.startswith(ref)})
+        if not matching and len(names) > 1:
+            raise errors.UsageError(f"{ref} is short for {len(names)} names: {', '.join(names)}")
+        chosen = matching or [image.digest for image in images if image.name in names]
         if not chosen:
             raise errors.NotFound(f"no image {ref!r}", remedy="see `gaovm image ls`")
         return chosen

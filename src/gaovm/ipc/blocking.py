@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     class Interrupts(Protocol):
         """Where an interrupt arrives: ``fd`` is readable, and ``check`` raises it.
 
-        A signal that comes just before a system call does not end it; a descriptor does.
+        A signal that comes just before a system call does not end it; a descriptor does. ``then``:
+        what becomes of the work when the call ends early: ``undo``, ``keep``, or as the other side
+        has it.
         """
 
         fd: int
+        then: str | None
 
         def check(self) -> None:
             """Raise ``KeyboardInterrupt`` if there was one."""
@@ -40,6 +43,8 @@ _RECV_BYTES = 256 << 10
 class BlockingConnection:
     """A connection over a connected socket, which it owns. Both hellos are done when it exists.
 
+    Without ``withdraw`` a call that ends early is left as it is: for questions, which undo nothing.
+
     Raises:
         errors.HandshakeError, errors.AuthError, errors.CapabilityError: the hellos do not agree.
         errors.ConnectionLost: the other side went away.
@@ -48,9 +53,15 @@ class BlockingConnection:
     """
 
     def __init__(
-        self, sock: socket.socket, terms: peer.Terms, *, limit_s: float = HANDSHAKE_LIMIT_S
+        self,
+        sock: socket.socket,
+        terms: peer.Terms,
+        *,
+        limit_s: float = HANDSHAKE_LIMIT_S,
+        withdraw: bool = True,
     ) -> None:
         self._sock = sock
+        self._withdraws = withdraw
         self._interrupts: Interrupts | None = None
         self._peer = peer.Peer([terms], first=True)
         self._peer.begin()
@@ -115,12 +126,14 @@ class BlockingConnection:
             self._flush(deadline)
             self._wait(call, deadline)
         except errors.TimeLimit as exc:
-            self._withdraw(call)
-            undone = "; it was undone" if isinstance(call.error, errors.Cancelled) else ""
+            self._withdraw(call, interrupts)
+            kept = interrupts is not None and interrupts.then == "keep"
+            undone = "; it goes on" if kept else "; it was undone"
+            undone = undone if isinstance(call.error, errors.Cancelled) else ""
             text = f"{method}: no answer within {timeout_s:g} s{undone}"
             raise errors.TimeLimit(text) from exc
         except KeyboardInterrupt as exc:
-            self._withdraw(call)
+            self._withdraw(call, interrupts)
             if isinstance(call.error, errors.Cancelled):
                 raise call.error from exc
             raise
@@ -156,15 +169,18 @@ class BlockingConnection:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._step(deadline, _Call(None, on_notification))
 
-    def _withdraw(self, call: _Call) -> None:
+    def _withdraw(self, call: _Call, interrupts: Interrupts | None) -> None:
         """Ask for the call's end and wait for it, within bounds; one that goes on is left."""
-        if methods.CANCEL not in self._peer.callable:
+        if not self._withdraws or methods.CANCEL not in self._peer.callable:
             return
         self._interrupts = None
         cancel = _Call(None, None)
         began = time.monotonic()
         try:
-            self._peer.request(methods.CANCEL, {"id": call.number}, cancel)
+            params: dict[str, Any] = {"id": call.number}
+            if interrupts is not None and interrupts.then is not None:
+                params["then"] = interrupts.then
+            self._peer.request(methods.CANCEL, params, cancel)
             self._flush(began + CANCEL_ANSWER_LIMIT_S)
             while not (call.done or cancel.done):
                 self._step(began + CANCEL_ANSWER_LIMIT_S, call)

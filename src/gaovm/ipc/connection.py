@@ -8,7 +8,6 @@ written in batches and bounded: a peer that stops reading is cut off.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +15,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import tasks
-from gaovm.ipc import jsonrpc, methods, outflow, peer
+from gaovm.ipc import answering, frames, heartbeat, inflow, jsonrpc, methods, outflow, peer
 
 if TYPE_CHECKING:
     import socket
@@ -28,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 HANDSHAKE_LIMIT_S = 5.0
 MAX_UNSENT_BYTES = 32 << 20
-MAX_CALLS = 1024
 # what may gather within one turn of the event loop before it is handed to the socket
 _BATCH_BYTES = 256 << 10
 # how long a closing connection may take to send what it still has to say
@@ -43,6 +41,11 @@ def _loads(body: bytes) -> Any:
         return _DECODER.decode(body)
     except (ValueError, RecursionError) as exc:
         raise errors.FrameError(f"Frame is not valid JSON: {exc}") from exc
+
+
+def _loads_of_stranger(body: bytes) -> Any:
+    frames.check_values(body)
+    return _loads(body)
 
 
 class Service:
@@ -85,16 +88,22 @@ class Context:
         """Send a ``progress`` notification for this call; nothing when the caller has gone."""
         self.connection.notify(methods.PROGRESS, {"call": self.request_id, **fields})
 
-    def cancel(self, request_id: int | str) -> bool:
+    def cancel(self, request_id: int | str, wish: str | None = None) -> bool:
         """Cancel another call of the same connection; False when it is not under way."""
-        return self.connection.cancel_call(request_id)
+        return self.connection.cancel_call(request_id, wish)
 
 
 class Connection(outflow.Outflow):
     """One connection; made by ``connect`` or a ``Server``."""
 
     def __init__(
-        self, services: Sequence[Service], *, first: bool, name: str, handshake_s: float
+        self,
+        services: Sequence[Service],
+        *,
+        first: bool,
+        name: str,
+        handshake_s: float,
+        budget: inflow.Budget | None = None,
     ) -> None:
         super().__init__()
         self.name = name
@@ -103,7 +112,7 @@ class Connection(outflow.Outflow):
         self._peer = peer.Peer(
             [service.terms for service in services],
             first=first,
-            loads=_loads,
+            loads=_loads if first else _loads_of_stranger,
             dumps=_ENCODER.encode,
         )
         self._first = first
@@ -111,8 +120,11 @@ class Connection(outflow.Outflow):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._owner = tasks.TaskOwner(name)
-        self._calls: dict[int | str, asyncio.Task[None]] = {}
-        self._waiting: dict[int | str, jsonrpc.Request] = {}  # not begun yet
+        self._answers: answering.Answers[Context]
+        self._answers = answering.Answers(name, self._peer, self._owner, self._on_answered)
+        self._frames = inflow.Frames(self._on_late_frame)
+        self._budget = budget
+        self._held_bytes = 0
         self._listeners: dict[int, Callable[[dict[str, Any]], None]] = {}
         self._close_callbacks: list[Callable[[], None]] = []
         self._flush_scheduled = False
@@ -121,7 +133,7 @@ class Connection(outflow.Outflow):
         self._finisher: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._handshake_s = handshake_s
-        self._heartbeat: tuple[float, float] | None = None
+        self._heartbeat: heartbeat.Heartbeat | None = None
 
     # what users call
 
@@ -208,16 +220,19 @@ class Connection(outflow.Outflow):
         else:
             self._close_callbacks.append(callback)
 
-    def cancel_call(self, request_id: int | str) -> bool:
+    def cancel_call(self, request_id: int | str, wish: str | None = None) -> bool:
         """Cancel a call that came in; it answers ``cancelled`` when it has cleaned up."""
-        task = self._calls.get(request_id)
-        return task is not None and task.cancel()
+        return self._answers.cancel(request_id, wish)
 
     def set_heartbeat(self, interval_s: float, limit_s: float) -> None:
         """Ping every ``interval_s`` and end the connection when an answer takes ``limit_s``."""
-        self._heartbeat = (interval_s, limit_s)
+        self._heartbeat = heartbeat.Heartbeat(interval_s, limit_s, self._ping, self._cut_off)
         if self._peer.ready:
-            self._beat()
+            self._heartbeat.start()
+
+    def _ping(self) -> None:
+        self._peer.request(methods.PING, {}, _BEAT)
+        self._flush()
 
     async def wait_ready(self) -> None:
         """Return when both hellos are done.
@@ -255,10 +270,11 @@ class Connection(outflow.Outflow):
 
     def data_received(self, data: bytes) -> None:
         self._peer.feed(data)
+        before = self._peer.frames
         while (event := self._peer.next_event()) is not None:
             kind = type(event)
             if kind is jsonrpc.Request:
-                self._on_request(cast("jsonrpc.Request", event))
+                self._take(cast("jsonrpc.Request", event), self._peer.frame_bytes)
             elif kind is peer.Reply:
                 self._on_reply(cast("peer.Reply", event))
             elif kind is jsonrpc.Notification:
@@ -272,6 +288,8 @@ class Connection(outflow.Outflow):
             if self.error is not None:
                 return
         self._flush()
+        self._frames.saw(whole=self._peer.frames - before, partial=self._peer.pending_bytes > 0)
+        self._hold()
 
     def eof_received(self) -> None:
         self._end(self._peer.eof().error)
@@ -303,6 +321,8 @@ class Connection(outflow.Outflow):
             self._timer = None
         if self.error is not None:
             return
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         self.error = error
         level = logging.DEBUG if isinstance(error, errors.ConnectionLost) else logging.WARNING
         logger.log(level, "%s: connection ends: %s", self.name, error)
@@ -314,14 +334,50 @@ class Connection(outflow.Outflow):
             if future is not _BEAT and future is not _NOBODY and not future.done():
                 future.set_exception(errors.ConnectionLost(lost))
                 future.exception()
-        for task in self._calls.values():
-            task.cancel()
+        self._peer.discard()
+        self._frames.stop()
+        self._answers.end()
+        self._hold()
         callbacks, self._close_callbacks = self._close_callbacks, []
         for callback in callbacks:
             callback()
 
     def _on_no_hello(self) -> None:
         self._end(errors.HandshakeError(f"no hello within {self._handshake_s:g} s"))
+
+    # what came in and is not dealt with
+
+    def _take(self, request: jsonrpc.Request, size: int) -> None:
+        if self._service is not None:
+            self._answers.take(self._service, request, size, Context(self, request.id))
+
+    def _on_answered(self) -> None:
+        self._schedule_flush()
+        self._hold()
+
+    def _hold(self) -> None:
+        """Tell the budget; after the end it is what calls that are still undone have."""
+        partial = 0 if self.error is not None else self._peer.pending_bytes
+        size = partial + self._answers.held_bytes
+        if size != self._held_bytes and self._budget is not None:
+            self._held_bytes = size
+            self._budget.hold(self, size)
+
+    def overrun(self) -> None:
+        """Implements ``inflow.Holder``."""
+        self._held_bytes = 0
+        why = "too much is under way on this server, and the most of it is from here"
+        self._cut_off(errors.TooSlow(why))
+
+    def _on_late_frame(self) -> None:
+        why = f"a frame was not whole within {inflow.FRAME_LIMIT_S:g} s"
+        self._cut_off(errors.TooSlow(why))
+
+    def _cut_off(self, error: errors.GaoError) -> None:
+        """End at once; what is queued is dropped."""
+        self._set_error(error)
+        if self._transport is not None:
+            self._transport.abort()
 
     # output
 
@@ -342,8 +398,7 @@ class Connection(outflow.Outflow):
             return
         transport.write(data)
         if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            self._set_error(errors.TooSlow("the other side does not read what is sent"))
-            transport.abort()
+            self._cut_off(errors.TooSlow("the other side does not read what is sent"))
 
     # events
 
@@ -355,14 +410,15 @@ class Connection(outflow.Outflow):
         self._service = next(each for each in self._services if each.terms is terms)
         self._ready.set_result(None)
         if self._heartbeat is not None:
-            self._beat()
+            self._heartbeat.start()
         if self._service.on_open is not None:
             self._service.on_open(self)
 
     def _on_reply(self, reply: peer.Reply) -> None:
         future = reply.token
         if future is _BEAT:
-            self._on_beat()
+            if self._heartbeat is not None:
+                self._heartbeat.answered()
         elif future is _NOBODY or future.done():
             return
         elif reply.error is not None:
@@ -381,91 +437,10 @@ class Connection(outflow.Outflow):
         if service is not None and service.on_notification is not None:
             service.on_notification(message.method, message.params, self)
 
-    def _on_request(self, request: jsonrpc.Request) -> None:
-        service = self._service
-        if service is None:
-            return
-        problem = self._refusal(service, request)
-        if problem is not None:
-            self._peer.error(request.id, problem)
-            return
-        context = Context(self, request.id)
-        immediate = service.immediate.get(request.method)
-        if immediate is None:
-            work = self._answer(service, request, context)
-            task = self._owner.start(work, name=request.method, finishable=True)
-            task.add_done_callback(functools.partial(self._on_call_done, request))
-            self._calls[request.id] = task
-            self._waiting[request.id] = request
-            return
-        try:
-            self._peer.result(request.id, immediate(request.params, context))
-        except errors.GaoError as exc:
-            self._peer.error(request.id, exc)
-        except Exception:
-            logger.exception("%s: %s failed", self.name, request.method)
-            self._peer.error(request.id, _defect(request))
-
-    def _refusal(self, service: Service, request: jsonrpc.Request) -> errors.GaoError | None:
-        if len(self._calls) >= MAX_CALLS:
-            return errors.TooSlow(f"more than {MAX_CALLS} calls at once")
-        if request.id in self._calls:
-            return errors.InvalidRequest(f"the id {request.id} is in use")
-        if service.terms.legacy or request.method in self._peer.served:
-            return None  # old clients call what they did not offer
-        if request.method in service.terms.offer.capabilities:
-            return errors.CapabilityError(f"the hello did not offer {request.method}")
-        return errors.UnknownMethod(f"Unknown method: {request.method}")
-
-    async def _answer(self, service: Service, request: jsonrpc.Request, context: Context) -> None:
-        try:
-            if service.gate is not None:
-                await service.gate(request.method)
-            del self._waiting[request.id]
-            result = await service.handle(request.method, request.params, context)
-            self._peer.result(request.id, result)
-        except errors.GaoError as exc:
-            self._peer.error(request.id, exc)
-        except Exception:
-            logger.exception("%s: %s failed", self.name, request.method)
-            self._peer.error(request.id, _defect(request))
-        self._schedule_flush()
-
-    def _on_call_done(self, request: jsonrpc.Request, task: asyncio.Task[None]) -> None:
-        # a callback, as a task that is cancelled before it has begun runs no line of its own
-        del self._calls[request.id]
-        self._waiting.pop(request.id, None)
-        if task.cancelled() and self.error is None:
-            self._peer.error(request.id, errors.Cancelled(f"{request.method} was cancelled"))
-            self._schedule_flush()
-
-    # heartbeat
-
-    def _beat(self) -> None:
-        if self.error is None and self._heartbeat is not None:
-            self._peer.request(methods.PING, {}, _BEAT)
-            self._flush()
-            self._timer = self._loop.call_later(self._heartbeat[1], self._on_silence)
-
-    def _on_beat(self) -> None:
-        if self._timer is not None and self._heartbeat is not None:
-            self._timer.cancel()
-            self._timer = self._loop.call_later(self._heartbeat[0], self._beat)
-
-    def _on_silence(self) -> None:
-        limit_s = self._heartbeat[1] if self._heartbeat is not None else 0.0
-        self._set_error(errors.ConnectionLost(f"no answer to a ping within {limit_s:g} s"))
-        if self._transport is not None:
-            self._transport.abort()
-
 
 # tokens of calls whose answer nobody awaits
 _BEAT: Any = object()
 _NOBODY: Any = object()
-
-
-def _defect(request: jsonrpc.Request) -> errors.InternalError:
-    return errors.InternalError(f"{request.method} failed inside GaoVM; see the log")
 
 
 async def connect(

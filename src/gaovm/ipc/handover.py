@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gaovm.ipc import connection, jsonrpc, methods
+from gaovm.ipc import connection, inflow, jsonrpc, methods
 
 if TYPE_CHECKING:
     import socket
@@ -80,15 +80,22 @@ class Movable(connection.Connection):
     """A connection that can be handed over."""
 
     def __init__(
-        self, services: Sequence[connection.Service], *, first: bool, name: str, handshake_s: float
+        self,
+        services: Sequence[connection.Service],
+        *,
+        first: bool,
+        name: str,
+        handshake_s: float,
+        budget: inflow.Budget | None = None,
     ) -> None:
-        super().__init__(services, first=first, name=name, handshake_s=handshake_s)
+        super().__init__(services, first=first, name=name, handshake_s=handshake_s, budget=budget)
         self._unsent = Unsent()
         self._resumed: Snapshot | None = None
 
     def begun(self) -> dict[int | str, asyncio.Task[None]]:
         """The calls that came in and are under way, by id; those before the gate are not."""
-        return {key: task for key, task in self._calls.items() if key not in self._waiting}
+        answers = self._answers
+        return {key: task for key, task in answers.calls.items() if key not in answers.waiting}
 
     @property
     def ready(self) -> bool:
@@ -111,7 +118,7 @@ class Movable(connection.Connection):
         """
         self._flush()
         left = 0 if self._transport is None else self._transport.get_write_buffer_size()
-        waiting = self._waiting.values()
+        waiting = self._answers.waiting.values()
         return Snapshot(
             name=self.name,
             peer=PeerState(**self._peer.export()),
@@ -145,7 +152,7 @@ class Movable(connection.Connection):
         if self._peer.ready:
             self._on_ready()
         for call in snapshot.calls:
-            self._on_request(jsonrpc.Request(call.id, call.method, call.params))
+            self._take(jsonrpc.Request(call.id, call.method, call.params), 0)
         self.data_received(b"")
 
     def resume_writing(self) -> None:
@@ -159,7 +166,12 @@ class Movable(connection.Connection):
 
 
 async def resume(
-    sock: socket.socket, services: Sequence[connection.Service], snapshot: Snapshot, *, first: bool
+    sock: socket.socket,
+    services: Sequence[connection.Service],
+    snapshot: Snapshot,
+    *,
+    first: bool,
+    budget: inflow.Budget | None = None,
 ) -> Movable:
     """Go on with a connection over the socket it had. Owns the socket from now on.
 
@@ -168,7 +180,11 @@ async def resume(
     """
     sock.setblocking(False)
     made = Movable(
-        services, first=first, name=snapshot.name, handshake_s=connection.HANDSHAKE_LIMIT_S
+        services,
+        first=first,
+        name=snapshot.name,
+        handshake_s=connection.HANDSHAKE_LIMIT_S,
+        budget=budget,
     )
     try:
         made.resume(snapshot)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-_MAX_CAPABILITIES = 1024
+_SHOWN = 10
 
 
 class Offer:
@@ -82,23 +82,27 @@ def answer(params: dict[str, Any], own: Offer, expected_token: str | None = None
     required = _names(params, "requiredCapabilities", optional=True)
     if expected_token is not None:
         _check_token(params.get("authToken"), expected_token)
-    missing = [name for name in required if name not in own.capabilities]
-    if missing:
-        raise _missing(missing)
-    unoffered = [name for name in own.required if name not in offered]
-    if unoffered:
-        raise _missing(unoffered)
+    ours = frozenset(own.capabilities)
+    _check_required(required, ours)
+    _check_required(own.required, frozenset(offered))
     return {
         "protocol": own.protocol,
         "capabilities": list(own.capabilities),
-        "acceptedCapabilities": [name for name in offered if name in own.capabilities],
+        "acceptedCapabilities": [name for name in offered if name in ours],
     }
 
 
-def _missing(names: Sequence[str]) -> errors.CapabilityError:
-    return errors.CapabilityError(
-        f"Missing required capabilities: {', '.join(names)}", details={"missing": list(names)}
-    )
+def _check_required(required: Sequence[str], present: frozenset[str]) -> None:
+    """Raises: CapabilityError, in the words of ``gaovm.v1.2``, with all that was required."""
+    missing = [name for name in required if name not in present]
+    if missing:
+        shown = ", ".join(f"{name:.60}" for name in missing[:_SHOWN])
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise errors.CapabilityError(
+            "Capability mismatch",
+            remedy=f"missing are: {shown}{more}; use versions of both sides that know them",
+            details={"required": list(required)},
+        )
 
 
 def _check_token(given: Any, expected: str) -> None:
@@ -113,11 +117,7 @@ def _check_token(given: Any, expected: str) -> None:
 
 def _names(params: dict[str, Any], key: str, *, optional: bool = False) -> list[str]:
     names = params.get(key, [] if optional else None)
-    if (
-        not isinstance(names, list)
-        or len(names) > _MAX_CAPABILITIES
-        or not all(isinstance(name, str) for name in names)
-    ):
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise errors.InvalidParams(f"{key} must be a list of strings", field=key)
     return names
 
@@ -139,7 +139,5 @@ def check_result(result: Any, own: Offer) -> frozenset[str]:
         raise errors.InvalidReply(f"the answer to hello: {exc}") from exc
     if protocol != own.protocol:
         raise mismatch(own.protocol, protocol)
-    missing = [name for name in own.required if name not in accepted]
-    if missing:
-        raise _missing(missing)
+    _check_required(own.required, accepted)
     return accepted

@@ -25,16 +25,23 @@ class Terms:
 
     ``expected_token``: what the other side must send as ``authToken``. ``legacy``: errors have the
     form of ``gaovm.v1.2``, and calls are served before the other side has answered our hello.
+    ``max_frame_bytes``: what the other side may send in one frame after the hellos.
     """
 
-    __slots__ = ("expected_token", "legacy", "offer")
+    __slots__ = ("expected_token", "legacy", "max_frame_bytes", "offer")
 
     def __init__(
-        self, offer: hello.Offer, *, expected_token: str | None = None, legacy: bool = False
+        self,
+        offer: hello.Offer,
+        *,
+        expected_token: str | None = None,
+        legacy: bool = False,
+        max_frame_bytes: int = frames.MAX_FRAME_BYTES,
     ) -> None:
         self.offer = offer
         self.expected_token = expected_token
         self.legacy = legacy
+        self.max_frame_bytes = max_frame_bytes
 
 
 class Ready:
@@ -90,7 +97,8 @@ class Peer:
         self._last_id = 0
         self._loads = loads
         self._dumps = dumps
-        self._decoder = frames.FrameDecoder(frames.HELLO_FRAME_BYTES)
+        self._decoder = frames.FrameDecoder()
+        self.frames = self.frame_bytes = 0
         self._output: list[bytes] = []
         self.output_bytes = 0
         self._pending: dict[jsonrpc.Id | None, Any] = {}
@@ -99,7 +107,8 @@ class Peer:
         self.ready = False
         self.callable: frozenset[str] = frozenset()
         self.served: frozenset[str] = frozenset()
-        """``callable``: what we may call on the other side; ``served``: what it may call on us."""
+        """``callable``: what we may call on the other side; ``served``: what it may call on us.
+        ``frames``: how many came whole; ``frame_bytes``: the size of the last of them."""
 
     @property
     def terms(self) -> Terms:
@@ -229,7 +238,7 @@ class Peer:
         self.callable, self.served = frozenset(state["callable"]), frozenset(state["served"])
         self.ready = state["ready"]
         if self.ready:
-            self._decoder.max_size = frames.MAX_FRAME_BYTES
+            self._decoder.max_size = self.terms.max_frame_bytes
         self._decoder.feed(state["unread"])
 
     # bytes in
@@ -237,6 +246,16 @@ class Peer:
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take received bytes; ``next_event`` then has what they mean."""
         self._decoder.feed(data)
+
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes came that make no whole frame yet."""
+        return self._decoder.pending
+
+    def discard(self) -> None:
+        """Drop what came and was not taken: nothing of it will be."""
+        self._failed = True
+        self._decoder = frames.FrameDecoder()
 
     def eof(self) -> Failed:
         """The stream has ended; why that matters."""
@@ -254,10 +273,11 @@ class Peer:
                 body = self._decoder.next_frame()
                 if body is None:
                     return None
+                self.frames += 1
+                self.frame_bytes = len(body)
                 message = jsonrpc.parse(frames.check_object(self._loads(body)))
             except errors.FrameError as exc:
-                self._failed = True
-                return Failed(exc)
+                return self._fail(exc)
             event = self._on_message(message)
             if event is not None:
                 return event
@@ -346,9 +366,11 @@ class Peer:
         if not (self._answered and self._accepted) or self.ready:
             return None
         self.ready = True
-        self._decoder.max_size = frames.MAX_FRAME_BYTES
+        self._decoder.max_size = self.terms.max_frame_bytes
         return Ready()
 
     def _fail(self, error: errors.GaoError) -> Failed:
+        """An error that is kept; what it was raised of, up to 16 MiB, is not."""
         self._failed = True
+        error.__traceback__ = error.__cause__ = error.__context__ = None
         return Failed(error)

@@ -5,18 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gaovm import errors
-from gaovm.ipc import connection, handover
+from gaovm.aio import descriptors, sockets
+from gaovm.ipc import connection, handover, inflow, peer
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 1024
+#: Accepted before the first of them is looked at: each takes a descriptor, wanted or not.
+_AT_ONCE = 4
+#: Refused ones that are waited for at once, so that they hear why; more are just closed.
+_HEARD = 4
+_REFUSAL_S = 1.0
+#: A flood is logged once a second.
+_LOG_S = 1.0
 
 
 class Server:
@@ -29,9 +37,13 @@ class Server:
         self.connections: set[handover.Movable] = set()
         self._services = tuple(services)
         self._handshake_s = handshake_s
+        self.budget = inflow.Budget()
         self._server: asyncio.AbstractServer | None = None
         self._listener: socket.socket | None = None
         self._count = 0
+        self._hearing = 0
+        self._refused = 0
+        self._logged_at = -_LOG_S
 
     async def start(self, sock: socket.socket) -> None:
         """Accept on a bound, listening socket, which the server owns from now on."""
@@ -39,7 +51,9 @@ class Server:
         options: dict[str, Any] = {}
         if sys.version_info >= (3, 13):
             options["cleanup_socket"] = False  # the file is its binder's, and outlives `pause`
+        options["backlog"] = _AT_ONCE
         self._server = await loop.create_unix_server(self._make, sock=sock, **options)
+        sock.listen(sockets.BACKLOG)  # how many wait for their turn is another matter
         self._listener = sock
 
     def fileno(self) -> int:
@@ -57,19 +71,47 @@ class Server:
             self.stop_accepting()
             await self.start(again)
 
+    @property
+    def accepted(self) -> int:
+        """How many connections there ever were."""
+        return self._count
+
     def _make(self) -> asyncio.Protocol:
         if len(self.connections) >= MAX_CONNECTIONS:
-            logger.warning("%s: refused a connection, %d are open", self.name, MAX_CONNECTIONS)
-            return _Refusal()
+            return self._refuse(f"{MAX_CONNECTIONS} clients are connected")
+        if descriptors.scarce():
+            return self._refuse(
+                f"few of the {descriptors.limit()} descriptors that the daemon may open are left"
+            )
         self._count += 1
         made = handover.Movable(
             self._services,
             first=False,
             name=f"{self.name} client {self._count}",
             handshake_s=self._handshake_s,
+            budget=self.budget,
         )
         self._keep(made)
         return made
+
+    def _refuse(self, why: str) -> asyncio.Protocol:
+        self._refused += 1
+        now = asyncio.get_running_loop().time()
+        if now - self._logged_at >= _LOG_S:
+            logger.warning("%s: refused %d connections: %s", self.name, self._refused, why)
+            self._logged_at, self._refused = now, 0
+        if self._hearing >= _HEARD:
+            return _Refusal(b"", lambda: None)
+        self._hearing += 1
+        speaker = peer.Peer([self._services[0].terms], first=False)
+        remedy = "end some of them, or raise the limit: `ulimit -n`, LimitNOFILE= of the unit"
+        speaker.error(
+            1, errors.DescriptorsScarce(f"the daemon takes no client: {why}", remedy=remedy)
+        )
+        return _Refusal(b"".join(speaker.take_output()), self._heard)
+
+    def _heard(self) -> None:
+        self._hearing -= 1
 
     def _keep(self, made: handover.Movable) -> None:
         self.connections.add(made)
@@ -81,7 +123,9 @@ class Server:
         Raises:
             errors.HandshakeError: its protocol is not served any more; the socket is closed.
         """
-        made = await handover.resume(sock, self._services, snapshot, first=False)
+        made = await handover.resume(
+            sock, self._services, snapshot, first=False, budget=self.budget
+        )
         self._keep(made)
         return made
 
@@ -101,8 +145,27 @@ class Server:
 
 
 class _Refusal(asyncio.Protocol):
+    """Answers the hello, whose id is 1, with an error, and closes."""
+
+    def __init__(self, answer: bytes, ended: Callable[[], None]) -> None:
+        self._answer = answer
+        self._ended = ended
+        self._transport: asyncio.Transport | None = None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
+        self._transport = cast("asyncio.Transport", transport)
+        if not self._answer:
+            transport.close()
+            return
+        asyncio.get_running_loop().call_later(_REFUSAL_S, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(self._answer)
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended()
 
 
 async def serve_unix(

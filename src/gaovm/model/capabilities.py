@@ -60,6 +60,7 @@ FEATURES = (
     Feature("log-level", "driver and agent log more or less at once", ("log.level",)),
     Feature("grow-disk", "a larger disk and file system without a restart", ("disk.grow",)),
     Feature("environment", "other variables without a restart", ("guest.environment",)),
+    Feature("provision", "scripts run again without a restart", ("guest.provision",)),
     Feature("hot-plug", "processors and memory without a restart"),
     Feature("snapshot", "save the state of a VM and go back to it"),
 )

@@ -169,6 +169,9 @@ _GUEST: dict[Event, Phase] = {
     Event.DEGRADED: _DEGRADED,
 }
 
+#: What a guest that runs can bring about as often as it likes.
+OF_GUEST = frozenset(_GUEST)
+
 #: The one table: phase -> event -> next phase.
 TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
     _STOPPED: {
@@ -267,11 +270,19 @@ def allowed(state: VmState, event: Event) -> bool:
     return event in TRANSITIONS[state.observed, state.readiness]
 
 
-def of_report(state: VmState, observed: Observed, readiness: Readiness | None) -> Event | None:
+#: The reason of a driver's last report when the guest switched itself off.
+BY_GUEST = "guest"
+
+
+def of_report(
+    state: VmState, observed: Observed, readiness: Readiness | None, reason: str | None = None
+) -> Event | None:
     """The event that a driver's report of its VM means, or None when it says nothing new.
 
-    A VM that a driver reports as stopped although nobody asked has powered itself off; one that it
-    reports as failed has died. While it is being stopped, any end is the one that was asked for.
+    A VM that has stopped although nobody asked has powered itself off only if the driver says so
+    (``BY_GUEST``): a driver that leaves for a reason of its own stops its VM as well, and then the
+    VM has died, as one that is reported as failed. While it is being stopped, any end is the one
+    that was asked for.
     """
     if observed is Observed.RUNNING:
         event = _BY_READINESS[readiness or Readiness.BOOTING]
@@ -280,7 +291,8 @@ def of_report(state: VmState, observed: Observed, readiness: Readiness | None) -
         return None
     if state.observed is Observed.STOPPING:
         return Event.STOPPED
-    return Event.DIED if observed is Observed.FAILED else Event.POWERED_OFF
+    powered_off = observed is Observed.STOPPED and reason == BY_GUEST
+    return Event.POWERED_OFF if powered_off else Event.DIED
 
 
 def is_up(state: VmState, wait: Readiness) -> bool:

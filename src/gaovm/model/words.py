@@ -22,12 +22,17 @@ _OBSERVED_LINES = {
 
 
 def describe(
-    state: states.VmState, *, error: str | None = None, note: str | None = None
+    state: states.VmState,
+    *,
+    error: str | None = None,
+    note: str | None = None,
+    interrupted: bool = False,
 ) -> tuple[str, str]:
     """Word and detail of a state.
 
     ``error`` is the last error's message, ``note`` what is being done at the moment; a first ``up``
-    that failed is named as such and never passes for a good stopped VM.
+    that failed is named as such and never passes for a good stopped VM. ``interrupted``: whoever
+    waited for the ``up`` has gone away, and it goes on.
     """
     first_line = (error or "").partition("\n")[0]
     if state.observed in states.AT_REST and state.first_up is not states.FirstUp.DONE:
@@ -36,6 +41,11 @@ def describe(
         line = note or _READINESS_LINES[state.readiness]
         if state.readiness is states.Readiness.DEGRADED:
             return "degraded", first_line or line
+        if interrupted and state.readiness is not states.Readiness.READY:
+            return (
+                "interrupted",
+                f"its `up` was cut off and goes on: {line}; `gaovm up` waits for it",
+            )
         return "running", line
     line = note or _OBSERVED_LINES[state.observed]
     if state.observed is states.Observed.FAILED:

@@ -22,8 +22,9 @@ def _struct(table: nodes.Table, name: str, found: Findings, *, warn: bool) -> No
     for key, node in table.entries.items():
         kind = fields.get(key)
         if kind is None:
-            line = table.key_lines[key]
-            found.problem(nodes.Scalar(line, node.path, key, True), unknown(key, fields))
+            if not found.full:
+                line = table.key_lines[key]
+                found.problem(nodes.Scalar(line, node.path, key, True), unknown(key, fields))
             continue
         if nodes.is_null(node):
             continue

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from gaovm import errors
 from gaovm.project import (
     boot,
     check,
     disks,
+    fields,
     graphics,
     guest,
+    names,
     network,
     nodes,
     problems,
@@ -38,10 +41,20 @@ class Loaded:
         return f"{self.path}:{nodes.line_of(self.root, field)}: {field}"
 
 
-def load(text: str, path: str, caller: Caller, project_dir: str, name: str, host: Host) -> Loaded:
+def load(  # noqa: PLR0913  (what a file is read against)
+    text: str,
+    path: str,
+    caller: Caller,
+    project_dir: str,
+    name: str,
+    host: Host,
+    *,
+    given: bool = True,
+) -> Loaded:
     """The spec of a config file.
 
-    ``path`` is what messages call the file; ``project_dir`` is absolute; ``name`` the VM's name.
+    ``path`` is what messages call the file; ``project_dir`` is absolute; ``name`` the VM's name,
+    unless it was not ``given`` by anybody and ``vmOpts.gaovm.name`` says another.
 
     Raises:
         errors.ConfigError: with every problem of the file; ``details['problems']`` is a list of
@@ -52,6 +65,9 @@ def load(text: str, path: str, caller: Caller, project_dir: str, name: str, host
     except nodes.Malformed as exc:
         raise problems.failure(path, [exc.problem]) from exc
     found = problems.Findings(path)
+    if not given and (own := _own_name(root, found)) is not None:
+        host = replace(host, vm_dir=posixpath.join(posixpath.dirname(host.vm_dir), own))
+        name = own
     context = Context(caller, posixpath.normpath(project_dir), name, host, found)
     check.check(root, found)
     boot_part = boot.read(root, context)
@@ -73,6 +89,18 @@ def load(text: str, path: str, caller: Caller, project_dir: str, name: str, host
     )
     found.finish()
     return Loaded(spec, tuple(found.warnings), path, root)
+
+
+def _own_name(root: nodes.Table, found: problems.Findings) -> str | None:
+    """``vmOpts.gaovm.name``."""
+    node = fields.scalar(fields.table(fields.table(root, "vmOpts"), "gaovm"), "name")
+    if node is None or not node.text:
+        return None
+    try:
+        return names.check(node.text)
+    except errors.UsageError as exc:
+        found.problem(node, exc.message)
+        return None
 
 
 def candidates(directory: str) -> list[str]:

@@ -11,6 +11,8 @@ from gaovm.project.problems import Findings
 from gaovm.spec.boot import Arch
 from gaovm.spec.guest import User
 
+_MAX_PATH = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -78,6 +80,9 @@ class Context:
         if not text.startswith("/"):
             shown = nodes.describe(node)
             self.found.problem(node, f"expected an absolute path or one below ~, found {shown}")
+            return None
+        if len(text) > _MAX_PATH:
+            self.found.problem(node, f"a path is longer than {_MAX_PATH} characters")
             return None
         if any(ord(char) < 32 for char in text):
             self.found.problem(node, "a path holds a control character")

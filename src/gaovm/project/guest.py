@@ -179,8 +179,10 @@ def _script(entry: nodes.Table, user: User, context: Context) -> str | None:
     """A script with its variables replaced; what is not known is left for the script."""
     node = fields.scalar(entry, "script")
     if node is None or not node.text.strip():
-        if fields.get(entry, "file") is None and fields.get(entry, "script") is None:
-            context.found.problem(entry, "must be set", path=fields.below(entry, "script"))
+        wrong_kind = node is None and fields.get(entry, "script") is not None
+        if not wrong_kind and fields.get(entry, "file") is None:
+            what = "must be set" if node is None else "is empty; write a script, or take it out"
+            context.found.problem(node or entry, what, path=fields.below(entry, "script"))
         return None
     text, _ = variables.expand(node.text, context.guest_variables(user))
     return text

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from gaovm import errors
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 MAX_LENGTH = 76
 _MAX_HOSTNAME = 63
 _SUFFIX = "-dev"
@@ -47,6 +51,12 @@ def check(name: str) -> str:
 
 def slug(text: str, limit: int = MAX_LENGTH) -> str:
     """The nearest valid name in lower case, at most ``limit`` long; may be empty."""
+    result = _words(text, limit)
+    return result.replace(".", "-") if result.endswith((".yml", ".yaml")) else result
+
+
+def _words(text: str, limit: int) -> str:
+    """As ``slug``, for what is not the end of a name."""
     if not text.isascii():
         import unicodedata
 
@@ -58,16 +68,25 @@ def slug(text: str, limit: int = MAX_LENGTH) -> str:
             result += char
         elif result and result[-1] in _ALNUM:
             result += char if char in _SEPARATORS else "-"
-    result = result[:limit].rstrip(_SEPARATORS)
-    if result.endswith((".yml", ".yaml")):
-        result = result.replace(".", "-")
-    return result
+    return result[:limit].rstrip(_SEPARATORS)
 
 
 def of_directory(project_dir: str) -> str:
     """The name of a project directory's VM: its slug and ``-dev``."""
     last = project_dir.rstrip("/").rpartition("/")[2]
-    return (slug(last, MAX_LENGTH - len(_SUFFIX)) or "project") + _SUFFIX
+    return (_words(last, MAX_LENGTH - len(_SUFFIX)) or "project") + _SUFFIX
+
+
+def of_directories(project_dir: str) -> Iterator[str]:
+    """As ``of_directory``, then with a number for each further directory of that name."""
+    usual = of_directory(project_dir)
+    yield usual
+    number = 2
+    while True:
+        suffix = f"-{number}{_SUFFIX}"
+        stem = usual.removesuffix(_SUFFIX)[: MAX_LENGTH - len(suffix)].rstrip(_SEPARATORS)
+        yield stem + suffix
+        number += 1
 
 
 def vm_name(flag: str | None, env: str | None, project_dir: str) -> str:

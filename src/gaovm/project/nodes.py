@@ -1,13 +1,15 @@
 """YAML text -> a small tree that keeps lines and paths, with YAML 1.2's idea of scalars.
 
-PyYAML resolves scalars by YAML 1.1, where ``on`` is true and ``0644`` is 420. Only its node level
-is used; what a plain scalar means is decided here.
+PyYAML resolves scalars by YAML 1.1, where ``on`` is true and ``0644`` is 420. Only libyaml's events
+are used, which it carries; what a plain scalar means is decided here.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -17,12 +19,14 @@ from gaovm import errors
 MAX_TEXT = 256 << 10
 _MAX_DEPTH = 24
 _MAX_NODES = 20_000
+_MAX_CHARACTERS = 4 * MAX_TEXT  # with what aliases repeat
+_MAX_PATH = 512
 
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _TRUE = {"true", "True", "TRUE"}
 _FALSE = {"false", "False", "FALSE"}
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z|0x[0-9a-fA-F]+\Z|0o[0-7]+\Z")
-_TAGS = frozenset(
+_TAGS = frozenset((None, "!")) | frozenset(
     f"tag:yaml.org,2002:{name}"
     for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value", "seq", "map")
 )
@@ -100,9 +104,8 @@ def describe(node: Node) -> str:
         return "a mapping"
     if node.is_null:
         return "nothing"
-    shown = node.text if len(node.text) <= 60 else node.text[:60] + "…"
     quote = "" if node.plain else '"'
-    return f"`{quote}{shown}{quote}`"
+    return f"`{quote}{_short(node.text)}{quote}`"
 
 
 def line_of(root: Table, path: str) -> int:
@@ -142,76 +145,151 @@ def parse(text: str) -> Table:
     return converted
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses deep nesting while it scans: PyYAML takes seconds to find that out by itself."""
+@dataclass(slots=True)
+class _Raw:
+    """A node as it is written, before it has a path; a list has ``items``, a mapping ``pairs``.
 
-    def fetch_flow_collection_start(self, TokenClass: type) -> None:
-        if self.flow_level >= _MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=self.get_mark())
-        super().fetch_flow_collection_start(TokenClass)
+    ``tag`` is None where none is written.
+    """
 
-    def add_indent(self, column: int) -> bool:
-        if len(self.indents) > _MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=self.get_mark())
-        return bool(super().add_indent(column))
+    line: int
+    tag: str | None
+    text: str = ""
+    plain: bool = False
+    items: list[_Raw] | None = None
+    pairs: list[tuple[_Raw, _Raw]] | None = None
 
 
-def _compose(text: str) -> yaml.Node | None:
+class _Composer:
+    """Turns libyaml's events into raw nodes, and stops at the first one too many.
+
+    The scanner is C and linear; PyYAML's own takes a second for 60 KiB of flow lists.
+    """
+
+    def __init__(self, text: str) -> None:
+        if not yaml.__with_libyaml__:
+            raise errors.ProgramMissing(
+                "PyYAML was built without libyaml, which reads config files here",
+                remedy="install GaoVM again: ./scripts/setup takes PyYAML's wheel, which has it",
+            )
+        self._events = iter(yaml.parse(text, Loader=yaml.CBaseLoader))
+        self._anchors: dict[str, _Raw] = {}
+        self._count = 0
+
+    def document(self) -> _Raw | None:
+        """The root of the only document; None when there is none."""
+        root: _Raw | None = None
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if root is not None:
+                    raise Malformed(_line(event), "not valid YAML: a second document begins here")
+                root = self._node(next(self._events), 0)
+        return root
+
+    def _node(self, event: Any, depth: int) -> _Raw:
+        line = _line(event)
+        self._count += 1
+        if self._count > _MAX_NODES:
+            raise Malformed(line, f"more than {_MAX_NODES} values")
+        if depth > _MAX_DEPTH:
+            raise Malformed(line, "not valid YAML: nested too deeply")
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                raise Malformed(
+                    line, f"not valid YAML: no anchor {_short(str(event.anchor))} above"
+                )
+            return self._anchors[event.anchor]
+        raw = _Raw(line, event.tag)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = raw
+        if isinstance(event, yaml.ScalarEvent):
+            raw.text, raw.plain = event.value, event.style in (None, "")
+        elif isinstance(event, yaml.SequenceStartEvent):
+            raw.items = list(self._below(depth))
+        else:
+            below = self._below(depth)
+            raw.pairs = [(key, next(below)) for key in below]
+        return raw
+
+    def _below(self, depth: int) -> Iterator[_Raw]:
+        while not isinstance(event := next(self._events), yaml.CollectionEndEvent):
+            yield self._node(event, depth + 1)
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:60] + "…"
+
+
+def _compose(text: str) -> _Raw | None:
     try:
-        node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
+        return _Composer(text).document()
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         message = exc.problem or exc.context or "not valid YAML"
         raise Malformed(mark.line + 1 if mark else 1, f"not valid YAML: {message}") from exc
     except yaml.reader.ReaderError as exc:
-        line = text.count("\n", 0, exc.position) + 1
+        line = _line_of_byte(text, exc.position)
         raise Malformed(line, "not valid YAML: a character that is not printable") from exc
-    except RecursionError as exc:
-        raise Malformed(1, "not valid YAML: nested too deeply") from exc
     except (yaml.YAMLError, ValueError) as exc:
-        raise Malformed(1, f"not valid YAML: {exc}") from exc
-    return node
+        raise Malformed(1, f"not valid YAML: {_short(str(exc))}") from exc
+
+
+def _line_of_byte(text: str, position: int) -> int:
+    """The line of a place that libyaml counts in bytes of UTF-8."""
+    return text.encode(errors="replace").count(b"\n", 0, position) + 1
 
 
 class _Converter:
-    """Turns PyYAML's nodes into ours; counts them, because aliases can multiply."""
+    """Turns raw nodes into ours; counts them and their text, because aliases can multiply."""
 
     def __init__(self) -> None:
         self._count = 0
+        self._characters = 0
 
-    def convert(self, node: yaml.Node, path: str, depth: int) -> Node:
-        line = node.start_mark.line + 1
+    def convert(self, node: _Raw, path: str, depth: int) -> Node:
+        """A node at its place.
+
+        Raises:
+            Malformed: it is more, deeper or another thing than a config can hold.
+        """
+        line = node.line
         self._count += 1
         if self._count > _MAX_NODES:
             raise Malformed(line, "too many values (aliases multiply them)", path)
         if depth > _MAX_DEPTH:
             raise Malformed(line, "nested too deeply", path)
         if node.tag not in _TAGS:
-            raise Malformed(line, f"the tag {node.tag} is not supported", path)
-        if isinstance(node, yaml.ScalarNode):
-            return Scalar(line, path, node.value, node.style is None)
-        if isinstance(node, yaml.SequenceNode):
+            raise Malformed(line, f"the tag {_short(str(node.tag))} is not supported", path)
+        if node.items is not None:
             items = tuple(
                 self.convert(item, f"{path}[{index}]", depth + 1)
-                for index, item in enumerate(node.value)
+                for index, item in enumerate(node.items)
             )
             return Sequence(line, path, items)
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path, depth)
-        raise errors.InternalError(f"unknown YAML node {type(node).__name__}")
+        if node.pairs is not None:
+            return self._mapping(node, node.pairs, path, depth)
+        self._characters += len(node.text)
+        if self._characters > _MAX_CHARACTERS:
+            raise Malformed(line, "too much text (aliases multiply it)", path)
+        return Scalar(line, path, node.text, node.plain)
 
-    def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> Table:
-        table = Table(node.start_mark.line + 1, path, {}, {})
+    def _mapping(self, node: _Raw, pairs: list[tuple[_Raw, _Raw]], path: str, depth: int) -> Table:
+        table = Table(node.line, path, {}, {})
         merged: list[Table] = []
-        for key_node, value in node.value:
-            line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
+        for key_node, value in pairs:
+            line, key = key_node.line, key_node.text
+            if key_node.items is not None or key_node.pairs is not None:
                 raise Malformed(line, "a key must be a word", path)
-            key = key_node.value
-            if key == "<<" and key_node.style is None:
+            if key == "<<" and key_node.plain:
                 merged += self._merge(value, path, depth)
                 continue
             where = f"{path}.{key}" if path else key
+            if len(where) > _MAX_PATH:
+                raise Malformed(line, f"a key is too long: {_short(key)}", _short(path))
             if key in table.entries:
                 first = table.key_lines[key]
                 raise Malformed(line, f"the key occurs twice, first on line {first}", where)
@@ -224,9 +302,9 @@ class _Converter:
                     table.key_lines[key] = source.key_lines[key]
         return table
 
-    def _merge(self, value: yaml.Node, path: str, depth: int) -> list[Table]:
+    def _merge(self, value: _Raw, path: str, depth: int) -> list[Table]:
         """The mappings behind ``<<``; an earlier one wins over a later one."""
-        sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
+        sources = [value] if value.items is None else value.items
         found = []
         for source in sources:
             table = self.convert(source, path, depth + 1)

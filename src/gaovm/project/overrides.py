@@ -39,7 +39,8 @@ _MAX_TEXT = 4096
 
 def words() -> list[str]:
     """Every word, without those of ``env``."""
-    return [*TOP, *_own("GaoVM")]
+    own = [word for word in _own("GaoVM") if word != "name"]  # it is what the VM is
+    return [*TOP, *own]
 
 
 def apply(base: VmSpec, overrides: Mapping[str, Any]) -> VmSpec:
@@ -98,8 +99,9 @@ def _tree(overrides: Mapping[str, Any], found: Findings) -> nodes.Table:
         found.problem(root, f"more than {_MAX_WORDS} overrides")
         return root
     for word, value in overrides.items():
-        node = nodes.Scalar(0, word, _text(value), plain=True)
-        if not isinstance(value, _VALUE) or len(node.text) > _MAX_TEXT:
+        usable = isinstance(value, _VALUE) and (type(value) is not int or abs(value) < 1 << 63)
+        node = nodes.Scalar(0, word, _text(value) if usable else "", plain=True)
+        if not usable or len(node.text) > _MAX_TEXT:
             found.problem(node, "expected a text, a number or true or false")
         elif word.startswith(_ENV):
             # a variable's value is a text, whatever it looks like

@@ -16,10 +16,15 @@ class Findings:
         self.warnings: list[str] = []
         self._problems: list[tuple[int, str, str]] = []
 
+    @property
+    def full(self) -> bool:
+        """Whether there are so many problems that no more are noted."""
+        return len(self._problems) >= _LIMIT
+
     def problem(self, node: Node, message: str, *, path: str | None = None) -> None:
         """Note a problem of a node, or of a field of it that has another ``path``."""
         entry = (node.line, node.path if path is None else path, message)
-        if len(self._problems) < _LIMIT and entry not in self._problems:
+        if not self.full and entry not in self._problems:
             self._problems.append(entry)
 
     def warning(self, node: Node, message: str, *, path: str | None = None) -> None:

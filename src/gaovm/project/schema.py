@@ -194,6 +194,7 @@ STRUCTS: dict[str, dict[str, Kind]] = {
     "Virtiofs": {"queueSize": INT},
     # our own, not Lima's
     "GaoVM": {
+        "name": TEXT,
         "accel": TEXT,
         "machine": TEXT,
         "kernel": TEXT,

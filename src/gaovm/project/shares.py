@@ -23,18 +23,23 @@ def read(root: nodes.Table, user: User, context: Context) -> tuple[Share, ...]:
     """
     kind = _type(root, context)
     shares: list[Share] = []
+    points: set[str] = set()
     for entry in fields.tables(root, "mounts"):
         share = _share(entry, kind, user, context)
         if share is None:
             continue
-        if any(share.mount_point == other.mount_point for other in shares):
+        if share.mount_point in points:
             message = f"a second mount at {share.mount_point}"
             context.found.problem(entry, message, path=fields.below(entry, "mountPoint"))
             continue
+        points.add(share.mount_point)
         shares.append(share)
     if not any(covers(share.location, context.project_dir) for share in shares):
         project = context.project_dir
         _system_path(root, "mounts", project, context)
+        if any(ord(char) < 32 for char in project):
+            message = "the path of the project directory holds a control character"
+            context.found.problem(root, message, path="mounts")
         shares.append(Share(location=project, mount_point=project, writable=True, type=kind))
     if len(shares) > MAX_SHARES:
         context.found.problem(root, f"at most {MAX_SHARES} mounts are possible", path="mounts")

@@ -32,8 +32,9 @@ def read(name: str) -> str:
 def render(template_text: str, project_dir: str, project_name: str) -> str:
     """The template with ``{{PROJECT_DIR}}`` and ``{{PROJECT_NAME}}`` replaced.
 
-    In the templates both stand between double quotes, and are escaped for there: any directory
-    name makes valid YAML that means exactly that name.
+    In a template both stand between double quotes, and are escaped for there: any directory
+    name makes valid YAML that means exactly that name. Ours do without the directory: the file is
+    meant to be committed, and a project's own mount needs no entry.
     """
     text = template_text.replace("{{PROJECT_NAME}}", _quoted(project_name))
     return text.replace("{{PROJECT_DIR}}", _quoted(project_dir))

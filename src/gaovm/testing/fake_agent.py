@@ -3,7 +3,8 @@
 Plain calls answer with good results; exec really runs its argv on this host, as this user.
 Behaviour is chosen by name: ``normal``, ``silent`` (never says hello), ``garbage`` (bytes instead
 of hello), ``broken`` (garbage instead of HTTP/2), ``mute`` (hello, then answers nothing),
-``bad-mount`` (every mount fails).
+``bad-mount`` (every mount fails), ``unbooted`` (its distribution boots for ever), ``failed-unit``
+(it has booted, and one of its units failed).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from typing import Any
 
 import h2.config
@@ -21,6 +23,11 @@ import h2.settings
 from gaovm.guestmanager import frames
 
 NONCE = "ab" * 16
+CHUNK = 16384
+_BOOTS: dict[str, dict[str, Any]] = {
+    "unbooted": {"state": "timeout", "detail": "starting"},
+    "failed-unit": {"state": "degraded", "failed": ["web.service"]},
+}
 _EOF = frames.encode(frames.EOF)
 _HOST = re.compile(rb"GAOVM-HOST/1 ([0-9a-f]{32}) ([0-9a-f]{32})\n")
 
@@ -34,9 +41,15 @@ class FakeAgent:
         self._buffer = bytearray()
         self._paths: dict[int, str] = {}
         self._bodies: dict[int, bytearray] = {}
+        self._unsent: dict[int, bytes] = {}
         self.power: str | None = None
         self.calls: list[tuple[str, Any]] = []
         self.journal = b'{"seq":1,"age_ms":5,"level":"info","message":"this is a fake"}\n'
+
+    @property
+    def open_streams(self) -> list[int]:
+        """The streams that wait for an answer, oldest first."""
+        return sorted(self._paths)
 
     def hello(self) -> bytes:
         """What it says on its own."""
@@ -55,12 +68,14 @@ class FakeAgent:
             return b""
         for event in self._h2.receive_data(data):
             self._on_event(self._h2, event)
+        self._send(self._h2)
         return self._h2.data_to_send()
 
     def _greet(self, data: bytes) -> bytes:
         self._buffer += data
-        match = _HOST.search(self._buffer)
-        if match is None or match[1].decode() != self._nonce:
+        answers = _HOST.finditer(self._buffer)
+        match = next((one for one in answers if one[1].decode() == self._nonce), None)
+        if match is None:  # none, or one to an earlier agent
             return b""
         rest = bytes(self._buffer[match.end() :])
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
@@ -84,6 +99,9 @@ class FakeAgent:
             server.acknowledge_received_data(length, stream)
             if self._paths.get(stream) == "/v1/exec" and self._bodies[stream].endswith(_EOF):
                 self._finish(server, stream)
+        elif isinstance(event, h2.events.StreamReset):
+            for known in (self._paths, self._bodies, self._unsent):
+                known.pop(event.stream_id or 0, None)
         elif isinstance(event, h2.events.StreamEnded):
             self._finish(server, event.stream_id or 0)
 
@@ -105,9 +123,18 @@ class FakeAgent:
             content = json.loads(body) if body else None
             self.calls.append((path, content))
             answer = json.dumps(self._plain(path, content)).encode()
-        for at in range(0, len(answer), 16384):
-            server.send_data(stream, answer[at : at + 16384])
-        server.end_stream(stream)
+        self._unsent[stream] = answer
+
+    def _send(self, server: h2.connection.H2Connection) -> None:
+        """Send of the answers what the host's windows take."""
+        for stream, answer in list(self._unsent.items()):
+            while answer and (room := server.local_flow_control_window(stream)):
+                part, answer = answer[: min(room, CHUNK)], answer[min(room, CHUNK) :]
+                server.send_data(stream, part)
+            self._unsent[stream] = answer
+            if not answer:
+                server.end_stream(stream)
+                del self._unsent[stream]
 
     def _plain(self, path: str, content: Any) -> Any:
         if path == "/v1/configure":
@@ -120,7 +147,10 @@ class FakeAgent:
         if path == "/v1/network/wait":
             return {"state": "up"}
         if path == "/v1/boot/wait":
-            return {"state": "none"}  # no systemd: nobody is to set up units on this host
+            # By default no systemd: nobody is to set up units on this host.
+            return _BOOTS.get(self._behaviour, {"state": "none"})
+        if path == "/v1/clock" and content is None:
+            return {"unix_ns": time.time_ns()}
         if path == "/v1/info":
             return {"version": "fake", "hostname": "fake", "uptime_s": 1.0}
         return {"ok": True}

@@ -108,7 +108,7 @@ class FakeDriver:
         return {"hypervisor_pid": self.pid + 1_000_000, "argv": ["qemu"]}
 
     def _on_vm_stop(self, params: dict[str, Any]) -> dict[str, Any]:
-        self.report("stopped")
+        self.report("stopped", reason="stop")
         return {"how": "force" if params["grace_s"] == 0 else "agent"}
 
     def _on_vm_status(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -154,6 +154,16 @@ class FakeDriver:
         return {}
 
     def _on_guest_environment(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
+    def _on_guest_provision(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.report("running", "agent")
+        loop = asyncio.get_running_loop()
+        if self._launcher.guest_error is not None:
+            error = errors.to_wire(self._launcher.guest_error)
+            loop.call_soon(lambda: self.report("running", "degraded", error=error))
+        else:
+            loop.call_soon(self.boot, self._launcher.boot_until)
         return {}
 
     def _on_ping(self, params: dict[str, Any]) -> dict[str, Any]:

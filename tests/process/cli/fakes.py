@@ -113,6 +113,7 @@ class FakeDaemon:
     def __init__(self, home: Path, socket_name: str = "gaovmd.sock") -> None:
         self.home = home
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.phase = ""
         self._streams: list[socket.socket] = []
         self.handlers: dict[str, Handler] = {
             "vm.list": lambda params, call: {"vms": []},
@@ -156,6 +157,8 @@ class FakeDriver:
         self.resized = threading.Condition()
         self.refuse: dict[str, str] | None = None
         self.vanish = False
+        #: The guest takes everything and says nothing.
+        self.mute = False
         self.copies: list[tuple[str, dict[str, Any], bytes]] = []
         self.tar = b""
         self._listener = socket.socket(socket.AF_UNIX)
@@ -183,6 +186,9 @@ class FakeDriver:
                 raise EOFError
             start = json.loads(body)
             self.started.append(start)
+            if self.mute:
+                while read_frame(stream):
+                    continue
             if self.refuse:
                 frame(stream, ERROR, self.refuse)
             elif ticket["stream"].startswith("copy"):

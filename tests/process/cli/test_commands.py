@@ -36,6 +36,20 @@ def test_ls_prints_a_table_or_json(gaovm: conftest.Gaovm, daemon: fakes.FakeDaem
     assert json.loads(gaovm("ls", "--json").stdout)["vms"][1]["name"] == "db"
 
 
+def test_a_loop_that_stood_still_is_shown(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) -> None:
+    known: dict[str, Any] = {"pid": 1, "stalls": {"count": 2, "longest_s": 3.21}}
+    daemon.handlers["daemon.status"] = lambda params, call: known
+    assert (
+        b"stalls  2, the longest 3.2s; see gaovm logs --daemon" in gaovm("daemon", "status").stdout
+    )
+    (check,) = [
+        c for c in json.loads(gaovm("doctor", "--json").stdout)["checks"] if c["name"] == "daemon"
+    ]
+    assert (check["level"], check["found"]) == ("warn", "stood still 2 times, for 3.2s at most")
+    known["stalls"] = {"count": 0, "longest_s": 0.0}
+    assert b"stalls" not in gaovm("daemon", "status").stdout
+
+
 def test_an_empty_ls_says_what_to_do(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) -> None:
     done = gaovm("ls")
     assert (done.returncode, done.stdout) == (0, b"")
@@ -194,7 +208,8 @@ def test_up_sends_the_file_and_shows_everything(
 
 def test_up_names_the_vm_it_means(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) -> None:
     mine = fakes.vm("mine", project=str(gaovm.project))
-    daemon.handlers["vm.list"] = lambda params, call: {"vms": [mine, fakes.vm("other")]}
+    vms = [mine, fakes.vm("other")]
+    daemon.handlers["vm.list"] = lambda params, call: {"vms": vms, "here": ["mine"]}
     _up(daemon)
     for words, method, name in (
         (("up", "web-dev"), "vm.up", "web-dev"),
@@ -267,19 +282,21 @@ def test_a_time_limit_undoes_as_well(gaovm: conftest.Gaovm, daemon: fakes.FakeDa
 def test_destroy_asks_on_a_terminal_and_needs_y_elsewhere(
     gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon
 ) -> None:
-    _serve_vms(daemon, fakes.vm("web-dev"))
+    _serve_vms(daemon, {**fakes.vm("web-dev"), "name": "web-2-dev"})
+    known = daemon.handlers["vm.status"]
+    daemon.handlers["vm.status"] = lambda params, call: known({"name": "web-2-dev"}, call)
     freed = {"name": "web-dev", "freed_bytes": 3 << 20}
     daemon.handlers["vm.destroy"] = lambda params, call: freed
     done = gaovm("destroy")
-    assert done.returncode == 2 and b"gaovm destroy -y web-dev" in done.stderr
+    assert done.returncode == 2 and done.stderr.endswith(b"remedy: gaovm destroy -y\n")
+    assert b"gaovm destroy -y db\n" in gaovm("destroy", "db").stderr
     assert "vm.destroy" not in dict(daemon.calls)
     done = gaovm("destroy", "-y")
     assert done.returncode == 0 and b"3.0 MiB freed" in done.stderr
-    asked = daemon.params("vm.destroy")
-    assert asked.pop("of_project").endswith("/web")
-    assert asked == {"name": "web-dev"}
+    assert daemon.params("vm.status")["of_project"].endswith("/web")
+    assert daemon.params("vm.destroy") == {"name": "web-2-dev"}, "the one that was asked about"
     assert gaovm("destroy", "-y", "web-dev").returncode == 0  # a name that is given is meant
-    assert daemon.params("vm.destroy") == {"name": "web-dev"}
+    assert "of_project" not in daemon.calls[-2][1]
     assert gaovm("destroy", "-y", "--name", "").returncode == 2
 
 

@@ -39,6 +39,7 @@ def test_set_sends_the_words_as_they_are_given(
     asked = serve(
         daemon,
         "vm.config.set",
+        vm=fakes.vm("db"),
         applied=[DISK],
         staged=[CPUS],
         running=True,
@@ -78,7 +79,15 @@ def test_values_are_shown_as_they_are_written(
         found("env.A", None, "x"),
         found("memory", 1 << 31, 1536 << 20),
     ]
-    serve(daemon, "vm.config.set", applied=changes, staged=[], running=False, warnings=[])
+    serve(
+        daemon,
+        "vm.config.set",
+        vm=fakes.vm("web-dev"),
+        applied=changes,
+        staged=[],
+        running=False,
+        warnings=[],
+    )
     lines = gaovm("set", "cpus=4").stdout.decode().splitlines()
     assert [line.split("  ")[-1].strip() for line in lines[1:]] == [
         "30s -> 0.5s",

@@ -75,3 +75,40 @@ def test_failures_name_the_path(
     assert gaovm("cp", "a.txt").returncode == 2
     assert gaovm("cp", "a.txt", "no_-name:x").returncode == 2
     assert b"an empty path" in gaovm("cp", "", "vm:/tmp/").stderr
+
+
+def test_from_one_vm_into_another(
+    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon, driver: fakes.FakeDriver
+) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, kind in ((".", tarfile.DIRTYPE), ("a", tarfile.REGTYPE), ("n", tarfile.CHRTYPE)):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = kind, 0o6755
+            archive.addfile(entry)
+    driver.tar = packed.getvalue()
+    done = gaovm("cp", "-r", "web:/srv/data", "db:/srv/", "-u", "root")
+    assert (done.returncode, done.stderr) == (0, b"left out: n: a device\n")
+    asked = [params["name"] for method, params in daemon.calls if method == "vm.session"]
+    assert asked == ["web", "db"]
+    (out, start, _), (into, begun, data) = sorted(driver.copies, reverse=True)
+    assert (out, start["path"], start["user"]) == ("copy-out", "/srv/data", "root")
+    assert (into, begun["path"], begun["name"]) == ("copy-in", "/srv/", "data")
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        assert [(entry.name, entry.mode) for entry in archive] == [(".", 0o755), ("a", 0o755)]
+
+
+def test_what_a_guest_cannot_have_meant_reaches_no_other(
+    gaovm: conftest.Gaovm, driver: fakes.FakeDriver
+) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name in (".", "../evil"):
+            entry = tarfile.TarInfo(name)
+            entry.type = tarfile.DIRTYPE
+            archive.addfile(entry)
+    driver.tar = packed.getvalue()
+    done = gaovm("cp", "web:/srv/data", "db:/srv/")
+    assert done.returncode == 1 and b"unsafe name" in done.stderr
+    assert b"evil" not in b"".join(data for _, _, data in driver.copies)
+    assert gaovm("cp", "web:.", "db:/srv/").returncode == 2

@@ -18,10 +18,11 @@ def test_explain_prints_the_command_line_without_a_daemon(gaovm: conftest.Gaovm)
     assert shown["name"] == "web-dev"
     assert shown["argv"][0].startswith("/")
     assert shown["accelerator"]["reason"]
-    assert "<image:debian:12:kernel>" in shown["argv"]
+    assert "/dev/fd/<fd:kernel>" in shown["argv"]
     assert any("<fd:agent>" in word for word in shown["argv"])
     text = gaovm("explain").stdout.decode()
-    assert "-kernel '<image:debian:12:kernel>' \\\n" in text
+    assert "# <fd:kernel> is <image:debian:12:kernel>, read\n" in text
+    assert "-kernel '/dev/fd/<fd:kernel>' \\\n" in text
     assert "# accelerator" in text
     assert not (gaovm.home / "gaovmd.sock").exists()
 
@@ -34,6 +35,24 @@ def test_explain_shows_every_mistake_of_the_file(gaovm: conftest.Gaovm) -> None:
     assert b"config.yaml:2: cpus" in done.stderr and b"config.yaml:3: colour" in done.stderr
     problems = json.loads(done.stdout)["error"]["details"]["problems"]
     assert [problem["line"] for problem in problems] == [2, 3]
+
+
+def test_explain_refuses_what_up_refuses(gaovm: conftest.Gaovm) -> None:
+    config = gaovm.project / ".lima" / "config.yaml"
+    for text, message, field in (
+        ("images: [{location: 'https://x.test/a.img'}]\n", b"has no digest", "images[0].digest"),
+        ("images: [{location: 'debian:99'}]\n", b"unknown image", "images[0].location"),
+        (
+            "images: [{location: 'debian:12'}]\nmounts: [{location: /nowhere/at/all}]\n",
+            b"config.yaml:2: mounts[0].location: /nowhere/at/all is no directory",
+            "mounts[0].location",
+        ),
+    ):
+        config.write_text(text)
+        done = gaovm("explain", "--json")
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert json.loads(done.stdout)["error"]["field"] == field
 
 
 def test_doctor_names_what_is_missing(gaovm: conftest.Gaovm) -> None:

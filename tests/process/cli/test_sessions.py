@@ -64,7 +64,7 @@ def test_own_failures_are_125(
 ) -> None:
     assert gaovm("exec").returncode == 125
     assert gaovm("exec", "-t", "--", "true").returncode == 125
-    assert gaovm("shell", "web").returncode == 125
+    assert gaovm("shell", "web", "ls").returncode == 125
     driver.vanish = True
     assert gaovm("exec", "--", "true").returncode == 125
 
@@ -76,7 +76,7 @@ def test_own_failures_are_125(
 
     daemon.handlers["vm.session"] = stopped
     done = gaovm("exec", "--", "true")
-    assert done.returncode == 125 and b"remedy: gaovm up web-dev" in done.stderr
+    assert done.returncode == 125 and b"remedy: gaovm up\n" in done.stderr
     daemon.handlers["vm.session"] = unknown
     daemon.handlers["vm.list"] = lambda params, call: {"vms": [fakes.vm("web-dev")]}
     done = gaovm("shell", "--name", "web-dve")
@@ -102,6 +102,47 @@ def test_a_shell_without_a_terminal_reads_its_script(
     assert (start["argv"], start["tty"], start["cwd"]) == ([], False, "/srv/web")
     assert gaovm("shell", "--", "true").returncode == 0
     assert driver.started[1]["login"] is True
+
+
+def test_a_shell_takes_a_name(
+    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon, driver: fakes.FakeDriver
+) -> None:
+    assert gaovm("shell", "web2", "--", "true").returncode == 0
+    assert daemon.params("vm.session") == {"name": "web2", "kind": "exec"}
+    assert driver.started[0]["argv"] == ["true"]
+
+    def unknown(params: dict[str, Any], call: fakes.Call) -> Any:
+        raise errors.VmNotFound("there is no VM ls")
+
+    daemon.handlers["vm.session"] = unknown
+    assert b"a command: gaovm shell -- ls\n" in gaovm("shell", "ls").stderr
+    done = gaovm("shell", "make", "test")
+    assert b"remedy: gaovm shell -- make test\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (["ls -l | wc"], b"gaovm exec -- sh -c 'ls -l | wc'"),
+        (["echo $HOME"], b"gaovm exec -- sh -c 'echo $HOME'"),
+        (["web2", "ls", "-l"], b"gaovm exec --name web2 -- ls -l"),
+        (["nothing"], b""),
+        (["nothing", "a|b"], b""),
+    ],
+)
+def test_what_was_meant_instead_of_a_program(
+    gaovm: conftest.Gaovm,
+    daemon: fakes.FakeDaemon,
+    driver: fakes.FakeDriver,
+    words: list[str],
+    remedy: bytes,
+) -> None:
+    driver.refuse = {"code": "not-found", "message": "no such program"}
+    daemon.handlers["vm.list"] = lambda params, call: {"vms": [fakes.vm("web2")]}
+    done = gaovm("exec", "--", *words)
+    assert done.returncode == 127
+    shown = b"  remedy: " + remedy + b"\n" if remedy else b""
+    assert done.stderr == b"gaovm: no such program\n" + shown
 
 
 class Terminal:

@@ -29,6 +29,7 @@ home = os.environ["GAOVM_HOME"]
 assert sys.argv[1:4] == ["-P", "-m", "gaovm.daemon"], sys.argv
 assert os.getcwd() == "/"
 assert os.getsid(0) == os.getpid()
+assert os.environ.get("GAOVM_CACHE", "/").startswith("/")
 with open(home + "/started", "a") as file:
     file.write(f"{{os.getpid()}}\\n")
 if os.path.exists(home + "/broken"):
@@ -121,6 +122,16 @@ def test_many_clients_at_once_share_one_daemon(home: Path) -> None:
     assert len(answers) == 1
 
 
+def test_a_relative_cache_is_that_of_the_caller(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAOVM_CACHE", "cache")
+    with blocking.connect(home) as client:
+        pid = client.call("daemon.status")["pid"]
+    environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    assert f"GAOVM_CACHE={os.getcwd()}/cache".encode() in environment
+
+
 def test_a_daemon_that_fails_says_why(home: Path) -> None:
     home.mkdir()
     (home / "broken").touch()
@@ -160,7 +171,7 @@ def test_waiting_for_the_end(home: Path) -> None:
 
 def test_a_home_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(errors.DaemonUnreachable, match="cannot start the daemon"):
+    with pytest.raises(errors.HostError, match="file is not a directory"):
         blocking.connect(tmp_path / "file" / "home")
     with pytest.raises(errors.DaemonUnreachable, match="107 bytes"):
         blocking.connect(tmp_path / ("x" * 100))

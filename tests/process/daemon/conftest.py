@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -15,11 +16,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gaovm.ipc import methods
+
+if TYPE_CHECKING:
+    from tests.process.daemon.world import World
 
 LIMIT_S = 20.0
 
@@ -108,6 +112,8 @@ class Daemons:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.env: dict[str, str] = {}
+        #: Resource limits of daemons that are started from now on: soft, hard.
+        self.limits: dict[int, tuple[int, int]] = {}
         self.socket = home / "gaovmd.sock"
         self.processes: list[subprocess.Popen[bytes]] = []
         self._clients: list[Client] = []
@@ -123,9 +129,14 @@ class Daemons:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=fds,
+            preexec_fn=self._limit if self.limits else None,
         )
         self.processes.append(process)
         return process
+
+    def _limit(self) -> None:
+        for kind, limits in self.limits.items():
+            resource.setrlimit(kind, limits)
 
     def start(self, python: str = sys.executable) -> subprocess.Popen[bytes]:
         """A daemon that has said that it is ready."""
@@ -177,3 +188,20 @@ def daemons() -> Iterator[Daemons]:
         made.close()
         with contextlib.suppress(OSError):
             shutil.rmtree(home)
+
+
+@pytest.fixture
+def world(daemons: Daemons) -> Iterator[World]:
+    """VMs on the fake hypervisor; their processes have ended afterwards."""
+    from tests.process.daemon.world import World  # it is made of what stands above
+    from tests.process.driver import harness
+
+    made = World(daemons)
+    yield made
+    started: set[int] = set()
+    for daemon in daemons.processes:
+        if daemon.poll() is None:
+            started |= harness.descendants(daemon.pid)
+            daemon.send_signal(signal.SIGTERM)
+            daemon.wait(30)
+    until(lambda: not any(map(alive, started)), 20)

@@ -33,7 +33,9 @@ def make_vm(daemons: Daemons, project: Path) -> None:
         "config_text": f"images: [{{location: /nowhere/at.all, digest: {DIGEST}}}]\ndisk: 8GiB\n",
         "user": {"name": "u", "uid": 1000, "gid": 1000},
     }
-    failed = daemons.client().call("vm.up", up)
+    client = daemons.client()
+    up["approve"] = client.call("vm.up", up)["data"]["details"]["digest"]  # it is outside
+    failed = client.call("vm.up", up)
     assert "/nowhere/at.all" in failed["message"]
 
 

@@ -178,6 +178,10 @@ def test_an_image_that_cannot_be_found_leaves_a_first_up_that_failed(
         "config_text": f"images: [{{location: '/no/such', digest: 'sha256:{'0' * 64}'}}]\n",
         "user": {"name": "u", "uid": 1000, "gid": 1000, "comment": ""},
     }
+    needed = client.call("vm.up", params)["data"]  # a file outside its project
+    assert needed["code"] == "approval_needed"
+    assert client.call("vm.list") == {"vms": []}
+    params["approve"] = needed["details"]["digest"]
     assert client.call("vm.up", params)["data"]["code"] == "not_found"
     assert client.call("vm.status", {"name": "broken"})["state"] == "first-up-failed"
     process.kill()

@@ -7,30 +7,16 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.process.daemon.conftest import Client, Daemons, alive, until
+from tests.process.daemon.conftest import Client, alive, until
 from tests.process.daemon.world import World
 from tests.process.driver import harness
 
 from gaovm.ipc import methods
 from gaovm.version import VERSION
-
-
-@pytest.fixture
-def world(daemons: Daemons) -> Iterator[World]:
-    made = World(daemons)
-    yield made
-    started: set[int] = set()
-    for daemon in daemons.processes:
-        if daemon.poll() is None:
-            started |= harness.descendants(daemon.pid)
-            daemon.send_signal(signal.SIGTERM)
-            daemon.wait(30)
-    until(lambda: not any(map(alive, started)), 20)
 
 
 def upgrade(client: Client, **params: Any) -> Any:

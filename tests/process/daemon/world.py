@@ -6,10 +6,12 @@ Python path, replaced as an installation is replaced, under the feet of what run
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -70,19 +72,22 @@ class World:
             "PATH": harness.fake_qemu_path(self.base / "bin"),
             "PYTHONPATH": str(self.code.path),
             "GAOVM_FAKE_QEMU": json.dumps(options),
+            **harness.UNCAGED,
             "GAOVM_CACHE": str(self.base / "cache"),
         }
 
     def _make_config(self) -> str:
-        disk, kernel = self.base / "disk.img", self.base / "vmlinuz"
+        # in the project: what lies outside is for a person to approve
+        disk, kernel = self.project / "disk.img", self.project / "vmlinuz"
         with disk.open("wb") as file:
             file.truncate(1 << 20)
         kernel.write_bytes(b"kernel")
         digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (disk, kernel)]
         boot = {"location": str(kernel), "digest": f"sha256:{digests[1]}"}
         image = {"location": str(disk), "digest": f"sha256:{digests[0]}", "kernel": boot}
-        config = {"images": [image], "mounts": [], "cpus": 1, "memory": "256MiB", "disk": "64MiB"}
-        return json.dumps(config)
+        sizes = {"cpus": 1, "memory": "256MiB", "disk": "64MiB"}
+        # 9p: a fake hypervisor needs no process of its own for it
+        return json.dumps({"images": [image], "mounts": [], "mountType": "9p", **sizes})
 
     def up_params(self, name: str) -> dict[str, Any]:
         """The parameters of ``vm.up``."""
@@ -100,6 +105,16 @@ class World:
         for name in names:
             result = client.call("vm.up", self.up_params(name))
             assert result.get("vm", {}).get("state") == "running", result
+
+    def query(self, statement: str, home: Path | None = None) -> list[tuple[Any, ...]]:
+        """Of the database as it is on disk."""
+        path = (home or self.daemons.home) / "state.db"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reading:
+            return reading.execute(statement).fetchall()
+
+    def sockets(self) -> list[Path]:
+        """Every socket below the run directories."""
+        return [path for path in (self.daemons.home / "run").rglob("*") if path.is_socket()]
 
     def drivers(self, client: Client) -> dict[str, int]:
         """The pid of every VM's driver."""

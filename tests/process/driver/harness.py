@@ -101,7 +101,7 @@ class Zygote:
         self._sock.setblocking(False)
         argv = [sys.executable, "-m", "gaovm.driver.zygote", "--fd", str(theirs.fileno())]
         self.process = subprocess.Popen(
-            argv, pass_fds=[theirs.fileno()], env={**os.environ, **self._env}
+            argv, pass_fds=[theirs.fileno()], env={**os.environ, **UNCAGED, **self._env}
         )
         theirs.close()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -178,6 +178,10 @@ async def _refuse(method: str, params: Any, context: Any) -> Any:
     raise errors.UnknownMethod(method)
 
 
+#: The fake hypervisor is a script of this checkout, which no cage has.
+UNCAGED = {"GAOVM_CONFINE": "off"}
+
+
 def fake_qemu_path(directory: Path) -> str:
     """A PATH on which QEMU is ``gaovm.testing.fake_qemu`` and everything else is real."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -223,6 +227,14 @@ def private_kib(pid: int) -> int:
         if line.startswith(("Private_Clean:", "Private_Dirty:")):
             total += int(line.split()[1])
     return total
+
+
+def resident_kib(pid: int, field: str = "VmRSS") -> int:
+    """What a process has in memory, or with ``VmHWM`` had at most."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1])
+    raise ValueError(pid)
 
 
 def descendants(pid: int) -> set[int]:

@@ -68,7 +68,10 @@ async def test_plain_calls(agent: Connection) -> None:
     with pytest.raises(errors.GuestCallFailed) as caught:
         await clock.set_time(agent, -1)
     assert caught.value.details["agent_code"]
+    reading = await clock.measure(agent)
+    assert abs(reading.offset_ns) <= reading.round_trip_ns / 2, "it is the same clock"
     # in development mode nothing of this machine is changed
+    await clock.correct(agent, clock.Correction(86_400_000_000_000, step=True))
     assert await disks.grow(agent, 1 << 40) > 0
     with pytest.raises(errors.GuestCallFailed, match="not a size"):
         await disks.grow(agent, 0)
@@ -127,7 +130,7 @@ async def sessions(agent: Connection, base: Path) -> AsyncIterator[Sessions]:
 
 
 async def present(sessions: Sessions, stream: str) -> Session:
-    return await Session.present(str(sessions.path), sessions.issue(30), stream)
+    return await Session.present(str(sessions.path), sessions.issue(30, None), stream)
 
 
 async def test_a_client_that_stops_reading_stalls_only_itself(

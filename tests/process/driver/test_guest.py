@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from pathlib import Path
 
@@ -76,6 +77,22 @@ async def test_a_ticket_is_good_once(zygote: Zygote, base: Path) -> None:
         await Session.present(path, other["ticket"], "shell")
 
 
+async def test_a_ticket_opens_what_it_was_asked_for_alone(zygote: Zygote, base: Path) -> None:
+    link = await up(zygote, base)
+    await link.until(readiness="ready")
+    for kind, streams in (("exec", ("copy-out", "copy-in", "tunnel")), ("copy", ("exec",))):
+        for stream in streams:
+            opened = await link.call("session.open", {"ttl_s": 30, "kind": kind})
+            with pytest.raises(errors.AuthError, match=f"ticket is for {kind}, not for"):
+                await Session.present(opened["socket"], opened["ticket"], stream)
+            with pytest.raises(errors.AuthError):  # used up by the attempt
+                await Session.present(opened["socket"], opened["ticket"], kind)
+    opened = await link.call("session.open", {"ttl_s": 30, "kind": "exec"})
+    session = await Session.present(opened["socket"], opened["ticket"], "exec")
+    assert (await session.exec(["/bin/true"]))[0] == 0
+    session.close()
+
+
 async def test_the_session_ends_without_exit_when_the_guest_goes(
     zygote: Zygote, base: Path
 ) -> None:
@@ -127,3 +144,48 @@ async def test_ports_are_added_listed_and_removed(zygote: Zygote, base: Path) ->
     assert removed["removed"] == [added]
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", added["host_port"])
+
+
+@pytest.mark.parametrize("zygote", [{"agent": "unbooted"}], indirect=True)
+async def test_a_guest_whose_distribution_does_not_boot_is_not_ready(
+    zygote: Zygote, base: Path
+) -> None:
+    link = await up(zygote, base)
+    state = await link.until(readiness="degraded")
+    assert state["error"]["code"] == "boot_failed"
+    assert "has not finished booting" in state["error"]["message"]
+    assert "ready" not in [told["readiness"] for told in link.states]
+
+
+@pytest.mark.parametrize("zygote", [{"agent": "failed-unit"}], indirect=True)
+async def test_a_failed_unit_is_told_and_the_guest_is_ready(zygote: Zygote, base: Path) -> None:
+    link = await up(zygote, base)
+    await link.until(readiness="ready")
+    told = [item["message"] for item in link.progress if item["phase"] == "boot"]
+    assert "the distribution has booted, failed units: web.service" in told
+
+
+async def test_scripts_run_again_and_others_in_their_place(zygote: Zygote, base: Path) -> None:
+    mark = base / "mark"
+    link = await up(zygote, base, {"guest": {"provision": [script("exit 3")]}})
+    await link.until(readiness="degraded")
+    again = {"provision": [script(f"echo mended >> {mark}")], "probes": []}
+    await link.call("guest.provision", again)
+    await link.until(readiness="ready")
+    assert mark.read_text() == "mended\n"
+    order = [state["readiness"] for state in link.states]
+    assert order[-3:] == ["agent", "provisioning", "ready"]
+    session = await Session.open(link, "exec")
+    assert (await session.exec(["/bin/true"]))[0] == 0
+    session.close()
+
+
+async def test_scripts_do_not_run_twice_at_once(zygote: Zygote, base: Path) -> None:
+    gate = base / "gate"
+    os.mkfifo(gate)
+    link = await up(zygote, base, {"guest": {"provision": [script(f"cat {gate}")]}})
+    await link.until(readiness="provisioning")
+    with pytest.raises(errors.StateConflict, match="still being set up"):
+        await link.call("guest.provision", {"provision": [], "probes": []})
+    await asyncio.to_thread(gate.write_text, "go\n")
+    await link.until(readiness="ready")

@@ -49,6 +49,9 @@ class NoImages:
     async def prune(self, used: dict[str, list[str]]) -> dict[str, Any]:
         return {"removed": [], "freed_bytes": 0}
 
+    async def clear_cache(self) -> int:
+        return 0
+
     async def sweep(self) -> None:
         return
 
@@ -134,7 +137,9 @@ class World:
     def ticket(self) -> str:
         """A ticket for one good session."""
         future: concurrent.futures.Future[str] = concurrent.futures.Future()
-        self._loop.call_soon_threadsafe(lambda: future.set_result(self._sessions.issue(LIMIT_S)))
+        self._loop.call_soon_threadsafe(
+            lambda: future.set_result(self._sessions.issue(LIMIT_S, None))
+        )
         return future.result(LIMIT_S)
 
     async def _main(self) -> None:

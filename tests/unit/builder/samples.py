@@ -48,14 +48,19 @@ PLAIN = HostFacts(
 KVM_HOST = HostFacts(
     arch="x86_64",
     root=True,
+    cpus=8,
     accelerators=(KVM,),
     emulators=EMULATORS,
     virtiofsd=C_ROOT,
     passt=PASST,
 )
 ARM_KVM_HOST = HostFacts(arch="aarch64", accelerators=(KVM,), emulators=EMULATORS)
-FILES = Artefacts(disk="/g/vms/p-dev/disk.qcow2", kernel="/g/images/k", initrd="/g/images/i")
-WITH_RUN = msgspec.structs.replace(FILES, vnc_socket="/g/run/0a1b2c3d/vnc.sock")
+FILES = Artefacts(
+    disk="/g/vms/p-dev/disk.qcow2",
+    base="/g/images/disk.raw",
+    kernel="/g/images/k",
+    initrd="/g/images/i",
+)
 
 
 def spec(
@@ -98,7 +103,14 @@ CASES: dict[str, tuple[VmSpec, HostFacts, Artefacts]] = {
     "q35-odd-paths": (
         spec(ODD_9P, Share(location=ODD + "2", mount_point="/v", type="virtiofs")),
         HOST,
-        Artefacts(disk=ODD, kernel=ODD, initrd=ODD, base_arguments="a=1\nb=2"),
+        Artefacts(
+            disk=ODD,
+            base=ODD,
+            base_format="qcow2",
+            kernel=ODD,
+            initrd=ODD,
+            base_arguments="a=1\nb=2",
+        ),
     ),
     "microvm-tcg": (
         spec(NINE_P, boot=Boot(machine="microvm", accelerator="tcg"), cpus=1),
@@ -110,11 +122,11 @@ CASES: dict[str, tuple[VmSpec, HostFacts, Artefacts]] = {
     "q35-tcg-watchdog": (watched("restart"), HOST, FILES),
     "q35-tcg-watchdog-pause": (watched("pause"), HOST, FILES),
     "virt-tcg-watchdog": (watched("event", Boot(arch="aarch64")), HOST, FILES),
-    "q35-display": (displayed(spec(PROJECT)), HOST, WITH_RUN),
+    "q35-display": (displayed(spec(PROJECT)), HOST, FILES),
     "q35-display-odd-paths": (
         displayed(spec(PROJECT), width=8192, height=64),
         KVM_HOST,
-        Artefacts(disk=ODD, kernel=ODD, initrd=ODD, vnc_socket=ODD + "/vnc.sock"),
+        Artefacts(disk=ODD, base=ODD, base_format="qcow2", kernel=ODD, initrd=ODD),
     ),
-    "virt-display": (displayed(spec(PROJECT, boot=Boot(arch="aarch64"))), HOST, WITH_RUN),
+    "virt-display": (displayed(spec(PROJECT, boot=Boot(arch="aarch64"))), HOST, FILES),
 }

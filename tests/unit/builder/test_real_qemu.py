@@ -17,6 +17,7 @@ from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import Artefacts
 from gaovm.spec.boot import Boot, MachineType
 from gaovm.spec.shares import Share
+from gaovm.vmmanager.qemu import lifetime
 
 QEMU = shutil.which("qemu-system-x86_64")
 
@@ -27,7 +28,10 @@ def files(directory: Path) -> Artefacts:
     disk, kernel = directory / "d,'\"ü\n.qcow2", directory / "k, <fd:qmp>"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(disk), "1G"], check=True)
     kernel.write_bytes(bytes(8192))
-    return Artefacts(disk=str(disk), kernel=str(kernel))  # no real kernel would take an initrd
+    base = directory / "base, ü"
+    base.write_bytes(bytes(1 << 20))
+    # no real kernel would take an initrd
+    return Artefacts(disk=str(disk), base=str(base), kernel=str(kernel))
 
 
 @pytest.mark.parametrize("machine", ["q35", "microvm"])
@@ -43,8 +47,10 @@ def test_qemu_starts_with_the_document(tmp_path: Path, machine: MachineType) -> 
     )
     host = msgspec.structs.replace(samples.HOST, emulators={"x86_64": QEMU})
     document = build.build(spec, host, artefacts)
-    pairs = {name: socket.socketpair() for name in document.fds}
+    opened = lifetime.open_files(document)
+    pairs = {name: socket.socketpair() for name in document.fds if name not in opened}
     fds = {name: pair[1].fileno() for name, pair in pairs.items()}
+    fds |= {name: file.fileno() for name, file in opened.items()}
     argv = [*document.resolve(fds), "-S"]
     with contextlib.ExitStack() as stack:
         for pair in pairs.values():
@@ -52,8 +58,8 @@ def test_qemu_starts_with_the_document(tmp_path: Path, machine: MachineType) -> 
         child = subprocess.Popen(argv, pass_fds=list(fds.values()), stderr=subprocess.PIPE)
         stack.callback(child.communicate)
         stack.callback(child.kill)
-        for pair in pairs.values():
-            pair[1].close()
+        for file in (*opened.values(), *(pair[1] for pair in pairs.values())):
+            file.close()
         monitor = pairs["qmp"][0]
         monitor.settimeout(20)
         stream = stack.enter_context(monitor.makefile("rw", encoding="utf-8"))

@@ -23,10 +23,12 @@ def test_places() -> None:
         assert (place.vm, place.path) == (vm, path), word
 
 
-def test_a_plan_has_one_side_in_a_vm() -> None:
+def test_a_plan_has_a_side_in_a_vm() -> None:
     sources, destination = copy.plan(["a", "b", "vm:/tmp/"])
     assert [s.path for s in sources] == ["a", "b"] and destination.vm == ""
-    for words in (["a", "b"], ["vm:a", "web:b"], ["vm:a", "b", "c"], ["x:a", "y:b", "c"]):
+    sources, destination = copy.plan(["x:a", "b", "y:c"])
+    assert ([s.vm for s in sources], destination.vm) == (["x", None], "y")
+    for words in (["a", "b"], ["vm:a", "b", "c"], ["", "vm:"]):
         with pytest.raises(errors.UsageError):
             copy.plan(words)
 

@@ -76,6 +76,8 @@ def test_json_errors_go_to_standard_output_as_well(
         (["sehll"], "gaovm shell"),
         (["image", "bulid"], "gaovm image build"),
         (["zzz"], "gaovm help"),
+        (["ssh"], "did you mean gaovm shell?"),
+        (["rm", "web"], "did you mean gaovm destroy?"),
     ],
 )
 def test_an_unknown_command_is_suggested(
@@ -85,7 +87,12 @@ def test_an_unknown_command_is_suggested(
     assert hint in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("argv", [["help"], ["--help"], ["-h"]])
+def test_what_is_called_otherwise_elsewhere_exists_here() -> None:
+    assert set(main._ELSEWHERE.values()) <= set(main.COMMANDS)
+    assert not set(main._ELSEWHERE) & (set(main.COMMANDS) | set(main._ALIASES))
+
+
+@pytest.mark.parametrize("argv", [["help"], ["--help"], ["-h"], ["help", "help"]])
 def test_the_overview_lists_every_command(
     argv: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,7 +103,7 @@ def test_the_overview_lists_every_command(
 
 def test_no_command_is_a_usage_error_with_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run([]) == 2
-    assert "Commands:" in capsys.readouterr().err
+    assert "Usage:" in capsys.readouterr().err
     assert main.run(["image"]) == 2
     assert "image prune" in capsys.readouterr().err
     for argv in (["image", "--help"], ["help", "image"]):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from gaovm import errors
-from gaovm.cli import output
+from gaovm.cli import output, status
 
 
 @pytest.mark.parametrize(
@@ -56,3 +58,38 @@ def test_an_error_shows_the_last_lines_of_the_guest_made_harmless() -> None:
     assert len(lines) == 21
     odd = errors.BootFailed("no boot", details={"tail": ["a", 1]})
     assert output.error_text(odd).splitlines()[1:] == ["  | a", "  | 1"]
+
+
+STEERING = "a\x1b[31m\x07\x7f\x85\x9b31m\u202eb\u2066c\u200f\u061c\u2028d"
+
+
+def test_json_says_the_same_and_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    data = {STEERING: [STEERING, "é✓日本\n"]}
+    output.json_out(data)
+    shown = capsys.readouterr().out
+    for text in (shown, output.json_text(data)):
+        assert json.loads(text) == data
+        assert all(char.isprintable() or char == "\n" for char in text)
+        assert "é✓日本" in text
+    assert "\\u009b31m\\u202eb" in shown
+    assert "\n" not in output.json_text(data)
+
+
+def test_a_cell_of_a_table_is_one_line() -> None:
+    table = output.table(("NAME", "WHAT"), [("web\nforged  row", STEERING), ("a\tb", "x\r\n")])
+    assert table.split("\n") == [
+        "NAME              WHAT",
+        "web\\nforged  row  a[31m31mbcd",
+        "a b               x\\n",
+    ]
+
+
+def test_no_line_of_a_value_can_stand_where_a_label_stands() -> None:
+    vm = {
+        "name": "web",
+        "state": "failed",
+        "last_error": {"message": "it failed\nstate        running\n\x9b2J"},
+    }
+    for line in status.text(vm).split("\n"):
+        assert not line.startswith("state        running")
+    assert "\x9b" not in status.text(vm)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gaovm import errors
-from gaovm.client import copy, tar_read, tar_write
+from gaovm.client import copy, tar_read, tar_relay, tar_write
 
 
 def entry(name: str, kind: bytes = tarfile.REGTYPE, **attributes: object) -> tarfile.TarInfo:
@@ -95,14 +95,14 @@ def test_a_file_whose_length_is_another_than_it_says(
 ) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"x" * real)
-    plain = tarfile.TarFile.gettarinfo
+    plain = tar_write._info
 
-    def wrong(self: tarfile.TarFile, *args: object, **kwargs: object) -> tarfile.TarInfo:
-        info = plain(self, *args, **kwargs)  # type: ignore[arg-type]
+    def wrong(found: os.stat_result, arcname: str) -> tarfile.TarInfo:
+        info = plain(found, arcname)
         info.size = said
         return info
 
-    monkeypatch.setattr(tarfile.TarFile, "gettarinfo", wrong)
+    monkeypatch.setattr(tar_write, "_info", wrong)
     out = io.BytesIO()
     if real > 256 << 10:
         with pytest.raises(errors.HostError, match="became shorter"):
@@ -209,6 +209,8 @@ def test_a_stream_that_is_not_as_agreed_is_a_typed_failure(
 ) -> None:
     with pytest.raises((errors.GuestProtocolError, tarfile.TarError)):
         tar_read.extract(make(), tmp_path / "t")
+    with pytest.raises((errors.GuestProtocolError, tarfile.TarError)):
+        tar_relay.relay(make(), io.BytesIO())
     assert not any(name.startswith(".gaovm") for name in os.listdir(tmp_path))
 
 
@@ -228,14 +230,23 @@ def test_a_directory_in_the_way_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "t" / "f").is_dir()
 
 
+def target(destination: str, name: str | None) -> Path:
+    """What a copy becomes; the place it is written to is the same."""
+    path, at = copy._target(destination, name)
+    held = Path(f"/proc/self/fd/{at.parent}").resolve() / at.name
+    os.close(at.parent)
+    assert held.resolve() == path.resolve()
+    return path
+
+
 def test_where_a_copy_goes(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "f").touch()
     root = str(tmp_path)
-    assert copy._target(f"{root}/d", "n") == tmp_path / "d" / "n"
-    assert copy._target(f"{root}/d/", None) == tmp_path / "d"
-    assert copy._target(f"{root}/f", "n") == tmp_path / "f"
-    assert copy._target(f"{root}/new", "n") == tmp_path / "new"
+    assert target(f"{root}/d", "n") == tmp_path / "d" / "n"
+    assert target(f"{root}/d/", None) == tmp_path / "d"
+    assert target(f"{root}/f", "n") == tmp_path / "f"
+    assert target(f"{root}/new", "n") == tmp_path / "new"
     with pytest.raises(errors.HostError, match="not a directory"):
         copy._target(f"{root}/f/", "n")
     with pytest.raises(errors.NotFound):
@@ -246,3 +257,55 @@ def test_where_a_copy_goes(tmp_path: Path) -> None:
     assert [copy._guest_name(p) for p in (".", "/", "~", "a/..", "..")] == [None] * 5
     assert copy._host_name(tmp_path / "d" / "..") == tmp_path.name
     assert copy._host_name(Path("/")) == "root"
+
+
+def test_a_relayed_tree_is_the_same(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "deep").mkdir(parents=True)
+    (tree / "deep" / "f").write_bytes(b"\0\xff" * 300_000)
+    (tree / "\udcff").touch()
+    (tree / "link").symlink_to("deep/f")
+    os.mkfifo(tree / "pipe")
+    out, again = io.BytesIO(), io.BytesIO()
+    tar_write.write(out, tree)
+    out.seek(0)
+    assert tar_relay.relay(out, again) == []
+    out.seek(0)
+    again.seek(0)
+    with tarfile.open(fileobj=again) as after, tarfile.open(fileobj=out) as before:
+        for one, other in zip(before, after, strict=True):
+            assert {**one.get_info(), "uname": "", "gname": ""} == other.get_info()
+    again.seek(0)
+    tar_read.extract(again, tmp_path / "copy")
+    assert (tmp_path / "copy" / "deep" / "f").read_bytes() == (tree / "deep" / "f").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        entry("s", mode=0o6755),
+        entry("u", uid=-5, gid=1 << 40),
+        entry("t", pax_headers={"mtime": "nan"}),
+        entry("t", mtime=1 << 60),
+        entry("h", tarfile.LNKTYPE, linkname="./s"),
+    ],
+    ids=lambda each: each.name,
+)
+def test_what_a_guest_says_of_a_file_is_bounded_for_the_next(kept: tarfile.TarInfo) -> None:
+    out = io.BytesIO()
+    tar_relay.relay(stream(ROOT, kept), out)
+    out.seek(0)
+    with tarfile.open(fileobj=out) as archive:
+        _, found = archive.getmembers()
+    assert found.mode & 0o7000 == 0
+    assert 0 <= found.uid < 1 << 32 and 0 <= found.gid < 1 << 32
+    assert 0 <= found.mtime < 1 << 35
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x"])
+def test_a_name_that_leads_out_reaches_no_other_guest(name: str) -> None:
+    for bad in (entry(name), entry("h", tarfile.LNKTYPE, linkname=name)):
+        out = io.BytesIO()
+        with pytest.raises(errors.GuestProtocolError, match="unsafe name"):
+            tar_relay.relay(stream(ROOT, bad), out)
+        assert out.getvalue() == b""

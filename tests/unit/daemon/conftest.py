@@ -24,6 +24,7 @@ from gaovm.daemon import (
     supervisor,
 )
 from gaovm.daemon.storage import events, records, store
+from gaovm.hostfacts import limits
 from gaovm.spec import disks, guest, vm
 from gaovm.testing import fake_driver
 
@@ -62,7 +63,7 @@ class Call:
     def origin(self) -> None:
         return None
 
-    def cancel(self, request_id: int | str) -> bool:
+    def cancel(self, request_id: int | str, wish: str | None = None) -> bool:
         return False
 
     def subscribe(self, since: int | None = None) -> None:
@@ -73,11 +74,11 @@ class NoZygote:
     pid = None
 
 
-def load_config(args: params.Up, where: paths.Paths) -> configs.Wanted:
+async def load_config(args: params.Up, where: paths.Paths) -> configs.Wanted:
     """The config text is the disk's size in GiB."""
     user = guest.User(name=args.user.name, uid=args.user.uid, gid=args.user.gid, home="/home/u")
     spec = vm.VmSpec(
-        name=args.name or "web-dev",
+        name=args.name or (args.usual_name if isinstance(args, params.Placed) else "web-dev"),
         image=disks.Image(location="debian:12"),
         guest=guest.Guest(user=user, hostname="web"),
         disk=disks.Disk(size_bytes=int(args.config_text) << 30),
@@ -143,6 +144,13 @@ def up_params() -> dict[str, Any]:
         "config_text": "20",
         "user": {"name": "u", "uid": 1000, "gid": 1000, "comment": ""},
     }
+
+
+@pytest.fixture(autouse=True)
+def room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that is not as busy as the one the tests run on."""
+    monkeypatch.setattr(limits, "memory", lambda: limits.Memory(64 << 30, 32 << 30))
+    monkeypatch.setattr(limits, "cpus", lambda: 8)
 
 
 @pytest.fixture

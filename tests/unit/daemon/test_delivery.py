@@ -129,6 +129,19 @@ async def test_what_is_not_kept_any_more_is_skipped(
     assert await world.until(20) == [16, 17, 18, 19, 20]
 
 
+async def test_numbers_that_are_missing_among_the_past_are_skipped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "KEPT_EVENTS", 5)
+    monkeypatch.setattr(delivery, "PAGE", 4)
+    await world.emit(60)
+    gone = "DELETE FROM events WHERE seq BETWEEN 3 AND 20 OR seq BETWEEN 24 AND 58"
+    await world.database.write(lambda connection: connection.execute(gone))
+    world.feed.subscribe(world.server, 0)
+    assert [seq for seq in await world.until(60) if seq < 50] == [1, 2, 21, 22, 23]
+    assert not [kind for kind, _ in world.seen if kind == methods.EVENT_LAGGED]
+
+
 async def test_what_a_protocol_does_not_know_leaves_no_trace(world: World) -> None:
     world.feed.subscribe(world.server)
     world.emit(1)
@@ -204,6 +217,7 @@ async def test_events_dropped_before_they_were_read_end_the_subscription(
     await world.emit(100)
 
     async def pruned(after: int, limit: int) -> list[events.Event]:
+        world.log._retention.oldest = 50
         return []
 
     monkeypatch.setattr(world.log, "read", pruned)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gaovm import errors
-from gaovm.daemon.storage import events, records, retention, store
+from gaovm.daemon.storage import events, rates, records, retention, store
 from gaovm.spec import disks, guest, vm
 
 
@@ -156,6 +156,61 @@ async def test_the_oldest_go_when_they_are_too_large(
         log.emit("t", None, {"n": "x" * 992})
     await database.flush()
     await settled(database, "SELECT min(seq), count(*) FROM events", [(26, 5)])
+
+
+async def test_a_vm_with_too_much_to_tell_displaces_only_its_own(
+    database: store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits(monkeypatch, MAX_EVENTS=20)
+    log = events.Events(database)
+    for kind in (None, "quiet", None, "quiet"):
+        log.emit("t", kind, {})
+    for _ in range(200):
+        log.emit("t", "loud", {})
+    await database.flush()
+    kept = "SELECT vm, min(seq), max(seq), count(*) FROM events GROUP BY vm ORDER BY vm"
+    await settled(database, kept, [(None, 1, 3, 2), ("loud", 189, 204, 16), ("quiet", 2, 4, 2)])
+    assert log.oldest == 1
+
+
+async def test_a_vm_with_large_events_displaces_only_its_own(
+    database: store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits(monkeypatch, MAX_BYTES=5000)
+    log = events.Events(database)
+    for _ in range(40):
+        log.emit("t", "quiet", {})  # many, but small
+    for _ in range(30):
+        log.emit("t", "loud", {"n": "x" * 992})
+    await database.flush()
+    kept = "SELECT vm, count(*) FROM events GROUP BY vm ORDER BY vm"
+    await settled(database, kept, [("loud", 4), ("quiet", 40)])
+
+
+async def test_a_guest_is_told_of_within_its_rate(
+    database: store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"BURST": 5.0, "PER_S": 0.0, "TELL_S": 0.05}.items():
+        monkeypatch.setattr(rates, name, value)
+    log = events.Events(database)
+    feed = log.subscribe()
+    for number in range(30):
+        log.emit_of_guest("vm.state" if number % 3 else "guest.panicked", "loud", {})
+        log.emit("driver.exited", "loud", {})
+        log.emit_of_guest("vm.state", "quiet", {}) if number < 4 else None
+    seen: list[events.Event] = []
+    while not seen or seen[-1].type != rates.SUPPRESSED:
+        seen.append(await anext(feed))
+    told = seen[-1]
+    assert (told.vm, told.payload["count"]) == ("loud", 25)
+    assert told.payload["types"] == {"guest.panicked": 8, "vm.state": 17}
+    kinds = [event.type for event in seen if event.vm == "loud"]
+    assert kinds.count("driver.exited") == 30, "what the guest does not bring about is told"
+    assert len(kinds) == 5 + 30 + 1
+    assert len([event for event in seen if event.vm == "quiet"]) == 4
+    log.emit_of_guest("vm.state", "loud", {})
+    log.forget("loud")
+    assert (await anext(feed)).payload == {"count": 1, "types": {"vm.state": 1}}
 
 
 async def test_the_oldest_go_when_they_are_old(

@@ -11,11 +11,15 @@ import pytest
 from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
+from gaovm.daemon import launching, machine, supervisor
 from gaovm.daemon.config import mirrors
 from gaovm.daemon.legacy import events as legacy_events
 from gaovm.daemon.legacy import service
 from gaovm.daemon.storage import events
-from gaovm.model import supervision
+from gaovm.driver import liveness
+from gaovm.driver import main as driver
+from gaovm.ipc import connection
+from gaovm.model import states, supervision
 from gaovm.spec.supervision import Restart
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "gaovm" / "v1.2-vectors.json"
@@ -110,6 +114,26 @@ async def test_case_disk_size_while_running(daemon: Daemon) -> None:
     assert result["current"]["disk"]["sizeMiB"] == 16384
     assert await config_events(daemon) == case["events"]
     assert ("disk.grow", {"size_bytes": 16 * GIB}) in daemon.driver.calls
+
+
+async def test_a_disk_patched_while_the_guest_boots_grows_without_a_restart(
+    daemon: Daemon,
+) -> None:
+    await bring(daemon, running=False)
+    daemon.launcher.boot_until = "booting"
+    await old(daemon, "vm.start")
+    result = await old(daemon, "vm.config.patch", patch=CASES[3]["change"])
+    assert (result["applied"], result["restartRequired"]) == (False, False)
+    assert result["pending"]["disk"]["sizeMiB"] == 16384
+    assert (await config_payloads(daemon))[-1] == {
+        "restartRequired": False,
+        "currentConfigUnchanged": True,
+    }
+    daemon.driver.boot("ready")
+    subject = daemon.hub.machines["default"]
+    await subject.until(lambda: subject.record.pending is None)
+    assert ("disk.grow", {"size_bytes": 16 * GIB}) in daemon.driver.calls
+    assert (await config_events(daemon))[-1] == "config.updated"
 
 
 async def test_what_must_wait_makes_all_of_it_wait(daemon: Daemon) -> None:
@@ -214,15 +238,48 @@ async def test_unknown_parameters_and_vms_are_refused(daemon: Daemon) -> None:
 # supervision
 
 
-def test_the_numbers_of_the_contract() -> None:
-    numbers = VECTORS["supervision"]
+def leaves(part: Any, path: str = "") -> dict[str, Any]:
+    if not isinstance(part, dict):
+        return {path: part}
+    return {
+        where: value
+        for key, below in part.items()
+        for where, value in leaves(below, f"{path}.{key}" if path else key).items()
+    }
+
+
+#: Numbers of the contract that are others here; docs/decisions/0030 says why.
+OTHERS = {
+    "heartbeat.timeout_seconds": launching.PING_LIMIT_S,
+    "connect.deadline_seconds": None,
+    "connect.retry_milliseconds": None,
+    "stop.eof_wait_ms": None,
+    "stop.sigterm_wait_s": None,
+    "stop.sigkill_wait_s": machine.LEAVE_S,
+}
+
+
+def test_every_number_of_the_contract_is_ours_or_decided_against() -> None:
     usual = Restart()
-    assert usual.max_attempts == numbers["max_attempts"]
-    window = numbers["window"]
-    assert (window["limit"], window["seconds"]) == (supervision.WINDOW_LIMIT, supervision.WINDOW_S)
-    pauses = [supervision.backoff_s(n, usual.max_delay_s) for n in range(1, 6)]
-    assert pauses == numbers["backoff_seconds"]
-    assert supervision.backoff_s(9, usual.max_delay_s) == 30
+    ours = {
+        "backoff_seconds": [supervision.backoff_s(n, usual.max_delay_s) for n in range(1, 6)],
+        "formula": f"min(2^(n-1), {supervision.backoff_s(9, usual.max_delay_s):g})",
+        "max_attempts": usual.max_attempts,
+        "window.limit": supervision.WINDOW_LIMIT,
+        "window.seconds": supervision.WINDOW_S,
+        "reconcile_tick_seconds": supervisor.RECONCILE_S,
+        "heartbeat.interval_seconds": launching.PING_INTERVAL_S,
+        "heartbeat.driver_self_exit_seconds": liveness.LIMIT_S,
+        "heartbeat.driver_exit_code": driver.ABANDONED,
+        "handshake_timeout_seconds": connection.HANDSHAKE_LIMIT_S,
+        "after_limit.desired": states.Desired.STOPPED,
+        "after_limit.event": "driver.permanent_failure",
+    }
+    found = leaves(VECTORS["supervision"])
+    assert {path: found[path] for path in ours} == ours
+    assert set(found) == {*ours, *OTHERS}
+    for path, other in OTHERS.items():
+        assert found[path] != other
 
 
 async def test_restart_and_failure_events_have_their_old_shapes(daemon: Daemon) -> None:

@@ -11,14 +11,17 @@ from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
 from gaovm.daemon import service, status
+from gaovm.daemon.methods import sessions
 from gaovm.ipc import methods
 from gaovm.spec import diff
+from gaovm.spec.shares import Share
 
 STATUS_FIELDS = """
     name project state detail desired observed readiness first_up created_at started_at vm_type arch
     cpus memory_bytes disk_bytes image machine accelerator mounts ports network user driver_pid
-    hypervisor_pid boot restarts last_error dir run_dir logs message overrides pending paused
-""".split()  # noqa: SIM905 - a list of thirty words
+    hypervisor_pid boot restarts last_error dir run_dir logs message overrides pending paused usage
+    confinement
+""".split()  # noqa: SIM905 - a list of many words
 
 
 def test_the_table_is_the_protocol() -> None:
@@ -157,19 +160,61 @@ async def test_vms_are_parallel_and_reads_never_wait(daemon: Daemon) -> None:
     await asyncio.wait([slow])
 
 
+async def test_a_copy_is_told_what_any_guest_can_write(daemon: Daemon) -> None:
+    await daemon.up()
+    await daemon.up(name="other", project_dir="/src/other")
+    for name, writable in (("web-dev", False), ("other", True)):
+        subject = daemon.hub.machines[name]
+        share = Share(location=f"/src/{name}", mount_point="/mnt", writable=writable)
+        spec = msgspec.structs.replace(subject.record.spec, shares=(share,))
+        subject.record = msgspec.structs.replace(subject.record, spec=spec)
+    session = await daemon.call("vm.session", name="web-dev", kind="copy")
+    assert session["shared"] == ["/src/other"]
+    assert "shared" not in await daemon.call("vm.session", name="web-dev", kind="exec")
+
+
 async def test_a_session_needs_an_agent(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
-    await asyncio.sleep(0.05)
+    while "web-dev" not in daemon.hub.machines:
+        await asyncio.sleep(0)
+    subject = daemon.hub.machines["web-dev"]
+    await subject.until(lambda: subject.state.readiness == "booting")
+    await asyncio.sleep(0)  # the fake's own report, due in the loop's next turn, comes before ours
     with pytest.raises(errors.GuestUnavailable):
         await daemon.call("vm.session", name="web-dev", kind="exec")
     daemon.driver.boot("ready")
     await up
     session = await daemon.call("vm.session", name="web-dev", kind="exec")
     assert sorted(session) == ["home", "mounts", "socket", "ticket", "user"]
+    assert daemon.driver.calls[-1] == ("session.open", {"ttl_s": 30.0, "kind": "exec"})
     await daemon.call("vm.stop", name="web-dev")
     with pytest.raises(errors.StateConflict, match="not running"):
         await daemon.call("vm.session", name="web-dev", kind="exec")
+
+
+async def test_who_waits_for_a_session_hears_of_a_driver_that_does_not_answer(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "PATIENCE_S", 0)
+    await daemon.up()
+    call, told = Call(), asyncio.Event()
+
+    def progress(data: dict[str, Any]) -> None:
+        call.seen.append(data)
+        told.set()
+
+    monkeypatch.setattr(call, "progress", progress)
+
+    async def late(*_: Any, **__: Any) -> dict[str, Any]:
+        await told.wait()
+        raise errors.TimeLimit("no answer within 5 s")
+
+    monkeypatch.setattr(daemon.driver, "call", late)
+    with pytest.raises(errors.GuestUnavailable, match="does not answer") as caught:
+        await daemon.call("vm.session", call, name="web-dev", kind="exec")
+    assert caught.value.remedy == "gaovm stop --force web-dev"
+    assert f"(process {daemon.driver.pid}) does not answer" in call.seen[0]["message"]
 
 
 async def test_ports_are_kept_and_applied_live(daemon: Daemon) -> None:

@@ -9,6 +9,7 @@ a run.
 from __future__ import annotations
 
 import asyncio
+import functools
 import shutil
 import sqlite3
 import tempfile
@@ -30,7 +31,7 @@ from hypothesis.stateful import (
 from tests.unit.daemon.conftest import Call, NoZygote, Preparer, load_config, up_params
 
 from gaovm import errors
-from gaovm.aio import clock, tasks
+from gaovm.aio import clock, files, tasks
 from gaovm.daemon import (
     configs,
     context,
@@ -50,6 +51,18 @@ from gaovm.testing import fake_driver
 EXAMPLES, STEPS = 170, 65
 NAMES = ("one", "two", "three")
 names = st.sampled_from(NAMES)
+
+#: What the daemon is told of an end, in order: a report with its reason, a process' exit status.
+#: A driver that hears nothing of a daemon that stands still leaves by itself, and both are told
+#: at once when the daemon goes on.
+ENDS: dict[str, tuple[tuple[str, str] | int, ...]] = {
+    "driver": (-9,),
+    "hypervisor": (("failed", "killed"),),
+    "power-off": (("stopped", "guest"),),
+    "left, report first": (("stopped", "stop"), 12),
+    "left, exit first": (12, ("stopped", "stop")),
+}
+LEAVING = ("left, report first", "left, exit first")
 
 _steps = _given_up = 0
 
@@ -256,22 +269,23 @@ class Machine(RuleBasedStateMachine):
         """Write the project file; the next `up` reads it."""
         self.files[name] = Supervision(restart=Restart(policy=policy), autostart=auto)
 
-    def _load(self, args: params.Up, where: paths.Paths) -> configs.Wanted:
-        wanted = load_config(args, where)
+    async def _load(self, args: params.Up, where: paths.Paths) -> configs.Wanted:
+        wanted = await load_config(args, where)
         supervision = self.files.get(wanted.spec.name, Supervision())
         spec = msgspec.structs.replace(wanted.spec, supervision=supervision)
         return msgspec.structs.replace(wanted, spec=spec)
 
     # what dies
 
-    @rule(name=names, how=st.sampled_from(("driver", "hypervisor", "power-off")))
+    @rule(name=names, how=st.sampled_from(("driver", "hypervisor", "power-off", *LEAVING)))
     def end(self, name: str, how: str) -> None:
         for driver in self.alive(name):
-            if how == "driver":
-                self.loop.call_soon(driver.die, -9)
-            else:
-                word = "failed" if how == "hypervisor" else "stopped"
-                self.loop.call_soon(driver.report, word)
+            for step in ENDS[how]:
+                if isinstance(step, int):
+                    self.loop.call_soon(driver.die, step)
+                else:
+                    word, reason = step
+                    self.loop.call_soon(functools.partial(driver.report, word, reason=reason))
             self.loop.settle()
             self.given_up += self.model[name].end(self.loop.at, how)
 
@@ -299,21 +313,54 @@ class Machine(RuleBasedStateMachine):
             self.launcher.failures["vm.start"] = errors.HypervisorFailed("no")
 
     @rule(reboot=st.booleans())
-    def kill_the_daemon(self, reboot: bool) -> None:
+    def kill_the_daemon(self, reboot: bool, waits_for: str = "") -> None:
         self._forget()
         for name in NAMES:
             for driver in self.alive(name):
                 driver.die(0)  # end of file: a driver leaves by itself
         self.boots += reboot
         self.run(self._open(self._survivor()))
-        for vm in self.model.values():
-            if not vm.wanted:
+        for name, vm in self.model.items():
+            if not vm.wanted or name == waits_for:
                 # a VM that was given up stays failed; nothing of an earlier daemon changes that
                 continue
             if reboot and not vm.autostart:
                 vm.stop()
             else:
                 self.given_up += vm.start(self.loop.at, works=self.works, by_user=False)
+
+    @rule(name=names, wish=st.sampled_from(("stop", "destroy", "start", "restart")))
+    def ask_while_an_old_driver_leaves(self, name: str, wish: str) -> None:
+        """The daemon is killed; the next one waits for a driver when the wish comes."""
+        if self.model[name].phase != "running":
+            return
+        lock = files.Lock(self.where.vm_dir(name) / "lock")
+        assert lock.acquire()
+        lock.path.write_text("")  # its holder cannot be told: the lock is looked at in turns
+        self.kill_the_daemon(reboot=False, waits_for=name)
+        self.run(service.dispatch(self.context, Call(), f"vm.{wish}", {"name": name}))
+        lock.release()
+        self.loop.at += 1.0
+        self.loop.settle()
+        vm = self.model[name]
+        if wish == "stop":
+            vm.stop()
+        elif wish == "destroy":
+            self.model[name] = Vm()
+        else:
+            self.given_up += vm.start(self.loop.at, works=self.works, by_user=True)
+        self.wait(0.0)
+
+    @rule(name=names)
+    def stop_while_it_restarts(self, name: str) -> None:
+        """Of two wishes the later one counts, also while the earlier one is at work."""
+        if self.model[name].phase != "running":
+            return
+        for method in ("vm.restart", "vm.stop"):
+            work = service.dispatch(self.context, Call(), method, {"name": name})
+            self.calls.append(self.loop.create_task(work))
+        self.loop.settle()
+        self.model[name].stop()
 
     def _forget(self) -> None:
         """End everything that lives in the daemon's memory, as a kill does."""

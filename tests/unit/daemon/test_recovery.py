@@ -10,7 +10,7 @@ from tests.unit.daemon.conftest import Daemon
 
 from gaovm import errors
 from gaovm.aio import files
-from gaovm.daemon import machine, recovery, supervisor
+from gaovm.daemon import machine, occupancy, recovery, supervisor
 from gaovm.model import states
 from gaovm.spec.supervision import Supervision
 
@@ -135,7 +135,7 @@ async def test_an_old_driver_is_waited_for(daemon: Daemon) -> None:
 async def test_an_old_driver_that_stays_is_an_error(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "OLD_DRIVER_S", 0.05)
+    monkeypatch.setattr(occupancy, "OLD_DRIVER_S", 0.05)
     await daemon.up()
     await daemon.call("vm.stop", name="web-dev")
     lock = files.Lock(daemon.hub.paths.vm_dir("web-dev") / "lock")
@@ -157,7 +157,7 @@ async def test_stale_run_directories_go_and_disks_stay(daemon: Daemon) -> None:
 
 async def test_power_off_in_the_guest_ends_the_desire_at_once(daemon: Daemon) -> None:
     await daemon.up()
-    daemon.driver.report("stopped", reason="guest-shutdown")
+    daemon.driver.report("stopped", reason="guest")
     vm = await daemon.status()
     assert (vm["state"], vm["desired"]) == ("stopped", "stopped")
     await daemon.hub.machines["web-dev"].until(

@@ -60,6 +60,9 @@ def full_record() -> records.VmRecord:
         base=msgspec.structs.replace(spec, message="as the file says"),
         overrides={"cpus": 4, "graphics.enabled": True},
         pending=msgspec.structs.replace(spec, message="next"),
+        approved=records.Approval(digest="sha256:2", reaches=()),
+        directory=records.Directory(device=1, inode=2, mark="m"),
+        is_default=True,
         restarts=supervision.History(attempts=2, recent=(1.5, 3.0), due_at=4.0),
     )
 

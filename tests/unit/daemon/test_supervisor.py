@@ -116,6 +116,28 @@ async def test_a_hung_guest_is_only_told_by_default(daemon: Daemon) -> None:
     assert told == ["guest.watchdog", "guest.panicked", "guest.unresponsive", "guest.responsive"]
 
 
+async def test_a_guest_that_begins_anew_in_a_loop_is_told_of_within_its_rate(
+    daemon: Daemon,
+) -> None:
+    await daemon.up()
+    for _ in range(500):
+        daemon.driver.report("running", "agent")
+        daemon.driver.report("running", "ready")
+    stopped = await daemon.call("vm.stop", name="web-dev")
+    assert stopped["state"] == "stopped"
+    told = await seen(daemon, "vm.state")
+    assert len(told) < 120
+    assert [each["event"] for each in told[-2:]] == ["stop asked", "stopped"]
+    await daemon.hub.store.flush()  # the log was closed: what is left to tell is told
+    (left_out,) = [
+        event.payload
+        for event in await daemon.hub.events.read(0, 1000)
+        if event.type == "events.suppressed"
+    ]
+    assert left_out["types"] == {"vm.state": left_out["count"]}
+    assert left_out["count"] + len(told) > 1000
+
+
 async def test_a_panicked_guest_is_left_to_its_driver(daemon: Daemon) -> None:
     await daemon.up()
     subject, before = on_hang(daemon, "restart"), list(daemon.driver.calls)

@@ -11,6 +11,7 @@ from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
 from gaovm.daemon import artefacts
+from gaovm.hostfacts import limits
 
 pytestmark = pytest.mark.usefixtures("no_errors_logged")
 
@@ -74,7 +75,7 @@ async def test_two_ups_share_one_boot_and_its_result(daemon: Daemon) -> None:
     first = asyncio.ensure_future(daemon.up(first_call))
     await daemon.rest()
     second = asyncio.ensure_future(daemon.up(second_call))
-    await spin()
+    await daemon.rest()
     assert second_call.seen, "a joiner is told the latest progress at once"
     machine = daemon.hub.machines["web-dev"]
     machine.on_progress({"phase": "provision", "message": "step 1"})
@@ -112,13 +113,17 @@ async def test_one_of_two_callers_may_leave(daemon: Daemon) -> None:
     assert (await second)["vm"]["state"] == "running"
 
 
-@pytest.mark.parametrize("phase", ["booting", "agent", "provisioning"])
-async def test_a_new_vm_is_removed_when_the_last_caller_leaves(daemon: Daemon, phase: str) -> None:
+@pytest.mark.parametrize(
+    ("phase", "wish"), [("booting", None), ("agent", "undo"), ("provisioning", "undo")]
+)
+async def test_a_new_vm_is_removed_when_the_last_caller_leaves(
+    daemon: Daemon, phase: str, wish: str | None
+) -> None:
     daemon.launcher.boot_until = phase
     up = asyncio.ensure_future(daemon.up())
     await daemon.rest()
     machine = daemon.hub.machines["web-dev"]
-    up.cancel()
+    up.cancel(wish)
     with pytest.raises(asyncio.CancelledError):
         await up
     assert daemon.stored() == {}
@@ -128,10 +133,60 @@ async def test_a_new_vm_is_removed_when_the_last_caller_leaves(daemon: Daemon, p
     assert machine.driver is None
 
 
+@pytest.mark.parametrize(
+    ("phase", "wish"), [("agent", None), ("provisioning", None), ("booting", "keep")]
+)
+async def test_an_up_that_is_cut_off_once_the_agent_answers_goes_on(
+    daemon: Daemon, phase: str, wish: str | None
+) -> None:
+    daemon.launcher.boot_until = phase
+    up = asyncio.ensure_future(daemon.up())
+    await daemon.rest()
+    up.cancel(wish)
+    with pytest.raises(asyncio.CancelledError):
+        await up
+    vm = await daemon.status()
+    if phase == "booting":
+        daemon.driver.boot("agent")
+        await daemon.rest()
+        vm = await daemon.status()
+    assert (vm["state"], vm["observed"], vm["first_up"]) == ("interrupted", "running", "pending")
+    assert "`gaovm up` waits for it" in vm["detail"]
+    call = Call()
+    again = asyncio.ensure_future(daemon.up(call))
+    await daemon.rest()
+    assert (await daemon.status())["state"] == "running", "somebody waits for it again"
+    daemon.driver.boot("ready")
+    assert (await again)["vm"]["first_up"] == "done"
+    assert len(daemon.launcher.launched) == 1
+
+
+async def test_an_up_that_nobody_waits_for_comes_to_its_end(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "agent"
+    up = asyncio.ensure_future(daemon.up())
+    await daemon.rest()
+    up.cancel()
+    await asyncio.wait([up])
+    daemon.driver.boot("ready")
+    await daemon.rest()
+    assert (await daemon.status())["state"] == "running"
+    assert daemon.stored()["web-dev"].state.first_up == "done"
+
+
+async def test_an_undo_takes_nothing_from_another_caller(daemon: Daemon) -> None:
+    daemon.launcher.boot_until = "agent"
+    first, second = (asyncio.ensure_future(daemon.up()) for _ in range(2))
+    await daemon.rest()
+    first.cancel("undo")
+    await asyncio.wait([first])
+    daemon.driver.boot("ready")
+    assert (await second)["vm"]["state"] == "running"
+
+
 async def test_an_old_vm_returns_to_stopped_when_the_caller_leaves(daemon: Daemon) -> None:
     await daemon.up()
     await daemon.call("vm.stop", name="web-dev")
-    daemon.launcher.boot_until = "agent"
+    daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
     await daemon.rest()
     up.cancel()
@@ -147,7 +202,7 @@ async def test_wait_agent_returns_early_and_its_caller_may_go(daemon: Daemon) ->
     result = await daemon.up(wait="agent")
     assert result["vm"]["readiness"] == "agent"
     waiting = asyncio.ensure_future(daemon.up(wait="ready"))
-    await spin()
+    await daemon.rest()
     waiting.cancel()  # somebody was told that the VM is up: this must not undo it
     await spin()
     assert (await daemon.status())["state"] == "running"
@@ -165,9 +220,10 @@ async def test_a_failed_provisioning_fails_up_and_leaves_the_vm_running(daemon: 
     assert caught.value.details["status"] == 3
     vm = await daemon.status()
     assert (vm["state"], vm["observed"], vm["first_up"]) == ("degraded", "running", "failed")
-    with pytest.raises(errors.ProvisionFailed) as again:
+    with pytest.raises(errors.ProvisionFailed):
         await daemon.up()
-    assert again.value.remedy is not None and "gaovm stop" in again.value.remedy
+    assert [method for method, _ in daemon.driver.calls].count("guest.provision") == 1
+    assert daemon.driver.alive() and (await daemon.status())["state"] == "degraded"
     daemon.launcher.guest_error = None
     daemon.launcher.boot_until = "ready"
     await daemon.call("vm.stop", name="web-dev")
@@ -212,7 +268,7 @@ async def test_a_guest_that_powers_off_during_boot_fails_the_up(daemon: Daemon) 
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
     await daemon.rest()
-    daemon.driver.report("stopped")
+    daemon.driver.report("stopped", reason="guest")
     with pytest.raises(errors.BootFailed, match="switched itself off"):
         await up
 
@@ -252,18 +308,18 @@ async def test_a_directory_means_no_vm_of_another(
 ) -> None:
     await daemon.up()
     before = await daemon.status()
-    with pytest.raises(errors.NameTaken, match="taken by /src/web"):
+    with pytest.raises(errors.VmNotFound, match="/other/web has no VM") as caught:
         await daemon.call(method, name="web-dev", of_project="/other/web", **more)
+    assert "web-dev" not in str(caught.value.remedy), "no remedy names another project's VM"
     assert await daemon.status() == before
     await daemon.call("vm.stop", name="web-dev", of_project="/src/web")
-    with pytest.raises(errors.VmNotFound):
-        await daemon.call("vm.stop", name="absent", of_project="/src/web")
+    await daemon.call("vm.stop", name="absent", of_project="/src/web")
 
 
 async def test_a_name_of_another_project_is_taken(daemon: Daemon) -> None:
     await daemon.up()
     with pytest.raises(errors.NameTaken, match="taken by /src/web") as caught:
-        await daemon.up(project_dir="/src/other")
+        await daemon.up(project_dir="/src/other", name="web-dev")
     assert caught.value.remedy is not None and "--name" in caught.value.remedy
     assert list(daemon.hub.machines) == ["web-dev"]
 
@@ -317,3 +373,24 @@ async def test_the_last_caller_leaves_while_the_up_waits_for_its_turn(daemon: Da
     vm = await daemon.status()
     assert (vm["state"], vm["desired"]) == ("stopped", "stopped")
     assert len(daemon.launcher.launched) == 1
+
+
+async def test_a_vm_that_does_not_fit_is_refused_and_one_that_hardly_does_is_warned_of(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "memory", lambda: limits.Memory(1 << 30, 1 << 30))
+    with pytest.raises(errors.ConfigError, match=r"memory: 2\.0 GiB is more than this host has"):
+        await daemon.up()
+    assert not daemon.hub.machines
+    monkeypatch.setattr(limits, "memory", lambda: limits.Memory(4 << 30, 1 << 30))
+    result = await daemon.up()
+    (warning,) = result["warnings"]
+    assert "2.0 GiB is more than the 1.0 GiB that this host has free" in warning
+    assert (await daemon.up())["warnings"] == []  # it runs: nothing more is taken
+    for method in ("vm.config.set", "vm.config.plan"):
+        with pytest.raises(errors.ConfigError, match="more than this host has"):
+            await daemon.call(method, name="web-dev", changes={"memory": "8GiB"})
+    assert daemon.hub.machines["web-dev"].record.pending is None
+    await daemon.call("vm.stop", name="web-dev")
+    started = await daemon.call("vm.start", name="web-dev")
+    assert started["warnings"] == [warning]

@@ -110,3 +110,18 @@ async def test_a_disk_grows_live_once_and_never_shrinks(
     with pytest.raises(errors.DiskShrink):
         await driver_disks.grow_live(path, qemu, connection, 1 << 20)
     assert disks.read_overlay(path).size_bytes == 8 << 20
+
+
+def test_a_header_that_names_another_file_is_not_followed(tmp_path: Path) -> None:
+    base, overlay = tmp_path / "base", tmp_path / "disk.qcow2"
+    base.write_bytes(bytes(1 << 20))
+    disks.create_overlay(overlay, base, "raw", 5 << 20)
+    with overlay.open("r+b") as file:
+        file.seek(72)
+        file.write((4).to_bytes(8, "big"))  # "the data is in another file"
+    with pytest.raises(errors.StateCorrupt, match="its header was changed"):
+        disks.read_overlay(overlay)
+    with overlay.open("r+b") as file:
+        file.seek(72)
+        file.write((1).to_bytes(8, "big"))  # a crash left it to be mended
+    assert disks.read_overlay(overlay).size_bytes == 5 << 20

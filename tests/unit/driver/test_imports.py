@@ -30,8 +30,8 @@ for name, module in sorted(sys.modules.items()):
                         late[f"{name}.{function.name}"] = each
 json.dump({"late": late, "loaded": sorted(sys.modules)}, sys.stdout)
 """
-# In these functions only the daemon comes to the import; a driver checks no token.
-ELSEWHERE = {"gaovm.ipc.hello._check_token"}
+# Only daemon and command line come to these imports: a driver checks no token and no home.
+ELSEWHERE = {"gaovm.ipc.hello._check_token", "gaovm.hostfacts.homes._is_own_group"}
 # Loaded by the standard library when it is first needed.
 NEEDED = {
     "traceback",

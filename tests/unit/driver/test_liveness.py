@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
+import pytest
+
+from gaovm.aio import tasks
+from gaovm.driver import liveness, main
 from gaovm.driver.liveness import Liveness
+from gaovm.ipc import connection, hello, methods, peer
+from gaovm.testing import connections
 
 
 async def test_silence_is_told_once_after_the_limit() -> None:
@@ -27,3 +34,16 @@ async def test_a_stopped_switch_is_silent() -> None:
     switch.stop()
     await asyncio.sleep(0.15)
     assert told == []
+
+
+async def test_a_driver_whose_daemon_forgot_it_leaves_with_its_own_status(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(liveness, "LIMIT_S", 0.05)
+    ours, theirs = socket.socketpair()
+    running = tasks.spawn(main._main(theirs, "token"), name="driver")
+    offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS)
+    service = connection.Service(peer.Terms(offer, expected_token="token"), connections.refuse)
+    daemon = await connection.connect(ours, service, first=False)
+    assert await running == main.ABANDONED
+    await daemon.wait_closed()

@@ -65,6 +65,8 @@ def test_garbage_is_bounded() -> None:
     with pytest.raises(errors.GuestProtocolError, match="without a valid first line"):
         for _ in range(MAX_GARBAGE // 65536 + 2):
             shake.feed(bytes(65536))
+    shake.feed(LINE.encode())
+    assert shake.hello is not None, "who comes after the garbage is heard"
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ftplib
 import hashlib
 import http.server
+import os
 import shutil
 import struct
 import threading
@@ -51,6 +53,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.hits += 1
         if self.path == "/missing":
             self.send_error(404)
+            return
+        if self.path.startswith("/to/"):
+            self.send_response(302)
+            self.send_header("Location", self.path.removeprefix("/to/"))
+            self.end_headers()
             return
         self.send_response(200)
         size = self.server.announce
@@ -106,6 +113,40 @@ async def test_a_disk_from_a_file(images: store.ImageStore, tmp_path: Path, form
     image = await images.pull(pulling.Request(location=location, digest=sha256(qcow2())))
     assert image.disk_format == "qcow2"
     assert image.disk.name == "disk.qcow2"
+
+
+@pytest.mark.parametrize("part", ["disk", "kernel"])
+async def test_what_is_no_regular_file_is_refused_and_never_waited_for(
+    images: store.ImageStore, tmp_path: Path, part: str
+) -> None:
+    """Opening a FIFO waits for a writer: it held a thread, and with it the daemon, for good."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    (tmp_path / "d").write_bytes(DISK)
+    wanted = str(tmp_path / "d"), sha256(DISK)
+    for named, kind in ((fifo, "a FIFO"), (Path("/dev/zero"), "a device"), (tmp_path, "a dir")):
+        request = pulling.Request(location=str(named), digest=sha256(b""))
+        if part == "kernel":
+            boot = pulling.Boot(location=str(named), digest=sha256(b""))
+            request = pulling.Request(location=wanted[0], digest=wanted[1], kernel=boot)
+        with pytest.raises(errors.NotFound, match=f"{named} is {kind}.*expected a regular file"):
+            await images.pull(request)
+
+
+async def test_redirects_are_followed_to_http_alone(
+    images: store.ImageStore, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    monkeypatch.setattr(ftplib.FTP, "connect", lambda _, host, *rest: tried.append(host))
+    image = await images.pull(
+        pulling.Request(location=url(server, "/to/" + url(server)), digest=sha256(DISK))
+    )
+    assert image.disk.read_bytes() == DISK
+    for target in ("ftp://127.0.0.1:9/disk.img", "file:///etc/hostname"):
+        request = pulling.Request(location=url(server, "/to/" + target), digest=sha256(b"x"))
+        with pytest.raises(errors.PullFailed, match=target):
+            await images.pull(request)
+    assert tried == []
 
 
 async def test_sha512_and_a_kernel(images: store.ImageStore, tmp_path: Path) -> None:

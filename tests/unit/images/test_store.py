@@ -265,6 +265,46 @@ async def test_prune_drops_cached_images_of_old_recipes(
     assert list(images.list()) == [image]
 
 
+async def test_an_image_is_named_by_what_no_other_begins_with(
+    images: store.ImageStore, fake: FakeBuilder
+) -> None:
+    one = await images.ensure(REQUEST)
+    fake.disk = b"other" * 1000
+    two = await images.build(REQUEST)
+    length = next(at for at in range(64) if one.digest[at] != two.digest[at])
+    for short in ("", "d" * 64, "sha256:"):
+        with pytest.raises(errors.NotFound):
+            await images.remove(short, in_use=[])
+    if length:
+        with pytest.raises(errors.UsageError, match=one.digest[:12]):
+            await images.remove(one.digest[:length], in_use=[])
+    removed = await images.remove(f"sha256:{one.digest[: length + 1]}", in_use=[])
+    assert [image.digest for image in removed.removed] == [one.digest]
+    removed = await images.remove("debi", in_use=[])
+    assert [image.digest for image in removed.removed] == [two.digest]
+
+
+async def test_the_cache_is_emptied_but_not_under_a_build(
+    images: store.ImageStore, fake: FakeBuilder, tmp_path: Path
+) -> None:
+    image = await images.ensure(REQUEST)
+    cache = tmp_path / "cache"
+    for name in ("packages", "agent"):
+        (cache / name / "x").mkdir(parents=True)
+    fake.entered.clear()
+    fake.gate = asyncio.Event()
+    building = asyncio.ensure_future(images.build(REQUEST))
+    await fake.entered.wait()
+    with pytest.raises(errors.StateConflict, match="being made"):
+        await images.clear_cache()
+    assert (cache / "packages" / "x").exists()
+    fake.gate.set()
+    await building
+    await images.clear_cache()
+    assert {path.name for path in cache.rglob("*") if ".lock." not in path.name} == {"images"}
+    await images.check(image)
+
+
 async def test_sweep_removes_what_the_dead_left_only(
     images: store.ImageStore, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from gaovm import errors
 from gaovm.aio import sockets
-from gaovm.ipc import connection, frames, hello, jsonrpc, methods, peer, server
+from gaovm.ipc import answering, connection, frames, hello, jsonrpc, methods, peer, server
 from gaovm.testing import connections
 
 
@@ -254,7 +254,7 @@ async def read_to_end(sock: socket.socket) -> bytes:
     ("data", "reason"),
     [
         (b"\xff\xff\xff\xff", "Frame length 4294967295 exceeds"),
-        (b"GET / HTTP/1.1\r\n\r\n", "exceeds maxFrameSize 65536"),
+        (b"GET / HTTP/1.1\r\n\r\n", "exceeds maxFrameSize 16777216"),
         (b"\0\0\0\x03{x}", "not valid JSON"),
         (b"\0\0\0\x02[]", "batch"),
         (b"\0\0\0\x014", "must be an object"),
@@ -304,7 +304,7 @@ async def test_the_unsent_bound_is_32_mib() -> None:
 
 
 async def test_too_many_calls_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "MAX_CALLS", 3)
+    monkeypatch.setattr(answering, "MAX_CALLS", 3)
     async with connections.pair(service(), service()) as (first, _):
         waiting = [asyncio.create_task(first.call("wait")) for _ in range(3)]
         await asyncio.sleep(0)
@@ -321,9 +321,9 @@ async def test_the_same_id_twice_is_refused() -> None:
         assert first._transport
         first._transport.write(frames.encode(twice) * 2)
         async with asyncio.timeout(2):
-            while 7 not in second._calls:
+            while 7 not in second._answers.calls:
                 await asyncio.sleep(0.001)
-        assert len(second._calls) == 1
+        assert len(second._answers.calls) == 1
 
 
 async def test_the_protocol_of_hello_picks_the_service(tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ async def test_calls_before_the_gate_begin_after_the_move_and_no_others() -> Non
             await asyncio.sleep(0)
         first.open.clear()
         await send(client, jsonrpc.request(3, "echo", {"n": 3}), jsonrpc.request(4, "echo"))
-        while len(made._calls) < 3:
+        while len(made._answers.calls) < 3:
             await asyncio.sleep(0)
         assert list(made.begun()) == [2]
         after = await move(made, second)

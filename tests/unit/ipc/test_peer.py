@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +147,7 @@ def test_the_right_token() -> None:
         ({"capabilities": ["hello"]}, errors.CapabilityError),
         ({"capabilities": "hello"}, errors.InvalidParams),
         ({"capabilities": [1]}, errors.InvalidParams),
-        ({"capabilities": ["x"] * 2000}, errors.InvalidParams),
+        ({"capabilities": ["x"] * 2000}, errors.CapabilityError),
         ({"protocol": 5}, errors.InvalidParams),
         ({"protocol": None}, errors.InvalidParams),
     ],
@@ -252,13 +251,52 @@ def test_a_malformed_frame_ends_the_connection_without_a_reply(data: bytes) -> N
     assert second.take_output() == []
 
 
-def test_frames_are_small_before_hello_and_large_after() -> None:
-    second = peer.Peer([CONTROL], first=False)
-    error = failure(events(second, struct.pack(">I", (64 << 10) + 1)))
-    assert str(error) == "Frame length 65537 exceeds maxFrameSize 65536."
-    first, second = ready_pair()
-    first.notify("x", {"a": "y" * (1 << 20)})
+def test_old_clients_are_told_of_a_capability_mismatch_in_their_words() -> None:
+    second = peer.Peer([CONTROL, LEGACY], first=False)
+    params = {
+        "protocol": methods.LEGACY,
+        "capabilities": ["hello", "ping"],
+        "requiredCapabilities": ["hello", "teleport"],
+    }
+    failure(events(second, jsonrpc.request(1, "hello", params)))
+    (reply,) = messages(second)
+    assert reply["error"] == {
+        "code": VECTORS["error_codes"]["capability mismatch"],
+        "message": "Capability mismatch",
+        "data": {"required": ["hello", "teleport"]},
+    }
+    error = failure(
+        events(
+            peer.Peer([CONTROL], first=False),
+            jsonrpc.request(1, "hello", CONTROL.offer.params() | {"capabilities": ["ping"]}),
+        )
+    )
+    assert error.details == {"required": ["hello", "ping"]}
+    assert error.remedy is not None
+    assert error.remedy.startswith("missing are: hello;")
+
+
+@pytest.mark.parametrize("names", [5000, 50_000])
+def test_a_hello_may_name_many_capabilities_and_be_as_large_as_any_frame(names: int) -> None:
+    second = peer.Peer([CONTROL, LEGACY], first=False)
+    given = [*methods.LEGACY_METHODS, *(f"x{n}" for n in range(names))]
+    given.append("y" * ((16 << 20) - len(json.dumps(given)) - 1000))
+    params = {"protocol": methods.LEGACY, "capabilities": given}
+    (event,) = events(second, jsonrpc.request(1, "hello", params))
+    assert isinstance(event, peer.Ready)
+    reply, _ = messages(second)
+    assert reply["result"]["acceptedCapabilities"] == list(methods.LEGACY_METHODS)
+
+
+def test_a_frame_after_hello_may_be_as_large_as_its_protocol_says() -> None:
+    terms = peer.Terms(CONTROL.offer, max_frame_bytes=1 << 20)
+    first, second = peer.Peer([CONTROL], first=True), peer.Peer([terms, LEGACY], first=False)
+    first.begin()
+    talk(first, second)
+    first.notify("x", {"a": "y" * (1 << 19)})
     assert len(talk(first, second)[1]) == 1
+    first.notify("x", {"a": "y" * (1 << 20)})
+    assert "exceeds maxFrameSize 1048576" in str(failure(talk(first, second)[1]))
 
 
 def test_a_result_that_cannot_be_sent_becomes_an_error() -> None:

@@ -48,9 +48,16 @@ def test_a_daemon_that_stops_keeps_the_desire() -> None:
 
 def test_power_off_in_the_guest_ends_the_desire() -> None:
     up = run(*UP)
-    event = states.of_report(up, Observed.STOPPED, None)
+    event = states.of_report(up, Observed.STOPPED, None, "guest")
     assert event is Event.POWERED_OFF
     assert run(event, start=up).desired is Desired.STOPPED
+
+
+@pytest.mark.parametrize("reason", [None, "stop", "killed", "of a newer driver"])
+def test_only_the_guest_powers_off(reason: str | None) -> None:
+    up = run(*UP)
+    assert states.of_report(up, Observed.STOPPED, None, reason) is Event.DIED
+    assert states.of_report(up, Observed.FAILED, None, "guest") is Event.DIED
 
 
 def test_a_dead_hypervisor_is_started_again_or_given_up() -> None:

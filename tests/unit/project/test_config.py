@@ -335,8 +335,11 @@ def test_a_template_loads_for_any_directory(name: str, project: str) -> None:
 
 def test_templates() -> None:
     for name in templates.NAMES:
-        assert '"{{PROJECT_DIR}}"' in templates.read(name)
         assert "{{PROJECT_NAME}}" in templates.read(name)
+        written = templates.render(templates.read(name), "/home/ann/secret/web", "web")
+        assert "/home" not in written, "a file to be committed names nobody's machine"
+    rendered = templates.render('a: "{{PROJECT_DIR}}"\n', '/srv/a "b"', "p")
+    assert rendered == 'a: "/srv/a \\"b\\""\n', "what uses it still gets it"
     with pytest.raises(errors.UsageError) as info:
         templates.read("../../x")
     assert info.value.remedy == "use one of: dev, minimal"

@@ -60,7 +60,8 @@ def test_every_directory_has_a_valid_name(directory: str) -> None:
         ("/x/日本", "project-dev"),
         ("/", "project-dev"),
         ("/x/" + "a" * 100, "a" * 72 + "-dev"),
-        ("/x/site.yml", "site-yml-dev"),
+        ("/x/site.yml", "site.yml-dev"),
+        ("/x/web.yaml", "web.yaml-dev"),
     ],
 )
 def test_slug(directory: str, name: str) -> None:

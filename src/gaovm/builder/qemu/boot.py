@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gaovm.builder.qemu import graphics, network, watchdog
-from gaovm.builder.qemu.document import Artefacts
+from gaovm.builder.qemu import graphics, network, quoting, watchdog
+from gaovm.builder.qemu.document import Artefacts, File
 from gaovm.builder.qemu.machine import console
 from gaovm.spec.vm import VmSpec
 
@@ -53,9 +53,20 @@ def _counter(machine: str, accelerator: str, tsc_khz: int | None) -> str:
     return f"tsc_early_khz={tsc_khz}" if told else ""
 
 
+KERNEL, INITRD = "kernel", "initrd"
+
+
+def files(artefacts: Artefacts) -> tuple[File, ...]:
+    """What the driver opens for the boot; QEMU opens it again through its descriptor."""
+    result = [File(fd=KERNEL, path=artefacts.kernel)]
+    if artefacts.initrd is not None:
+        result.append(File(fd=INITRD, path=artefacts.initrd))
+    return tuple(result)
+
+
 def arguments(artefacts: Artefacts, command_line: str) -> list[str]:
     """Arguments that load the kernel directly."""
-    result = ["-kernel", artefacts.kernel]
-    if artefacts.initrd is not None:
-        result += ["-initrd", artefacts.initrd]
+    result = []
+    for file in files(artefacts):
+        result += [f"-{file.fd}", f"/dev/fd/{quoting.descriptor(file.fd)}"]
     return [*result, "-append", command_line]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from gaovm.builder import choices, packages
+from gaovm.builder import choices, fit, packages
 from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import (
     boot,
@@ -30,12 +30,14 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
         errors.ProgramMissing: no QEMU for the architecture, or no virtiofsd where one is needed.
         errors.AcceleratorUnavailable: the accelerator asked for does not work here.
         errors.PermissionMissing: the only virtiofsd needs root.
-        errors.ConfigError: the machine type does not exist for the architecture, or lacks a device.
+        errors.ConfigError: the machine type does not exist for the architecture, or lacks a device;
+            or the VM does not fit on the host.
     """
     arch = spec.boot.arch
     program = host.emulators.get(arch)
     if program is None:
         raise packages.missing(f"qemu-system-{arch}")
+    fit.check(spec, host)
     board = choices.choose_machine(spec.boot.machine, arch)
     graphics.check(spec, board.name)
     accelerator = choices.choose_accelerator(spec.boot.accelerator, arch, host)
@@ -48,7 +50,7 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
     command_line = boot.kernel_arguments(spec, artefacts, board.name, accelerator.name, tsc_khz)
     argv = (
         program,
-        *machine.arguments(spec.name, board.name, accelerator.name, shared_memory=shared),
+        *machine.arguments(spec, board.name, accelerator.name, shared_memory=shared),
         *processors.arguments(spec.processors, arch, accelerator.name),
         *memory.arguments(spec.memory, shared=shared, huge=huge),
         *boot.arguments(artefacts, command_line),
@@ -59,30 +61,35 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
         *shares.arguments(devices, board.name, root=host.root),
         *watchdog.arguments(spec.supervision.watchdog, board.name),
         # last, so that every other device has the same place with and without it
-        *graphics.arguments(spec, board.name, artefacts.vnc_socket),
+        *graphics.arguments(spec, board.name),
     )
-    fds = ["qmp", "console", "agent", *(d.fd for d in devices if d.fd is not None)]
-    if carrier.name == "passt":
-        fds.append(network.FD)
-    if huge:
-        fds.append(memory.FD)
+    files = (*boot.files(artefacts), *disks.files(artefacts))
+    fds = [file.fd for file in files] + [d.fd for d in devices if d.fd is not None]
+    translated = machine.translated_bytes(accelerator.name, spec.memory.size_bytes)
     return Document(
         argv=argv,
-        slots=_slots(argv, fds),
+        slots=_slots(argv, [*_OWN_FDS, *fds]),
         machine=board,
         accelerator=accelerator,
         shares=devices,
         network=carrier,
         kernel_arguments=command_line,
+        files=files,
+        memory_bytes=spec.memory.size_bytes + translated,
+        processors=spec.processors.count,
         memory_file_bytes=memory.file_bytes(spec.memory) if huge else None,
     )
+
+
+_OWN_FDS = ("qmp", "console", "agent", network.FD, memory.FD, graphics.SCREENSHOT)
+_HOLDERS = frozenset({"-chardev", "-object", "-netdev", "-add-fd", "-kernel", "-initrd"})
 
 
 def _slots(argv: tuple[str, ...], fds: list[str]) -> tuple[Slot, ...]:
     """Where the descriptors are: in these arguments, whose text is all our own."""
     slots = []
     for index, argument in enumerate(argv):
-        if argv[index - 1] in ("-chardev", "-object", "-netdev"):
+        if argv[index - 1] in _HOLDERS:
             found = [fd for fd in fds if quoting.descriptor(fd) in argument]
             slots += [Slot(index=index, fd=fd) for fd in found]
     return tuple(slots)

@@ -12,16 +12,25 @@ from gaovm.spec.base import Frozen
 class Artefacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The files a VM boots from. ``base_arguments`` are the image's own kernel arguments.
 
-    ``vnc_socket`` is used by VMs with a display only; ``explain`` does not know it.
+    ``base`` is the image's disk, which ``disk`` is an overlay of; None: it stands alone.
     """
 
     disk: str
+    base: str | None = None
+    base_format: str = "raw"
     kernel: str
     initrd: str | None = None
     disk_format: str = "qcow2"
     base_arguments: str = ""
     image_digest: str = ""
-    vnc_socket: str = "<run:vnc.sock>"
+
+
+class File(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file that the driver opens for QEMU; ``fd`` names its descriptor."""
+
+    fd: str
+    path: str
+    writable: bool = False
 
 
 class ShareDevice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,8 +55,9 @@ class Slot(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Document(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A QEMU command line: ``argv[0]`` is the program, ``slots`` say where descriptors go.
 
-    ``memory_file_bytes``: how large the file is that descriptor ``memory`` must be; None: there is
-    none. Only slots are ever replaced, so a path that looks like a placeholder stays what it is.
+    ``files`` are opened before the start. ``memory_file_bytes``: how large the file is that
+    descriptor ``memory`` must be; None: there is none. ``memory_bytes`` is what QEMU needs at most.
+    Only slots are ever replaced, so a path that looks like a placeholder stays what it is.
     """
 
     argv: tuple[str, ...]
@@ -57,7 +67,15 @@ class Document(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     shares: tuple[ShareDevice, ...]
     network: choices.Choice
     kernel_arguments: str
+    files: tuple[File, ...]
+    memory_bytes: int
+    processors: int
     memory_file_bytes: int | None = None
+
+    @property
+    def host_network(self) -> bool:
+        """Whether QEMU itself makes the guest's connections."""
+        return self.network.name == "slirp"
 
     @property
     def fds(self) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 Nothing of it is there in a headless VM. virtio-gpu, because the guest's kernel drives it on every
 architecture and takes the size asked for from its EDID; the tablet, because its positions are
-absolute: the guest's pointer is where the host's is. The VNC socket is made by QEMU, the one
-channel for which it takes no listening descriptor.
+absolute: the guest's pointer is where the host's is. QEMU's VNC server listens nowhere: the driver
+does, and hands each viewer over as a connected socket (``add_client`` of the monitor).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from gaovm.spec.vm import VmSpec
 
 #: The guest's terminal on the display; the serial port stays the console, as the later word.
 KERNEL_ARGUMENT = "console=tty0"
+#: The descriptor of the file in memory that screenshots are written to, and its set.
+SCREENSHOT, SCREENSHOT_SET = "screenshot", 9
 _REMEDY = "or switch the display off: graphics.enabled=false"
 
 
@@ -45,8 +47,8 @@ def kernel_argument(spec: VmSpec) -> str:
     return KERNEL_ARGUMENT if spec.graphics.enabled else ""
 
 
-def arguments(spec: VmSpec, machine: str, socket: str) -> list[str]:
-    """Arguments for the display; none without one. ``socket``: the path of the VNC socket."""
+def arguments(spec: VmSpec, machine: str) -> list[str]:
+    """Arguments for the display; none without one."""
     if not spec.graphics.enabled:
         return []
     suffix = bus(machine)
@@ -69,5 +71,7 @@ def arguments(spec: VmSpec, machine: str, socket: str) -> list[str]:
         quoting.as_json(tablet),
         # shared: a second viewer never throws the window out
         "-vnc",
-        quoting.joined(f"unix:{socket}", {"share": "force-shared"}),
+        quoting.joined("none", {"share": "force-shared"}),
+        "-add-fd",
+        quoting.joined("", {"fd": quoting.descriptor(SCREENSHOT), "set": SCREENSHOT_SET}),
     ]

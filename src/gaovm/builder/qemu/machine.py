@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from gaovm.builder.qemu import quoting
+from gaovm.spec.memory import MIB
+from gaovm.spec.vm import VmSpec
 
 # Off: SMM (nothing boots through firmware that needs it), HPET (a PM timer and the TSC are
 # there, and probing it costs time), the vmport, guest RAM in core dumps.
@@ -28,17 +30,31 @@ def console(machine: str) -> str:
     return "ttyAMA0" if machine == "virt" else "ttyS0"
 
 
-def arguments(name: str, machine: str, accelerator: str, *, shared_memory: bool) -> list[str]:
+def translated_bytes(accelerator: str, memory_bytes: int) -> int:
+    """How large the buffer of code that TCG has translated may become; 0: there is none.
+
+    Half of the guest's memory, 128 MiB at least, 1 GiB at most, in whole MiB. QEMU's default is
+    an eighth of the host's memory, up to 1 GiB.
+    """
+    if accelerator != "tcg":
+        return 0
+    return min(max(memory_bytes // 2, 128 * MIB), 1024 * MIB) // MIB * MIB
+
+
+def arguments(spec: VmSpec, machine: str, accelerator: str, *, shared_memory: bool) -> list[str]:
     """Arguments for the board. ``shared_memory``: RAM is the object ``mem``."""
     options = dict(OPTIONS[machine])
     if shared_memory:
         options["memory-backend"] = "mem"
     # The virtio that vhost-user devices ask for; QEMU's default on this bus is the old one.
     modern = ["-global", "virtio-mmio.force-legacy=false"] if machine == "microvm" else []
-    accel: dict[str, quoting.Scalar] = {"thread": "multi"} if accelerator == "tcg" else {}
+    accel: dict[str, quoting.Scalar] = {}
+    if accelerator == "tcg":
+        size = translated_bytes(accelerator, spec.memory.size_bytes)
+        accel = {"thread": "multi", "tb-size": size // MIB}
     return [
         "-name",
-        quoting.joined("", {"guest": name, "debug-threads": False}),
+        quoting.joined("", {"guest": spec.name, "debug-threads": False}),
         "-nodefaults",
         "-no-user-config",
         "-display",
@@ -73,9 +89,6 @@ def devices(machine: str) -> list[str]:
         "id": "rng0",
         "rng": "entropy",
     }
-    entropy: dict[str, quoting.Json] = {
-        "qom-type": "rng-random",
-        "id": "entropy",
-        "filename": "/dev/urandom",
-    }
+    # QEMU's own generator, seeded by the kernel: no device file is opened
+    entropy: dict[str, quoting.Json] = {"qom-type": "rng-builtin", "id": "entropy"}
     return ["-object", quoting.as_json(entropy), "-device", quoting.as_json(rng)]

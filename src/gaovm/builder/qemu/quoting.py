@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 
 Scalar = str | int | bool
-Json = Scalar | list["Json"] | dict[str, "Json"]
+Json = Scalar | None | list["Json"] | dict[str, "Json"]
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 

@@ -28,6 +28,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     base: vm.VmSpec | None = None
     overrides: Mapping[str, Any] | None = None
     config_path: str | None = None
+    approved: records.Approval | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +44,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     base: vm.VmSpec
     overrides: dict[str, Any]
     config_path: str
+    approved: records.Approval | None
     wanted: vm.VmSpec
     spec: vm.VmSpec
     pending: vm.VmSpec | None
@@ -83,6 +85,7 @@ def work_out(record: records.VmRecord, layers: Layers, *, whole: bool = False) -
         base=base,
         overrides=overrides,
         config_path=layers.config_path or record.config_path,
+        approved=layers.approved or record.approved,
         wanted=wanted,
         spec=spec,
         pending=pending,
@@ -119,7 +122,7 @@ def combine(base: vm.VmSpec, overrides: Mapping[str, Any]) -> vm.VmSpec:
 
 def with_changes(present: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Overrides with some changed; one that becomes empty is taken away."""
-    empty = [word for word, value in changes.items() if value in (None, "")]
+    empty = {word for word, value in changes.items() if value in (None, "")}
     after = {**present, **changes}
     return {word: value for word, value in after.items() if word not in empty}
 

@@ -23,12 +23,15 @@ import msgspec
 from gaovm import errors
 from gaovm.aio import steps
 from gaovm.daemon import machine
-from gaovm.daemon.config import foresight, live, mirrors
+from gaovm.daemon.config import foresight, live, mirrors, room
 from gaovm.daemon.storage import records
 from gaovm.model import states
 from gaovm.spec import diff, vm
 
 logger = logging.getLogger(__name__)
+
+#: What a VM that runs can take because its scripts are run again.
+_SCRIPTS = ("guest.provision", "guest.probes")
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,17 +55,19 @@ async def change(
     """Bring layers into force; ``make`` is called when it is this change's turn.
 
     Raises:
-        errors.ConfigError, errors.DiskShrink: the layers are wrong; nothing changed.
+        errors.ConfigError, errors.DiskShrink: the layers are wrong, or the VM would not fit on
+            this host; nothing changed.
         errors.DiskFull, errors.StateCorrupt: the database could not be written.
     """
     async with subject.config:
         plan = foresight.work_out(subject.record, make(), whole=whole)
+        fits = _check_size(subject.record, plan)
         replaced = subject.record.pending is not None
         changed = _says_something(subject, plan)
         if changed or (whole and plan.staged):
             await _record(subject, plan)
             await _mirror(subject)
-        applied, staged, warnings = list(plan.now), list(plan.staged), list(plan.warnings)
+        applied, staged, warnings = list(plan.now), list(plan.staged), [*plan.warnings, *fits]
         failed: list[diff.Difference] = []
         for field in plan.by_driver:
             found = [d for d in plan.live if field.names(d)]
@@ -83,11 +88,19 @@ async def change(
         changed=changed,
         applied=tuple(applied),
         staged=(*staged, *failed),
-        restart_required=plan.restart_required,
+        restart_required=plan.restart_required or bool(failed),
         running=plan.running,
         replaced=replaced,
         warnings=tuple(warnings),
     )
+
+
+def _check_size(record: records.VmRecord, plan: foresight.Plan) -> list[str]:
+    """What is to be said of another size; of one that stays its next start says it."""
+    wanted, now = plan.wanted, record.pending or record.spec
+    if (wanted.memory, wanted.processors) == (now.memory, now.processors):
+        return []
+    return room.check(wanted)
 
 
 async def _once_it_answers(subject: machine.Machine, *, whole: bool) -> None:
@@ -112,6 +125,26 @@ async def apply_pending(subject: machine.Machine) -> None:
         await _mirror(subject)
 
 
+async def take_scripts(subject: machine.Machine) -> None:
+    """Bring scripts and probes that wait into force in a VM that runs; for running them again."""
+    async with subject.config:
+        await _take_scripts(subject)
+        await _mirror(subject)
+
+
+@steps.step
+async def _take_scripts(subject: machine.Machine) -> None:
+    before, pending = subject.record.spec, subject.record.pending
+    if pending is None:
+        return
+    spec = diff.take(before, pending, lambda field: field.path in _SCRIPTS)
+    done = not diff.differing(spec, pending)
+    written = subject.update(spec=spec, pending=None if done else pending)
+    if found := diff.differences(before, spec):
+        _tell_updated(subject, found, running=True)
+    await written
+
+
 async def check_all(hub: machine.Hub) -> None:
     """As ``check``, for every VM; what cannot be read or written is logged."""
     for subject in list(hub.machines.values()):
@@ -134,31 +167,31 @@ def _gone(subject: machine.Machine) -> bool:
 
 def _says_something(subject: machine.Machine, plan: foresight.Plan) -> bool:
     """Whether the change would be seen in the record."""
-    record = subject.record
-    return (record.spec, record.base, record.overrides, record.pending, record.config_path) != (
-        plan.spec,
-        plan.base,
-        plan.overrides,
-        plan.pending,
-        plan.config_path,
-    )
+    return any(getattr(subject.record, name) != value for name, value in _layers(plan).items())
+
+
+def _layers(plan: foresight.Plan) -> dict[str, Any]:
+    """The fields of the record that a change writes."""
+    return {
+        "spec": plan.spec,
+        "base": plan.base,
+        "overrides": plan.overrides,
+        "pending": plan.pending,
+        "config_path": plan.config_path,
+        "approved": plan.approved,
+    }
 
 
 @steps.step
 async def _record(subject: machine.Machine, plan: foresight.Plan) -> None:
     before = subject.record
-    written = subject.update(
-        spec=plan.spec,
-        base=plan.base,
-        overrides=plan.overrides,
-        pending=plan.pending,
-        config_path=plan.config_path,
-    )
+    written = subject.update(**_layers(plan))
     # In the same turn of the loop, so in the same transaction.
     if plan.now:
         _tell_updated(subject, plan.now, running=plan.running)
     if plan.staged and (plan.whole or list(plan.staged) != _waiting(before)):
-        _tell_pending(subject, plan.staged, replaced=before.pending is not None)
+        replaced, restart = before.pending is not None, plan.restart_required
+        _tell_pending(subject, plan.staged, replaced=replaced, restart=restart)
     elif before.pending is not None and plan.pending is None and plan.running:
         subject.hub.events.emit("config.pending_discarded", subject.name, {})
     await written
@@ -259,8 +292,12 @@ def _tell_updated(
 
 
 def _tell_pending(
-    subject: machine.Machine, found: Iterable[diff.Difference], *, replaced: bool
+    subject: machine.Machine,
+    found: Iterable[diff.Difference],
+    *,
+    replaced: bool,
+    restart: bool = True,
 ) -> None:
     kind = "event.pending_config_replaced" if replaced else "event.pending_config_written"
     fields = [difference.field for difference in found]
-    subject.hub.events.emit(kind, subject.name, {"fields": fields, "restart_required": True})
+    subject.hub.events.emit(kind, subject.name, {"fields": fields, "restart_required": restart})

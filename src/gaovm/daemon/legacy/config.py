@@ -128,7 +128,8 @@ async def _change(ctx: context.Context, subject: machine.Machine, make: Any) -> 
     if outcome.staged:
         return {
             "applied": False,
-            "restartRequired": True,
+            # false of a disk that grows as soon as the guest, which boots, answers
+            "restartRequired": outcome.restart_required,
             "pendingReplaced": outcome.replaced,
             **_both(subject),
         }

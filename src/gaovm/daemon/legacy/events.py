@@ -53,7 +53,8 @@ def _updated(payload: _Payload) -> _Payload:
 
 
 def _pending(payload: _Payload) -> _Payload:
-    return {"restartRequired": True, "currentConfigUnchanged": True}
+    required = payload.get("restart_required", True)  # events of older daemons do not say
+    return {"restartRequired": required, "currentConfigUnchanged": True}
 
 
 _SHAPES: dict[str, Callable[[_Payload], _Payload | None]] = {

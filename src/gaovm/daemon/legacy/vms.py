@@ -61,7 +61,7 @@ async def list_all(ctx: context.Context, call: context.Call, data: Any) -> Any:
 async def start(ctx: context.Context, call: context.Call, data: Any) -> Any:
     """Start the VM, its pending config applied; returns when the hypervisor runs."""
     subject = machine_of(ctx)
-    if subject.up is None and subject.state.readiness is None:
+    if subject.up is None and (subject.state.readiness is None or subject.endings):
         ctx.starter.begin(subject, created=False)
     if subject.up is not None:
         subject.up.keep()  # an old client's start is never undone by its going away

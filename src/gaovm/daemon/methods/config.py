@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import context, machine, params, status
-from gaovm.daemon.config import foresight, staging
+from gaovm.daemon import configs, context, machine, params, status
+from gaovm.daemon.config import foresight, room, staging
 from gaovm.daemon.storage import records
 from gaovm.model import states
 from gaovm.spec import diff as differing
@@ -47,12 +47,15 @@ async def change(ctx: context.Context, call: context.Call, args: params.ConfigSe
 async def diff(ctx: context.Context, call: context.Call, args: params.ConfigDiff) -> Any:
     """What the next start changes, and what the project file asks for beyond that."""
     subject = ctx.find(args.name)
+    wanted: configs.Wanted | None = None
+    if args.project is not None:
+        asked = msgspec.structs.replace(args.project, name=subject.name)
+        wanted = await ctx.load_config(asked, ctx.hub.paths)
     record = subject.record
     coming = record.pending or record.spec
     file: list[differing.Difference] | None = None
     warnings: tuple[str, ...] = ()
-    if args.project is not None:
-        wanted = ctx.load_config(args.project, ctx.hub.paths)
+    if wanted is not None:
         warnings = wanted.warnings
         file = differing.differences(coming, foresight.combine(wanted.spec, record.overrides))
     return {
@@ -71,16 +74,18 @@ async def plan(ctx: context.Context, call: context.Call, args: params.ConfigPlan
     warnings: list[str] = []
     layers = foresight.Layers()
     if args.changes is None and not args.discard and args.project is not None:
-        wanted = ctx.load_config(args.project, ctx.hub.paths)
+        asked = msgspec.structs.replace(args.project, name=args.name)
+        wanted = await ctx.load_config(asked, ctx.hub.paths)
         warnings += wanted.warnings
         if args.name not in ctx.hub.machines:
-            return _nothing_yet(args.name, warnings)
+            return _nothing_yet(args.name, [*warnings, *room.check(wanted.spec)])
         layers = foresight.Layers(base=wanted.spec, config_path=wanted.config_path)
     subject = ctx.find(args.name)
     if args.changes is not None or args.discard:
         layers, kept = _layers(subject.record, args.changes or {}, discard=args.discard)
         warnings += kept
-    return _foreseen(subject, foresight.work_out(subject.record, layers), warnings)
+    found = foresight.work_out(subject.record, layers)
+    return _foreseen(subject, found, [*warnings, *room.check(found.wanted)])
 
 
 def _nothing_yet(name: str, warnings: list[str]) -> dict[str, Any]:

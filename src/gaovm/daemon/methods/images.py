@@ -47,8 +47,12 @@ async def remove(ctx: context.Context, call: context.Call, args: params.ImageRem
     return await ctx.images.remove(args.ref, used_by(ctx))
 
 
-async def prune(ctx: context.Context, call: context.Call, args: params.Nothing) -> Any:
-    """Remove every image that no VM uses."""
+async def prune(ctx: context.Context, call: context.Call, args: params.ImagePrune) -> Any:
+    """Remove every image that no VM uses; with ``cache`` also what can be made again."""
+    if args.cache:
+        cleared = await ctx.images.clear_cache()
+        pruned: dict[str, Any] = await ctx.images.prune(used_by(ctx))
+        return {**pruned, "cache_freed_bytes": cleared}
     return await ctx.images.prune(used_by(ctx))
 
 

@@ -33,6 +33,7 @@ async def daemon_status(ctx: context.Context, call: context.Call, args: params.N
         "recovered": ctx.hub.store.recovered,
         "quarantined_vms": list(ctx.hub.store.mended),
         "drift_mended": ctx.supervisor.mended,
+        "stalls": {"count": ctx.watch.count, "longest_s": round(ctx.watch.longest_s, 3)},
         "rss_bytes": _resident_bytes(),
     }
 
@@ -73,7 +74,7 @@ async def subscribe(ctx: context.Context, call: context.Call, args: params.Subsc
 
 async def cancel(ctx: context.Context, call: context.Call, args: params.CallCancel) -> Any:
     """Withdraw from another call of this connection."""
-    return {"cancelled": call.cancel(args.id)}
+    return {"cancelled": call.cancel(args.id, args.then)}
 
 
 def _resident_bytes() -> int:

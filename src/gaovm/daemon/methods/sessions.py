@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from gaovm import errors
@@ -10,6 +11,8 @@ from gaovm.model import states
 
 #: A ticket not used for this long is worthless.
 TICKET_S = 30.0
+#: A driver that takes longer is spoken of: whoever waits wants to know why.
+PATIENCE_S = 1.0
 
 
 async def open_session(ctx: context.Context, call: context.Call, args: params.Session) -> Any:
@@ -17,14 +20,16 @@ async def open_session(ctx: context.Context, call: context.Call, args: params.Se
 
     Raises:
         errors.StateConflict: the VM does not run.
-        errors.GuestUnavailable: its agent does not answer yet.
+        errors.GuestUnavailable: its agent does not answer yet, or its driver does not.
     """
     subject = ctx.find(args.name)
     driver = driver_with_agent(subject)
-    opened = await driver.call("session.open", {"ttl_s": TICKET_S})
+    opened = await _ask(call, subject.name, driver, args.kind)
     spec = subject.record.spec
     mounts = subject.record.facts.mounts
+    more = {"shared": _guest_writable(ctx)} if args.kind == "copy" else {}
     return {
+        **more,
         "socket": opened.get("socket"),
         "ticket": opened.get("ticket"),
         "user": spec.guest.user.name,
@@ -34,6 +39,36 @@ async def open_session(ctx: context.Context, call: context.Call, args: params.Se
             for mount in mounts
         ],
     }
+
+
+def _guest_writable(ctx: context.Context) -> list[str]:
+    """The host's directories in which any VM, running or not, may have put something."""
+    found = set()
+    for subject in ctx.hub.machines.values():
+        shares = subject.record.spec.shares
+        found |= {share.location for share in shares if share.writable}
+        mounts = subject.record.facts.mounts
+        found |= {str(mount["location"]) for mount in mounts if mount.get("writable")}
+    return sorted(found)
+
+
+async def _ask(call: context.Call, name: str, driver: machine.Driver, kind: str) -> dict[str, Any]:
+    """The driver's answer; the caller is told when it takes long."""
+
+    def say() -> None:
+        message = f"the driver of VM {name} (process {driver.pid}) does not answer"
+        call.progress({"phase": "session", "message": message})
+
+    timer = asyncio.get_running_loop().call_later(PATIENCE_S, say)
+    try:
+        return await driver.call("session.open", {"ttl_s": TICKET_S, "kind": kind})
+    except errors.TimeLimit as exc:
+        raise errors.GuestUnavailable(
+            f"the driver of VM {name} (process {driver.pid}) does not answer",
+            remedy=f"gaovm stop --force {name}",
+        ) from exc
+    finally:
+        timer.cancel()
 
 
 def driver_with_agent(subject: machine.Machine) -> machine.Driver:
@@ -47,10 +82,18 @@ def driver_with_agent(subject: machine.Machine) -> machine.Driver:
         )
     if subject.paused:
         raise errors.StateConflict(
-            f"VM {subject.name} is paused", remedy="`gaovm resume` lets it go on"
+            f"VM {subject.name} is paused: {_why_paused(subject)}",
+            remedy=f"gaovm resume {subject.name}",
         )
     if state.readiness is states.Readiness.BOOTING:
         raise errors.GuestUnavailable(
             f"VM {subject.name} is still booting", remedy="wait for `gaovm up` to return"
         )
     return subject.driver
+
+
+def _why_paused(subject: machine.Machine) -> str:
+    failure = subject.record.last_error
+    if subject.state.readiness is states.Readiness.DEGRADED and failure is not None:
+        return failure.message
+    return "somebody asked for that"

@@ -2,7 +2,8 @@
 
 An event is written in call order with the records (``store``), and handed to subscribers once its
 commit has returned: nobody is told what a crash could take back. Numbers grow by one and are never
-given twice. Old events are dropped (``retention``).
+given twice. Old events are dropped (``retention``), and what a guest brings about has a limit of
+its own (``rates``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 
 from gaovm.aio import pubsub
 from gaovm.daemon import stamps
-from gaovm.daemon.storage import retention, store
+from gaovm.daemon.storage import rates, retention, store
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +46,7 @@ class Events:
         self.last = database.look(_last)
         """The number of the newest event that was published."""
         self._retention = retention.Retention(self.last, database.look(_oldest) or self.last + 1)
+        self._rates = rates.Rates(self._tell_suppressed)
         database.upkeep.add(self._retention)
         database.listen(self._on_commit)
 
@@ -63,10 +65,22 @@ class Events:
 
         def append(connection: sqlite3.Connection) -> Event:
             seq = connection.execute(_APPEND, (ts, kind, vm, text)).lastrowid or 0
-            kept.appended(seq, len(text))
+            kept.appended(seq, vm, len(text))
             return Event(seq=seq, type=kind, vm=vm, payload=payload, ts=ts)
 
         return self._store.write(append)
+
+    def emit_of_guest(self, kind: str, vm: str, payload: dict[str, Any]) -> None:
+        """As ``emit``, of what a guest brings about as often as it likes: within its rate."""
+        if self._rates.admit(vm, kind):
+            self.emit(kind, vm, payload)
+
+    def _tell_suppressed(self, vm: str, payload: dict[str, Any]) -> None:
+        self.emit(rates.SUPPRESSED, vm, payload)
+
+    def forget(self, vm: str) -> None:
+        """A VM was removed: what it may say is counted no more."""
+        self._rates.forget(vm)
 
     def subscribe(self) -> Feed:
         """Everything that is published from now on, for whoever is in this process."""
@@ -82,6 +96,7 @@ class Events:
 
     def close(self) -> None:
         """End every subscription."""
+        self._rates.close()
         self._topic.close()
 
     def _on_commit(self, results: list[Any]) -> None:

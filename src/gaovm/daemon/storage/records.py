@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from gaovm.model import states, supervision
-from gaovm.spec import network, vm
+from gaovm.spec import network, reach, vm
 
 
 class ImageRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +28,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[dict[str, Any], ...] = ()
     network: dict[str, Any] | None = None
     boot: dict[str, Any] | None = None
+    confinement: dict[str, Any] | None = None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +44,26 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     serial_tail: tuple[str, ...] = ()
 
 
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person let a project file reach; ``digest`` is of its text and of these together."""
+
+    digest: str
+    reaches: tuple[reach.Reach, ...]
+
+
+class Directory(msgspec.Struct, frozen=True, kw_only=True):
+    """Which directory a project is: its device and inode, wherever it is moved to.
+
+    ``mark``: what was written into its ``.lima`` when it got its VM, None where that failed. It
+    tells a moved directory from a later one that was given the same inode, and nothing else: the
+    guest can write it.
+    """
+
+    device: int
+    inode: int
+    mark: str | None = None
+
+
 class VmRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One VM as it is stored. Times are UTC, ISO 8601.
 
@@ -51,6 +72,9 @@ class VmRecord(msgspec.Struct, frozen=True, kw_only=True):
     ``pending`` what the next start applies, if that differs.
     ``disk_used``: an agent once answered from this disk, so it may hold the user's work.
     ``deleting`` marks a removal that a crash may have cut short.
+    ``approved`` is what a person let ``base`` reach; None: the row is older than approvals.
+    ``directory`` is what ``project`` was when it was last seen, and ``is_default`` whether the VM
+    is its project's own, which commands without a NAME mean; None: the row is older than both.
     """
 
     name: str
@@ -72,6 +96,9 @@ class VmRecord(msgspec.Struct, frozen=True, kw_only=True):
     overrides: dict[str, Any] = msgspec.field(default_factory=dict)
     pending: vm.VmSpec | None = None
     restarts: supervision.History = supervision.History()
+    approved: Approval | None = None
+    directory: Directory | None = None
+    is_default: bool | None = None
 
 
 def spec_digest(spec: vm.VmSpec) -> str:

@@ -1,8 +1,13 @@
-"""Which events are kept: the newest, within a number, a size and an age."""
+"""Which events are kept: the newest, within a number, a size and an age.
+
+When there are too many, the VM that has the most of them loses its oldest: however much one VM has
+to tell, it displaces nobody else's history.
+"""
 
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 from gaovm.aio import clock
 from gaovm.daemon import stamps
@@ -23,25 +28,45 @@ AGE_CHECK_S = 3600.0
 RETRY_S = 60.0
 #: Beyond the limits by this much nobody waits for a quiet moment.
 _URGENT = 1.1
-_OLDEST = "SELECT seq, length(payload), ts FROM events ORDER BY seq LIMIT ?"
+_OLD = "SELECT seq, vm, length(payload) FROM events WHERE ts < ? ORDER BY seq LIMIT ?"
+_OLDEST_OF = "SELECT seq, length(payload) FROM events WHERE vm IS ? ORDER BY seq LIMIT ?"
+_COUNT = "SELECT vm, count(*), total(length(payload)) FROM events GROUP BY vm"
+
+
+class _Share:
+    """What is kept of one VM; of the daemon itself, whose events belong to no VM."""
+
+    __slots__ = ("count", "size")
+
+    def __init__(self, count: int = 0, size: int = 0) -> None:
+        self.count = count
+        self.size = size
+
+    def add(self, count: int, size: int) -> None:
+        self.count += count
+        self.size += size
+
+
+_Shares = dict[str | None, _Share]
 
 
 class Retention:
-    """Drops the oldest events. Lives in the writer's thread; ``oldest`` may be read anywhere."""
+    """Drops events. Lives in the writer's thread; ``oldest`` may be read anywhere."""
 
     def __init__(self, last: int, oldest: int) -> None:
         self.oldest = oldest
         """The number of the oldest event that is kept; one more than the last when none is."""
         self._last = last
-        self._bytes: int | None = None  # counted when first needed: a start has no time for it
+        self._shares: _Shares | None = None  # counted when first needed: a start has no time
+        self._all = _Share()
         self._age_check = clock.monotonic() + QUIET_S
         self._held_until = 0.0
 
-    def appended(self, seq: int, size: int) -> None:
+    def appended(self, seq: int, vm: str | None, size: int) -> None:
         """An event was written."""
         self._last = seq
-        if self._bytes is not None:
-            self._bytes += size
+        if self._shares is not None:
+            self._add(vm, 1, size)
 
     def due_s(self) -> float | None:
         """Seconds until something may have to go."""
@@ -57,32 +82,73 @@ class Retention:
         return self._over(_URGENT) and clock.monotonic() >= self._held_until
 
     def _over(self, factor: float) -> bool:
-        count = self._last - self.oldest + 1
-        return count > MAX_EVENTS * factor or (self._bytes or 0) > MAX_BYTES * factor
+        # Before they are counted the numbers tell: there can be no more events than those.
+        count = self._last - self.oldest + 1 if self._shares is None else self._all.count
+        return count > MAX_EVENTS * factor or self._all.size > MAX_BYTES * factor
 
     def run(self, connection: sqlite3.Connection) -> None:
-        """Drop up to ``BITE`` events that are too many, too much or too old."""
-        if clock.monotonic() < self._held_until:
+        """Drop up to ``BITE`` events that are too old, or of whoever has too many or too much."""
+        now = clock.monotonic()
+        if now < self._held_until:
             return
-        if self._bytes is None:
-            total = connection.execute("SELECT total(length(payload)) FROM events").fetchone()
-            self._bytes = int(total[0])
-        cutoff = stamps.of(clock.now() - MAX_AGE_S)
-        found = connection.execute(_OLDEST, (BITE,)).fetchall()
-        dropped = 0
-        oldest, size = self.oldest, self._bytes
-        for seq, length, ts in found:
-            if not (self._over(1.0) or ts < cutoff):
-                break
-            self.oldest, self._bytes = seq + 1, self._bytes - length
-            dropped += 1
-        if dropped < BITE:
-            self._age_check = clock.monotonic() + AGE_CHECK_S
-        if not dropped:
-            return
+        shares = self._shares if self._shares is not None else self._count(connection)
         try:
-            connection.execute("DELETE FROM events WHERE seq < ?", (self.oldest,))
+            if now >= self._age_check and not self._drop_old(connection):
+                self._age_check = now + AGE_CHECK_S
+            if self._over(1.0):
+                self._drop_most(connection, shares)
         except sqlite3.Error:
-            self.oldest, self._bytes = oldest, size
             self._held_until = clock.monotonic() + RETRY_S
+            raise
+
+    def _count(self, connection: sqlite3.Connection) -> _Shares:
+        found: _Shares = {}
+        self._shares, self._all = found, _Share()
+        for vm, count, size in connection.execute(_COUNT).fetchall():
+            self._add(vm, count, int(size))
+        return found
+
+    def _add(self, vm: str | None, count: int, size: int) -> None:
+        if self._shares is None:
+            return
+        share = self._shares.setdefault(vm, _Share())
+        share.add(count, size)
+        self._all.add(count, size)
+        if not share.count:
+            del self._shares[vm]
+
+    def _drop_old(self, connection: sqlite3.Connection) -> bool:
+        """Whether there was anything that is too old."""
+        cutoff = stamps.of(clock.now() - MAX_AGE_S)
+        found = connection.execute(_OLD, (cutoff, BITE)).fetchall()
+        if found:
+            # the clock may have gone back: only what is really old
+            self._drop(connection, "seq <= ? AND ts < ?", (found[-1][0], cutoff))
+            for _, vm, size in found:
+                self._add(vm, -1, -size)
+        return bool(found)
+
+    def _drop_most(self, connection: sqlite3.Connection, shares: _Shares) -> None:
+        """Drop the oldest of the VM that has the most events, or bytes if these are too many."""
+        too_large = self._all.size > MAX_BYTES
+        vm = max(shares, key=lambda each: shares[each].size if too_large else shares[each].count)
+        count, size = self._all.count - MAX_EVENTS, self._all.size - MAX_BYTES
+        dropped = freed = 0
+        last = 0
+        for seq, length in connection.execute(_OLDEST_OF, (vm, BITE)).fetchall():
+            if dropped >= count and freed >= size:
+                break
+            last, dropped, freed = seq, dropped + 1, freed + length
+        self._drop(connection, "seq <= ? AND vm IS ?", (last, vm))
+        self._add(vm, -dropped, -freed)
+
+    def _drop(self, connection: sqlite3.Connection, which: str, values: tuple[Any, ...]) -> None:
+        stays = f"SELECT seq FROM events WHERE NOT ({which}) ORDER BY seq LIMIT 1"
+        found = connection.execute(stays, values).fetchone()
+        # First, so that nobody who reads meanwhile takes what is gone for what never was.
+        before, self.oldest = self.oldest, self._last + 1 if found is None else found[0]
+        try:
+            connection.execute(f"DELETE FROM events WHERE {which}", values)
+        except sqlite3.Error:
+            self.oldest = before
             raise

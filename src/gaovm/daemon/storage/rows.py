@@ -14,7 +14,7 @@ from gaovm.spec import network, vm
 COLUMNS = (
     "name, project, config_path, run_id, spec, spec_digest, desired, observed, readiness, first_up,"
     " created_at, started_at, boot_id, image, facts, last_error, added_ports, disk_used, deleting,"
-    " base, overrides, pending, restarts"
+    " base, overrides, pending, restarts, approved, directory, is_default"
 )
 _MARKS = ", ".join("?" * len(COLUMNS.split(", ")))
 PUT = f"INSERT OR REPLACE INTO vms ({COLUMNS}) VALUES ({_MARKS})"
@@ -51,6 +51,9 @@ def encode(record: records.VmRecord) -> tuple[Any, ...]:
         _json(record.overrides),
         _json(record.pending),
         _json(record.restarts),
+        _json(record.approved),
+        _json(record.directory),
+        None if record.is_default is None else int(record.is_default),
     )
 
 
@@ -85,6 +88,9 @@ def decode(row: tuple[Any, ...]) -> records.VmRecord:
             overrides=_decoded(fields["overrides"], dict[str, Any]),
             pending=_decoded(fields["pending"], vm.VmSpec),
             restarts=_decoded(fields["restarts"], supervision.History),
+            approved=_decoded(fields["approved"], records.Approval),
+            directory=_decoded(fields["directory"], records.Directory),
+            is_default=None if fields["is_default"] is None else bool(fields["is_default"]),
         )
     except msgspec.MsgspecError as exc:
         raise errors.StateCorrupt(f"state.db: the row of VM {fields['name']!r}: {exc}") from exc

@@ -63,8 +63,28 @@ CREATE TABLE quarantine (
 ) STRICT
 """
 
+_TRUST = (
+    "ALTER TABLE vms ADD COLUMN approved TEXT",
+    "ALTER TABLE vms ADD COLUMN directory TEXT",
+    "ALTER TABLE vms ADD COLUMN is_default INTEGER",
+)
+# The text of the project file that each VM's approval is of, to show what has changed since.
+# It is large and seldom written, so it does not stand in the record's row.
+_APPROVALS = """
+CREATE TABLE approvals (
+    vm      TEXT PRIMARY KEY,
+    digest  TEXT NOT NULL,
+    content TEXT NOT NULL
+) STRICT
+"""
+
 #: Revision n is reached by running step n - 1.
-STEPS: tuple[tuple[str, ...], ...] = ((_FIRST,), (*_STAGED, _EVENTS), (_QUARANTINE,))
+STEPS: tuple[tuple[str, ...], ...] = (
+    (_FIRST,),
+    (*_STAGED, _EVENTS),
+    (_QUARANTINE,),
+    (*_TRUST, _APPROVALS),
+)
 
 
 def check(connection: sqlite3.Connection) -> None:

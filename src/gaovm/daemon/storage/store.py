@@ -19,6 +19,7 @@ from gaovm import errors
 from gaovm.aio import files
 from gaovm.daemon.storage import (
     backup,
+    ballast,
     logroom,
     mending,
     quarantine,
@@ -57,10 +58,13 @@ class Store:
         self._backup = backup.Backup(self._begin_copy)
         self.upkeep.add(self._backup)
         self.upkeep.add(logroom.LogRoom())
+        kept = ballast.Ballast(ballast.path_of(path))
+        self.upkeep.add(kept)
         self._connection = connection
         self._listeners: list[Callable[[list[Any]], None]] = []
-        self._writer = writer.Writer(connection, self.upkeep, self._on_commit)
+        self._writer = writer.Writer(connection, self.upkeep, self._on_commit, kept.give_up)
         self._closed = False
+        self._forsaken = False
         self._reading: sqlite3.Connection | None = None
         self._reader = futures.ThreadPoolExecutor(1, thread_name_prefix="store-read")
 
@@ -80,8 +84,32 @@ class Store:
 
     def remove(self, name: str) -> asyncio.Future[None]:
         """Forget a VM; unknown names are fine."""
-        statement = "DELETE FROM vms WHERE name = ?"
-        return self.write(lambda connection: self._change(connection, statement, (name,)))
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM approvals WHERE vm = ?", (name,))
+            self._change(connection, "DELETE FROM vms WHERE name = ?", (name,))
+
+        return self.write(work)
+
+    def keep_approved(self, name: str, digest: str, content: str) -> asyncio.Future[None]:
+        """Keep the text of the file that a VM's approval is of."""
+        statement = "INSERT OR REPLACE INTO approvals (vm, digest, content) VALUES (?, ?, ?)"
+        values = (name, digest, content)
+        return self.write(lambda connection: self._change(connection, statement, values))
+
+    def approved_text(self, name: str, digest: str) -> asyncio.Future[str | None]:
+        """The text of the file that the approval of this digest is of, if it is kept.
+
+        Raises (from the awaitable):
+            errors.StateCorrupt: the database cannot be read.
+        """
+        statement = "SELECT content FROM approvals WHERE vm = ? AND digest = ?"
+
+        def work(connection: sqlite3.Connection) -> str | None:
+            row = connection.execute(statement, (name, digest)).fetchone()
+            return None if row is None else str(row[0])
+
+        return self.read(work)
 
     def _change(self, connection: sqlite3.Connection, statement: str, values: Any) -> None:
         connection.execute(statement, values)
@@ -133,8 +161,13 @@ class Store:
         except sqlite3.DatabaseError as exc:
             raise errors.StateCorrupt(f"the state database cannot be read: {exc}") from exc
 
+    def forsake(self) -> None:
+        """Make no copy any more: where the files were, another daemon may have its own."""
+        self._forsaken = True
+
     def _begin_copy(self) -> None:
-        self._reader.submit(self._copy)
+        if not self._forsaken:
+            self._reader.submit(self._copy)
 
     def _copy(self) -> None:
         try:
@@ -172,7 +205,7 @@ def open_store(path: Path) -> Store:
     if is_new:
         recovered = _begin(path)
     try:
-        connection = _connect(path)
+        connection = _connect_with_space(path)
     except sqlite3.DatabaseError as exc:
         if _code(exc) in _NOT_DAMAGE:
             raise _cannot_open(path, exc) from exc
@@ -246,6 +279,16 @@ def _cannot_open(path: Path, exc: sqlite3.DatabaseError) -> errors.HostError:
     if _code(exc) == sqlite3.SQLITE_FULL:
         return errors.DiskFull(f"{path} cannot be opened: {exc}")
     return errors.HostError(f"{path} cannot be opened: {exc}")
+
+
+def _connect_with_space(path: Path) -> sqlite3.Connection:
+    """Opening takes space, which on a full disk is what was kept for that."""
+    try:
+        return _connect(path)
+    except sqlite3.DatabaseError as exc:
+        if _code(exc) not in _NOT_DAMAGE or not ballast.release(ballast.path_of(path)):
+            raise
+        return _connect(path)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

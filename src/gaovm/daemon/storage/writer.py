@@ -63,7 +63,8 @@ class _Barrier(_Turn):
 class Writer:
     """Runs changes. ``on_commit`` gets the results of a commit, in order, on the event loop.
 
-    It is called before the awaitables of the same changes are done.
+    It is called before the awaitables of the same changes are done. ``make_space`` is called when
+    the disk is full, and says whether it is worth another try.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class Writer:
         connection: sqlite3.Connection,
         chores: Chores,
         on_commit: Callable[[list[Any]], None],
+        make_space: Callable[[sqlite3.Connection], bool] = lambda _: False,
     ) -> None:
         self._connection = connection
+        self._make_space = make_space
         self._chores = chores
         self._on_commit = on_commit
         self._turn: _Turn = []
@@ -152,7 +155,7 @@ class Writer:
         changes = [change for turn in turns for change in turn]
         failure: Exception | None = None
         try:
-            self._transact(changes)
+            self._transact_with_space(changes)
         except Exception as exc:  # noqa: BLE001 - told to whoever asked for the change
             if len(turns) > 1:
                 # one turn that cannot be written must not take the others with it
@@ -167,6 +170,14 @@ class Writer:
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended; nobody waits
                 loop.call_soon_threadsafe(self._settle, changes, failure)
+
+    def _transact_with_space(self, changes: _Turn) -> None:
+        try:
+            self._transact(changes)
+        except sqlite3.OperationalError as exc:
+            if "full" not in str(exc) or not self._make_space(self._connection):
+                raise
+            self._transact(changes)
 
     def _transact(self, changes: _Turn) -> None:
         connection = self._connection

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from gaovm import errors, version
-from gaovm.aio import files, logs, priority, process, steps, tasks
+from gaovm.aio import descriptors, files, logs, priority, process, steps, tasks
 from gaovm.daemon import context, gate, handover, launching, machine, server, zygote
 from gaovm.daemon.upgrading import elders, preflight
 from gaovm.ipc import connection
@@ -233,6 +233,7 @@ class Upgrade:
             asked=asked,
             log_level=logs.level(),
             log_levels=parts.ctx.hub.log_levels,
+            open_files=descriptors.inherited(),
             restarts={
                 subject.name: subject.restart.when()
                 for subject in parts.ctx.hub.machines.values()

@@ -12,6 +12,11 @@ from gaovm.aio import files, process
 
 _MAGIC = b"QFI\xfb"
 _HEADER = struct.Struct(">4sIQIIQ")
+# Of version 3, at byte 72: what a reader must know of. Bits 0 and 1 say that a crash left something
+# to mend; bit 2 that the data is in another file, which the header names.
+_FEATURES = struct.Struct(">Q")
+_FEATURES_AT = 72
+_MENDABLE = 3
 _HEADER_LENGTH = 104
 _CLUSTER_BITS = 16
 _CLUSTER = 1 << _CLUSTER_BITS
@@ -40,7 +45,14 @@ def read_overlay(path: Path) -> Overlay:
             raise errors.StateCorrupt(
                 f"{path} is not a qcow2 disk", remedy="`gaovm destroy` and `gaovm up` make a new VM"
             )
-        _, _, offset, length, _, size = _HEADER.unpack(head)
+        _, version, offset, length, _, size = _HEADER.unpack(head)
+        file.seek(_FEATURES_AT)
+        features = file.read(_FEATURES.size) if version >= 3 else b""
+        if len(features) == _FEATURES.size and _FEATURES.unpack(features)[0] & ~_MENDABLE:
+            raise errors.StateCorrupt(
+                f"{path} has features that no disk of GaoVM's has: its header was changed",
+                remedy="`gaovm destroy` and `gaovm up` make a new VM",
+            )
         backing = None
         if offset and 0 < length <= MAX_BACKING:
             file.seek(offset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -27,6 +28,7 @@ class Monitor(asyncio.Protocol):
         self._on_event = on_event
         self._decoder = qmp.Decoder()
         self._transport: asyncio.Transport | None = None
+        self._fd = -1
         self._idents = itertools.count(1)
         self._pending: dict[int, asyncio.Future[Any]] = {}
         self._greeting: asyncio.Future[qmp.Version] = asyncio.get_running_loop().create_future()
@@ -39,6 +41,7 @@ class Monitor(asyncio.Protocol):
             errors.HypervisorFailed: QEMU ended, or does not speak QMP.
         """
         sock.setblocking(False)
+        self._fd = sock.fileno()
         loop = asyncio.get_running_loop()
         try:
             await loop.create_connection(lambda: self, sock=sock)
@@ -72,13 +75,23 @@ class Monitor(asyncio.Protocol):
         arguments = {"filename": path, "format": "png"}
         await self._run("screendump", arguments, SCREENDUMP_LIMIT_S)
 
-    async def _run(self, command: str, arguments: dict[str, Any], limit_s: float) -> Any:
+    async def hand_over(self, name: str, fd: int) -> None:
+        """Give QEMU a copy of a descriptor, under a name that a later command uses once.
+
+        Raises:
+            errors.HypervisorFailed: as ``execute``.
+        """
+        await self._run("getfd", {"fdname": name}, COMMAND_LIMIT_S, fd)
+
+    async def _run(
+        self, command: str, arguments: dict[str, Any], limit_s: float, fd: int | None = None
+    ) -> Any:
         if self._error is not None or self._transport is None:
             reason = self._error.message if self._error else "it is not connected"
             raise errors.HypervisorFailed(f"monitor command {command}: {reason}")
         ident = next(self._idents)
         answer = self._pending[ident] = asyncio.get_running_loop().create_future()
-        self._transport.write(qmp.command(command, arguments, ident))
+        self._send(qmp.command(command, arguments, ident), fd)
         try:
             async with asyncio.timeout(limit_s):
                 return await answer
@@ -89,6 +102,19 @@ class Monitor(asyncio.Protocol):
             raise errors.HypervisorFailed(f"monitor command {command}: {exc.message}") from exc
         finally:
             self._pending.pop(ident, None)
+
+    def _send(self, line: bytes, fd: int | None) -> None:
+        if self._transport is None:
+            return
+        if fd is not None:
+            # Past the transport, whose buffer must not be overtaken: QEMU takes a descriptor with
+            # any byte of the line, so the first one goes this way and the rest as always.
+            if self._transport.get_write_buffer_size():
+                raise errors.HypervisorFailed("QEMU does not read its monitor")
+            with socket.socket(fileno=os.dup(self._fd)) as sock:
+                socket.send_fds(sock, [line[:1]], [fd])
+            line = line[1:]
+        self._transport.write(line)
 
     def close(self) -> None:
         """End the connection, if there is one. Idempotent."""

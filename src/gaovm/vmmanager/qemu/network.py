@@ -34,6 +34,12 @@ def arguments(program: str, *, host_access: bool) -> list[str]:
     return [*words, "-F"]
 
 
+def command(program: str, connection: int, *, host_access: bool) -> list[str]:
+    """The whole command line, the filter's first; ``connection`` is a descriptor."""
+    own = [sys.executable, "-I", "-S", netfilter.__file__, str(connection)]
+    return [*own, *arguments(program, host_access=host_access)]
+
+
 def run(
     program: str, connection: socket.socket, *, host_access: bool, output: int
 ) -> contextlib.AbstractAsyncContextManager[process.Child]:
@@ -44,9 +50,8 @@ def run(
     Raises:
         errors.ProgramMissing: this Python cannot be executed any more.
     """
-    own = [sys.executable, "-I", "-S", netfilter.__file__, str(connection.fileno())]
     return process.spawn(
-        [*own, *arguments(program, host_access=host_access)],
+        command(program, connection.fileno(), host_access=host_access),
         env={},
         stdout=output,
         stderr=output,

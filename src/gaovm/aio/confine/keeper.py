@@ -1,0 +1,105 @@
+"""The process that keeps the rights which its maker drops: it starts a few programs, and no other.
+
+What it can start is fixed when it is forked; later only a name comes, and descriptors for the
+program. So who takes its maker over can have those programs started, and nothing else. They are the
+maker's own children (CLONE_PARENT): it sees them end and reaps them, as before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import NoReturn
+
+from gaovm import errors
+from gaovm.aio import process, sockets
+from gaovm.aio.confine import calls, launch
+
+#: The command line of a program, from the numbers of the descriptors that it is given.
+Recipe = Callable[[Sequence[int]], Sequence[str]]
+_MAX_MESSAGE = 8192
+_MAX_FDS = 8
+#: It forks, which takes milliseconds; who is taken over itself may say nothing at all.
+_LIMIT_S = 5.0
+
+
+class Keeper:
+    """The maker's end; made by ``fork``."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    @contextlib.asynccontextmanager
+    async def start(
+        self, name: str, fds: Sequence[int], *, output: int, grace_s: float
+    ) -> AsyncIterator[process.Child]:
+        """A program for the length of a block; ``output`` gets its stdout and stderr.
+
+        Raises:
+            errors.ProgramMissing, errors.HostError: it was not started.
+        """
+        try:
+            sockets.send_with_fds(self._sock, name.encode(), [*fds, output])
+            answer = self._sock.recv(_MAX_MESSAGE).decode()
+        except (OSError, errors.ConnectionLost) as exc:
+            raise errors.HostError(f"who starts {name} does not answer: {exc}") from exc
+        number, _, said = answer.partition(" ")
+        if not number.isdecimal():
+            raise errors.HostError(f"{name} was not started: {said or 'its keeper has ended'}")
+        async with process.adopt(int(number), grace_s=grace_s) as child:
+            if said:
+                raise launch.error(name, said)
+            yield child
+
+
+@contextlib.asynccontextmanager
+async def fork(recipes: Mapping[str, Recipe]) -> AsyncIterator[Keeper]:
+    """A keeper for the length of a block; it ends with this process, whatever happens."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(_LIMIT_S)
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _serve(theirs, recipes, parent)
+    theirs.close()
+    with ours:
+        async with process.adopt(pid, grace_s=_LIMIT_S):
+            yield Keeper(ours)
+
+
+def _serve(sock: socket.socket, recipes: Mapping[str, Recipe], parent: int) -> NoReturn:
+    try:
+        calls.die_with_parent(signal.SIGKILL)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        launch.close_all_but({0, 1, 2, sock.fileno()})
+        while os.getppid() == parent:
+            data, fds = sockets.recv_with_fds(sock, _MAX_MESSAGE, _MAX_FDS)
+            if not data:
+                break
+            sock.send(_answer(recipes.get(data.decode()), fds).encode()[:_MAX_MESSAGE])
+            for fd in fds:
+                os.close(fd)
+    finally:
+        os._exit(0)
+
+
+def _answer(recipe: Recipe | None, fds: list[int]) -> str:
+    if recipe is None or not fds:
+        return "- no such program"
+    *passed, output = fds
+    try:
+        pid, said = launch.start_sibling(
+            recipe(passed), output=output, pass_fds=passed, before_exec=_own_session
+        )
+    except errors.HostError as exc:
+        return f"- {exc.message}"
+    return f"{pid} {said}"
+
+
+def _own_session() -> None:
+    os.setsid()
+    calls.die_with_parent(signal.SIGKILL)

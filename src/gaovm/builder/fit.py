@@ -1,0 +1,58 @@
+"""Whether a VM fits on its host: refused beyond the bounds, warned of below them."""
+
+from __future__ import annotations
+
+from gaovm import errors
+from gaovm.builder import facts
+from gaovm.spec import vm
+
+#: So many virtual CPUs for each of the host's: more only makes them wait for each other.
+CPUS_PER_CPU = 4
+_MIB = 1 << 20
+
+
+def check(spec: vm.VmSpec, host: facts.HostFacts) -> list[str]:
+    """What a user should know of a VM's size on this host.
+
+    The bounds: all of the host's memory, and four virtual CPUs for each of the host's. A host whose
+    memory is not known (0) bounds none.
+
+    Raises:
+        errors.ConfigError: it is beyond a bound.
+    """
+    return _memory(spec.memory.size_bytes, host) + _cpus(spec.processors.count, host)
+
+
+def _memory(size: int, host: facts.HostFacts) -> list[str]:
+    total, free = host.memory_total_bytes, host.memory_available_bytes
+    if not total:
+        return []
+    if size > total:
+        raise errors.ConfigError(
+            f"memory: {_mib(size)} is more than this host has ({_mib(total)})",
+            field="memory",
+            remedy="set less `memory` in the project file, or over it: gaovm set memory=2GiB",
+        )
+    if size > free:
+        return [
+            f"memory: {_mib(size)} is more than the {_mib(free)} that this host has free now: "
+            "it may swap, or end processes"
+        ]
+    return []
+
+
+def _cpus(count: int, host: facts.HostFacts) -> list[str]:
+    if count > host.cpus * CPUS_PER_CPU:
+        raise errors.ConfigError(
+            f"cpus: {count} is more than {CPUS_PER_CPU} for each of this host's {host.cpus}",
+            field="cpus",
+            remedy=f"set at most {host.cpus * CPUS_PER_CPU} `cpus` in the project file, "
+            "or over it: gaovm set cpus=2",
+        )
+    if count > host.cpus:
+        return [f"cpus: {count} on a host with {host.cpus}: they take turns"]
+    return []
+
+
+def _mib(size: int) -> str:
+    return f"{size / (_MIB << 10):.1f} GiB" if size >= _MIB << 10 else f"{size // _MIB} MiB"

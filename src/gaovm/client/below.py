@@ -1,0 +1,176 @@
+"""Opening host paths that a guest may have prepared: below a share no symbolic link is followed.
+
+What a guest can write may lead anywhere: a link in the place of a directory sends a copy into
+``~/.ssh``, or fetches from there. The kernel has ``RESOLVE_NO_SYMLINKS`` for a whole path, but here
+links outside of shares, which the host's own users made, go on working, also where they lead into
+one. So the path is walked name by name, and each step is held by its descriptor: what is renamed or
+replaced meanwhile changes nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from gaovm import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# as many as the kernel follows in one path (include/linux/namei.h, MAXSYMLINKS)
+_MAX_LINKS = 40
+_LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Place(NamedTuple):
+    """A name in an open directory, which is the holder's to close; ``path`` is for messages."""
+
+    path: str
+    parent: int
+    name: str
+
+
+class _Step(NamedTuple):
+    fd: int
+    path: str
+    inside: bool
+
+
+class _Walk:
+    """From the root of the file system, one name at a time; ``close`` when done."""
+
+    def __init__(self, shared: Iterable[str]) -> None:
+        self._roots = _identities(shared)
+        root = os.open("/", _LOOK)
+        self._steps = [_Step(root, "/", self._is_shared(os.fstat(root)))]
+        self._links = 0
+
+    def close(self) -> None:
+        for step in self._steps:
+            os.close(step.fd)
+
+    def to(self, path: str) -> int:
+        """A descriptor of the directory at an absolute path."""
+        todo = _parts(path)
+        while todo:
+            name = todo.pop()
+            if name == "..":
+                self._up(1)
+            else:
+                todo += self._over(name)
+        return os.open(".", _DIRECTORY, dir_fd=self._steps[-1].fd)
+
+    def _up(self, count: int) -> None:
+        for _ in range(min(count, len(self._steps) - 1)):
+            os.close(self._steps.pop().fd)
+
+    def _over(self, name: str) -> list[str]:
+        """One name further; of a link, what is to be walked in its place."""
+        at = self._steps[-1]
+        here = f"{at.path.rstrip('/')}/{name}"
+        try:
+            fd = os.open(name, _LOOK, dir_fd=at.fd)
+        except OSError as exc:
+            exc.filename = here
+            raise
+        found = os.fstat(fd)
+        if stat.S_ISDIR(found.st_mode):
+            self._steps.append(_Step(fd, here, at.inside or self._is_shared(found)))
+            return []
+        os.close(fd)
+        if not stat.S_ISLNK(found.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), here)
+        if at.inside:
+            raise errors.LinkBelowShare(
+                f"{here} is a symbolic link in a directory that is shared with a VM, which may"
+                " have laid it: it is not followed",
+                remedy="name the place that it leads to",
+            )
+        self._links += 1
+        if self._links > _MAX_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), here)
+        leads_to = os.readlink(name, dir_fd=at.fd)
+        if leads_to.startswith("/"):
+            self._up(len(self._steps))
+        return _parts(leads_to)
+
+    def _is_shared(self, status: os.stat_result) -> bool:
+        return (status.st_dev, status.st_ino) in self._roots
+
+
+def open_directory(path: str | os.PathLike[str], shared: Iterable[str]) -> int:
+    """A descriptor of a directory; the caller closes it. ``shared``: directories guests can write.
+
+    Raises:
+        errors.LinkBelowShare: below one of them the path goes over a symbolic link.
+        OSError: as ``os.open`` of a directory.
+    """
+    walk = _Walk(shared)
+    try:
+        return walk.to(os.fspath(Path.cwd() / path))
+    finally:
+        walk.close()
+
+
+def place(path: str | os.PathLike[str], shared: Iterable[str]) -> Place:
+    """The last name of a path in its directory; of a path that ends in none, ``.`` in that.
+
+    Raises:
+        errors.LinkBelowShare, OSError: as ``open_directory``, of the directory.
+    """
+    text = os.fspath(path)
+    directory, name = os.path.split(text.rstrip("/") or "/")
+    if name in ("", ".", ".."):
+        return Place(text, open_directory(text, shared), ".")
+    return Place(text, open_directory(directory or ".", shared), name)
+
+
+def is_directory(path: str | os.PathLike[str], shared: Iterable[str]) -> bool:
+    """Whether a path leads to a directory.
+
+    Raises:
+        errors.LinkBelowShare: over a link that a guest can have laid. When it is the last name, and
+            leads to no directory, the answer is no.
+    """
+    shared = tuple(shared)
+    try:
+        os.close(open_directory(path, shared))
+    except errors.LinkBelowShare:
+        if _last_leads_to_directory(path, shared):
+            raise
+        return False
+    except OSError:
+        return False
+    return True
+
+
+def _last_leads_to_directory(path: str | os.PathLike[str], shared: Iterable[str]) -> bool:
+    """Of a path whose last name may be a link; one on the way raises."""
+    try:
+        found = place(path, shared)
+        try:
+            return stat.S_ISDIR(os.stat(found.name, dir_fd=found.parent).st_mode)
+        finally:
+            os.close(found.parent)
+    except OSError:
+        return False  # to nothing
+
+
+def _parts(path: str) -> list[str]:
+    """The names of a path, the first one last; the empty ones and ``.`` left out."""
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
+
+
+def _identities(shared: Iterable[str]) -> set[tuple[int, int]]:
+    found = set()
+    for location in shared:
+        try:
+            status = Path(location).stat()
+        except OSError:
+            continue  # what is not there, no path goes through
+        found.add((status.st_dev, status.st_ino))
+    return found

@@ -1,0 +1,100 @@
+"""Why a VM says nothing: the daemon is asked, and the kernel about the VM's processes.
+
+Loaded only once a VM has been silent for a while.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from gaovm import errors
+from gaovm.client import blocking, paths
+from gaovm.ipc import blocking as wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+_HELLO_S = 0.25
+_STATUS_S = 0.25
+_GUEST_S = 0.5
+#: The longest that ``ask`` takes, in seconds.
+LIMIT_S = _HELLO_S + _STATUS_S + _GUEST_S
+
+
+class Finding:
+    """Whether the guest answers, and if not, one line that says why."""
+
+    __slots__ = ("answers", "why")
+
+    def __init__(self, why: str = "") -> None:
+        # parts of it may come from the guest's console
+        self.why = "".join(char if char.isprintable() else " " for char in why)
+        self.answers = not why
+
+
+def ask(home: str, vm: Mapping[str, Any]) -> Finding:
+    """Find out whether a VM answers, in at most ``LIMIT_S``. Never raises an error of the tree.
+
+    ``vm``: the parameters that say which one.
+    """
+    name = f"VM {vm.get('name')}"
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(_HELLO_S)
+            sock.connect(paths.socket(home))
+            terms = blocking.terms()
+            with wire.BlockingConnection(sock, terms, limit_s=_HELLO_S, withdraw=False) as link:
+                return _of_status(link, vm, name)
+    except (errors.GaoError, OSError):
+        return Finding(f"{name} says nothing, and the daemon does not answer either")
+
+
+def _of_status(link: wire.BlockingConnection, vm: Mapping[str, Any], name: str) -> Finding:
+    try:
+        status = link.call("vm.status", vm, _STATUS_S)
+    except errors.VmNotFound:
+        return Finding(f"{name} is no more")
+    known = _known(status, name)
+    if known:
+        return Finding(known)
+    try:
+        asked = link.call("vm.status", {**vm, "guest": True}, _GUEST_S)
+    except errors.TimeLimit:
+        asked = {}
+    if asked.get("guest"):
+        return Finding()
+    failure = status.get("last_error") if status.get("readiness") == "degraded" else None
+    why = f": {failure.get('message')}" if failure else ", neither does its agent"
+    return Finding(f"{name} does not answer{why}")
+
+
+def _known(status: Mapping[str, Any], name: str) -> str:
+    """What the daemon and the kernel know without the guest's help; empty: nothing."""
+    word = status.get("name")
+    if status.get("observed") != "running":
+        return f"{name} does not run: it is {status.get('state')}"
+    if status.get("paused"):
+        return f"{name} is paused: {pause_reason(status)} (gaovm resume {word})"
+    for key, what in (("hypervisor_pid", "hypervisor"), ("driver_pid", "driver")):
+        pid = status.get(key)
+        if isinstance(pid, int) and _is_stopped(pid):
+            return f"{name} stands still: its {what} was stopped (kill -CONT {pid})"
+    return ""
+
+
+def pause_reason(status: Mapping[str, Any]) -> str:
+    """Why a VM is paused, of its ``vm.status``."""
+    failure = status.get("last_error") if status.get("readiness") == "degraded" else None
+    return str(failure.get("message")) if failure else "somebody asked for that"
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal or a debugger, where the kernel says so."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            state = file.read(4096).rpartition(b")")[2].split()[:1]
+    except OSError:
+        return False
+    return state in ([b"T"], [b"t"])

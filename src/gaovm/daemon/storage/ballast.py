@@ -1,0 +1,91 @@
+"""Space that is kept for the database: a file that is given up when the disk is full.
+
+That a VM is to be stopped must be written down also then. A commit needs some pages of SQLite's
+log, and opening the database some more. What becomes free is taken at once, as room in that log
+(``logroom``), before a guest that writes can have it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+from pathlib import Path
+
+from gaovm.aio import clock
+from gaovm.daemon.storage import logroom
+
+logger = logging.getLogger(__name__)
+
+#: The room in the log, and what SQLite wants beside it.
+BYTES = logroom.ROOM_BYTES + (512 << 10)
+QUIET_S = 0.3
+#: How often it is tried to make it anew.
+RETRY_S = 60.0
+
+
+def path_of(database: Path) -> Path:
+    """The file that is kept for a database."""
+    return database.with_name("state.reserve")
+
+
+class Ballast:
+    """Makes the file at a quiet moment. Lives in the writer's thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._due: float | None = clock.monotonic() + QUIET_S
+
+    def due_s(self) -> float | None:
+        """Seconds until it is tried again; None: it is there."""
+        return None if self._due is None else max(QUIET_S, self._due - clock.monotonic())
+
+    def urgent(self) -> bool:
+        """Never: when the disk is full it is too late."""
+        return False
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Make the file, if it is not there and there is space."""
+        now = clock.monotonic()
+        if self._due is not None and now >= self._due:
+            self._due = None if make(self.path) else now + RETRY_S
+
+    def give_up(self, connection: sqlite3.Connection) -> bool:
+        """Turn the file into room in the database's log; False when there was none."""
+        self._due = clock.monotonic() + RETRY_S
+        if not release(self.path):
+            return False
+        with contextlib.suppress(sqlite3.OperationalError):  # then it is space for whoever comes
+            logroom.make(connection, logroom.ROOM_BYTES)
+        return True
+
+
+def make(path: Path) -> bool:
+    """Make the file, whole or not at all; whether it is there. A failure is only logged."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size >= BYTES:
+            return True
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, BYTES)
+        except OSError:
+            path.unlink()
+            raise
+        finally:
+            os.close(fd)
+    except OSError as exc:
+        logger.info("no space is kept for the database: %s", exc.strerror)
+        return False
+    return True
+
+
+def release(path: Path) -> bool:
+    """Remove the file; whether there was one."""
+    try:
+        path.unlink()
+    except OSError:
+        return False
+    logger.warning("the disk is full: %s was given up for the database", path)
+    return True

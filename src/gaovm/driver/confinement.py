@@ -1,0 +1,139 @@
+"""The cage of this VM's QEMU: made at configure, used by each start, taken down with the VM.
+
+Also what the driver drops of its own power once the VM runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gaovm.aio import steps
+from gaovm.aio.confine import abilities, identities, keeper, landlock, place, shed
+from gaovm.builder.facts import PasstFact
+from gaovm.builder.qemu.document import Document
+from gaovm.driver import uplink
+from gaovm.driver.request import LaunchRequest
+from gaovm.vmmanager.qemu import cage, network
+
+logger = logging.getLogger(__name__)
+OFF = f"{abilities.VARIABLE}=off: for debugging only"
+
+
+class Confinement:
+    """At most one cage at a time; ``place`` is None while there is none."""
+
+    def __init__(self) -> None:
+        self.place: place.Place | None = None
+        self._lent: identities.Lent | None = None
+        self._off = self._shed = self._driver = ""
+        self._kept = contextlib.AsyncExitStack()
+
+    @steps.step
+    async def prepare(self, request: LaunchRequest, document: Document) -> None:
+        """Lend the VM its ids and prepare its cage, unless it is switched off.
+
+        Raises:
+            errors.PermissionMissing: a part that the VM cannot do without is not permitted.
+            errors.HostError: no user id is free, or ``GAOVM_UID_RANGE`` is no range.
+        """
+        await self.close()
+        self._off = OFF if abilities.switched_off() else ""
+        if self._off or not request.confine:
+            return
+        can = abilities.find()
+        if can.root:
+            self._lent = identities.lend(request.vm_dir)
+        ids = None if self._lent is None else self._lent.ids
+        wanted = cage.make(document, Path(request.home), ids)
+        self.place = place.Place(wanted, can, request.spec.name)
+
+    def describe(self) -> dict[str, Any] | None:
+        """What is in force, for ``status``; None before the first start."""
+        if self._off:
+            return {"in_force": [], "missing": {"cage": self._off}, "uid": os.geteuid()}
+        if self.place is None:
+            return None
+        report, missing = self.place.report, dict(self.place.report.missing)
+        if self._driver:
+            missing["limits of the driver"] = self._driver
+        held = [*report.measures, *([self._shed] if self._shed else [])]
+        return {"in_force": held, "missing": missing, "uid": report.uid}
+
+    @steps.step
+    async def keep(self, request: LaunchRequest, carrier: PasstFact | None) -> keeper.Keeper | None:
+        """Fork who starts passt, now and again, once this process has dropped the rights for it.
+
+        None: nothing will be dropped, or there is no passt.
+        """
+        if self.place is None or carrier is None:
+            return None
+        access = request.spec.network.host_access
+
+        def passt(fds: Sequence[int]) -> list[str]:
+            return network.command(carrier.path, fds[0], host_access=access)
+
+        return await self._kept.enter_async_context(keeper.fork({uplink.PASST: passt}))
+
+    @steps.step
+    def shed(self, request: LaunchRequest) -> None:
+        """Drop what the driver of a VM that runs has no use for: it reads what its guest sends.
+
+        It keeps its two directories, and the rights to end its QEMU and to listen below port 1024.
+        One whose VM has a display keeps the files, for its window's program is of the desktop.
+        """
+        if self.place is None:
+            return
+        rules = None
+        if abilities.find().landlock and not request.spec.graphics.enabled and not steps.armed():
+            rules = _rules(request, self.place)
+        kept = {shed.CAP_KILL, shed.CAP_NET_BIND_SERVICE} if abilities.find().root else frozenset()
+        try:
+            shed.shed(rules, frozenset(kept))
+        except OSError as exc:
+            logger.error("the driver keeps its rights: %s", exc.strerror)
+            self._driver = exc.strerror or str(exc)
+            return
+        self._shed = "driver without rights" + (" and files" if rules else "")
+
+    @steps.step
+    async def close(self) -> None:
+        """Take it down; nothing runs in it any more. Idempotent."""
+        await self._kept.aclose()
+        if self.place is not None:
+            self.place.close()
+            self.place = None
+        if self._lent is not None:
+            self._lent.close()
+            self._lent = None
+
+
+def _rules(request: LaunchRequest, made: place.Place) -> landlock.Rules:
+    own = [str(Path(path)) for path in (request.vm_dir, request.run_dir)]
+    # to remove its control groups in the end
+    own += [str(path) for path in made.group_parents]
+    paths = [(path, landlock.WRITE) for path in own]
+    # what it asks of the processes it started; the last log lines of a defect show their source
+    read = ("/proc", str(Path(__file__).parents[1]))
+    paths += [(path, landlock.READ) for path in read]
+    return landlock.Rules(tuple(paths), binds=True, scoped=False)
+
+
+def own_namespace() -> None:
+    """Let the driver of a plain user make cages: in a user namespace of its own.
+
+    To be called while it has one thread, before it does anything. Where that is not allowed the
+    cage has fewer walls, which ``describe`` tells.
+    """
+    if abilities.switched_off():
+        return
+    can = abilities.find()
+    if not can.root and not can.namespaces:
+        try:
+            identities.own_namespace()
+        except OSError as exc:
+            logger.warning("no user namespace: %s", exc.strerror)

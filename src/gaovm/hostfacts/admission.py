@@ -1,0 +1,33 @@
+"""What a project file asks for and this host does not have: ``up`` and ``explain`` refuse it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gaovm import errors
+from gaovm.project import images
+
+if TYPE_CHECKING:
+    from gaovm.project import config
+
+
+def check(loaded: config.Loaded) -> None:
+    """Return when a VM can be made of a file, as far as the host tells without making one.
+
+    Looks at directories of the host: one on a network file system that is gone may block.
+
+    Raises:
+        errors.ImageUnknown: an image that cannot be had.
+        errors.ConfigError: a digest of an image that is built here.
+        errors.MountMissing: a mount's directory does not exist on this host.
+    """
+    images.check(loaded)
+    for share in loaded.spec.shares:
+        if not Path(share.location).is_dir():
+            raise errors.MountMissing(
+                f"{loaded.place(share.field or 'mounts')}: {share.location} is no directory "
+                "on this host",
+                field=share.field,
+                remedy="make the directory, or take the mount out of the file",
+            )

@@ -1,0 +1,134 @@
+"""The calls that come in on a connection: refused, answered at once, or in tasks of their own."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from gaovm import errors
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from gaovm.aio import tasks
+    from gaovm.ipc import jsonrpc, peer
+
+logger = logging.getLogger(__name__)
+
+MAX_CALLS = 1024
+Context = TypeVar("Context")
+
+
+class Served(Protocol[Context]):
+    """What is served; ``connection.Service`` says more of each part."""
+
+    terms: peer.Terms
+    handle: Callable[[str, dict[str, Any], Context], Awaitable[Any]]
+    immediate: Mapping[str, Callable[[dict[str, Any], Context], Any]]
+    gate: Callable[[str], Awaitable[None]] | None
+
+
+class Answers(Generic[Context]):
+    """The calls of one connection that are not answered yet.
+
+    ``changed`` is called when there is something to send, and when ``held_bytes`` is another:
+    the size of the requests that are under way.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        side: peer.Peer,
+        owner: tasks.TaskOwner,
+        changed: Callable[[], None],
+    ) -> None:
+        self.calls: dict[int | str, asyncio.Task[None]] = {}
+        self.waiting: dict[int | str, jsonrpc.Request] = {}  # not begun yet
+        self.held_bytes = 0
+        self._name = name
+        self._ended = False
+        self._peer = side
+        self._owner = owner
+        self._changed = changed
+
+    def take(
+        self, service: Served[Context], request: jsonrpc.Request, size: int, context: Context
+    ) -> None:
+        """Answer a request that took ``size`` bytes: at once, or later in a task."""
+        problem = self._refusal(service, request)
+        if problem is not None:
+            self._peer.error(request.id, problem)
+            return
+        immediate = service.immediate.get(request.method)
+        if immediate is None:
+            work = self._answer(service, request, context)
+            task = self._owner.start(work, name=request.method, finishable=True)
+            task.add_done_callback(functools.partial(self._on_done, request, size))
+            self.calls[request.id] = task
+            self.waiting[request.id] = request
+            self.held_bytes += size
+            return
+        try:
+            self._peer.result(request.id, immediate(request.params, context))
+        except errors.GaoError as exc:
+            self._peer.error(request.id, exc)
+        except Exception:
+            logger.exception("%s: %s failed", self._name, request.method)
+            self._peer.error(request.id, _defect(request))
+
+    def cancel(self, request_id: int | str, wish: str | None = None) -> bool:
+        """Cancel a call; it answers ``cancelled`` when it has cleaned up. False: there is none.
+
+        ``wish``: what the caller wants of the work, as the message of the cancelling.
+        """
+        task = self.calls.get(request_id)
+        return task is not None and task.cancel(wish)
+
+    def end(self) -> None:
+        """The connection ends: nobody will hear an answer."""
+        self._ended = True
+        for task in self.calls.values():
+            task.cancel()
+
+    def _refusal(
+        self, service: Served[Context], request: jsonrpc.Request
+    ) -> errors.GaoError | None:
+        if len(self.calls) >= MAX_CALLS:
+            return errors.TooSlow(f"more than {MAX_CALLS} calls at once")
+        if request.id in self.calls:
+            return errors.InvalidRequest(f"the id {request.id!s:.100} is in use")
+        if service.terms.legacy or request.method in self._peer.served:
+            return None  # old clients call what they did not offer
+        if request.method in service.terms.offer.capabilities:
+            return errors.CapabilityError(f"the hello did not offer {request.method}")
+        return errors.UnknownMethod(f"Unknown method: {request.method:.100}")
+
+    async def _answer(
+        self, service: Served[Context], request: jsonrpc.Request, context: Context
+    ) -> None:
+        try:
+            if service.gate is not None:
+                await service.gate(request.method)
+            del self.waiting[request.id]
+            result = await service.handle(request.method, request.params, context)
+            self._peer.result(request.id, result)
+        except errors.GaoError as exc:
+            self._peer.error(request.id, exc)
+        except Exception:
+            logger.exception("%s: %s failed", self._name, request.method)
+            self._peer.error(request.id, _defect(request))
+
+    def _on_done(self, request: jsonrpc.Request, size: int, task: asyncio.Task[None]) -> None:
+        # a callback, as a task that is cancelled before it has begun runs no line of its own
+        del self.calls[request.id]
+        self.waiting.pop(request.id, None)
+        self.held_bytes -= size
+        if task.cancelled() and not self._ended:
+            self._peer.error(request.id, errors.Cancelled(f"{request.method} was cancelled"))
+        self._changed()
+
+
+def _defect(request: jsonrpc.Request) -> errors.InternalError:
+    return errors.InternalError(f"{request.method:.100} failed inside GaoVM; see the log")

@@ -1,0 +1,86 @@
+"""Which image a file may ask for: a name that can be built here, or a location with its digest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gaovm import errors
+
+if TYPE_CHECKING:
+    from gaovm.project.config import Loaded
+    from gaovm.spec.disks import ImageFile
+
+#: The names that can be built, and Debian's name of what they hold.
+SUITES = {"debian:12": "bookworm"}
+#: The machine's name of an architecture, and Debian's.
+ARCHES = {"x86_64": "amd64", "aarch64": "arm64"}
+KERNELS = ("generic", "cloud")
+
+
+def known() -> list[str]:
+    """The names that can be built."""
+    return sorted(SUITES)
+
+
+def check_name(name: str, arch: str, kernel: str) -> None:
+    """Return when there is a recipe of that name, architecture and kernel flavour.
+
+    Raises:
+        errors.ImageUnknown: there is none; the message lists what there is.
+    """
+    if name not in SUITES:
+        raise errors.ImageUnknown(
+            f"unknown image {name!r}: known are {', '.join(known())}",
+            remedy=f"use {' or '.join(known())}, or the location of a disk image with its digest",
+        )
+    if arch not in ARCHES:
+        raise errors.ImageUnknown(
+            f"image {name}: no architecture {arch!r}: known are {', '.join(ARCHES)}"
+        )
+    if kernel not in KERNELS:
+        raise errors.ImageUnknown(
+            f"image {name}: no kernel {kernel!r}: known are {', '.join(KERNELS)}",
+            field="vmOpts.gaovm.kernel",
+        )
+
+
+def check(loaded: Loaded) -> None:
+    """Refuse an image that cannot be had, before anything is made for the VM.
+
+    Raises:
+        errors.ImageUnknown: a name that nothing here builds, or a location without its digest.
+        errors.ConfigError: a digest of an image that is built here.
+    """
+    image, boot = loaded.spec.image, loaded.spec.boot
+    if "/" in image.location:
+        _check_digest(loaded, "images[0]", image.location, image.digest)
+    elif image.digest is not None:
+        raise errors.ConfigError(
+            f"{loaded.place('images[0].digest')}: {image.location} is built on this machine and "
+            "has a digest of its own each time",
+            field="images[0].digest",
+            remedy="take `digest` out; it pins images that are pulled from a URL or a path",
+        )
+    else:
+        try:
+            check_name(image.location, boot.arch, boot.kernel)
+        except errors.ImageUnknown as exc:
+            exc.field = exc.field or "images[0].location"
+            exc.message = f"{loaded.place(exc.field)}: {exc.message}"
+            raise
+    _check_file(loaded, "images[0].kernel", image.kernel)
+    _check_file(loaded, "images[0].initrd", image.initrd)
+
+
+def _check_file(loaded: Loaded, field: str, file: ImageFile | None) -> None:
+    if file is not None:
+        _check_digest(loaded, field, file.location, file.digest)
+
+
+def _check_digest(loaded: Loaded, field: str, location: str, digest: str | None) -> None:
+    if digest is None:
+        raise errors.ImageUnknown(
+            f"{loaded.place(field)}: {location} has no digest",
+            field=f"{field}.digest",
+            remedy="add `digest: sha256:…`, which the image's publisher lists beside it",
+        )

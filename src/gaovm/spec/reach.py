@@ -1,0 +1,183 @@
+"""What a spec lets its VM reach on this machine, beyond what every project's VM has.
+
+Every VM has its project's directory, writable, forwards on loopback, and an image that is built
+here from a known recipe. Whatever a project file asks for beyond that is one ``Reach``, for a
+person to approve: a project file can be written by the guest itself. ``widenings`` says what a
+file asks for that an approved one did not.
+
+Places inside the project are told from its directory (``.`` or ``./data``), so a project that is
+moved reaches the same. Links are followed by the caller's ``real``: where a path leads is what is
+reached, not how it is written.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+
+from gaovm.spec.base import Frozen
+from gaovm.spec.disks import Image
+from gaovm.spec.network import PortForward
+from gaovm.spec.shares import Share
+from gaovm.spec.vm import VmSpec
+
+#: Paths of ``spec.diff.FIELDS`` that are looked at here. A test wants every other in ``INSIDE``.
+REACHING = frozenset(("image", "shares", "network.forwards", "network.host_access"))
+#: Paths that stay inside the VM, or choose between what the host offers every VM.
+INSIDE = frozenset(
+    (
+        *("name", "message", "processors.count", "memory.size_bytes", "disk.size_bytes"),
+        *("boot.arch", "boot.machine", "boot.accelerator", "boot.kernel", "boot.extra_arguments"),
+        *("graphics.enabled", "graphics.width", "graphics.height", "network.mode"),
+        *("guest.user", "guest.hostname", "guest.env", "guest.provision", "guest.probes"),
+        *("supervision.restart.policy", "supervision.restart.max_attempts"),
+        *("supervision.restart.max_delay_s", "supervision.restart.stable_s"),
+        *("supervision.watchdog.device", "supervision.watchdog.timeout_s"),
+        *("supervision.watchdog.heartbeat", "supervision.watchdog.on_hang"),
+        *("supervision.stop.grace_s", "supervision.stop.force_s", "supervision.autostart"),
+    )
+)
+PROJECT = "."
+
+
+class Kind(StrEnum):
+    """What is reached; the value is the word for people."""
+
+    MOUNT = "mount"
+    FORWARD = "forward"
+    IMAGE = "image"
+    KERNEL = "kernel"
+    HOST_ACCESS = "host access"
+
+
+#: What is a path of the host, which may lead elsewhere tomorrow.
+PATHS = frozenset((Kind.MOUNT, Kind.IMAGE, Kind.KERNEL))
+
+
+class Reach(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One thing. ``mode``: ``read-only`` or ``writable`` of a mount, else empty."""
+
+    kind: Kind
+    what: str
+    mode: str = ""
+
+
+class Widening(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that is reached now: ``before`` is how it was approved, None: not at all."""
+
+    kind: Kind
+    what: str
+    before: str | None
+    after: str
+
+    def line(self) -> str:
+        """For people, and one line whatever a guest has called its directories."""
+        what = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in self.what)
+        if self.before is None:
+            return f"{self.kind} {what}" + (f" ({self.after})" if self.after else "")
+        return f"{self.kind} {what}: {self.before} before, now {self.after}"
+
+
+#: What the file of a project that nobody approved may reach.
+BASELINE = (Reach(kind=Kind.MOUNT, what=PROJECT, mode="writable"),)
+
+
+def of(spec: VmSpec, project: str, real: Callable[[str], str]) -> tuple[Reach, ...]:
+    """Everything that a spec reaches, in a fixed order, each once.
+
+    ``project``: the project's directory. ``real`` follows the links of an absolute path.
+    """
+    root = real(project)
+    found = [_mount(share, root, real) for share in spec.shares]
+    found += [reach for port in spec.network.forwards if (reach := _forward(port)) is not None]
+    found += _images(spec.image, root, real)
+    if spec.network.host_access:
+        found.append(Reach(kind=Kind.HOST_ACCESS, what="this machine's own 127.0.0.1"))
+    return tuple(sorted(set(found), key=lambda each: (each.kind, each.what, each.mode)))
+
+
+def widenings(
+    approved: Iterable[Reach], wanted: Iterable[Reach], project: str
+) -> tuple[Widening, ...]:
+    """What is wanted and not approved; ``project``: the real path of its directory."""
+    known = list(approved)
+    return tuple(
+        Widening(kind=each.kind, what=each.what, before=_before(known, each), after=each.mode)
+        for each in wanted
+        if not any(_covers(one, each, project) for one in known)
+    )
+
+
+def _mount(share: Share, root: str, real: Callable[[str], str]) -> Reach:
+    mode = "writable" if share.writable else "read-only"
+    return Reach(kind=Kind.MOUNT, what=_place(real(share.location), root), mode=mode)
+
+
+def _forward(port: PortForward) -> Reach | None:
+    address = ipaddress.ip_address(port.host_ip)
+    if address.is_loopback:
+        return None
+    shown = f"[{address}]" if address.version == 6 else str(address)
+    return Reach(kind=Kind.FORWARD, what=f"{shown}:{port.host_port or '(any port)'}")
+
+
+def _images(image: Image, root: str, real: Callable[[str], str]) -> list[Reach]:
+    parts = [(Kind.IMAGE, image.location)]
+    parts += [(Kind.KERNEL, part.location) for part in (image.kernel, image.initrd) if part]
+    found = []
+    for kind, location in parts:
+        if "/" not in location:
+            continue  # a name: built here, from a recipe of ours
+        path = location.removeprefix("file://")
+        # what a URL may hide in its escapes is not looked for: it counts as it is written
+        local = path.startswith("/") and (path == location or not set(path) & set("%?#"))
+        what = _place(real(path), root) if local else location
+        if what != PROJECT and not what.startswith("./"):
+            found.append(Reach(kind=kind, what=what))
+    return found
+
+
+def _place(path: str, root: str) -> str:
+    path = path.encode("utf-8", "backslashreplace").decode()  # the name of a link may be any bytes
+    if path == root:
+        return PROJECT
+    below = root.rstrip("/") + "/"
+    return "./" + path.removeprefix(below) if path.startswith(below) else path
+
+
+def _before(approved: Iterable[Reach], wanted: Reach) -> str | None:
+    for one in approved:
+        if (one.kind, one.what) == (wanted.kind, wanted.what):
+            return one.mode
+    return None
+
+
+def _covers(one: Reach, other: Reach, project: str) -> bool:
+    if one.kind is not other.kind:
+        return False
+    if one.kind is Kind.MOUNT:
+        allowed = one.mode == "writable" or other.mode == one.mode
+        return allowed and _contains(_absolute(one.what, project), _absolute(other.what, project))
+    if one.kind is Kind.FORWARD:
+        return other.what in (one.what, _everywhere(one.what, other.what))
+    return one.what == other.what
+
+
+def _absolute(what: str, project: str) -> str:
+    if what == PROJECT:
+        return project
+    return f"{project.rstrip('/')}/{what[2:]}" if what.startswith("./") else what
+
+
+def _contains(directory: str, path: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def _everywhere(approved: str, wanted: str) -> str | None:
+    """The forward that is wanted, where one on every address of its family was approved."""
+    address, _, port = approved.rpartition(":")
+    given, _, wanted_port = wanted.rpartition(":")
+    six = given.startswith("[")
+    every = "[::]" if six else "0.0.0.0"
+    return wanted if address == every and port == wanted_port else None

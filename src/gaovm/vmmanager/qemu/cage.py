@@ -1,0 +1,145 @@
+"""What QEMU may reach: its program and firmware to read, the shares that it serves, descriptors.
+
+Everything else of the host, and of other VMs, is not there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from gaovm.aio.confine.cage import Bind, Cage, Ids, Limits
+from gaovm.builder.qemu.document import Document, ShareDevice
+
+MIB = 1 << 20
+#: Beside the guest's memory and translated code: the program, its threads, buffers of devices, and
+#: the host's cache of what it reads, which the kernel takes back first.
+OVERHEAD_BYTES = 384 * MIB
+#: What is mapped beside that and mostly not touched: libraries, stacks, arenas of malloc.
+MAPPED_BYTES = 4096 * MIB
+#: Threads of the program: one for each CPU, and up to 64 that wait for disks and shares.
+THREADS = 256
+OPEN_FILES = 4096
+# Where its libraries and modules are, and what it reads of a distribution's packages.
+_LIBRARIES = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/lib", "/lib64", "/lib32", "/libx32")
+_DATA = ("/usr/share/qemu", "/usr/share/seabios", "/usr/share/qemu-efi-aarch64", "/usr/share/AAVMF")
+_SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime")
+_NAMES = ("/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf")
+_KVM = "/dev/kvm"
+#: CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER: to give files of a share the owners that the guest
+#: says, in a user namespace that knows the share's owner and the VM's own ids only.
+_SERVING = frozenset({0, 1, 3})
+
+
+def served(document: Document) -> tuple[ShareDevice, ...]:
+    """The shares that QEMU itself serves (9p)."""
+    return tuple(share for share in document.shares if share.fd is None)
+
+
+def make(document: Document, home: Path, ids: Ids | None) -> Cage:
+    """The cage of a VM's QEMU. ``ids``: the VM's own, when it is root that starts it."""
+    shares = served(document)
+    kvm = document.accelerator.name == "kvm"
+    binds = [*_program(document.argv[0]), Bind("/dev/null", device=True)]
+    if document.host_network:
+        binds += _there(_NAMES)
+    if kvm:
+        binds.append(Bind(_KVM, device=True))
+    places = sorted(shares, key=lambda share: len(Path(share.location).parts))
+    binds += [
+        Bind(share.location, source=os.path.realpath(share.location), writable=share.writable)
+        for share in places
+    ]
+    mapped = ids is not None and shares
+    return Cage(
+        binds=tuple(binds),
+        links=tuple(_links()),
+        limits=_limits(document, home),
+        ids=ids,
+        groups=_groups() if kvm else (),
+        owners=tuple(sorted({_owner(share.location) for share in shares})) if mapped else (),
+        capabilities=_SERVING if mapped else frozenset(),
+        network=document.host_network,
+        hidden=tuple(_hidden(places, home)),
+    )
+
+
+def _limits(document: Document, home: Path) -> Limits:
+    written = [home, *(Path(share.location) for share in document.shares if share.writable)]
+    return Limits(
+        memory_bytes=document.memory_bytes + OVERHEAD_BYTES + _in_memory(written),
+        address_bytes=document.memory_bytes + MAPPED_BYTES,
+        cpus=document.processors + 1,
+        processes=THREADS + document.processors,
+        open_files=OPEN_FILES,
+        disk=home.stat().st_dev if home.exists() else 0,
+    )
+
+
+def _in_memory(paths: Iterable[Path]) -> int:
+    """Bytes that file systems in memory among these can hold: who writes there has taken them."""
+    devices = {path.stat().st_dev: path for path in paths if path.exists()}
+    total = 0
+    for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
+        fields, _, kind = line.partition(" - ")
+        number = fields.split()[2].split(":")
+        path = devices.pop(os.makedev(int(number[0]), int(number[1])), None)
+        if path is not None and kind.split()[0] in ("tmpfs", "ramfs"):
+            found = os.statvfs(path)
+            total += found.f_blocks * found.f_frsize
+    return total
+
+
+def _program(program: str) -> list[Bind]:
+    real = os.path.realpath(program)
+    binds = [Bind(program, source=real, programs=True)]
+    prefix = Path(real).parent.parent
+    if prefix not in (Path("/usr"), Path("/")):  # one of the user's own
+        binds = [Bind(str(prefix), programs=True)]
+        if not Path(program).is_relative_to(prefix):
+            binds.append(Bind(program, source=real, programs=True))
+    binds += [bind._replace(programs=True) for bind in _there(_LIBRARIES)]
+    return binds + _there(_DATA) + _there(_SETTINGS)
+
+
+def _there(paths: Sequence[str]) -> list[Bind]:
+    """Those that exist and are no link into another of them."""
+    return [
+        Bind(path, source=os.path.realpath(path))
+        for path in paths
+        if Path(path).exists() and not _is_link(path)
+    ]
+
+
+def _links() -> Iterable[tuple[str, str]]:
+    """``/lib`` and its like, which are links where /usr is merged."""
+    for path in _LIBRARIES:
+        if _is_link(path):
+            yield path, str(Path(path).readlink())
+
+
+def _is_link(path: str) -> bool:
+    """Whether it is a link to a directory."""
+    return Path(path).is_symlink() and Path(path).is_dir()
+
+
+def _groups() -> tuple[int, ...]:
+    try:
+        return (Path(_KVM).stat().st_gid,)
+    except OSError:
+        return ()
+
+
+def _owner(path: str) -> tuple[int, int]:
+    found = Path(path).stat()
+    return found.st_uid, found.st_gid
+
+
+def _hidden(shares: Sequence[ShareDevice], home: Path) -> Iterable[str]:
+    """The state directory, wherever it is below a share."""
+    real = Path(os.path.realpath(home))
+    for share in shares:
+        top = Path(os.path.realpath(share.location))
+        if real != top and real.is_relative_to(top):
+            yield str(share.location / real.relative_to(top))

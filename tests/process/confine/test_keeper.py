@@ -1,0 +1,137 @@
+"""A process that dropped its rights: what it cannot do, and what it can still have started."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaovm import errors
+from gaovm.aio.confine import keeper, landlock, shed
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="who is not root has little to drop")
+
+
+@pytest.fixture
+def base() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="gaovm-keeper.", dir="/var/tmp"))
+    yield path
+    shutil.rmtree(path)
+
+
+def elsewhere(act: Callable[[], Any]) -> Any:
+    """The result of a function (JSON) in a process of its own, as dropping is for good."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(writing, json.dumps(act()).encode())
+        except BaseException as exc:
+            os.write(writing, json.dumps(repr(exc)).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = json.loads(pipe.read())
+    os.waitpid(pid, 0)
+    return said
+
+
+def attempt(act: Callable[[], Any]) -> str:
+    try:
+        act()
+    except OSError as exc:
+        return os.strerror(exc.errno or 0)
+    return "ok"
+
+
+def test_what_a_driver_has_left(base: Path) -> None:
+    own, other = base / "own", base / "other"
+    own.mkdir()
+    other.write_text("secret")
+
+    def act() -> dict[str, str]:
+        child = os.fork()
+        if child == 0:
+            os.setresuid(54321, 54321, 54321)
+            signal_me = socket.socketpair()
+            signal_me[0].recv(1)
+        paths = ((str(own), landlock.WRITE), ("/proc", landlock.READ))
+        rules = landlock.Rules(paths, binds=True, scoped=False)
+        shed.shed(rules, frozenset({shed.CAP_KILL, shed.CAP_NET_BIND_SERVICE}))
+
+        def listen() -> None:
+            with socket.socket() as sock:
+                sock.bind(("127.0.0.1", 0))
+                sock.listen()
+
+        def connect() -> None:
+            with socket.socket() as sock:
+                sock.connect(("127.0.0.1", 1))
+
+        return {
+            "own": attempt(lambda: (own / "x").write_text("x")),
+            "shadow": attempt(lambda: Path("/etc/shadow").read_text()),
+            "other": attempt(other.read_text),
+            "write": attempt(lambda: (base / "new").write_text("x")),
+            "chown": attempt(lambda: os.chown(own / "x", 1, 1)),
+            "setuid": attempt(lambda: os.setresuid(1, 1, 1)),
+            "listen": attempt(listen),
+            "connect": attempt(connect),
+            "kill": attempt(lambda: os.kill(child, 9)),
+        }
+
+    assert elsewhere(act) == {
+        **dict.fromkeys(("own", "listen", "kill"), "ok"),
+        **dict.fromkeys(("shadow", "other", "write", "connect"), "Permission denied"),
+        **dict.fromkeys(("chown", "setuid"), "Operation not permitted"),
+    }
+
+
+async def _say(kept: keeper.Keeper, name: str) -> tuple[int, str]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        async with kept.start(name, (), output=theirs.fileno(), grace_s=1) as child:
+            assert await child.wait() in (0, 3)
+            theirs.close()
+            return child.returncode or 0, ours.recv(1000).decode()
+
+
+def test_a_keeper_starts_what_it_knows_with_its_own_rights(base: Path) -> None:
+    recipes: dict[str, keeper.Recipe] = {
+        "id": lambda _: ["/bin/sh", "-c", "head -c4 /etc/shadow >/dev/null && echo read; exit 3"],
+        "nothing": lambda _: ["/no/such/program"],
+    }
+
+    async def work() -> list[Any]:
+        async with keeper.fork(recipes) as kept:
+            shed.shed(landlock.Rules((), scoped=False), frozenset())
+            said = await _say(kept, "id")
+            again = await _say(kept, "id")
+            refused = []
+            for name in ("nothing", "/bin/sh"):
+                with pytest.raises(errors.GaoError) as caught:
+                    await _say(kept, name)
+                refused.append(type(caught.value).__name__)
+            return [said, again, refused]
+
+    expected = [[3, "read\n"], [3, "read\n"], ["ProgramMissing", "HostError"]]
+    assert elsewhere(lambda: asyncio.run(work())) == expected
+
+
+def test_a_keeper_ends_with_its_maker() -> None:
+    async def work() -> list[int]:
+        async with keeper.fork({}):
+            children = Path("/proc/self/task").glob("*/children")
+            return [int(pid) for path in children for pid in path.read_text().split()]
+
+    [pid] = elsewhere(lambda: asyncio.run(work()))
+    assert not Path(f"/proc/{pid}").exists()

@@ -1,0 +1,93 @@
+"""The servers of virtiofs shares, played by a script: what their end means for the VM."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.process.driver import harness
+from tests.process.driver.harness import Link, Zygote
+
+from gaovm.builder.facts import VirtiofsdFact
+from gaovm.hostfacts import facts
+
+SERVER = """\
+#!/bin/sh
+echo $$ > "{pid_file}.new"
+mv "{pid_file}.new" "{pid_file}"
+{rest}
+"""
+
+
+class Server:
+    """A virtiofsd that does as its script says."""
+
+    def __init__(self, base: Path, rest: str) -> None:
+        self._pid_file = base / "server.pid"
+        self.path = base / "bin" / "virtiofsd"
+        self.path.write_text(SERVER.format(pid_file=self._pid_file, rest=rest))
+        self.path.chmod(0o755)
+
+    @property
+    def pid(self) -> int:
+        return int(self._pid_file.read_text())
+
+    async def started(self) -> int:
+        async with asyncio.timeout(30):
+            while not self._pid_file.exists():
+                await asyncio.sleep(0.01)
+        return self.pid
+
+
+async def start(zygote: Zygote, base: Path, server: Server) -> Link:
+    """A VM with one virtiofs share of that server."""
+    (base / "shared").mkdir()
+    share = {"location": str(base / "shared"), "mount_point": "/mnt", "type": "virtiofs"}
+    fact = VirtiofsdFact(path=str(server.path), flavour="c", usable=True, reason="a script")
+    qemu = {"x86_64": str(base / "bin" / "qemu-system-x86_64")}
+    found = facts.collect(base)
+    found = msgspec.structs.replace(found, virtiofsd=fact, emulators=qemu)
+    spec = {"shares": [share]}
+    request = harness.launch_request(base, spec, facts=msgspec.to_builtins(found))
+    link = await zygote.fork("test", base / "vm" / "driver.log")
+    await link.call("vm.configure", request)
+    await link.call("vm.start")
+    return link
+
+
+async def test_a_vm_ends_with_the_server_of_a_share_and_says_why(
+    zygote: Zygote, base: Path
+) -> None:
+    server = Server(base, "exec sleep 1000")
+    link = await start(zygote, base, server)
+    await link.until(readiness="ready")
+    os.kill(await server.started(), signal.SIGKILL)
+    state = await link.until(observed="failed")
+    assert state["reason"] == "share"
+    assert str(base / "shared") in state["error"]["message"]
+    assert await zygote.exited(link.pid) == 0
+
+
+@pytest.mark.parametrize(
+    "zygote", [{"exit": [1, "vhost_backend_init failed"]}], indirect=["zygote"]
+)
+async def test_a_server_that_cannot_start_is_the_reason_and_not_what_qemu_says(
+    zygote: Zygote, base: Path
+) -> None:
+    link = await start(zygote, base, Server(base, "echo no such capability >&2; exit 3"))
+    state = await link.until(observed="failed")
+    assert "no such capability" in state["error"]["message"]
+
+
+async def test_a_stop_ends_the_server_and_is_no_failure(zygote: Zygote, base: Path) -> None:
+    server = Server(base, "exec sleep 1000")
+    link = await start(zygote, base, server)
+    await link.until(readiness="ready")
+    pid = await server.started()
+    await link.call("vm.stop", {"grace_s": 2, "force_s": 1})
+    await harness.gone({pid})
+    assert [state["observed"] for state in link.states][-1] == "stopped"

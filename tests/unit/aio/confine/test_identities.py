@@ -1,0 +1,93 @@
+"""Ranges of user ids: who has them, for how long, and how they map."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gaovm import errors
+from gaovm.aio.confine import identities
+from gaovm.aio.confine.cage import Ids
+
+LEND = """
+import sys
+from gaovm.aio.confine import identities
+lent = identities.lend(sys.argv[1])
+print(lent.ids.first, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_default_is_what_no_system_uses() -> None:
+    assert identities.span() == (1879048192, 4094)
+
+
+@pytest.mark.parametrize(
+    "text", ["0-65535", "100000-165534", "x", "1-2-3", "-1-99999999", "65536-4294967295", "9" * 30]
+)
+def test_a_bad_range_says_what_is_right(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(identities.VARIABLE, text)
+    with pytest.raises(errors.HostError, match="is no range of at least 65536") as caught:
+        identities.span()
+    assert caught.value.field == identities.VARIABLE
+    assert identities.DEFAULT in str(caught.value.remedy)
+
+
+def test_a_block_has_one_holder_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(identities.VARIABLE, "3000000000-3000131071")  # two blocks
+    first = identities.lend("a")
+    second = identities.lend("a")
+    assert {first.ids.first, second.ids.first} == {3000000000, 3000065536}
+    with pytest.raises(errors.HostError, match="all 2 blocks"):
+        identities.lend("b")
+    first.close()
+    again = identities.lend("a")
+    assert again.ids == first.ids, "the same key has the same ids again"
+    again.close()
+    second.close()
+
+
+def test_a_killed_holder_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(identities.VARIABLE, "3000200000-3000265535")
+    child = subprocess.Popen(
+        [sys.executable, "-c", LEND, "x"],
+        env={**os.environ},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"3000200000\n"
+        with pytest.raises(errors.HostError, match="in use"):
+            identities.lend("y")
+        child.kill()
+    lent = identities.lend("y")
+    lent.close()
+
+
+@given(st.lists(st.integers(0, 200_000), max_size=6))
+@example([65535])  # the last of the block: nothing follows it
+def test_every_owner_is_itself_and_all_else_is_the_vms(owners: list[int]) -> None:
+    ids = Ids(1 << 30)
+    lines = [
+        [int(w) for w in line.split()] for line in identities.mapping(ids, owners).splitlines()
+    ]
+    inside: dict[int, int] = {}
+    for start, target, count in lines:
+        assert count > 0
+        for offset in (0, count - 1):
+            inside[start + offset] = target + offset
+    for owner in owners:
+        assert inside[owner] == owner
+    spans = sorted((start, start + count) for start, _, count in lines)
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
+    covered = sum(min(end, ids.size) - start for start, end in spans if start < ids.size)
+    assert covered == ids.size
+    for start, target, _ in lines:
+        assert target in (start, ids.first + start)

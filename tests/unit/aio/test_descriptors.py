@@ -1,0 +1,88 @@
+"""What a process knows, and does not know, when it may open no file any more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from gaovm import errors
+from gaovm.aio import descriptors, process
+
+
+@contextlib.contextmanager
+def no_more() -> Iterator[None]:
+    """Nothing can be opened here."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(["sleep", "60"]) as made:
+        yield made
+        made.kill()
+
+
+def test_a_process_that_cannot_be_looked_at_is_not_dead(child: subprocess.Popen[bytes]) -> None:
+    pid, start_time = process.identity(child.pid)
+    with no_more():
+        assert process.alive(pid, start_time)
+        assert process.exit_status(pid, start_time) is None
+        with pytest.raises(errors.HostError, match="cannot be looked at"):
+            process.identity(pid)
+    child.kill()
+    child.wait()
+    assert not process.alive(pid, start_time)
+    with pytest.raises(errors.NotFound):
+        process.identity(pid)
+
+
+async def test_an_end_is_waited_for_without_a_descriptor(
+    child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_NO_DESCRIPTOR_S", 0.01)
+    with no_more():
+        waiting = asyncio.ensure_future(process.wait_pid(child.pid))
+        await asyncio.sleep(0.1)
+    assert not waiting.done()
+    child.kill()
+    await asyncio.wait_for(waiting, 10)
+
+
+async def test_a_program_gets_the_limit_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    monkeypatch.setattr(descriptors, "_inherited", None)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))
+    try:
+        descriptors.raise_limit()
+        assert descriptors.limit() == hard
+        code = "import resource; print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+        done = await process.run([sys.executable, "-c", code])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert done.stdout.split() == [b"300", str(hard).encode()]
+
+
+def test_few_are_left() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 3, hard))
+        assert not descriptors.scarce(2)
+        assert descriptors.scarce(3)
+        with no_more():
+            assert descriptors.scarce(0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,0 +1,61 @@
+"""A loop that stands still is told of with what it was at, and counted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+
+import pytest
+
+from gaovm.aio import stalls
+
+
+class Told(logging.Handler):
+    """Sets an event when a log line has a word."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__()
+        self.word = word
+        self.happened = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.word in record.getMessage():
+            self.happened.set()
+
+
+def stand_still(told: Told) -> bool:
+    return told.happened.wait(30)
+
+
+def test_a_stall_is_told_with_its_stack_while_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
+    told = Told("in stand_still")
+    logging.getLogger("gaovm.aio.stalls").addHandler(told)
+
+    async def main() -> None:
+        await asyncio.sleep(0)
+        assert stand_still(told)  # ends when the stack was told
+        await asyncio.sleep(0)
+
+    with stalls.Watch(0.05) as watch, asyncio.Runner(loop_factory=watch.new_loop) as runner:
+        runner.run(main())
+    logging.getLogger("gaovm.aio.stalls").removeHandler(told)
+    assert watch.count == 1
+    assert watch.longest_s > 0.05
+    assert "the event loop stood still for" in caplog.text
+
+
+def test_a_loop_that_waits_does_not_stand_still() -> None:
+    async def main() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+
+    with stalls.Watch(30) as watch, asyncio.Runner(loop_factory=watch.new_loop) as runner:
+        runner.run(main())
+    assert (watch.count, watch.longest_s) == (0, 0.0)
+
+
+def test_a_watch_ends_though_its_loop_does_nothing() -> None:
+    with stalls.Watch(30) as watch:
+        pass
+    assert not watch._thread.is_alive()

@@ -1,0 +1,38 @@
+"""Reading this project's file: bounded, never waiting, and every refusal says where."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gaovm import errors
+from gaovm.cli import target
+
+
+def project(directory: Path, content: bytes) -> target.Project:
+    (directory / ".lima").mkdir()
+    (directory / ".lima" / "config.yaml").write_bytes(content)
+    return target.Project(str(directory))
+
+
+def test_what_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
+    found = project(tmp_path, b"cpus: 1\nmessage: caf\xe9\n")
+    with pytest.raises(
+        errors.ConfigError, match=r"config.yaml:2: not UTF-8: the byte 0xe9"
+    ) as info:
+        found.text()
+    assert info.value.remedy == "save the file as UTF-8"
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    found = project(tmp_path, b"#" * (256 << 10) + b"\n")
+    with pytest.raises(errors.ConfigError, match="larger than 256 KiB"):
+        found.text()
+
+
+def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / ".lima").mkdir()
+    os.mkfifo(tmp_path / ".lima" / "config.yaml")
+    assert target.Project(str(tmp_path)).text() == ""

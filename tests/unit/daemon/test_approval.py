@@ -1,0 +1,217 @@
+"""A project file reaches no further than a person approved, whichever way it comes to its VM."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.unit.daemon.conftest import Daemon, up_params
+
+from gaovm import errors
+from gaovm.daemon import configs
+
+PLAIN = 'images: [{location: "debian:12"}]\n'
+
+
+class Project:
+    """A project directory, its file as text, and an ``up`` of it."""
+
+    def __init__(self, daemon: Daemon, directory: Path) -> None:
+        self.daemon = daemon
+        self.directory = directory
+        self.text = PLAIN
+        directory.mkdir()
+        daemon.ctx.load_config = configs.load
+
+    async def up(self, **more: Any) -> Any:
+        params = {**up_params(), "project_dir": str(self.directory), "config_text": self.text}
+        return await self.daemon.call("vm.up", **{**params, **more})
+
+    async def refused(self, **more: Any) -> errors.ApprovalNeeded:
+        with pytest.raises(errors.ApprovalNeeded) as caught:
+            await self.up(**more)
+        return caught.value
+
+    def mount(self, location: Path | str, *, writable: bool = False) -> None:
+        word = "true" if writable else "false"
+        self.text += f"mounts: [{{location: '{location}', mountPoint: /mnt/x, writable: {word}}}]\n"
+
+
+@pytest.fixture
+def project(daemon: Daemon, tmp_path: Path) -> Project:
+    return Project(daemon, tmp_path / "web")
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    path = tmp_path / "outside"
+    path.mkdir()
+    return path
+
+
+def reaches(daemon: Daemon) -> list[tuple[str, str, str]]:
+    approved = daemon.stored()["web-dev"].approved
+    assert approved is not None
+    return [(each.kind, each.what, each.mode) for each in approved.reaches]
+
+
+async def test_a_plain_file_and_its_changes_ask_nobody(daemon: Daemon, project: Project) -> None:
+    await project.up()
+    assert reaches(daemon) == [("mount", ".", "writable")]
+    for more in ("cpus: 3\n", "portForwards: [{guestPort: 80, hostPort: 0}]\n", "env: {A: b}\n"):
+        project.text += more
+        await project.up()
+    (project.directory / "data").mkdir()
+    project.mount(project.directory / "data", writable=True)
+    await project.up()
+
+
+async def test_a_first_file_that_goes_beyond_is_asked_about_and_makes_nothing(
+    daemon: Daemon, project: Project, outside: Path
+) -> None:
+    project.mount(outside)
+    error = await project.refused()
+    widening = {"kind": "mount", "what": str(outside), "before": None, "after": "read-only"}
+    assert error.details["widenings"] == [widening]
+    assert error.details["first"] is True
+    assert f"mount {outside} (read-only)" in error.message
+    assert daemon.stored() == {} and daemon.hub.machines == {}
+    await project.refused(approve="sha256:0")
+    made = await project.up(approve=error.details["digest"])
+    assert made["created"] is True
+    await project.up()
+    await daemon.call("vm.restart", name="web-dev", wait="ready")
+    await project.up()
+
+
+async def test_a_guest_that_edits_the_file_gets_nothing(
+    daemon: Daemon, project: Project, outside: Path
+) -> None:
+    await project.up()
+    before = daemon.stored()["web-dev"]
+    project.mount(outside, writable=True)
+    project.text += "portForwards: [{guestPort: 22, hostPort: 0, hostIP: 0.0.0.0}]\n"
+    project.text += "vmOpts: {gaovm: {hostAccess: true}}\n"
+    error = await project.refused()
+    assert [each["kind"] for each in error.details["widenings"]] == [
+        *("forward", "host access", "mount")
+    ]
+    assert error.details["approved_text"] == PLAIN
+    await daemon.call("vm.restart", name="web-dev", wait="ready")
+    await daemon.call("vm.stop", name="web-dev")
+    await project.refused()
+    await daemon.call("vm.start", name="web-dev", wait="ready")
+    after = daemon.stored()["web-dev"]
+    assert (after.spec, after.base, after.pending) == (before.spec, before.base, None)
+    await project.up(approve=error.details["digest"])
+    await project.up()
+
+
+async def test_an_approval_is_of_one_text_and_what_it_leads_to(
+    daemon: Daemon, project: Project, outside: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(outside)
+    project.mount(link)
+    error = await project.refused()
+    link.unlink()
+    link.symlink_to("/etc")
+    again = await project.refused(approve=error.details["digest"])
+    assert again.details["widenings"][0]["what"] == "/etc"
+    assert again.details["digest"] != error.details["digest"]
+    project.text += "cpus: 3\n"
+    await project.refused(approve=again.details["digest"])
+
+
+async def test_what_was_given_up_is_asked_for_again(
+    daemon: Daemon, project: Project, outside: Path
+) -> None:
+    project.mount(outside)
+    error = await project.refused()
+    await project.up(approve=error.details["digest"])
+    wide, project.text = project.text, PLAIN
+    await project.up()
+    project.text = wide
+    await project.refused()
+
+
+async def test_what_a_person_sets_is_approved_by_that(daemon: Daemon, project: Project) -> None:
+    await project.up()
+    await daemon.call("vm.config.set", name="web-dev", changes={"hostAccess": "true"})
+    await project.up()
+    await daemon.call("vm.restart", name="web-dev", wait="ready")
+    assert daemon.stored()["web-dev"].spec.network.host_access is True
+    project.text += "vmOpts: {gaovm: {hostAccess: true}}\n"
+    await project.refused()
+
+
+@pytest.mark.parametrize("way", ["vm.start", "vm.restart", "up", "supervisor"])
+async def test_a_link_that_leads_elsewhere_by_now_is_not_followed(
+    daemon: Daemon, project: Project, way: str
+) -> None:
+    data = project.directory / "data"
+    data.mkdir()
+    project.mount(data)
+    await project.up()
+    data.rmdir()
+    data.symlink_to("/etc")
+    if way == "supervisor":
+        subject = daemon.hub.machines["web-dev"]
+        daemon.driver.die(-9)
+        await subject.until(lambda: subject.restart is not None)
+        assert subject.restart is not None
+        daemon.supervisor.arm(subject, 0.0)
+
+        def refused() -> bool:
+            failure = subject.record.last_error
+            return failure is not None and failure.code == errors.ApprovalNeeded.code
+
+        await subject.until(refused)
+        await daemon.call("vm.stop", name="web-dev")
+    elif way == "up":
+        await daemon.call("vm.stop", name="web-dev")
+        error = await project.refused()
+        assert error.details["widenings"][0]["what"] == "/etc"
+    else:
+        if way == "vm.start":
+            await daemon.call("vm.stop", name="web-dev")
+        with pytest.raises(errors.ApprovalNeeded, match=r"mount /etc \(read-only\)"):
+            await daemon.call(way, name="web-dev", wait="ready")
+    assert len(daemon.launcher.launched) == 1, "no driver was asked to serve it"
+
+
+async def test_a_row_from_before_approvals_is_approved_as_it_is(
+    daemon: Daemon, project: Project, outside: Path
+) -> None:
+    project.mount(outside)
+    error = await project.refused()
+    await project.up(approve=error.details["digest"])
+    subject = daemon.hub.machines["web-dev"]
+    subject.record = msgspec.structs.replace(subject.record, approved=None)
+    await daemon.call("vm.restart", name="web-dev", wait="ready")
+    project.text = project.text.replace("writable: false", "writable: true")
+    error = await project.refused()
+    assert error.details["widenings"][0]["before"] == "read-only"
+    project.text = project.text.replace("writable: true", "writable: false")
+    await project.up()
+    assert len(reaches(daemon)) == 2
+
+
+async def test_the_text_is_forgotten_with_its_vm(daemon: Daemon, project: Project) -> None:
+    await project.up()
+    approved = daemon.stored()["web-dev"].approved
+    assert approved is not None
+    assert await daemon.database.approved_text("web-dev", approved.digest) == PLAIN
+    await daemon.call("vm.destroy", name="web-dev")
+    assert await daemon.database.approved_text("web-dev", approved.digest) is None
+
+
+async def test_two_ups_of_a_changed_file_are_both_refused(
+    daemon: Daemon, project: Project, outside: Path
+) -> None:
+    project.mount(outside)
+    both = await asyncio.gather(project.up(), project.up(), return_exceptions=True)
+    assert [type(each) for each in both] == [errors.ApprovalNeeded] * 2

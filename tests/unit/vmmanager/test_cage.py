@@ -1,0 +1,95 @@
+"""What QEMU's cage holds, by document: nothing of the state directory, and only what it uses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+from tests.unit.builder import samples
+
+from gaovm.aio.confine.cage import Cage, Ids
+from gaovm.builder.facts import AcceleratorFact, HostFacts
+from gaovm.builder.qemu import build
+from gaovm.spec.shares import Share
+from gaovm.vmmanager.qemu import cage
+
+IDS = Ids(1 << 30)
+
+
+def made(home: Path, *shares: Share, host: HostFacts = samples.HOST, ids: Ids | None = IDS) -> Cage:
+    document = build.build(samples.spec(*shares), host, samples.FILES)
+    return cage.make(document, home, ids)
+
+
+def share(path: Path, *, writable: bool = True) -> Share:
+    return Share(location=str(path), mount_point="/m", writable=writable, type="9p")
+
+
+def test_nothing_of_the_state_directory_is_there(tmp_path: Path) -> None:
+    found = made(tmp_path)
+    assert [bind for bind in found.binds if Path(bind.path).is_relative_to(tmp_path)] == []
+    assert not [bind for bind in found.binds if bind.writable]
+    assert {bind.path for bind in found.binds if bind.device} == {"/dev/null"}
+    assert not [bind for bind in found.binds if bind.path in ("/", "/usr", "/etc", "/usr/bin")]
+    assert (found.capabilities, found.owners, found.groups) == (frozenset(), (), ())
+    assert found.limits.memory_bytes < 4 << 30
+    assert found.limits.cpus == 3
+
+
+def test_the_network_is_there_only_where_qemu_makes_it(tmp_path: Path) -> None:
+    slirp = msgspec.structs.replace(samples.HOST, passt=None)
+    assert not made(tmp_path).network
+    assert made(tmp_path, host=slirp).network
+    resolver = [bind.path for bind in made(tmp_path, host=slirp).binds]
+    assert "/etc/resolv.conf" in resolver
+    assert "/etc/resolv.conf" not in [bind.path for bind in made(tmp_path).binds]
+
+
+def test_a_share_is_there_under_its_name_and_hides_the_state_directory(tmp_path: Path) -> None:
+    top, link = tmp_path / "top", tmp_path / "link"
+    home = top / "a" / ".gaovm"
+    home.mkdir(parents=True)
+    link.symlink_to(top)
+    found = made(home, share(link))
+    [bind] = [bind for bind in found.binds if bind.writable]
+    assert (bind.path, bind.source) == (str(link), str(top))
+    assert found.hidden == (str(link / "a" / ".gaovm"),)
+    assert made(tmp_path / "elsewhere", share(link)).hidden == ()
+    assert found.owners == ((os.geteuid(), os.getegid()),)
+    assert found.capabilities == {0, 1, 3}
+    read_only = made(home, share(top, writable=False))
+    assert not [bind for bind in read_only.binds if bind.writable]
+
+
+def test_a_plain_users_qemu_has_no_ids_and_no_capabilities(tmp_path: Path) -> None:
+    found = made(tmp_path, share(tmp_path), host=samples.PLAIN, ids=None)
+    assert (found.ids, found.owners, found.capabilities) == (None, (), frozenset())
+
+
+def test_kvm_is_bound_with_its_group(tmp_path: Path) -> None:
+    kvm = AcceleratorFact(name="kvm", usable=True, reason="code ran")
+    found = made(tmp_path, host=msgspec.structs.replace(samples.HOST, accelerators=(kvm,)))
+    assert "/dev/kvm" in {bind.path for bind in found.binds if bind.device}
+    if Path("/dev/kvm").exists():
+        assert found.groups == (Path("/dev/kvm").stat().st_gid,)
+
+
+def test_a_qemu_of_ones_own_brings_its_prefix(tmp_path: Path) -> None:
+    program = tmp_path / "opt" / "bin" / "qemu-system-x86_64"
+    program.parent.mkdir(parents=True)
+    program.write_text("")
+    host = msgspec.structs.replace(samples.HOST, emulators={"x86_64": str(program)})
+    paths = {bind.path for bind in made(tmp_path / "home", host=host).binds if bind.programs}
+    assert str(tmp_path / "opt") in paths
+
+
+def test_what_is_written_to_a_file_system_in_memory_counts(tmp_path: Path) -> None:
+    memory = Path("/dev/shm")
+    here = os.statvfs(memory)
+    elsewhere = tmp_path / "absent"
+    without = made(elsewhere).limits.memory_bytes
+    with_it = made(memory).limits.memory_bytes
+    assert with_it - without == here.f_blocks * here.f_frsize
+    assert made(elsewhere, share(memory)).limits.memory_bytes == with_it
+    assert made(elsewhere, share(memory, writable=False)).limits.memory_bytes == without
