@@ -180,7 +180,7 @@ func (a *agent) serveAgain() {
 		oomExemption.begin()
 		close(a.ready)
 		a.online.finish(nil)
-		a.cgroups.recheck()
+		a.afterBoot()
 		if args := a.settlingArguments(); args.watchdog > 0 {
 			a.watchdog.start(-1, args.watchdog)
 		}

@@ -53,7 +53,7 @@ func (a *agent) bootWait(r *http.Request) (any, error) {
 		result = bootOfOpenRC(ctx, timeout)
 	}
 	if result.State != "timeout" {
-		a.cgroups.recheck()
+		a.afterBoot()
 	}
 	return result, nil
 }

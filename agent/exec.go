@@ -55,7 +55,7 @@ func (a *agent) planExec(req *execStart) (*execPlan, error) {
 	a.mu.Lock()
 	configured := a.env
 	a.mu.Unlock()
-	env := buildEnvironment(who, term, configured, req.Env)
+	env := buildEnvironment(who, term, a.enterSession(who), configured, req.Env)
 	plan.env = environmentList(env)
 	switch {
 	case len(req.Argv) == 0:

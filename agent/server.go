@@ -40,9 +40,11 @@ type agent struct {
 	streams  atomic.Int64
 	release  *time.Timer
 
-	mu   sync.Mutex
-	user string            // the configured user; guarded by mu
-	env  map[string]string // the configured environment; guarded by mu, replaced whole
+	mu        sync.Mutex
+	booted    atomic.Bool       // the distribution's init has said so
+	lingering uint32            // whose user manager is to run; guarded by mu
+	user      string            // the configured user; guarded by mu
+	env       map[string]string // the configured environment; guarded by mu, replaced whole
 }
 
 func newAgent(h hello, real bool) *agent {

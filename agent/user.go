@@ -73,6 +73,7 @@ func (a *agent) setUser(want *userSpec) (*userResult, error) {
 		if err := makeHome(want); err != nil {
 			return nil, err
 		}
+		a.prepareSessions(want.UID, want.GID)
 		return &userResult{created, want.Name, want.UID, want.GID, want.Home, want.Shell}, nil
 	}
 	known, err := lookupAccount(want.Name)

@@ -320,6 +320,12 @@ ALL = (
         cpus=(2, 2),
         once=("config.pending_applied",),
     ),
+    Transition(
+        "provision",
+        "`gaovm provision`",
+        *(plain, call("vm.provision"), "running", "running"),
+        variant=True,
+    ),
     Transition("destroy", "`gaovm destroy`", plain, call("vm.destroy"), "running", "gone"),
     Transition(
         "upgrade",

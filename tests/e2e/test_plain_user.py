@@ -41,6 +41,9 @@ def test_plain_user_builds_ups_and_execs(plain: PlainUser) -> None:
             "exec", "--name", "mine-dev", "--", "sh", "-c", "pwd", cwd=Path("/")
         ).stdout.decode()
         assert home.strip() == f"/home/{plain.name}.guest"
+        script = 'stat -c "%a %u" $XDG_RUNTIME_DIR; systemctl --user is-system-running'
+        seat = world.run("exec", "--", "sh", "-c", script, cwd=project).stdout.decode()
+        assert seat == f"700 {plain.uid}\nrunning\n"
         mounts = world.json("status", cwd=project)["mounts"]
         assert mounts[0]["type"] == "9p", "the C virtiofsd needs root"
         held = set(world.json("status", cwd=project)["confinement"]["in_force"])

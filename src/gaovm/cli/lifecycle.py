@@ -118,7 +118,7 @@ def destroy(parsed: options.Parsed) -> int:
 _NO_WAIT = options.Option("--no-wait", "return as soon as the wish is on disk")
 _WAIT = options.Option(
     "--wait",
-    "until the agent answers or all is ready (default)",
+    "until the agent answers, or it has booted (default)",
     value="WHAT",
     choices=("agent", "ready"),
 )

@@ -95,7 +95,7 @@ def _row(port: dict[str, Any]) -> tuple[str, ...]:
         f"{port.get('host_ip')}:{port.get('host_port') or '-'}",
         f"{port.get('guest_ip')}:{port.get('guest_port')}",
         "file" if port.get("source") == "config" else "port add",
-        str(port.get("state")),
+        status.port_state(port),
     )
 
 
@@ -119,7 +119,8 @@ ADD = options.Command(
 LS = options.Command(
     "port ls",
     show,
-    about="List the forwarded ports of the VM.",
+    about="List the forwarded ports of the VM. STATE: listening (a server in the VM takes what\n"
+    "comes), nobody listens, forwarded (the VM did not answer), stopped.",
     words="[NAME]",
     count=(0, 1),
     options=(options.NAME, options.JSON),

@@ -12,8 +12,9 @@ Written by `python -m gaovm.cli.reference > docs/cli.md`; a test compares.
 
 **Which VM.** Every command about a VM takes an optional NAME (`exec`: `--name`).
 Without it, `$VM_NAME` is used, else the VM of the project: the nearest directory upwards with a
-`.lima/config.yaml`, its VM being called DIRECTORY`-dev`. A NAME that does not exist creates
-nothing; a near one is suggested.
+`.lima/config.yaml`. That belongs to the directory, however it is called (DIRECTORY`-dev`, with a
+number where that is another's). A NAME that does not exist creates nothing; a near one is
+suggested.
 
 **Output.** Results go to standard output, everything else (progress, hints, errors) to standard
 error. With `--json` the result is JSON, and so is an error:
@@ -29,7 +30,7 @@ error. With `--json` the result is JSON, and so is an error:
 | 3 | the daemon cannot be reached |
 | 4 | the daemon's reply makes no sense |
 | 124 | the time limit passed |
-| 130 | interrupted; what was begun is undone, but a `restart` goes on |
+| 130 | interrupted; what was begun is undone, but a `restart` and a kept `up` go on |
 
 `exec` and `shell` pass the status of the command in the VM, 128 + n when signal n ended it;
 125: gaovm itself failed, 126: the command cannot be executed, 127: it was not found. Signals go to

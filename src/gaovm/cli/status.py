@@ -21,6 +21,9 @@ def run(parsed: options.Parsed) -> int:
         if parsed.flag("guest"):
             params["guest"] = True
         vm = target.call(client, "vm.status", params)
+        if vm.get("ports") and vm.get("observed") == "running":
+            # only the guest knows what listens in it, and a status never waits for a guest
+            vm["ports"] = target.call(client, "vm.ports.list", {"name": vm["name"]})["ports"]
     if parsed.flag("json"):
         output.json_out(vm)
     else:
@@ -128,8 +131,14 @@ def _ports(vm: Mapping[str, Any]) -> list[str]:
 def port_line(port: Mapping[str, Any]) -> str:
     """One forwarded port for people."""
     host = f"{port.get('host_ip')}:{port.get('host_port') or '(free one at start)'}"
-    state = port.get("state")
+    state = port_state(port)
     return f"{host} -> {port.get('guest_ip')}:{port.get('guest_port')} in the VM ({state})"
+
+
+def port_state(port: Mapping[str, Any]) -> str:
+    """How it is with a forwarded port, for people."""
+    state = str(port.get("state"))
+    return "nobody listens" if state == "no_listener" else state
 
 
 def _places(vm: Mapping[str, Any]) -> list[str]:

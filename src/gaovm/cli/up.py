@@ -214,7 +214,7 @@ UP = options.Command(
         ),
         options.Option(
             "--wait",
-            "until the agent answers or all is ready (default)",
+            "until the agent answers, or it has booted (default)",
             value="WHAT",
             choices=("agent", "ready"),
         ),

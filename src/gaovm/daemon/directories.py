@@ -134,13 +134,18 @@ def missing(hub: machine.Hub, seen: Seen) -> errors.VmNotFound:
 
 
 async def settle(hub: machine.Hub, seen: Seen) -> records.Directory | None:
-    """What to write down of a directory that gets a VM; its mark is in it afterwards."""
+    """What to write down of a directory that gets a VM; its mark is in it afterwards.
+
+    A mark that is known stays, also where it cannot be written: by standing in its way a guest must
+    not bring it about that its VM goes without one.
+    """
     if seen.directory is None:
         return None
     marks = (s.record.directory.mark for s in of(hub, seen) if s.record.directory is not None)
-    mark = next((each for each in marks if each is not None), None) or secrets.token_hex(16)
+    known = next((each for each in marks if each is not None), None)
+    mark = known or secrets.token_hex(16)
     there = seen.directory.mark == mark or await asyncio.to_thread(_write, seen.path, mark)
-    return msgspec.structs.replace(seen.directory, mark=mark if there else None)
+    return msgspec.structs.replace(seen.directory, mark=mark if there else known)
 
 
 def note(

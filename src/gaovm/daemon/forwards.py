@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from gaovm.daemon.storage import records
@@ -26,6 +27,26 @@ def earlier(record: records.VmRecord) -> list[int]:
     return [
         0 if port.host_port else int(entry.get("host_port") or 0) for port, entry in bound(record)
     ]
+
+
+def listening(info: Mapping[str, Any]) -> set[tuple[object, object]]:
+    """Addresses and TCP ports on which a guest listens, of an answer to ``guest.info``."""
+    return {
+        (entry.get("address"), entry.get("port"))
+        for entry in info.get("listeners", ())
+        if entry.get("proto") == "tcp"
+    }
+
+
+def served(port: network.PortForward, listeners: set[tuple[object, object]]) -> bool:
+    """Whether one of them takes what the forward brings."""
+    addresses = (port.guest_ip, *_every_address(port.guest_ip))
+    return any((address, port.guest_port) in listeners for address in addresses)
+
+
+def _every_address(address: str) -> tuple[str, ...]:
+    # as a rule a socket on :: takes IPv4 too; the table does not say when one does not
+    return ("::",) if ":" in address else ("0.0.0.0", "::")
 
 
 def identity(port: network.PortForward) -> tuple[str, int, str, int]:

@@ -148,7 +148,7 @@ def ports(record: records.VmRecord, *, running: bool) -> list[dict[str, Any]]:
                 "host_ip": port.host_ip,
                 "host_port": known.get("host_port", port.host_port),
                 "source": "config" if index < fixed else "added",
-                "state": known.get("state", "stopped"),
+                "state": "forwarded" if known else "stopped",
             }
         )
     return result

@@ -54,7 +54,7 @@ class Forward:
             "host_ip": self.wanted.host_ip,
             "host_port": self.port,
             "source": "config" if self.wanted.field else "added",
-            "state": "listening",
+            "state": "forwarded",
             "lost_host_port": self.lost,
         }
 

@@ -72,10 +72,11 @@ class Widening(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     after: str
 
     def line(self) -> str:
-        """For people."""
+        """For people, and one line whatever a guest has called its directories."""
+        what = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in self.what)
         if self.before is None:
-            return f"{self.kind} {self.what}" + (f" ({self.after})" if self.after else "")
-        return f"{self.kind} {self.what}: {self.before} before, now {self.after}"
+            return f"{self.kind} {what}" + (f" ({self.after})" if self.after else "")
+        return f"{self.kind} {what}: {self.before} before, now {self.after}"
 
 
 #: What the file of a project that nobody approved may reach.
@@ -138,6 +139,7 @@ def _images(image: Image, root: str, real: Callable[[str], str]) -> list[Reach]:
 
 
 def _place(path: str, root: str) -> str:
+    path = path.encode("utf-8", "backslashreplace").decode()  # the name of a link may be any bytes
     if path == root:
         return PROJECT
     below = root.rstrip("/") + "/"

@@ -88,7 +88,7 @@ class FakeDriver:
         forwards = params["spec"]["network"]["forwards"]
         earlier = params["host_ports"]
         ports = [
-            {**port, "host_port": port["host_port"] or 40_000 + index, "state": "listening"}
+            {**port, "host_port": port["host_port"] or 40_000 + index, "state": "forwarded"}
             for index, port in enumerate(forwards)
         ]
         for port, before in zip(ports, earlier, strict=True):
@@ -131,10 +131,11 @@ class FakeDriver:
         return {"ticket": "00" * 32, "socket": "/nowhere"}
 
     def _on_guest_info(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {"hostname": self.subject.name}
+        listeners = self._launcher.listeners
+        return {"hostname": self.subject.name, **({"listeners": listeners} if listeners else {})}
 
     def _on_ports_add(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {**params, "state": "listening"}
+        return {**params, "state": "forwarded"}
 
     def _on_ports_remove(self, params: dict[str, Any]) -> dict[str, Any]:
         return {"removed": [params]}
@@ -176,6 +177,8 @@ class FakeLauncher:
         self.boot_until = "ready"
         self.failures: dict[str, errors.GaoError] = {}
         self.guest_error: errors.GaoError | None = None
+        #: What listens in the guest, as ``guest.info`` says it.
+        self.listeners: list[dict[str, Any]] = []
         #: Guest ports whose host port of the last start is taken meanwhile.
         self.lost_ports: set[int] = set()
         #: What a driver says of the guest's network.

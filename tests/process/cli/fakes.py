@@ -115,7 +115,10 @@ class FakeDaemon:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.phase = ""
         self._streams: list[socket.socket] = []
-        self.handlers: dict[str, Handler] = {"vm.list": lambda params, call: {"vms": []}}
+        self.handlers: dict[str, Handler] = {
+            "vm.list": lambda params, call: {"vms": []},
+            "vm.ports.list": lambda params, call: {"ports": vm("x")["ports"]},
+        }
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(home / socket_name))
         self._listener.listen()

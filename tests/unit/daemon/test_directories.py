@@ -151,7 +151,12 @@ async def test_a_guest_that_writes_the_mark_of_another_gets_nothing(
         mark.unlink() if not mark.is_dir() else mark.rmdir()
         kind(mark)
         assert await found(daemon, two) == "web-2-dev"
+    mark = two / ".lima" / "gaovm-id"
+    mark.unlink()
+    mark.mkdir()
+    before = await stored(daemon, "web-2-dev")
     await up(daemon, two)
+    assert (await stored(daemon, "web-2-dev")).directory == before.directory, "its mark stays"
 
 
 async def test_the_mark_is_written_past_no_link(daemon: Daemon, tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ async def test_ports_are_kept_and_applied_live(daemon: Daemon) -> None:
     sent = daemon.driver.calls[0][1]["spec"]["network"]["forwards"]
     assert [forward["host_port"] for forward in sent] == [8080]
     listed = await daemon.call("vm.ports.list", name="web-dev")
-    assert listed["ports"][0]["state"] == "listening"
+    assert listed["ports"][0]["state"] == "no_listener"
     removed = await daemon.call("vm.ports.remove", name="web-dev", host_port=8080)
     assert removed["removed"][0]["guest_port"] == 80
     assert daemon.stored()["web-dev"].added_ports == ()
@@ -258,6 +258,39 @@ async def test_any_free_port_is_asked_for_again_and_a_loss_is_told(daemon: Daemo
     assert sent == [before[80], 0, before[82]]
     (warning,) = result["warnings"]
     assert f"host port {before[82]} of guest port 82 is taken" in warning
+
+
+@pytest.mark.parametrize(
+    ("proto", "address", "port", "guest_ip", "state"),
+    [
+        ("tcp", "127.0.0.1", 80, "127.0.0.1", "listening"),
+        ("tcp", "0.0.0.0", 80, "127.0.0.1", "listening"),
+        ("tcp", "::", 80, "127.0.0.1", "listening"),
+        ("tcp", "127.0.0.1", 80, "127.0.0.2", "no_listener"),
+        ("tcp", "127.0.0.1", 81, "127.0.0.1", "no_listener"),
+        ("udp", "127.0.0.1", 80, "127.0.0.1", "no_listener"),
+        ("tcp", "0.0.0.0", 80, "::1", "no_listener"),
+    ],
+)
+async def test_listening_means_somebody_listens_in_the_guest(
+    daemon: Daemon, proto: str, address: str, port: int, guest_ip: str, state: str
+) -> None:
+    await daemon.up()
+    await daemon.call("vm.ports.add", name="web-dev", guest_port=80, guest_ip=guest_ip)
+    await daemon.call("vm.restart", name="web-dev")
+    daemon.launcher.listeners = [{"proto": proto, "address": address, "port": port}]
+    (found,) = (await daemon.call("vm.ports.list", name="web-dev"))["ports"]
+    assert found["state"] == state
+    assert (await daemon.status())["ports"][0]["state"] == "forwarded"  # the guest is not asked
+
+
+async def test_a_guest_that_does_not_say_leaves_it_open_who_listens(daemon: Daemon) -> None:
+    await daemon.up()
+    await daemon.call("vm.ports.add", name="web-dev", guest_port=80)
+    await daemon.call("vm.restart", name="web-dev")
+    daemon.launcher.failures["guest.info"] = errors.TimeLimit("no answer")
+    (found,) = (await daemon.call("vm.ports.list", name="web-dev"))["ports"]
+    assert found["state"] == "forwarded"
 
 
 async def test_a_port_that_the_driver_refuses_is_not_kept(daemon: Daemon) -> None:

@@ -117,6 +117,13 @@ def test_a_link_is_what_it_leads_to() -> None:
     assert widened(kernel, kernel, {PROJECT + "/k": "/etc/shadow"}) == ["kernel /etc/shadow"]
 
 
+def test_a_name_that_a_guest_chose_is_one_line() -> None:
+    inside = spec(OWN, share(PROJECT + "/data"))
+    links = {PROJECT + "/data": "/etc\n  + nothing\x1b[2J\udcff\u202e"}
+    (line,) = widened(inside, inside, links)
+    assert line == "mount /etc\\x0a  + nothing\\x1b[2J\\udcff\\x202e (read-only)"
+
+
 def test_newly_writable_widens_and_the_way_back_does_not() -> None:
     narrow, wide = spec(OWN, share("/data")), spec(OWN, share("/data", writable=True))
     assert widened(wide, narrow) == ["mount /data: read-only before, now writable"]

@@ -12,11 +12,35 @@ from gaovm.spec import network
 
 #: A VM with more forwards than this is a mistake; the config has the same bound.
 MAX_ADDED = 256
+#: The guest's answer to what listens in it; a list is not worth a longer wait.
+LISTENERS_S = 1.0
 
 
 async def list_all(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
-    """The forwards of a VM, from its config and added."""
-    return {"ports": _statuses(ctx.find(args.name))}
+    """The forwards of a VM, from its config and added, and whether they are served in the guest."""
+    subject = ctx.find(args.name)
+    listeners = await _listeners(subject)
+    found = _statuses(subject)
+    if listeners is not None:
+        for entry, (port, bound) in zip(found, forwards.bound(subject.record), strict=True):
+            if bound:
+                served = forwards.served(port, listeners)
+                entry["state"] = "listening" if served else "no_listener"
+    return {"ports": found}
+
+
+async def _listeners(subject: machine.Machine) -> set[tuple[object, object]] | None:
+    """What listens in the guest; None when there is no need to ask, or no answer in time."""
+    driver, record = _live(subject), subject.record
+    wanted = record.spec.network.forwards or record.added_ports
+    if driver is None or not wanted or subject.paused:
+        return None
+    if subject.state.readiness in (None, states.Readiness.BOOTING):
+        return None
+    try:
+        return forwards.listening(await driver.call("guest.info", {}, timeout_s=LISTENERS_S))
+    except errors.GaoError:
+        return None
 
 
 async def add(ctx: context.Context, call: context.Call, args: params.PortAdd) -> Any:
