@@ -158,3 +158,18 @@ def test_two_tildes_send_one_and_only_at_a_terminal(
     assert terminal.child.wait(20) == 0
     terminal.close()
     assert gaovm("exec", "--", "cat", stdin=b"~.\n~~\n").stdout == b"~.\n~~\n"
+
+
+def test_a_terminal_that_goes_away_takes_the_shell_of_a_dead_guest_with_it(
+    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon, driver: fakes.FakeDriver
+) -> None:
+    driver.mute = True
+    asked(daemon, fakes.vm("web-dev", paused=True))
+    terminal = Terminal(gaovm, "shell")
+    terminal.expect(b"(~. leaves)\r\n")
+    os.close(terminal.fd)  # as when an ssh connection drops: the kernel says SIGHUP
+    try:
+        assert terminal.child.wait(20) == 128 + signal.SIGHUP
+    finally:
+        terminal.child.kill()
+        os.close(terminal.side)
