@@ -73,6 +73,10 @@ def cage_of(base: Path, *, writable: bool = True) -> Cage:
     os.chown(another, OWNER + 1, OWNER + 1)
     another.chmod(0o600)
     os.chown(base, OWNER, OWNER)
+    return server(share, home, writable=writable)
+
+
+def server(share: Path, home: Path, *, writable: bool) -> Cage:
     device = ShareDevice(
         tag="t",
         type="virtiofs",
@@ -103,10 +107,14 @@ def document(device: ShareDevice) -> Document:
 
 def run(cage: Cage, base: Path) -> dict[str, object]:
     """What the program says that it could do."""
+    share = base / "share"
+    return run_on(cage, share, share / "deep" / "home", base)
+
+
+def run_on(cage: Cage, share: Path, home: Path, outside: Path) -> dict[str, object]:
     made = place.Place(cage, abilities.find(), "test-share")
     reading, writing = os.pipe()
-    share = str(base / "share")
-    argv = [PYTHON, "-I", "-S", "-c", PROGRAM, share, f"{share}/deep/home", str(base)]
+    argv = [PYTHON, "-I", "-S", "-c", PROGRAM, str(share), str(home), str(outside)]
     try:
         last = share_guard.inside_a_cage()
         pid = made.start(argv, {}, output=writing, pass_fds=(), last=last)
@@ -145,4 +153,11 @@ def test_the_state_directory_is_hidden_and_nothing_else_is_there(base: Path) -> 
 
 def test_a_share_that_is_only_read_cannot_be_written(base: Path) -> None:
     found = run(cage_of(base, writable=False), base)
+    assert found["owner 0"] == "Read-only file system"
+
+
+@pytest.mark.parametrize("share", ["/usr", "/usr/lib/python3"])
+def test_a_share_around_the_programs_own_files_or_in_them(base: Path, share: str) -> None:
+    found = run_on(server(Path(share), base, writable=False), Path(share), Path(share), base)
+    assert found["share"] == sorted(os.listdir(share))
     assert found["owner 0"] == "Read-only file system"

@@ -61,7 +61,7 @@ def make(document: Document, home: Path, ids: Ids | None) -> Cage:
     ]
     mapped = ids is not None and shares
     return Cage(
-        binds=tuple(binds),
+        binds=_outer_first(binds),
         links=tuple(_links()),
         limits=_limits(document, home),
         ids=ids,
@@ -80,7 +80,7 @@ def make_server(
     place = Bind(share.location, source=os.path.realpath(share.location), writable=share.writable)
     mapped = ids is not None
     return Cage(
-        binds=(*_program(program), Bind("/dev/null", device=True), place),
+        binds=_outer_first([*_program(program), Bind("/dev/null", device=True), place]),
         links=tuple(_links()),
         limits=_limits(document, home)._replace(open_files=SERVER_FILES),
         ids=ids,
@@ -90,6 +90,11 @@ def make_server(
         hidden=tuple(_hidden([share], home)),
         settings=(_FILE_MAX,),
     )
+
+
+def _outer_first(binds: Iterable[Bind]) -> tuple[Bind, ...]:
+    """In an order in which none covers another: a share may be ``/usr``, or lie in it."""
+    return tuple(sorted(binds, key=lambda bind: len(Path(bind.path).parts)))
 
 
 def covers(share: ShareDevice, home: Path) -> bool:
