@@ -88,7 +88,7 @@ class Confinement:
             return {"uid": os.geteuid(), "in_force": in_force}
         if server.cage.owners:
             in_force.append("its owner is itself, everybody else one of the VM's ids")
-        if server.cage.hidden:
+        if any(Path(path).is_relative_to(share.location) for path in server.cage.hidden):
             in_force.append("GaoVM's own directory is hidden")
         return {"uid": server.report.uid, "in_force": in_force}
 
