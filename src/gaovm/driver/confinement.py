@@ -57,14 +57,17 @@ class Confinement:
             return
         can = abilities.find()
         _refuse_to_show(document, home, can.namespaces)
-        if can.root:
+        if can.root and not identities.obstacle():
             self._lent = identities.lend(request.vm_dir)
         ids = None if self._lent is None else self._lent.ids
-        self.place = place.Place(cage.make(document, home, ids), can, request.spec.name)
+        wanted = cage.make(document, home, ids, root=can.root)
+        self.place = place.Place(wanted, can, request.spec.name)
         if virtiofsd is not None and not can.namespaces:  # else it makes what it can itself
             for share in document.shares:
                 if share.fd is not None:
-                    wanted = cage.make_server(virtiofsd.path, share, document, home, ids)
+                    wanted = cage.make_server(
+                        virtiofsd.path, share, document, home, ids, root=can.root
+                    )
                     name = f"{request.spec.name}.{share.fd}"
                     self.servers[share.fd] = place.Place(wanted, can, name, beside=self.place)
 
@@ -100,10 +103,12 @@ class Confinement:
         """
         if self.place is None or carrier is None:
             return None
-        access = request.spec.network.host_access
+        access, ids = request.spec.network.host_access, self.place.cage.ids
+        # as root one of the VM's ids, and another than QEMU's
+        user = {} if ids is None else {"user": ids.first + 1}
 
         def passt(fds: Sequence[int]) -> list[str]:
-            return network.command(carrier.path, fds[0], host_access=access)
+            return network.command(carrier.path, fds[0], host_access=access, **user)
 
         return await self._kept.enter_async_context(keeper.fork({uplink.PASST: passt}))
 

@@ -45,8 +45,11 @@ def served(document: Document) -> tuple[ShareDevice, ...]:
     return tuple(share for share in document.shares if share.fd is None)
 
 
-def make(document: Document, home: Path, ids: Ids | None) -> Cage:
-    """The cage of a VM's QEMU. ``ids``: the VM's own, when it is root that starts it."""
+def make(document: Document, home: Path, ids: Ids | None, *, root: bool) -> Cage:
+    """The cage of a VM's QEMU. ``ids``: the VM's own, when it is root that starts it.
+
+    Root without ids is that of a container which has no others: it serves 9p as itself.
+    """
     shares = served(document)
     kvm = document.accelerator.name == "kvm"
     binds = [*_program(document.argv[0]), Bind("/dev/null", device=True)]
@@ -67,16 +70,19 @@ def make(document: Document, home: Path, ids: Ids | None) -> Cage:
         ids=ids,
         groups=_groups() if kvm else (),
         owners=tuple(sorted({_owner(share.location) for share in shares})) if mapped else (),
-        capabilities=_SERVING if mapped else frozenset(),
+        capabilities=_SERVING if root and shares else frozenset(),
         network=document.host_network,
         hidden=tuple(_hidden(places, home)),
     )
 
 
 def make_server(
-    program: str, share: ShareDevice, document: Document, home: Path, ids: Ids | None
+    program: str, share: ShareDevice, document: Document, home: Path, ids: Ids | None, *, root: bool
 ) -> Cage:
-    """The cage of the virtiofsd of a share. It is root in a user namespace, with ``ids``."""
+    """The cage of the virtiofsd of a share. With ``ids`` it is root of a user namespace.
+
+    Root without ids, as in ``make``, is root there too, with no more than these capabilities.
+    """
     place = Bind(share.location, source=os.path.realpath(share.location), writable=share.writable)
     mapped = ids is not None
     return Cage(
@@ -85,7 +91,7 @@ def make_server(
         limits=_limits(document, home)._replace(open_files=SERVER_FILES),
         ids=ids,
         owners=(_owner(share.location),) if mapped else (),
-        capabilities=_SERVER if mapped else frozenset(),
+        capabilities=_SERVER if root else frozenset(),
         root=mapped,
         hidden=tuple(_hidden([share], home)),
         settings=(_FILE_MAX,),
