@@ -49,6 +49,8 @@ class HostFacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     memory_available_bytes: int = 0
     boot_id: str = ""
     accelerators: tuple[AcceleratorFact, ...] = ()
+    #: The rate of the time stamp counter in kHz, where there is one and it is known.
+    tsc_khz: int | None = None
     emulators: dict[str, str] = msgspec.field(default_factory=dict)
     qemu_img: str | None = None
     #: Whether memory that virtiofsd maps too can be had in huge pages (``gaovm.aio.memory``).

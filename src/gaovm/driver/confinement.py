@@ -46,10 +46,10 @@ class Confinement:
         if self._off or not request.confine:
             return
         can = abilities.find()
-        if can.root:
+        if can.root and not identities.obstacle():
             self._lent = identities.lend(request.vm_dir)
         ids = None if self._lent is None else self._lent.ids
-        wanted = cage.make(document, Path(request.home), ids)
+        wanted = cage.make(document, Path(request.home), ids, root=can.root)
         self.place = place.Place(wanted, can, request.spec.name)
 
     def describe(self) -> dict[str, Any] | None:
@@ -72,10 +72,12 @@ class Confinement:
         """
         if self.place is None or carrier is None:
             return None
-        access = request.spec.network.host_access
+        access, ids = request.spec.network.host_access, self.place.cage.ids
+        # as root one of the VM's ids, and another than QEMU's
+        user = {} if ids is None else {"user": ids.first + 1}
 
         def passt(fds: Sequence[int]) -> list[str]:
-            return network.command(carrier.path, fds[0], host_access=access)
+            return network.command(carrier.path, fds[0], host_access=access, **user)
 
         return await self._kept.enter_async_context(keeper.fork({uplink.PASST: passt}))
 

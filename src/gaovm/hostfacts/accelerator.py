@@ -13,16 +13,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gaovm import errors
 from gaovm.aio import files
 from gaovm.builder.facts import AcceleratorFact
-from gaovm.hostfacts import homes, host
+from gaovm.hostfacts import homes, host, tsc
 
 _KVM = Path("/dev/kvm")
 _CACHE = "accelerator.json"
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 _CACHE_LIMIT = 64 << 10
 # A probe that works takes well under a millisecond in the guest; 2 s is for a busy host.
 _PROBE_LIMIT_S = 2.0
@@ -34,8 +34,15 @@ _KVM_EXIT_IO = 2
 Runner = Callable[[], Mapping[str, Any]]
 
 
-def accelerators(home: Path, emulators: Mapping[str, str]) -> tuple[AcceleratorFact, ...]:
-    """The accelerators of this system, from the cache when it is still valid.
+class Measured(NamedTuple):
+    """What is found out by running code, once per boot of the host."""
+
+    accelerators: tuple[AcceleratorFact, ...]
+    tsc_khz: int | None
+
+
+def measured(home: Path, emulators: Mapping[str, str]) -> Measured:
+    """The accelerators of this system and its counter's rate, from the cache when it is valid.
 
     Without a valid cache this takes up to 3 s, on a usual host 0.1 s. A cache that cannot be
     written is no error: the next call probes again.
@@ -44,7 +51,7 @@ def accelerators(home: Path, emulators: Mapping[str, str]) -> tuple[AcceleratorF
     cached = _load(home / _CACHE, key)
     if cached is not None:
         return cached
-    found = probe()
+    found = Measured(probe(), tsc.khz())
     _store(home / _CACHE, key, found)
     return found
 
@@ -166,7 +173,7 @@ def _key(emulators: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _load(path: Path, key: Mapping[str, Any]) -> tuple[AcceleratorFact, ...] | None:
+def _load(path: Path, key: Mapping[str, Any]) -> Measured | None:
     if not key["boot_id"]:
         return None
     try:
@@ -174,20 +181,22 @@ def _load(path: Path, key: Mapping[str, Any]) -> tuple[AcceleratorFact, ...] | N
             data = json.loads(file.read(_CACHE_LIMIT))
         if data["key"] != key:
             return None
-        return tuple(
+        found = tuple(
             AcceleratorFact(
                 name=entry["name"], usable=entry["usable"] is True, reason=str(entry["reason"])
             )
             for entry in data["accelerators"]
             if entry["name"] in ("kvm", "hvf")
         )
+        return Measured(found, None if data["tsc_khz"] is None else int(data["tsc_khz"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _store(path: Path, key: Mapping[str, Any], found: tuple[AcceleratorFact, ...]) -> None:
-    entries = [{"name": f.name, "usable": f.usable, "reason": f.reason} for f in found]
-    data = json.dumps({"key": key, "accelerators": entries}, indent=1).encode()
+def _store(path: Path, key: Mapping[str, Any], found: Measured) -> None:
+    entries = [{"name": f.name, "usable": f.usable, "reason": f.reason} for f in found.accelerators]
+    kept = {"key": key, "accelerators": entries, "tsc_khz": found.tsc_khz}
+    data = json.dumps(kept, indent=1).encode()
     try:
         homes.check(str(path.parent), write=True)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ def collect(home: Path) -> HostFacts:
     """
     emulators = programs.emulators()
     free = limits.memory()
+    measured = accelerator.measured(home, emulators)
     return HostFacts(
         arch=host.arch(),
         system="darwin" if platform.system() == "Darwin" else "linux",
@@ -29,7 +30,8 @@ def collect(home: Path) -> HostFacts:
         memory_total_bytes=free.total_bytes,
         memory_available_bytes=free.available_bytes,
         boot_id=host.boot_id(),
-        accelerators=accelerator.accelerators(home, emulators),
+        accelerators=measured.accelerators,
+        tsc_khz=measured.tsc_khz,
         emulators=emulators,
         huge_shared_memory=memory.available(),
         qemu_img=programs.find("qemu-img"),

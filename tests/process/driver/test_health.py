@@ -82,6 +82,8 @@ async def test_a_kill_ends_the_vm_with_its_reason(
 ) -> None:
     vm = await ready(zygote, base, control)
     vm.order(console="the last line\r\n")
+    vm.event("WATCHDOG")  # comes after the line, so that is with the driver when this is told
+    await vm.link.heard("health", kind="watchdog")
     with pytest.raises(errors.InvalidParams, match="reason"):
         await vm.link.call("vm.kill", {"reason": "no such Word"})
     await vm.link.call("vm.kill", {"reason": "watchdog"})

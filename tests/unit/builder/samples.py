@@ -32,6 +32,7 @@ EMULATORS = {
     "aarch64": "/usr/bin/qemu-system-aarch64",
 }
 HOST = HostFacts(
+    tsc_khz=2_596_144,
     arch="x86_64",
     root=True,
     cpus=2,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gaovm import errors
-from gaovm.hostfacts import doctor, host, limits, listeners, programs, subids
+from gaovm.hostfacts import doctor, host, limits, listeners, programs, subids, tsc
 
 
 def executable(path: Path, data: bytes = b"#!/bin/sh\n") -> Path:
@@ -131,3 +131,17 @@ def test_doctor_asks_for_passt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     (check,) = [each for each in doctor.checks(tmp_path) if each.name == "network"]
     assert (check.level, check.remedy) == ("warn", "apt-get install passt")
     assert "127.0.0.1" in check.found
+
+
+def test_the_counter_s_rate_is_measured_twice_alike() -> None:
+    first, second = tsc.khz(), tsc.khz()
+    if "constant_tsc" not in (host.cpu_flags() or ()):
+        assert first is second is None
+        return
+    assert first is not None and second is not None
+    assert abs(first - second) <= first / 1000
+
+
+def test_a_counter_without_a_fixed_rate_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "cpu_flags", lambda: frozenset({"tsc"}))
+    assert tsc.khz() is None

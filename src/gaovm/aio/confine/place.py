@@ -38,7 +38,8 @@ class Place:
             self.close()
             raise errors.PermissionMissing(
                 f"no cage can be made for {name}: {exc.strerror}",
-                remedy="see `gaovm doctor`",
+                remedy="allow user namespaces (sysctl user.max_user_namespaces), or use mountType: "
+                "virtiofs",
             ) from exc
         self.report = Report(self._uid(), self._measures(), self._missing())
 
@@ -130,6 +131,8 @@ class Place:
 
     def _missing(self) -> dict[str, str]:
         found = {}
+        if self._can.root and self.cage.ids is None:
+            found["user id of its own"] = identities.obstacle()
         if self._can.namespaces:
             found["namespaces"] = self._can.namespaces
         if self.cage.network and not self._can.namespaces:

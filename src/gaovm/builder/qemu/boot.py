@@ -16,14 +16,24 @@ _COMMON = "rw quiet panic=-1 net.ifnames=0 cryptomgr.notests"
 _TCG_X86 = "no_timer_check"
 
 
-def kernel_arguments(spec: VmSpec, artefacts: Artefacts, machine: str, accelerator: str) -> str:
-    """The kernel's command line. What comes later wins: ours, the image's, the config's."""
+def kernel_arguments(
+    spec: VmSpec,
+    artefacts: Artefacts,
+    machine: str,
+    accelerator: str,
+    tsc_khz: int | None = None,
+) -> str:
+    """The kernel's command line. What comes later wins: ours, the image's, the config's.
+
+    ``tsc_khz``: the rate of the host's time stamp counter.
+    """
     words = [
         graphics.kernel_argument(spec),
         f"console={console(machine)}",
         "root=/dev/vda rootfstype=ext4",
         _COMMON,
         _TCG_X86 if accelerator == "tcg" and machine != "virt" else "",
+        _counter(machine, accelerator, tsc_khz),
         f"gaovm.hostname={spec.guest.hostname}",
         network.kernel_argument(spec),
         watchdog.kernel_argument(spec.supervision.watchdog),
@@ -32,6 +42,15 @@ def kernel_arguments(spec: VmSpec, artefacts: Artefacts, machine: str, accelerat
         spec.boot.extra_arguments,
     ]
     return " ".join(" ".join(word.split()) for word in words if word.strip())
+
+
+def _counter(machine: str, accelerator: str, tsc_khz: int | None) -> str:
+    """An emulated microVM has no timer but the PIT to measure its counter, the host's, by.
+
+    On a busy host that fails ("Unable to calibrate against PIT") and the boot stands still.
+    """
+    told = machine == "microvm" and accelerator == "tcg" and tsc_khz
+    return f"tsc_early_khz={tsc_khz}" if told else ""
 
 
 KERNEL, INITRD = "kernel", "initrd"

@@ -45,7 +45,9 @@ def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
     devices = shares.decide(spec.shares, host)
     shared = shares.needs_shared_memory(devices)
     huge = shared and host.huge_shared_memory
-    command_line = boot.kernel_arguments(spec, artefacts, board.name, accelerator.name)
+    # the guest of an emulator reads the host's counter only where both are of one kind
+    tsc_khz = host.tsc_khz if arch == host.arch else None
+    command_line = boot.kernel_arguments(spec, artefacts, board.name, accelerator.name, tsc_khz)
     argv = (
         program,
         *machine.arguments(spec, board.name, accelerator.name, shared_memory=shared),

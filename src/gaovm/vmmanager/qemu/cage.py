@@ -37,8 +37,11 @@ def served(document: Document) -> tuple[ShareDevice, ...]:
     return tuple(share for share in document.shares if share.fd is None)
 
 
-def make(document: Document, home: Path, ids: Ids | None) -> Cage:
-    """The cage of a VM's QEMU. ``ids``: the VM's own, when it is root that starts it."""
+def make(document: Document, home: Path, ids: Ids | None, *, root: bool) -> Cage:
+    """The cage of a VM's QEMU. ``ids``: the VM's own, when it is root that starts it.
+
+    Root without ids is that of a container which has no others: it serves 9p as itself.
+    """
     shares = served(document)
     kvm = document.accelerator.name == "kvm"
     binds = [*_program(document.argv[0]), Bind("/dev/null", device=True)]
@@ -59,7 +62,7 @@ def make(document: Document, home: Path, ids: Ids | None) -> Cage:
         ids=ids,
         groups=_groups() if kvm else (),
         owners=tuple(sorted({_owner(share.location) for share in shares})) if mapped else (),
-        capabilities=_SERVING if mapped else frozenset(),
+        capabilities=_SERVING if root and shares else frozenset(),
         network=document.host_network,
         hidden=tuple(_hidden(places, home)),
     )
