@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from concurrent import futures
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,8 +60,15 @@ async def load(args: params.Up, where: paths.Paths) -> Wanted:
     )
 
 
+def _take_no_signals() -> None:
+    """They are the loop's thread's, and are kept there while an upgrade hands over."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
 #: One thread: libyaml stops after 20,000 values, and what it made of them takes 0.1 s at most.
-_reader = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="config reader")
+_reader = futures.ThreadPoolExecutor(
+    max_workers=1, thread_name_prefix="config reader", initializer=_take_no_signals
+)
 
 
 def _read(args: params.Up, where: paths.Paths) -> config.Loaded:
