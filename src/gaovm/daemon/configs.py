@@ -44,12 +44,13 @@ async def load(args: params.Up, where: paths.Paths) -> Wanted:
         errors.UsageError: the name is not one, or the project directory is not absolute.
         errors.ImageUnknown: the image is a name that nothing here can build.
         errors.MountMissing: a mount's directory does not exist on this host.
+        errors.MountRefused: it is GaoVM's own.
     """
     asked_at = clock.monotonic()
     loop = asyncio.get_running_loop()
     loaded = await loop.run_in_executor(_reader, _read, args, where)
     # Not by the reader: a file system that is gone would hold it.
-    await asyncio.to_thread(_check, loaded)
+    await asyncio.to_thread(_check, loaded, where.home)
     return Wanted(
         spec=loaded.spec,
         project=os.path.normpath(args.project_dir),
@@ -97,10 +98,10 @@ def _read(args: params.Up, where: paths.Paths) -> config.Loaded:
     )
 
 
-def _check(loaded: config.Loaded) -> None:
+def _check(loaded: config.Loaded, home: Path) -> None:
     from gaovm.hostfacts import admission
 
-    admission.check(loaded)
+    admission.check(loaded, home)
 
 
 def _arch() -> Arch:
