@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import clock
+from gaovm.aio import clock, priority
 from gaovm.daemon import params, paths
 from gaovm.spec import vm
 from gaovm.spec.boot import Arch
@@ -60,14 +60,17 @@ async def load(args: params.Up, where: paths.Paths) -> Wanted:
     )
 
 
-def _take_no_signals() -> None:
-    """They are the loop's thread's, and are kept there while an upgrade hands over."""
+def _begin_reader() -> None:
+    """Make the reader's thread one that the loop can live beside."""
+    # signals are the loop's, and are kept for the next program while an upgrade hands over
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    # a busy machine must not put it aside while the loop waits for its turn behind it
+    priority.nice()
 
 
 #: One thread: libyaml stops after 20,000 values, and what it made of them takes 0.1 s at most.
 _reader = futures.ThreadPoolExecutor(
-    max_workers=1, thread_name_prefix="config reader", initializer=_take_no_signals
+    max_workers=1, thread_name_prefix="config reader", initializer=_begin_reader
 )
 
 
