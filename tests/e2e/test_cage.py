@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,28 @@ def test_qemu_has_the_least_it_needs(world: World, vm: Path) -> None:
     text = world.run("status", cwd=vm).stdout.decode()
     assert f"cage         user id {cage['uid']}, " in text
     assert b" cage " in world.run("doctor", check=None).stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root has little to drop")
+def test_the_driver_and_the_network_have_the_least_they_need(world: World, vm: Path) -> None:
+    known = world.json("status", cwd=vm)
+    cage, driver = known["confinement"], known["driver_pid"]
+    seen = _status(driver)
+    assert (seen["CapEff"], seen["CapBnd"]) == ("0000000000000420",) * 2  # kill, net_bind_service
+    assert seen["NoNewPrivs"] == "1"
+    assert "driver without rights and files" in cage["in_force"]
+    children = Path(f"/proc/{driver}/task/{driver}/children").read_text().split()
+    [carrier] = [
+        pid for pid in children if b"netfilter.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    uid = int(_status(int(carrier))["Uid"].split()[0])
+    assert (uid // 65536, uid != cage["uid"]) == (cage["uid"] // 65536, True)
+    os.kill(int(carrier), signal.SIGKILL)
+    end = time.monotonic() + 60
+    while True:  # it is started again, although the driver could not do that any more
+        if world.run("exec", "--", "getent", "hosts", "deb.debian.org", cwd=vm, check=None).stdout:
+            break
+        assert time.monotonic() < end
 
 
 def test_files_are_descriptors_that_explain_names(world: World, vm: Path) -> None:

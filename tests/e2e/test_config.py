@@ -37,7 +37,7 @@ def test_a_running_vm_is_changed_and_changes_at_its_next_start(world: World) -> 
     world.run("stop", cwd=project)
     (project / ".lima" / "config.yaml").write_text(CONFIG + "env: {B: two}\n")
     assert fields(world.json("diff", cwd=project)["file"]) == ["env.B"]
-    world.run("up", cwd=project)
+    world.run("up", "--wait=agent", cwd=project)
     assert inside("nproc; echo $A$B") == "2\n1two"
     assert not kept.exists()
     shown = world.json("diff", cwd=project)

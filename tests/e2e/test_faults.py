@@ -95,7 +95,7 @@ def test_interrupted_up_leaves_nothing(world: World) -> None:
     assert up.returncode == 130, err
     assert "ctrlc-dev" not in [v["name"] for v in world.json("ls")["vms"]]
     assert not (world.home / "vms" / "ctrlc-dev").exists()
-    world.run("up", cwd=project)
+    world.run("up", "--wait=agent", cwd=project)
     world.run("stop", cwd=project)
     again = world.start("up", cwd=project)
     wait_for_boot(world, "ctrlc-dev")
@@ -108,9 +108,9 @@ def test_interrupted_up_leaves_nothing(world: World) -> None:
 
 def test_second_up_joins_the_first(world: World) -> None:
     project = world.project("twice")
-    first = world.start("up", cwd=project)
+    first = world.start("up", "--wait=agent", cwd=project)
     wait_for_boot(world, "twice-dev")
-    second = world.start("up", cwd=project)
+    second = world.start("up", "--wait=agent", cwd=project)
     for up in (first, second):
         out, err = up.communicate(timeout=300)
         assert up.returncode == 0, out + err

@@ -1,6 +1,6 @@
 """Which VM, which project, which daemon: what every command about a VM asks first."""
 # pathlib costs 5 ms, and this module is on the path of every command
-# ruff: noqa: PTH109, PTH113, PTH118, PTH120
+# ruff: noqa: PTH109, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def find_project() -> Project | None:
     """The project of the current directory: the nearest one upwards that has a config file."""
     directory = working_directory()
     while True:
-        if os.path.isfile(os.path.join(directory, CONFIG)):
+        if os.path.lexists(os.path.join(directory, CONFIG)):
             return Project(directory)
         parent = os.path.dirname(directory)
         if parent == directory:

@@ -39,23 +39,24 @@ def ask(home: str, vm: Mapping[str, Any]) -> Finding:
 
     ``vm``: the parameters that say which one.
     """
-    name = f"VM {vm.get('name')}"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(_HELLO_S)
             sock.connect(paths.socket(home))
             terms = blocking.terms()
             with wire.BlockingConnection(sock, terms, limit_s=_HELLO_S, withdraw=False) as link:
-                return _of_status(link, vm, name)
+                return _of_status(link, vm)
     except (errors.GaoError, OSError):
-        return Finding(f"{name} says nothing, and the daemon does not answer either")
+        return Finding("the VM says nothing, and the daemon does not answer either")
 
 
-def _of_status(link: wire.BlockingConnection, vm: Mapping[str, Any], name: str) -> Finding:
+def _of_status(link: wire.BlockingConnection, vm: Mapping[str, Any]) -> Finding:
     try:
         status = link.call("vm.status", vm, _STATUS_S)
     except errors.VmNotFound:
-        return Finding(f"{name} is no more")
+        return Finding("the VM is no more")
+    # the daemon knows which VM a directory's is
+    name = f"VM {status.get('name')}"
     known = _known(status, name)
     if known:
         return Finding(known)

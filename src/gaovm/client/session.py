@@ -58,6 +58,7 @@ def open_stream(ticket: Mapping[str, Any], stream: str) -> socket.socket:
 
     Raises:
         errors.ConnectionLost: the VM went away.
+        errors.GuestUnavailable: its driver does not answer.
         errors.AuthError: the ticket was used or is too old. Other refusals likewise.
         errors.InvalidReply: the driver answered something else.
     """
@@ -88,6 +89,12 @@ def _accepted(sock: socket.socket) -> None:
             raise errors.InvalidReply(f"the driver answered {length} bytes to a ticket")
         _check(_read(sock, length))
         sock.settimeout(None)
+    except TimeoutError as exc:
+        sock.close()
+        raise errors.GuestUnavailable(
+            f"the driver of the VM did not answer within {TICKET_LIMIT_S:g} s",
+            remedy="gaovm status says how the VM is; gaovm stop --force ends it",
+        ) from exc
     except OSError as exc:
         sock.close()
         raise errors.ConnectionLost(f"the VM went away: {exc.strerror or exc}") from exc

@@ -26,7 +26,10 @@ def find() -> Found:
     held, missing = [], {}
     if can.root:
         first, blocks = identities.span()
-        held.append(f"a user id of its own (from {first}, {blocks} blocks)")
+        if why := identities.obstacle():
+            missing["user ids"] = why
+        else:
+            held.append(f"a user id of its own (from {first}, {blocks} blocks)")
     if can.namespaces:
         missing["namespaces"] = can.namespaces
     else:

@@ -99,6 +99,7 @@ def test_status_says_why(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) -> Non
     for part in (
         "tcg: /dev/kvm does not run code",
         "9p, no virtiofsd",
+        "served by user id 1000; no set-id bits, hidden",
         "127.0.0.1:4080 -> 127.0.0.1:80",
         "agent after 3.0s, ready after 4.2s",
         "debian:12, generic kernel, abababababab\n",
@@ -450,3 +451,15 @@ def test_init_writes_and_never_overwrites_unasked(gaovm: conftest.Gaovm, tmp_pat
 def test_version_and_module(gaovm: conftest.Gaovm) -> None:
     done: subprocess.CompletedProcess[bytes] = gaovm("--version")
     assert done.stdout.startswith(b"gaovm ")
+
+
+@pytest.mark.parametrize(("kind", "said"), [("directory", "Is a directory"), ("link", "No such")])
+def test_a_config_that_is_no_file_is_named_and_not_overlooked(
+    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon, kind: str, said: str
+) -> None:
+    config = gaovm.project / ".lima" / "config.yaml"
+    config.unlink()
+    config.mkdir() if kind == "directory" else config.symlink_to("gone")
+    done = gaovm("up")
+    assert done.returncode == 2
+    assert f"gaovm: {config}: {said}" in done.stderr.decode()

@@ -81,11 +81,12 @@ def test_a_paused_vm_is_named_with_its_remedy(
 ) -> None:
     driver.mute = True
     error = {"message": "its disk could\x1b[2J not be written"}
-    asked(daemon, fakes.vm("web-dev", paused=True, readiness="degraded", last_error=error))
+    asked(daemon, fakes.vm("web-2-dev", paused=True, readiness="degraded", last_error=error))
     with running(gaovm, "shell", "--", "true") as process:
         assert process.stderr is not None
         said = process.stderr.readline()
-        assert b"is paused: its disk could [2J not be written (gaovm resume web-dev)" in said
+        assert said.startswith(b"gaovm: VM web-2-dev is paused: its disk could")
+        assert b" [2J not be written (gaovm resume web-2-dev) (Ctrl-C leaves)" in said
 
 
 def test_a_hypervisor_that_was_stopped_is_named(
@@ -157,3 +158,18 @@ def test_two_tildes_send_one_and_only_at_a_terminal(
     assert terminal.child.wait(20) == 0
     terminal.close()
     assert gaovm("exec", "--", "cat", stdin=b"~.\n~~\n").stdout == b"~.\n~~\n"
+
+
+def test_a_terminal_that_goes_away_takes_the_shell_of_a_dead_guest_with_it(
+    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon, driver: fakes.FakeDriver
+) -> None:
+    driver.mute = True
+    asked(daemon, fakes.vm("web-dev", paused=True))
+    terminal = Terminal(gaovm, "shell")
+    terminal.expect(b"(~. leaves)\r\n")
+    os.close(terminal.fd)  # as when an ssh connection drops: the kernel says SIGHUP
+    try:
+        assert terminal.child.wait(20) == 128 + signal.SIGHUP
+    finally:
+        terminal.child.kill()
+        os.close(terminal.side)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -260,3 +261,15 @@ async def test_cancelling_ends_the_stream(driver: fakes.FakeDriver, tmp_path: Pa
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await asyncio.to_thread(file.read) == b""
+
+
+def test_a_driver_that_says_nothing_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "TICKET_LIMIT_S", 0.05)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "mute.sock"))
+        listener.listen()
+        ticket = {"socket": str(tmp_path / "mute.sock"), "ticket": "ab" * 32}
+        with pytest.raises(errors.GuestUnavailable, match="did not answer within"):
+            session.open_stream(ticket, "exec")

@@ -326,3 +326,16 @@ def test_who_is_in_it_dies_with_who_made_it(base: Path) -> None:
         time.sleep(0.01)  # its group is empty a moment after its end
     lent.close()
     host.close()
+
+
+def test_root_without_ids_of_its_own_has_no_capabilities(base: Path) -> None:
+    host = Host(base, 0)
+    try:
+        code, said, report = _attempt(host, abilities.find(), host.cage(None), host.attempts())
+        assert code == 0, said
+        got = json.loads(said)
+        assert (got["uid"], got["CapEff"], got["CapBnd"]) == ("0", "0" * 16, "0" * 16)
+        assert got["read /etc/shadow"] == "ENOENT"
+        assert "user id of its own" in report.missing
+    finally:
+        host.close()

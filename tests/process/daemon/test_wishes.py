@@ -122,19 +122,20 @@ def test_no_socket_of_a_stopped_vm_stays(world: World) -> None:
     daemon = world.daemons.start()
     client = world.daemons.client()
     world.up(client, "a")
-    assert len(world.sockets()) == 1
+    running_ones = {path.name for path in world.sockets()}
+    assert "driver.sock" in running_ones
     killed = vm(client)
     daemon.kill()
     os.kill(killed["driver_pid"], signal.SIGKILL)
     daemon.wait(20)
-    assert len(world.sockets()) == 1
+    assert "driver.sock" in {path.name for path in world.sockets()}
     with socket.socket(socket.AF_UNIX) as foreign:
         left = world.sockets()[0].with_name("of a helper.sock")
         foreign.bind(str(left))
     world.daemons.start()
     client = world.daemons.client()
     until(lambda: running(client))
-    assert [path.name for path in world.sockets()] == ["driver.sock"]
+    assert {path.name for path in world.sockets()} == running_ones
     client.call("vm.stop", {"name": "a"})
     assert world.sockets() == []
     world.up(client, "a")

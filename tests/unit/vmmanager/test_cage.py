@@ -19,7 +19,7 @@ IDS = Ids(1 << 30)
 
 def made(home: Path, *shares: Share, host: HostFacts = samples.HOST, ids: Ids | None = IDS) -> Cage:
     document = build.build(samples.spec(*shares), host, samples.FILES)
-    return cage.make(document, home, ids)
+    return cage.make(document, home, ids, root=host.root)
 
 
 def share(path: Path, *, writable: bool = True) -> Share:
@@ -93,3 +93,10 @@ def test_what_is_written_to_a_file_system_in_memory_counts(tmp_path: Path) -> No
     assert with_it - without == here.f_blocks * here.f_frsize
     assert made(elsewhere, share(memory)).limits.memory_bytes == with_it
     assert made(elsewhere, share(memory, writable=False)).limits.memory_bytes == without
+
+
+def test_root_of_a_container_without_other_ids_serves_as_itself(tmp_path: Path) -> None:
+    found = made(tmp_path, share(tmp_path), ids=None)
+    assert (found.ids, found.owners) == (None, ())
+    assert found.capabilities == {0, 1, 3}
+    assert made(tmp_path, ids=None).capabilities == frozenset()

@@ -24,6 +24,7 @@ from gaovm.aio.confine.cage import Limits
 _PARENT = "gaovm"
 _NAME = re.compile(r"(\d{1,10})\.(\d{1,20})\..+")
 _PERIOD_US = 100_000
+_TRIES = 3
 #: Controllers by the name that the report has for them; v1 has some under another name.
 CONTROLLERS = ("memory", "pids", "cpu", "io")
 _V1 = {"io": "blkio"}
@@ -205,10 +206,14 @@ def _make_in(tree: Hierarchy, name: str) -> tuple[Path | None, str]:
     for parent in (tree.own, *tree.own.parents):
         if not parent.is_relative_to(tree.root):
             break
-        try:
-            return _make_below(parent, name, tree), ""
-        except OSError as exc:
-            why = f"{parent}: {exc.strerror}"
+        for _ in range(_TRIES):
+            try:
+                return _make_below(parent, name, tree), ""
+            except FileNotFoundError as exc:  # somebody swept what was empty a moment ago
+                why = f"{parent}: {exc.strerror}"
+            except OSError as exc:
+                why = f"{parent}: {exc.strerror}"
+                break
     return None, why
 
 
@@ -241,8 +246,11 @@ def _hand_down(parent: Path, controllers: tuple[str, ...]) -> None:
             _write(parent / "cgroup.subtree_control", f"+{controller}")
         except OSError as exc:
             problem = exc
-    if problem is not None and not (parent / "cgroup.subtree_control").read_text().split():
-        raise problem
+    # without this one a group would be for nothing: the next ancestor may have it
+    if problem is not None and "memory" in controllers:
+        there = (parent / "cgroup.subtree_control").read_text().split()
+        if "memory" not in there:
+            raise problem
 
 
 def _memory(path: Path, limits: Limits, unified: bool) -> None:

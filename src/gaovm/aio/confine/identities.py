@@ -44,6 +44,18 @@ def span() -> tuple[int, int]:
     return first, (last - first + 1) // COUNT
 
 
+def obstacle() -> str:
+    """Why nobody here can be one of them, as in a container with few ids; empty: they can."""
+    first, blocks = span()
+    last = first + blocks * COUNT - 1
+    for path in ("/proc/self/uid_map", "/proc/self/gid_map"):
+        with open(path, encoding="ascii") as file:
+            ranges = [[int(word) for word in line.split()] for line in file]
+        if not any(start <= first and last < start + size for start, _, size in ranges):
+            return f"{path} has none of the ids from {first} to {last}"
+    return ""
+
+
 class Lent:
     """A block of ids, ours until ``close`` or our end."""
 

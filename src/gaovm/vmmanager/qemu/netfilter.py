@@ -1,8 +1,9 @@
 """A program of its own between QEMU and passt: no frame to the host's loopback passes it.
 
-``python -I -S netfilter.py FD PROGRAM ARGUMENT…`` copies frames between the stream socket ``FD``
-and the program, which it starts with one argument more: the number of its end. It ends when either
-of them does. Before each frame QEMU's stream has its length, 4 bytes, big-endian.
+``python -I -S netfilter.py FD,USER PROGRAM ARGUMENT…`` copies frames between the stream socket
+``FD`` and the program, which it starts with one argument more: the number of its end. It ends when
+either of them does. As root it becomes ``USER``. Before each frame QEMU's stream has its length, 4
+bytes, big-endian.
 
 passt maps the gateway's address to the host's loopback unless it is told not to, and that is not
 all: the passt of Debian 12 also connects to 127.0.0.1 for a guest that sends a frame there, and
@@ -35,7 +36,7 @@ _ARP, _IPV4 = b"\x08\x06", b"\x08\x00"
 #: and the loopback.
 _CLOSED = (0, 127)
 #: Who has no rights at all, on Debian and its kin.
-_NOBODY = 65534
+NOBODY = 65534
 
 
 class Malformed(Exception):
@@ -146,7 +147,8 @@ def _wanted(flows: Iterable[Flow]) -> dict[int, int]:
 
 def main(arguments: list[str]) -> int:
     """Start the program, relay, and give its status when it is what ended."""
-    guest = int(arguments[0])
+    socket_number, _, user = arguments[0].partition(",")
+    guest, number = int(socket_number), int(user or NOBODY)
     ours, theirs = socket.socketpair()
     theirs.set_inheritable(True)
     os.set_inheritable(guest, False)
@@ -154,8 +156,8 @@ def main(arguments: list[str]) -> int:
     theirs.close()
     if os.geteuid() == 0:
         os.setgroups([])
-        os.setgid(_NOBODY)
-        os.setuid(_NOBODY)
+        os.setgid(number)
+        os.setuid(number)
     try:
         relay(guest, ours.fileno())
     except (ConnectionError, Malformed) as exc:

@@ -16,17 +16,17 @@ from gaovm.builder.qemu import network
 from gaovm.vmmanager.qemu import netfilter
 
 GRACE_S = 0.5
-_NOBODY = "65534:65534"
 
 
-def arguments(program: str, *, host_access: bool) -> list[str]:
+def arguments(program: str, *, host_access: bool, user: int = netfilter.NOBODY) -> list[str]:
     """passt's command line, but for the number of its socket, which comes last.
 
-    ``host_access``: the gateway's address leads to the loopback of the host.
+    ``host_access``: the gateway's address leads to the loopback of the host. ``user``: who it is,
+    and which group, when it is root that starts it.
     """
     words = [program, "-f", "-q", "-4"]  # IPv4 only, as the guest has no other address
     if os.geteuid() == 0:
-        words += ["--runas", _NOBODY]
+        words += ["--runas", f"{user}:{user}"]
     words += ["-a", network.GUEST, "-n", "24", "-g", network.GATEWAY]
     words += ["--dns-forward", network.DNS, "-m", str(network.MTU)]
     if not host_access:
@@ -34,10 +34,12 @@ def arguments(program: str, *, host_access: bool) -> list[str]:
     return [*words, "-F"]
 
 
-def command(program: str, connection: int, *, host_access: bool) -> list[str]:
+def command(
+    program: str, connection: int, *, host_access: bool, user: int = netfilter.NOBODY
+) -> list[str]:
     """The whole command line, the filter's first; ``connection`` is a descriptor."""
-    own = [sys.executable, "-I", "-S", netfilter.__file__, str(connection)]
-    return [*own, *arguments(program, host_access=host_access)]
+    own = [sys.executable, "-I", "-S", netfilter.__file__, f"{connection},{user}"]
+    return [*own, *arguments(program, host_access=host_access, user=user)]
 
 
 def run(

@@ -91,3 +91,10 @@ def test_every_owner_is_itself_and_all_else_is_the_vms(owners: list[int]) -> Non
     assert covered == ids.size
     for start, target, _ in lines:
         assert target in (start, ids.first + start)
+
+
+def test_a_container_with_few_ids_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    if identities.obstacle():
+        pytest.skip("this is one")
+    monkeypatch.setattr(identities, "span", lambda: ((1 << 32) - 1, 1))
+    assert "/proc/self/uid_map has none of the ids" in identities.obstacle()
