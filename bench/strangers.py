@@ -131,8 +131,8 @@ def large_hello() -> bytes:
 LOADS: dict[str, Load] = {
     "nothing": nothing,
     "config: variables": config("message: '{{" + " " * FULL + "'"),
-    "config: known variables": config("message: '" + "{{.Home}}" * (FULL // 9) + "'"),
-    "config: flow list": config("a: [" + "a," * 99_000 + "]"),
+    "config: known variables": config("message: '" + "{{.Home}}" * 24_000 + "'"),
+    "config: flow list": config("a: [" + "a," * 45_000 + "]"),
     "config: 20,000 values": config("env:\n" + "".join(f" A{n}: 1\n" for n in range(9_990))),
     "config: unknown fields": config("".join(f"cpuss{n}: 1\n" for n in range(9_000))),
     "config: mounts": config("mounts:\n" + "".join(f"- location: /a{n}\n" for n in range(6_000))),

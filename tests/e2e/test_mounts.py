@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
@@ -20,6 +21,8 @@ mounts:
     writable: true
   - location: "{extra}"
     mountPoint: /mnt/extra
+  - location: "{around}"
+    mountPoint: /mnt/around
 vmOpts: {{gaovm: {{machine: {machine}}}}}
 """
 
@@ -35,7 +38,10 @@ def test_each_kind(world: World, tmp_path: Path, kind: str, machine: str) -> Non
     link.symlink_to(extra)
     project = world.home.parent / "projects" / f"mount-{kind}-{machine}"
     quoted = str(link).replace('"', '\\"')
-    config = CONFIG + MOUNTS.format(kind=kind, project=project, extra=quoted, machine=machine)
+    around = world.home.parent
+    config = CONFIG + MOUNTS.format(
+        kind=kind, project=project, extra=quoted, around=around, machine=machine
+    )
     world.project(project.name, config)
     asked = world.run("up", "--wait=agent", cwd=project, check=2)  # it is outside the project
     assert f"mount {extra} (read-only)".encode() in asked.stderr
@@ -46,7 +52,8 @@ def test_each_kind(world: World, tmp_path: Path, kind: str, machine: str) -> Non
         assert status["machine"] == machine
         assert {m["type"] for m in mounts} == {kind}
         assert all(m["reason"] for m in mounts)
-        check_ownership(world, project, mapped=kind == "9p")
+        check_ownership(world, project)
+        check_the_state_directory_is_hidden(world, project)
         out = world.run("exec", "--", "cat", "/mnt/extra/seen", cwd=project).stdout
         assert out == b"seen"
         done = world.run("exec", "--", "touch", "/mnt/extra/new", cwd=project, check=1)
@@ -105,14 +112,20 @@ def check_nothing_gives_power(world: World, project: Path) -> None:
     assert "security.capability" not in os.listxattr(project / "plain")
 
 
+def _servers(project: Path) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended
+            line = entry.read_bytes()
+            if b"virtiofsd" in line and str(project).encode() in line:
+                found.append(int(entry.parent.name))
+    return found
+
+
 def check_a_lost_server_restarts_the_vm(world: World, project: Path) -> None:
     """A virtiofsd that is gone takes its mount with it: the VM begins anew, and says why."""
     before = world.json("status", cwd=project)["hypervisor_pid"]
-    servers = [
-        pid
-        for pid, line in world.processes().items()
-        if "virtiofsd" in line and str(project) in line
-    ]
+    servers = _servers(project)
     assert servers
     for pid in servers:
         os.kill(pid, signal.SIGKILL)
@@ -128,25 +141,36 @@ def check_a_lost_server_restarts_the_vm(world: World, project: Path) -> None:
     assert out == b"seen"
 
 
-def check_ownership(world: World, project: Path, *, mapped: bool) -> None:
+def check_ownership(world: World, project: Path) -> None:
     """Files made on one side have the right owner on the other, for root and for a plain user.
 
-    ``mapped``: the directory's owner, here root, is itself; everybody else is of the VM's own ids.
+    The directory's owner, here root, is itself; everybody else is of the VM's own ids.
     """
     script = "useradd -m -u 1777 worker 2>/dev/null; chmod 777 .; touch by-root"
     world.run("exec", "--user", "root", "--", "sh", "-c", script, cwd=project)
     world.run("exec", "--user", "worker", "--", "touch", "by-worker", cwd=project)
     assert (project / "by-root").stat().st_uid == 0
     worker = (project / "by-worker").stat().st_uid
-    assert worker >= 1879048192 and (worker - 1777) % 65536 == 0 if mapped else worker == 1777
+    assert worker >= 1879048192 and (worker - 1777) % 65536 == 0
     (project / "host-root").write_text("")
     (project / "host-plain").write_text("")
     os.chown(project / "host-plain", 1777, 1777)
     names = "host-root host-plain by-root by-worker"
     out = world.run("exec", "--", "sh", "-c", f"stat -c %u {names}", cwd=project).stdout
-    assert out.split() == [b"0", b"65534" if mapped else b"1777", b"0", b"1777"]
+    assert out.split() == [b"0", b"65534", b"0", b"1777"]
     world.run("exec", "--user", "worker", "--", "rm", "by-worker", cwd=project)
     assert not (project / "by-worker").exists()
+
+
+def check_the_state_directory_is_hidden(world: World, project: Path) -> None:
+    """A mount of a directory above it shows all but GaoVM's own files."""
+    listing = "ls -A /mnt/around/projects; echo --; ls -A /mnt/around/home"
+    out = world.run("exec", "--user", "root", "--", "sh", "-c", listing, cwd=project).stdout
+    shown, hidden = out.split(b"--\n")
+    assert project.name.encode() in shown.split() and hidden == b""
+    guards = [mount["guard"]["in_force"] for mount in world.json("status", cwd=project)["mounts"]]
+    assert sum("GaoVM's own directory is hidden" in guard for guard in guards) == 1
+    assert all("no set-id bits, devices or file capabilities" in guard for guard in guards)
 
 
 def test_missing_mount_is_named_before_boot(world: World) -> None:

@@ -126,7 +126,7 @@ def test_the_host_opened_and_ports_that_stay(
 ) -> None:
     inner, _ = servers
     project = world.project("opened", CONFIG + OPENED)
-    world.run("up", cwd=project, timeout=600)
+    world.run("up", "--yes", cwd=project, timeout=600)  # a person approved that it is opened
     assert connects(world, project, "host.lima.internal", inner.getsockname()[1])
     assert accepted(inner)
     assert {port["state"] for port in ports(world, project).values()} == {"no_listener"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import selectors
+import signal
 import sys
 import threading
 import time
@@ -77,6 +78,8 @@ class Watch:
             logger.warning("the event loop stood still for %.1f s", lasted_s)
 
     def _look(self) -> None:
+        # signals are the loop's thread's: one that is kept for another program is not taken here
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while not self._ending.is_set():
             since = self._since
             left_s = since + self.limit_s - time.monotonic()

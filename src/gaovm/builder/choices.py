@@ -82,7 +82,10 @@ def choose_network(host: builder_facts.HostFacts) -> Choice:
 
 
 def choose_share(requested: ShareType, host: builder_facts.HostFacts) -> Choice:
-    """How directories are shared: virtiofs where a virtiofsd is usable, else 9p.
+    """How directories are shared: virtiofs where a virtiofsd is usable and true, else 9p.
+
+    The newer virtiofsd lets a guest trust for a second what it knows, or cache nothing; then Linux
+    before 6.6 maps no file shared. So it is taken when it is asked for.
 
     Raises:
         errors.ProgramMissing: virtiofs was asked for and there is no virtiofsd.
@@ -92,6 +95,8 @@ def choose_share(requested: ShareType, host: builder_facts.HostFacts) -> Choice:
     if requested == "9p":
         return Choice(name="9p", reason="asked for in the config")
     if found is not None and found.usable:
+        if requested == "auto" and found.flavour == "rust":
+            return Choice(name="9p", reason=f"{found.path} would cache too long, or not at all")
         asked = "asked for in the config, " if requested == "virtiofs" else ""
         return Choice(name="virtiofs", reason=f"{asked}{found.path} is usable")
     why = host.virtiofsd_missing if found is None else found.reason

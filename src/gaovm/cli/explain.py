@@ -24,7 +24,7 @@ def run(parsed: options.Parsed) -> int:
     host = facts.collect(home)
     name, layer = known(parsed)
     loaded = load(parsed, host, name)
-    admission.check(loaded)
+    admission.check(loaded, home)
     spec = overrides.apply(loaded.spec, layer)
     built = build.build(spec, host, artefacts.find(home, spec))
     for warning in (*loaded.warnings, *fit.check(spec, host)):

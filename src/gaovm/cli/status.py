@@ -107,6 +107,9 @@ def _mounts(vm: Mapping[str, Any]) -> list[str]:
         kind = f"{mount.get('type')}" + (f", {mount['reason']}" if mount.get("reason") else "")
         mode = "writable" if mount.get("writable") else "read-only"
         lines.append(_line("mount", f"{where} ({mode}; {kind})"))
+        if guard := mount.get("guard"):
+            holds = ", ".join(str(each) for each in guard.get("in_force") or ())
+            lines.append(_line("  guard", f"served by user id {guard.get('uid')}; {holds}"))
     return lines
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # as many as the kernel follows in one path (include/linux/namei.h, MAXSYMLINKS)
 _MAX_LINKS = 40
 _LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Place(NamedTuple):
@@ -62,7 +61,7 @@ class _Walk:
                 self._up(1)
             else:
                 todo += self._over(name)
-        return os.open(".", _DIRECTORY, dir_fd=self._steps[-1].fd)
+        return os.dup(self._steps[-1].fd)
 
     def _up(self, count: int) -> None:
         for _ in range(min(count, len(self._steps) - 1)):
@@ -104,6 +103,8 @@ class _Walk:
 
 def open_directory(path: str | os.PathLike[str], shared: Iterable[str]) -> int:
     """A descriptor of a directory; the caller closes it. ``shared``: directories guests can write.
+
+    It is for names in the directory, which need not be readable itself.
 
     Raises:
         errors.LinkBelowShare: below one of them the path goes over a symbolic link.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from concurrent import futures
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import clock
+from gaovm.aio import clock, priority
 from gaovm.daemon import params, paths
 from gaovm.spec import vm
 from gaovm.spec.boot import Arch
@@ -43,12 +44,13 @@ async def load(args: params.Up, where: paths.Paths) -> Wanted:
         errors.UsageError: the name is not one, or the project directory is not absolute.
         errors.ImageUnknown: the image is a name that nothing here can build.
         errors.MountMissing: a mount's directory does not exist on this host.
+        errors.MountRefused: it is GaoVM's own.
     """
     asked_at = clock.monotonic()
     loop = asyncio.get_running_loop()
     loaded = await loop.run_in_executor(_reader, _read, args, where)
     # Not by the reader: a file system that is gone would hold it.
-    await asyncio.to_thread(_check, loaded)
+    await asyncio.to_thread(_check, loaded, where.home)
     return Wanted(
         spec=loaded.spec,
         project=os.path.normpath(args.project_dir),
@@ -58,8 +60,18 @@ async def load(args: params.Up, where: paths.Paths) -> Wanted:
     )
 
 
+def _begin_reader() -> None:
+    """Make the reader's thread one that the loop can live beside."""
+    # signals are the loop's, and are kept for the next program while an upgrade hands over
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    # a busy machine must not put it aside while the loop waits for its turn behind it
+    priority.nice()
+
+
 #: One thread: libyaml stops after 20,000 values, and what it made of them takes 0.1 s at most.
-_reader = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="config reader")
+_reader = futures.ThreadPoolExecutor(
+    max_workers=1, thread_name_prefix="config reader", initializer=_begin_reader
+)
 
 
 def _read(args: params.Up, where: paths.Paths) -> config.Loaded:
@@ -86,10 +98,10 @@ def _read(args: params.Up, where: paths.Paths) -> config.Loaded:
     )
 
 
-def _check(loaded: config.Loaded) -> None:
+def _check(loaded: config.Loaded, home: Path) -> None:
     from gaovm.hostfacts import admission
 
-    admission.check(loaded)
+    admission.check(loaded, home)
 
 
 def _arch() -> Arch:

@@ -25,6 +25,7 @@ def describe(
             "type": share.type,
             "reason": share.reason,
             "writable": share.writable,
+            "guard": cage.of_share(share),
         }
         for share in document.shares
     ]

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gaovm import errors
 from gaovm.aio import steps
 from gaovm.aio.confine import abilities, identities, keeper, landlock, place, shed
-from gaovm.builder.facts import PasstFact
-from gaovm.builder.qemu.document import Document
+from gaovm.builder.facts import PasstFact, VirtiofsdFact
+from gaovm.builder.qemu.document import Document, ShareDevice
 from gaovm.driver import uplink
 from gaovm.driver.request import LaunchRequest
 from gaovm.vmmanager.qemu import cage, network
@@ -29,28 +30,46 @@ class Confinement:
 
     def __init__(self) -> None:
         self.place: place.Place | None = None
+        #: Those of the virtiofsd of each share, by the name of its descriptor.
+        self.servers: dict[str, place.Place] = {}
         self._lent: identities.Lent | None = None
         self._off = self._shed = self._driver = ""
         self._kept = contextlib.AsyncExitStack()
 
     @steps.step
-    async def prepare(self, request: LaunchRequest, document: Document) -> None:
-        """Lend the VM its ids and prepare its cage, unless it is switched off.
+    async def prepare(
+        self, request: LaunchRequest, document: Document, virtiofsd: VirtiofsdFact | None
+    ) -> None:
+        """Lend the VM its ids and prepare its cages, unless they are switched off.
 
         Raises:
+            errors.MountRefused: a mount holds the state directory, and it cannot be hidden here.
             errors.PermissionMissing: a part that the VM cannot do without is not permitted.
             errors.HostError: no user id is free, or ``GAOVM_UID_RANGE`` is no range.
         """
         await self.close()
         self._off = OFF if abilities.switched_off() else ""
-        if self._off or not request.confine:
+        home = Path(request.home)
+        if not request.confine:
+            return
+        if self._off:
+            _refuse_to_show(document, home, self._off)
             return
         can = abilities.find()
+        _refuse_to_show(document, home, can.namespaces)
         if can.root and not identities.obstacle():
             self._lent = identities.lend(request.vm_dir)
         ids = None if self._lent is None else self._lent.ids
-        wanted = cage.make(document, Path(request.home), ids, root=can.root)
+        wanted = cage.make(document, home, ids, root=can.root)
         self.place = place.Place(wanted, can, request.spec.name)
+        if virtiofsd is not None and not can.namespaces:  # else it makes what it can itself
+            for share in document.shares:
+                if share.fd is not None:
+                    wanted = cage.make_server(
+                        virtiofsd.path, share, document, home, ids, root=can.root
+                    )
+                    name = f"{request.spec.name}.{share.fd}"
+                    self.servers[share.fd] = place.Place(wanted, can, name, beside=self.place)
 
     def describe(self) -> dict[str, Any] | None:
         """What is in force, for ``status``; None before the first start."""
@@ -63,6 +82,18 @@ class Confinement:
             missing["limits of the driver"] = self._driver
         held = [*report.measures, *([self._shed] if self._shed else [])]
         return {"in_force": held, "missing": missing, "uid": report.uid}
+
+    def of_share(self, share: ShareDevice) -> dict[str, Any]:
+        """What holds for the server of a share, for ``status``."""
+        server = self.place if share.fd is None else self.servers.get(share.fd)
+        in_force = ["no set-id bits, devices or file capabilities"]
+        if server is None:
+            return {"uid": os.geteuid(), "in_force": in_force}
+        if server.cage.owners:
+            in_force.append("its owner is itself, everybody else one of the VM's ids")
+        if any(Path(path).is_relative_to(share.location) for path in server.cage.hidden):
+            in_force.append("GaoVM's own directory is hidden")
+        return {"uid": server.report.uid, "in_force": in_force}
 
     @steps.step
     async def keep(self, request: LaunchRequest, carrier: PasstFact | None) -> keeper.Keeper | None:
@@ -105,6 +136,9 @@ class Confinement:
     @steps.step
     async def close(self) -> None:
         """Take it down; nothing runs in it any more. Idempotent."""
+        for server in self.servers.values():
+            server.close()
+        self.servers.clear()
         await self._kept.aclose()
         if self.place is not None:
             self.place.close()
@@ -112,6 +146,18 @@ class Confinement:
         if self._lent is not None:
             self._lent.close()
             self._lent = None
+
+
+def _refuse_to_show(document: Document, home: Path, why: str) -> None:
+    """A guest must not see the state of all VMs: keys, disks, the control socket."""
+    for share in document.shares if why else ():
+        if cage.covers(share, home):
+            raise errors.MountRefused(
+                f"mount {share.location} holds GaoVM's own directory {home}, which cannot be "
+                f"hidden from the VM here: {why}",
+                field="mounts",
+                remedy="mount less of it, or set GAOVM_HOME to a directory outside of it",
+            )
 
 
 def _rules(request: LaunchRequest, made: place.Place) -> landlock.Rules:

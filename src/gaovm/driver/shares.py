@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from gaovm import errors
@@ -16,11 +16,33 @@ from gaovm.builder.facts import VirtiofsdFact
 from gaovm.builder.qemu.document import Document, ShareDevice
 from gaovm.builder.qemu.memory import FD as MEMORY
 from gaovm.driver.pipes import LastWords
+from gaovm.spec.shares import Share
 from gaovm.vmmanager.qemu import lifetime, shares
 
 QEMU_END_GRACE_S = 1.0
 DRAIN_LIMIT_S = 1.0
 OnEnd = Callable[[errors.GaoError], None]
+
+
+def check(wanted: Iterable[Share], home: Path) -> None:
+    """Refuse directories that are not there, or that are GaoVM's own.
+
+    Raises:
+        errors.MountMissing, errors.MountRefused: which one, and why.
+    """
+    own = os.path.realpath(home)
+    for share in wanted:
+        if not Path(share.location).is_dir():
+            raise errors.MountMissing(
+                f"mount {share.location} is no directory on this host", field="mounts"
+            )
+        if Path(os.path.realpath(share.location)).is_relative_to(own):
+            raise errors.MountRefused(
+                f"mount {share.location} lies in GaoVM's own directory {home}, where the disks of "
+                "all VMs are",
+                field=share.field or "mounts",
+                remedy="mount another directory",
+            )
 
 
 class Shares:
@@ -33,6 +55,7 @@ class Shares:
         self._closing = False
         #: The first that ended with an error; QEMU's own end may be seen before its.
         self.failure: errors.GaoError | None = None
+        self._seen: list[asyncio.Future[None]] = []
         self._bound: list[tuple[ShareDevice, socket.socket]] = []
 
     @steps.step
@@ -57,29 +80,30 @@ class Shares:
         return ends
 
     @steps.step
-    async def start(self, program: VirtiofsdFact | None, beside: place.Place | None = None) -> None:
-        """Start what was prepared, within the limits of QEMU's cage if it has one.
+    async def start(self, program: VirtiofsdFact | None, cages: Mapping[str, place.Place]) -> None:
+        """Start what was prepared; ``cages`` by the name of a share's descriptor.
 
         Raises:
             errors.ProgramMissing: virtiofsd cannot be executed.
+            errors.HostError: a cage cannot be made.
         """
         while self._bound:
             share, listener = self._bound.pop()
             with listener:
                 if program is not None:
-                    await self._start_one(share, program, listener, beside)
+                    await self._start_one(share, program, listener, cages.get(share.fd or ""))
 
     async def _start_one(
         self,
         share: ShareDevice,
         program: VirtiofsdFact,
         listener: socket.socket,
-        beside: place.Place | None,
+        into: place.Place | None,
     ) -> None:
         ours, theirs = socket.socketpair()
         try:
             child = await self._children.enter_async_context(
-                shares.run(program, share, listener, output=theirs.fileno(), beside=beside)
+                shares.run(program, share, listener, output=theirs.fileno(), into=into)
             )
         except BaseException:
             ours.close()
@@ -88,11 +112,24 @@ class Shares:
             theirs.close()
         words = LastWords("virtiofsd")
         await words.attach(ours)
+        seen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._seen.append(seen)
         self._owner.start(
-            self._watch(child, share, words), name=f"virtiofsd {share.tag}", finishable=True
+            self._watch(child, share, words, seen), name=f"virtiofsd {share.tag}", finishable=True
         )
 
-    async def _watch(self, child: process.Child, share: ShareDevice, words: LastWords) -> None:
+    async def settle(self) -> None:
+        """QEMU has ended with an error: learn whether it did for want of one of these."""
+        if self._seen:
+            await asyncio.wait(self._seen, timeout=QEMU_END_GRACE_S)
+
+    async def _watch(
+        self,
+        child: process.Child,
+        share: ShareDevice,
+        words: LastWords,
+        seen: asyncio.Future[None],
+    ) -> None:
         status = await child.wait()
         await asyncio.wait([words.ended], timeout=DRAIN_LIMIT_S)
         words.close()
@@ -103,6 +140,7 @@ class Shares:
         )
         if status != 0 and not self._closing:
             self.failure = self.failure or error
+        seen.set_result(None)
         # When QEMU ends its virtiofsd follows at once, and may be seen first.
         await asyncio.sleep(QEMU_END_GRACE_S)
         if not self._closing:

@@ -110,8 +110,8 @@ class Vm:
         """Take the lock, decide, check, bind ports, make the disk. Starts nothing.
 
         Raises:
-            errors.LockHeld, errors.PortTaken, errors.MountMissing, errors.DiskShrink and what the
-            builder raises; everything taken is given back then.
+            errors.LockHeld, errors.PortTaken, errors.MountMissing, errors.MountRefused,
+            errors.DiskShrink and what the builder raises; everything taken is given back then.
         """
         if self._hypervisor is not None:
             raise errors.StateConflict("the VM has been started already")
@@ -120,17 +120,13 @@ class Vm:
         vm_dir = Path(request.vm_dir)
         try:
             self._lock = lock.take(vm_dir)
-            for share in request.spec.shares:
-                if not Path(share.location).is_dir():
-                    raise errors.MountMissing(
-                        f"mount {share.location} is no directory on this host", field="mounts"
-                    )
+            shares.check(request.spec.shares, Path(request.home))
             # Up to 3 s without a cached probe; nothing else is under way in this process yet.
             self._facts = request.facts or hostfacts.collect(Path(request.home))
             self._document = build.build(request.spec, self._facts, _artefacts(request))
             self.ports.bind_all(request.spec.network.forwards, request.host_ports)
             await disks.prepare(request, self._facts.qemu_img)
-            await self._confinement.prepare(request, self._document)
+            await self._confinement.prepare(request, self._document, self._facts.virtiofsd)
         except BaseException:
             await self._release()
             raise
@@ -189,8 +185,8 @@ class Vm:
         socks = await hypervisor.start(document, ends, vm_dir, self._confinement.place)
         self._executed_at = clock.monotonic()
         self._owner.start(self._watch(hypervisor), name="hypervisor", finishable=True)
-        virtiofsd = self._facts.virtiofsd if self._facts else None
-        await self.shares.start(virtiofsd, self._confinement.place)
+        server = self._facts.virtiofsd if self._facts else None
+        await self.shares.start(server, self._confinement.servers)
         carrier = self._facts.passt if self._facts else None
         self.uplink.keeper = await self._confinement.keep(request, carrier)
         self.uplink.start(
@@ -385,6 +381,8 @@ class Vm:
             if self._console is not None:
                 await asyncio.wait([self._console.ended], timeout=CONSOLE_DRAIN_S)
             asked = self._stopping
+            if code > 0 and not asked:
+                await self.shares.settle()
             await tasks.finish(self._release())
             self._tell_end(hypervisor, code, asked=asked)
         except Exception:

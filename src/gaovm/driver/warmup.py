@@ -97,7 +97,7 @@ def _request(place: Path) -> dict[str, Any]:
             },
             "shares": [{"location": here, "mount_point": standins.MOUNT_POINT}],
         },
-        "home": here,
+        "home": f"{here}/home",  # no share lies in it
         "vm_dir": here,
         "run_dir": here,
         "artefacts": {"disk": program, "kernel": program, "initrd": program},

@@ -24,6 +24,7 @@ and back. Hot commands load this package: it imports nothing.
     │   ├── StateConflict
     │   ├── PortTaken
     │   ├── MountMissing
+    │   ├── MountRefused
     │   ├── NotFound
     │   ├── ImageUnknown
     │   ├── ImageInUse
@@ -75,6 +76,7 @@ from gaovm.errors.caller import (
     ImageInUse,
     ImageUnknown,
     MountMissing,
+    MountRefused,
     NameTaken,
     NotFound,
     PortTaken,
@@ -165,6 +167,7 @@ __all__ = [
     "LinkBelowShare",
     "LockHeld",
     "MountMissing",
+    "MountRefused",
     "NameTaken",
     "NotFound",
     "PermissionMissing",

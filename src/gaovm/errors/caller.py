@@ -81,6 +81,14 @@ class MountMissing(CallerError):
     exit_code = 2
 
 
+class MountRefused(CallerError):
+    """A mount would show a guest what no guest may see."""
+
+    code = "mount_refused"
+    http_status = 422
+    exit_code = 2
+
+
 class NotFound(CallerError):
     """A thing other than a VM (a port, a file, an image in the store) does not exist."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from gaovm.project import config
 
 
-def check(loaded: config.Loaded) -> None:
+def check(loaded: config.Loaded, home: Path) -> None:
     """Return when a VM can be made of a file, as far as the host tells without making one.
 
     Looks at directories of the host: one on a network file system that is gone may block.
@@ -21,8 +22,10 @@ def check(loaded: config.Loaded) -> None:
         errors.ImageUnknown: an image that cannot be had.
         errors.ConfigError: a digest of an image that is built here.
         errors.MountMissing: a mount's directory does not exist on this host.
+        errors.MountRefused: it lies in ``home``, GaoVM's own.
     """
     images.check(loaded)
+    own = os.path.realpath(home)
     for share in loaded.spec.shares:
         if not Path(share.location).is_dir():
             raise errors.MountMissing(
@@ -30,4 +33,11 @@ def check(loaded: config.Loaded) -> None:
                 "on this host",
                 field=share.field,
                 remedy="make the directory, or take the mount out of the file",
+            )
+        if Path(os.path.realpath(share.location)).is_relative_to(own):
+            raise errors.MountRefused(
+                f"{loaded.place(share.field or 'mounts')}: {share.location} lies in GaoVM's own "
+                f"directory {home}, where the disks of all VMs are",
+                field=share.field,
+                remedy="mount another directory",
             )

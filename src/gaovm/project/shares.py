@@ -68,6 +68,10 @@ def _share(entry: nodes.Table, kind: ShareType, user: User, context: Context) ->
             context.found.problem(entry, "must be set", path=fields.below(entry, "location"))
         return None
     location = context.path(node, context.host_variables(), context.caller.home)
+    if location == "/":
+        message = "/ is all of this host: its secrets and every device; mount what is needed of it"
+        context.found.problem(node, message)
+        return None
     point_node = fields.scalar(entry, "mountPoint")
     point = location
     if point_node is not None and point_node.text:

@@ -317,6 +317,7 @@ def vm(name: str, **changes: Any) -> dict[str, Any]:
                 "type": "9p",
                 "reason": "no virtiofsd",
                 "writable": True,
+                "guard": {"uid": 1000, "in_force": ["no set-id bits", "hidden"]},
             }
         ],
         "ports": [

@@ -99,6 +99,7 @@ def test_status_says_why(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) -> Non
     for part in (
         "tcg: /dev/kvm does not run code",
         "9p, no virtiofsd",
+        "served by user id 1000; no set-id bits, hidden",
         "127.0.0.1:4080 -> 127.0.0.1:80",
         "agent after 3.0s, ready after 4.2s",
         "debian:12, generic kernel, abababababab\n",

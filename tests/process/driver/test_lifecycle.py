@@ -234,8 +234,10 @@ async def test_a_missing_mount(zygote: Zygote, base: Path) -> None:
 
 
 @pytest.mark.parametrize("zygote", [{"agent": "bad-mount"}], indirect=True)
-async def test_a_mount_that_fails_in_the_guest_is_named(zygote: Zygote, base: Path) -> None:
-    share = {"location": str(base), "mount_point": "/src", "type": "9p"}
+async def test_a_mount_that_fails_in_the_guest_is_named(
+    zygote: Zygote, base: Path, tmp_path: Path
+) -> None:
+    share = {"location": str(tmp_path), "mount_point": "/src", "type": "9p"}
     link = await up(zygote, base, {"shares": [share]})
     state = await link.until(readiness="degraded")
     assert "/src" in state["error"]["message"]

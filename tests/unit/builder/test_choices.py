@@ -8,6 +8,7 @@ from tests.unit.builder import samples
 
 from gaovm import errors
 from gaovm.builder import choices, packages
+from gaovm.builder.facts import VirtiofsdFact
 
 
 def test_auto_takes_a_working_accelerator_and_says_why() -> None:
@@ -55,6 +56,14 @@ def test_shares_take_virtiofs_where_it_is_usable() -> None:
 def test_shares_fall_back_to_9p_with_the_reason() -> None:
     assert choices.choose_share("auto", samples.PLAIN).reason == samples.C_PLAIN.reason
     assert "no virtiofsd" in choices.choose_share("auto", samples.ARM_KVM_HOST).reason
+
+
+def test_the_newer_virtiofsd_is_taken_only_when_it_is_asked_for() -> None:
+    newer = VirtiofsdFact(path="/v", flavour="rust", usable=True, reason="it runs as any user")
+    host = msgspec.structs.replace(samples.HOST, virtiofsd=newer)
+    chosen = choices.choose_share("auto", host)
+    assert chosen.name == "9p" and "/v" in chosen.reason
+    assert choices.choose_share("virtiofs", host).name == "virtiofs"
 
 
 def test_forced_virtiofs_that_cannot_work_is_an_error_with_a_remedy() -> None:

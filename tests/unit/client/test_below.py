@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import threading
@@ -65,6 +66,12 @@ def test_a_relative_path_counts_from_here(
         opened("link", share)
     assert opened(".", share) == share
     assert opened("../private", share) == tmp_path / "private"
+
+
+def test_a_directory_need_not_be_readable(tmp_path: Path) -> None:
+    fd = below.open_directory(tmp_path, ())
+    assert fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_PATH  # for which no read permission is asked
+    os.close(fd)
 
 
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:

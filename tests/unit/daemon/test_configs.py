@@ -33,7 +33,7 @@ async def test_the_loop_goes_on_while_a_file_is_read(
         return load(*given, **named)
 
     monkeypatch.setattr(config, "load", slow)
-    where = paths.Paths(tmp_path)
+    where = paths.Paths(tmp_path / "home")
     text = "images: [{location: 'debian:12'}]\n"
     first = asyncio.create_task(configs.load(args(tmp_path, text), where))
     second = asyncio.create_task(configs.load(args(tmp_path, "cpus: x\n"), where))
@@ -70,4 +70,14 @@ async def test_what_cannot_be_had_is_refused_with_its_line(
     tmp_path: Path, text: str, kind: type[errors.GaoError], expected: str
 ) -> None:
     with pytest.raises(kind, match=expected):
-        await configs.load(args(tmp_path, text), paths.Paths(tmp_path))
+        await configs.load(args(tmp_path, text), paths.Paths(tmp_path / "home"))
+
+
+@pytest.mark.parametrize("location", ["home", "home/vms/web-dev", "link"])
+async def test_gaovms_own_directory_is_no_mount(tmp_path: Path, location: str) -> None:
+    where = paths.Paths(tmp_path / "home")
+    (where.home / "vms" / "web-dev").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("home/vms")
+    text = f"images: [{{location: 'debian:12'}}]\nmounts: [{{location: {tmp_path / location}}}]\n"
+    with pytest.raises(errors.MountRefused, match=r"c.yaml:2: mounts\[0\].location: .* own"):
+        await configs.load(args(tmp_path, text), where)

@@ -312,6 +312,12 @@ def test_the_first_image_of_the_architecture_wins() -> None:
     assert load("arch: aarch64\n" + text).spec.image.location == "/a"
 
 
+@pytest.mark.parametrize("location", ["/", "//", "/x/.."])
+def test_the_root_of_the_host_is_no_mount(location: str) -> None:
+    found = problems(with_image(f"mounts: [{{location: {location}, mountPoint: /mnt}}]"))
+    assert len(found) == 1 and "all of this host" in found[0]
+
+
 def test_too_many_mounts() -> None:
     entries = ", ".join(f"{{location: /a{i}}}" for i in range(25))
     assert "at most 20 mounts" in problems(with_image(f"mounts: [{entries}]"))[0]

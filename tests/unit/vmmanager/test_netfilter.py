@@ -113,6 +113,25 @@ def test_much_goes_both_ways_at_once(
     passt.close()
 
 
+def test_room_to_write_is_not_something_to_read(
+    ends: tuple[socket.socket, socket.socket, threading.Thread],
+) -> None:
+    qemu, passt, thread = ends
+    frame = framed(ipv4("10.0.2.2", bytes(60_000)))
+    many = 100
+    sender = threading.Thread(target=lambda: qemu.sendall(frame * many))
+    sender.start()  # more than the sockets hold: it is stuck until passt reads
+    with passt.makefile("rb") as stream:
+        for _ in range(many):
+            assert stream.read(len(frame)) == frame
+    sender.join()
+    passt.sendall(b"still there")
+    assert qemu.recv(100) == b"still there"
+    qemu.close()
+    thread.join(20)
+    passt.close()
+
+
 @pytest.mark.parametrize("which", [0, 1])
 def test_it_ends_with_either_end(
     ends: tuple[socket.socket, socket.socket, threading.Thread], which: int

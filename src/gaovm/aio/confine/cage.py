@@ -51,9 +51,11 @@ class Cage(NamedTuple):
 
     ``ids``: who runs the program; None: whoever starts it, a plain user. ``owners``: ids of the
     host that stand for themselves in a user namespace where every other one is of ``ids``; empty:
-    there is none. ``capabilities`` are had in that namespace only, over files of ids it knows.
+    there is none. ``capabilities`` are had in that namespace only, over files of ids it knows;
+    ``root`` is who the program is there, else somebody who owns nothing.
     ``network``: the host's; else none at all. ``hidden``: directories below binds that are empty.
-    ``links`` are symbolic links: path and target.
+    ``links`` are symbolic links: path and target. ``settings``: what there is of ``/proc`` beside
+    the program's own processes: path and text.
     """
 
     binds: tuple[Bind, ...]
@@ -62,6 +64,8 @@ class Cage(NamedTuple):
     groups: tuple[int, ...] = ()
     owners: tuple[tuple[int, int], ...] = ()
     capabilities: frozenset[int] = frozenset()
+    root: bool = False
     network: bool = False
     hidden: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()

@@ -12,6 +12,7 @@ import os
 import resource
 import select
 import signal
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gaovm.aio.confine import calls, landlock
@@ -78,7 +79,7 @@ def _make_root(cage: Cage) -> None:
         _bind(bind)
     for path in cage.hidden:
         calls.mount("tmpfs", path, "tmpfs", _TIGHT | calls.MS_RDONLY, "size=4k,mode=555")
-    _proc()
+    _proc(cage.settings)
     for path, target in (*cage.links, ("/dev/fd", "/proc/self/fd")):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with contextlib.suppress(FileExistsError):
@@ -104,10 +105,18 @@ def _bind(bind: Bind) -> None:
     calls.restrict_mount(target, attributes, recursive=True)
 
 
-def _proc() -> None:
+def _proc(settings: Sequence[tuple[str, str]]) -> None:
     """Its own processes only: what a descriptor is opened again through."""
     os.makedirs("/proc", exist_ok=True)
-    calls.mount("proc", "/proc", "proc", _TIGHT, "subset=pid,hidepid=invisible")
+    place = "/.proc" if settings else "/proc"
+    os.makedirs(place, exist_ok=True)
+    calls.mount("proc", place, "proc", _TIGHT, "subset=pid,hidepid=invisible")
+    for path, text in settings:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+    if settings:
+        os.symlink(f"{place}/self", "/proc/self")
 
 
 def _limit(cage: Cage) -> None:
@@ -144,6 +153,8 @@ def _change_user(plan: Plan) -> None:
 
 
 def inner_id(cage: Cage) -> int:
-    """Who the program is inside its user namespace: nobody that a file belongs to."""
+    """Who the program is inside its user namespace: its root, or nobody that a file belongs to."""
+    if cage.root:
+        return 0
     taken = {number for pair in cage.owners for number in pair}
     return next(number for number in range(65533, 0, -1) if number not in taken)

@@ -60,7 +60,8 @@ class Rules(NamedTuple):
 
 def of_cage(cage: Cage, files: Sequence[int]) -> Rules:
     """The rules that say what a cage says."""
-    paths = [("/proc/self", READ), *((bind.path, _rights(bind)) for bind in cage.binds)]
+    paths = [("/proc/self", READ), *((path, _READ) for path, _ in cage.settings)]
+    paths += [(bind.path, _rights(bind)) for bind in cage.binds]
     return Rules(tuple(paths), tuple(files), connects=cage.network, binds=cage.network)
 
 

@@ -23,11 +23,17 @@ class Report(NamedTuple):
 class Place:
     """Made by ``prepare``; ``close`` it when the program has ended."""
 
-    def __init__(self, cage: Cage, can: abilities.Abilities, name: str) -> None:
+    def __init__(
+        self, cage: Cage, can: abilities.Abilities, name: str, *, beside: Place | None = None
+    ) -> None:
+        """``beside``: another one, closed after this, whose control groups this one's is in."""
         self.cage = cage
         self._can = can
         self._fds: list[int] = []
-        self._group = groups.make(name, cage.limits)
+        self._owns_group = beside is None
+        self._group: groups.Group = (
+            groups.make(name, cage.limits) if beside is None else beside._group
+        )
         try:
             self._parent = self._own(os.pidfd_open(os.getpid()))
             self._group_files = tuple(self._own(fd) for fd in self._group.files())
@@ -107,7 +113,10 @@ class Place:
         ids = self.cage.ids
         if ids is None:
             return os.geteuid()
-        return ids.first + (inside.inner_id(self.cage) if self._namespace >= 0 else 0)
+        if self._namespace < 0:
+            return ids.first
+        number = inside.inner_id(self.cage)
+        return number if number in {uid for uid, _ in self.cage.owners} else ids.first + number
 
     def _measures(self) -> tuple[str, ...]:
         cage, found = self.cage, []
@@ -148,4 +157,5 @@ class Place:
         for fd in self._fds:
             os.close(fd)
         self._fds.clear()
-        self._group.close()
+        if self._owns_group:
+            self._group.close()

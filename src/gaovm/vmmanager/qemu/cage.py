@@ -1,4 +1,5 @@
 """What QEMU may reach: its program and firmware to read, the shares that it serves, descriptors.
+A virtiofsd reaches its program and the one share.
 
 Everything else of the host, and of other VMs, is not there.
 """
@@ -30,6 +31,13 @@ _KVM = "/dev/kvm"
 #: CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER: to give files of a share the owners that the guest
 #: says, in a user namespace that knows the share's owner and the VM's own ids only.
 _SERVING = frozenset({0, 1, 3})
+#: Beside these CAP_SETGID, CAP_SETUID (to be who asks in the guest), CAP_SYS_CHROOT, and
+#: CAP_SETPCAP, with which it drops the last three itself as far as it can.
+_SERVER = _SERVING | {6, 7, 8, 18}
+#: virtiofsd holds a descriptor for every file that the guest's kernel remembers.
+SERVER_FILES = 1_000_000
+# The C virtiofsd does not start without it, and uses it for what we tell it anyway.
+_FILE_MAX = ("/proc/sys/fs/file-max", f"{2 * SERVER_FILES}\n")
 
 
 def served(document: Document) -> tuple[ShareDevice, ...]:
@@ -56,7 +64,7 @@ def make(document: Document, home: Path, ids: Ids | None, *, root: bool) -> Cage
     ]
     mapped = ids is not None and shares
     return Cage(
-        binds=tuple(binds),
+        binds=_outer_first(binds),
         links=tuple(_links()),
         limits=_limits(document, home),
         ids=ids,
@@ -66,6 +74,38 @@ def make(document: Document, home: Path, ids: Ids | None, *, root: bool) -> Cage
         network=document.host_network,
         hidden=tuple(_hidden(places, home)),
     )
+
+
+def make_server(
+    program: str, share: ShareDevice, document: Document, home: Path, ids: Ids | None, *, root: bool
+) -> Cage:
+    """The cage of the virtiofsd of a share. With ``ids`` it is root of a user namespace.
+
+    Root without ids, as in ``make``, is root there too, with no more than these capabilities.
+    """
+    place = Bind(share.location, source=os.path.realpath(share.location), writable=share.writable)
+    mapped = ids is not None
+    return Cage(
+        binds=_outer_first([*_program(program), Bind("/dev/null", device=True), place]),
+        links=tuple(_links()),
+        limits=_limits(document, home)._replace(open_files=SERVER_FILES),
+        ids=ids,
+        owners=(_owner(share.location),) if mapped else (),
+        capabilities=_SERVER if root else frozenset(),
+        root=mapped,
+        hidden=tuple(_hidden([share], home)),
+        settings=(_FILE_MAX,),
+    )
+
+
+def _outer_first(binds: Iterable[Bind]) -> tuple[Bind, ...]:
+    """In an order in which none covers another: a share may be ``/usr``, or lie in it."""
+    return tuple(sorted(binds, key=lambda bind: len(Path(bind.path).parts)))
+
+
+def covers(share: ShareDevice, home: Path) -> bool:
+    """Whether the state directory lies below a share, where it must be hidden."""
+    return bool(list(_hidden([share], home)))
 
 
 def _limits(document: Document, home: Path) -> Limits:

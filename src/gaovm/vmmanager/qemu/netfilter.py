@@ -124,9 +124,11 @@ def relay(guest: int, outside: int) -> None:
         if any(mask & (select.POLLHUP | select.POLLERR) for mask in ready.values()):
             return  # what one end still had to say, the other cannot answer any more
         for flow in flows:
-            if flow.stuck and flow.target in ready:
-                flow.write()
-            elif not flow.stuck and flow.source in ready and not flow.read():
+            # one descriptor is a flow's source and the other's target: the mask says for whom
+            if flow.stuck:
+                if ready.get(flow.target, 0) & select.POLLOUT:
+                    flow.write()
+            elif ready.get(flow.source, 0) & select.POLLIN and not flow.read():
                 return
 
 

@@ -1,4 +1,4 @@
-"""The virtiofsd of one share: its sockets and its command line.
+"""The virtiofsd of one share: its sockets, its command line and its start.
 
 The socket is bound and QEMU's end connected before virtiofsd starts, so nothing is waited for;
 the file is gone again before the function returns.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from gaovm.aio import process, sockets
@@ -41,24 +42,30 @@ def make_sockets(path: Path) -> tuple[socket.socket, socket.socket]:
     return listener, connected
 
 
-def arguments(program: VirtiofsdFact, share: ShareDevice, listener_fd: int) -> list[str]:
-    """The command line of virtiofsd for a share.
+def arguments(
+    program: VirtiofsdFact, share: ShareDevice, listener_fd: int, *, caged: bool
+) -> list[str]:
+    """The command line of virtiofsd for a share. ``caged``: it runs in a root made for it.
 
     The host changes files too: what the guest knows of one is asked for again each time
-    (``timeout=0``); with the kernel's usual second, and any longer one, it reads what was there.
+    (``timeout=0``, or no cache); with the kernel's usual second, and any longer one, it reads what
+    was there.
     """
-    # The C virtiofsd takes no symbolic link for its source.
-    source = os.path.realpath(share.location)
+    # Outside of a cage the C virtiofsd takes no symbolic link for its source.
+    source = share.location if caged else os.path.realpath(share.location)
+    # It makes namespaces of its own outside; a cage has them and lets nobody make more.
+    sandbox = "chroot" if caged else "namespace"
+    fd, limit = f"--fd={listener_fd}", "--rlimit-nofile=0"
     if program.flavour == "c":
         options = [f"source={_comma_safe(source)}", "cache=auto", "timeout=0", "log_level=warn"]
-        options.append(_CAPABILITIES)
+        options += [f"sandbox={sandbox}", _CAPABILITIES]
         pairs = [word for option in options for word in ("-o", option)]
-        return [program.path, "-f", f"--fd={listener_fd}", *pairs]
-    options = [f"--fd={listener_fd}", f"--shared-dir={source}", "--cache=auto", "--log-level=warn"]
-    if os.geteuid() == 0:
-        return [program.path, *options, "--sandbox=namespace", f"--{_CAPABILITIES}"]
-    # Without root there is no user namespace to enter with the caller's own ids kept.
-    return [program.path, *options, "--sandbox=none"]
+        return [program.path, "-f", fd, *pairs, *([limit] if caged else [])]
+    words = [program.path, fd, f"--shared-dir={source}", "--cache=never", "--log-level=warn"]
+    if os.geteuid() != 0:
+        # Without root there is no user namespace to enter with the caller's own ids kept.
+        return [*words, "--sandbox=none"]
+    return [*words, f"--sandbox={sandbox}", f"--{_CAPABILITIES}", *([limit] if caged else [])]
 
 
 def run(
@@ -67,30 +74,37 @@ def run(
     listener: socket.socket,
     *,
     output: int,
-    beside: place.Place | None,
+    into: place.Place | None,
 ) -> contextlib.AbstractAsyncContextManager[process.Child]:
-    """virtiofsd for the length of a block; ``output`` gets its stdout and stderr.
+    """virtiofsd for the length of a block, in a cage if there is one.
 
-    It makes its own cage; ``beside`` that of QEMU it shares the limits, and knows as little of the
-    environment.
+    ``output`` gets its stdout and stderr.
+
+    Raises:
+        errors.ProgramMissing: it cannot be executed.
+        errors.HostError: the cage cannot be made.
     """
-    guard = share_guard.before_exec()
-    join = None if beside is None else beside.joining()
-
-    def before_exec() -> None:
-        for step in (join, guard):
-            if step is not None:
-                step()
-
+    argv = arguments(program, share, listener.fileno(), caged=into is not None)
+    if into is not None:
+        return _confined(argv, listener.fileno(), output, into)
     return process.spawn(
-        arguments(program, share, listener.fileno()),
-        env=None if beside is None else lifetime.ENVIRONMENT,
+        argv,
         stdout=output,
         stderr=output,
         pass_fds=(listener.fileno(),),
-        before_exec=before_exec,
+        before_exec=share_guard.before_exec(),
         grace_s=GRACE_S,
     )
+
+
+@contextlib.asynccontextmanager
+async def _confined(
+    argv: list[str], fd: int, output: int, into: place.Place
+) -> AsyncIterator[process.Child]:
+    last = share_guard.inside_a_cage()
+    pid = into.start(argv, lifetime.ENVIRONMENT, output=output, pass_fds=(fd,), last=last)
+    async with process.adopt(pid, grace_s=GRACE_S) as child:
+        yield child
 
 
 def _comma_safe(path: str) -> str:
