@@ -10,14 +10,17 @@ from typing import Any
 from tests.crash.world import World
 
 SETTLE_S = 40.0
+#: A real guest boots its whole distribution before it is ready.
+REAL_SETTLE_S = 400.0
 
 
-async def settled(world: World, limit_s: float = SETTLE_S) -> dict[str, Any] | None:
+async def settled(world: World) -> dict[str, Any] | None:
     """The VM's status once nothing is under way; None when there is no VM.
 
     Raises:
         TimeoutError: it does not come to rest; the message says what is still as it should not be.
     """
+    limit_s = REAL_SETTLE_S if world.real else SETTLE_S
     deadline = time.monotonic() + limit_s
     while True:
         state = await world.status()

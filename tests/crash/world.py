@@ -89,7 +89,7 @@ class World:
         self.daemon: asyncio.subprocess.Process | None = None
         #: Of the present daemon: each may leave the zygote of the code before.
         self.upgrades = 0
-        self._real = real
+        self.real = real
         self._path = os.environ["PATH"]
         self._at = self.base / "at"
         self._known: dict[tuple[int, str], bool] = {}
@@ -99,7 +99,7 @@ class World:
         self.project.mkdir()
         self.arm("")
         self.behave({})
-        if not self._real:
+        if not self.real:
             self._path = self._fake_path()
         self._server = await asyncio.start_unix_server(self._on_halt, self.base / "s")
         await self.start_daemon()
@@ -159,7 +159,7 @@ class World:
             "GAOVM_HALT_AT": f"@{self._at}",
             "GAOVM_HALT_SOCKET": str(self.base / "s"),
         }
-        if not self._real:
+        if not self.real:
             environment["GAOVM_CACHE"] = str(self.base / "c")
             environment["GAOVM_CONFINE"] = "off"  # its hypervisor is a script of this checkout
         self.upgrades = 0
@@ -261,7 +261,7 @@ class World:
 
     def up_params(self) -> dict[str, Any]:
         """The parameters of ``vm.up``."""
-        config = _CONFIG.format(**(_REAL if self._real else self._fake_image()))
+        config = _CONFIG.format(**(_REAL if self.real else self._fake_image()))
         return {
             "name": NAME,
             "project_dir": str(self.project),

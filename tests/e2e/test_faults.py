@@ -43,7 +43,7 @@ def test_wrong_digest(world: World, tmp_path: Path) -> None:
     assert b"sha256" in done.stderr
     config = CONFIG.replace('"debian:12"', f'"{image}"\n    digest: "{wrong}"')
     project = world.project("digest", config)
-    world.run("up", cwd=project, check=1)
+    world.run("up", "--yes", cwd=project, check=1)  # the image is outside of the project
     assert world.json("status", cwd=project)["state"] == "first-up-failed"
     world.run("destroy", "-y", cwd=project)
 
@@ -68,7 +68,7 @@ def test_kernel_panic_shows_the_console(world: World, vm: Path, tmp_path: Path) 
         '      cmdline: "rdinit=/none"\n'
     )
     project = world.project("panic", image + CONFIG.partition('12"\n')[2])
-    done = world.run("up", cwd=project, check=1)
+    done = world.run("up", "--yes", cwd=project, check=1)
     assert b"panic" in done.stderr
     status = world.json("status", cwd=project)
     assert status["state"] == "first-up-failed"

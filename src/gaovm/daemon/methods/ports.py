@@ -48,6 +48,7 @@ async def add(ctx: context.Context, call: context.Call, args: params.PortAdd) ->
 
     Raises:
         errors.PortTaken: somebody else has the host port, or this VM forwards it already.
+        errors.NotFound: another call removed the forward before it was told.
     """
     subject = ctx.find(args.name)
     port = network.PortForward(
@@ -62,7 +63,10 @@ async def add(ctx: context.Context, call: context.Call, args: params.PortAdd) ->
     record = subject.record
     await subject.update(added_ports=(*record.added_ports, port))
     await starting.refresh(subject)
-    return _statuses(subject)[-1]
+    record = subject.record
+    if port not in record.added_ports:
+        raise errors.NotFound("another call has removed the new forward already")
+    return _statuses(subject)[len(record.spec.network.forwards) + record.added_ports.index(port)]
 
 
 async def remove(ctx: context.Context, call: context.Call, args: params.PortRemove) -> Any:
