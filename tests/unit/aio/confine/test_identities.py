@@ -98,3 +98,14 @@ def test_a_container_with_few_ids_says_so(monkeypatch: pytest.MonkeyPatch) -> No
         pytest.skip("this is one")
     monkeypatch.setattr(identities, "span", lambda: ((1 << 32) - 1, 1))
     assert "/proc/self/uid_map has none of the ids" in identities.obstacle()
+
+
+def test_a_kernel_without_user_namespaces_is_told_and_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(flags: int) -> None:
+        raise PermissionError(1, "not allowed")
+
+    monkeypatch.setattr(identities.calls, "unshare", refused)
+    with pytest.raises(PermissionError, match="no user namespace is allowed here"):
+        identities.make_namespace(Ids(1 << 30), [(0, 0)])
