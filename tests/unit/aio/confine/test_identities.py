@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gaovm import errors
-from gaovm.aio.confine import identities
+from gaovm.aio.confine import calls, identities
 from gaovm.aio.confine.cage import Ids
 
 LEND = """
@@ -106,6 +106,6 @@ def test_a_kernel_without_user_namespaces_is_told_and_not_waited_for(
     def refused(flags: int) -> None:
         raise PermissionError(1, "not allowed")
 
-    monkeypatch.setattr(identities.calls, "unshare", refused)
+    monkeypatch.setattr(calls, "unshare", refused)
     with pytest.raises(PermissionError, match="no user namespace is allowed here"):
         identities.make_namespace(Ids(1 << 30), [(0, 0)])
