@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gaovm.aio.confine import keeper
 from gaovm.client.async_client import AsyncClient
 
 LIMIT_S = 60.0
@@ -202,11 +203,14 @@ class World:
         pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
         found = [process for pid in pids if (process := self._look(pid)) is not None]
         daemon = -1 if self.daemon is None else self.daemon.pid
+        live = {process.pid for process in found}
         return [
             process._replace(kind="zygote")
             if process.kind == "driver" and process.parent == daemon
             else process
             for process in found
+            # what starts programs for a driver is a part of it, as long as that lives
+            if process.kind != "keeper" or process.parent not in live
         ]
 
     def _look(self, pid: int) -> Process | None:
@@ -225,6 +229,8 @@ class World:
             if not self._known[key]:
                 return None
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
+            if Path(f"/proc/{pid}/comm").read_text().strip() == keeper.NAME:
+                return Process(pid, int(text[1]), "keeper")
         except (OSError, ValueError):
             return None
         return Process(pid, int(text[1]), _kind(words))
