@@ -76,7 +76,7 @@ class Uplink:
             try:
                 error = await self._run(path, program, host_access)
             except (errors.GaoError, OSError) as exc:
-                error = errors.HypervisorFailed(f"passt could not be started: {exc}")
+                error = errors.NetworkLost(f"passt could not be started: {exc}")
             await asyncio.sleep(QEMU_END_GRACE_S)
             lasted_s = asyncio.get_running_loop().time() - began
             failures = 0 if lasted_s > PAUSES_S[-1] else failures + 1
@@ -96,7 +96,7 @@ class Uplink:
         finally:
             words.close()
         last = "; ".join(words.tail.lines(3)) or "no message"
-        return errors.HypervisorFailed(
+        return errors.NetworkLost(
             f"the VM has no network: passt ended with status {status}: {last}",
             remedy="it is started again by itself; see `gaovm logs --driver`",
         )
