@@ -9,6 +9,7 @@ from gaovm.cli import options, output, target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 # what says where the caller's desktop is; the daemon's own environment may be of another day
@@ -57,6 +58,7 @@ def screenshot(parsed: options.Parsed) -> int:
     wanted = parsed.text("output")
     with target.connect() as client:
         taken = target.call(client, "vm.display.screenshot", {"name": name}, timeout_s=_LIMIT_S)
+    shared = taken.pop("shared", ())
     data = _read(str(taken["path"]))
     if wanted == "-":
         import sys
@@ -64,7 +66,7 @@ def screenshot(parsed: options.Parsed) -> int:
         sys.stdout.buffer.write(data)
         return 0
     path = os.path.abspath(wanted or f"{taken['name']}.png")  # noqa: PTH100  (pathlib costs 5 ms)
-    _write(path, data)
+    _write(path, data, shared)
     about = {**taken, "path": path, "size_bytes": len(data)}
     if parsed.flag("json"):
         output.json_out(about)
@@ -110,16 +112,18 @@ def _show(parsed: options.Parsed, status: dict[str, Any]) -> int:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
+        # the driver, which hears the guest, writes in this directory
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
             return file.read()
     except OSError as exc:
         raise errors.HostError(f"cannot read {path}: {exc.strerror}") from exc
 
 
-def _write(path: str, data: bytes) -> None:
+def _write(path: str, data: bytes, shared: Sequence[str]) -> None:
+    from gaovm.client import below
+
     try:
-        with open(path, "wb") as file:
-            file.write(data)
+        below.write(path, data, shared)
     except OSError as exc:
         raise errors.UsageError(
             f"cannot write {path}: {exc.strerror}", remedy="name another file with --output"

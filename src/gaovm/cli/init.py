@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gaovm import errors
 from gaovm.cli import options, output, target
+from gaovm.client import below
 from gaovm.project import templates
 
 
@@ -21,9 +22,9 @@ def run(parsed: options.Parsed) -> int:
         return 1
     try:
         directory.mkdir(exist_ok=True)
-        _write(config, text)
+        _write(project, config, text)
         if not ignore.exists():
-            _write(ignore, templates.GITIGNORE)
+            _write(project, ignore, templates.GITIGNORE)
     except OSError as exc:
         raise errors.HostError(f"{exc.filename or config}: {exc.strerror}") from exc
     output.out(f"wrote .lima/config.yaml (template {name})")
@@ -40,11 +41,9 @@ def _overwrite(config: Path) -> bool:
     return False
 
 
-def _write(path: Path, text: str) -> None:
-    """Replace the file in one step: an interrupted init leaves the old one."""
-    new = path.with_name(path.name + ".new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)
+def _write(project: Path, path: Path, text: str) -> None:
+    """Replace the file; a guest may have laid links in the project, which are not followed."""
+    below.write(path, text.encode(), (str(project),))
 
 
 INIT = options.Command(

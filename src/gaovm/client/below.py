@@ -9,8 +9,10 @@ replaced meanwhile changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import secrets
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -147,6 +149,42 @@ def is_directory(path: str | os.PathLike[str], shared: Iterable[str]) -> bool:
     except OSError:
         return False
     return True
+
+
+def write(path: str | os.PathLike[str], data: bytes, shared: Iterable[str]) -> None:
+    """Write a file in one step: an interrupted write leaves the old one. A link is replaced.
+
+    Raises:
+        errors.LinkBelowShare: as ``open_directory``.
+        errors.HostError: a device, a pipe or a directory has the name, or is what a link leads to.
+        OSError: it cannot be written; nothing has changed.
+    """
+    at = place(path, shared)
+    new = f".{at.name}.{secrets.token_hex(4)}"
+    try:
+        refuse_special(at)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with open(os.open(new, flags, 0o666, dir_fd=at.parent), "wb") as file:
+                file.write(data)
+            os.replace(new, at.name, src_dir_fd=at.parent, dst_dir_fd=at.parent)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(new, dir_fd=at.parent)
+            raise
+    finally:
+        os.close(at.parent)
+
+
+def refuse_special(at: Place) -> None:
+    """A link with the name is replaced (the guest may have laid it in a mount), these are not.
+
+    Raises:
+        errors.HostError: a device, a pipe or a directory has the name, or is what a link leads to.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(at.name, dir_fd=at.parent).st_mode):
+            raise errors.HostError(f"{at.path} exists and is no regular file")
 
 
 def _last_leads_to_directory(path: str | os.PathLike[str], shared: Iterable[str]) -> bool:

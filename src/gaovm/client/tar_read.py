@@ -92,7 +92,7 @@ def _extract(
 ) -> list[str]:
     try:
         if first.isreg():
-            _refuse_special(target, at)
+            below.refuse_special(at._replace(path=str(target)))
         if first.isdir() and first.name in (".", "./", ""):
             return _extract_tree(archive, first, at.parent, at.name)
         if first.name != "FILE" or first.isdir() or first.islnk():
@@ -104,17 +104,6 @@ def _extract(
         return extractor.left_out
     except OSError as exc:
         raise _error_of(exc, target) from exc
-
-
-def _refuse_special(target: Path, at: below.Place) -> None:
-    """A link with the name is replaced (the guest may have laid it in a mount), these are not.
-
-    Raises:
-        errors.HostError: a device, a pipe or a directory has the name, or is what a link leads to.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISREG(os.stat(at.name, dir_fd=at.parent).st_mode):
-            raise errors.HostError(f"{target} exists and is no regular file")
 
 
 def _error_of(exc: OSError, target: Path) -> errors.GaoError:

@@ -318,11 +318,17 @@ async def _until_answered(subject: machine.Machine, operation: Up) -> None:
 async def _until_ready(subject: machine.Machine) -> None:
     await subject.until(lambda: _settled(subject, states.Readiness.READY))
     _raise_if_ended(subject)
-    if subject.state.readiness is states.Readiness.DEGRADED:
+    if subject.state.readiness is states.Readiness.DEGRADED and not is_passing(subject):
         raise subject.last_failure() or errors.GuestUnavailable(
             f"VM {subject.name} runs but did not become ready"
         )
     await refresh(subject)
+
+
+def is_passing(subject: machine.Machine) -> bool:
+    """Whether what a VM lacks comes back by itself, and it can be worked with meanwhile."""
+    failure = subject.record.last_error
+    return failure is not None and failure.code == errors.NetworkLost.code
 
 
 def _settled(subject: machine.Machine, wait: states.Readiness) -> bool:

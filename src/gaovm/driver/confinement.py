@@ -110,7 +110,8 @@ class Confinement:
         def passt(fds: Sequence[int]) -> list[str]:
             return network.command(carrier.path, fds[0], host_access=access, **user)
 
-        return await self._kept.enter_async_context(keeper.fork({uplink.PASST: passt}))
+        recipe = keeper.Recipe(passt, connects=str(uplink.socket_of(Path(request.run_dir))))
+        return await self._kept.enter_async_context(keeper.fork({uplink.PASST: recipe}))
 
     @steps.step
     def shed(self, request: LaunchRequest) -> None:

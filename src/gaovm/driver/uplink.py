@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from gaovm import errors
@@ -30,6 +30,11 @@ PAUSES_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 SETTLED_S = 1.0
 PASST = "passt"
 OnChange = Callable[[errors.GaoError | None], None]
+
+
+def socket_of(run_dir: Path) -> Path:
+    """Where QEMU listens for passt."""
+    return run_dir / "net.sock"
 
 
 class Uplink:
@@ -54,7 +59,7 @@ class Uplink:
         """
         if FD not in document.fds:
             return {}
-        self._path = run_dir / "net.sock"
+        self._path = socket_of(run_dir)
         return {FD: sockets.bind_unix(self._path)}
 
     @steps.step
@@ -71,7 +76,7 @@ class Uplink:
             try:
                 error = await self._run(path, program, host_access)
             except (errors.GaoError, OSError) as exc:
-                error = errors.HypervisorFailed(f"passt could not be started: {exc}")
+                error = errors.NetworkLost(f"passt could not be started: {exc}")
             await asyncio.sleep(QEMU_END_GRACE_S)
             lasted_s = asyncio.get_running_loop().time() - began
             failures = 0 if lasted_s > PAUSES_S[-1] else failures + 1
@@ -84,30 +89,35 @@ class Uplink:
         ours, theirs = socket.socketpair()
         await words.attach(ours)
         try:
-            with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                # The kernel takes it up at once, whenever QEMU comes to accept it.
-                connection.connect(str(path))
-                async with self._starting(
-                    program, connection, theirs.fileno(), host_access=host_access
-                ) as child:
+            with theirs:
+                async with self._starting(path, program, theirs.fileno(), host_access) as child:
                     theirs.close()
-                    connection.close()
                     status = await self._watch(child)
         finally:
             words.close()
         last = "; ".join(words.tail.lines(3)) or "no message"
-        return errors.HypervisorFailed(
+        return errors.NetworkLost(
             f"the VM has no network: passt ended with status {status}: {last}",
             remedy="it is started again by itself; see `gaovm logs --driver`",
         )
 
-    def _starting(
-        self, program: str, connection: socket.socket, output: int, *, host_access: bool
-    ) -> contextlib.AbstractAsyncContextManager[process.Child]:
-        if self.keeper is None:
-            return network.run(program, connection, host_access=host_access, output=output)
-        fds = (connection.fileno(),)
-        return self.keeper.start(PASST, fds, output=output, grace_s=network.GRACE_S)
+    @contextlib.asynccontextmanager
+    async def _starting(
+        self, path: Path, program: str, output: int, host_access: bool
+    ) -> AsyncIterator[process.Child]:
+        """passt with a connection to QEMU, which the kernel takes up at once."""
+        if self.keeper is not None:
+            grace_s = network.GRACE_S
+            async with self.keeper.start(PASST, (), output=output, grace_s=grace_s) as child:
+                yield child
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(str(path))
+            async with network.run(
+                program, connection, host_access=host_access, output=output
+            ) as child:
+                connection.close()
+                yield child
 
     async def _watch(self, child: process.Child) -> int:
         if self.problem is not None:

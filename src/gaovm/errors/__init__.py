@@ -63,6 +63,7 @@ and back. Hot commands load this package: it imports nothing.
         ├── DriverStartFailed
         ├── DriverLost
         ├── HypervisorFailed
+        ├── NetworkLost
         └── LockHeld
 """
 
@@ -125,6 +126,7 @@ from gaovm.errors.runtime import (
     DriverStartFailed,
     HypervisorFailed,
     LockHeld,
+    NetworkLost,
     RuntimeFailure,
 )
 from gaovm.errors.wire import from_wire, to_wire
@@ -169,6 +171,7 @@ __all__ = [
     "MountMissing",
     "MountRefused",
     "NameTaken",
+    "NetworkLost",
     "NotFound",
     "PermissionMissing",
     "PortTaken",

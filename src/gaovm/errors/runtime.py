@@ -30,6 +30,12 @@ class HypervisorFailed(RuntimeFailure):
     code = "hypervisor_failed"
 
 
+class NetworkLost(RuntimeFailure):
+    """A VM's way out is gone for a moment; it is made again by itself, and the VM works on."""
+
+    code = "network_lost"
+
+
 class LockHeld(RuntimeFailure):
     """Another process holds the lock."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import threading
@@ -446,6 +447,27 @@ def test_init_writes_and_never_overwrites_unasked(gaovm: conftest.Gaovm, tmp_pat
     assert "images" in (fresh / ".lima" / "config.yaml").read_text()
     done = gaovm("init", "nonsense", cwd=fresh)
     assert done.returncode == 2 and b"minimal" in done.stderr
+
+
+def test_init_writes_through_no_link_that_a_guest_laid(
+    gaovm: conftest.Gaovm, tmp_path: Path
+) -> None:
+    project, precious = tmp_path / "project", tmp_path / "precious"
+    (project / ".lima").mkdir(parents=True)
+    precious.write_text("keys")
+    for name in ("config.yaml.new", "config.yaml", ".gitignore.new"):
+        (project / ".lima" / name).symlink_to(precious)
+    assert gaovm("init", "--force", "minimal", cwd=project).returncode == 0
+    assert (precious.read_text(), (project / ".lima" / "config.yaml").is_symlink()) == (
+        "keys",
+        False,
+    )
+    shutil.rmtree(project / ".lima")
+    (tmp_path / "other").mkdir()
+    (project / ".lima").symlink_to(tmp_path / "other")
+    done = gaovm("init", "minimal", cwd=project)
+    assert (done.returncode, b"symbolic link" in done.stderr) == (1, True), done.stderr
+    assert list((tmp_path / "other").iterdir()) == []
 
 
 def test_version_and_module(gaovm: conftest.Gaovm) -> None:

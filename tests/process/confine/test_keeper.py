@@ -58,6 +58,9 @@ def test_what_a_driver_has_left(base: Path) -> None:
     own, other = base / "own", base / "other"
     own.mkdir()
     other.write_text("secret")
+    listener = socket.socket(socket.AF_UNIX)  # as the daemon's: this user's, at a path
+    listener.bind(str(base / "control.sock"))
+    listener.listen()
 
     def act() -> dict[str, str]:
         ours, theirs = socket.socketpair()
@@ -81,7 +84,17 @@ def test_what_a_driver_has_left(base: Path) -> None:
             with socket.socket() as sock:
                 sock.connect(("127.0.0.1", 1))
 
+        def knock() -> None:
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(str(base / "control.sock"))
+
+        def pair() -> None:
+            for sock in socket.socketpair():
+                sock.close()
+
         return {
+            "knock": attempt(knock),
+            "pair": attempt(pair),
             "own": attempt(lambda: (own / "x").write_text("x")),
             "shadow": attempt(lambda: Path("/etc/shadow").read_text()),
             "other": attempt(other.read_text),
@@ -93,9 +106,11 @@ def test_what_a_driver_has_left(base: Path) -> None:
             "kill": attempt(lambda: os.kill(child, signal.SIGKILL)),
         }
 
-    assert elsewhere(act) == {
-        **dict.fromkeys(("own", "listen", "kill"), "ok"),
-        **dict.fromkeys(("shadow", "other", "write", "connect"), "Permission denied"),
+    said = elsewhere(act)
+    listener.close()
+    assert said == {
+        **dict.fromkeys(("own", "listen", "kill", "pair"), "ok"),
+        **dict.fromkeys(("shadow", "other", "write", "connect", "knock"), "Permission denied"),
         **dict.fromkeys(("chown", "setuid"), "Operation not permitted"),
     }
 
@@ -110,9 +125,10 @@ async def _say(kept: keeper.Keeper, name: str) -> tuple[int, str]:
 
 
 def test_a_keeper_starts_what_it_knows_with_its_own_rights(base: Path) -> None:
-    recipes: dict[str, keeper.Recipe] = {
-        "id": lambda _: ["/bin/sh", "-c", "head -c4 /etc/shadow >/dev/null && echo read; exit 3"],
-        "nothing": lambda _: ["/no/such/program"],
+    script = "head -c4 /etc/shadow >/dev/null && echo read; exit 3"
+    recipes = {
+        "id": keeper.Recipe(lambda _: ["/bin/sh", "-c", script]),
+        "nothing": keeper.Recipe(lambda _: ["/no/such/program"]),
     }
 
     async def work() -> list[Any]:
@@ -129,6 +145,30 @@ def test_a_keeper_starts_what_it_knows_with_its_own_rights(base: Path) -> None:
 
     expected = [[3, "read\n"], [3, "read\n"], ["ProgramMissing", "HostError"]]
     assert elsewhere(lambda: asyncio.run(work())) == expected
+
+
+def test_a_keeper_connects_for_who_may_not(base: Path) -> None:
+    path = base / "net.sock"
+    script = "grep -q 'NoNewPrivs:.1' /proc/self/status && echo heard >&%d; echo said; exit 3"
+    recipes = {
+        "sh": keeper.Recipe(lambda fds: ["/bin/sh", "-c", script % fds[0]], connects=str(path)),
+        "late": keeper.Recipe(lambda _: ["/bin/true"], connects=str(base / "nobody.sock")),
+    }
+
+    async def work() -> list[Any]:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen()
+            async with keeper.fork(recipes) as kept:
+                shed.shed(landlock.Rules((), scoped=False), frozenset())
+                said = await _say(kept, "sh")
+                with pytest.raises(errors.HostError, match=r"nobody\.sock: No such file"):
+                    await _say(kept, "late")
+            heard, _ = listener.accept()
+            with heard:
+                return [said, heard.recv(100).decode(), heard.recv(100).decode()]
+
+    assert elsewhere(lambda: asyncio.run(work())) == [[3, "said\n"], "heard\n", ""]
 
 
 def test_a_keeper_ends_with_its_maker() -> None:

@@ -115,7 +115,7 @@ async def test_a_passt_that_dies_is_followed_by_another(zygote: Zygote, base: Pa
     lost = await link.heard("health", kind="network-lost")
     assert "passt ended with status -9" in lost["detail"]
     degraded = await link.until(readiness="degraded", reason="network-lost")
-    assert degraded["error"]["code"] == "hypervisor_failed"
+    assert degraded["error"]["code"] == "network_lost"
     await link.heard("health", kind="network-back")
     assert (await link.call("vm.status"))["network"]["problem"] is None
     assert link.states[-1]["readiness"] == "ready"

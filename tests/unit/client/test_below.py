@@ -190,3 +190,18 @@ def test_a_guest_that_swaps_without_end_never_wins(share: Path, tmp_path: Path) 
         ended.set()
         guest.join()
     assert os.listdir(tmp_path / "private") == ["key"]
+
+
+def test_a_file_is_written_past_the_links_of_a_guest(share: Path, tmp_path: Path) -> None:
+    """As a picture of the display, or the file that ``gaovm init`` makes."""
+    key = tmp_path / "private" / "key"
+    (share / "shot.png").symlink_to(key)
+    below.write(share / "shot.png", b"picture", [str(share)])
+    assert ((share / "shot.png").read_bytes(), key.read_text()) == (b"picture", "secret")
+    (share / "out").symlink_to(tmp_path / "private")
+    with pytest.raises(errors.LinkBelowShare):
+        below.write(share / "out" / "key", b"picture", [str(share)])
+    os.mkfifo(share / "fifo")
+    with pytest.raises(errors.HostError, match="no regular file"):
+        below.write(share / "fifo", b"picture", [str(share)])
+    assert (key.read_text(), sorted(os.listdir(share))) == ("secret", ["fifo", "out", "shot.png"])

@@ -232,6 +232,23 @@ async def test_a_failed_provisioning_fails_up_and_leaves_the_vm_running(daemon: 
     assert daemon.preparer.fresh == [True, False], "a disk that was used is kept"
 
 
+@pytest.mark.parametrize("then", ["at once", "later"])
+async def test_a_network_that_is_lost_for_a_moment_refuses_no_up(daemon: Daemon, then: str) -> None:
+    lost = errors.to_wire(errors.NetworkLost("the VM has no network: passt ended with status 247"))
+    daemon.launcher.boot_until = "agent"
+    waiting = asyncio.ensure_future(daemon.up(wait="ready"))
+    await daemon.rest()
+    daemon.driver.boot("ready")
+    if then == "later":
+        await waiting
+    daemon.driver.report("running", "degraded", error=lost)
+    if then == "at once":
+        assert (await waiting)["vm"]["first_up"] == "done"
+    await until_phase(daemon, "degraded")
+    again = await daemon.up(wait="ready")
+    assert again["already"] and "no network" in again["warnings"][-1]
+
+
 async def test_a_missing_image_leaves_a_first_up_that_failed(daemon: Daemon) -> None:
     daemon.preparer.failure = errors.ImageUnknown("no image 'x'")
     with pytest.raises(errors.ImageUnknown):

@@ -12,20 +12,32 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from gaovm import errors
 from gaovm.aio import process, sockets
 from gaovm.aio.confine import calls, launch
 
-#: The command line of a program, from the numbers of the descriptors that it is given.
-Recipe = Callable[[Sequence[int]], Sequence[str]]
 #: What it is called in a list of processes.
 NAME = "gaovm-keeper"
 _MAX_MESSAGE = 8192
 _MAX_FDS = 8
+#: A Unix socket that somebody listens at takes a connection at once, unless its queue is full.
+_CONNECT_S = 1.0
 #: It forks, which takes milliseconds; who is taken over itself may say nothing at all.
 _LIMIT_S = 5.0
+
+
+class Recipe(NamedTuple):
+    """How a program is started.
+
+    ``command``: its command line, from the numbers of the descriptors that it is given.
+    ``connects``: the path of a Unix socket; the last descriptor is a new connection to it. Its
+    maker may not be allowed to make one itself.
+    """
+
+    command: Callable[[Sequence[int]], Sequence[str]]
+    connects: str = ""
 
 
 class Keeper:
@@ -96,14 +108,35 @@ def _answer(recipe: Recipe | None, fds: list[int]) -> str:
         return "- no such program"
     *passed, output = fds
     try:
-        pid, said = launch.start_sibling(
-            recipe(passed), output=output, pass_fds=passed, before_exec=_own_session
-        )
+        with contextlib.ExitStack() as stack:
+            if recipe.connects:
+                passed.append(stack.enter_context(_connected(recipe.connects)).fileno())
+            pid, said = launch.start_sibling(
+                recipe.command(passed),
+                output=output,
+                pass_fds=passed,
+                before_exec=_before_exec,
+            )
     except errors.HostError as exc:
         return f"- {exc.message}"
+    except OSError as exc:
+        return f"- {recipe.connects}: {exc.strerror or exc}"
     return f"{pid} {said}"
 
 
-def _own_session() -> None:
+def _connected(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(_CONNECT_S)
+        sock.connect(path)
+        sock.settimeout(None)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _before_exec() -> None:
     os.setsid()
     calls.die_with_parent(signal.SIGKILL)
+    calls.no_new_privileges()

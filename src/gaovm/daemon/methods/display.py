@@ -6,6 +6,7 @@ from typing import Any
 
 from gaovm import errors
 from gaovm.daemon import context, machine, params
+from gaovm.daemon.methods import sessions
 from gaovm.model import states
 
 #: The driver's own limits are 30 s, for the window and for a picture; it tells what it was.
@@ -43,11 +44,18 @@ async def show(ctx: context.Context, call: context.Call, args: params.Named) -> 
 async def screenshot(ctx: context.Context, call: context.Call, args: params.Named) -> Any:
     """Write what the display shows to a file in the VM's directory.
 
+    ``shared`` as in a ticket for a copy: the caller writes the picture where guests may have laid
+    links.
+
     Raises:
         errors.StateConflict: the VM has no display, or does not run.
         errors.CapabilityError: the VM's driver makes none.
     """
-    return await _call(ctx.find(args.name), "display.screenshot", {})
+    subject = ctx.find(args.name)
+    taken = await _call(subject, "display.screenshot", {})
+    # the caller opens this path, with its own rights: a driver does not choose it
+    path = ctx.hub.paths.vm_dir(subject.name) / "screenshot.png"
+    return {**taken, "path": str(path), "shared": sessions.guest_writable(ctx)}
 
 
 def _has_display(subject: machine.Machine) -> bool:

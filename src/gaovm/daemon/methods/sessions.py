@@ -27,7 +27,7 @@ async def open_session(ctx: context.Context, call: context.Call, args: params.Se
     opened = await _ask(call, subject.name, driver, args.kind)
     spec = subject.record.spec
     mounts = subject.record.facts.mounts
-    more = {"shared": _guest_writable(ctx)} if args.kind == "copy" else {}
+    more = {"shared": guest_writable(ctx)} if args.kind == "copy" else {}
     return {
         **more,
         "socket": opened.get("socket"),
@@ -41,7 +41,7 @@ async def open_session(ctx: context.Context, call: context.Call, args: params.Se
     }
 
 
-def _guest_writable(ctx: context.Context) -> list[str]:
+def guest_writable(ctx: context.Context) -> list[str]:
     """The host's directories in which any VM, running or not, may have put something."""
     found = set()
     for subject in ctx.hub.machines.values():

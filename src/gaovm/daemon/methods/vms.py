@@ -326,6 +326,9 @@ async def _bring(
         return _result(subject, created=False, already=True, warnings=warnings)
     if subject.state.readiness is states.Readiness.DEGRADED:
         failure = subject.record.last_error
+        if failure is not None and starting.is_passing(subject):
+            warnings.append(failure.message)
+            return _result(subject, created=False, already=True, warnings=warnings)
         if failure is None or failure.code not in _OF_SCRIPTS:
             raise _still_degraded(subject)
         ctx.starter.begin(subject, created=False, again=True, asked_at=asked_at)

@@ -1,0 +1,33 @@
+"""What the documents name exists, and no merge was left half done in them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+TESTS = {path: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_merge_was_left_half_done(path: Path) -> None:
+    marks = re.findall(r"^(?:<{7} |={7}$|>{7} ).*", path.read_text(), re.M)
+    assert marks == []
+
+
+def test_every_test_that_the_security_document_names_is_there() -> None:
+    text = (ROOT / "docs" / "security.md").read_text()
+    named = re.findall(r"`((?:tests/[\w/]+\.py|test_\w+\.py)?(?:::)?(?:test_\w+)?)`", text)
+    named = [word for word in named if word]
+    assert len(named) > 40
+    for word in named:
+        file, _, name = word.partition("::")
+        if not file.endswith(".py"):
+            file, name = "", file or name
+        where = [each for path, each in TESTS.items() if str(path).endswith("/" + file) or not file]
+        assert where, f"there is no {file}"
+        found = [each for each in where if not name or f"def {name}(" in each]
+        assert found, f"{word} is not there"
