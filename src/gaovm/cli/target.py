@@ -304,10 +304,15 @@ def long_call(  # noqa: PLR0913  (a call, and how it may end)
                 interrupts=waiting,
             )
         except errors.Cancelled as error:
+            if error.message == f"{method} was cancelled":  # by us: a stop says of itself
+                error.message = "what was begun is undone"
             error.message = f"interrupted: {error.message}"
             if waiting.then == "keep":
                 error.message = "interrupted: the VM is kept, and its set-up goes on"
                 error.remedy = "`gaovm up` waits for it, `gaovm destroy` removes it"
+            raise
+        except errors.TimeLimit as error:
+            error.message = error.message.replace(f"{method}: no answer within", "not done within")
             raise
 
 

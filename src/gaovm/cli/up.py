@@ -65,7 +65,7 @@ def _call(
 
 
 #: Phases of the progress before the agent answers.
-_BEFORE = ("image", "driver", "boot", "restart", "")
+BEFORE_AGENT = ("image", "driver", "boot", "restart", "")
 
 
 class _Interrupts(target.Interrupts):
@@ -80,7 +80,7 @@ class _Interrupts(target.Interrupts):
         self._answered = False
 
     def saw(self, params: Mapping[str, Any]) -> None:
-        self._answered = str(params.get("phase", "")) not in _BEFORE
+        self._answered = str(params.get("phase", "")) not in BEFORE_AGENT
         super().saw(params)
 
     def effect(self) -> str | None:
