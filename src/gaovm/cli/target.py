@@ -335,7 +335,7 @@ def with_suggestion(
     if near:
         error.remedy = f"did you mean {near[0]}?"
     elif own:
-        error.remedy = f"this project's VM is called {own[0]}: use --name {own[0]}"
+        error.remedy = f"this project's VM is called {own[0]}; gaovm ls lists the others"
     elif project:
         error.remedy = "gaovm up makes this project's VM; gaovm ls lists the others"
     else:

@@ -191,7 +191,7 @@ def summary(result: Mapping[str, Any]) -> str:
         place = listing.short_path(str(location))
         at = "" if location == point else f" at {point}"
         lines.append(f"  mount  {place}{at} ({mount.get('type')})")
-    lines += [f"  port   {status.port_line(port)}" for port in vm.get("ports") or ()]
+    lines += [f"  port   {status.port_way(port)}" for port in vm.get("ports") or ()]
     message = str(vm.get("message") or "").strip()
     if message:
         lines += ["", *message.splitlines(), ""]

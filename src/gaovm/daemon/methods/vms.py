@@ -252,7 +252,8 @@ async def resume(ctx: context.Context, call: context.Call, args: params.Named) -
 async def _call_running(subject: machine.Machine, method: str) -> dict[str, Any]:
     if subject.driver is None or subject.state.observed is not states.Observed.RUNNING:
         raise errors.StateConflict(
-            f"VM {subject.name} is not running: it is {subject.describe()[0]}"
+            f"VM {subject.name} is not running: it is {subject.describe()[0]}",
+            remedy="`gaovm up` or `gaovm start` starts it",
         )
     await subject.driver.call(method)
     return status.vm_status(subject)
