@@ -20,6 +20,8 @@ from gaovm.aio.confine import calls, launch
 
 #: The command line of a program, from the numbers of the descriptors that it is given.
 Recipe = Callable[[Sequence[int]], Sequence[str]]
+#: What it is called in a list of processes.
+NAME = "gaovm-keeper"
 _MAX_MESSAGE = 8192
 _MAX_FDS = 8
 #: It forks, which takes milliseconds; who is taken over itself may say nothing at all.
@@ -73,6 +75,8 @@ async def fork(recipes: Mapping[str, Recipe]) -> AsyncIterator[Keeper]:
 def _serve(sock: socket.socket, recipes: Mapping[str, Recipe], parent: int) -> NoReturn:
     try:
         calls.die_with_parent(signal.SIGKILL)
+        with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as file:
+            file.write(NAME)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         launch.close_all_but({0, 1, 2, sock.fileno()})
