@@ -89,7 +89,8 @@ class Watch:
             if since:
                 self._tell_where()
             self._asked = True
-            self._turn.acquire()
+            if self._since == since:  # else a turn has begun that saw no question
+                self._turn.acquire()
 
     def _tell_where(self) -> None:
         frame = sys._current_frames().get(self._watched)

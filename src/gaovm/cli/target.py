@@ -40,7 +40,8 @@ class Project:
             # without waiting for the other end of a FIFO; what is no file cannot be read then
             fd = os.open(self.config, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             with open(fd, "rb") as file:
-                data = file.read(_CONFIG_LIMIT + 1)
+                # nothing of a FIFO whose writer has said nothing yet
+                data = file.read(_CONFIG_LIMIT + 1) or b""
         except OSError as exc:
             raise errors.ConfigError(f"{self.config}: {exc.strerror}") from exc
         if len(data) > _CONFIG_LIMIT:

@@ -20,8 +20,8 @@ from gaovm.cli import options, output, target
 
 _SYSTEMCTL_LIMIT_S = 20.0
 SYSTEM = Path("/etc/systemd/system")
-#: Passed on to the daemon as they are now: where programs, state and cache are.
-_VARIABLES = ("PATH", "GAOVM_CACHE", "GAOVM_LOG_LEVEL")
+#: Passed on to the daemon as they are now: where programs, state and cache are, and whose files.
+_VARIABLES = ("PATH", "GAOVM_CACHE", "GAOVM_LOG_LEVEL", "GAOVM_UID_RANGE")
 
 
 class Unit(NamedTuple):

@@ -314,11 +314,20 @@ class Machine:
             return
         if kind in ("paused", "resumed"):
             self.paused = kind == "paused"
+        elif kind in ("network-lost", "network-back"):
+            self._note_network(detail if kind == "network-lost" else None)
         logger.info("vm %s: %s: %s", self.name, kind, detail, extra={"vm": self.name})
         self.hub.events.emit_of_guest(HEALTH_EVENTS[kind], self.name, {"detail": detail})
         if not self.closing:
             self.hub.supervisor.hangs(self, kind)
         self.touch()
+
+    def _note_network(self, problem: str | None) -> None:
+        """``status`` says what is wrong with the guest's network, and no longer than it is."""
+        facts = self.record.facts
+        if facts.network is not None and facts.network.get("problem") != problem:
+            network = {**facts.network, "problem": problem}
+            self.update(facts=msgspec.structs.replace(facts, network=network))
 
     def on_report(self, params: dict[str, Any]) -> None:
         """Take in a driver's ``state`` notification; nonsense is logged and dropped."""

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,35 @@ def test_a_keeper_connects_for_who_may_not(base: Path) -> None:
                 return [said, heard.recv(100).decode(), heard.recv(100).decode()]
 
     assert elsewhere(lambda: asyncio.run(work())) == [[3, "said\n"], "heard\n", ""]
+
+
+def test_an_answer_that_comes_too_late_is_no_answer_to_another_question(base: Path) -> None:
+    gate, mark = base / "gate", base / "mark"
+    os.mkfifo(gate)
+
+    def slow(_: Any) -> list[str]:
+        gate.read_text()
+        return ["/bin/sh", "-c", f"echo $$ > {mark}; exec sleep 600"]
+
+    recipes = {
+        "slow": keeper.Recipe(slow),
+        "id": keeper.Recipe(lambda _: ["/bin/echo", "second"]),
+    }
+
+    async def work() -> list[Any]:
+        async with keeper.fork(recipes) as kept:
+            kept._sock.settimeout(0.05)
+            with pytest.raises(errors.HostError, match="who starts slow does not answer"):
+                await _say(kept, "slow")
+            kept._sock.settimeout(20)
+            threading.Timer(0.05, gate.write_text, ("go",)).start()
+            said = await _say(kept, "id")
+            pid = (
+                mark.read_text().strip() if mark.exists() else ""
+            )  # it may be ended before it writes
+            return [said, bool(pid) and Path("/proc", pid).exists()]
+
+    assert elsewhere(lambda: asyncio.run(work())) == [[0, "second\n"], False]
 
 
 def test_a_keeper_ends_with_its_maker() -> None:

@@ -45,6 +45,33 @@ def test_a_stall_is_told_with_its_stack_while_it_lasts(caplog: pytest.LogCapture
     assert "the event loop stood still for" in caplog.text
 
 
+class Overtaken(stalls.Watch):
+    """A turn begins in the moment before the thread asks to be told of the next one."""
+
+    asks = 0
+
+    @property
+    def _asked(self) -> bool:
+        return self._is_asked
+
+    @_asked.setter
+    def _asked(self, value: bool) -> None:
+        self.asks += value
+        if value and self.asks == 1:
+            self.begin()
+        self._is_asked = value
+
+
+def test_a_turn_that_begins_just_before_it_is_asked_for_is_watched() -> None:
+    told = Told("the event loop stands still")
+    logging.getLogger("gaovm.aio.stalls").addHandler(told)
+    with Overtaken(0.05) as watch:
+        watch._watched = threading.get_ident()
+        assert told.happened.wait(20)
+        watch.end()
+    logging.getLogger("gaovm.aio.stalls").removeHandler(told)
+
+
 def test_a_loop_that_waits_does_not_stand_still() -> None:
     async def main() -> None:
         for _ in range(20):

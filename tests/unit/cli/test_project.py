@@ -34,5 +34,8 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent(tmp_path: Path) -
 
 def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / ".lima").mkdir()
-    os.mkfifo(tmp_path / ".lima" / "config.yaml")
+    fifo = tmp_path / ".lima" / "config.yaml"
+    os.mkfifo(fifo)
     assert target.Project(str(tmp_path)).text() == ""
+    with os.fdopen(os.open(fifo, os.O_RDWR)):  # there is somebody who could write
+        assert target.Project(str(tmp_path)).text() == ""

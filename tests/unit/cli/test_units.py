@@ -98,6 +98,15 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return Place(tmp_path, monkeypatch)
 
 
+def test_the_daemon_lends_the_ids_that_it_would_lend_here(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAOVM_UID_RANGE", "3000000000-3000131071")
+    assert main.run(["daemon", "enable"]) == 0
+    text = place.unit().path.read_text()
+    assert 'Environment="GAOVM_UID_RANGE=3000000000-3000131071"' in text
+
+
 def test_enable_and_disable_where_systemd_does_not_run(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -378,3 +378,18 @@ async def test_up_says_what_the_network_leaves_open(
     lines = status.warnings(record)
     assert len(lines) == len(told)
     assert all(part in line for part, line in zip(told, lines, strict=True))
+
+
+async def test_status_says_what_is_wrong_with_the_network_while_it_is(daemon: Daemon) -> None:
+    daemon.launcher.network = {"type": "passt", "reason": "usable", "problem": "no route"}
+    await daemon.up()
+    subject = daemon.hub.machines["web-dev"]
+    for kind, problem in (
+        ("network-back", None),
+        ("network-lost", "passt ended"),
+        ("network-back", None),
+    ):
+        subject.on_notification("health", {"kind": kind, "detail": problem or "it is back"})
+        known = (await daemon.status())["network"]
+        assert (known["problem"], known["type"]) == (problem, "passt")
+        assert len(status.warnings(subject.record)) == (problem is not None)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import msgspec
+import pytest
 from tests.unit.builder import samples
 
 from gaovm.aio.confine.cage import Cage, Ids
@@ -82,6 +83,24 @@ def test_a_qemu_of_ones_own_brings_its_prefix(tmp_path: Path) -> None:
     host = msgspec.structs.replace(samples.HOST, emulators={"x86_64": str(program)})
     paths = {bind.path for bind in made(tmp_path / "home", host=host).binds if bind.programs}
     assert str(tmp_path / "opt") in paths
+
+
+@pytest.mark.parametrize("of_user", [True, False])
+def test_a_qemu_in_a_users_home_brings_nothing_private(
+    tmp_path: Path, of_user: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``~/bin/qemu``, whose prefix is the home; and a prefix that holds the state directory."""
+    program = tmp_path / "bin" / "qemu-system-x86_64"
+    for path in (program.parent, tmp_path / ".ssh", tmp_path / "share" / "qemu"):
+        path.mkdir(parents=True)
+    program.write_text("")
+    if of_user:
+        monkeypatch.setenv("HOME", str(tmp_path))
+    host = msgspec.structs.replace(samples.HOST, emulators={"x86_64": str(program)})
+    home = Path("/absent") if of_user else tmp_path / "state"
+    paths = [bind.path for bind in made(home, host=host).binds]
+    own = {path for path in paths if Path(path).is_relative_to(tmp_path)}
+    assert own == {str(program), str(tmp_path / "share")}
 
 
 def test_what_is_written_to_a_file_system_in_memory_counts(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ class Keeper:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._asked = 0
 
     @contextlib.asynccontextmanager
     async def start(
@@ -56,8 +57,7 @@ class Keeper:
             errors.ProgramMissing, errors.HostError: it was not started.
         """
         try:
-            sockets.send_with_fds(self._sock, name.encode(), [*fds, output])
-            answer = self._sock.recv(_MAX_MESSAGE).decode()
+            answer = self._ask(name, [*fds, output])
         except (OSError, errors.ConnectionLost) as exc:
             raise errors.HostError(f"who starts {name} does not answer: {exc}") from exc
         number, _, said = answer.partition(" ")
@@ -67,6 +67,24 @@ class Keeper:
             if said:
                 raise launch.error(name, said)
             yield child
+
+    def _ask(self, name: str, fds: Sequence[int]) -> str:
+        """The answer to this question; before it may come one to a question that was given up."""
+        self._asked += 1
+        sockets.send_with_fds(self._sock, f"{self._asked} {name}".encode(), fds)
+        while answer := self._sock.recv(_MAX_MESSAGE).decode():
+            number, _, said = answer.partition(" ")
+            if number == str(self._asked):
+                return said
+            _end(said.partition(" ")[0])
+        return ""
+
+
+def _end(pid: str) -> None:
+    """End and reap a program that was started too late: nobody waits for it any more."""
+    if pid.isdecimal():
+        os.kill(int(pid), signal.SIGKILL)
+        os.waitpid(int(pid), 0)
 
 
 @contextlib.asynccontextmanager
@@ -96,7 +114,9 @@ def _serve(sock: socket.socket, recipes: Mapping[str, Recipe], parent: int) -> N
             data, fds = sockets.recv_with_fds(sock, _MAX_MESSAGE, _MAX_FDS)
             if not data:
                 break
-            sock.send(_answer(recipes.get(data.decode()), fds).encode()[:_MAX_MESSAGE])
+            number, _, name = data.decode().partition(" ")
+            answer = f"{number} {_answer(recipes.get(name), fds)}"
+            sock.send(answer.encode()[:_MAX_MESSAGE])
             for fd in fds:
                 os.close(fd)
     finally:

@@ -52,7 +52,7 @@ def make(document: Document, home: Path, ids: Ids | None, *, root: bool) -> Cage
     """
     shares = served(document)
     kvm = document.accelerator.name == "kvm"
-    binds = [*_program(document.argv[0]), Bind("/dev/null", device=True)]
+    binds = [*_program(document.argv[0], home), Bind("/dev/null", device=True)]
     if document.host_network:
         binds += _there(_NAMES)
     if kvm:
@@ -86,7 +86,7 @@ def make_server(
     place = Bind(share.location, source=os.path.realpath(share.location), writable=share.writable)
     mapped = ids is not None
     return Cage(
-        binds=_outer_first([*_program(program), Bind("/dev/null", device=True), place]),
+        binds=_outer_first([*_program(program, home), Bind("/dev/null", device=True), place]),
         links=tuple(_links()),
         limits=_limits(document, home)._replace(open_files=SERVER_FILES),
         ids=ids,
@@ -134,16 +134,31 @@ def _in_memory(paths: Iterable[Path]) -> int:
     return total
 
 
-def _program(program: str) -> list[Bind]:
+def _program(program: str, home: Path) -> list[Bind]:
     real = os.path.realpath(program)
-    binds = [Bind(program, source=real, programs=True)]
+    binds = []
     prefix = Path(real).parent.parent
     if prefix not in (Path("/usr"), Path("/")):  # one of the user's own
-        binds = [Bind(str(prefix), programs=True)]
-        if not Path(program).is_relative_to(prefix):
-            binds.append(Bind(program, source=real, programs=True))
+        binds = [Bind(str(path), programs=True) for path in _beside(prefix, home)]
+    if not any(Path(program).is_relative_to(bind.path) for bind in binds):
+        binds.append(Bind(program, source=real, programs=True))
     binds += [bind._replace(programs=True) for bind in _there(_LIBRARIES)]
     return binds + _there(_DATA) + _there(_SETTINGS)
+
+
+def _beside(prefix: Path, home: Path) -> list[Path]:
+    """A prefix that a program was installed to; of one that is a user's whole home, as that of
+    ``~/bin`` is, or holds the state directory, only where programs have their files.
+    """
+    private = [Path(os.path.realpath(path)) for path in (home, os.path.expanduser("~"))]  # noqa: PTH111
+
+    def holds(path: Path) -> bool:
+        return any(each.is_relative_to(path) for each in private)
+
+    if not holds(prefix):
+        return [prefix]
+    found = [prefix / name for name in ("lib", "lib64", "libexec", "share")]
+    return [path for path in found if path.is_dir() and not holds(path)]
 
 
 def _there(paths: Sequence[str]) -> list[Bind]:
