@@ -17,7 +17,6 @@ from tests.crash.transitions import Outcome, Transition, outcome
 from tests.crash.world import Halted, World
 
 VICTIMS = ("daemon", "zygote", "driver", "hypervisor")
-LIMIT_S = 60.0
 #: For processes that go on by themselves while another one stands still.
 CALM_S = 0.1
 #: A point may come after the client's answer.
@@ -100,7 +99,7 @@ async def strike(world: World, transition: Transition, point: Point) -> list[str
     try:
         halted = await _halted(world, running)
         await _kill(world, point, halted)
-        told = await asyncio.wait_for(running, LIMIT_S)
+        told = await asyncio.wait_for(running, world.limit_s)
     finally:
         world.arm("")
         running.cancel()
@@ -112,7 +111,9 @@ async def strike(world: World, transition: Transition, point: Point) -> list[str
 async def _halted(world: World, running: asyncio.Task[Outcome]) -> Halted:
     halting = asyncio.create_task(world.halts.get())
     try:
-        await asyncio.wait({halting, running}, return_when=asyncio.FIRST_COMPLETED, timeout=LIMIT_S)
+        await asyncio.wait(
+            {halting, running}, return_when=asyncio.FIRST_COMPLETED, timeout=world.limit_s
+        )
         await asyncio.wait({halting}, timeout=LATE_S)
         if not halting.done():
             raise Absent("the point was not reached")
@@ -171,7 +172,7 @@ def restarts(point: Point) -> bool:
 async def _restart(world: World) -> None:
     assert world.daemon is not None
     if world.daemon.returncode is None:
-        await asyncio.wait_for(world.daemon.wait(), LIMIT_S)
+        await asyncio.wait_for(world.daemon.wait(), world.limit_s)
     await world.start_daemon()
 
 

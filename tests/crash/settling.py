@@ -10,8 +10,6 @@ from typing import Any
 from tests.crash.world import World
 
 SETTLE_S = 40.0
-#: A real guest boots its whole distribution before it is ready.
-REAL_SETTLE_S = 400.0
 
 
 async def settled(world: World) -> dict[str, Any] | None:
@@ -20,7 +18,7 @@ async def settled(world: World) -> dict[str, Any] | None:
     Raises:
         TimeoutError: it does not come to rest; the message says what is still as it should not be.
     """
-    limit_s = REAL_SETTLE_S if world.real else SETTLE_S
+    limit_s = world.limit_s if world.real else SETTLE_S
     deadline = time.monotonic() + limit_s
     while True:
         state = await world.status()

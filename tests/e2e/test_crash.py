@@ -9,7 +9,7 @@ from tests.crash import matrix
 from tests.crash.transitions import ALL
 from tests.crash.world import World
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 #: In an order in which one leaves what the next one begins with.
 SAMPLE = (

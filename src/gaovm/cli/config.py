@@ -44,7 +44,7 @@ def diff(parsed: options.Parsed) -> int:
         params: dict[str, Any] = {"name": name}
         project = target.find_project()
         target.call(client, "vm.status", params)  # a VM that there is not is told first
-        if project is not None and not _own(client, name, project):
+        if project is not None and not target.is_of(client, name, project):
             project = None
         result = _differences(client, params, project)
     _warn(result)
@@ -75,7 +75,7 @@ def plan(parsed: options.Parsed) -> int:
     with target.connect() as client:
         if changes or parsed.flag("discard"):
             params.update(changes=changes, discard=parsed.flag("discard"))
-        elif (project := target.find_project()) is not None and _own(client, name, project):
+        elif (project := target.find_project()) is not None and target.is_of(client, name, project):
             params["project"] = up.project_params(project, name)
         result = target.call(client, "vm.config.plan", params)
     _warn(result)
@@ -105,11 +105,6 @@ def _words(parsed: options.Parsed) -> tuple[str, dict[str, str]]:
             raise errors.UsageError(f"{output.harmless(key)} is given twice")
         changes[key] = value
     return target.vm_name(parsed), changes
-
-
-def _own(client: Any, name: str, project: target.Project) -> bool:
-    """Whether the file of this project is the one of the VM."""
-    return isinstance(name, target.ProjectVm) or name in target.here(client, project)
 
 
 def changed_text(name: str, result: Mapping[str, Any]) -> str:

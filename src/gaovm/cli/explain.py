@@ -56,7 +56,7 @@ def known(parsed: options.Parsed) -> tuple[str, dict[str, Any]]:
     try:
         with target.connect(start=False) as client:
             vm = client.call("vm.status", target.about(name))
-            if not isinstance(name, target.ProjectVm) and name not in target.here(client, project):
+            if not target.is_of(client, name, project):
                 raise errors.NameTaken(
                     f"the name {name!r} is taken by {vm.get('project') or 'another VM'}",
                     remedy="give the name of a VM of this project",

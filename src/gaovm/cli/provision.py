@@ -16,10 +16,7 @@ def run(parsed: options.Parsed) -> int:
     params: dict[str, Any] = {"name": name}
     with target.connect() as client:
         project = target.find_project()
-        ours = isinstance(name, target.ProjectVm) or (
-            project is not None and name in target.here(client, project)
-        )
-        if project is not None and ours:
+        if project is not None and target.is_of(client, name, project):
             params["project"] = up.project_params(project, None)
         result = _call(client, params, parsed)
     for warning in result.get("warnings") or ():

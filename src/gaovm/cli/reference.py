@@ -40,10 +40,12 @@ hear then ends gaovm with 128 + n, as does the third signal without a word from 
 **At a terminal** of `shell` or `exec -t`, `~.` at the beginning of a line leaves (status 129, the
 command gets a hang-up); `~~` there is one tilde.
 
-**Environment.** `GAOVM_HOME` (default `~/.gaovm`): state and the daemon's socket.
+**Environment.** `GAOVM_HOME` (default `~/.gaovm`): state and the daemon's socket. `GAOVM_CACHE`
+(default `~/.cache/gaovm`): what images are made of. `GAOVM_IDLE_EXIT`: after how many seconds
+without work the daemon leaves (default 900; 0: never). `GAOVM_LOG_LEVEL`: what logs tell.
 `GAOVM_UID_RANGE=FIRST-LAST`: the user ids from which VMs started by root have theirs, 65,536 each
 (default 1879048192-2147352575). `GAOVM_CONFINE=off`: hypervisors without a cage, for debugging only
-([security.md](security.md)). Both are read by the daemon.
+([security.md](security.md)). The daemon takes these as they are when it starts.
 `VM_NAME`: see above. `NO_COLOR`: no colour at a terminal; there is none elsewhere.
 """
 

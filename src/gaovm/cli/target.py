@@ -133,6 +133,11 @@ def here(client: blocking.Client, project: Project) -> frozenset[str]:
     return frozenset(client.call("vm.list", {"of_project": project.directory}).get("here", ()))
 
 
+def is_of(client: blocking.Client, name: str, project: Project) -> bool:
+    """Whether a VM is one of a project's directory, so that the project's file is its own."""
+    return isinstance(name, ProjectVm) or name in here(client, project)
+
+
 def vm_name(parsed: options.Parsed, word: int = 0) -> str:
     """The VM meant: the word, else ``--name``, else ``VM_NAME``, else this project's.
 

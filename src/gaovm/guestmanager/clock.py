@@ -57,12 +57,6 @@ class _Offset(msgspec.Struct):
     offset_ns: int = 0
 
 
-async def set_time(connection: Connection, unix_ns: int) -> int:
-    """Set the clock; returns by how many nanoseconds it was wrong."""
-    body = {"unix_ns": unix_ns}
-    return (await calls.call(connection, "POST", PATH, _Offset, body)).offset_ns
-
-
 async def measure(connection: Connection, exchanges: int = EXCHANGES) -> Reading:
     """How far the guest's clock is from ours now.
 
@@ -72,7 +66,7 @@ async def measure(connection: Connection, exchanges: int = EXCHANGES) -> Reading
     """
     best: Reading | None = None
     for _ in range(exchanges):
-        wall, began = clock.now_ns(), clock.monotonic_ns()
+        began, wall = clock.monotonic_ns(), clock.now_ns()  # the round trip is around all of it
         guest = await calls.call(connection, "GET", PATH, _Now, limit_s=CALL_LIMIT_S)
         took = clock.monotonic_ns() - began
         if best is None or took < best.round_trip_ns:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from gaovm import errors
-from gaovm.aio.confine import keeper, landlock, shed
+from gaovm.aio.confine import calls, keeper, landlock, shed
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="who is not root has little to drop")
 
@@ -62,11 +63,14 @@ def test_what_a_driver_has_left(base: Path) -> None:
     listener.listen()
 
     def act() -> dict[str, str]:
+        ours, theirs = socket.socketpair()
         child = os.fork()
         if child == 0:
             os.setresuid(54321, 54321, 54321)
-            signal_me = socket.socketpair()
-            signal_me[0].recv(1)
+            calls.die_with_parent(signal.SIGKILL)
+            theirs.send(b"y")
+            signal.pause()
+        ours.recv(1)  # it is another user's process now
         paths = ((str(own), landlock.WRITE), ("/proc", landlock.READ))
         rules = landlock.Rules(paths, binds=True, scoped=False)
         shed.shed(rules, frozenset({shed.CAP_KILL, shed.CAP_NET_BIND_SERVICE}))
@@ -99,7 +103,7 @@ def test_what_a_driver_has_left(base: Path) -> None:
             "setuid": attempt(lambda: os.setresuid(1, 1, 1)),
             "listen": attempt(listen),
             "connect": attempt(connect),
-            "kill": attempt(lambda: os.kill(child, 9)),
+            "kill": attempt(lambda: os.kill(child, signal.SIGKILL)),
         }
 
     said = elsewhere(act)

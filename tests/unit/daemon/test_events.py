@@ -173,6 +173,26 @@ async def test_a_vm_with_too_much_to_tell_displaces_only_its_own(
     assert log.oldest == 1
 
 
+async def test_events_that_could_not_be_written_displace_none(
+    database: store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits(monkeypatch, MAX_EVENTS=20)
+    log = events.Events(database)
+    for number in range(21):
+        log.emit("t", "told", {"n": number})
+    await database.flush()
+    kept = "SELECT count(*) FROM events"
+    await settled(database, kept, [(20,)])  # they are counted from here on
+    for _ in range(30):
+        log.emit("t", "told", {})
+        with pytest.raises(errors.StateCorrupt):
+            await database.write(lambda connection: connection.execute("SELECT nonsense"))
+    for _ in range(5):
+        log.emit("t", "told", {})
+        await database.flush()
+    await settled(database, kept, [(20,)])
+
+
 async def test_a_vm_with_large_events_displaces_only_its_own(
     database: store.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

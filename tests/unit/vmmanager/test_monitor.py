@@ -71,6 +71,16 @@ async def test_answers_find_their_commands_and_events_their_handler() -> None:
     assert peer.lines[1] == b'{"execute":"a","id":2,"arguments":{"x":1}}\n'
 
 
+async def test_a_descriptor_that_cannot_be_sent_is_a_failed_command() -> None:
+    async with Peer(b'{"return": {}, "id": 1}\r\n').serving() as sock:
+        client = monitor.Monitor(lambda name, data: None)
+        await client.connect(sock)
+        with pytest.raises(errors.HypervisorFailed, match="command getfd: Bad file descriptor"):
+            await client.hand_over("viewer1", 1 << 20)
+        assert not client._pending
+        client.close()
+
+
 async def test_a_refusal_names_command_class_and_text() -> None:
     refused = b'{"error": {"class": "GenericError", "desc": "not now"}, "id": 2}\r\n'
     async with Peer(b'{"return": {}, "id": 1}\r\n', refused).serving() as sock:

@@ -104,7 +104,10 @@ def make(name: str, limits: Limits) -> Group:
 
 
 def sweep() -> bool:
-    """Remove the groups of makers that are gone; False: some are still in use."""
+    """Remove the groups of makers that are gone; False: some are still in use.
+
+    What this process may not remove is another user's, who sweeps it.
+    """
     clean = True
     for tree in hierarchies():
         for parent in (tree.own, *tree.own.parents):
@@ -128,10 +131,8 @@ def _left(parent: Path) -> Iterator[Path]:
 def _remove(path: Path) -> bool:
     try:
         path.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
+    except OSError as exc:
+        return exc.errno != errno.EBUSY
     with contextlib.suppress(OSError):  # others are in use
         path.parent.rmdir()
     return True

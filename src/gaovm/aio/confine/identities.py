@@ -143,10 +143,11 @@ def make_namespace(ids: Ids, owners: Iterable[tuple[int, int]]) -> int:
     """
     pairs = list(owners)
     ours, theirs = socket.socketpair()
-    with ours, theirs:
-        pid = os.fork()
-        if pid == 0:
-            _hold(theirs)
+    with ours:
+        with theirs:  # else its end would not be seen
+            pid = os.fork()
+            if pid == 0:
+                _hold(theirs)
         try:
             if ours.recv(1) != b"y":
                 raise PermissionError(1, "no user namespace is allowed here")

@@ -18,6 +18,8 @@ from gaovm import errors
 from gaovm.aio import process, sockets
 from gaovm.aio.confine import calls, launch
 
+#: What it is called in a list of processes.
+NAME = "gaovm-keeper"
 _MAX_MESSAGE = 8192
 _MAX_FDS = 8
 #: A Unix socket that somebody listens at takes a connection at once, unless its queue is full.
@@ -85,6 +87,8 @@ async def fork(recipes: Mapping[str, Recipe]) -> AsyncIterator[Keeper]:
 def _serve(sock: socket.socket, recipes: Mapping[str, Recipe], parent: int) -> NoReturn:
     try:
         calls.die_with_parent(signal.SIGKILL)
+        with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as file:
+            file.write(NAME)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         launch.close_all_but({0, 1, 2, sock.fileno()})

@@ -98,16 +98,6 @@ class Place:
             new_pids=plan.namespaces,
         )
 
-    def joining(self) -> Callable[[], None]:
-        """What a program that confines itself runs before exec, to share the limits of this one."""
-        files = self._group_files
-
-        def join() -> None:
-            for fd in files:
-                os.write(fd, b"0")
-
-        return join
-
     def _uid(self) -> int:
         """Who the program is, by the host's numbers."""
         ids = self.cage.ids

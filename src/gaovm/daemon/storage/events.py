@@ -68,7 +68,13 @@ class Events:
             kept.appended(seq, vm, len(text))
             return Event(seq=seq, type=kind, vm=vm, payload=payload, ts=ts)
 
-        return self._store.write(append)
+        written = self._store.write(append)
+        written.add_done_callback(self._on_written)
+        return written
+
+    def _on_written(self, written: asyncio.Future[Event]) -> None:
+        if not written.cancelled() and written.exception() is not None:
+            self._retention.doubt()
 
     def emit_of_guest(self, kind: str, vm: str, payload: dict[str, Any]) -> None:
         """As ``emit``, of what a guest brings about as often as it likes: within its rate."""

@@ -59,6 +59,7 @@ class Retention:
         self._last = last
         self._shares: _Shares | None = None  # counted when first needed: a start has no time
         self._all = _Share()
+        self._doubtful = False
         self._age_check = clock.monotonic() + QUIET_S
         self._held_until = 0.0
 
@@ -67,6 +68,10 @@ class Retention:
         self._last = seq
         if self._shares is not None:
             self._add(vm, 1, size)
+
+    def doubt(self) -> None:
+        """A write failed: what was counted of it is not there. From any thread."""
+        self._doubtful = True
 
     def due_s(self) -> float | None:
         """Seconds until something may have to go."""
@@ -91,8 +96,8 @@ class Retention:
         now = clock.monotonic()
         if now < self._held_until:
             return
-        shares = self._shares if self._shares is not None else self._count(connection)
         try:
+            shares = self._counted(connection)
             if now >= self._age_check and not self._drop_old(connection):
                 self._age_check = now + AGE_CHECK_S
             if self._over(1.0):
@@ -101,12 +106,16 @@ class Retention:
             self._held_until = clock.monotonic() + RETRY_S
             raise
 
-    def _count(self, connection: sqlite3.Connection) -> _Shares:
-        found: _Shares = {}
-        self._shares, self._all = found, _Share()
-        for vm, count, size in connection.execute(_COUNT).fetchall():
-            self._add(vm, count, int(size))
-        return found
+    def _counted(self, connection: sqlite3.Connection) -> _Shares:
+        shares = self._shares
+        if shares is None or self._doubtful:
+            rows = connection.execute(_COUNT).fetchall()
+            self._doubtful = False
+            shares = self._shares = {}
+            self._all = _Share()
+            for vm, count, size in rows:
+                self._add(vm, count, int(size))
+        return shares
 
     def _add(self, vm: str | None, count: int, size: int) -> None:
         if self._shares is None:

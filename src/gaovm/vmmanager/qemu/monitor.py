@@ -91,8 +91,8 @@ class Monitor(asyncio.Protocol):
             raise errors.HypervisorFailed(f"monitor command {command}: {reason}")
         ident = next(self._idents)
         answer = self._pending[ident] = asyncio.get_running_loop().create_future()
-        self._send(qmp.command(command, arguments, ident), fd)
         try:
+            self._send(qmp.command(command, arguments, ident), fd)
             async with asyncio.timeout(limit_s):
                 return await answer
         except TimeoutError as exc:
@@ -111,8 +111,11 @@ class Monitor(asyncio.Protocol):
             # any byte of the line, so the first one goes this way and the rest as always.
             if self._transport.get_write_buffer_size():
                 raise errors.HypervisorFailed("QEMU does not read its monitor")
-            with socket.socket(fileno=os.dup(self._fd)) as sock:
-                socket.send_fds(sock, [line[:1]], [fd])
+            try:
+                with socket.socket(fileno=os.dup(self._fd)) as sock:
+                    socket.send_fds(sock, [line[:1]], [fd])
+            except OSError as exc:  # no room in the socket, no descriptor, or QEMU is gone
+                raise errors.HypervisorFailed(exc.strerror or str(exc)) from exc
             line = line[1:]
         self._transport.write(line)
 

@@ -1,7 +1,7 @@
 """passt, which carries the guest's network outside QEMU, behind a filter of ours.
 
 QEMU listens on a Unix socket; each run of passt is one connection to it. passt enters namespaces of
-its own, drops every right and, started as root, becomes nobody.
+its own, drops every right and, started as root, becomes the user that it is told, else nobody.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ refused is told to the guest as EPERM.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import socket
@@ -15,6 +14,7 @@ import sys
 from collections.abc import Callable
 
 from gaovm.aio import seccomp
+from gaovm.aio.confine import calls
 
 _SET_ID = 0o6000  # S_ISUID and S_ISGID
 _CREATING = os.O_CREAT | (getattr(os, "O_TMPFILE", 0) & ~os.O_DIRECTORY)
@@ -53,7 +53,6 @@ RULES: tuple[seccomp.Rule, ...] = (
 # include/uapi/linux/capability.h. CAP_FSETID: a write would leave the set-id bits of a file.
 _CAP_FSETID, _CAP_MKNOD, _CAP_SETFCAP = 4, 27, 31
 CAPABILITIES = (_CAP_FSETID, _CAP_MKNOD, _CAP_SETFCAP)
-_PR_CAPBSET_DROP = 24  # include/uapi/linux/prctl.h
 
 
 def inside_a_cage() -> Callable[[], None]:
@@ -82,15 +81,12 @@ def before_exec() -> Callable[[], None] | None:
     if not sys.platform.startswith("linux"):
         return None
     install = seccomp.installer(RULES)
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
     # of a process that is not root there is nothing to take
     dropped = CAPABILITIES if os.geteuid() == 0 else ()
+    kept = frozenset(range(64)) - frozenset(dropped)
 
     def guard() -> None:
-        for capability in dropped:
-            if prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0):
-                number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number))
+        calls.bound_capabilities(kept)
         install()
 
     return guard

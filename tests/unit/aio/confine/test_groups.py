@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -109,6 +110,22 @@ def test_what_killed_makers_left_is_swept(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert len(live.files()) == 1
     for fd in live.files():
         os.close(fd)
+
+
+@pytest.mark.parametrize(
+    ("number", "clean"), [(errno.EBUSY, False), (errno.EACCES, True), (errno.EROFS, True)]
+)
+def test_only_what_is_in_use_is_swept_again(
+    number: int, clean: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(groups, "hierarchies", lambda: [tree(tmp_path, "", unified=False)])
+    (tmp_path / "gaovm" / "1.99999999999.left").mkdir(parents=True)
+
+    def rmdir(path: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "rmdir", rmdir)
+    assert groups.sweep() is clean
 
 
 def test_a_mount_that_shows_a_part_of_the_tree() -> None:

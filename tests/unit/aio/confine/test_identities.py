@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gaovm import errors
-from gaovm.aio.confine import identities
+from gaovm.aio.confine import calls, identities
 from gaovm.aio.confine.cage import Ids
 
 LEND = """
@@ -131,3 +131,14 @@ def test_a_container_with_few_ids_says_so(monkeypatch: pytest.MonkeyPatch) -> No
         pytest.skip("this is one")
     monkeypatch.setattr(identities, "span", lambda: ((1 << 32) - 1, 1))
     assert "/proc/self/uid_map has none of the ids" in identities.obstacle()
+
+
+def test_a_kernel_without_user_namespaces_is_told_and_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(flags: int) -> None:
+        raise PermissionError(1, "not allowed")
+
+    monkeypatch.setattr(calls, "unshare", refused)
+    with pytest.raises(PermissionError, match="no user namespace is allowed here"):
+        identities.make_namespace(Ids(1 << 30), [(0, 0)])
