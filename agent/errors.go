@@ -47,15 +47,23 @@ func asWireError(err error) *wireError {
 	case errors.As(err, &wire):
 		return wire
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
-		return fail(codeNotFound, err.Error())
+		return fail(codeNotFound, plain(err))
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS):
-		return fail(codePermission, err.Error())
+		return fail(codePermission, plain(err))
 	case errors.Is(err, fs.ErrExist), errors.Is(err, unix.EISDIR):
-		return fail(codeExists, err.Error())
+		return fail(codeExists, plain(err))
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EFBIG):
-		return fail(codeNoSpace, err.Error())
+		return fail(codeNoSpace, plain(err))
 	}
-	return fail(codeInternal, err.Error())
+	return fail(codeInternal, plain(err))
+}
+
+// plain is an error's text without the name of the system call, which says nothing to a user.
+func plain(err error) string {
+	if found, ok := err.(*fs.PathError); ok { //nolint:errorlint // what wraps one has more to say
+		return found.Path + ": " + found.Err.Error()
+	}
+	return err.Error()
 }
 
 // httpStatus is the status of a plain call that failed with this code.

@@ -181,6 +181,10 @@ func TestEmitOneFile(t *testing.T) {
 	if err := emitTar(&stream, path+"/"); asWireErrorCode(err) != codeNotFound {
 		t.Fatalf("got %v", err)
 	}
+	err := emitTar(&stream, path+"x")
+	if told := asWireError(err).Message; told != path+"x: no such file or directory" {
+		t.Fatalf("a user is told %q", told)
+	}
 }
 
 func TestExpandPath(t *testing.T) {

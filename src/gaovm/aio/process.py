@@ -436,3 +436,8 @@ async def wait_pid(pid: int) -> None:
         await sockets.readable(pidfd)
     finally:
         os.close(pidfd)
+
+
+def ended(status: int) -> str:
+    """How a process ended, as a part of a sentence; ``status`` is minus the signal that did it."""
+    return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"

@@ -40,12 +40,16 @@ def shell(parsed: options.Parsed) -> int:
     """Open a login shell, or run a command through one; a PTY when we are on a terminal."""
     tty = sys.stdin.isatty() and sys.stdout.isatty()
     try:
-        return _session(parsed, {"argv": parsed.rest, "tty": tty, "login": bool(parsed.rest)})
+        code = _session(parsed, {"argv": parsed.rest, "tty": tty, "login": bool(parsed.rest)})
     except errors.VmNotFound as error:
         word = parsed.word()
         if word is not None and not parsed.rest:
             error.remedy = f"{error.remedy}\na command: gaovm shell -- {word}"
         raise
+    # the login shell has said that it found no such program, not why
+    if code == _NOT_STARTED["not-found"] and _is_line(parsed.rest):
+        output.err(output.harmless(f"gaovm: a line for a shell: {_through_shell(parsed.rest[0])}"))
+    return code
 
 
 def _session(parsed: options.Parsed, start: dict[str, Any]) -> int:
@@ -69,15 +73,23 @@ def _session(parsed: options.Parsed, start: dict[str, Any]) -> int:
 
 def _meant(argv: Sequence[str]) -> str | None:
     """What to call instead when a program was not found: a line for a shell, or a VM's name."""
-    if len(argv) == 1 and set(argv[0]) & _SHELL_CHARACTERS:
-        import shlex
-
-        return f"gaovm exec -- sh -c {shlex.quote(argv[0])}"
+    if _is_line(argv):
+        return _through_shell(argv[0])
     if len(argv) > 1 and names.is_valid(argv[0]):
         with target.connect(start=False) as client:
             if any(vm["name"] == argv[0] for vm in client.call("vm.list", {})["vms"]):
                 return f"gaovm exec --name {argv[0]} -- {' '.join(argv[1:])}"
     return None
+
+
+def _is_line(argv: Sequence[str]) -> bool:
+    return len(argv) == 1 and bool(set(argv[0]) & _SHELL_CHARACTERS)
+
+
+def _through_shell(line: str) -> str:
+    import shlex
+
+    return f"gaovm exec -- sh -c {shlex.quote(line)}"
 
 
 def _inquire(name: str) -> inquiry.Finding:

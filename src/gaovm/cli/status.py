@@ -132,10 +132,14 @@ def _ports(vm: Mapping[str, Any]) -> list[str]:
 
 
 def port_line(port: Mapping[str, Any]) -> str:
-    """One forwarded port for people."""
+    """One forwarded port for people, and how it is with it."""
+    return f"{port_way(port)} ({port_state(port)})"
+
+
+def port_way(port: Mapping[str, Any]) -> str:
+    """From where a port is forwarded, and to where."""
     host = f"{port.get('host_ip')}:{port.get('host_port') or '(free one at start)'}"
-    state = port_state(port)
-    return f"{host} -> {port.get('guest_ip')}:{port.get('guest_port')} in the VM ({state})"
+    return f"{host} -> {port.get('guest_ip')}:{port.get('guest_port')} in the VM"
 
 
 def port_state(port: Mapping[str, Any]) -> str:

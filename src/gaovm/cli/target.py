@@ -309,10 +309,15 @@ def long_call(  # noqa: PLR0913  (a call, and how it may end)
                 interrupts=waiting,
             )
         except errors.Cancelled as error:
+            if error.message == f"{method} was cancelled":  # by us: a stop says of itself
+                error.message = "what was begun is undone"
             error.message = f"interrupted: {error.message}"
             if waiting.then == "keep":
                 error.message = "interrupted: the VM is kept, and its set-up goes on"
                 error.remedy = "`gaovm up` waits for it, `gaovm destroy` removes it"
+            raise
+        except errors.TimeLimit as error:
+            error.message = error.message.replace(f"{method}: no answer within", "not done within")
             raise
 
 
@@ -335,7 +340,7 @@ def with_suggestion(
     if near:
         error.remedy = f"did you mean {near[0]}?"
     elif own:
-        error.remedy = f"this project's VM is called {own[0]}: use --name {own[0]}"
+        error.remedy = f"this project's VM is called {own[0]}; gaovm ls lists the others"
     elif project:
         error.remedy = "gaovm up makes this project's VM; gaovm ls lists the others"
     else:

@@ -65,7 +65,7 @@ def _call(
 
 
 #: Phases of the progress before the agent answers.
-_BEFORE = ("image", "driver", "boot", "restart", "")
+BEFORE_AGENT = ("image", "driver", "boot", "restart", "")
 
 
 class _Interrupts(target.Interrupts):
@@ -80,7 +80,7 @@ class _Interrupts(target.Interrupts):
         self._answered = False
 
     def saw(self, params: Mapping[str, Any]) -> None:
-        self._answered = str(params.get("phase", "")) not in _BEFORE
+        self._answered = str(params.get("phase", "")) not in BEFORE_AGENT
         super().saw(params)
 
     def effect(self) -> str | None:
@@ -191,7 +191,7 @@ def summary(result: Mapping[str, Any]) -> str:
         place = listing.short_path(str(location))
         at = "" if location == point else f" at {point}"
         lines.append(f"  mount  {place}{at} ({mount.get('type')})")
-    lines += [f"  port   {status.port_line(port)}" for port in vm.get("ports") or ()]
+    lines += [f"  port   {status.port_way(port)}" for port in vm.get("ports") or ()]
     message = str(vm.get("message") or "").strip()
     if message:
         lines += ["", *message.splitlines(), ""]

@@ -77,7 +77,9 @@ def _present(ticket: Mapping[str, Any], stream: str) -> socket.socket:
         sock.sendall(struct.pack(">I", len(body)) + body)
     except OSError as exc:
         sock.close()
-        raise errors.ConnectionLost(f"the VM went away: {exc.strerror or exc}") from exc
+        raise errors.ConnectionLost(
+            "the VM went away just now", remedy="`gaovm status` says what became of it"
+        ) from exc
     return sock
 
 

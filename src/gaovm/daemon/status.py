@@ -146,7 +146,8 @@ def ports(record: records.VmRecord, *, running: bool) -> list[dict[str, Any]]:
                 "guest_ip": port.guest_ip,
                 "guest_port": port.guest_port,
                 "host_ip": port.host_ip,
-                "host_port": known.get("host_port", port.host_port),
+                # of one that is stopped: what the next start tries first
+                "host_port": entry.get("host_port", port.host_port),
                 "source": "config" if index < fixed else "added",
                 "state": "forwarded" if known else "stopped",
             }

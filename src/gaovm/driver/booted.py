@@ -14,6 +14,8 @@ from gaovm.guestmanager import guest
 from gaovm.guestmanager.connection import Connection
 
 logger = logging.getLogger(__name__)
+#: Not ``boot``: that is the time before the agent answers, when an interrupted ``up`` is undone.
+PHASE = "system"
 LIMIT_S = 300.0
 MAX_UNITS = 5
 MAX_NAME = 100
@@ -26,7 +28,7 @@ async def wait(connection: Connection, report: Callable[[str, str], None]) -> No
         errors.BootFailed: the distribution still boots after 300 s.
         errors.GuestUnavailable: the agent is gone.
     """
-    report("boot", "waiting for the distribution to boot")
+    report(PHASE, "waiting for the distribution to boot")
     try:
         boot = await guest.wait_booted(connection, LIMIT_S)
     except errors.GuestCallFailed as exc:
@@ -40,4 +42,4 @@ async def wait(connection: Connection, report: Callable[[str, str], None]) -> No
         failed = ", ".join(name[:MAX_NAME] for name in boot.failed[:MAX_UNITS])
         told = f"failed units: {failed}" if failed else boot.detail[:MAX_NAME]
         logger.warning("the distribution has booted, %s", told)
-        report("boot", f"the distribution has booted, {told}")
+        report(PHASE, f"the distribution has booted, {told}")

@@ -135,7 +135,7 @@ class Shares:
         words.close()
         last = "; ".join(words.tail.lines(3)) or "no message"
         error = errors.HypervisorFailed(
-            f"the virtiofsd of {share.location} ended with status {status}: {last}",
+            f"the virtiofsd of {share.location} {process.ended(status)}: {last}",
             remedy="see `gaovm logs --driver`; mountType: 9p needs no virtiofsd",
         )
         if status != 0 and not self._closing:

@@ -97,7 +97,7 @@ class Uplink:
             words.close()
         last = "; ".join(words.tail.lines(3)) or "no message"
         return errors.NetworkLost(
-            f"the VM has no network: passt ended with status {status}: {last}",
+            f"the VM has no network: passt {process.ended(status)}: {last}",
             remedy="it is started again by itself; see `gaovm logs --driver`",
         )
 

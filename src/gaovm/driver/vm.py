@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import clock, files, steps, tasks
+from gaovm.aio import clock, files, process, steps, tasks
 from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import Artefacts, Document
@@ -446,10 +446,9 @@ class Vm:
 
 
 def _died(hypervisor: Hypervisor, code: int) -> errors.HypervisorFailed:
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
     words = hypervisor.last_words()
     return errors.HypervisorFailed(
-        f"QEMU {how}" + (f": {words}" if words else ""),
+        f"QEMU {process.ended(code)}" + (f": {words}" if words else ""),
         remedy="see `gaovm logs --driver`",
         details={"status": code, "argv": list(hypervisor.argv)},
     )

@@ -116,7 +116,7 @@ def _missing(home: str, *, write: bool, cause: OSError) -> None:
         # HOME is a user's: what root makes there is in that user's way for ever
         _refuse_another(found, f"{home} would be root's in a directory of")
     if write and not os.access(above, os.W_OK | os.X_OK):
-        raise _refused(above, found)
+        raise _refused(above, found, f"{home} cannot be made: ")
 
 
 def _refuse_another(found: os.stat_result, what: str) -> None:
@@ -129,17 +129,17 @@ def _refuse_another(found: os.stat_result, what: str) -> None:
     )
 
 
-def _refused(path: str, found: os.stat_result) -> errors.HostError:
+def _refused(path: str, found: os.stat_result, why: str = "") -> errors.HostError:
     reads = os.access(path, os.R_OK | os.X_OK)
     if reads and os.statvfs(path).f_flag & os.ST_RDONLY:
         return errors.HostError(
-            f"{path} is on a file system that cannot be written", remedy=_ELSEWHERE
+            f"{why}{path} is on a file system that cannot be written", remedy=_ELSEWHERE
         )
     mode = stat.S_IMODE(found.st_mode)
     what = "write" if reads else "read"
     mine = found.st_uid == os.geteuid()
     return errors.PermissionMissing(
-        f"{path}: you may not {what} there (mode {mode:04o})",
+        f"{why}{path}: you may not {what} there (mode {mode:04o})",
         remedy=f"chmod u+rwx {path}" if mine else _ELSEWHERE,
     )
 

@@ -36,7 +36,10 @@ def describe(
     """
     first_line = (error or "").partition("\n")[0]
     if state.observed in states.AT_REST and state.first_up is not states.FirstUp.DONE:
-        return "first-up-failed", first_line or "the first `up` did not come to its end"
+        return (
+            "first-up-failed",
+            first_line or "its first `up` did not come to its end; `gaovm up` goes on",
+        )
     if state.readiness is not None:
         line = note or _READINESS_LINES[state.readiness]
         if state.readiness is states.Readiness.DEGRADED:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.process.cli import conftest, fakes
+
+from gaovm import errors
 
 
 @pytest.fixture
@@ -112,3 +115,15 @@ def test_what_a_guest_cannot_have_meant_reaches_no_other(
     assert done.returncode == 1 and b"unsafe name" in done.stderr
     assert b"evil" not in b"".join(data for _, _, data in driver.copies)
     assert gaovm("cp", "web:.", "db:/srv/").returncode == 2
+
+
+def test_a_vm_that_is_not_there_brings_up_no_option_that_cp_lacks(
+    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon, here: Path
+) -> None:
+    def unknown(params: dict[str, Any], call: fakes.Call) -> Any:
+        raise errors.VmNotFound("there is no VM 'nosuch'")
+
+    daemon.handlers["vm.session"] = unknown
+    daemon.handlers["vm.list"] = lambda params, call: {"vms": [], "here": ["mine"]}
+    told = gaovm("cp", "nosuch:/x", ".").stderr
+    assert b"this project's VM is called mine" in told and b"--name" not in told

@@ -49,9 +49,11 @@ def then(daemon: fakes.FakeDaemon) -> Any:
     ("phase", "words", "wish", "told"),
     [
         ("boot", (), "undo", "undoing what was begun"),
+        ("boot", (), "undo", "interrupted: what was begun is undone"),
         ("boot", ("--keep",), "keep", "keeping the VM"),
         ("provision", (), "keep", "keeping the VM"),
         ("agent", (), "keep", "`gaovm up` waits for it"),
+        ("system", (), "keep", "keeping the VM"),
         ("provision", ("--undo",), "undo", "undoing what was begun"),
     ],
 )
@@ -118,7 +120,7 @@ def test_a_time_limit_keeps_where_that_is_wanted(
 ) -> None:
     daemon.phase = "provision"
     done = gaovm("up", "--timeout", "1s", "--keep")
-    assert done.returncode == 124 and b"it goes on" in done.stderr
+    assert done.returncode == 124 and b"gaovm: not done within 1 s; it goes on" in done.stderr
     assert then(daemon) == "keep"
 
 

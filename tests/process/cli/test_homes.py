@@ -84,7 +84,7 @@ def made(kind: str, base: Path) -> Home:
         return Home(path, "is a link to what does not exist", uid)
     if kind == "below-another's":
         os.chown(base, 0, 0)
-        return Home(path, f"{base}: you may not write there", uid)
+        return Home(path, f"{path} cannot be made: {base}: you may not write there", uid)
     path.mkdir()
     os.chown(path, uid, uid) if IS_ROOT else None
     if kind == "unreadable":

@@ -145,6 +145,18 @@ def test_what_was_meant_instead_of_a_program(
     assert done.stderr == b"gaovm: no such program\n" + shown
 
 
+def test_a_line_for_a_shell_is_explained_to_the_login_shell_too(
+    gaovm: conftest.Gaovm, driver: fakes.FakeDriver, tmp_path: Path
+) -> None:
+    assert gaovm("shell", "--", "sh", "-c", "exit 127").stderr == b""
+    not_found = tmp_path / "ls | cat"
+    not_found.write_text("#!/bin/sh\nexit 127\n")
+    not_found.chmod(0o700)
+    done = gaovm("shell", "--", str(not_found))
+    assert done.returncode == 127
+    assert done.stderr.decode().endswith(f"gaovm exec -- sh -c '{not_found}'\n")
+
+
 class Terminal:
     """A pseudo-terminal with gaovm in it."""
 

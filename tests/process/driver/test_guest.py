@@ -12,6 +12,7 @@ from tests.process.driver.harness import Session, Zygote, launch_request
 from tests.process.driver.test_lifecycle import up
 
 from gaovm import errors
+from gaovm.cli import up as up_command
 
 
 def script(text: str, name: str = "provision[0]") -> dict[str, str]:
@@ -161,8 +162,12 @@ async def test_a_guest_whose_distribution_does_not_boot_is_not_ready(
 async def test_a_failed_unit_is_told_and_the_guest_is_ready(zygote: Zygote, base: Path) -> None:
     link = await up(zygote, base)
     await link.until(readiness="ready")
-    told = [item["message"] for item in link.progress if item["phase"] == "boot"]
+    told = [item["message"] for item in link.progress if item["phase"] == "system"]
     assert "the distribution has booted, failed units: web.service" in told
+    phases = [item["phase"] for item in link.progress]
+    later = phases[phases.index("agent") :]
+    assert "system" in later
+    assert not set(later) & set(up_command.BEFORE_AGENT), "a Ctrl-C would undo a guest that answers"
 
 
 async def test_scripts_run_again_and_others_in_their_place(zygote: Zygote, base: Path) -> None:

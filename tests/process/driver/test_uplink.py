@@ -113,7 +113,7 @@ async def test_a_passt_that_dies_is_followed_by_another(zygote: Zygote, base: Pa
     first = await carrier(link)
     os.kill(first, signal.SIGKILL)
     lost = await link.heard("health", kind="network-lost")
-    assert "passt ended with status -9" in lost["detail"]
+    assert "passt was killed by signal 9" in lost["detail"]
     degraded = await link.until(readiness="degraded", reason="network-lost")
     assert degraded["error"]["code"] == "network_lost"
     await link.heard("health", kind="network-back")

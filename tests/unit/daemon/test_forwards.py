@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from tests.unit.daemon.conftest import Daemon
 
+from gaovm import errors
 from gaovm.daemon import forwards, status
 from gaovm.spec.network import PortForward
 
@@ -32,6 +34,9 @@ async def test_any_host_port_comes_after_those_that_are_named(daemon: Daemon) ->
     assert [port for port, _ in found] == [free, named, free]
     shown = status.ports(record, running=True)
     assert [port["source"] for port in shown] == ["config", "config", "added"]
+    stopped = status.ports(record, running=False)
+    assert [port["host_port"] for port in stopped] == [4000, 81, 0], "it keeps what it had"
+    assert {port["state"] for port in stopped} == {"stopped"}
 
 
 async def test_of_two_addresses_the_right_one_is_removed(daemon: Daemon) -> None:
@@ -40,6 +45,12 @@ async def test_of_two_addresses_the_right_one_is_removed(daemon: Daemon) -> None
         await daemon.call(
             "vm.ports.add", name="web-dev", guest_port=80, host_port=8080, host_ip=address
         )
+    with pytest.raises(errors.PortTaken) as taken:
+        await daemon.call("vm.ports.add", name="web-dev", guest_port=90, host_port=8080)
+    with pytest.raises(errors.NotFound) as missing:
+        await daemon.call("vm.ports.remove", name="web-dev", host_port=1)
+    for error in (taken.value, missing.value):
+        assert "gaovm port ls" in (error.remedy or "")
     await daemon.call("vm.ports.remove", name="web-dev", host_port=8080)
     told = [params for method, params in daemon.driver.calls if method == "ports.remove"]
     assert [params["host_ip"] for params in told] == ["127.0.0.1", "127.0.0.5"]

@@ -53,6 +53,8 @@ async def test_a_script_that_was_mended_is_run_by_the_next_up(
     record = daemon.stored()["web-dev"]
     assert record.spec.guest.provision[0].script == "good"
     assert [each["field"] for each in vm["pending"]] == ["cpus"], "the rest waits as before"
+    [warning] = result["warnings"]
+    assert "next start: cpus (" in warning, "what runs now does not wait"
     assert len(daemon.launcher.launched) == 1
 
 
@@ -73,7 +75,7 @@ async def test_provision_runs_them_again_as_the_file_is_now(daemon: Daemon, proj
     project_now = file(project, "two")
     result = await daemon.call("vm.provision", name="web-dev", project=project_now)
     assert scripts_run(daemon) == ["one", "two"]
-    assert result["vm"]["pending"] == []
+    assert (result["vm"]["pending"], result["warnings"]) == ([], [])
     assert daemon.stored()["web-dev"].spec.guest.provision[0].script == "two"
     daemon.launcher.boot_until, daemon.launcher.guest_error = "provisioning", FAILED
     with pytest.raises(errors.ProvisionFailed):

@@ -79,7 +79,10 @@ async def remove(ctx: context.Context, call: context.Call, args: params.PortRemo
     hits = [index for index, entry in enumerate(statuses) if _matches(entry, args)]
     if not hits:
         wanted = args.host_port or args.guest_port
-        raise errors.NotFound(f"VM {subject.name} has no forward of port {wanted}")
+        raise errors.NotFound(
+            f"VM {subject.name} has no forward of port {wanted}",
+            remedy="`gaovm port ls` lists those it has",
+        )
     if all(index < fixed for index in hits):
         raise errors.StateConflict(
             "the forward comes from the config file",
@@ -112,7 +115,8 @@ def _check_new(subject: machine.Machine, port: network.PortForward) -> None:
         if port.clashes(there):
             raise errors.PortTaken(
                 f"VM {subject.name} forwards {there.host_ip}:{port.host_port} already, "
-                f"to port {entry['guest_port']} of the guest"
+                f"to port {entry['guest_port']} of the guest",
+                remedy="give another host port, or none: `gaovm port ls` lists those in use",
             )
 
 

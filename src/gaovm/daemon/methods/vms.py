@@ -34,6 +34,7 @@ GUEST_INFO_S = 5.0
 #: The mark of an ``up`` at which a caller that waits for this is answered.
 _MARKS = {"none": "intent", "agent": "agent"}
 #: A VM that is degraded by one of these runs its scripts at the next ``up``.
+_SCRIPTS = ("provision", "probes")
 _OF_SCRIPTS = (errors.ProvisionFailed.code, errors.ProbeFailed.code)
 
 
@@ -106,7 +107,8 @@ async def up(ctx: context.Context, call: context.Call, args: params.Up) -> Any:
             warnings = [*wanted.warnings, *fits, *_about_name(ctx, placed, name)]
             return await _wait(subject, call, args.wait, warnings)
         directories.note(ctx.hub, seen, subject, directory, own=own)
-        warnings = await _take_over(subject, wanted, asked.approval)
+        again = _runs_scripts_again(subject)
+        warnings = await _take_over(subject, wanted, asked.approval, runs_again=again)
         return await _bring(ctx, subject, call, args.wait, warnings, wanted.asked_at)
 
 
@@ -231,7 +233,7 @@ async def provision(ctx: context.Context, call: context.Call, args: params.Provi
         asked = await approval.examine(subject, asked_for, wanted)
         await approval.check(subject, asked, args.project.approve)
         approval.keep(ctx.hub, subject.name, asked, asked_for.config_text)
-        warnings = await _take_over(subject, wanted, asked.approval)
+        warnings = await _take_over(subject, wanted, asked.approval, runs_again=True)
     if subject.up is None:
         ctx.starter.begin(subject, created=False, again=True)
     return await _wait(subject, call, args.wait, warnings)
@@ -250,7 +252,8 @@ async def resume(ctx: context.Context, call: context.Call, args: params.Named) -
 async def _call_running(subject: machine.Machine, method: str) -> dict[str, Any]:
     if subject.driver is None or subject.state.observed is not states.Observed.RUNNING:
         raise errors.StateConflict(
-            f"VM {subject.name} is not running: it is {subject.describe()[0]}"
+            f"VM {subject.name} is not running: it is {subject.describe()[0]}",
+            remedy="`gaovm up` or `gaovm start` starts it",
         )
     await subject.driver.call(method)
     return status.vm_status(subject)
@@ -329,7 +332,7 @@ async def _bring(
         if failure is not None and starting.is_passing(subject):
             warnings.append(failure.message)
             return _result(subject, created=False, already=True, warnings=warnings)
-        if failure is None or failure.code not in _OF_SCRIPTS:
+        if not _runs_scripts_again(subject):
             raise _still_degraded(subject)
         ctx.starter.begin(subject, created=False, again=True, asked_at=asked_at)
         return await _wait(subject, call, wait, warnings)
@@ -339,15 +342,31 @@ async def _bring(
     return await _wait(subject, call, wait, warnings)
 
 
+def _runs_scripts_again(subject: machine.Machine) -> bool:
+    """Whether an ``up`` runs the scripts of a VM that runs, since one of them failed."""
+    failure = subject.record.last_error
+    of_scripts = failure is not None and failure.code in _OF_SCRIPTS
+    return subject.state.readiness is states.Readiness.DEGRADED and of_scripts
+
+
 async def _take_over(
-    subject: machine.Machine, wanted: configs.Wanted, approved: records.Approval
+    subject: machine.Machine,
+    wanted: configs.Wanted,
+    approved: records.Approval,
+    *,
+    runs_again: bool,
 ) -> list[str]:
-    """Bring the project file as it is now into force; what a user is told of that."""
+    """Bring the project file as it is now into force; what a user is told of that.
+
+    ``runs_again``: its scripts run now, so they do not wait for a start.
+    """
     layers = foresight.Layers(base=wanted.spec, config_path=wanted.config_path, approved=approved)
     outcome = await staging.change(subject, lambda: layers)
     warnings = [*wanted.warnings, *outcome.warnings]
-    if outcome.staged and outcome.running:
-        fields = ", ".join(found.field for found in outcome.staged)
+    now = _SCRIPTS if runs_again else ()
+    waiting = [found.field for found in outcome.staged if found.field not in now]
+    if waiting and outcome.running:
+        fields = ", ".join(waiting)
         what = "the config has changed; this" if outcome.changed else "this waits and"
         warnings.append(f"{what} applies at the next start: {fields} (`gaovm diff`)")
     if outcome.running and outcome.applied:
