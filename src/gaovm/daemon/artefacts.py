@@ -178,7 +178,7 @@ class Artefacts:
         if self._opened is None:
             from gaovm.images import store
 
-            self._opened = store.ImageStore(self._paths.home, cache_directory())
+            self._opened = store.ImageStore(self._paths.home, paths.cache_directory())
         return self._opened
 
     def _refuse_while_preparing(self) -> None:
@@ -188,12 +188,6 @@ class Artefacts:
             raise errors.StateConflict(
                 f"an image is being prepared for {names}", remedy="try again when it is up"
             )
-
-
-def cache_directory() -> Path:
-    """``$GAOVM_CACHE``, else ``~/.cache/gaovm``."""
-    given = os.environ.get("GAOVM_CACHE")
-    return Path(given).absolute() if given else Path.home() / ".cache" / "gaovm"
 
 
 def agent_program(arch: str) -> Path:

@@ -88,3 +88,9 @@ def new_run_id(taken: set[str]) -> str:
         run_id = os.urandom(4).hex()
         if run_id not in taken:
             return run_id
+
+
+def cache_directory() -> Path:
+    """``$GAOVM_CACHE``, else ``~/.cache/gaovm``."""
+    given = os.environ.get("GAOVM_CACHE")
+    return Path(given).absolute() if given else Path.home() / ".cache" / "gaovm"

@@ -15,7 +15,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, steps, tasks
-from gaovm.daemon import approval, ending, forwards, machine, operations, stamps
+from gaovm.daemon import approval, ending, forwards, machine, operations, paths, stamps
 from gaovm.daemon.config import staging
 from gaovm.daemon.storage import records
 from gaovm.model import states, supervision
@@ -221,6 +221,7 @@ class Starter:
         request = {
             "spec": vm.to_builtins(with_added_ports(record)),
             "home": str(where.home),
+            "cache": str(paths.cache_directory()),
             "vm_dir": str(where.vm_dir(record.name)),
             "run_dir": str(where.run_dir(record.run_id)),
             "artefacts": artefacts.launch,

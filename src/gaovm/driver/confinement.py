@@ -60,13 +60,14 @@ class Confinement:
         if can.root and not identities.obstacle():
             self._lent = identities.lend(request.vm_dir)
         ids = None if self._lent is None else self._lent.ids
-        wanted = cage.make(document, home, ids, root=can.root)
+        own = cage.Own(home, Path(request.cache) if request.cache else None)
+        wanted = cage.make(document, own, ids, root=can.root)
         self.place = place.Place(wanted, can, request.spec.name)
         if virtiofsd is not None and not can.namespaces:  # else it makes what it can itself
             for share in document.shares:
                 if share.fd is not None:
                     wanted = cage.make_server(
-                        virtiofsd.path, share, document, home, ids, root=can.root
+                        virtiofsd.path, share, document, own, ids, root=can.root
                     )
                     name = f"{request.spec.name}.{share.fd}"
                     self.servers[share.fd] = place.Place(wanted, can, name, beside=self.place)

@@ -43,11 +43,13 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     ``facts`` come from the daemon, which has them at hand; without them the driver collects them,
     which costs it a mebibyte for the rest of its life. ``confine`` is false for the rehearsal of a
     driver only, whose QEMU is a script. ``host_ports``: for each forward of the spec that takes any
-    host port, the one it had at the last start; 0 where there is none.
+    host port, the one it had at the last start; 0 where there is none. ``cache``: the directory
+    whose images those of ``home`` are hard links to; hidden below shares, as ``home`` is.
     """
 
     spec: VmSpec
     home: str
+    cache: str = ""
     vm_dir: str
     run_dir: str
     artefacts: Image

@@ -86,7 +86,7 @@ def server(share: Path, home: Path, *, writable: bool) -> Cage:
         writable=writable,
         fd="share0",
     )
-    return policy.make_server(PYTHON, device, document(device), home, IDS, root=True)
+    return policy.make_server(PYTHON, device, document(device), policy.Own(home), IDS, root=True)
 
 
 def document(device: ShareDevice) -> Document:

@@ -20,7 +20,7 @@ IDS = Ids(1 << 30)
 
 def made(home: Path, *shares: Share, host: HostFacts = samples.HOST, ids: Ids | None = IDS) -> Cage:
     document = build.build(samples.spec(*shares), host, samples.FILES)
-    return cage.make(document, home, ids, root=host.root)
+    return cage.make(document, cage.Own(home), ids, root=host.root)
 
 
 def share(path: Path, *, writable: bool = True) -> Share:
@@ -119,3 +119,27 @@ def test_root_of_a_container_without_other_ids_serves_as_itself(tmp_path: Path) 
     assert (found.ids, found.owners) == (None, ())
     assert found.capabilities == {0, 1, 3}
     assert made(tmp_path, ids=None).capabilities == frozenset()
+
+
+def test_the_cache_whose_files_are_those_of_the_state_directory_is_hidden_too(
+    tmp_path: Path,
+) -> None:
+    home, cache_directory = tmp_path / ".gaovm", tmp_path / ".cache" / "gaovm"
+
+    def hidden(where: Path, cached: Path) -> list[str]:
+        document = build.build(samples.spec(share(tmp_path)), samples.HOST, samples.FILES)
+        [served] = document.shares
+        own = cage.Own(where, cached)
+        as_server = cage.make_server("/bin/true", served, document, own, IDS, root=True)
+        found = cage.make(document, own, IDS, root=True)
+        assert found.hidden == as_server.hidden
+        return [str(Path(path).relative_to(tmp_path)) for path in found.hidden]
+
+    home.mkdir()
+    assert hidden(home, cache_directory) == [".gaovm"]  # there is none yet
+    cache_directory.mkdir(parents=True)
+    assert hidden(home, cache_directory) == [".cache/gaovm", ".gaovm"]
+    (home / "cache").mkdir()
+    assert hidden(home, home / "cache") == [".gaovm"]
+    assert hidden(cache_directory / "home", cache_directory) == [".cache/gaovm"]
+    assert hidden(home, tmp_path) == [".gaovm"]  # it was asked for by its name

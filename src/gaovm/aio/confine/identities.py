@@ -1,17 +1,21 @@
 """User ids that nobody else on this host uses meanwhile, and user namespaces made of them.
 
-A range is lent for as long as an abstract socket with its number is bound: the kernel gives it
-back however the process ends, and no file has to be swept. Ids are the same from run to run where
-they are free, as they may own files.
+A range is lent for as long as its bytes of a file are locked: the kernel gives it back however the
+process ends, and nothing has to be swept. Only root opens that file, so nobody else can take all of
+them. Ids are the same from run to run where they are free, as they may own files.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import hashlib
 import os
 import re
 import signal
 import socket
+import struct
 from collections.abc import Iterable
 
 from gaovm import errors
@@ -22,6 +26,10 @@ VARIABLE = "GAOVM_UID_RANGE"
 #: What systemd's list of ids (UIDS-GIDS.md) calls unused, below its own at the end of it.
 DEFAULT = "1879048192-2147352575"
 COUNT = 65536
+#: Locked from the first id of a block to its last; empty.
+LOCK = "/run/gaovm-uids.lock"
+# bound to the open file, so that a child's copy is no second holder (fcntl(2)); Linux only
+_SET_LOCK: int = getattr(fcntl, "F_OFD_SETLK", 37)
 _RANGE = re.compile(r"([0-9]{1,10})-([0-9]{1,10})")
 _LAST = 2**32 - 3  # the two above mean "none"
 
@@ -59,35 +67,55 @@ def obstacle() -> str:
 class Lent:
     """A block of ids, ours until ``close`` or our end."""
 
-    def __init__(self, ids: Ids, lock: socket.socket) -> None:
+    def __init__(self, ids: Ids, lock: int) -> None:
         self.ids = ids
         self._lock = lock
 
     def close(self) -> None:
         """Give it back. Idempotent."""
-        self._lock.close()
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
 
 
 def lend(key: str) -> Lent:
-    """A free block; the same one for the same key, if nobody has it.
+    """A free block; the same one for the same key, if nobody has it. For root.
 
     Raises:
-        errors.HostError: none is free, or the range is not one.
+        errors.HostError: none is free, the range is not one, or ``LOCK`` cannot be opened.
     """
     first, blocks = span()
     start = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
-    for offset in range(blocks):
-        number = first + (start + offset) % blocks * COUNT
-        lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with contextlib.ExitStack() as stack:
         try:
-            lock.bind(f"\0gaovm-uid-{number}")
-        except OSError:
-            lock.close()
-            continue
-        return Lent(Ids(number, COUNT), lock)
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            lock = os.open(LOCK, flags, 0o600)
+            stack.callback(os.close, lock)
+            for offset in range(blocks):
+                number = first + (start + offset) % blocks * COUNT
+                if _lock(lock, number):
+                    stack.pop_all()
+                    return Lent(Ids(number, COUNT), lock)
+        except OSError as exc:
+            raise errors.HostError(
+                f"no user ids can be lent to the VM: {LOCK}: {exc.strerror}"
+            ) from exc
     raise errors.HostError(
         f"all {blocks} blocks of {VARIABLE} are in use", remedy=f"make {VARIABLE} larger"
     )
+
+
+def _lock(fd: int, first: int) -> bool:
+    """Lock a block, also against one that only overlaps it; False: somebody has it."""
+    # struct flock of a 64-bit Linux: type, whence, start, length, pid
+    wanted = struct.pack("@hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, first, COUNT, 0)
+    try:
+        fcntl.fcntl(fd, _SET_LOCK, wanted)
+    except OSError as exc:
+        if exc.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
 
 
 def mapping(ids: Ids, owners: Iterable[int]) -> str:

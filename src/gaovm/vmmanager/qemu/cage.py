@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from gaovm.aio.confine.cage import Bind, Cage, Ids, Limits
 from gaovm.builder.qemu.document import Document, ShareDevice
@@ -40,12 +41,21 @@ SERVER_FILES = 1_000_000
 _FILE_MAX = ("/proc/sys/fs/file-max", f"{2 * SERVER_FILES}\n")
 
 
+class Own(NamedTuple):
+    """GaoVM's own directories: the state directory, and the cache, of whose files its images are
+    hard links. None: there is no cache to hide.
+    """
+
+    home: Path
+    cache: Path | None = None
+
+
 def served(document: Document) -> tuple[ShareDevice, ...]:
     """The shares that QEMU itself serves (9p)."""
     return tuple(share for share in document.shares if share.fd is None)
 
 
-def make(document: Document, home: Path, ids: Ids | None, *, root: bool) -> Cage:
+def make(document: Document, own: Own, ids: Ids | None, *, root: bool) -> Cage:
     """The cage of a VM's QEMU. ``ids``: the VM's own, when it is root that starts it.
 
     Root without ids is that of a container which has no others: it serves 9p as itself.
@@ -66,18 +76,18 @@ def make(document: Document, home: Path, ids: Ids | None, *, root: bool) -> Cage
     return Cage(
         binds=_outer_first(binds),
         links=tuple(_links()),
-        limits=_limits(document, home),
+        limits=_limits(document, own.home),
         ids=ids,
         groups=_groups() if kvm else (),
         owners=tuple(sorted({_owner(share.location) for share in shares})) if mapped else (),
         capabilities=_SERVING if root and shares else frozenset(),
         network=document.host_network,
-        hidden=tuple(_hidden(places, home)),
+        hidden=_hidden(places, own),
     )
 
 
 def make_server(
-    program: str, share: ShareDevice, document: Document, home: Path, ids: Ids | None, *, root: bool
+    program: str, share: ShareDevice, document: Document, own: Own, ids: Ids | None, *, root: bool
 ) -> Cage:
     """The cage of the virtiofsd of a share. With ``ids`` it is root of a user namespace.
 
@@ -88,12 +98,12 @@ def make_server(
     return Cage(
         binds=_outer_first([*_program(program, home), Bind("/dev/null", device=True), place]),
         links=tuple(_links()),
-        limits=_limits(document, home)._replace(open_files=SERVER_FILES),
+        limits=_limits(document, own.home)._replace(open_files=SERVER_FILES),
         ids=ids,
         owners=(_owner(share.location),) if mapped else (),
         capabilities=_SERVER if root else frozenset(),
         root=mapped,
-        hidden=tuple(_hidden([share], home)),
+        hidden=_hidden([share], own),
         settings=(_FILE_MAX,),
     )
 
@@ -105,7 +115,7 @@ def _outer_first(binds: Iterable[Bind]) -> tuple[Bind, ...]:
 
 def covers(share: ShareDevice, home: Path) -> bool:
     """Whether the state directory lies below a share, where it must be hidden."""
-    return bool(list(_hidden([share], home)))
+    return bool(_hidden([share], Own(home)))
 
 
 def _limits(document: Document, home: Path) -> Limits:
@@ -194,10 +204,13 @@ def _owner(path: str) -> tuple[int, int]:
     return found.st_uid, found.st_gid
 
 
-def _hidden(shares: Sequence[ShareDevice], home: Path) -> Iterable[str]:
-    """The state directory, wherever it is below a share."""
-    real = Path(os.path.realpath(home))
-    for share in shares:
-        top = Path(os.path.realpath(share.location))
-        if real != top and real.is_relative_to(top):
-            yield str(share.location / real.relative_to(top))
+def _hidden(shares: Sequence[ShareDevice], own: Own) -> tuple[str, ...]:
+    """The state directory and the cache, wherever they are below a share; none in another."""
+    found = set()
+    there = [path for path in own if path is own.home or (path is not None and path.is_dir())]
+    for real in (Path(os.path.realpath(path)) for path in there if path is not None):
+        for share in shares:
+            top = Path(os.path.realpath(share.location))
+            if real != top and real.is_relative_to(top):
+                found.add(Path(share.location) / real.relative_to(top))
+    return tuple(str(path) for path in sorted(found) if found.isdisjoint(path.parents))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -18,10 +20,17 @@ from gaovm.aio.confine.cage import Ids
 LEND = """
 import sys
 from gaovm.aio.confine import identities
+identities.LOCK = sys.argv[2]
 lent = identities.lend(sys.argv[1])
 print(lent.ids.first, flush=True)
 sys.stdin.read()
 """
+
+
+@pytest.fixture(autouse=True)
+def lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setattr(identities, "LOCK", str(tmp_path / "lock"))
+    return tmp_path / "lock"
 
 
 def test_the_default_is_what_no_system_uses() -> None:
@@ -53,10 +62,34 @@ def test_a_block_has_one_holder_and_comes_back(monkeypatch: pytest.MonkeyPatch) 
     second.close()
 
 
-def test_a_killed_holder_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_ranges_that_overlap_are_not_both_lent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(identities.VARIABLE, "3000000000-3000065535")
+    first = identities.lend("a")
+    monkeypatch.setenv(identities.VARIABLE, "3000065535-3000131070")
+    with pytest.raises(errors.HostError, match="in use"):
+        identities.lend("a")
+    first.close()
+    identities.lend("a").close()
+
+
+def test_another_user_cannot_take_all_of_them(monkeypatch: pytest.MonkeyPatch, lock: Path) -> None:
+    monkeypatch.setenv(identities.VARIABLE, "3000300000-3000365535")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as taken:
+        taken.bind("\0gaovm-uid-3000300000")  # names of such sockets are anybody's
+        identities.lend("a").close()
+    assert lock.stat().st_mode & 0o777 == 0o600, "nobody else can open it, and so lock it"
+
+
+def test_a_file_that_cannot_be_locked_is_named(lock: Path) -> None:
+    lock.symlink_to("elsewhere")
+    with pytest.raises(errors.HostError, match=str(lock)):
+        identities.lend("a")
+
+
+def test_a_killed_holder_has_none(monkeypatch: pytest.MonkeyPatch, lock: Path) -> None:
     monkeypatch.setenv(identities.VARIABLE, "3000200000-3000265535")
     child = subprocess.Popen(
-        [sys.executable, "-c", LEND, "x"],
+        [sys.executable, "-c", LEND, "x", str(lock)],
         env={**os.environ},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
