@@ -62,7 +62,7 @@ def make(document: Document, own: Own, ids: Ids | None, *, root: bool) -> Cage:
     """
     shares = served(document)
     kvm = document.accelerator.name == "kvm"
-    binds = [*_program(document.argv[0], home), Bind("/dev/null", device=True)]
+    binds = [*_program(document.argv[0], own.home), Bind("/dev/null", device=True)]
     if document.host_network:
         binds += _there(_NAMES)
     if kvm:
@@ -96,7 +96,7 @@ def make_server(
     place = Bind(share.location, source=os.path.realpath(share.location), writable=share.writable)
     mapped = ids is not None
     return Cage(
-        binds=_outer_first([*_program(program, home), Bind("/dev/null", device=True), place]),
+        binds=_outer_first([*_program(program, own.home), Bind("/dev/null", device=True), place]),
         links=tuple(_links()),
         limits=_limits(document, own.home)._replace(open_files=SERVER_FILES),
         ids=ids,
