@@ -42,6 +42,10 @@ class Paths:
         """The directory of a VM's sockets; short, because a socket path holds 107 bytes."""
         return self.run / run_id
 
+    def driver_socket(self, run_id: str) -> Path:
+        """Where the driver of a VM takes sessions."""
+        return self.run_dir(run_id) / "driver.sock"
+
     def driver_log(self, name: str) -> Path:
         """What the driver of a VM logs."""
         return self.vm_dir(name) / "driver.log"

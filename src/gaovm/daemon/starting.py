@@ -259,7 +259,7 @@ async def _start_hypervisor(
 
 @steps.step
 async def _record_started(subject: machine.Machine, driver: machine.Driver) -> None:
-    socket = subject.hub.paths.run_dir(subject.record.run_id) / "driver.sock"
+    socket = subject.hub.paths.driver_socket(subject.record.run_id)
     payload = {"pid": driver.pid, "socketPath": str(socket)}
     subject.hub.events.emit("driver.started", subject.name, payload)
     if subject.state.observed is states.Observed.STARTING:

@@ -187,6 +187,8 @@ async def test_a_session_needs_an_agent(daemon: Daemon) -> None:
     await up
     session = await daemon.call("vm.session", name="web-dev", kind="exec")
     assert sorted(session) == ["home", "mounts", "socket", "ticket", "user"]
+    run_dir = daemon.hub.paths.run_dir(subject.record.run_id)
+    assert session["socket"] == str(run_dir / "driver.sock"), "whatever the driver says"
     assert daemon.driver.calls[-1] == ("session.open", {"ttl_s": 30.0, "kind": "exec"})
     await daemon.call("vm.stop", name="web-dev")
     with pytest.raises(errors.StateConflict, match="not running"):

@@ -133,7 +133,7 @@ async def doctor(ctx: context.Context, call: context.Call, data: Any) -> Any:
 
 
 def _socket_path(subject: machine.Machine) -> str:
-    return str(subject.hub.paths.run_dir(subject.record.run_id) / "driver.sock")
+    return str(subject.hub.paths.driver_socket(subject.record.run_id))
 
 
 def _brief(subject: machine.Machine) -> dict[str, Any]:

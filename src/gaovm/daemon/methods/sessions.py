@@ -30,7 +30,8 @@ async def open_session(ctx: context.Context, call: context.Call, args: params.Se
     more = {"shared": guest_writable(ctx)} if args.kind == "copy" else {}
     return {
         **more,
-        "socket": opened.get("socket"),
+        # Not what the driver says: one that was taken over could send clients elsewhere.
+        "socket": str(ctx.hub.paths.driver_socket(subject.record.run_id)),
         "ticket": opened.get("ticket"),
         "user": spec.guest.user.name,
         "home": spec.guest.user.home,
