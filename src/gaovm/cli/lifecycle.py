@@ -65,8 +65,8 @@ def stop(parsed: options.Parsed) -> int:
     if parsed.flag("json"):
         output.json_out(vm)
     elif not parsed.flag("quiet"):
-        failed = vm["state"] == "first-up-failed"
-        state = "stopped; its first `gaovm up` has never come to its end" if failed else vm["state"]
+        never = vm["first_up"] != "done"
+        state = "stopped; its first `gaovm up` has never come to its end" if never else vm["state"]
         output.err(f"{vm['name']} is {state}")
     return 0
 

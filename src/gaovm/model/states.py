@@ -230,7 +230,6 @@ FIRST_UPS: dict[tuple[FirstUp, Event], FirstUp] = {
     (FirstUp.PENDING, Event.START_FAILED): FirstUp.FAILED,
     (FirstUp.PENDING, Event.UP_FAILED): FirstUp.FAILED,
     (FirstUp.PENDING, Event.DEGRADED): FirstUp.FAILED,
-    (FirstUp.PENDING, Event.STOPPED): FirstUp.FAILED,
     (FirstUp.PENDING, Event.POWERED_OFF): FirstUp.FAILED,
     (FirstUp.PENDING, Event.DIED): FirstUp.FAILED,
     (FirstUp.PENDING, Event.GAVE_UP): FirstUp.FAILED,

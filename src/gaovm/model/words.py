@@ -30,16 +30,14 @@ def describe(
 ) -> tuple[str, str]:
     """Word and detail of a state.
 
-    ``error`` is the last error's message, ``note`` what is being done at the moment; a first ``up``
-    that failed is named as such and never passes for a good stopped VM. ``interrupted``: whoever
-    waited for the ``up`` has gone away, and it goes on.
+    ``error`` is the last error's message, ``note`` what is being done at the moment. A first ``up``
+    that failed is named as such and never passes for a good stopped VM. One that was stopped
+    before its end leaves a stopped VM, and the detail says what is missing. ``interrupted``:
+    whoever waited for the ``up`` has gone away, and it goes on.
     """
     first_line = (error or "").partition("\n")[0]
-    if state.observed in states.AT_REST and state.first_up is not states.FirstUp.DONE:
-        return (
-            "first-up-failed",
-            first_line or "its first `up` did not come to its end; `gaovm up` goes on",
-        )
+    if state.observed in states.AT_REST and state.first_up is states.FirstUp.FAILED:
+        return "first-up-failed", first_line or "`gaovm up` tries again"
     if state.readiness is not None:
         line = note or _READINESS_LINES[state.readiness]
         if state.readiness is states.Readiness.DEGRADED:
@@ -51,6 +49,8 @@ def describe(
             )
         return "running", line
     line = note or _OBSERVED_LINES[state.observed]
+    if state.observed is states.Observed.STOPPED and state.first_up is states.FirstUp.PENDING:
+        line = line or "its first `up` has not come to its end; `gaovm up` goes on"
     if state.observed is states.Observed.FAILED:
         return "failed", first_line or line
     if state.observed is states.Observed.BACKOFF:

@@ -297,7 +297,7 @@ async def test_stop_cancels_an_up(daemon: Daemon) -> None:
     vm = await daemon.call("vm.stop", name="web-dev")
     with pytest.raises(errors.Cancelled, match="by a stop"):
         await up
-    assert (vm["state"], vm["observed"]) == ("first-up-failed", "stopped")
+    assert (vm["state"], vm["observed"], vm["first_up"]) == ("stopped", "stopped", "pending")
 
 
 async def test_destroy_cancels_an_up(daemon: Daemon) -> None:

@@ -86,7 +86,7 @@ def test_a_restart_that_is_asked_for_keeps_the_desire() -> None:
     assert (state.desired, state.observed) == (Desired.RUNNING, Observed.STOPPED)
 
 
-@pytest.mark.parametrize("last", [Event.START_FAILED, Event.DIED, Event.STOPPED, Event.DEGRADED])
+@pytest.mark.parametrize("last", [Event.START_FAILED, Event.DIED, Event.DEGRADED])
 def test_a_first_up_that_failed_never_looks_stopped(last: Event) -> None:
     state = run(Event.UP_ASKED, Event.HYPERVISOR_STARTED, last)
     assert state.first_up is FirstUp.FAILED
@@ -94,6 +94,16 @@ def test_a_first_up_that_failed_never_looks_stopped(last: Event) -> None:
         state = run(Event.STOP_ASKED, Event.STOPPED, start=state)
     assert words.describe(state)[0] == "first-up-failed"
     assert run(*UP, start=state).first_up is FirstUp.DONE
+
+
+def test_a_first_up_that_was_stopped_has_not_failed() -> None:
+    state = run(Event.UP_ASKED, Event.HYPERVISOR_STARTED, Event.AGENT_ANSWERED, Event.STOP_ASKED)
+    state = run(Event.STOPPED, start=state)
+    assert state.first_up is FirstUp.PENDING
+    word, detail = words.describe(state)
+    assert word == "stopped"
+    assert "has not come to its end" in detail
+    assert words.describe(run(*UP, Event.STOP_ASKED, Event.STOPPED)) == ("stopped", "")
 
 
 def test_a_late_report_says_nothing() -> None:
@@ -131,6 +141,6 @@ def test_any_sequence_keeps_the_invariants(events: list[Event]) -> None:
         assert (state.observed is Observed.RUNNING) == (state.readiness is not None)
         word, _ = words.describe(state)
         at_rest = state.observed in states.AT_REST
-        assert (word == "first-up-failed") == (at_rest and state.first_up is not FirstUp.DONE)
+        assert (word == "first-up-failed") == (at_rest and state.first_up is FirstUp.FAILED)
         if state.observed is Observed.FAILED:
             assert state.first_up is not FirstUp.PENDING
