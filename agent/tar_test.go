@@ -168,6 +168,27 @@ func TestTarRoundTrip(t *testing.T) {
 	}
 }
 
+func TestADirectoryThatIsThereKeepsItsMode(t *testing.T) {
+	dst := t.TempDir()
+	for _, name := range []string{"src", "src/deep"} {
+		_ = os.Mkdir(filepath.Join(dst, name), 0o700)
+		_ = os.Chmod(filepath.Join(dst, name), 0o777|os.ModeSticky)
+	}
+	deep := tar.Header{Typeflag: tar.TypeDir, Name: "./deep/"}
+	made := tar.Header{Typeflag: tar.TypeDir, Name: "./made/", Mode: 0o750}
+	if err := extract(t, makeTar(t, dot, deep, made), copyJob{Path: dst, Name: "src"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]os.FileMode{
+		"src": 0o777 | os.ModeSticky, "src/deep": 0o777 | os.ModeSticky, "src/made": 0o750,
+	} {
+		info, err := os.Stat(filepath.Join(dst, name))
+		if err != nil || info.Mode()&^os.ModeDir != want {
+			t.Errorf("%s: %v %v, not %v", name, info, err, want)
+		}
+	}
+}
+
 func TestEmitOneFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "one")
 	_ = os.WriteFile(path, []byte("body"), 0o600)

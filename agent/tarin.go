@@ -51,8 +51,9 @@ func extractTar(in io.Reader, job copyJob) error {
 		}
 		return placeFile(reader, first, target)
 	}
-	if err := os.Mkdir(target, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	made := os.Mkdir(target, 0o700)
+	if made != nil && !errors.Is(made, fs.ErrExist) {
+		return made
 	}
 	root, err := unix.Open(target, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOTDIR) {
@@ -63,7 +64,9 @@ func extractTar(in io.Reader, job copyJob) error {
 	}
 	e := &tarExtractor{root: root, dir: root, asRoot: os.Geteuid() == 0}
 	first.Name = "."
-	e.late = append(e.late, first)
+	if made == nil { // one that was there keeps its mode and time, as with cp -r
+		e.late = append(e.late, first)
+	}
 	return e.all(reader)
 }
 
@@ -191,6 +194,7 @@ func (e *tarExtractor) entry(reader *tar.Reader, header *tar.Header) error {
 		if err = unix.Fstatat(parent, base, &stat, unix.AT_SYMLINK_NOFOLLOW); err == nil && stat.Mode&unix.S_IFMT != unix.S_IFDIR {
 			return fail(codeExists, "exists and is not a directory")
 		}
+		return err
 	}
 	if err != nil {
 		return err

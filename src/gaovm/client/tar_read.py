@@ -130,12 +130,12 @@ def _next(archive: tarfile.TarFile) -> tarfile.TarInfo | None:
 def _extract_tree(
     archive: tarfile.TarFile, first: tarfile.TarInfo, parent: int, name: str
 ) -> list[str]:
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(name, 0o700, dir_fd=parent)
+    made = _make_directory(name, parent)
     root = _open_directory(name, parent)
     try:
         extractor = _Extractor(archive, root)
-        extractor.take_late(first, ())
+        if made:
+            extractor.take_late(first, ())
         while (entry := _next(archive)) is not None:
             parts = _parts(entry.name)
             if parts:
@@ -182,10 +182,10 @@ class _Extractor:
         parent = self._open(parts[:-1])
         try:
             if entry.isdir():
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(parts[-1], 0o700, dir_fd=parent)
+                made = _make_directory(parts[-1], parent)
                 os.close(_open_directory(parts[-1], parent))
-                self.take_late(entry, parts)
+                if made:
+                    self.take_late(entry, parts)
             elif entry.islnk():
                 self._link(entry, parent, parts[-1])
             else:
@@ -278,12 +278,19 @@ class _Extractor:
     def _finish_one(self, parts: tuple[str, ...], mode: int, mtime: float) -> None:
         fd = self._open(parts)
         try:
-            # a directory that was there before may be somebody else's: its content is copied
-            with contextlib.suppress(PermissionError):
-                os.fchmod(fd, mode)
-                _set_time(mtime, fd, None)
+            os.fchmod(fd, mode)
+            _set_time(mtime, fd, None)
         finally:
             os.close(fd)
+
+
+def _make_directory(name: str, parent: int) -> bool:
+    """Whether it was made; one that was there keeps its mode and time, as with ``cp -r``."""
+    try:
+        os.mkdir(name, 0o700, dir_fd=parent)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _write_all(fd: int, data: bytes) -> None:

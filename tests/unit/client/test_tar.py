@@ -73,6 +73,21 @@ def test_a_tree_comes_back_as_it_went(tmp_path: Path) -> None:
     (target / "deep").chmod(0o700)
 
 
+def test_a_directory_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    tree, target = tmp_path / "tree", tmp_path / "target"
+    (tree / "deep").mkdir(parents=True)
+    (tree / "new").mkdir(mode=0o750)
+    (target / "deep").mkdir(parents=True)
+    for directory in (target, target / "deep"):
+        directory.chmod(0o1777)  # as /tmp has it
+    out = io.BytesIO()
+    assert tar_write.write(out, tree) == []
+    out.seek(0)
+    assert tar_read.extract(out, target) == []
+    modes = [stat.S_IMODE(p.stat().st_mode) for p in (target, target / "deep", target / "new")]
+    assert modes == [0o1777, 0o1777, 0o750]
+
+
 def test_one_file_a_link_and_what_cannot_go(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"data")
     (tmp_path / "l").symlink_to("f")
