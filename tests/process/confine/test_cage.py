@@ -83,7 +83,7 @@ class Host:
             Bind(str(self.readable)),
             Bind(str(self.share), writable=True),
         ]
-        made = Cage(tuple(binds), LIMITS, ids=ids, links=tuple(policy._links()))
+        made = Cage(tuple(binds), LIMITS, ids=ids, links=tuple(policy._links(PYTHON)))
         return made._replace(**changes)
 
     def attempts(self) -> dict[str, Any]:

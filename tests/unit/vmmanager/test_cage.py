@@ -85,6 +85,19 @@ def test_a_qemu_of_ones_own_brings_its_prefix(tmp_path: Path) -> None:
     assert str(tmp_path / "opt") in paths
 
 
+def test_a_qemu_that_is_a_link_runs_under_its_own_path(tmp_path: Path) -> None:
+    """Beside which it looks for its modules: those of Debian's stand below /usr/lib."""
+    link = tmp_path / "bin" / "qemu-system-x86_64"
+    link.parent.mkdir()
+    link.symlink_to("/usr/bin/qemu-system-x86_64")
+    host = msgspec.structs.replace(samples.HOST, emulators={"x86_64": str(link)})
+    found = made(tmp_path / "home", host=host)
+    real = str(link.resolve())
+    assert (str(link), real) in found.links
+    assert real in {bind.path for bind in found.binds if bind.programs}
+    assert not any(bind.path.startswith(str(tmp_path)) for bind in found.binds)
+
+
 @pytest.mark.parametrize("of_user", [True, False])
 def test_a_qemu_in_a_users_home_brings_nothing_private(
     tmp_path: Path, of_user: bool, monkeypatch: pytest.MonkeyPatch

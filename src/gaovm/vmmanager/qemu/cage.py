@@ -75,7 +75,7 @@ def make(document: Document, own: Own, ids: Ids | None, *, root: bool) -> Cage:
     mapped = ids is not None and shares
     return Cage(
         binds=_outer_first(binds),
-        links=tuple(_links()),
+        links=tuple(_links(document.argv[0])),
         limits=_limits(document, own.home),
         ids=ids,
         groups=_groups() if kvm else (),
@@ -97,7 +97,7 @@ def make_server(
     mapped = ids is not None
     return Cage(
         binds=_outer_first([*_program(program, own.home), Bind("/dev/null", device=True), place]),
-        links=tuple(_links()),
+        links=tuple(_links(program)),
         limits=_limits(document, own.home)._replace(open_files=SERVER_FILES),
         ids=ids,
         owners=(_owner(share.location),) if mapped else (),
@@ -150,8 +150,8 @@ def _program(program: str, home: Path) -> list[Bind]:
     prefix = Path(real).parent.parent
     if prefix not in (Path("/usr"), Path("/")):  # one of the user's own
         binds = [Bind(str(path), programs=True) for path in _beside(prefix, home)]
-    if not any(Path(program).is_relative_to(bind.path) for bind in binds):
-        binds.append(Bind(program, source=real, programs=True))
+    if not any(Path(real).is_relative_to(bind.path) for bind in binds):
+        binds.append(Bind(real, programs=True))
     binds += [bind._replace(programs=True) for bind in _there(_LIBRARIES)]
     return binds + _there(_DATA) + _there(_SETTINGS)
 
@@ -180,8 +180,14 @@ def _there(paths: Sequence[str]) -> list[Bind]:
     ]
 
 
-def _links() -> Iterable[tuple[str, str]]:
-    """``/lib`` and its like, which are links where /usr is merged."""
+def _links(program: str) -> Iterable[tuple[str, str]]:
+    """``/lib`` and its like, which are links where /usr is merged; and a program that is a link.
+
+    QEMU looks for its modules beside the path by which the kernel knows it: a bind under the
+    link's name would lead it astray.
+    """
+    if (real := os.path.realpath(program)) != program:
+        yield program, real
     for path in _LIBRARIES:
         if _is_link(path):
             yield path, str(Path(path).readlink())
