@@ -185,21 +185,27 @@ def undisturbed(transition: Transition, victim: str, log: list[tuple[str, Any]])
 
 
 def _chain(was_up: bool, seen: Seen, log: list[tuple[str, Any]]) -> Iterator[str]:
-    attempt, runs = False, was_up
+    attempt, runs, again = False, was_up, False
     for payload in (payload for kind, payload in log if kind == "vm.state"):
         event = payload["event"]
         if event == "up asked":
             if attempt or runs:
                 yield "a second start is told before the end of the first"
             attempt, runs = True, False
+        elif event == "agent answered":
+            again = runs  # the scripts of a VM that runs are run once more
         elif event == "became ready":
-            if not attempt:
+            if not attempt and not again:
                 yield "`became ready` is told twice, or of nothing"
-            attempt, runs = False, True
+            attempt, runs, again = False, True, False
         elif _is_end(payload):
             if not attempt and not runs:
                 yield f"`{event}` ends what had ended already"
             attempt = runs = False
+    yield from _outcome(attempt, runs, seen)
+
+
+def _outcome(attempt: bool, runs: bool, seen: Seen) -> Iterator[str]:
     if attempt:
         yield "the last start has no end"
     if runs != (seen.life == "running"):

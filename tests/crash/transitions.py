@@ -324,6 +324,7 @@ ALL = (
         "provision",
         "`gaovm provision`",
         *(plain, call("vm.provision"), "running", "running"),
+        refused_by=_ITS_PROCESSES,
         variant=True,
     ),
     Transition("destroy", "`gaovm destroy`", plain, call("vm.destroy"), "running", "gone"),
