@@ -27,7 +27,7 @@ import msgspec
 from bench import measure
 
 from gaovm.aio import sockets
-from gaovm.daemon import delivery
+from gaovm.daemon.dispatch import subscriptions
 from gaovm.daemon.storage import events, store
 from gaovm.ipc import blocking, connection, hello, methods, peer, server
 
@@ -99,14 +99,14 @@ class Bench:
         self.database = store.open_store(directory / "state.db")
         self.log = events.Events(self.database)
         self.cut_off = 0
-        self.feed = delivery.Delivery(self.log, msgspec.structs.asdict, self.on_slow)
+        self.feed = subscriptions.Subscriptions(self.log, msgspec.structs.asdict, self.on_slow)
         self.path = directory / "s"
 
     def on_slow(self, client: connection.Connection, failure: Exception) -> None:
         self.cut_off += 1
         client.close()
 
-    async def handle(self, method: str, params: dict[str, Any], call: connection.Context) -> Any:
+    async def handle(self, method: str, params: dict[str, Any], call: connection.Request) -> Any:
         self.feed.subscribe(call.connection)
         return {"ok": True, "seq": self.log.last}
 
@@ -117,7 +117,7 @@ class Bench:
             under_way.append(self.log.emit("bench.event", "web-dev", {"x": filler}))
             if len(under_way) >= UNDER_WAY:
                 await under_way.popleft()
-                while self.behind() > delivery.KEPT_EVENTS // 2:
+                while self.behind() > subscriptions.KEPT_EVENTS // 2:
                     await asyncio.sleep(0.001)
         await asyncio.gather(*under_way)
 

@@ -18,10 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import measure
 
 from gaovm.aio import process, tasks
-from gaovm.daemon import machine, paths, starting, supervisor
+from gaovm.daemon import paths
+from gaovm.daemon.lifecycle import start, supervisor
 from gaovm.daemon.storage import events, records, store
+from gaovm.daemon.vms import machine
 from gaovm.model import states
-from gaovm.spec import disks, guest, vm
+from gaovm.spec import disks, guest
+from gaovm.spec.vm import VmSpec
 from gaovm.testing import fake_driver
 
 _SELF, _STARTED = process.identity(os.getpid())
@@ -34,7 +37,7 @@ class Driver(fake_driver.FakeDriver):
         return process.alive(_SELF, _STARTED)
 
 
-def make(hub: machine.Hub, number: int, launcher: fake_driver.FakeLauncher) -> None:
+def make(fleet: machine.Fleet, number: int, launcher: fake_driver.FakeLauncher) -> None:
     name = f"vm{number}"
     running = number % 2 == 0
     state = states.VmState(first_up=states.FirstUp.DONE)
@@ -46,7 +49,7 @@ def make(hub: machine.Hub, number: int, launcher: fake_driver.FakeLauncher) -> N
             first_up=states.FirstUp.DONE,
         )
     user = guest.User(name="u", uid=1, gid=1, home="/home/u")
-    spec = vm.VmSpec(
+    spec = VmSpec(
         name=name,
         image=disks.Image(location="debian:12"),
         guest=guest.Guest(user=user, hostname=name),
@@ -60,10 +63,10 @@ def make(hub: machine.Hub, number: int, launcher: fake_driver.FakeLauncher) -> N
         created_at="",
         state=state,
     )
-    subject = machine.Machine(hub, record)
+    vm = machine.Machine(fleet, record)
     if running:
-        subject.driver = Driver(subject, launcher)
-    hub.machines[name] = subject
+        vm.driver = Driver(vm, launcher)
+    fleet.machines[name] = vm
 
 
 async def run(count: int, rounds: int) -> None:
@@ -75,11 +78,11 @@ async def run(count: int, rounds: int) -> None:
         async with tasks.TaskOwner("bench") as owner:
             results = {}
             for size in (count // 10, count):
-                hub = machine.Hub(where, database, events.Events(database), owner)
-                starter = starting.Starter(None, launcher, "boot")  # type: ignore[arg-type]
-                keeper = supervisor.Supervisor(hub, starter)
+                fleet = machine.Fleet(where, database, events.Events(database), owner)
+                starter = start.Starter(None, launcher, "boot")  # type: ignore[arg-type]
+                keeper = supervisor.Supervisor(fleet, starter)
                 for number in range(size):
-                    make(hub, number, launcher)
+                    make(fleet, number, launcher)
                 values = [measure.timed(keeper.reconcile) * 1000 for _ in range(rounds)]
                 if keeper.mended:
                     raise SystemExit("there was something to do")

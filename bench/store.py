@@ -87,7 +87,7 @@ async def serve(directory: Path) -> None:
     database = store.open_store(directory / "state.db")
     one, number = record(), 0
 
-    async def handle(method: str, params: dict[str, Any], context: connection.Context) -> Any:
+    async def handle(method: str, params: dict[str, Any], context: connection.Request) -> Any:
         nonlocal number
         number += 1
         await database.put(turned(number, one))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gaovm.model import pages
+from gaovm.model import states_page
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "states.md"
 
 
 def test_states_page_is_up_to_date(regenerate: bool) -> None:
-    text = pages.render_markdown()
+    text = states_page.render_markdown()
     if regenerate:
         PAGE.write_text(text)
     assert PAGE.read_text() == text

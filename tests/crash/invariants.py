@@ -13,7 +13,7 @@ import msgspec
 from tests.crash.transitions import Outcome, Seen, Transition
 from tests.crash.world import NAME, World
 
-from gaovm.daemon.config import mirrors
+from gaovm.daemon.config import copies
 from gaovm.spec import vm
 
 #: Of a VM that runs: sessions, and the network where it has a process of its own.
@@ -103,10 +103,10 @@ def _lock(world: World, state: dict[str, Any] | None) -> Iterator[str]:
 
 def _mirrors(world: World) -> Iterator[str]:
     for name, spec, pending in world.query("SELECT name, spec, pending FROM vms"):
-        for file, text in ((mirrors.CONFIG, spec), (mirrors.PENDING, pending)):
+        for file, text in ((copies.CONFIG, spec), (copies.PENDING, pending)):
             path = world.home / "vms" / name / file
             wanted = (
-                None if text is None else mirrors.encode(msgspec.json.decode(text, type=vm.VmSpec))
+                None if text is None else copies.encode(msgspec.json.decode(text, type=vm.VmSpec))
             )
             found = path.read_bytes() if path.exists() else None
             if found != wanted:

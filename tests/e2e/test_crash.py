@@ -14,12 +14,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 #: In an order in which one leaves what the next one begins with.
 SAMPLE = (
     matrix.Point("create", "driver.hypervisor.Hypervisor.start:end", "daemon"),
-    matrix.Point("stage", "daemon.config.staging._record:end", "driver"),
+    matrix.Point("stage", "daemon.config.changes._record:end", "driver"),
     matrix.Point("upgrade", "daemon.upgrading.takeover.Takeover.drivers:begin", "zygote"),
     matrix.Point("stop", "driver.shutdown._ask_agent:begin", "hypervisor"),
-    matrix.Point("start", "daemon.starting._until_answered:begin", "driver"),
-    matrix.Point("restart", "daemon.ending._let_driver_go:begin", "daemon"),
-    matrix.Point("destroy", "daemon.ending._remove_directories:begin", "daemon"),
+    matrix.Point("start", "daemon.lifecycle.start._until_answered:begin", "driver"),
+    matrix.Point("restart", "daemon.lifecycle.stop._let_driver_go:begin", "daemon"),
+    matrix.Point("destroy", "daemon.lifecycle.stop._remove_directories:begin", "daemon"),
 )
 
 

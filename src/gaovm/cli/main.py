@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from gaovm.cli import options
 
-# command -> (module of gaovm.cli, its constant, one line for the overview)
+# command -> (module of gaovm.cli.commands, its constant, one line for the overview)
 COMMANDS = {
     "init": ("init", "INIT", "write .lima/config.yaml for this directory"),
     "up": ("up", "UP", "make or start the VM of this project"),
@@ -178,7 +178,9 @@ def load(name: str) -> options.Command:
     import importlib
 
     module, constant, _ = COMMANDS[name]
-    command: options.Command = getattr(importlib.import_module(f"gaovm.cli.{module}"), constant)
+    command: options.Command = getattr(
+        importlib.import_module(f"gaovm.cli.commands.{module}"), constant
+    )
     return command
 
 

@@ -166,7 +166,7 @@ class AsyncClient:
         return await run_stream(sock, {"cwd_home_ok": True, **(options or {}), "argv": argv}, stdin)
 
 
-async def _serve(method: str, params: dict[str, Any], context: connection.Context) -> Any:
+async def _serve(method: str, params: dict[str, Any], context: connection.Request) -> Any:
     if method == methods.PING:
         return {"ok": True}
     raise errors.UnknownMethod(f"Unknown method: {method}")

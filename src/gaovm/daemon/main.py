@@ -26,26 +26,14 @@ from typing import Any
 from gaovm import errors
 from gaovm.aio import descriptors, files, priority, sockets, stalls, tasks
 from gaovm.aio import logs as log_levels
-from gaovm.daemon import (
-    artefacts,
-    context,
-    ending,
-    handover,
-    launching,
-    logs,
-    machine,
-    paths,
-    presence,
-    recovery,
-    server,
-    stamps,
-    starting,
-    supervisor,
-    zygote,
-)
-from gaovm.daemon.config import staging
+from gaovm.daemon import handover, images, logs, paths, presence, server, timestamps
+from gaovm.daemon.config import changes
+from gaovm.daemon.dispatch import context
+from gaovm.daemon.drivers import driver_link, zygote
+from gaovm.daemon.lifecycle import recovery, start, stop, supervisor
 from gaovm.daemon.storage import events, store
 from gaovm.daemon.upgrading import preflight, takeover, upgrade
+from gaovm.daemon.vms import machine
 from gaovm.ipc import server as ipc_server
 from gaovm.model import states
 
@@ -86,7 +74,7 @@ class Origin:
     given: handover.Handover | None
 
 
-class Daemon:
+class DaemonProcess:
     """All parts of a running daemon, made in order and ended in reverse."""
 
     def __init__(
@@ -100,22 +88,22 @@ class Daemon:
         self._owner = owner
         self._origin = origin
         given = origin.given
-        self._hub = machine.Hub(where, database, events.Events(database), owner)
+        self._fleet = machine.Fleet(where, database, events.Events(database), owner)
         self._zygote = zygote.Zygote(where.zygote_log)
-        self._images = artefacts.Artefacts(where)
+        self._images = images.ImageService(where)
         self._boot_id = _boot_id()
-        self._launcher = launching.ForkLauncher(self._zygote)
-        self._starter = starting.Starter(self._images, self._launcher, self._boot_id)
-        self._supervisor = supervisor.Supervisor(self._hub, self._starter)
+        self._launcher = driver_link.ForkLauncher(self._zygote)
+        self._starter = start.Starter(self._images, self._launcher, self._boot_id)
+        self._supervisor = supervisor.Supervisor(self._fleet, self._starter)
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._context = context.Context(
-            hub=self._hub,
+        self._context = context.Daemon(
+            fleet=self._fleet,
             starter=self._starter,
             images=self._images,
             zygote=self._zygote,
             supervisor=self._supervisor,
-            started_at=stamps.now() if given is None else given.started_at,
+            started_at=timestamps.now() if given is None else given.started_at,
             request_stop=self.request_stop,
             watch=watch,
         )
@@ -136,9 +124,9 @@ class Daemon:
         serving = await self._serve()
         self._begin_to_watch(serving)
         _say_ready(self._origin.ready_fd)
-        logger.info("serving %s, pid %d", self._hub.paths.socket, os.getpid())
+        logger.info("serving %s, pid %d", self._fleet.paths.socket, os.getpid())
         forking = tasks.spawn(self._zygote.run(), name="zygote")
-        self._hub.background("recovery", self._recover())
+        self._fleet.background("recovery", self._recover())
         try:
             await self._stop.wait()
             logger.info("stopping")
@@ -146,23 +134,23 @@ class Daemon:
         finally:
             if self._origin.lock.is_in_place():  # else it may be another daemon's by now
                 with contextlib.suppress(FileNotFoundError):
-                    self._hub.paths.socket.unlink()
+                    self._fleet.paths.socket.unlink()
             await self._images.close()
             await serving.aclose()
             await tasks.cancel_and_wait(forking)
-            self._hub.events.close()
+            self._fleet.events.close()
 
     def _begin_to_watch(self, serving: ipc_server.Server) -> None:
-        self._hub.background("home", self._leave_without_home())
+        self._fleet.background("home", self._leave_without_home())
         limit_s = presence.idle_limit(foreground=self._origin.foreground)
         if limit_s is not None:
             idleness = presence.Idleness(self._context, serving)
-            self._hub.background("idleness", idleness.until_over(limit_s, self.request_stop))
+            self._fleet.background("idleness", idleness.until_over(limit_s, self.request_stop))
 
     async def _leave_without_home(self) -> None:
         await presence.until_home_is_gone(self._origin.lock)
-        logger.error("%s is gone: ending every VM and leaving", self._hub.paths.home)
-        self._hub.store.forsake()
+        logger.error("%s is gone: ending every VM and leaving", self._fleet.paths.home)
+        self._fleet.store.forsake()
         self.request_stop()
 
     async def _serve(self) -> ipc_server.Server:
@@ -170,11 +158,11 @@ class Daemon:
         front = server.Front(self._context)
         taken: takeover.Takeover | None = None
         if self._origin.given is None:
-            self._hub.events.emit("daemon.started", None, {"pid": os.getpid()})
-            recovery.load(self._hub, self._hub.store.load())
-            listener = sockets.bind_unix(self._hub.paths.socket)
+            self._fleet.events.emit("daemon.started", None, {"pid": os.getpid()})
+            recovery.load(self._fleet, self._fleet.store.load())
+            listener = sockets.bind_unix(self._fleet.paths.socket)
         else:
-            taken = takeover.Takeover(self._origin.given, self._hub)
+            taken = takeover.Takeover(self._origin.given, self._fleet)
             listener = await taken.below(self._launcher, self._supervisor)
         serving = await ipc_server.serve_unix(listener, front.services, name="gaovmd")
         self._context.upgrade = upgrade.Upgrade(
@@ -183,7 +171,7 @@ class Daemon:
                 lock=self._origin.lock,
                 foreground=self._origin.foreground,
                 forks=self._zygote,
-                elders=taken.elders if taken is not None else [],
+                old_zygotes=taken.old_zygotes if taken is not None else [],
                 front=front,
                 serving=serving,
             )
@@ -193,35 +181,35 @@ class Daemon:
         return serving
 
     async def _recover(self) -> None:
-        recovery.sweep(self._hub)
+        recovery.sweep(self._fleet)
         if self._origin.given is None:
-            await recovery.recover(self._hub, self._supervisor, self._boot_id)
-        await staging.check_all(self._hub)
-        if any(self._hub.paths.images.iterdir()):
+            await recovery.recover(self._fleet, self._supervisor, self._boot_id)
+        await changes.check_all(self._fleet)
+        if any(self._fleet.paths.images.iterdir()):
             await self._images.sweep()
         await self._supervisor.run()
 
     async def _stop_guests(self) -> None:
-        gentle = [self._end(subject, force=False) for subject in self._hub.machines.values()]
+        gentle = [self._end(vm, force=False) for vm in self._fleet.machines.values()]
         stopping = tasks.spawn(_all(gentle), name="stop guests")
         hurrying = tasks.spawn(self._hurry.wait(), name="hurry")
         await asyncio.wait([stopping, hurrying], return_when=asyncio.FIRST_COMPLETED)
         if not stopping.done():
             logger.warning("asked twice to stop: guests are ended by force")
-            await _all([self._force(subject) for subject in self._hub.machines.values()])
+            await _all([self._force(vm) for vm in self._fleet.machines.values()])
         await tasks.cancel_and_wait(hurrying, stopping)
         with contextlib.suppress(errors.GaoError):  # logged where it failed
-            await self._hub.store.flush()
+            await self._fleet.store.flush()
 
-    async def _end(self, subject: machine.Machine, *, force: bool) -> None:
-        limits = ending.FORCED if force else ending.GENTLE
-        work = ending.stop(subject, limits=limits, event=states.Event.DAEMON_STOPPING)
-        await machine.guard(f"vm {subject.name}: stop", work)
+    async def _end(self, vm: machine.Machine, *, force: bool) -> None:
+        limits = stop.FORCED if force else stop.GENTLE
+        work = stop.stop(vm, limits=limits, event=states.Event.DAEMON_STOPPING)
+        await machine.guard(f"vm {vm.name}: stop", work)
 
-    async def _force(self, subject: machine.Machine) -> None:
-        if subject.driver is not None:
-            work = ending.shut_down(subject, ending.FORCED)
-            await machine.guard(f"vm {subject.name}: forced stop", work)
+    async def _force(self, vm: machine.Machine) -> None:
+        if vm.driver is not None:
+            work = stop.shut_down(vm, stop.FORCED)
+            await machine.guard(f"vm {vm.name}: forced stop", work)
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
@@ -259,7 +247,7 @@ async def _main(
 ) -> None:
     with priority.first():
         async with tasks.TaskOwner("gaovmd") as owner:
-            await Daemon(where, database, owner, origin, watch).run()
+            await DaemonProcess(where, database, owner, origin, watch).run()
 
 
 def _origin(options: Options, lock: files.Lock) -> Origin:

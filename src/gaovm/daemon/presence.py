@@ -15,7 +15,8 @@ from collections.abc import Callable
 
 from gaovm import errors
 from gaovm.aio import files, watching
-from gaovm.daemon import context, machine
+from gaovm.daemon.dispatch import context
+from gaovm.daemon.vms import machine
 from gaovm.ipc import server
 from gaovm.model import states
 
@@ -65,7 +66,7 @@ async def until_home_is_gone(lock: files.Lock) -> None:
 class Idleness:
     """Looks now and then whether there is anything to do, or to wait for."""
 
-    def __init__(self, ctx: context.Context, serving: server.Server) -> None:
+    def __init__(self, ctx: context.Daemon, serving: server.Server) -> None:
         self._ctx = ctx
         self._serving = serving
 
@@ -85,11 +86,11 @@ class Idleness:
 
     def busy(self) -> bool:
         """Whether somebody is connected, or something runs, should run, or is under way."""
-        hub = self._ctx.hub
+        fleet = self._ctx.fleet
         return (
             bool(self._serving.connections)
-            or any(not each.done for each in hub.lasting)
-            or any(map(_needed, hub.machines.values()))
+            or any(not each.done for each in fleet.lasting)
+            or any(map(_needed, fleet.machines.values()))
         )
 
     async def _shut_the_door(self, seen: int) -> bool:
@@ -104,12 +105,12 @@ class Idleness:
         return True
 
 
-def _needed(subject: machine.Machine) -> bool:
-    state = subject.state
+def _needed(vm: machine.Machine) -> bool:
+    state = vm.state
     at_rest = state.observed in (states.Observed.STOPPED, states.Observed.FAILED)
-    under_way = subject.up is not None or subject.serial.locked() or subject.config.locked()
+    under_way = vm.up is not None or vm.serial.locked() or vm.config.locked()
     wanted = state.desired is states.Desired.RUNNING
-    return wanted or not at_rest or under_way or subject.driver is not None or subject.unwritten
+    return wanted or not at_rest or under_way or vm.driver is not None or vm.unwritten
 
 
 def _waits(listener: int) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import context, delivery, service
+from gaovm.daemon.dispatch import context, service, subscriptions
 from gaovm.daemon.legacy import events as legacy_events
 from gaovm.daemon.legacy import service as legacy_service
 from gaovm.daemon.storage import events
@@ -20,13 +20,13 @@ from gaovm.ipc import connection, hello, methods, peer
 #: The largest request is an `up` with its config file, of at most 256 KiB before it is quoted.
 MAX_REQUEST_BYTES = 2 << 20
 
-Dispatch = Callable[[context.Context, context.Call, str, Any], Any]
+Dispatch = Callable[[context.Daemon, context.Call, str, Any], Any]
 
 
 class _Call:
     """One request, as methods see it. Implements ``context.Call``."""
 
-    def __init__(self, side: _Side, request: connection.Context) -> None:
+    def __init__(self, side: _Side, request: connection.Request) -> None:
         self._side = side
         self._request = request
 
@@ -34,7 +34,7 @@ class _Call:
         self._request.progress(data)
 
     @property
-    def origin(self) -> connection.Context:
+    def origin(self) -> connection.Request:
         return self._request
 
     def cancel(self, request_id: int | str, wish: str | None = None) -> bool:
@@ -47,27 +47,31 @@ class _Call:
 class _Side:
     """One protocol: how calls are dispatched and events are written in it."""
 
-    def __init__(self, ctx: context.Context, dispatch: Dispatch, feed: delivery.Delivery) -> None:
+    def __init__(
+        self, ctx: context.Daemon, dispatch: Dispatch, feed: subscriptions.Subscriptions
+    ) -> None:
         self._ctx = ctx
         self._dispatch = dispatch
         self.feed = feed
 
-    async def handle(self, method: str, params: dict[str, Any], request: connection.Context) -> Any:
+    async def handle(self, method: str, params: dict[str, Any], request: connection.Request) -> Any:
         return await self._dispatch(self._ctx, _Call(self, request), method, params)
 
 
 class Front:
     """Both protocols, ours first, and who has subscribed to events in which."""
 
-    def __init__(self, ctx: context.Context) -> None:
-        log = ctx.hub.events
-        ours = _Side(ctx, service.dispatch, delivery.Delivery(log, _as_it_is, _tell))
-        old_feed = delivery.Delivery(log, legacy_events.translate, connection.Connection.close)
+    def __init__(self, ctx: context.Daemon) -> None:
+        log = ctx.fleet.events
+        ours = _Side(ctx, service.dispatch, subscriptions.Subscriptions(log, _as_it_is, _tell))
+        old_feed = subscriptions.Subscriptions(
+            log, legacy_events.translate, connection.Connection.close
+        )
         old = _Side(ctx, legacy_service.dispatch, old_feed)
         offer = hello.Offer(methods.CONTROL, methods.CONTROL_METHODS)
         old_offer = hello.Offer(methods.LEGACY, legacy_service.CAPABILITIES)
         self._feeds = {methods.CONTROL: ours.feed, methods.LEGACY: old.feed}
-        enter = ctx.gate.enter
+        enter = ctx.upgrade_gate.enter
         terms = peer.Terms(offer, max_frame_bytes=MAX_REQUEST_BYTES)
         self.services = [
             connection.Service(terms, ours.handle, gate=enter),

@@ -86,7 +86,7 @@ class Driver:
         how = await self.vm.shut_down(limits.agent_s, limits.acpi_s, QUIT_LIMIT_S)
         logger.info("the VM ended: %s", how)
 
-    async def _answer(self, method: str, params: Any, _: connection.Context) -> Any:
+    async def _answer(self, method: str, params: Any, _: connection.Request) -> Any:
         self._liveness.touch()
         logger.debug("call of the daemon: %s", method[:100])
         return await self._calls.call(method, params)

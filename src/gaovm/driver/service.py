@@ -19,8 +19,8 @@ Result = dict[str, Any]
 class Service:
     """Answers the daemon's calls; ``leave`` is called when it asks the driver to go."""
 
-    def __init__(self, subject: vm.Vm, leave: Callable[[], None]) -> None:
-        self._vm = subject
+    def __init__(self, of: vm.Vm, leave: Callable[[], None]) -> None:
+        self._vm = of
         self._leave = leave
         self._methods: dict[str, Callable[[Any], Awaitable[Result]]] = {
             "ping": self._ping,

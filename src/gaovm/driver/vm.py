@@ -16,7 +16,7 @@ from gaovm import errors
 from gaovm.aio import clock, files, process, steps, tasks
 from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build
-from gaovm.builder.qemu.document import Artefacts, Document
+from gaovm.builder.qemu.document import BootFiles, Document
 from gaovm.driver import (
     boot,
     choices,
@@ -454,9 +454,9 @@ def _died(hypervisor: Hypervisor, code: int) -> errors.HypervisorFailed:
     )
 
 
-def _artefacts(request: LaunchRequest) -> Artefacts:
+def _artefacts(request: LaunchRequest) -> BootFiles:
     image = request.artefacts
-    return Artefacts(
+    return BootFiles(
         disk=str(request.disk),
         base=image.disk,
         base_format=image.disk_format,

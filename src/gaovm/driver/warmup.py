@@ -26,7 +26,7 @@ from typing import Any
 
 from gaovm import errors
 from gaovm.aio import logs, process, steps, tasks
-from gaovm.driver import main, standins
+from gaovm.driver import main, rehearsal_fakes
 from gaovm.guestmanager import frames
 from gaovm.ipc import connection, hello, methods, peer
 
@@ -50,7 +50,7 @@ def run(handler: logs.Handler, rounds: int = 1) -> None:
         with _directory() as place:
             handler.sinks = (logs.RotatingFile(place / "log"),)
             program = place / "hypervisor"
-            program.write_text(standins.PROGRAM)
+            program.write_text(rehearsal_fakes.PROGRAM)
             program.chmod(0o700)
             (place / "disk.qcow2").write_bytes(_QCOW2)
             with steps.rehearsal():
@@ -95,7 +95,7 @@ def _request(place: Path) -> dict[str, Any]:
                 "hostname": "warm",
                 "provision": [{"name": "provision[0]", "mode": "system", "script": "true"}],
             },
-            "shares": [{"location": here, "mount_point": standins.MOUNT_POINT}],
+            "shares": [{"location": here, "mount_point": rehearsal_fakes.MOUNT_POINT}],
         },
         "home": f"{here}/home",  # no share lies in it
         "vm_dir": here,
@@ -112,7 +112,7 @@ class _Daemon:
     def __init__(self) -> None:
         self.ready = asyncio.Event()
 
-    async def refuse(self, method: str, params: Any, context: connection.Context) -> Any:
+    async def refuse(self, method: str, params: Any, context: connection.Request) -> Any:
         raise errors.UnknownMethod(method)
 
     def note(self, method: str, params: dict[str, Any], _: connection.Connection) -> None:
@@ -127,7 +127,7 @@ async def _live(place: Path) -> None:
     terms = peer.Terms(offer, expected_token=token)
     service = connection.Service(terms, told.refuse, on_notification=told.note)
     async with tasks.TaskOwner("warm-up") as owner:
-        driver = main.Driver(owner, standins.StandIn)
+        driver = main.Driver(owner, rehearsal_fakes.StandIn)
         life = owner.start(driver.run(ours, token), name="driver", finishable=True)
         daemon = await connection.connect(theirs, service, first=False)
         await daemon.call("ping")

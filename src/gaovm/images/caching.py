@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gaovm import errors
 from gaovm.aio import files
-from gaovm.images import leftovers, namespaces, shelf
+from gaovm.images import image_dir, namespaces, workdirs
 
 #: What the cache holds besides images; all of it is made again when it is needed.
 _OTHERS = ("packages", "agent")
@@ -23,7 +23,7 @@ async def clear(cache: Path) -> int:
         errors.StateConflict: an image is being made, and needs what would go; nothing was removed.
         errors.HostError: something of it cannot be removed.
     """
-    images = shelf.Shelf(cache / "images")
+    images = image_dir.Shelf(cache / "images")
     with contextlib.ExitStack() as held:
         for path in sorted(images.path.glob(".lock.*")):
             lock = files.Lock(path)
@@ -37,7 +37,7 @@ async def clear(cache: Path) -> int:
     freed = 0
     for grave in graves:
         if grave is not None:
-            freed += await asyncio.to_thread(shelf.allocated, grave)
+            freed += await asyncio.to_thread(image_dir.allocated, grave)
             await namespaces.remove(grave)
     return freed
 
@@ -46,6 +46,6 @@ def _aside(cache: Path, name: str) -> Path | None:
     """Move a directory away at once, so that nobody meets half of it."""
     if not (cache / name).is_dir():
         return None
-    grave = leftovers.make(cache / "images")
+    grave = workdirs.make(cache / "images")
     (cache / name).rename(grave / name)
     return grave

@@ -20,15 +20,15 @@ from gaovm.images import (
     builder,
     caching,
     digests,
+    image_dir,
     initramfs,
-    leftovers,
+    joint_work,
     manifest,
     namespaces,
     progress,
     pulling,
     recipes,
-    sharing,
-    shelf,
+    workdirs,
 )
 from gaovm.images.manifest import ImageInfo
 
@@ -66,11 +66,11 @@ class ImageStore:
 
     def __init__(self, home: Path, cache: Path, *, build: Builder = builder.build) -> None:
         home, cache = home.absolute(), cache.absolute()
-        self._shelf = shelf.Shelf(home / "images")
-        self._cache = shelf.Shelf(cache / "images")
+        self._shelf = image_dir.Shelf(home / "images")
+        self._cache = image_dir.Shelf(cache / "images")
         self._packages = cache / "packages"
         self._build = build
-        self._shared: sharing.Shared[ImageInfo] = sharing.Shared()
+        self._shared: joint_work.Shared[ImageInfo] = joint_work.Shared()
         self._agents: dict[tuple[str, int, int], str] = {}
 
     def list(self) -> Sequence[ImageInfo]:
@@ -203,7 +203,7 @@ class ImageStore:
 
     async def sweep(self) -> int:
         """Remove what dead builders and pullers left; how many working directories that were."""
-        dead = [path for place in (self._shelf, self._cache) for path in leftovers.dead(place.path)]
+        dead = [path for place in (self._shelf, self._cache) for path in workdirs.dead(place.path)]
         for path in dead:
             await namespaces.remove(path)
         return len(dead)
@@ -264,7 +264,7 @@ class ImageStore:
     @steps.step
     async def _shelve(
         self,
-        place: shelf.Shelf,
+        place: image_dir.Shelf,
         work: Path,
         names: dict[manifest.Role, str],
         identity: manifest.Identity,
@@ -272,13 +272,13 @@ class ImageStore:
         build_s: float | None = None,
     ) -> ImageInfo:
         """Describe the artefacts, drop everything else in ``work``, and put it on the shelf."""
-        full = await digests.in_thread(shelf.describe, work, names, identity)
+        full = await digests.in_thread(image_dir.describe, work, names, identity)
         for path in sorted(work.iterdir()):
             if path.name not in names.values():
                 await namespaces.remove(path) if path.is_dir() else path.unlink()
         source = None if build_s is not None else identity.name
         content = manifest.Manifest(
-            identity=full, created=shelf.now(), source=source, build_s=build_s
+            identity=full, created=image_dir.now(), source=source, build_s=build_s
         )
         return await asyncio.to_thread(place.put, work, content)
 
@@ -294,7 +294,7 @@ class ImageStore:
             return await digests.in_thread(self._shelf.bring_in, image, work, counter.add)
 
     @contextlib.asynccontextmanager
-    async def _working(self, place: shelf.Shelf) -> AsyncIterator[Path]:
+    async def _working(self, place: image_dir.Shelf) -> AsyncIterator[Path]:
         """A working directory that is gone afterwards, whatever happens (renamed away counts)."""
         work = place.working()
         try:
@@ -308,7 +308,7 @@ class ImageStore:
         waiting = progress.Progress(
             phase="wait", message="another process makes this image: waiting"
         )
-        return sharing.locked(self._cache.path / f".lock.{key[-16:]}", lambda: report(waiting))
+        return joint_work.locked(self._cache.path / f".lock.{key[-16:]}", lambda: report(waiting))
 
     def _expected_s(self, recipe: recipes.Recipe) -> float | None:
         """How long the last build of the same thing took."""
@@ -366,11 +366,11 @@ class ImageStore:
             freed += await self._delete(self._shelf, digest)
         return Pruned(removed=tuple(known[d] for d in chosen if d in known), freed_bytes=freed)
 
-    async def _delete(self, place: shelf.Shelf, digest: str) -> int:
+    async def _delete(self, place: image_dir.Shelf, digest: str) -> int:
         grave = place.take_out(digest)
         if grave is None:
             return 0
-        freed = await asyncio.to_thread(shelf.allocated, grave)
+        freed = await asyncio.to_thread(image_dir.allocated, grave)
         await asyncio.to_thread(shutil.rmtree, grave)
         return freed
 

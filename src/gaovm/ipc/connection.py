@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
-    Handler = Callable[[str, dict[str, Any], "Context"], Awaitable[Any]]
+    Handler = Callable[[str, dict[str, Any], "Request"], Awaitable[Any]]
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Service:
         terms: peer.Terms,
         handle: Handler,
         *,
-        immediate: Mapping[str, Callable[[dict[str, Any], Context], Any]] | None = None,
+        immediate: Mapping[str, Callable[[dict[str, Any], Request], Any]] | None = None,
         on_notification: Callable[[str, dict[str, Any], Connection], None] | None = None,
         on_open: Callable[[Connection], None] | None = None,
         gate: Callable[[str], Awaitable[None]] | None = None,
@@ -75,7 +75,7 @@ class Service:
         self.gate = gate
 
 
-class Context:
+class Request:
     """One call that came in."""
 
     __slots__ = ("connection", "request_id")
@@ -120,7 +120,7 @@ class Connection(outflow.Outflow):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._owner = tasks.TaskOwner(name)
-        self._answers: answering.Answers[Context]
+        self._answers: answering.Answers[Request]
         self._answers = answering.Answers(name, self._peer, self._owner, self._on_answered)
         self._frames = inflow.Frames(self._on_late_frame)
         self._budget = budget
@@ -349,7 +349,7 @@ class Connection(outflow.Outflow):
 
     def _take(self, request: jsonrpc.Request, size: int) -> None:
         if self._service is not None:
-            self._answers.take(self._service, request, size, Context(self, request.id))
+            self._answers.take(self._service, request, size, Request(self, request.id))
 
     def _on_answered(self) -> None:
         self._schedule_flush()

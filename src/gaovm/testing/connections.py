@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PROTOCOL = "test.v1"
 
 
-async def refuse(method: str, params: dict[str, Any], context: connection.Context) -> Any:
+async def refuse(method: str, params: dict[str, Any], context: connection.Request) -> Any:
     """A handler that knows no method."""
     raise errors.UnknownMethod(f"Unknown method: {method}")
 

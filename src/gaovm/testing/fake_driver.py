@@ -11,7 +11,7 @@ import itertools
 from typing import Any
 
 from gaovm import errors
-from gaovm.daemon import machine
+from gaovm.daemon.vms import machine
 
 STEPS = ("booting", "agent", "provisioning", "probing", "ready")
 _pids = itertools.count(1_000_001)  # above pid_max: can never be the pid of a process
@@ -20,18 +20,18 @@ _pids = itertools.count(1_000_001)  # above pid_max: can never be the pid of a p
 class FakeDriver:
     """Answers the driver protocol from memory."""
 
-    def __init__(self, subject: machine.Machine, launcher: FakeLauncher) -> None:
+    def __init__(self, vm: machine.Machine, launcher: FakeLauncher) -> None:
         self.pid = next(_pids)
         self.log_level = "info"
         self._window = False
         self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.subject = subject
+        self.vm = vm
         self._launcher = launcher
         self._ended: asyncio.Future[machine.Ended] = asyncio.get_running_loop().create_future()
 
     def report(self, observed: str, readiness: str | None = None, **more: Any) -> None:
         """Send a ``state`` notification."""
-        self.subject.on_report({"observed": observed, "readiness": readiness, **more})
+        self.vm.on_report({"observed": observed, "readiness": readiness, **more})
 
     def boot(self, until: str) -> None:
         """Report every step up to ``until``."""
@@ -115,11 +115,11 @@ class FakeDriver:
         return {"boot": {"agent_ms": 1000, "ready_ms": 2000}}
 
     def _on_vm_pause(self, params: dict[str, Any]) -> dict[str, Any]:
-        self.subject.on_health({"kind": "paused", "detail": "asked"})
+        self.vm.on_health({"kind": "paused", "detail": "asked"})
         return {"paused": True}
 
     def _on_vm_resume(self, params: dict[str, Any]) -> dict[str, Any]:
-        self.subject.on_health({"kind": "resumed"})
+        self.vm.on_health({"kind": "resumed"})
         return {"paused": False}
 
     def _on_vm_kill(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class FakeDriver:
 
     def _on_guest_info(self, params: dict[str, Any]) -> dict[str, Any]:
         listeners = self._launcher.listeners
-        return {"hostname": self.subject.name, **({"listeners": listeners} if listeners else {})}
+        return {"hostname": self.vm.name, **({"listeners": listeners} if listeners else {})}
 
     def _on_ports_add(self, params: dict[str, Any]) -> dict[str, Any]:
         return {**params, "state": "forwarded"}
@@ -185,11 +185,11 @@ class FakeLauncher:
         self.network: dict[str, Any] | None = None
         self.launched: list[FakeDriver] = []
 
-    async def launch(self, subject: machine.Machine) -> FakeDriver:
+    async def launch(self, vm: machine.Machine) -> FakeDriver:
         """A new fake."""
         failure = self.failures.get("launch")
         if failure is not None:
             raise failure
-        driver = FakeDriver(subject, self)
+        driver = FakeDriver(vm, self)
         self.launched.append(driver)
         return driver

@@ -15,7 +15,7 @@ from tests.process.cli import conftest, fakes
 
 import gaovm as package
 from gaovm import errors
-from gaovm.cli import events
+from gaovm.cli.commands import events
 
 SOURCE = Path(package.__file__).parent
 

@@ -12,7 +12,7 @@ from tests.process.driver.harness import Session, Zygote, launch_request
 from tests.process.driver.test_lifecycle import up
 
 from gaovm import errors
-from gaovm.cli import up as up_command
+from gaovm.cli.commands import up as up_command
 
 
 def script(text: str, name: str = "provision[0]") -> dict[str, str]:

@@ -20,7 +20,9 @@ from tests.unit.guestmanager.pairs import Pair
 from gaovm import errors
 from gaovm.aio import sockets, tasks
 from gaovm.client import blocking
-from gaovm.daemon import configs, launching, machine, server, zygote
+from gaovm.daemon import server
+from gaovm.daemon.drivers import driver_link, zygote
+from gaovm.daemon.vms import machine, project_file
 from gaovm.driver.session import Sessions
 from gaovm.guestmanager.connection import Connection
 from gaovm.ipc import frames
@@ -127,7 +129,7 @@ class World:
     async def _launch(self) -> None:
         self._source.gone_now = asyncio.Event()
         try:
-            link = await launching.ForkLauncher(cast("zygote.Zygote", self._source)).launch(
+            link = await driver_link.ForkLauncher(cast("zygote.Zygote", self._source)).launch(
                 self._subject
             )
         except errors.DriverStartFailed:
@@ -149,11 +151,11 @@ class World:
             daemon = Daemon(self.home, owner, second)
             daemon.ctx.images = NoImages()
             await daemon.up()
-            daemon.ctx.load_config = configs.load
-            listener = sockets.bind_unix(daemon.hub.paths.socket)
+            daemon.ctx.load_config = project_file.load
+            listener = sockets.bind_unix(daemon.fleet.paths.socket)
             services = server.Front(daemon.ctx).services
             self.server = await ipc_server.serve_unix(listener, services, name="daemon")
-            self._subject = daemon.hub.machines["web-dev"]
+            self._subject = daemon.fleet.machines["web-dev"]
             async with Pair() as pair:
                 agent, _ = await pair.ear.connected.get()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gaovm.builder.facts import AcceleratorFact, HostFacts, PasstFact, VirtiofsdFact
-from gaovm.builder.qemu.document import Artefacts
+from gaovm.builder.qemu.document import BootFiles
 from gaovm.spec.boot import Boot
 from gaovm.spec.disks import Image
 from gaovm.spec.graphics import Graphics
@@ -55,7 +55,7 @@ KVM_HOST = HostFacts(
     passt=PASST,
 )
 ARM_KVM_HOST = HostFacts(arch="aarch64", accelerators=(KVM,), emulators=EMULATORS)
-FILES = Artefacts(
+FILES = BootFiles(
     disk="/g/vms/p-dev/disk.qcow2",
     base="/g/images/disk.raw",
     kernel="/g/images/k",
@@ -94,7 +94,7 @@ NINE_P = Share(location="/home/u/p", mount_point="/home/u/p", writable=True, typ
 ODD_9P = Share(location=ODD, mount_point="/odd", type="9p")
 
 # name -> (spec, host, artefacts): each has a file in tests/golden
-CASES: dict[str, tuple[VmSpec, HostFacts, Artefacts]] = {
+CASES: dict[str, tuple[VmSpec, HostFacts, BootFiles]] = {
     "q35-tcg-virtiofs": (spec(PROJECT), HOST, FILES),
     "q35-tcg-virtiofs-huge": (spec(PROJECT), HUGE, FILES),
     "q35-tcg-9p-root": (spec(NINE_P), HOST, FILES),
@@ -103,7 +103,7 @@ CASES: dict[str, tuple[VmSpec, HostFacts, Artefacts]] = {
     "q35-odd-paths": (
         spec(ODD_9P, Share(location=ODD + "2", mount_point="/v", type="virtiofs")),
         HOST,
-        Artefacts(
+        BootFiles(
             disk=ODD,
             base=ODD,
             base_format="qcow2",
@@ -126,7 +126,7 @@ CASES: dict[str, tuple[VmSpec, HostFacts, Artefacts]] = {
     "q35-display-odd-paths": (
         displayed(spec(PROJECT), width=8192, height=64),
         KVM_HOST,
-        Artefacts(disk=ODD, base=ODD, base_format="qcow2", kernel=ODD, initrd=ODD),
+        BootFiles(disk=ODD, base=ODD, base_format="qcow2", kernel=ODD, initrd=ODD),
     ),
     "virt-display": (displayed(spec(PROJECT, boot=Boot(arch="aarch64"))), HOST, FILES),
 }

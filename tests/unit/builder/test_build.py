@@ -14,7 +14,7 @@ from tests.unit.builder import samples
 
 from gaovm import errors
 from gaovm.builder.qemu import build, network, quoting
-from gaovm.builder.qemu.document import Artefacts, Document
+from gaovm.builder.qemu.document import BootFiles, Document
 from gaovm.spec.boot import Boot
 from gaovm.spec.shares import Share
 from gaovm.spec.supervision import OnHang
@@ -37,7 +37,7 @@ def split(text: str) -> list[str]:
 def test_any_path_arrives_whole(tail: str) -> None:
     path = "/" + tail
     spec = samples.spec(Share(location=path, mount_point="/m", type="9p"))
-    document = build.build(spec, samples.HOST, Artefacts(disk=path, kernel=path, initrd=path))
+    document = build.build(spec, samples.HOST, BootFiles(disk=path, kernel=path, initrd=path))
     assert f"path={path}" in split(values(document, "-fsdev")[0])
     assert {file.fd: file.path for file in document.files} == dict.fromkeys(
         ("kernel", "initrd", "disk"), path
@@ -135,7 +135,7 @@ def test_kernel_arguments() -> None:
         samples.spec(boot=Boot(extra_arguments="quiet loglevel=7\n")),
         image=msgspec.structs.replace(samples.spec().image, kernel_arguments="b=2"),
     )
-    files = Artefacts(disk="/d", kernel="/k", base_arguments=" a=1 ")
+    files = BootFiles(disk="/d", kernel="/k", base_arguments=" a=1 ")
     document = build.build(spec, samples.HOST, files)
     assert values(document, "-append") == [document.kernel_arguments]
     words = document.kernel_arguments.split(" ")

@@ -14,7 +14,7 @@ import pytest
 from tests.unit.builder import samples
 
 from gaovm.builder.qemu import build
-from gaovm.builder.qemu.document import Artefacts
+from gaovm.builder.qemu.document import BootFiles
 from gaovm.spec.boot import Boot, MachineType
 from gaovm.spec.shares import Share
 from gaovm.vmmanager.qemu import lifetime
@@ -22,7 +22,7 @@ from gaovm.vmmanager.qemu import lifetime
 QEMU = shutil.which("qemu-system-x86_64")
 
 
-def files(directory: Path) -> Artefacts:
+def files(directory: Path) -> BootFiles:
     """A disk and a kernel that is never run, under names that need every kind of quoting."""
     directory.mkdir()
     disk, kernel = directory / "d,'\"ü\n.qcow2", directory / "k, <fd:qmp>"
@@ -31,7 +31,7 @@ def files(directory: Path) -> Artefacts:
     base = directory / "base, ü"
     base.write_bytes(bytes(1 << 20))
     # no real kernel would take an initrd
-    return Artefacts(disk=str(disk), base=str(base), kernel=str(kernel))
+    return BootFiles(disk=str(disk), base=str(base), kernel=str(kernel))
 
 
 @pytest.mark.parametrize("machine", ["q35", "microvm"])

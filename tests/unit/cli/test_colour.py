@@ -6,7 +6,8 @@ import re
 import pytest
 
 from gaovm import errors
-from gaovm.cli import colour, listing, main, output, status
+from gaovm.cli import colour, main, output
+from gaovm.cli.commands import listing, status
 
 
 class Terminal(io.StringIO):

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from gaovm import errors
-from gaovm.cli import copy, progress
+from gaovm.cli import progress
+from gaovm.cli.commands import copy
 
 
 def test_places() -> None:

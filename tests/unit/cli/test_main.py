@@ -130,4 +130,4 @@ def test_the_reference_is_up_to_date() -> None:
 
 def test_every_module_of_the_table_exists() -> None:
     for module, constant, _ in main.COMMANDS.values():
-        assert hasattr(importlib.import_module(f"gaovm.cli.{module}"), constant)
+        assert hasattr(importlib.import_module(f"gaovm.cli.commands.{module}"), constant)

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from gaovm import errors
-from gaovm.cli import output, status
+from gaovm.cli import output
+from gaovm.cli.commands import status
 
 
 @pytest.mark.parametrize(

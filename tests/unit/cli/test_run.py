@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gaovm import errors
-from gaovm.cli import run
+from gaovm.cli.commands import run
 
 MOUNTS = [
     {"location": "/home/ann", "mount_point": "/home/ann"},

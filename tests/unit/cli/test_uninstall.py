@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from gaovm.aio import files
-from gaovm.cli import main, uninstall, units
+from gaovm.cli import main
+from gaovm.cli.commands import uninstall, units
 
 # takes a lock, says so, and leaves when its input ends
 HOLDER = """

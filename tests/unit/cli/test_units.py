@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gaovm import errors
-from gaovm.cli import main, units
+from gaovm.cli import main
+from gaovm.cli.commands import units
 
 GOLDEN = """\
 # Written by `gaovm daemon enable`; `gaovm daemon disable` removes it.

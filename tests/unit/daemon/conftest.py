@@ -12,20 +12,14 @@ import pytest
 
 from gaovm import errors
 from gaovm.aio import tasks
-from gaovm.daemon import (
-    configs,
-    context,
-    machine,
-    operations,
-    params,
-    paths,
-    service,
-    starting,
-    supervisor,
-)
+from gaovm.daemon import operations, params, paths
+from gaovm.daemon.dispatch import context, service
+from gaovm.daemon.lifecycle import start, supervisor
 from gaovm.daemon.storage import events, records, store
+from gaovm.daemon.vms import machine, project_file
 from gaovm.hostfacts import limits
-from gaovm.spec import disks, guest, vm
+from gaovm.spec import disks, guest
+from gaovm.spec.vm import VmSpec
 from gaovm.testing import fake_driver
 
 IMAGE = records.ImageRef(name="debian:12", digest="sha256:" + "ab" * 32, kernel="generic")
@@ -39,14 +33,14 @@ class Preparer:
         self.fresh: list[bool] = []
 
     async def prepare(
-        self, subject: machine.Machine, progress: operations.Listener, *, fresh_disk: bool
-    ) -> starting.Artefacts:
+        self, vm: machine.Machine, progress: operations.Listener, *, fresh_disk: bool
+    ) -> start.PreparedBoot:
         self.fresh.append(fresh_disk)
         progress({"phase": "image", "message": "unpacking", "percent": 50})
         if self.failure is not None:
             raise self.failure
-        subject.hub.paths.vm_dir(subject.name).mkdir(exist_ok=True)
-        return starting.Artefacts(image=IMAGE, launch={"disk": "x"})
+        vm.fleet.paths.vm_dir(vm.name).mkdir(exist_ok=True)
+        return start.PreparedBoot(image=IMAGE, launch={"disk": "x"})
 
 
 class Call:
@@ -74,16 +68,16 @@ class NoZygote:
     pid = None
 
 
-async def load_config(args: params.Up, where: paths.Paths) -> configs.Wanted:
+async def load_config(args: params.Up, where: paths.Paths) -> project_file.Wanted:
     """The config text is the disk's size in GiB."""
     user = guest.User(name=args.user.name, uid=args.user.uid, gid=args.user.gid, home="/home/u")
-    spec = vm.VmSpec(
+    spec = VmSpec(
         name=args.name or (args.usual_name if isinstance(args, params.Placed) else "web-dev"),
         image=disks.Image(location="debian:12"),
         guest=guest.Guest(user=user, hostname="web"),
         disk=disks.Disk(size_bytes=int(args.config_text) << 30),
     )
-    return configs.Wanted(spec=spec, project=args.project_dir, config_path=args.config_path)
+    return project_file.Wanted(spec=spec, project=args.project_dir, config_path=args.config_path)
 
 
 class Daemon:
@@ -94,13 +88,13 @@ class Daemon:
         where = paths.Paths(home)
         where.make()
         self.database = store.open_store(where.database)
-        self.hub = machine.Hub(where, self.database, events.Events(self.database), owner)
+        self.fleet = machine.Fleet(where, self.database, events.Events(self.database), owner)
         self.launcher = fake_driver.FakeLauncher()
         self.preparer = Preparer()
-        starter = starting.Starter(self.preparer, self.launcher, "boot-1")
-        self.supervisor = supervisor.Supervisor(self.hub, starter, chance=lambda: 0.5)
-        self.ctx = context.Context(
-            hub=self.hub,
+        starter = start.Starter(self.preparer, self.launcher, "boot-1")
+        self.supervisor = supervisor.Supervisor(self.fleet, starter, chance=lambda: 0.5)
+        self.ctx = context.Daemon(
+            fleet=self.fleet,
             starter=starter,
             images=None,  # type: ignore[arg-type]
             zygote=NoZygote(),
@@ -109,7 +103,7 @@ class Daemon:
             request_stop=lambda: None,
             load_config=load_config,
         )
-        self.events = self.hub.events.subscribe()
+        self.events = self.fleet.events.subscribe()
 
     async def call(self, method: str, call: Call | None = None, **data: Any) -> Any:
         result = await service.dispatch(self.ctx, call or Call(), method, data)

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.daemon.conftest import Daemon, up_params
 
 from gaovm import errors
-from gaovm.daemon import configs
+from gaovm.daemon.vms import project_file
 
 PLAIN = 'images: [{location: "debian:12"}]\n'
 
@@ -24,7 +24,7 @@ class Project:
         self.directory = directory
         self.text = PLAIN
         directory.mkdir()
-        daemon.ctx.load_config = configs.load
+        daemon.ctx.load_config = project_file.load
 
     async def up(self, **more: Any) -> Any:
         params = {**up_params(), "project_dir": str(self.directory), "config_text": self.text}
@@ -78,7 +78,7 @@ async def test_a_first_file_that_goes_beyond_is_asked_about_and_makes_nothing(
     assert error.details["widenings"] == [widening]
     assert error.details["first"] is True
     assert f"mount {outside} (read-only)" in error.message
-    assert daemon.stored() == {} and daemon.hub.machines == {}
+    assert daemon.stored() == {} and daemon.fleet.machines == {}
     await project.refused(approve="sha256:0")
     made = await project.up(approve=error.details["digest"])
     assert made["created"] is True
@@ -159,17 +159,17 @@ async def test_a_link_that_leads_elsewhere_by_now_is_not_followed(
     data.rmdir()
     data.symlink_to("/etc")
     if way == "supervisor":
-        subject = daemon.hub.machines["web-dev"]
+        vm = daemon.fleet.machines["web-dev"]
         daemon.driver.die(-9)
-        await subject.until(lambda: subject.restart is not None)
-        assert subject.restart is not None
-        daemon.supervisor.arm(subject, 0.0)
+        await vm.until(lambda: vm.restart is not None)
+        assert vm.restart is not None
+        daemon.supervisor.arm(vm, 0.0)
 
         def refused() -> bool:
-            failure = subject.record.last_error
+            failure = vm.record.last_error
             return failure is not None and failure.code == errors.ApprovalNeeded.code
 
-        await subject.until(refused)
+        await vm.until(refused)
         await daemon.call("vm.stop", name="web-dev")
     elif way == "up":
         await daemon.call("vm.stop", name="web-dev")
@@ -189,8 +189,8 @@ async def test_a_row_from_before_approvals_is_approved_as_it_is(
     project.mount(outside)
     error = await project.refused()
     await project.up(approve=error.details["digest"])
-    subject = daemon.hub.machines["web-dev"]
-    subject.record = msgspec.structs.replace(subject.record, approved=None)
+    vm = daemon.fleet.machines["web-dev"]
+    vm.record = msgspec.structs.replace(vm.record, approved=None)
     await daemon.call("vm.restart", name="web-dev", wait="ready")
     project.text = project.text.replace("writable: false", "writable: true")
     error = await project.refused()

@@ -13,8 +13,8 @@ import pytest
 from tests.unit.daemon.conftest import Daemon, up_params
 
 from gaovm import errors
-from gaovm.daemon import configs, directories
 from gaovm.daemon.storage import records
+from gaovm.daemon.vms import directories, project_file
 
 PLAIN = 'images: [{location: "debian:12"}]\n'
 
@@ -28,7 +28,7 @@ def project(base: Path, name: str = "web", text: str = PLAIN) -> Path:
 
 @pytest.fixture(autouse=True)
 def reads_files(daemon: Daemon) -> None:
-    daemon.ctx.load_config = configs.load
+    daemon.ctx.load_config = project_file.load
 
 
 async def up(daemon: Daemon, path: Path, **more: Any) -> Any:
@@ -66,7 +66,7 @@ async def test_two_directories_of_one_name_have_two_vms(daemon: Daemon, tmp_path
     assert (await found(daemon, one), await found(daemon, two)) == ("web-dev", "web-2-dev")
     assert (await up(daemon, project(tmp_path / "c")))["vm"]["name"] == "web-3-dev"
     await daemon.call("vm.destroy", name="web-dev", of_project=str(two))
-    assert sorted(daemon.hub.machines) == ["web-3-dev", "web-dev"]
+    assert sorted(daemon.fleet.machines) == ["web-3-dev", "web-dev"]
 
 
 async def test_two_first_ups_at_once_get_two_names(daemon: Daemon, tmp_path: Path) -> None:
@@ -122,12 +122,12 @@ async def test_a_copy_gets_its_own(daemon: Daemon, tmp_path: Path) -> None:
 async def test_an_inode_that_is_given_again_is_no_move(daemon: Daemon, tmp_path: Path) -> None:
     first = project(tmp_path / "a")
     await up(daemon, first)
-    subject = daemon.hub.machines["web-dev"]
+    vm = daemon.fleet.machines["web-dev"]
     other = project(tmp_path / "b")
     now = directories.identify(str(other))
-    assert now is not None and subject.record.directory is not None
-    given_again = msgspec.structs.replace(now, mark=subject.record.directory.mark)
-    subject.update(directory=given_again)
+    assert now is not None and vm.record.directory is not None
+    given_again = msgspec.structs.replace(now, mark=vm.record.directory.mark)
+    vm.update(directory=given_again)
     shutil.rmtree(first)
     await none(daemon, other)
     (other / ".lima" / "gaovm-id").write_text("0" * 32 + "\n")
@@ -176,10 +176,10 @@ async def test_the_mark_is_written_past_no_link(daemon: Daemon, tmp_path: Path) 
 async def test_another_number_of_its_device_after_a_reboot(daemon: Daemon, tmp_path: Path) -> None:
     path = project(tmp_path)
     await up(daemon, path)
-    subject = daemon.hub.machines["web-dev"]
-    directory = subject.record.directory
+    vm = daemon.fleet.machines["web-dev"]
+    directory = vm.record.directory
     assert directory is not None
-    subject.update(directory=msgspec.structs.replace(directory, device=directory.device + 1))
+    vm.update(directory=msgspec.structs.replace(directory, device=directory.device + 1))
     assert await found(daemon, path) == "web-dev"
     assert (await stored(daemon)).directory == directory
 
@@ -197,8 +197,8 @@ async def test_another_path_of_the_same_directory(daemon: Daemon, tmp_path: Path
 async def test_a_row_from_before_goes_by_its_path(daemon: Daemon, tmp_path: Path) -> None:
     path = project(tmp_path)
     await up(daemon, path)
-    subject = daemon.hub.machines["web-dev"]
-    subject.update(directory=None, is_default=None)
+    vm = daemon.fleet.machines["web-dev"]
+    vm.update(directory=None, is_default=None)
     assert await found(daemon, path) == "web-dev"
     await up(daemon, path)
     record = await stored(daemon)
@@ -224,7 +224,7 @@ async def test_a_name_in_the_file_is_the_directorys_own(daemon: Daemon, tmp_path
     made = await up(daemon, path)
     assert made["vm"]["name"] == "shop"
     assert await found(daemon, path) == "shop"
-    assert daemon.hub.machines["shop"].record.spec.guest.hostname == "shop"
+    assert daemon.fleet.machines["shop"].record.spec.guest.hostname == "shop"
     assert (await up(daemon, path))["created"] is False
     assert (await up(daemon, path, name="other"))["vm"]["name"] == "other"
     thief = project(tmp_path / "b", text=PLAIN + "vmOpts: {gaovm: {name: shop}}\n")

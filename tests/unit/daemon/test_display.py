@@ -14,9 +14,9 @@ SEAT = {"DISPLAY": ":1", "XAUTHORITY": "/run/x"}
 
 async def with_display(daemon: Daemon) -> None:
     await daemon.up()
-    subject = daemon.hub.machines["web-dev"]
-    spec = msgspec.structs.replace(subject.record.spec, graphics=Graphics(enabled=True))
-    await subject.update(spec=spec)
+    vm = daemon.fleet.machines["web-dev"]
+    spec = msgspec.structs.replace(vm.record.spec, graphics=Graphics(enabled=True))
+    await vm.update(spec=spec)
 
 
 async def test_the_callers_desktop_travels_in_the_call(daemon: Daemon) -> None:
@@ -67,15 +67,15 @@ async def test_a_driver_of_old_is_refused_by_name(daemon: Daemon) -> None:
 
 async def test_windows_opened_and_closed_are_events(daemon: Daemon) -> None:
     await with_display(daemon)
-    subject = daemon.hub.machines["web-dev"]
-    seen = daemon.hub.events.subscribe()
+    vm = daemon.fleet.machines["web-dev"]
+    seen = daemon.fleet.events.subscribe()
     with seen:
         for report in (
             {"open": True, "width": 640, "height": 480},
             {"open": "perhaps"},
             {"open": False, "reason": "user", "later": "field"},
         ):
-            subject.on_notification("display", report)
+            vm.on_notification("display", report)
         opened, closed = await anext(seen), await anext(seen)
     assert (opened.type, opened.vm) == ("display.opened", "web-dev")
     assert opened.payload == {"width": 640, "height": 480}

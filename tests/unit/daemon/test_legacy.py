@@ -76,7 +76,7 @@ async def test_config_is_translated(daemon: Daemon) -> None:
         "memory": 2147483648,
         "boot": {"loader": "linux", "kernelPath": None, "initrdPath": None, "commandLine": None},
         "disk": {
-            "path": str(daemon.hub.paths.vm_dir("default") / "disk.qcow2"),
+            "path": str(daemon.fleet.paths.vm_dir("default") / "disk.qcow2"),
             "sizeMiB": 20480,
         },
         "network": {"mode": "shared"},
@@ -152,10 +152,10 @@ async def test_events_of_the_default_vm_only(daemon: Daemon) -> None:
     await daemon.call("vm.stop", name="default")
     await daemon.up(name="default", project_dir="/d")
     daemon.driver.die(-9)
-    machine = daemon.hub.machines["default"]
+    machine = daemon.fleet.machines["default"]
     await machine.until(lambda: machine.driver is None)
     await daemon.database.flush()
-    daemon.hub.events.close()
+    daemon.fleet.events.close()
     seen = [legacy_events.translate(event) async for event in daemon.events]
     known = [event for event in seen if event is not None]
     assert [event["type"] for event in known] == [

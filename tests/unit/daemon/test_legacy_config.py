@@ -11,11 +11,13 @@ import pytest
 from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
-from gaovm.daemon import launching, machine, supervisor
-from gaovm.daemon.config import mirrors
+from gaovm.daemon.config import copies
+from gaovm.daemon.drivers import driver_link
 from gaovm.daemon.legacy import events as legacy_events
 from gaovm.daemon.legacy import service
+from gaovm.daemon.lifecycle import supervisor
 from gaovm.daemon.storage import events
+from gaovm.daemon.vms import machine
 from gaovm.driver import liveness
 from gaovm.driver import main as driver
 from gaovm.ipc import connection
@@ -36,8 +38,8 @@ async def old(daemon: Daemon, method: str, **data: Any) -> Any:
 
 async def told(daemon: Daemon) -> list[dict[str, Any]]:
     """All events so far as an old client sees them."""
-    await daemon.hub.store.flush()
-    found = await daemon.hub.events.read(0, 1000)
+    await daemon.fleet.store.flush()
+    found = await daemon.fleet.events.read(0, 1000)
     seen = [legacy_events.translate(event) for event in found]
     return [event for event in seen if event is not None]
 
@@ -51,7 +53,7 @@ async def config_payloads(daemon: Daemon) -> list[Any]:
 
 
 def has_file(daemon: Daemon, name: str) -> bool:
-    return (daemon.hub.paths.vm_dir("default") / name).exists()
+    return (daemon.fleet.paths.vm_dir("default") / name).exists()
 
 
 async def bring(daemon: Daemon, *, running: bool) -> None:
@@ -77,7 +79,7 @@ async def test_case_set_while_stopped(daemon: Daemon) -> None:
         "applied": True,
         "whileRunning": False,
     }
-    assert has_file(daemon, mirrors.CONFIG) and not has_file(daemon, mirrors.PENDING)
+    assert has_file(daemon, copies.CONFIG) and not has_file(daemon, copies.PENDING)
 
 
 async def test_cases_patch_while_running_and_start(daemon: Daemon) -> None:
@@ -96,14 +98,14 @@ async def test_cases_patch_while_running_and_start(daemon: Daemon) -> None:
     ]
     shown = await old(daemon, "vm.config.get")
     assert (shown["hasPending"], shown["pending"]) == (True, result["pending"])
-    assert has_file(daemon, mirrors.PENDING)
+    assert has_file(daemon, copies.PENDING)
     await old(daemon, "vm.stop")
     await old(daemon, "vm.start")
     shown = await old(daemon, "vm.config.get")
     assert (shown["hasPending"], shown["current"]) == (False, result["pending"])
     assert (await config_events(daemon))[2:] == start["events"]
     assert (await config_payloads(daemon))[-1] == {"applied": True}
-    assert not has_file(daemon, mirrors.PENDING)
+    assert not has_file(daemon, copies.PENDING)
 
 
 async def test_case_disk_size_while_running(daemon: Daemon) -> None:
@@ -130,8 +132,8 @@ async def test_a_disk_patched_while_the_guest_boots_grows_without_a_restart(
         "currentConfigUnchanged": True,
     }
     daemon.driver.boot("ready")
-    subject = daemon.hub.machines["default"]
-    await subject.until(lambda: subject.record.pending is None)
+    vm = daemon.fleet.machines["default"]
+    await vm.until(lambda: vm.record.pending is None)
     assert ("disk.grow", {"size_bytes": 16 * GIB}) in daemon.driver.calls
     assert (await config_events(daemon))[-1] == "config.updated"
 
@@ -168,7 +170,7 @@ async def test_every_part_has_its_place(daemon: Daemon) -> None:
         "graphics": {"enabled": True, "width": 640, "height": 480},
     }
     current = (await old(daemon, "vm.config.set", config=wanted))["current"]
-    path = str(daemon.hub.paths.vm_dir("default") / "disk.qcow2")
+    path = str(daemon.fleet.paths.vm_dir("default") / "disk.qcow2")
     assert current == {
         **wanted,
         "boot": {**wanted["boot"], "loader": "linux"},  # type: ignore[dict-item]
@@ -250,7 +252,7 @@ def leaves(part: Any, path: str = "") -> dict[str, Any]:
 
 #: Numbers of the contract that are others here; docs/decisions/0030 says why.
 OTHERS = {
-    "heartbeat.timeout_seconds": launching.PING_LIMIT_S,
+    "heartbeat.timeout_seconds": driver_link.PING_LIMIT_S,
     "connect.deadline_seconds": None,
     "connect.retry_milliseconds": None,
     "stop.eof_wait_ms": None,
@@ -268,7 +270,7 @@ def test_every_number_of_the_contract_is_ours_or_decided_against() -> None:
         "window.limit": supervision.WINDOW_LIMIT,
         "window.seconds": supervision.WINDOW_S,
         "reconcile_tick_seconds": supervisor.RECONCILE_S,
-        "heartbeat.interval_seconds": launching.PING_INTERVAL_S,
+        "heartbeat.interval_seconds": driver_link.PING_INTERVAL_S,
         "heartbeat.driver_self_exit_seconds": liveness.LIMIT_S,
         "heartbeat.driver_exit_code": driver.ABANDONED,
         "handshake_timeout_seconds": connection.HANDSHAKE_LIMIT_S,
@@ -306,9 +308,9 @@ async def test_restart_and_failure_events_have_their_old_shapes(daemon: Daemon) 
 
 async def test_a_dead_driver_is_seen_through_its_restart(daemon: Daemon) -> None:
     await bring(daemon, running=True)
-    subject = daemon.hub.machines["default"]
+    vm = daemon.fleet.machines["default"]
     daemon.driver.die(-9)
-    await subject.until(lambda: subject.record.restarts.attempts == 1)
+    await vm.until(lambda: vm.record.restarts.attempts == 1)
     status = await old(daemon, "vm.status")
     assert (status["desired"], status["restartAttempts"]) == ("running", 1)
     assert status["maxRestartAttempts"] == 5

@@ -10,8 +10,9 @@ import pytest
 from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
-from gaovm.daemon import service, status
-from gaovm.daemon.methods import sessions
+from gaovm.daemon.dispatch import service
+from gaovm.daemon.dispatch.methods import sessions
+from gaovm.daemon.vms import status
 from gaovm.ipc import methods
 from gaovm.spec import diff
 from gaovm.spec.shares import Share
@@ -59,7 +60,7 @@ async def test_stop_is_graceful_idempotent_and_forced_when_asked(daemon: Daemon)
 
 async def test_a_restart_starts_again_also_when_its_caller_goes_away(daemon: Daemon) -> None:
     await daemon.up()
-    first, machine = daemon.driver, daemon.hub.machines["web-dev"]
+    first, machine = daemon.driver, daemon.fleet.machines["web-dev"]
     restart = asyncio.ensure_future(daemon.call("vm.restart", name="web-dev"))
     await asyncio.sleep(0)
     restart.cancel()
@@ -71,7 +72,7 @@ async def test_a_restart_starts_again_also_when_its_caller_goes_away(daemon: Dae
 
 async def test_a_restart_whose_caller_leaves_while_it_starts_goes_on(daemon: Daemon) -> None:
     await daemon.up()
-    machine = daemon.hub.machines["web-dev"]
+    machine = daemon.fleet.machines["web-dev"]
     daemon.launcher.boot_until = "provisioning"
     restart = asyncio.ensure_future(daemon.call("vm.restart", name="web-dev"))
     await machine.until(lambda: machine.state.readiness == "provisioning")
@@ -84,7 +85,7 @@ async def test_a_restart_whose_caller_leaves_while_it_starts_goes_on(daemon: Dae
 
 async def test_a_restart_that_does_not_wait_returns_when_it_is_on_disk(daemon: Daemon) -> None:
     await daemon.up()
-    first, machine = daemon.driver, daemon.hub.machines["web-dev"]
+    first, machine = daemon.driver, daemon.fleet.machines["web-dev"]
     told = await daemon.call("vm.restart", name="web-dev", wait="none")
     assert told["vm"]["observed"] in {"stopping", "starting"}
     assert daemon.stored()["web-dev"].state.desired == "running"
@@ -98,7 +99,7 @@ async def test_stop_goes_on_when_its_caller_goes_away(daemon: Daemon) -> None:
     await asyncio.sleep(0)
     stop.cancel()
     await asyncio.wait([stop])
-    machine = daemon.hub.machines["web-dev"]
+    machine = daemon.fleet.machines["web-dev"]
     await machine.until(lambda: machine.state.observed == "stopped")
 
 
@@ -111,7 +112,7 @@ async def test_a_driver_that_refuses_to_stop_is_still_made_to_leave(daemon: Daem
 
 async def test_destroy_leaves_nothing_and_tells_what_it_freed(daemon: Daemon) -> None:
     await daemon.up()
-    vm_dir = daemon.hub.paths.vm_dir("web-dev")
+    vm_dir = daemon.fleet.paths.vm_dir("web-dev")
     (vm_dir / "disk.qcow2").write_bytes(b"x" * 100_000)
     result = await daemon.call("vm.destroy", name="web-dev")
     assert result["name"] == "web-dev"
@@ -134,7 +135,7 @@ async def test_two_destroys_end_with_not_found(daemon: Daemon) -> None:
 async def test_an_up_during_a_destroy_makes_a_new_vm(daemon: Daemon) -> None:
     await daemon.up()
     destroy = asyncio.ensure_future(daemon.call("vm.destroy", name="web-dev"))
-    machine = daemon.hub.machines["web-dev"]
+    machine = daemon.fleet.machines["web-dev"]
     while not machine.record.deleting:
         await asyncio.sleep(0)
     assert (await daemon.up())["created"] is True
@@ -145,9 +146,9 @@ async def test_an_up_during_a_destroy_makes_a_new_vm(daemon: Daemon) -> None:
 async def test_vms_are_parallel_and_reads_never_wait(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     slow = asyncio.ensure_future(daemon.up())
-    while "web-dev" not in daemon.hub.machines:
+    while "web-dev" not in daemon.fleet.machines:
         await asyncio.sleep(0)
-    machine = daemon.hub.machines["web-dev"]
+    machine = daemon.fleet.machines["web-dev"]
     await machine.until(lambda: machine.state.readiness is not None)
     daemon.launcher.boot_until = "ready"
     assert (await daemon.up(name="other", project_dir="/src/b"))["vm"]["state"] == "running"
@@ -164,10 +165,10 @@ async def test_a_copy_is_told_what_any_guest_can_write(daemon: Daemon) -> None:
     await daemon.up()
     await daemon.up(name="other", project_dir="/src/other")
     for name, writable in (("web-dev", False), ("other", True)):
-        subject = daemon.hub.machines[name]
+        vm = daemon.fleet.machines[name]
         share = Share(location=f"/src/{name}", mount_point="/mnt", writable=writable)
-        spec = msgspec.structs.replace(subject.record.spec, shares=(share,))
-        subject.record = msgspec.structs.replace(subject.record, spec=spec)
+        spec = msgspec.structs.replace(vm.record.spec, shares=(share,))
+        vm.record = msgspec.structs.replace(vm.record, spec=spec)
     session = await daemon.call("vm.session", name="web-dev", kind="copy")
     assert session["shared"] == ["/src/other"]
     assert "shared" not in await daemon.call("vm.session", name="web-dev", kind="exec")
@@ -176,10 +177,10 @@ async def test_a_copy_is_told_what_any_guest_can_write(daemon: Daemon) -> None:
 async def test_a_session_needs_an_agent(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
-    while "web-dev" not in daemon.hub.machines:
+    while "web-dev" not in daemon.fleet.machines:
         await asyncio.sleep(0)
-    subject = daemon.hub.machines["web-dev"]
-    await subject.until(lambda: subject.state.readiness == "booting")
+    vm = daemon.fleet.machines["web-dev"]
+    await vm.until(lambda: vm.state.readiness == "booting")
     await asyncio.sleep(0)  # the fake's own report, due in the loop's next turn, comes before ours
     with pytest.raises(errors.GuestUnavailable):
         await daemon.call("vm.session", name="web-dev", kind="exec")
@@ -187,7 +188,7 @@ async def test_a_session_needs_an_agent(daemon: Daemon) -> None:
     await up
     session = await daemon.call("vm.session", name="web-dev", kind="exec")
     assert sorted(session) == ["home", "mounts", "socket", "ticket", "user"]
-    run_dir = daemon.hub.paths.run_dir(subject.record.run_id)
+    run_dir = daemon.fleet.paths.run_dir(vm.record.run_id)
     assert session["socket"] == str(run_dir / "driver.sock"), "whatever the driver says"
     assert daemon.driver.calls[-1] == ("session.open", {"ttl_s": 30.0, "kind": "exec"})
     await daemon.call("vm.stop", name="web-dev")
@@ -300,7 +301,7 @@ async def test_a_port_that_the_driver_refuses_is_not_kept(daemon: Daemon) -> Non
     daemon.launcher.failures["ports.add"] = errors.PortTaken("port 80 is taken by nginx")
     with pytest.raises(errors.PortTaken):
         await daemon.call("vm.ports.add", name="web-dev", guest_port=80, host_port=80)
-    assert daemon.hub.machines["web-dev"].record.added_ports == ()
+    assert daemon.fleet.machines["web-dev"].record.added_ports == ()
 
 
 @pytest.mark.parametrize(
@@ -371,7 +372,7 @@ async def test_up_says_what_the_network_leaves_open(
         **network,
         "host_access": False,
     }
-    record = daemon.hub.machines["web-dev"].record
+    record = daemon.fleet.machines["web-dev"].record
     if opened:
         spec = diff.with_values(record.spec, {"network.host_access": True})
         record = msgspec.structs.replace(record, spec=spec)
@@ -385,13 +386,13 @@ async def test_up_says_what_the_network_leaves_open(
 async def test_status_says_what_is_wrong_with_the_network_while_it_is(daemon: Daemon) -> None:
     daemon.launcher.network = {"type": "passt", "reason": "usable", "problem": "no route"}
     await daemon.up()
-    subject = daemon.hub.machines["web-dev"]
+    vm = daemon.fleet.machines["web-dev"]
     for kind, problem in (
         ("network-back", None),
         ("network-lost", "passt ended"),
         ("network-back", None),
     ):
-        subject.on_notification("health", {"kind": kind, "detail": problem or "it is back"})
+        vm.on_notification("health", {"kind": kind, "detail": problem or "it is back"})
         known = (await daemon.status())["network"]
         assert (known["problem"], known["type"]) == (problem, "passt")
-        assert len(status.warnings(subject.record)) == (problem is not None)
+        assert len(status.warnings(vm.record)) == (problem is not None)

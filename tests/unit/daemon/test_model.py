@@ -32,18 +32,11 @@ from tests.unit.daemon.conftest import Call, NoZygote, Preparer, load_config, up
 
 from gaovm import errors
 from gaovm.aio import clock, files, tasks
-from gaovm.daemon import (
-    configs,
-    context,
-    machine,
-    params,
-    paths,
-    recovery,
-    service,
-    starting,
-    supervisor,
-)
+from gaovm.daemon import params, paths
+from gaovm.daemon.dispatch import context, service
+from gaovm.daemon.lifecycle import recovery, start, supervisor
 from gaovm.daemon.storage import events, schema, store
+from gaovm.daemon.vms import machine, project_file
 from gaovm.model import states
 from gaovm.spec.supervision import Restart, RestartWhen, Supervision
 from gaovm.testing import fake_driver
@@ -198,11 +191,11 @@ class Machine(RuleBasedStateMachine):
     async def _open(self, database: MemoryStore) -> None:
         self.owner = tasks.TaskOwner("daemon")
         self.database = database
-        self.hub = machine.Hub(self.where, database, events.Events(database), self.owner)
-        starter = starting.Starter(Preparer(), self.launcher, f"boot-{self.boots}")
-        self.supervisor = supervisor.Supervisor(self.hub, starter, chance=lambda: 0.5)
-        self.context = context.Context(
-            hub=self.hub,
+        self.fleet = machine.Fleet(self.where, database, events.Events(database), self.owner)
+        starter = start.Starter(Preparer(), self.launcher, f"boot-{self.boots}")
+        self.supervisor = supervisor.Supervisor(self.fleet, starter, chance=lambda: 0.5)
+        self.context = context.Daemon(
+            fleet=self.fleet,
             starter=starter,
             images=None,  # type: ignore[arg-type]
             zygote=NoZygote(),
@@ -211,17 +204,15 @@ class Machine(RuleBasedStateMachine):
             request_stop=lambda: None,
             load_config=self._load,
         )
-        recovery.load(self.hub, database.load())
-        await recovery.recover(self.hub, self.supervisor, f"boot-{self.boots}")
+        recovery.load(self.fleet, database.load())
+        await recovery.recover(self.fleet, self.supervisor, f"boot-{self.boots}")
 
     def call(self, method: str, name: str, **more: Any) -> None:
         self.run(service.dispatch(self.context, Call(), method, {"name": name, **more}))
 
     def alive(self, name: str) -> list[fake_driver.FakeDriver]:
         return [
-            driver
-            for driver in self.launcher.launched
-            if driver.subject.name == name and driver.alive()
+            driver for driver in self.launcher.launched if driver.vm.name == name and driver.alive()
         ]
 
     @property
@@ -269,7 +260,7 @@ class Machine(RuleBasedStateMachine):
         """Write the project file; the next `up` reads it."""
         self.files[name] = Supervision(restart=Restart(policy=policy), autostart=auto)
 
-    async def _load(self, args: params.Up, where: paths.Paths) -> configs.Wanted:
+    async def _load(self, args: params.Up, where: paths.Paths) -> project_file.Wanted:
         wanted = await load_config(args, where)
         supervision = self.files.get(wanted.spec.name, Supervision())
         spec = msgspec.structs.replace(wanted.spec, supervision=supervision)
@@ -364,8 +355,8 @@ class Machine(RuleBasedStateMachine):
 
     def _forget(self) -> None:
         """End everything that lives in the daemon's memory, as a kill does."""
-        for subject in self.hub.machines.values():
-            subject.cancel_restart()
+        for actual in self.fleet.machines.values():
+            actual.cancel_restart()
         self.run(self.owner.aclose())
         for task in self.calls:
             task.cancel()
@@ -401,24 +392,24 @@ class Machine(RuleBasedStateMachine):
         _steps += 1
         stored = {record.name: record for record in self.database.load()}
         for name, vm in self.model.items():
-            subject, alive = self.hub.machines.get(name), self.alive(name)
+            actual, alive = self.fleet.machines.get(name), self.alive(name)
             assert len(alive) == (vm.phase == "running"), (name, vm.phase)
             if vm.phase == "absent":
-                assert subject is None
+                assert actual is None
                 assert name not in stored
                 continue
-            assert subject is not None
-            assert stored[name] == subject.record, "memory and database differ"
-            state = subject.state
+            assert actual is not None
+            assert stored[name] == actual.record, "memory and database differ"
+            state = actual.state
             assert (state.desired is states.Desired.RUNNING) == vm.wanted, name
             observed = {"pause": "backoff"}.get(vm.phase, vm.phase)
-            assert str(state.observed) == observed, (name, subject.record.last_error)
-            assert subject.record.restarts.attempts == vm.attempts <= 5
+            assert str(state.observed) == observed, (name, actual.record.last_error)
+            assert actual.record.restarts.attempts == vm.attempts <= 5
             if vm.phase == "pause":
-                assert subject.restart is not None
-                assert subject.restart.when() == pytest.approx(vm.due)
+                assert actual.restart is not None
+                assert actual.restart.when() == pytest.approx(vm.due)
             else:
-                assert subject.restart is None
+                assert actual.restart is None
 
     @invariant()
     def is_without_drift(self) -> None:

@@ -23,7 +23,7 @@ from tests.unit.daemon.test_events import record
 
 from gaovm import errors
 from gaovm.aio import files
-from gaovm.daemon.storage import backup, events, logroom, quarantine, store
+from gaovm.daemon.storage import backup, events, quarantine, store, wal_preallocation
 
 #: Different parts of the unsynced changes that are tried at each moment.
 DRAWS = 4
@@ -125,9 +125,9 @@ async def test_the_store_survives_a_power_cut_at_any_moment(
 ) -> None:
     monkeypatch.setattr(backup, "EVERY_S", 0.0)
     monkeypatch.setattr(backup, "QUIET_S", 0.0)
-    monkeypatch.setattr(logroom, "QUIET_S", 0.0)
+    monkeypatch.setattr(wal_preallocation, "QUIET_S", 0.0)
     room = 100_000
-    monkeypatch.setattr(logroom, "ROOM_BYTES", room)
+    monkeypatch.setattr(wal_preallocation, "ROOM_BYTES", room)
     await work(recorder, 1, 16)
     await work(recorder, 17, 8)
     log = list(recorder.log)

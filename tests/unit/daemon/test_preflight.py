@@ -12,7 +12,8 @@ import pytest
 
 from gaovm import errors, version
 from gaovm.aio import tasks
-from gaovm.daemon import gate, handover, service
+from gaovm.daemon import handover
+from gaovm.daemon.dispatch import service, upgrade_gate
 from gaovm.daemon.storage import store
 from gaovm.daemon.upgrading import preflight
 from gaovm.ipc import methods
@@ -74,18 +75,18 @@ def test_a_hand_over_of_another_format_is_refused_by_its_first_field() -> None:
 
 def test_only_what_reads_is_spared() -> None:
     beginnings = set(service.BEGINNINGS) - {"daemon.upgrade"}
-    assert not beginnings & gate.READS
-    assert gate.INSTANT < gate.READS
+    assert not beginnings & upgrade_gate.READS
+    assert upgrade_gate.INSTANT < upgrade_gate.READS
 
 
 async def test_the_gate_holds_and_lets_go() -> None:
-    door = gate.Gate()
+    door = upgrade_gate.Gate()
     await door.enter("vm.up")
-    door.hold(gate.READS)
+    door.hold(upgrade_gate.READS)
     await door.enter("vm.list")
     waiting = tasks.spawn(door.enter("vm.up"), name="waiting")
     await asyncio.sleep(0)
-    door.hold(gate.INSTANT)
+    door.hold(upgrade_gate.INSTANT)
     reading = tasks.spawn(door.enter("vm.list"), name="reading")
     await asyncio.sleep(0)
     assert not waiting.done()

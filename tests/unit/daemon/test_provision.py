@@ -10,7 +10,7 @@ import pytest
 from tests.unit.daemon.conftest import Daemon, up_params
 
 from gaovm import errors
-from gaovm.daemon import configs
+from gaovm.daemon.vms import project_file
 
 FILE = """\
 images: [{location: "debian:12"}]
@@ -33,7 +33,7 @@ def scripts_run(daemon: Daemon) -> list[str]:
 
 @pytest.fixture
 async def project(daemon: Daemon, tmp_path: Path) -> Path:
-    daemon.ctx.load_config = configs.load
+    daemon.ctx.load_config = project_file.load
     path = tmp_path / "web"
     path.mkdir()
     return path

@@ -10,25 +10,29 @@ from tests.unit.daemon.conftest import Daemon
 
 from gaovm import errors
 from gaovm.aio import files
-from gaovm.daemon import machine, occupancy, recovery, supervisor
+from gaovm.daemon.drivers import occupancy
+from gaovm.daemon.lifecycle import recovery, supervisor
+from gaovm.daemon.vms import machine
 from gaovm.model import states
 from gaovm.spec.supervision import Supervision
 
 
 async def restart(daemon: Daemon, boot_id: str = "boot-1") -> None:
     """Forget all memory, as kill -9 does, and start again from the database."""
-    await daemon.hub.store.flush()
-    await daemon.hub.owner.aclose()
+    await daemon.fleet.store.flush()
+    await daemon.fleet.owner.aclose()
     daemon.launcher.launched.clear()
-    daemon.hub = machine.Hub(daemon.hub.paths, daemon.database, daemon.hub.events, daemon.second)
-    daemon.ctx.hub = daemon.hub
-    daemon.supervisor = supervisor.Supervisor(daemon.hub, daemon.ctx.starter, chance=lambda: 0.5)
-    recovery.load(daemon.hub, daemon.database.load())
-    recovery.sweep(daemon.hub)
-    await recovery.recover(daemon.hub, daemon.supervisor, boot_id)
-    for subject in daemon.hub.machines.values():
-        if subject.up is not None:
-            await subject.up.ended()
+    daemon.fleet = machine.Fleet(
+        daemon.fleet.paths, daemon.database, daemon.fleet.events, daemon.second
+    )
+    daemon.ctx.fleet = daemon.fleet
+    daemon.supervisor = supervisor.Supervisor(daemon.fleet, daemon.ctx.starter, chance=lambda: 0.5)
+    recovery.load(daemon.fleet, daemon.database.load())
+    recovery.sweep(daemon.fleet)
+    await recovery.recover(daemon.fleet, daemon.supervisor, boot_id)
+    for vm in daemon.fleet.machines.values():
+        if vm.up is not None:
+            await vm.up.ended()
 
 
 async def test_what_should_run_runs_again(daemon: Daemon) -> None:
@@ -72,10 +76,10 @@ async def test_a_reboot_of_the_host_starts_nothing(daemon: Daemon) -> None:
 
 async def test_autostart_survives_a_reboot(daemon: Daemon) -> None:
     await daemon.up()
-    subject = daemon.hub.machines["web-dev"]
+    vm = daemon.fleet.machines["web-dev"]
     wanted = Supervision(autostart=True)
-    spec = msgspec.structs.replace(subject.record.spec, supervision=wanted)
-    await subject.update(spec=spec)
+    spec = msgspec.structs.replace(vm.record.spec, supervision=wanted)
+    await vm.update(spec=spec)
     await restart(daemon, "boot-2")
     assert (await daemon.status())["state"] == "running"
 
@@ -107,17 +111,17 @@ async def test_a_first_up_that_fails_again_is_not_repeated(daemon: Daemon) -> No
 
 async def test_an_interrupted_removal_is_finished(daemon: Daemon) -> None:
     await daemon.up()
-    subject = daemon.hub.machines["web-dev"]
-    await subject.update(deleting=True)
+    vm = daemon.fleet.machines["web-dev"]
+    await vm.update(deleting=True)
     await restart(daemon)
     assert daemon.stored() == {}
-    assert not daemon.hub.paths.vm_dir("web-dev").exists()
-    assert list(daemon.hub.paths.run.iterdir()) == []
+    assert not daemon.fleet.paths.vm_dir("web-dev").exists()
+    assert list(daemon.fleet.paths.run.iterdir()) == []
 
 
 async def test_an_old_driver_is_waited_for(daemon: Daemon) -> None:
     await daemon.up()
-    lock = files.Lock(daemon.hub.paths.vm_dir("web-dev") / "lock")
+    lock = files.Lock(daemon.fleet.paths.vm_dir("web-dev") / "lock")
     assert lock.acquire()
     # A holder that cannot be told by its pid, as when the file was cut short.
     lock.path.write_text("")
@@ -138,7 +142,7 @@ async def test_an_old_driver_that_stays_is_an_error(
     monkeypatch.setattr(occupancy, "OLD_DRIVER_S", 0.05)
     await daemon.up()
     await daemon.call("vm.stop", name="web-dev")
-    lock = files.Lock(daemon.hub.paths.vm_dir("web-dev") / "lock")
+    lock = files.Lock(daemon.fleet.paths.vm_dir("web-dev") / "lock")
     assert lock.acquire()
     await restart(daemon)
     vm = await daemon.status()
@@ -147,7 +151,7 @@ async def test_an_old_driver_that_stays_is_an_error(
 
 
 async def test_stale_run_directories_go_and_disks_stay(daemon: Daemon) -> None:
-    where = daemon.hub.paths
+    where = daemon.fleet.paths
     stale, foreign, disk = where.run / "0123abcd", where.run / "notes", where.vms / "unknown"
     for path in (stale, foreign, disk):
         path.mkdir()
@@ -160,10 +164,10 @@ async def test_power_off_in_the_guest_ends_the_desire_at_once(daemon: Daemon) ->
     daemon.driver.report("stopped", reason="guest")
     vm = await daemon.status()
     assert (vm["state"], vm["desired"]) == ("stopped", "stopped")
-    await daemon.hub.machines["web-dev"].until(
-        lambda: daemon.hub.machines["web-dev"].driver is None
+    await daemon.fleet.machines["web-dev"].until(
+        lambda: daemon.fleet.machines["web-dev"].driver is None
     )
-    await daemon.hub.store.flush()
+    await daemon.fleet.store.flush()
     assert daemon.stored()["web-dev"].state.desired is states.Desired.STOPPED
 
 

@@ -10,7 +10,8 @@ import pytest
 from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
-from gaovm.daemon import machine, supervisor
+from gaovm.daemon.lifecycle import supervisor
+from gaovm.daemon.vms import machine
 from gaovm.model import states
 from gaovm.spec.supervision import OnHang, Restart, RestartWhen, Supervision, Watchdog
 
@@ -19,32 +20,32 @@ def policy(
     daemon: Daemon, when: RestartWhen = "on-failure", delay_s: float = 0.0
 ) -> machine.Machine:
     """The VM with a policy whose pauses are ``delay_s`` at most."""
-    subject = daemon.hub.machines["web-dev"]
+    vm = daemon.fleet.machines["web-dev"]
     wanted = Supervision(restart=Restart(policy=when, max_delay_s=delay_s))
-    subject.update(spec=msgspec.structs.replace(subject.record.spec, supervision=wanted))
-    return subject
+    vm.update(spec=msgspec.structs.replace(vm.record.spec, supervision=wanted))
+    return vm
 
 
 async def seen(daemon: Daemon, kind: str) -> list[dict[str, Any]]:
     """The payloads of all events of a kind; no more events come after this."""
-    await daemon.hub.store.flush()
-    daemon.hub.events.close()
+    await daemon.fleet.store.flush()
+    daemon.fleet.events.close()
     return [event.payload async for event in daemon.events if event.type == kind]
 
 
-async def until_state(subject: machine.Machine, word: str) -> None:
+async def until_state(vm: machine.Machine, word: str) -> None:
     async with asyncio.timeout(10):
-        await subject.until(lambda: subject.describe()[0] == word)
+        await vm.until(lambda: vm.describe()[0] == word)
 
 
 async def test_a_killed_driver_is_replaced_at_once(daemon: Daemon) -> None:
     await daemon.up()
-    subject = policy(daemon)
+    vm = policy(daemon)
     daemon.driver.die(-9)
-    await until_state(subject, "restarting")
-    assert subject.state.desired is states.Desired.RUNNING
-    await until_state(subject, "running")
-    await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+    await until_state(vm, "restarting")
+    assert vm.state.desired is states.Desired.RUNNING
+    await until_state(vm, "running")
+    await vm.until(lambda: vm.state.readiness is states.Readiness.READY)
     assert len(daemon.launcher.launched) == 2
     (told,) = await seen(daemon, "driver.restart_scheduled")
     assert (told["attempt"], told["max_attempts"], told["delay_s"]) == (1, 5, 0)
@@ -54,38 +55,38 @@ async def test_a_killed_driver_is_replaced_at_once(daemon: Daemon) -> None:
 
 async def test_a_dead_hypervisor_is_replaced_and_its_driver_let_go(daemon: Daemon) -> None:
     await daemon.up()
-    subject, first = policy(daemon), daemon.driver
+    vm, first = policy(daemon), daemon.driver
     first.report("failed", error={"code": "hypervisor_failed", "message": "QEMU: SIGKILL"})
     assert (await daemon.status())["detail"].endswith("QEMU: SIGKILL")
-    await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+    await vm.until(lambda: vm.state.readiness is states.Readiness.READY)
     assert first.calls[-1][0] == "exit"
     assert daemon.driver is not first
 
 
 async def test_the_exit_of_the_hypervisor_is_an_event_of_its_own(daemon: Daemon) -> None:
     await daemon.up()
-    subject = daemon.hub.machines["web-dev"]
-    subject.on_notification("hypervisor", {"pid": 7, "status": -9, "at": 1.5})
-    subject.on_notification("of a newer driver", {})
+    vm = daemon.fleet.machines["web-dev"]
+    vm.on_notification("hypervisor", {"pid": 7, "status": -9, "at": 1.5})
+    vm.on_notification("of a newer driver", {})
     (told,) = await seen(daemon, "hypervisor.exited")
     assert told == {"pid": 7, "status": -9, "at": 1.5, "expected": False}
 
 
 def on_hang(daemon: Daemon, what: OnHang) -> machine.Machine:
-    subject = daemon.hub.machines["web-dev"]
+    vm = daemon.fleet.machines["web-dev"]
     wanted = Supervision(restart=Restart(max_delay_s=0.0), watchdog=Watchdog(on_hang=what))
-    subject.update(spec=msgspec.structs.replace(subject.record.spec, supervision=wanted))
-    return subject
+    vm.update(spec=msgspec.structs.replace(vm.record.spec, supervision=wanted))
+    return vm
 
 
 @pytest.mark.parametrize("kind", ["watchdog", "unresponsive"])
 async def test_a_hung_guest_is_restarted_if_the_policy_says_so(daemon: Daemon, kind: str) -> None:
     await daemon.up()
-    subject, first = on_hang(daemon, "restart"), daemon.driver
-    subject.on_notification("health", {"kind": kind, "detail": "it hangs"})
-    await until_state(subject, "restarting")
+    vm, first = on_hang(daemon, "restart"), daemon.driver
+    vm.on_notification("health", {"kind": kind, "detail": "it hangs"})
+    await until_state(vm, "restarting")
     assert first.calls[-1] == ("vm.kill", {"reason": kind})
-    await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+    await vm.until(lambda: vm.state.readiness is states.Readiness.READY)
     assert daemon.driver is not first
     event = {"watchdog": "guest.watchdog", "unresponsive": "guest.unresponsive"}[kind]
     assert await seen(daemon, event) == [{"detail": "it hangs"}]
@@ -93,9 +94,9 @@ async def test_a_hung_guest_is_restarted_if_the_policy_says_so(daemon: Daemon, k
 
 async def test_a_hung_guest_is_paused_if_the_policy_says_so(daemon: Daemon) -> None:
     await daemon.up()
-    subject = on_hang(daemon, "pause")
-    subject.on_notification("health", {"kind": "watchdog"})
-    await subject.until(lambda: subject.paused)
+    vm = on_hang(daemon, "pause")
+    vm.on_notification("health", {"kind": "watchdog"})
+    await vm.until(lambda: vm.paused)
     status = await daemon.status()
     assert (status["state"], status["paused"]) == ("running", True)
     assert "gaovm resume" in status["detail"]
@@ -105,13 +106,13 @@ async def test_a_hung_guest_is_paused_if_the_policy_says_so(daemon: Daemon) -> N
 
 async def test_a_hung_guest_is_only_told_by_default(daemon: Daemon) -> None:
     await daemon.up()
-    subject, before = on_hang(daemon, "event"), list(daemon.driver.calls)
+    vm, before = on_hang(daemon, "event"), list(daemon.driver.calls)
     for kind in ("watchdog", "panic", "unresponsive", "responsive", "of a newer driver"):
-        subject.on_notification("health", {"kind": kind})
+        vm.on_notification("health", {"kind": kind})
     await asyncio.sleep(0)
     assert daemon.driver.calls == before
-    await daemon.hub.store.flush()
-    daemon.hub.events.close()
+    await daemon.fleet.store.flush()
+    daemon.fleet.events.close()
     told = [event.type async for event in daemon.events if event.type.startswith("guest.")]
     assert told == ["guest.watchdog", "guest.panicked", "guest.unresponsive", "guest.responsive"]
 
@@ -128,10 +129,10 @@ async def test_a_guest_that_begins_anew_in_a_loop_is_told_of_within_its_rate(
     told = await seen(daemon, "vm.state")
     assert len(told) < 120
     assert [each["event"] for each in told[-2:]] == ["stop asked", "stopped"]
-    await daemon.hub.store.flush()  # the log was closed: what is left to tell is told
+    await daemon.fleet.store.flush()  # the log was closed: what is left to tell is told
     (left_out,) = [
         event.payload
-        for event in await daemon.hub.events.read(0, 1000)
+        for event in await daemon.fleet.events.read(0, 1000)
         if event.type == "events.suppressed"
     ]
     assert left_out["types"] == {"vm.state": left_out["count"]}
@@ -140,8 +141,8 @@ async def test_a_guest_that_begins_anew_in_a_loop_is_told_of_within_its_rate(
 
 async def test_a_panicked_guest_is_left_to_its_driver(daemon: Daemon) -> None:
     await daemon.up()
-    subject, before = on_hang(daemon, "restart"), list(daemon.driver.calls)
-    subject.on_notification("health", {"kind": "panic"})
+    vm, before = on_hang(daemon, "restart"), list(daemon.driver.calls)
+    vm.on_notification("health", {"kind": "panic"})
     await asyncio.sleep(0)
     assert daemon.driver.calls == before
 
@@ -150,41 +151,41 @@ async def test_a_paused_vm_refuses_sessions_and_forgets_the_pause_at_its_end(
     daemon: Daemon,
 ) -> None:
     await daemon.up()
-    subject = daemon.hub.machines["web-dev"]
+    vm = daemon.fleet.machines["web-dev"]
     for _ in range(2):
         assert (await daemon.call("vm.pause", name="web-dev"))["paused"]
     with pytest.raises(errors.StateConflict, match="is paused"):
         await daemon.call("vm.session", name="web-dev", kind="exec")
     await daemon.call("vm.stop", name="web-dev")
-    assert not subject.paused
+    assert not vm.paused
     with pytest.raises(errors.StateConflict, match="is not running: it is stopped"):
         await daemon.call("vm.pause", name="web-dev")
 
 
 async def test_the_last_lines_are_those_of_the_last_run(daemon: Daemon) -> None:
-    console = daemon.hub.paths.serial_log("web-dev")
+    console = daemon.fleet.paths.serial_log("web-dev")
     console.parent.mkdir(parents=True, exist_ok=True)
     console.write_bytes(b"of yesterday\r\n")
     await daemon.up()
-    subject = daemon.hub.machines["web-dev"]
+    vm = daemon.fleet.machines["web-dev"]
     with console.open("ab") as file:
         file.write(b"of today\r\n")
-    assert supervisor.serial_tail(console, subject.console_from) == ["of today"]
+    assert supervisor.serial_tail(console, vm.console_from) == ["of today"]
     console.write_bytes(b"anew\r\n")  # rotated meanwhile
-    assert supervisor.serial_tail(console, subject.console_from) == ["anew"]
+    assert supervisor.serial_tail(console, vm.console_from) == ["anew"]
 
 
 async def test_after_five_attempts_it_is_given_up(daemon: Daemon) -> None:
     await daemon.up()
-    subject = policy(daemon)
-    daemon.hub.paths.serial_log("web-dev").write_bytes(b"one\r\n\x1b[31mKernel panic\r\n")
+    vm = policy(daemon)
+    daemon.fleet.paths.serial_log("web-dev").write_bytes(b"one\r\n\x1b[31mKernel panic\r\n")
     daemon.launcher.failures["vm.start"] = errors.HypervisorFailed("no")
     daemon.driver.die(-9)
-    await until_state(subject, "failed")
-    vm = await daemon.status()
-    assert (vm["desired"], vm["observed"]) == ("stopped", "failed")
-    assert vm["detail"] == "given up after 5 restarts: no"
-    assert list(vm["last_error"]["serial_tail"]) == ["one", "[31mKernel panic"]
+    await until_state(vm, "failed")
+    told = await daemon.status()
+    assert (told["desired"], told["observed"]) == ("stopped", "failed")
+    assert told["detail"] == "given up after 5 restarts: no"
+    assert list(told["last_error"]["serial_tail"]) == ["one", "[31mKernel panic"]
     assert len(daemon.launcher.launched) == 6
     assert daemon.launcher.launched[-1].calls[-1][0] == "exit"
     (final,) = await seen(daemon, "driver.permanent_failure")
@@ -198,44 +199,44 @@ async def test_after_five_attempts_it_is_given_up(daemon: Daemon) -> None:
 )
 async def test_power_off_in_the_guest(daemon: Daemon, when: RestartWhen, again: bool) -> None:
     await daemon.up()
-    subject = policy(daemon, when)
+    vm = policy(daemon, when)
     daemon.driver.report("stopped", reason="guest")
-    vm = await daemon.status()
-    assert (vm["state"], vm["desired"]) == (
+    told = await daemon.status()
+    assert (told["state"], told["desired"]) == (
         ("restarting", "running") if again else ("stopped", "stopped")
     )
     if again:
-        await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+        await vm.until(lambda: vm.state.readiness is states.Readiness.READY)
 
 
 async def test_never_means_never(daemon: Daemon) -> None:
     await daemon.up()
-    subject = policy(daemon, "never")
+    vm = policy(daemon, "never")
     daemon.driver.die(1)
-    await until_state(subject, "failed")
-    assert subject.state.desired is states.Desired.STOPPED
+    await until_state(vm, "failed")
+    assert vm.state.desired is states.Desired.STOPPED
     assert len(daemon.launcher.launched) == 1
 
 
 async def test_a_stop_during_the_pause_ends_it(daemon: Daemon) -> None:
     await daemon.up()
-    subject = policy(daemon, delay_s=30.0)
+    vm = policy(daemon, delay_s=30.0)
     daemon.driver.die(-9)
-    await until_state(subject, "restarting")
-    assert subject.restart is not None
+    await until_state(vm, "restarting")
+    assert vm.restart is not None
     await daemon.call("vm.stop", name="web-dev")
-    assert subject.restart is None
+    assert vm.restart is None
     assert (await daemon.status())["state"] == "stopped"
 
 
 async def test_a_start_during_the_pause_does_not_wait_for_it(daemon: Daemon) -> None:
     await daemon.up()
-    subject = policy(daemon, delay_s=30.0)
+    vm = policy(daemon, delay_s=30.0)
     daemon.driver.die(-9)
-    await until_state(subject, "restarting")
+    await until_state(vm, "restarting")
     assert (await daemon.call("vm.start", name="web-dev"))["vm"]["state"] == "running"
-    assert subject.restart is None
-    assert subject.record.restarts.attempts == 0
+    assert vm.restart is None
+    assert vm.record.restarts.attempts == 0
 
 
 async def test_whoever_waits_for_a_start_sees_it_through(daemon: Daemon) -> None:
@@ -264,7 +265,7 @@ async def test_no_wait_answers_when_the_wish_is_on_disk(daemon: Daemon) -> None:
     vm = await daemon.call("vm.stop", name="web-dev", wait="none")
     assert vm["desired"] == "stopped"
     assert daemon.stored()["web-dev"].state.desired is states.Desired.STOPPED
-    await until_state(daemon.hub.machines["web-dev"], "stopped")
+    await until_state(daemon.fleet.machines["web-dev"], "stopped")
 
 
 async def test_a_restart_is_a_stop_and_a_start(daemon: Daemon) -> None:
@@ -284,16 +285,16 @@ async def test_nothing_to_do_is_no_drift(daemon: Daemon) -> None:
 
 async def test_drift_is_mended_and_counted(daemon: Daemon) -> None:
     await daemon.up()
-    subject = policy(daemon)
-    subject.record = msgspec.structs.replace(  # as no code does it
-        subject.record,
+    vm = policy(daemon)
+    vm.record = msgspec.structs.replace(  # as no code does it
+        vm.record,
         state=states.VmState(desired=states.Desired.RUNNING, first_up=states.FirstUp.DONE),
     )
     await daemon.driver.leave(1)
-    await subject.until(lambda: subject.driver is None)
-    assert supervisor.drift(subject) == "it should run but is stopped"
+    await vm.until(lambda: vm.driver is None)
+    assert supervisor.drift(vm) == "it should run but is stopped"
     assert daemon.supervisor.reconcile() == 1
-    await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+    await vm.until(lambda: vm.state.readiness is states.Readiness.READY)
     assert daemon.supervisor.mended == 1
     assert [payload["what"] for payload in await seen(daemon, "drift.mended")] == [
         "it should run but is stopped"
@@ -302,40 +303,40 @@ async def test_drift_is_mended_and_counted(daemon: Daemon) -> None:
 
 async def test_a_driver_whose_end_was_not_seen_is_drift(daemon: Daemon) -> None:
     await daemon.up()
-    subject = policy(daemon)
-    subject.driver = None  # as no code does it
+    vm = policy(daemon)
+    vm.driver = None  # as no code does it
     assert daemon.supervisor.reconcile() == 1
-    await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+    await vm.until(lambda: vm.state.readiness is states.Readiness.READY)
 
 
 async def test_only_what_was_seen_before_is_mended(daemon: Daemon) -> None:
     """What has just happened looks like drift until its event has been heard."""
     await daemon.up()
-    subject = policy(daemon)
-    subject.driver = None  # as no code does it
+    vm = policy(daemon)
+    vm.driver = None  # as no code does it
     assert daemon.supervisor.reconcile([]) == 0
-    what = supervisor.drift(subject)
+    what = supervisor.drift(vm)
     assert what is not None
-    assert daemon.supervisor.reconcile([(subject, what)]) == 1
-    await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+    assert daemon.supervisor.reconcile([(vm, what)]) == 1
+    await vm.until(lambda: vm.state.readiness is states.Readiness.READY)
 
 
 async def test_a_forgotten_restart_is_drift(daemon: Daemon) -> None:
     await daemon.up()
-    subject = policy(daemon, delay_s=30.0)
+    vm = policy(daemon, delay_s=30.0)
     daemon.driver.die(-9)
-    await until_state(subject, "restarting")
-    subject.cancel_restart()
+    await until_state(vm, "restarting")
+    vm.cancel_restart()
     assert daemon.supervisor.reconcile() == 1
-    await subject.until(lambda: subject.state.readiness is states.Readiness.READY)
+    await vm.until(lambda: vm.state.readiness is states.Readiness.READY)
 
 
 async def test_a_daemon_that_ends_starts_nothing_any_more(daemon: Daemon) -> None:
     await daemon.up()
-    subject = policy(daemon)
+    vm = policy(daemon)
     daemon.supervisor.stop()
     daemon.driver.die(-9)
-    await subject.until(lambda: subject.driver is None)
+    await vm.until(lambda: vm.driver is None)
     await asyncio.sleep(0.02)
     assert len(daemon.launcher.launched) == 1
 
@@ -343,13 +344,13 @@ async def test_a_daemon_that_ends_starts_nothing_any_more(daemon: Daemon) -> Non
 async def test_a_guest_stopped_with_the_daemon_is_no_drift(daemon: Daemon) -> None:
     """Another guest may take longer to stop than the safety reconcile's interval."""
     await daemon.up()
-    subject = policy(daemon)
-    subject.record = msgspec.structs.replace(
-        subject.record,
+    vm = policy(daemon)
+    vm.record = msgspec.structs.replace(
+        vm.record,
         state=states.VmState(desired=states.Desired.RUNNING, first_up=states.FirstUp.DONE),
     )
     await daemon.driver.leave(1)
-    await subject.until(lambda: subject.driver is None)
+    await vm.until(lambda: vm.driver is None)
     daemon.supervisor.stop()
     assert daemon.supervisor.reconcile() == 0
     assert len(daemon.launcher.launched) == 1

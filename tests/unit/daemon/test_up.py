@@ -10,7 +10,7 @@ import pytest
 from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
-from gaovm.daemon import artefacts
+from gaovm.daemon import images
 from gaovm.hostfacts import limits
 
 pytestmark = pytest.mark.usefixtures("no_errors_logged")
@@ -22,17 +22,17 @@ async def spin(turns: int = 50) -> None:
 
 
 async def until_phase(daemon: Daemon, readiness: str) -> None:
-    machine = daemon.hub.machines["web-dev"]
+    machine = daemon.fleet.machines["web-dev"]
     await machine.until(lambda: machine.state.readiness == readiness)
     await spin()
 
 
 async def test_the_lost_disk_of_a_vm_that_ran_is_not_begun_anew(daemon: Daemon) -> None:
     await daemon.up()
-    subject = daemon.hub.machines["web-dev"]
-    real = artefacts.Artefacts(daemon.hub.paths)
+    vm = daemon.fleet.machines["web-dev"]
+    real = images.ImageService(daemon.fleet.paths)
     with pytest.raises(errors.StateCorrupt, match=r"the disk of VM web-dev is gone: .*qcow2"):
-        await real.prepare(subject, lambda _: None, fresh_disk=False)
+        await real.prepare(vm, lambda _: None, fresh_disk=False)
 
 
 async def test_up_creates_boots_and_waits_until_ready(daemon: Daemon) -> None:
@@ -49,7 +49,7 @@ async def test_up_creates_boots_and_waits_until_ready(daemon: Daemon) -> None:
     assert methods == ["vm.configure", "vm.start", "vm.status", "vm.status"]
     request = daemon.driver.calls[0][1]
     assert request["provision"] is True
-    assert request["run_dir"].endswith(daemon.hub.machines["web-dev"].record.run_id)
+    assert request["run_dir"].endswith(daemon.fleet.machines["web-dev"].record.run_id)
 
 
 async def test_a_second_up_is_already(daemon: Daemon) -> None:
@@ -77,7 +77,7 @@ async def test_two_ups_share_one_boot_and_its_result(daemon: Daemon) -> None:
     second = asyncio.ensure_future(daemon.up(second_call))
     await daemon.rest()
     assert second_call.seen, "a joiner is told the latest progress at once"
-    machine = daemon.hub.machines["web-dev"]
+    machine = daemon.fleet.machines["web-dev"]
     machine.on_progress({"phase": "provision", "message": "step 1"})
     assert first_call.seen[-1] == second_call.seen[-1]
     assert second_call.seen[-1]["message"] == "step 1"
@@ -122,14 +122,14 @@ async def test_a_new_vm_is_removed_when_the_last_caller_leaves(
     daemon.launcher.boot_until = phase
     up = asyncio.ensure_future(daemon.up())
     await daemon.rest()
-    machine = daemon.hub.machines["web-dev"]
+    machine = daemon.fleet.machines["web-dev"]
     up.cancel(wish)
     with pytest.raises(asyncio.CancelledError):
         await up
     assert daemon.stored() == {}
     assert (await daemon.call("vm.list")) == {"vms": []}
-    assert not Path(machine.hub.paths.vm_dir("web-dev")).exists()
-    assert not machine.hub.paths.run_dir(machine.record.run_id).exists()
+    assert not Path(machine.fleet.paths.vm_dir("web-dev")).exists()
+    assert not machine.fleet.paths.run_dir(machine.record.run_id).exists()
     assert machine.driver is None
 
 
@@ -338,7 +338,7 @@ async def test_a_name_of_another_project_is_taken(daemon: Daemon) -> None:
     with pytest.raises(errors.NameTaken, match="taken by /src/web") as caught:
         await daemon.up(project_dir="/src/other", name="web-dev")
     assert caught.value.remedy is not None and "--name" in caught.value.remedy
-    assert list(daemon.hub.machines) == ["web-dev"]
+    assert list(daemon.fleet.machines) == ["web-dev"]
 
 
 async def test_a_misspelt_name_creates_nothing(daemon: Daemon) -> None:
@@ -372,7 +372,7 @@ async def test_a_caller_that_leaves_at_once_leaves_nothing(daemon: Daemon) -> No
     await asyncio.sleep(0)
     up.cancel()
     await asyncio.wait([up])
-    assert daemon.hub.machines == {}
+    assert daemon.fleet.machines == {}
     assert daemon.stored() == {}
     assert (await daemon.up())["vm"]["state"] == "running"
 
@@ -380,7 +380,7 @@ async def test_a_caller_that_leaves_at_once_leaves_nothing(daemon: Daemon) -> No
 async def test_the_last_caller_leaves_while_the_up_waits_for_its_turn(daemon: Daemon) -> None:
     await daemon.up()
     await daemon.call("vm.stop", name="web-dev")
-    machine = daemon.hub.machines["web-dev"]
+    machine = daemon.fleet.machines["web-dev"]
     async with machine.serial:
         up = asyncio.ensure_future(daemon.up())
         await spin()
@@ -398,7 +398,7 @@ async def test_a_vm_that_does_not_fit_is_refused_and_one_that_hardly_does_is_war
     monkeypatch.setattr(limits, "memory", lambda: limits.Memory(1 << 30, 1 << 30))
     with pytest.raises(errors.ConfigError, match=r"memory: 2\.0 GiB is more than this host has"):
         await daemon.up()
-    assert not daemon.hub.machines
+    assert not daemon.fleet.machines
     monkeypatch.setattr(limits, "memory", lambda: limits.Memory(4 << 30, 1 << 30))
     result = await daemon.up()
     (warning,) = result["warnings"]
@@ -407,7 +407,7 @@ async def test_a_vm_that_does_not_fit_is_refused_and_one_that_hardly_does_is_war
     for method in ("vm.config.set", "vm.config.plan"):
         with pytest.raises(errors.ConfigError, match="more than this host has"):
             await daemon.call(method, name="web-dev", changes={"memory": "8GiB"})
-    assert daemon.hub.machines["web-dev"].record.pending is None
+    assert daemon.fleet.machines["web-dev"].record.pending is None
     await daemon.call("vm.stop", name="web-dev")
     started = await daemon.call("vm.start", name="web-dev")
     assert started["warnings"] == [warning]

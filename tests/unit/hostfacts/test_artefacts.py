@@ -4,7 +4,7 @@ import json
 import struct
 from pathlib import Path
 
-from gaovm.hostfacts import artefacts
+from gaovm.hostfacts import boot_files
 from gaovm.spec.boot import Boot
 from gaovm.spec.disks import Image
 from gaovm.spec.guest import Guest, User
@@ -39,7 +39,7 @@ def _image(home: Path, digest: str, name: str = "debian:12", **changes: object) 
 
 
 def test_nothing_built_gives_placeholders(tmp_path: Path) -> None:
-    found = artefacts.find(tmp_path, _spec())
+    found = boot_files.find(tmp_path, _spec())
     assert found.disk == str(tmp_path / "vms" / "web" / "disk.qcow2")
     assert found.kernel == "<image:debian:12:kernel>"
     assert found.initrd == "<image:debian:12:initramfs>"
@@ -54,7 +54,7 @@ def test_the_newest_image_that_fits_is_taken(tmp_path: Path) -> None:
     broken = tmp_path / "images" / ("f" * 64)
     broken.mkdir()
     (broken / "manifest.json").write_text("[]")
-    found = artefacts.find(tmp_path, _spec())
+    found = boot_files.find(tmp_path, _spec())
     assert found.kernel == str(newest / "vmlinux")
     assert found.initrd == str(newest / "initrd-0123456789ab.img")
     assert found.image_digest == "b" * 64
@@ -67,9 +67,9 @@ def test_a_disk_fixes_the_image(tmp_path: Path) -> None:
     disk = tmp_path / "vms" / "web" / "disk.qcow2"
     disk.parent.mkdir(parents=True)
     disk.write_bytes(struct.pack(">4sIQI", b"QFI\xfb", 3, 104, len(name)).ljust(104, b"\0") + name)
-    assert artefacts.find(tmp_path, _spec()).kernel == str(old / "vmlinux")
+    assert boot_files.find(tmp_path, _spec()).kernel == str(old / "vmlinux")
     disk.write_bytes(b"QFI\xfb junk")
-    assert artefacts.find(tmp_path, _spec()).image_digest == "b" * 64
+    assert boot_files.find(tmp_path, _spec()).image_digest == "b" * 64
 
 
 def test_a_pulled_disk_boots_with_our_kernel(tmp_path: Path) -> None:
@@ -78,10 +78,10 @@ def test_a_pulled_disk_boots_with_our_kernel(tmp_path: Path) -> None:
     pulled = _image(
         tmp_path, "b" * 64, location, kernel=None, artefacts={"disk": {"file": "disk.qcow2"}}
     )
-    found = artefacts.find(tmp_path, _spec(location))
+    found = boot_files.find(tmp_path, _spec(location))
     assert (found.kernel, found.image_digest) == (str(own / "vmlinux"), pulled.name)
 
 
 def test_a_manifest_cannot_point_elsewhere(tmp_path: Path) -> None:
     _image(tmp_path, "a" * 64, artefacts={"kernel": {"file": "../../../etc/passwd"}})
-    assert artefacts.find(tmp_path, _spec()).kernel == "<image:debian:12:kernel>"
+    assert boot_files.find(tmp_path, _spec()).kernel == "<image:debian:12:kernel>"

@@ -17,7 +17,7 @@ from gaovm.ipc import answering, connection, frames, hello, jsonrpc, methods, pe
 from gaovm.testing import connections
 
 
-async def handle(method: str, params: dict[str, Any], context: connection.Context) -> Any:
+async def handle(method: str, params: dict[str, Any], context: connection.Request) -> Any:
     if method == "echo":
         return params
     if method == "fail":
@@ -75,7 +75,7 @@ async def test_a_method_outside_the_accepted_ones_is_refused() -> None:
 
 
 async def test_immediate_methods_run_without_a_task() -> None:
-    def now(params: dict[str, Any], context: connection.Context) -> Any:
+    def now(params: dict[str, Any], context: connection.Request) -> Any:
         if params:
             raise errors.InvalidParams("none expected")
         return 5
@@ -109,7 +109,7 @@ async def test_progress_reaches_only_its_call_and_a_cancelled_call_says_so() -> 
 async def test_cancelling_the_caller_withdraws_the_call() -> None:
     started, cancelled = asyncio.Event(), asyncio.Event()
 
-    async def slow(method: str, params: dict[str, Any], context: connection.Context) -> Any:
+    async def slow(method: str, params: dict[str, Any], context: connection.Request) -> Any:
         if method == methods.CANCEL:
             return {"cancelled": context.cancel(params["id"])}
         started.set()
@@ -147,7 +147,7 @@ async def test_pending_calls_end_and_tasks_are_cancelled_when_the_peer_goes() ->
     ended = asyncio.Event()
     began = asyncio.Event()
 
-    async def slow(method: str, params: dict[str, Any], context: connection.Context) -> Any:
+    async def slow(method: str, params: dict[str, Any], context: connection.Request) -> Any:
         began.set()
         try:
             await asyncio.sleep(60)
@@ -201,7 +201,7 @@ async def test_a_silent_peer_is_noticed_by_the_heartbeat() -> None:
 async def test_a_heartbeat_that_is_answered_keeps_the_connection() -> None:
     beats = 0
 
-    async def pong(method: str, params: dict[str, Any], context: connection.Context) -> Any:
+    async def pong(method: str, params: dict[str, Any], context: connection.Request) -> Any:
         nonlocal beats
         beats += 1
         return {"ok": True}
@@ -327,7 +327,7 @@ async def test_the_same_id_twice_is_refused() -> None:
 
 
 async def test_the_protocol_of_hello_picks_the_service(tmp_path: Path) -> None:
-    async def old(method: str, params: dict[str, Any], context: connection.Context) -> Any:
+    async def old(method: str, params: dict[str, Any], context: connection.Request) -> Any:
         if method == "ping":
             return {"ok": True, "ts": "now"}
         raise errors.UnknownMethod(f"Unknown method: {method}", details=None)

@@ -126,7 +126,7 @@ class Serving:
     async def gate(self, method: str) -> None:
         await self.open.wait()
 
-    async def handle(self, method: str, params: dict[str, Any], _: connection.Context) -> Any:
+    async def handle(self, method: str, params: dict[str, Any], _: connection.Request) -> Any:
         self.begun.append(method)
         if method == "wait":
             await asyncio.sleep(60)

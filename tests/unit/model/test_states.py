@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaovm import errors
-from gaovm.model import states, words
+from gaovm.model import labels, states
 from gaovm.model.states import Desired, Event, FirstUp, Observed, Readiness, VmState
 
 
@@ -38,7 +38,7 @@ def test_a_good_life() -> None:
     )
     down = run(Event.STOP_ASKED, Event.STOPPED, start=up)
     assert down == VmState(first_up=FirstUp.DONE)
-    assert words.describe(down)[0] == "stopped"
+    assert labels.describe(down)[0] == "stopped"
 
 
 def test_a_daemon_that_stops_keeps_the_desire() -> None:
@@ -66,11 +66,11 @@ def test_a_dead_hypervisor_is_started_again_or_given_up() -> None:
     assert event is Event.DIED
     state = run(Event.RESTART_SCHEDULED, start=up)
     assert (state.desired, state.observed) == (Desired.RUNNING, Observed.BACKOFF)
-    word, line = words.describe(state, error="QEMU died: x\nmore")
+    word, line = labels.describe(state, error="QEMU died: x\nmore")
     assert (word, line.rpartition(": ")[2]) == ("restarting", "x")
     state = run(Event.UP_ASKED, Event.GAVE_UP, start=state)
     assert (state.desired, state.observed) == (Desired.STOPPED, Observed.FAILED)
-    assert words.describe(state, error="QEMU died: x\nmore") == ("failed", "QEMU died: x")
+    assert labels.describe(state, error="QEMU died: x\nmore") == ("failed", "QEMU died: x")
     assert run(Event.DIED, start=up).desired is Desired.STOPPED
 
 
@@ -92,7 +92,7 @@ def test_a_first_up_that_failed_never_looks_stopped(last: Event) -> None:
     assert state.first_up is FirstUp.FAILED
     if state.observed is Observed.RUNNING:
         state = run(Event.STOP_ASKED, Event.STOPPED, start=state)
-    assert words.describe(state)[0] == "first-up-failed"
+    assert labels.describe(state)[0] == "first-up-failed"
     assert run(*UP, start=state).first_up is FirstUp.DONE
 
 
@@ -100,10 +100,10 @@ def test_a_first_up_that_was_stopped_has_not_failed() -> None:
     state = run(Event.UP_ASKED, Event.HYPERVISOR_STARTED, Event.AGENT_ANSWERED, Event.STOP_ASKED)
     state = run(Event.STOPPED, start=state)
     assert state.first_up is FirstUp.PENDING
-    word, detail = words.describe(state)
+    word, detail = labels.describe(state)
     assert word == "stopped"
     assert "has not come to its end" in detail
-    assert words.describe(run(*UP, Event.STOP_ASKED, Event.STOPPED)) == ("stopped", "")
+    assert labels.describe(run(*UP, Event.STOP_ASKED, Event.STOPPED)) == ("stopped", "")
 
 
 def test_a_late_report_says_nothing() -> None:
@@ -139,7 +139,7 @@ def test_any_sequence_keeps_the_invariants(events: list[Event]) -> None:
             continue
         state = states.apply(state, event)
         assert (state.observed is Observed.RUNNING) == (state.readiness is not None)
-        word, _ = words.describe(state)
+        word, _ = labels.describe(state)
         at_rest = state.observed in states.AT_REST
         assert (word == "first-up-failed") == (at_rest and state.first_up is FirstUp.FAILED)
         if state.observed is Observed.FAILED:

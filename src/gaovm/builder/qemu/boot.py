@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gaovm.builder.qemu import graphics, network, quoting, watchdog
-from gaovm.builder.qemu.document import Artefacts, File
+from gaovm.builder.qemu.document import BootFiles, File
 from gaovm.builder.qemu.machine import console
 from gaovm.spec.vm import VmSpec
 
@@ -18,7 +18,7 @@ _TCG_X86 = "no_timer_check"
 
 def kernel_arguments(
     spec: VmSpec,
-    artefacts: Artefacts,
+    artefacts: BootFiles,
     machine: str,
     accelerator: str,
     tsc_khz: int | None = None,
@@ -56,7 +56,7 @@ def _counter(machine: str, accelerator: str, tsc_khz: int | None) -> str:
 KERNEL, INITRD = "kernel", "initrd"
 
 
-def files(artefacts: Artefacts) -> tuple[File, ...]:
+def files(artefacts: BootFiles) -> tuple[File, ...]:
     """What the driver opens for the boot; QEMU opens it again through its descriptor."""
     result = [File(fd=KERNEL, path=artefacts.kernel)]
     if artefacts.initrd is not None:
@@ -64,7 +64,7 @@ def files(artefacts: Artefacts) -> tuple[File, ...]:
     return tuple(result)
 
 
-def arguments(artefacts: Artefacts, command_line: str) -> list[str]:
+def arguments(artefacts: BootFiles, command_line: str) -> list[str]:
     """Arguments that load the kernel directly."""
     result = []
     for file in files(artefacts):

@@ -19,11 +19,11 @@ from gaovm.builder.qemu import (
     shares,
     watchdog,
 )
-from gaovm.builder.qemu.document import Artefacts, Document, Slot
+from gaovm.builder.qemu.document import BootFiles, Document, Slot
 from gaovm.spec.vm import VmSpec
 
 
-def build(spec: VmSpec, host: HostFacts, artefacts: Artefacts) -> Document:
+def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
     """The command line of a VM. The same input always gives the same document.
 
     Raises:

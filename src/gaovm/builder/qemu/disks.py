@@ -7,13 +7,13 @@ whoever wrote to it could have written another one there.
 from __future__ import annotations
 
 from gaovm.builder.qemu import quoting
-from gaovm.builder.qemu.document import Artefacts, File
+from gaovm.builder.qemu.document import BootFiles, File
 from gaovm.builder.qemu.machine import bus
 
 DISK, BASE = "disk", "base"
 
 
-def files(artefacts: Artefacts) -> tuple[File, ...]:
+def files(artefacts: BootFiles) -> tuple[File, ...]:
     """What the driver opens for the root disk."""
     result = [File(fd=DISK, path=artefacts.disk, writable=True)]
     if artefacts.base is not None:
@@ -26,7 +26,7 @@ def _file(number: int, *, writable: bool) -> dict[str, quoting.Json]:
     return node | ({"discard": "unmap"} if writable else {"read-only": True})
 
 
-def arguments(artefacts: Artefacts, machine: str) -> list[str]:
+def arguments(artefacts: BootFiles, machine: str) -> list[str]:
     """Arguments for the root disk, ``/dev/vda`` in the guest. Its discards free host space."""
     result = []
     for number, file in enumerate(files(artefacts), 1):

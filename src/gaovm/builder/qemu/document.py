@@ -9,7 +9,7 @@ from gaovm.builder.qemu import quoting
 from gaovm.spec.base import Frozen
 
 
-class Artefacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BootFiles(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The files a VM boots from. ``base_arguments`` are the image's own kernel arguments.
 
     ``base`` is the image's disk, which ``disk`` is an overlay of; None: it stands alone.

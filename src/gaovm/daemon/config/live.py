@@ -11,60 +11,61 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import forwards, machine
 from gaovm.daemon.storage import records
-from gaovm.spec import network, vm
+from gaovm.daemon.vms import machine, ports
+from gaovm.spec import network
+from gaovm.spec.vm import VmSpec
 
 #: A resize writes metadata only; the guest's file system takes seconds on a slow host.
 GROW_LIMIT_S = 60.0
 ENVIRONMENT_LIMIT_S = 10.0
 
-_Change = Callable[[machine.Machine, vm.VmSpec], Awaitable[list[str]]]
+_Change = Callable[[machine.Machine, VmSpec], Awaitable[list[str]]]
 
 
-async def _grow_disk(subject: machine.Machine, wanted: vm.VmSpec) -> list[str]:
+async def _grow_disk(vm: machine.Machine, wanted: VmSpec) -> list[str]:
     size = {"size_bytes": wanted.disk.size_bytes}
-    answer = await _driver(subject).call("disk.grow", size, timeout_s=GROW_LIMIT_S)
+    answer = await _driver(vm).call("disk.grow", size, timeout_s=GROW_LIMIT_S)
     problem = answer.get("problem")
     if problem is None:
         return []
     return [f"disk: it has grown, the guest's file system grows at the next start: {problem}"]
 
 
-async def _set_environment(subject: machine.Machine, wanted: vm.VmSpec) -> list[str]:
+async def _set_environment(vm: machine.Machine, wanted: VmSpec) -> list[str]:
     env = {"env": wanted.guest.env}
-    await _driver(subject).call("guest.environment", env, timeout_s=ENVIRONMENT_LIMIT_S)
+    await _driver(vm).call("guest.environment", env, timeout_s=ENVIRONMENT_LIMIT_S)
     return []
 
 
-async def _forward_ports(subject: machine.Machine, wanted: vm.VmSpec) -> list[str]:
+async def _forward_ports(vm: machine.Machine, wanted: VmSpec) -> list[str]:
     """Old forwards go first, for a new one may have their host port. All of it, or none."""
-    driver = _driver(subject)
-    before = {forwards.identity(port): port for port in subject.record.spec.network.forwards}
-    after = {forwards.identity(port): port for port in wanted.network.forwards}
+    driver = _driver(vm)
+    before = {ports.identity(port): port for port in vm.record.spec.network.forwards}
+    after = {ports.identity(port): port for port in wanted.network.forwards}
     undo: list[tuple[str, dict[str, Any]]] = []
     try:
         for key, port in before.items():
             if key not in after:
-                await driver.call("ports.remove", _bound(subject.record, port))
-                undo.append(("ports.add", forwards.wire(port)))
+                await driver.call("ports.remove", _bound(vm.record, port))
+                undo.append(("ports.add", ports.wire(port)))
         for key, port in after.items():
             if key not in before:
-                bound = await driver.call("ports.add", forwards.wire(port))
-                undo.append(("ports.remove", forwards.key(bound)))
+                bound = await driver.call("ports.add", ports.wire(port))
+                undo.append(("ports.remove", ports.key(bound)))
     except errors.GaoError:
         for method, arguments in reversed(undo):
             await driver.call(method, arguments)
         raise
-    ports = (await driver.call("ports.list")).get("ports", [])
-    subject.update(facts=msgspec.structs.replace(subject.record.facts, ports=tuple(ports)))
+    listed = (await driver.call("ports.list")).get("ports", [])
+    vm.update(facts=msgspec.structs.replace(vm.record.facts, ports=tuple(listed)))
     return []
 
 
-async def _set_reaction(subject: machine.Machine, wanted: vm.VmSpec) -> list[str]:
+async def _set_reaction(vm: machine.Machine, wanted: VmSpec) -> list[str]:
     """The daemon's own part follows from the record; QEMU's is what a kernel panic does."""
     reaction = {"on_hang": wanted.supervision.watchdog.on_hang}
-    await _driver(subject).call("watchdog.reaction", reaction)
+    await _driver(vm).call("watchdog.reaction", reaction)
     return []
 
 
@@ -77,15 +78,15 @@ CHANGES: dict[str, _Change] = {
 }
 
 
-def _driver(subject: machine.Machine) -> machine.Driver:
-    if subject.driver is None:
-        raise errors.DriverLost(f"VM {subject.name} has no driver")
-    return subject.driver
+def _driver(vm: machine.Machine) -> machine.Driver:
+    if vm.driver is None:
+        raise errors.DriverLost(f"VM {vm.name} has no driver")
+    return vm.driver
 
 
 def _bound(record: records.VmRecord, port: network.PortForward) -> dict[str, Any]:
     """The ports of a forward as the driver has them: a host port of 0 was chosen by it."""
-    for known, entry in forwards.bound(record):
-        if entry and forwards.identity(known) == forwards.identity(port):
-            return forwards.key(entry)
-    return forwards.key(forwards.wire(port))
+    for known, entry in ports.bound(record):
+        if entry and ports.identity(known) == ports.identity(port):
+            return ports.key(entry)
+    return ports.key(ports.wire(port))

@@ -13,10 +13,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import context, machine, params
-from gaovm.daemon.config import foresight, staging
+from gaovm.daemon import params
+from gaovm.daemon.config import changes, planning
+from gaovm.daemon.dispatch import context
 from gaovm.daemon.legacy import vms
-from gaovm.spec import vm
+from gaovm.daemon.vms import machine
+from gaovm.spec.vm import VmSpec
 
 _MIB = 1 << 20
 _Unset = msgspec.UnsetType
@@ -75,54 +77,54 @@ _WORDS = frozenset(
 )
 
 
-async def get(ctx: context.Context, call: context.Call, data: Any) -> Any:
+async def get(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """Current and pending config."""
-    subject = vms.machine_of(ctx)
-    return {**_both(subject), "hasPending": subject.record.pending is not None}
+    vm = vms.machine_of(ctx)
+    return {**_both(vm), "hasPending": vm.record.pending is not None}
 
 
-async def replace(ctx: context.Context, call: context.Call, data: Any) -> Any:
+async def replace(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """``vm.config.set``.
 
     Raises:
         errors.InvalidParams: a value is wrong, unknown, or cannot be had; nothing changed.
     """
     config = params.decode(_Set, "vm.config.set", data).config
-    subject = vms.machine_of(ctx)
+    vm = vms.machine_of(ctx)
 
-    def make() -> foresight.Layers:
-        record = subject.record
+    def make() -> planning.Layers:
+        record = vm.record
         kept = {word: value for word, value in record.overrides.items() if word not in _WORDS}
-        disk, _ = foresight.without_layer(record)  # a disk that has grown keeps its size
-        return foresight.Layers(overrides=_merged({**kept, **disk}, _words(subject, config)))
+        disk, _ = planning.without_layer(record)  # a disk that has grown keeps its size
+        return planning.Layers(overrides=_merged({**kept, **disk}, _words(vm, config)))
 
-    return await _change(ctx, subject, make)
+    return await _change(ctx, vm, make)
 
 
-async def patch(ctx: context.Context, call: context.Call, data: Any) -> Any:
+async def patch(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """``vm.config.patch``.
 
     Raises:
         errors.InvalidParams: as ``replace``.
     """
     config = params.decode(_Patch, "vm.config.patch", data).patch
-    subject = vms.machine_of(ctx)
+    vm = vms.machine_of(ctx)
     source: list[str] = []
 
-    def make() -> foresight.Layers:
-        record = subject.record
+    def make() -> planning.Layers:
+        record = vm.record
         source.append("current" if record.pending is None else "pending")
-        return foresight.Layers(overrides=_merged(record.overrides, _words(subject, config)))
+        return planning.Layers(overrides=_merged(record.overrides, _words(vm, config)))
 
-    result = await _change(ctx, subject, make)
+    result = await _change(ctx, vm, make)
     return {**result, "patchedFrom": source[0]}
 
 
-async def _change(ctx: context.Context, subject: machine.Machine, make: Any) -> dict[str, Any]:
+async def _change(ctx: context.Daemon, vm: machine.Machine, make: Any) -> dict[str, Any]:
     # Their config is one thing: what must wait makes all of it wait.
-    work = staging.change(subject, make, whole=True)
+    work = changes.change(vm, make, whole=True)
     try:
-        outcome = await ctx.to_its_end(f"vm {subject.name}: config", work)
+        outcome = await ctx.to_its_end(f"vm {vm.name}: config", work)
     except (errors.ConfigError, errors.DiskShrink) as exc:
         raise errors.InvalidParams(exc.message, field=exc.field) from exc
     if outcome.staged:
@@ -131,19 +133,19 @@ async def _change(ctx: context.Context, subject: machine.Machine, make: Any) -> 
             # false of a disk that grows as soon as the guest, which boots, answers
             "restartRequired": outcome.restart_required,
             "pendingReplaced": outcome.replaced,
-            **_both(subject),
+            **_both(vm),
         }
-    return {"applied": True, "restartRequired": outcome.restart_required, **_both(subject)}
+    return {"applied": True, "restartRequired": outcome.restart_required, **_both(vm)}
 
 
-def _words(subject: machine.Machine, config: _Config) -> dict[str, Any]:
+def _words(vm: machine.Machine, config: _Config) -> dict[str, Any]:
     """The overrides that mean what their config says.
 
     Raises:
         errors.InvalidParams: it asks for what a spec cannot hold.
     """
-    _check(subject, config)
-    base = subject.record.base or subject.record.spec
+    _check(vm, config)
+    base = vm.record.base or vm.record.spec
     said: Mapping[str, Any] = {
         "cpus": config.cpu,
         "memory": _UNSET if config.memory is _UNSET else f"{config.memory}B",
@@ -167,7 +169,7 @@ def _merged(present: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, A
     return {word: value for word, value in after.items() if value is not None}
 
 
-def _check(subject: machine.Machine, config: _Config) -> None:
+def _check(vm: machine.Machine, config: _Config) -> None:
     for field, given in (
         ("boot.kernelPath", config.boot.kernel_path),
         ("boot.initrdPath", config.boot.initrd_path),
@@ -178,7 +180,7 @@ def _check(subject: machine.Machine, config: _Config) -> None:
                 "the project file (images[].kernel)",
                 field=field,
             )
-    disk = disk_path(subject)
+    disk = disk_path(vm)
     if config.disk.path not in (_UNSET, None, disk):
         raise errors.InvalidParams(
             f"disk.path: the disk of a VM lies in its own directory; expected null or {disk}",
@@ -186,18 +188,18 @@ def _check(subject: machine.Machine, config: _Config) -> None:
         )
 
 
-def _both(subject: machine.Machine) -> dict[str, Any]:
-    record, disk = subject.record, disk_path(subject)
+def _both(vm: machine.Machine) -> dict[str, Any]:
+    record, disk = vm.record, disk_path(vm)
     pending = None if record.pending is None else of_spec(record.pending, disk)
     return {"current": of_spec(record.spec, disk), "pending": pending}
 
 
-def disk_path(subject: machine.Machine) -> str:
+def disk_path(vm: machine.Machine) -> str:
     """Where the VM's disk lies."""
-    return str(subject.hub.paths.vm_dir(subject.name) / "disk.qcow2")
+    return str(vm.fleet.paths.vm_dir(vm.name) / "disk.qcow2")
 
 
-def of_spec(spec: vm.VmSpec, disk: str) -> dict[str, Any]:
+def of_spec(spec: VmSpec, disk: str) -> dict[str, Any]:
     """A spec in the old form."""
     graphics = spec.graphics
     return {

@@ -6,21 +6,21 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gaovm import errors
-from gaovm.daemon import context
+from gaovm.daemon.dispatch import context
 from gaovm.daemon.legacy import config, vms
 from gaovm.ipc import methods
 
 #: All of the protocol is offered, in the order in which the old daemon offered it.
 CAPABILITIES = methods.LEGACY_METHODS
 
-METHODS: dict[str, Callable[[context.Context, context.Call, Any], Awaitable[Any]]] = {
+METHODS: dict[str, Callable[[context.Daemon, context.Call, Any], Awaitable[Any]]] = {
     "ping": vms.ping,
     "subscribe_events": vms.subscribe,
     "doctor": vms.doctor,
     "driver.exec": vms.driver_exec,
     "list_vms": vms.list_all,
     "vm.start": vms.start,
-    "vm.stop": vms.stop,
+    "vm.stop": vms.stop_vm,
     "vm.status": vms.show,
     "vm.open_display": vms.open_display,
     "vm.close_display": vms.close_display,
@@ -30,7 +30,7 @@ METHODS: dict[str, Callable[[context.Context, context.Call, Any], Awaitable[Any]
 }
 
 
-async def dispatch(ctx: context.Context, call: context.Call, method: str, data: Any) -> Any:
+async def dispatch(ctx: context.Daemon, call: context.Call, method: str, data: Any) -> Any:
     """Answer one call of an old client; the shapes are those of ``gaovm.v1.2``.
 
     Raises:

@@ -10,8 +10,11 @@ from typing import Annotated, Any
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import context, ending, machine, params, stamps
-from gaovm.daemon.methods import display
+from gaovm.daemon import params, timestamps
+from gaovm.daemon.dispatch import context
+from gaovm.daemon.dispatch.methods import display
+from gaovm.daemon.lifecycle import stop
+from gaovm.daemon.vms import machine
 from gaovm.model import states
 
 VM_ID = "default"
@@ -26,71 +29,71 @@ def name() -> str:
     return os.environ.get("GAOVM_DEFAULT_VM") or VM_ID
 
 
-def machine_of(ctx: context.Context) -> machine.Machine:
+def machine_of(ctx: context.Daemon) -> machine.Machine:
     """The VM that old clients see.
 
     Raises:
         errors.InvalidParams: there is none of that name.
     """
-    subject = ctx.hub.machines.get(name())
-    if subject is None:
+    vm = ctx.fleet.machines.get(name())
+    if vm is None:
         raise errors.InvalidParams(f"There is no VM {name()!r} for id {VM_ID!r}")
-    return subject
+    return vm
 
 
-async def ping(ctx: context.Context, call: context.Call, data: Any) -> Any:
+async def ping(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """The daemon answers."""
-    return {"ok": True, "ts": stamps.now()}
+    return {"ok": True, "ts": timestamps.now()}
 
 
-async def subscribe(ctx: context.Context, call: context.Call, data: Any) -> Any:
+async def subscribe(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """All events from now on: no filter, no replay."""
     call.subscribe()
     return {"ok": True}
 
 
-async def list_all(ctx: context.Context, call: context.Call, data: Any) -> Any:
+async def list_all(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """The one VM, or none."""
-    subject = ctx.hub.machines.get(name())
-    if subject is None:
+    vm = ctx.fleet.machines.get(name())
+    if vm is None:
         return []
-    status = _brief(subject)
+    status = _brief(vm)
     return [{"id": VM_ID, **{key: status[key] for key in ("desired", "actual", "driverPid")}}]
 
 
-async def start(ctx: context.Context, call: context.Call, data: Any) -> Any:
+async def start(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """Start the VM, its pending config applied; returns when the hypervisor runs."""
-    subject = machine_of(ctx)
-    if subject.up is None and (subject.state.readiness is None or subject.endings):
-        ctx.starter.begin(subject, created=False)
-    if subject.up is not None:
-        subject.up.keep()  # an old client's start is never undone by its going away
-        await subject.up.wait(lambda _: None, until="started")
-    return await _status(ctx, call, subject)
+    vm = machine_of(ctx)
+    if vm.up is None and (vm.state.readiness is None or vm.endings):
+        ctx.starter.begin(vm, created=False)
+    if vm.up is not None:
+        vm.up.keep()  # an old client's start is never undone by its going away
+        await vm.up.wait(lambda _: None, until="started")
+    return await _status(ctx, call, vm)
 
 
-async def stop(ctx: context.Context, call: context.Call, data: Any) -> Any:
+async def stop_vm(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """Stop the VM."""
-    subject = machine_of(ctx)
-    await ctx.to_its_end(f"vm {subject.name}: stop", ending.stop(subject))
-    return await _status(ctx, call, subject)
+    vm = machine_of(ctx)
+    await ctx.to_its_end(f"vm {vm.name}: stop", stop.stop(vm))
+    return await _status(ctx, call, vm)
 
 
-async def show(ctx: context.Context, call: context.Call, data: Any) -> Any:
+async def show(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """Its status, with the driver's view of it when there is one."""
     return await _status(ctx, call, machine_of(ctx))
 
 
-async def open_display(ctx: context.Context, call: context.Call, data: Any) -> Any:
+async def open_display(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """Open the window on the desktop that the driver inherited; the driver's result."""
-    subject = machine_of(ctx)
-    return await display.open_window(ctx, call, params.DisplayOpen(name=subject.name))
+    vm = machine_of(ctx)
+    return await display.open_window(ctx, call, params.DisplayOpen(name=vm.name))
 
 
-async def close_display(ctx: context.Context, call: context.Call, data: Any) -> Any:
+async def close_display(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """Close the window; the driver's result."""
-    subject = machine_of(ctx)
-    return await display.close_window(ctx, call, params.Named(name=subject.name))
+    vm = machine_of(ctx)
+    return await display.close_window(ctx, call, params.Named(name=vm.name))
 
 
 class _Exec(msgspec.Struct, forbid_unknown_fields=True):
@@ -99,7 +102,7 @@ class _Exec(msgspec.Struct, forbid_unknown_fields=True):
     id: str = VM_ID
 
 
-async def driver_exec(ctx: context.Context, call: context.Call, data: Any) -> Any:
+async def driver_exec(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """Relay one call to the driver: for debugging, and only where the environment allows it.
 
     Raises:
@@ -108,18 +111,18 @@ async def driver_exec(ctx: context.Context, call: context.Call, data: Any) -> An
     if os.environ.get(_ENABLE_EXEC) != "1":
         raise errors.UnknownMethod(_NO_EXEC)
     wanted = params.decode(_Exec, "driver.exec", data)
-    subject = machine_of(ctx)
-    if subject.driver is None:
+    vm = machine_of(ctx)
+    if vm.driver is None:
         raise errors.StateConflict("The driver is not running")
-    result = await subject.driver.call(wanted.method, wanted.params, timeout_s=_DRIVER_CALL_S)
+    result = await vm.driver.call(wanted.method, wanted.params, timeout_s=_DRIVER_CALL_S)
     return {"method": wanted.method, "driverResult": result}
 
 
-async def doctor(ctx: context.Context, call: context.Call, data: Any) -> Any:
+async def doctor(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """What a driver needs on this host."""
-    subject = ctx.hub.machines.get(name())
-    driver_socket = _socket_path(subject) if subject is not None else None
-    home = ctx.hub.paths.home
+    vm = ctx.fleet.machines.get(name())
+    driver_socket = _socket_path(vm) if vm is not None else None
+    home = ctx.fleet.paths.home
     checks = {
         "driverBinaryPath": sys.executable,
         "driverBinaryExists": os.access(sys.executable, os.X_OK),
@@ -132,44 +135,42 @@ async def doctor(ctx: context.Context, call: context.Call, data: Any) -> Any:
     return {"ok": ok, "daemon": "running", "checks": checks}
 
 
-def _socket_path(subject: machine.Machine) -> str:
-    return str(subject.hub.paths.driver_socket(subject.record.run_id))
+def _socket_path(vm: machine.Machine) -> str:
+    return str(vm.fleet.paths.driver_socket(vm.record.run_id))
 
 
-def _brief(subject: machine.Machine) -> dict[str, Any]:
-    driver, record = subject.driver, subject.record
+def _brief(vm: machine.Machine) -> dict[str, Any]:
+    driver, record = vm.driver, vm.record
     failure = record.last_error
     return {
-        "desired": subject.state.desired,
+        "desired": vm.state.desired,
         # "running" has always meant that a driver is connected
         "actual": "running" if driver is not None else "stopped",
         "restartAttempts": record.restarts.attempts,
         "maxRestartAttempts": record.spec.supervision.restart.max_attempts,
         "driverPid": driver.pid if driver is not None else None,
-        "driverSocketPath": _socket_path(subject) if driver is not None else None,
+        "driverSocketPath": _socket_path(vm) if driver is not None else None,
         "lastFailure": failure.message if failure is not None else None,
     }
 
 
-async def _status(
-    ctx: context.Context, call: context.Call, subject: machine.Machine
-) -> dict[str, Any]:
-    status = _brief(subject)
-    if subject.driver is None:
+async def _status(ctx: context.Daemon, call: context.Call, vm: machine.Machine) -> dict[str, Any]:
+    status = _brief(vm)
+    if vm.driver is None:
         return status
-    observed = subject.state.observed
+    observed = vm.state.observed
     running = observed is states.Observed.RUNNING
     try:
-        window = await display.show(ctx, call, params.Named(name=subject.name))
+        window = await display.show(ctx, call, params.Named(name=vm.name))
     except errors.GaoError as exc:
         return {**status, "driverVmError": exc.message}
     status["driverVm"] = {
         "configured": True,
         "graphicsWindowOpen": bool(window.get("open")),
-        "state": _STATES.get(observed, "paused" if subject.paused else str(observed)),
+        "state": _STATES.get(observed, "paused" if vm.paused else str(observed)),
         "canStart": observed in states.AT_REST,
-        "canPause": running and not subject.paused,
-        "canResume": running and subject.paused,
+        "canPause": running and not vm.paused,
+        "canResume": running and vm.paused,
         "canRequestStop": running,
     }
     return status

@@ -18,7 +18,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, files
-from gaovm.daemon import stamps
+from gaovm.daemon import timestamps
 from gaovm.daemon.storage import quarantine, schema
 
 #: What a damaged database may cost at most: changes of the last seconds.
@@ -105,7 +105,7 @@ def restore(database: Path, facts: dict[str, Any]) -> dict[str, Any]:
     copy = path_of(database)
     if not copy.exists():
         raise errors.NotFound(f"there is no {copy}")
-    payload = {**facts, "copied_at": stamps.of(copy.stat().st_mtime)}
+    payload = {**facts, "copied_at": timestamps.of(copy.stat().st_mtime)}
 
     def fill(made: sqlite3.Connection) -> None:
         (payload["vms"],) = made.execute("SELECT count(*) FROM vms").fetchone()
@@ -113,7 +113,7 @@ def restore(database: Path, facts: dict[str, Any]) -> dict[str, Any]:
         leap(made)
         made.execute(
             "INSERT INTO events (ts, type, vm, payload) VALUES (?, 'state.recovered', NULL, ?)",
-            (stamps.now(), text),
+            (timestamps.now(), text),
         )
 
     try:

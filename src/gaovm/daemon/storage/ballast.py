@@ -2,7 +2,7 @@
 
 That a VM is to be stopped must be written down also then. A commit needs some pages of SQLite's
 log, and opening the database some more. What becomes free is taken at once, as room in that log
-(``logroom``), before a guest that writes can have it.
+(``wal_preallocation``), before a guest that writes can have it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import sqlite3
 from pathlib import Path
 
 from gaovm.aio import clock
-from gaovm.daemon.storage import logroom
+from gaovm.daemon.storage import wal_preallocation
 
 logger = logging.getLogger(__name__)
 
 #: The room in the log, and what SQLite wants beside it.
-BYTES = logroom.ROOM_BYTES + (512 << 10)
+BYTES = wal_preallocation.ROOM_BYTES + (512 << 10)
 QUIET_S = 0.3
 #: How often it is tried to make it anew.
 RETRY_S = 60.0
@@ -57,7 +57,7 @@ class Ballast:
         if not release(self.path):
             return False
         with contextlib.suppress(sqlite3.OperationalError):  # then it is space for whoever comes
-            logroom.make(connection, logroom.ROOM_BYTES)
+            wal_preallocation.make(connection, wal_preallocation.ROOM_BYTES)
         return True
 
 

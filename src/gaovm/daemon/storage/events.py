@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from gaovm.aio import pubsub
-from gaovm.daemon import stamps
+from gaovm.daemon import timestamps
 from gaovm.daemon.storage import rates, retention, store
 
 
@@ -60,7 +60,7 @@ class Events:
 
         In one turn of the event loop with a change of a record: both are on disk, or neither.
         """
-        ts, text = stamps.now(), msgspec.json.encode(payload).decode()
+        ts, text = timestamps.now(), msgspec.json.encode(payload).decode()
         kept = self._retention
 
         def append(connection: sqlite3.Connection) -> Event:

@@ -16,7 +16,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import files
-from gaovm.daemon import stamps
+from gaovm.daemon import timestamps
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +34,11 @@ def aside(path: Path, *companions: str) -> Path:
     Raises:
         errors.HostError: it cannot be moved.
     """
-    kept = path.with_name(f"{path.name}.corrupt-{stamps.compact()}")
+    kept = path.with_name(f"{path.name}.corrupt-{timestamps.compact()}")
     number = 0
     while os.path.lexists(kept):
         number += 1
-        kept = kept.with_name(f"{path.name}.corrupt-{stamps.compact()}-{number}")
+        kept = kept.with_name(f"{path.name}.corrupt-{timestamps.compact()}-{number}")
     try:
         for suffix in ("", *companions):
             source = path.with_name(path.name + suffix)

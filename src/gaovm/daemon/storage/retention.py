@@ -10,7 +10,7 @@ import sqlite3
 from typing import Any
 
 from gaovm.aio import clock
-from gaovm.daemon import stamps
+from gaovm.daemon import timestamps
 
 #: A VM's start and stop make about 15 events: 50,000 are weeks of a busy machine.
 MAX_EVENTS = 50_000
@@ -128,7 +128,7 @@ class Retention:
 
     def _drop_old(self, connection: sqlite3.Connection) -> bool:
         """Whether there was anything that is too old."""
-        cutoff = stamps.of(clock.now() - MAX_AGE_S)
+        cutoff = timestamps.of(clock.now() - MAX_AGE_S)
         found = connection.execute(_OLD, (cutoff, BITE)).fetchall()
         if found:
             # the clock may have gone back: only what is really old

@@ -20,13 +20,13 @@ from gaovm.aio import files
 from gaovm.daemon.storage import (
     backup,
     ballast,
-    logroom,
-    mending,
     quarantine,
     records,
+    row_repair,
     rows,
     schema,
     upkeep,
+    wal_preallocation,
     writer,
 )
 
@@ -57,7 +57,7 @@ class Store:
         self.upkeep = upkeep.Upkeep()
         self._backup = backup.Backup(self._begin_copy)
         self.upkeep.add(self._backup)
-        self.upkeep.add(logroom.LogRoom())
+        self.upkeep.add(wal_preallocation.LogRoom())
         kept = ballast.Ballast(ballast.path_of(path))
         self.upkeep.add(kept)
         self._connection = connection
@@ -213,7 +213,7 @@ def open_store(path: Path) -> Store:
         connection = _connect(path)
     if is_new and recovered is None and _follows_another(path):
         backup.leap(connection)
-    mended = mending.mend(connection, backup.path_of(path))
+    mended = row_repair.mend(connection, backup.path_of(path))
     return Store(connection, path, recovered, mended)
 
 

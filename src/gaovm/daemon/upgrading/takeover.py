@@ -17,8 +17,10 @@ from typing import Any
 
 from gaovm import errors, version
 from gaovm.aio import steps
-from gaovm.daemon import handover, launching, machine, server, supervisor
-from gaovm.daemon.upgrading import elders
+from gaovm.daemon import handover, server
+from gaovm.daemon.drivers import driver_link, old_zygotes
+from gaovm.daemon.lifecycle import supervisor
+from gaovm.daemon.vms import machine
 from gaovm.ipc import handover as connections
 from gaovm.ipc import server as ipc_server
 
@@ -28,13 +30,13 @@ logger = logging.getLogger(__name__)
 class Takeover:
     """One hand-over, taken in the order of the methods."""
 
-    def __init__(self, given: handover.Handover, hub: machine.Hub) -> None:
+    def __init__(self, given: handover.Handover, fleet: machine.Fleet) -> None:
         self._given = given
-        self._hub = hub
-        self.elders: list[elders.Elder] = []
+        self._fleet = fleet
+        self.old_zygotes: list[old_zygotes.OldZygote] = []
 
     async def below(
-        self, launcher: launching.ForkLauncher, keeper: supervisor.Supervisor
+        self, launcher: driver_link.ForkLauncher, keeper: supervisor.Supervisor
     ) -> socket.socket:
         """Everything that clients ask for; then the listening socket, where some may be waiting."""
         self.machines()
@@ -47,41 +49,41 @@ class Takeover:
     @steps.step
     def machines(self) -> None:
         """Make the machines of all rows; what they say is true, as nothing has ended."""
-        self._hub.log_levels = dict(self._given.log_levels)
-        for record in self._hub.store.load():
-            self._hub.machines[record.name] = machine.Machine(self._hub, record)
+        self._fleet.log_levels = dict(self._given.log_levels)
+        for record in self._fleet.store.load():
+            self._fleet.machines[record.name] = machine.Machine(self._fleet, record)
 
     @steps.step
     def zygotes(self) -> None:
         """Go on listening to the zygotes that know the drivers."""
         for given in self._given.zygotes:
-            elder = elders.Elder(given)
-            self.elders.append(elder)
-            self._hub.background(f"zygote {given.pid} of the code before", elder.run())
+            old = old_zygotes.OldZygote(given)
+            self.old_zygotes.append(old)
+            self._fleet.background(f"zygote {given.pid} of the code before", old.run())
 
     @steps.step
     async def drivers(
-        self, launcher: launching.ForkLauncher, keeper: supervisor.Supervisor
+        self, launcher: driver_link.ForkLauncher, keeper: supervisor.Supervisor
     ) -> None:
         """Go on with every driver, and with restarts that are due later."""
         for given in self._given.drivers:
-            subject = self._hub.machines.get(given.vm)
-            if subject is None:
+            vm = self._fleet.machines.get(given.vm)
+            if vm is None:
                 logger.error("driver %d belongs to no known VM: it is let go", given.pid)
                 os.close(given.fd)
                 continue
-            source = next((e for e in self.elders if given.pid in e.exits.known()), None)
-            link = await launcher.resume(subject, given, source)
-            subject.hypervisor_pid = given.hypervisor_pid
-            subject.timings = dict(given.timings)
-            subject.running_since = given.running_since
-            subject.paused = given.paused
-            subject.adopt(link)
+            source = next((e for e in self.old_zygotes if given.pid in e.exits.known()), None)
+            link = await launcher.resume(vm, given, source)
+            vm.hypervisor_pid = given.hypervisor_pid
+            vm.timings = dict(given.timings)
+            vm.running_since = given.running_since
+            vm.paused = given.paused
+            vm.adopt(link)
             logger.info("vm %s: driver %d taken over", given.vm, given.pid, extra={"vm": given.vm})
         now = asyncio.get_running_loop().time()
         for name, due in self._given.restarts.items():
-            if name in self._hub.machines:
-                keeper.arm(self._hub.machines[name], max(0.0, due - now))
+            if name in self._fleet.machines:
+                keeper.arm(self._fleet.machines[name], max(0.0, due - now))
 
     @steps.step
     async def above(self, front: server.Front, serving: ipc_server.Server) -> None:
@@ -100,7 +102,7 @@ class Takeover:
                 asking = made
         result = self._result()
         # on disk before anybody is told that it is done
-        await self._hub.events.emit("daemon.upgraded", None, result)
+        await self._fleet.events.emit("daemon.upgraded", None, result)
         logger.info("upgraded from %(old_version)s to %(new_version)s", result)
         if asking is not None and asked is not None:
             asking.answer(asked.call, result)

@@ -24,8 +24,11 @@ import msgspec
 
 from gaovm import errors, version
 from gaovm.aio import descriptors, files, logs, priority, process, steps, tasks
-from gaovm.daemon import context, gate, handover, launching, machine, server, zygote
-from gaovm.daemon.upgrading import elders, preflight
+from gaovm.daemon import handover, server
+from gaovm.daemon.dispatch import context, upgrade_gate
+from gaovm.daemon.drivers import driver_link, old_zygotes, zygote
+from gaovm.daemon.upgrading import preflight
+from gaovm.daemon.vms import machine
 from gaovm.ipc import connection
 from gaovm.ipc import handover as connections
 from gaovm.ipc import server as ipc_server
@@ -44,11 +47,11 @@ _RUNNING = (states.Observed.RUNNING,)
 class Parts:
     """What there is to hand over."""
 
-    ctx: context.Context
+    ctx: context.Daemon
     lock: files.Lock
     foreground: bool
     forks: zygote.Zygote
-    elders: list[elders.Elder]
+    old_zygotes: list[old_zygotes.OldZygote]
     front: server.Front
     serving: ipc_server.Server
 
@@ -66,10 +69,13 @@ class Upgrade:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._caller: connection.Context | None = None
+        self._caller: connection.Request | None = None
 
     async def run(
-        self, caller: connection.Context, progress: Callable[[str, str], None], timeout_s: float
+        self,
+        caller: connection.Request,
+        progress: Callable[[str, str], None],
+        timeout_s: float,
     ) -> NoReturn:
         """Hand over to the code that is installed now; the answer comes from there.
 
@@ -88,25 +94,25 @@ class Upgrade:
             progress("check", "asking the new code")
             asked = self._question()
             await _ask(asked)
-            parts.ctx.gate.hold(gate.READS)
-            await self._drain(gate.READS, timeout_s, progress)
+            parts.ctx.upgrade_gate.hold(upgrade_gate.READS)
+            await self._drain(upgrade_gate.READS, timeout_s, progress)
             if (now := self._question()) != asked:
                 await _ask(now)
-            parts.ctx.gate.hold(gate.INSTANT)
+            parts.ctx.upgrade_gate.hold(upgrade_gate.INSTANT)
             progress("hand over", "executing the new code")
             await self._settle(progress)
         finally:
-            parts.ctx.gate.open()
+            parts.ctx.upgrade_gate.open()
             self._caller = None
 
     # what would be handed over
 
-    def _links(self) -> list[tuple[machine.Machine, launching.Link, connections.Movable]]:
+    def _links(self) -> list[tuple[machine.Machine, driver_link.Link, connections.Movable]]:
         found = []
-        for subject in self._parts.ctx.hub.machines.values():
-            link = subject.driver
-            if isinstance(link, launching.Link) and link.connection is not None:
-                found.append((subject, link, link.connection))
+        for vm in self._parts.ctx.fleet.machines.values():
+            link = vm.driver
+            if isinstance(link, driver_link.Link) and link.connection is not None:
+                found.append((vm, link, link.connection))
         return found
 
     def _clients(self) -> list[connections.Movable]:
@@ -115,14 +121,14 @@ class Upgrade:
 
     def _question(self) -> preflight.Question:
         drivers = tuple(
-            preflight.Driver(vm=subject.name, protocol=made.protocol, serves=_sorted(made.callable))
-            for subject, _, made in self._links()
+            preflight.Driver(vm=vm.name, protocol=made.protocol, serves=_sorted(made.callable))
+            for vm, _, made in self._links()
         )
         spoken = {each.protocol for each in self._clients() if each.ready}
         return preflight.Question(
             format=handover.FORMAT,
             version=version.VERSION,
-            database=str(self._parts.ctx.hub.paths.database),
+            database=str(self._parts.ctx.fleet.paths.database),
             drivers=drivers,
             clients=_sorted(spoken),
         )
@@ -130,9 +136,9 @@ class Upgrade:
     # waiting
 
     def _under_way(self, spared: Container[str]) -> list[_UnderWay]:
-        hub = self._parts.ctx.hub
-        found = [each for subject in hub.machines.values() if (each := _busy(subject))]
-        found += [_UnderWay(each.name, each.ended) for each in hub.lasting if not each.done]
+        fleet = self._parts.ctx.fleet
+        found = [each for vm in fleet.machines.values() if (each := _busy(vm))]
+        found += [_UnderWay(each.name, each.ended) for each in fleet.lasting if not each.done]
         for client in self._clients():
             for key, task in client.begun().items():
                 if not self._is_caller(client, key) and task.get_name() not in spared:
@@ -175,7 +181,7 @@ class Upgrade:
             try:
                 while True:
                     await self._drain((), SETTLE_S, progress)
-                    await self._parts.ctx.hub.store.flush()
+                    await self._parts.ctx.fleet.store.flush()
                     # one turn of the loop: for signals that came before they were kept, and for
                     # clients that were accepted before the pause
                     await asyncio.sleep(0)
@@ -191,7 +197,7 @@ class Upgrade:
 
     def _leave(self, arrived: list[int]) -> NoReturn:
         given = self._freeze()
-        self._parts.ctx.hub.store.drain()
+        self._parts.ctx.fleet.store.drain()
         memory = handover.write(given)
         inherited = [memory, *given.descriptors()]
         try:
@@ -221,7 +227,7 @@ class Upgrade:
             lock=parts.lock.fileno(),
             listener=parts.serving.fileno(),
             drivers=tuple(_driver(*each) for each in self._links()),
-            zygotes=tuple(_zygotes(*parts.elders, parts.forks)),
+            zygotes=tuple(_zygotes(*parts.old_zygotes, parts.forks)),
             clients=tuple(
                 handover.Client(
                     fd=each.fileno(),
@@ -232,54 +238,54 @@ class Upgrade:
             ),
             asked=asked,
             log_level=logs.level(),
-            log_levels=parts.ctx.hub.log_levels,
+            log_levels=parts.ctx.fleet.log_levels,
             open_files=descriptors.inherited(),
             restarts={
-                subject.name: subject.restart.when()
-                for subject in parts.ctx.hub.machines.values()
-                if subject.restart is not None
+                vm.name: vm.restart.when()
+                for vm in parts.ctx.fleet.machines.values()
+                if vm.restart is not None
             },
         )
 
 
 def _driver(
-    subject: machine.Machine, link: launching.Link, made: connections.Movable
+    vm: machine.Machine, link: driver_link.Link, made: connections.Movable
 ) -> handover.Driver:
     made.ping()  # on a busy host the new code may take seconds to say its first word
     return handover.Driver(
-        vm=subject.name,
+        vm=vm.name,
         pid=link.pid,
         start_time=link.forked.start_time,
         fd=made.fileno(),
         connection=made.snapshot(),
-        hypervisor_pid=subject.hypervisor_pid,
-        timings=subject.timings,
-        running_since=subject.running_since,
-        paused=subject.paused,
+        hypervisor_pid=vm.hypervisor_pid,
+        timings=vm.timings,
+        running_since=vm.running_since,
+        paused=vm.paused,
     )
 
 
-def _zygotes(*all_of_them: elders.Elder | zygote.Zygote) -> Iterator[handover.Zygote]:
+def _zygotes(*all_of_them: old_zygotes.OldZygote | zygote.Zygote) -> Iterator[handover.Zygote]:
     for each in all_of_them:
         if each.pid is not None and each.fileno() >= 0:
             yield handover.Zygote(pid=each.pid, fd=each.fileno(), drivers=each.exits.known())
 
 
-def _busy(subject: machine.Machine) -> _UnderWay | None:
-    if subject.up is not None:
-        return _UnderWay(f"up of VM {subject.name}", subject.up.ended)
-    if subject.serial.locked():
-        return _UnderWay(f"an operation on VM {subject.name}", lambda: _unlocked(subject.serial))
-    if subject.config.locked():
-        return _UnderWay(f"a change of VM {subject.name}", lambda: _unlocked(subject.config))
-    driver = subject.driver
-    if driver is not None and (subject.state.observed not in _RUNNING or _broken(driver)):
-        return _UnderWay(f"the end of the driver of VM {subject.name}", driver.gone)
+def _busy(vm: machine.Machine) -> _UnderWay | None:
+    if vm.up is not None:
+        return _UnderWay(f"up of VM {vm.name}", vm.up.ended)
+    if vm.serial.locked():
+        return _UnderWay(f"an operation on VM {vm.name}", lambda: _unlocked(vm.serial))
+    if vm.config.locked():
+        return _UnderWay(f"a change of VM {vm.name}", lambda: _unlocked(vm.config))
+    driver = vm.driver
+    if driver is not None and (vm.state.observed not in _RUNNING or _broken(driver)):
+        return _UnderWay(f"the end of the driver of VM {vm.name}", driver.gone)
     return None
 
 
 def _broken(driver: machine.Driver) -> bool:
-    made = driver.connection if isinstance(driver, launching.Link) else None
+    made = driver.connection if isinstance(driver, driver_link.Link) else None
     return made is not None and made.error is not None
 
 

@@ -1,0 +1,1 @@
+"""One file per command group; each command is declared once (``options.Command``)."""

@@ -1,0 +1,52 @@
+"""``gaovm adopt``: a VM whose directory was moved or copied past our sight becomes this one's."""
+
+from __future__ import annotations
+
+from gaovm.cli import options, output, target
+from gaovm.cli.commands import listing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def run(parsed: options.Parsed) -> int:
+    """Without NAME list the VMs that have lost their directory; with it take one over."""
+    project = target.need_project()
+    params: dict[str, Any] = {"project_dir": project.directory}
+    if (name := parsed.word()) is not None:
+        params["name"] = name
+    if parsed.flag("force"):
+        params["force"] = True
+    with target.connect() as client:
+        result = (
+            target.call(client, "vm.adopt", params) if name else client.call("vm.adopt", params)
+        )
+    if parsed.flag("json"):
+        output.json_out(result)
+    elif name is not None:
+        output.out(output.harmless(f"{result['name']} is the VM of this directory now"))
+        output.out("Next:  gaovm up      start it with this directory's file")
+    elif result["lost"]:
+        rows = [listing.row(vm) for vm in result["lost"]]
+        output.out(output.harmless(output.table(listing.HEAD, rows)))
+        output.out("Take one over:  gaovm adopt NAME")
+    else:
+        output.err("no VM has lost its directory")
+    return 0
+
+
+ADOPT = options.Command(
+    "adopt",
+    run,
+    about="Give a VM to this project's directory. A VM belongs to its directory, also when that\n"
+    "is moved or renamed; this is for what that cannot see: a move to another file system,\n"
+    "a directory restored from a backup. Without NAME list the VMs whose directories are gone.",
+    words="[NAME]",
+    count=(0, 1),
+    options=(
+        options.Option("-f, --force", "also a VM whose directory is where it was"),
+        options.JSON,
+    ),
+    examples=("gaovm adopt", "gaovm adopt web-dev"),
+)

@@ -1,0 +1,123 @@
+"""``gaovm explain``: the hypervisor's command line of this project's VM, without a daemon.
+
+The same pure builder makes the command line that a driver executes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gaovm import errors
+from gaovm.builder import fit
+from gaovm.builder.facts import HostFacts
+from gaovm.builder.qemu import build, document
+from gaovm.cli import options, output, target
+from gaovm.cli.commands import up
+from gaovm.client import paths
+from gaovm.hostfacts import admission, boot_files, facts
+from gaovm.project import config, context, overrides
+
+
+def run(parsed: options.Parsed) -> int:
+    """Print the command line; descriptors made at run time are shown as ``<fd:name>``."""
+    home = Path(target.home())
+    host = facts.collect(home)
+    name, layer = known(parsed)
+    loaded = load(parsed, host, name)
+    admission.check(loaded, home)
+    spec = overrides.apply(loaded.spec, layer)
+    built = build.build(spec, host, boot_files.find(home, spec))
+    for warning in (*loaded.warnings, *fit.check(spec, host)):
+        output.err(output.harmless(f"warning: {warning}"))
+    if parsed.flag("json"):
+        output.json_out(data(spec.name, built, host_access=spec.network.host_access))
+    else:
+        if layer:
+            output.out(output.harmless(f"# set over the project file: {', '.join(layer)}"))
+        output.out(f"# machine {built.machine.name}: {built.machine.reason}")
+        output.out(f"# accelerator {built.accelerator.name}: {built.accelerator.reason}")
+        output.out(f"# network {built.network.name}: {built.network.reason}")
+        for share in built.shares:
+            output.out(f"# {share.mount_point} by {share.type}: {share.reason}")
+        for file in built.files:
+            mode = "read and written" if file.writable else "read"
+            output.out(output.harmless(f"# <fd:{file.fd}> is {file.path}, {mode}"))
+        output.out(" \\\n".join(build.explain(built)))
+    return 0
+
+
+def known(parsed: options.Parsed) -> tuple[str, dict[str, Any]]:
+    """The VM's name, and what ``gaovm set`` has put over its file, as far as a daemon can tell.
+
+    Raises:
+        errors.NameTaken: the VM is another project's.
+    """
+    name, project = target.vm_name(parsed), target.need_project()
+    try:
+        with target.connect(start=False) as client:
+            vm = client.call("vm.status", target.about(name))
+            if not target.is_of(client, name, project):
+                raise errors.NameTaken(
+                    f"the name {name!r} is taken by {vm.get('project') or 'another VM'}",
+                    remedy="give the name of a VM of this project",
+                )
+    except (errors.DaemonUnreachable, errors.VmNotFound):
+        return name, {}
+    layer: dict[str, Any] = vm.get("overrides", {})
+    return str(vm["name"]), layer
+
+
+def load(parsed: options.Parsed, host: HostFacts, name: str) -> config.Loaded:
+    """This project's file, read as ``gaovm up`` has it read."""
+    project = target.need_project()
+    who = up.caller()
+    caller = context.Caller(
+        name=who["name"], uid=who["uid"], gid=who["gid"], home=who["home"], comment=who["comment"]
+    )
+    where = context.Host(arch=host.arch, vm_dir=paths.vm_dir(target.home(), name))
+    given = not isinstance(target.vm_name(parsed), target.ProjectVm)
+    return config.load(
+        project.text(), project.config, caller, project.directory, name, where, given=given
+    )
+
+
+def data(name: str, built: document.Document, *, host_access: bool) -> dict[str, Any]:
+    """The document as ``--json`` prints it."""
+    return {
+        "name": name,
+        "argv": list(built.argv),
+        "machine": {"name": built.machine.name, "reason": built.machine.reason},
+        "accelerator": {"name": built.accelerator.name, "reason": built.accelerator.reason},
+        "network": {
+            "type": built.network.name,
+            "reason": built.network.reason,
+            "host_access": host_access,
+        },
+        "files": [
+            {"fd": file.fd, "path": file.path, "writable": file.writable} for file in built.files
+        ],
+        "mounts": [
+            {
+                "location": s.location,
+                "mount_point": s.mount_point,
+                "type": s.type,
+                "reason": s.reason,
+            }
+            for s in built.shares
+        ],
+    }
+
+
+EXPLAIN = options.Command(
+    "explain",
+    run,
+    about="Print the hypervisor's exact command line for this project's VM, and why machine,\n"
+    "accelerator and mounts are what they are. Starts nothing, needs no daemon; from one that\n"
+    "runs it learns what `gaovm set` has put over the project file. A file that is\n"
+    "not there yet is shown as <image:...>, a descriptor made at run time as <fd:...>.",
+    words="[NAME]",
+    count=(0, 1),
+    options=(options.NAME, options.JSON),
+    examples=("gaovm explain", "gaovm explain --json"),
+)

@@ -1,0 +1,233 @@
+"""``gaovm up``: makes or starts a VM, shows what happens, says where things are.
+
+Ctrl-C before the agent answers undoes what this ``up`` began. Later it asks, and where nobody can
+be asked the VM is kept.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from gaovm import errors
+from gaovm.cli import options, output, progress, target
+from gaovm.cli.commands import listing, status
+from gaovm.project import names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from gaovm.client import blocking, signals
+
+
+def run(parsed: options.Parsed) -> int:
+    """Bring a VM up and wait until it can be used."""
+    if parsed.flag("no-wait") and parsed.flag("wait"):
+        raise errors.UsageError("--wait and --no-wait exclude each other")
+    if parsed.flag("undo") and parsed.flag("keep"):
+        raise errors.UsageError("--undo and --keep exclude each other")
+    wait = "none" if parsed.flag("no-wait") else parsed.text("wait") or "ready"
+    with target.connect() as client:
+        method, params = request(client, parsed, wait)
+        result = _call(client, method, params, parsed)
+    for warning in result.get("warnings") or ():
+        output.err(output.harmless(f"warning: {warning}"))
+    if parsed.flag("json"):
+        output.json_out(result)
+    elif wait == "none" and not result.get("already"):
+        vm = result["vm"]
+        output.err(output.harmless(f"{vm['name']} is {vm['state']}; `gaovm up` waits for it"))
+    elif not parsed.flag("quiet"):
+        output.out(summary(result))
+    return 0
+
+
+def _call(
+    client: blocking.Client, method: str, params: dict[str, Any], parsed: options.Parsed
+) -> Any:
+    """The call; a file that reaches further than was approved is asked about."""
+    while True:
+        try:
+            with progress.to_stderr(quiet=parsed.flag("quiet")) as show:
+                return target.long_call(
+                    client,
+                    method,
+                    params,
+                    show,
+                    parsed.seconds("timeout"),
+                    interrupts=lambda pipe: _Interrupts(pipe, show, parsed),
+                )
+        except errors.ApprovalNeeded as error:
+            from gaovm.cli import approval
+
+            params["approve"] = approval.given(error, params, yes=parsed.flag("yes"))
+
+
+#: Phases of the progress before the agent answers.
+BEFORE_AGENT = ("image", "driver", "boot", "restart", "")
+
+
+class _Interrupts(target.Interrupts):
+    """Undoes while nothing of the guest is lost by that; later a person decides."""
+
+    def __init__(
+        self, pipe: signals.SignalPipe, show: progress.Progress, parsed: options.Parsed
+    ) -> None:
+        wish = "keep" if parsed.flag("keep") else "undo"
+        super().__init__(pipe, show, target.UNDONE, wish)
+        self._decided = parsed.flag("keep") or parsed.flag("undo")
+        self._answered = False
+
+    def saw(self, params: Mapping[str, Any]) -> None:
+        self._answered = str(params.get("phase", "")) not in BEFORE_AGENT
+        super().saw(params)
+
+    def effect(self) -> str | None:
+        if self._answered and not self._decided:
+            self.then = "keep"  # where nobody can be asked, and for a Ctrl-C at the question
+            if sys.stdin.isatty() and sys.stderr.isatty():
+                from gaovm.cli import cutoff
+
+                self._show.rest()
+                answer = cutoff.ask()
+                self.then = answer or "undo"  # if its time limit passes later
+                if answer is None:
+                    return None
+        return "keeping the VM, its set-up goes on" if self.then == "keep" else target.UNDONE
+
+
+def request(
+    client: blocking.Client, parsed: options.Parsed, wait: str
+) -> tuple[str, dict[str, Any]]:
+    """The call to make: ``vm.up`` for this project's VM, ``vm.start`` for another that exists.
+
+    A NAME that is neither creates nothing; ``--name`` names a new VM of this project.
+
+    Raises:
+        errors.VmNotFound: no VM has the name that was given as a word.
+    """
+    project, word = target.find_project(), parsed.word()
+    if word is not None:
+        name = target.vm_name(parsed)
+        known = {vm["name"] for vm in client.call("vm.list", {})["vms"]}
+        ours = project is not None and (
+            name in target.here(client, project)
+            if name in known
+            else name == target.project_name(project)
+        )
+        if not ours:
+            if name not in known:
+                raise _unknown(client, name, project)
+            return "vm.start", {"name": name, "wait": wait}
+    if project is None and (parsed.text("name") or os.environ.get("VM_NAME")):
+        return "vm.start", {"name": target.vm_name(parsed), "wait": wait}
+    return "vm.up", _up_params(parsed, project or target.need_project(), wait)
+
+
+def _unknown(
+    client: blocking.Client, name: str, project: target.Project | None
+) -> errors.VmNotFound:
+    error = errors.VmNotFound(f"there is no VM {name}")
+    error = target.with_suggestion(client, name, error)
+    if project is not None:
+        error.remedy = f"{error.remedy}\na new VM of this project: gaovm up --name {name}"
+    return error
+
+
+def _up_params(parsed: options.Parsed, project: target.Project, wait: str) -> dict[str, Any]:
+    given = parsed.word() if parsed.word() is not None else parsed.text("name")
+    params = project_params(project, None if given is None else names.check(given))
+    params["wait"] = wait
+    return params
+
+
+def project_params(project: target.Project, name: str | None) -> dict[str, Any]:
+    """A project as the daemon takes it; without ``name`` its VM is called as always."""
+    params: dict[str, Any] = {
+        "project_dir": project.directory,
+        "config_path": project.config,
+        "config_text": project.text(),
+        "user": caller(),
+    }
+    if name is not None:
+        params["name"] = name
+    if os.environ.get("VM_NAME"):
+        params["env_name"] = os.environ["VM_NAME"]
+    return params
+
+
+def caller() -> dict[str, Any]:
+    """The user who runs gaovm: the guest gets the same name, uid and gid.
+
+    Raises:
+        errors.HostError: the uid has no name.
+    """
+    import pwd
+
+    uid, gid = os.getuid(), os.getgid()
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError as exc:
+        raise errors.HostError(f"user {uid} has no entry in the user database") from exc
+    return {
+        "name": entry.pw_name,
+        "uid": uid,
+        "gid": gid,
+        "comment": entry.pw_gecos.partition(",")[0],
+        "home": os.environ.get("HOME") or entry.pw_dir,
+    }
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """What ``up`` says at its end: state, mounts, ports, the file's message, what to do next."""
+    vm = result["vm"]
+    word = "was running already" if result.get("already") else "is up"
+    spent = (vm.get("boot") or {}).get("ready_ms")
+    took = f" (ready after {output.duration(spent / 1000)})" if spent else ""
+    lines = [f"{vm['name']} {word}{'' if result.get('already') else took}"]
+    for mount in vm.get("mounts") or ():
+        location, point = mount.get("location"), mount.get("mount_point")
+        place = listing.short_path(str(location))
+        at = "" if location == point else f" at {point}"
+        lines.append(f"  mount  {place}{at} ({mount.get('type')})")
+    lines += [f"  port   {status.port_way(port)}" for port in vm.get("ports") or ()]
+    message = str(vm.get("message") or "").strip()
+    if message:
+        lines += ["", *message.splitlines(), ""]
+    next_step = "gaovm shell   or   gaovm exec -- COMMAND"
+    lines.append(f"Next:  {'gaovm resume, for it is paused' if vm.get('paused') else next_step}")
+    return output.harmless("\n".join(lines))
+
+
+UP = options.Command(
+    "up",
+    run,
+    about="Make this project's VM from .lima/config.yaml, or start it; wait until it is ready.\n"
+    "With the NAME of an existing VM, start that one. Ctrl-C undoes what this up began; once the\n"
+    "agent has answered it asks. An up that is cut off then (a terminal that is closed) goes on.",
+    words="[NAME]",
+    count=(0, 1),
+    options=(
+        options.Option(
+            "--name", "call the VM so (default: $VM_NAME, else DIRECTORY-dev)", value="NAME"
+        ),
+        options.Option(
+            "--wait",
+            "until the agent answers, or it has booted (default)",
+            value="WHAT",
+            choices=("agent", "ready"),
+        ),
+        options.Option("--no-wait", "return as soon as the wish is on disk"),
+        options.Option(
+            "--timeout", "give up after this time, and undo", value="TIME", kind="duration"
+        ),
+        options.Option("--undo", "Ctrl-C undoes without asking"),
+        options.Option("--keep", "Ctrl-C and --timeout keep the VM and let it go on"),
+        options.Option("-y, --yes", "approve what the file lets the VM reach on this machine"),
+        options.JSON,
+        options.QUIET,
+    ),
+    examples=("gaovm up", "gaovm up --wait=agent", "gaovm up --name web2 --timeout 10m"),
+)

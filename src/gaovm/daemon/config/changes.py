@@ -1,0 +1,300 @@
+"""Changes of a VM's config: in force at once where they can be, else at the next start.
+
+In this order, each a step that a crash may follow:
+
+1. What is wanted is written to the database, with the events that tell of it, in one transaction.
+   From here on it will come into force, whatever happens.
+2. The copies on disk are written.
+3. What the driver can change in the running VM it changes. Until that is done it stands in
+   ``pending`` like everything else, so a change that fails or is cut short comes at the next start.
+
+At a start, ``pending`` becomes ``spec`` in one transaction, before anything is made for the VM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from gaovm import errors
+from gaovm.aio import steps
+from gaovm.daemon.config import copies, live, planning, room
+from gaovm.daemon.storage import records
+from gaovm.daemon.vms import machine
+from gaovm.model import states
+from gaovm.spec import diff
+from gaovm.spec.vm import VmSpec
+
+logger = logging.getLogger(__name__)
+
+#: What a VM that runs can take because its scripts are run again.
+_SCRIPTS = ("guest.provision", "guest.probes")
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a change did. ``changed``: the record is another; ``replaced``: something waited."""
+
+    changed: bool
+    applied: tuple[diff.Difference, ...]
+    staged: tuple[diff.Difference, ...]
+    restart_required: bool
+    running: bool
+    replaced: bool
+    warnings: tuple[str, ...]
+
+
+async def change(
+    vm: machine.Machine,
+    make: Callable[[], planning.Layers],
+    *,
+    whole: bool = False,
+) -> Outcome:
+    """Bring layers into force; ``make`` is called when it is this change's turn.
+
+    Raises:
+        errors.ConfigError, errors.DiskShrink: the layers are wrong, or the VM would not fit on
+            this host; nothing changed.
+        errors.DiskFull, errors.StateCorrupt: the database could not be written.
+    """
+    async with vm.config:
+        plan = planning.work_out(vm.record, make(), whole=whole)
+        fits = _check_size(vm.record, plan)
+        replaced = vm.record.pending is not None
+        changed = _says_something(vm, plan)
+        if changed or (whole and plan.staged):
+            await _record(vm, plan)
+            await _mirror(vm)
+        applied, staged, warnings = list(plan.now), list(plan.staged), [*plan.warnings, *fits]
+        failed: list[diff.Difference] = []
+        for field in plan.by_driver:
+            found = [d for d in plan.live if field.names(d)]
+            try:
+                warnings += await _change_live(vm, field, plan)
+                applied += found
+            except errors.GaoError as exc:
+                failed += found
+                warnings.append(f"{field.word}: not changed in the running VM: {exc}")
+        if failed:
+            await _tell_failed(vm, failed)
+        if plan.by_driver:
+            await _mirror(vm)
+    if plan.soon:
+        name = f"vm {vm.name}: live change"
+        vm.fleet.background(name, _once_it_answers(vm, whole=whole))
+    return Outcome(
+        changed=changed,
+        applied=tuple(applied),
+        staged=(*staged, *failed),
+        restart_required=plan.restart_required or bool(failed),
+        running=plan.running,
+        replaced=replaced,
+        warnings=tuple(warnings),
+    )
+
+
+def _check_size(record: records.VmRecord, plan: planning.Plan) -> list[str]:
+    """What is to be said of another size; of one that stays its next start says it."""
+    wanted, now = plan.wanted, record.pending or record.spec
+    if (wanted.memory, wanted.processors) == (now.memory, now.processors):
+        return []
+    return room.check(wanted)
+
+
+async def _once_it_answers(vm: machine.Machine, *, whole: bool) -> None:
+    """Bring into a guest that boots what can be brought into one that runs."""
+
+    def decided() -> bool:
+        return not planning.is_on_its_way(vm.record) or _gone(vm)
+
+    await vm.until(decided)
+    runs = vm.state.observed is states.Observed.RUNNING
+    if runs and vm.record.pending is not None and not _gone(vm):
+        await change(vm, planning.Layers, whole=whole)
+
+
+async def apply_pending(vm: machine.Machine) -> None:
+    """Bring what waits into force; called at the beginning of each start, with ``serial`` held."""
+    if vm.record.pending is None:
+        vm.fleet.background(f"vm {vm.name}: config files", check(vm))
+        return
+    async with vm.config:
+        await _take_pending(vm)
+        await _mirror(vm)
+
+
+async def take_scripts(vm: machine.Machine) -> None:
+    """Bring scripts and probes that wait into force in a VM that runs; for running them again."""
+    async with vm.config:
+        await _take_scripts(vm)
+        await _mirror(vm)
+
+
+@steps.step
+async def _take_scripts(vm: machine.Machine) -> None:
+    before, pending = vm.record.spec, vm.record.pending
+    if pending is None:
+        return
+    spec = diff.take(before, pending, lambda field: field.path in _SCRIPTS)
+    done = not diff.differing(spec, pending)
+    written = vm.update(spec=spec, pending=None if done else pending)
+    if found := diff.differences(before, spec):
+        _tell_updated(vm, found, running=True)
+    await written
+
+
+async def check_all(fleet: machine.Fleet) -> None:
+    """As ``check``, for every VM; what cannot be read or written is logged."""
+    for vm in list(fleet.machines.values()):
+        await machine.guard(f"vm {vm.name}: config files", check(vm))
+
+
+async def check(vm: machine.Machine) -> None:
+    """Make the copies say what the database says; damaged ones are put aside and named."""
+    async with vm.config:
+        if _gone(vm):
+            return
+        await _mend(vm, copies.CONFIG, vm.record.spec)
+        await _mend(vm, copies.PENDING, vm.record.pending)
+
+
+def _gone(vm: machine.Machine) -> bool:
+    known = vm.fleet.machines.get(vm.name) is vm
+    return not known or vm.record.deleting
+
+
+def _says_something(vm: machine.Machine, plan: planning.Plan) -> bool:
+    """Whether the change would be seen in the record."""
+    return any(getattr(vm.record, name) != value for name, value in _layers(plan).items())
+
+
+def _layers(plan: planning.Plan) -> dict[str, Any]:
+    """The fields of the record that a change writes."""
+    return {
+        "spec": plan.spec,
+        "base": plan.base,
+        "overrides": plan.overrides,
+        "pending": plan.pending,
+        "config_path": plan.config_path,
+        "approved": plan.approved,
+    }
+
+
+@steps.step
+async def _record(vm: machine.Machine, plan: planning.Plan) -> None:
+    before = vm.record
+    written = vm.update(**_layers(plan))
+    # In the same turn of the loop, so in the same transaction.
+    if plan.now:
+        _tell_updated(vm, plan.now, running=plan.running)
+    if plan.staged and (plan.whole or list(plan.staged) != _waiting(before)):
+        replaced, restart = before.pending is not None, plan.restart_required
+        _tell_pending(vm, plan.staged, replaced=replaced, restart=restart)
+    elif before.pending is not None and plan.pending is None and plan.running:
+        vm.fleet.events.emit("config.pending_discarded", vm.name, {})
+    await written
+
+
+def _waiting(record: records.VmRecord) -> list[diff.Difference]:
+    """What waits for the next start."""
+    return [] if record.pending is None else diff.differences(record.spec, record.pending)
+
+
+@steps.step
+async def _take_pending(vm: machine.Machine) -> None:
+    pending = vm.record.pending
+    if pending is None:
+        return
+    fields = [found.field for found in _waiting(vm.record)]
+    written = vm.update(spec=pending, pending=None)
+    vm.fleet.events.emit("config.pending_applied", vm.name, {"fields": fields})
+    await written
+
+
+async def _mirror(vm: machine.Machine) -> None:
+    try:
+        await _write_config(vm)
+        if vm.record.pending is None:
+            await _remove_pending(vm)
+        else:
+            await _write_pending(vm)
+    except errors.HostError as exc:
+        # The database has it; the next look at the files makes them follow.
+        logger.warning("vm %s: %s", vm.name, exc, extra={"vm": vm.name})
+
+
+@steps.step
+async def _write_config(vm: machine.Machine) -> None:
+    await _mend(vm, copies.CONFIG, vm.record.spec)
+
+
+@steps.step
+async def _write_pending(vm: machine.Machine) -> None:
+    await _mend(vm, copies.PENDING, vm.record.pending)
+
+
+@steps.step
+async def _remove_pending(vm: machine.Machine) -> None:
+    await _mend(vm, copies.PENDING, None)
+
+
+async def _mend(vm: machine.Machine, name: str, spec: VmSpec | None) -> None:
+    """Make one mirror say what it must; a damaged one is named."""
+    if _gone(vm):
+        return
+    path = vm.fleet.paths.vm_dir(vm.name) / name
+    kept = await asyncio.to_thread(copies.mend, path, spec)
+    if kept is not None:
+        damage = copies.damaged(path, kept)
+        logger.warning("vm %s: %s", vm.name, damage, extra={"vm": vm.name})
+        payload = {"file": str(path), "kept": str(kept), "message": damage.message}
+        vm.fleet.events.emit("config.quarantined", vm.name, payload)
+
+
+@steps.step
+async def _change_live(vm: machine.Machine, field: diff.Field, plan: planning.Plan) -> list[str]:
+    """One field in the running VM; what went less well than it should.
+
+    Raises:
+        errors.GaoError: it could not be changed and waits for the next start.
+    """
+    warnings = await live.CHANGES[field.path](vm, plan.wanted)
+    record = vm.record
+    if record.pending is not None:  # else a start that came meanwhile has taken it
+        spec = diff.with_values(record.spec, {field.path: diff.value(plan.wanted, field.path)})
+        done = not diff.differing(spec, record.pending)
+        written = vm.update(spec=spec, pending=None if done else record.pending)
+        found = diff.differences(record.spec, spec)
+        _tell_updated(vm, found, running=True)
+        await written
+    return warnings
+
+
+@steps.step
+async def _tell_failed(vm: machine.Machine, failed: list[diff.Difference]) -> None:
+    _tell_pending(vm, failed, replaced=False)
+
+
+def _tell_updated(vm: machine.Machine, found: Iterable[diff.Difference], *, running: bool) -> None:
+    payload: dict[str, Any] = {
+        "fields": [difference.field for difference in found],
+        "restart_required": any(difference.restart for difference in found),
+        "applied": True,
+        "while_running": running,
+    }
+    vm.fleet.events.emit("config.updated", vm.name, payload)
+
+
+def _tell_pending(
+    vm: machine.Machine,
+    found: Iterable[diff.Difference],
+    *,
+    replaced: bool,
+    restart: bool = True,
+) -> None:
+    kind = "event.pending_config_replaced" if replaced else "event.pending_config_written"
+    fields = [difference.field for difference in found]
+    vm.fleet.events.emit(kind, vm.name, {"fields": fields, "restart_required": restart})

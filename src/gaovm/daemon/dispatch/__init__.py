@@ -1,0 +1,1 @@
+"""From a client's call to a method and back: connections, parameters, methods, subscriptions."""

@@ -1,0 +1,149 @@
+"""What every method works with, and what a method knows of its call."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NoReturn, Protocol, TypeVar, cast
+
+from gaovm import errors
+from gaovm.aio import stalls
+from gaovm.daemon import operations, params, paths
+from gaovm.daemon.dispatch import upgrade_gate
+from gaovm.daemon.lifecycle import start
+from gaovm.daemon.vms import machine, project_file
+from gaovm.ipc import connection
+
+Result = TypeVar("Result")
+
+
+class Images(Protocol):
+    """The image store as the methods use it; all data is JSON as the protocol has it."""
+
+    async def all(self) -> list[dict[str, Any]]:
+        """Every image of the store, without ``used_by``."""
+        ...
+
+    async def build(self, wanted: dict[str, Any], progress: operations.Listener) -> dict[str, Any]:
+        """Build an image; callers of the same build share one. Cancelling withdraws."""
+        ...
+
+    async def pull(
+        self, location: str, digest: str, progress: operations.Listener
+    ) -> dict[str, Any]:
+        """Fetch an image; as ``build``."""
+        ...
+
+    async def remove(self, ref: str, used: dict[str, list[str]]) -> dict[str, Any]:
+        """Remove an image that no VM uses."""
+        ...
+
+    async def prune(self, used: dict[str, list[str]]) -> dict[str, Any]:
+        """Remove what no VM uses."""
+        ...
+
+    async def clear_cache(self) -> int:
+        """Remove what can be made again; returns the bytes freed."""
+        ...
+
+    async def sweep(self) -> None:
+        """Remove what an interrupted build or pull left."""
+        ...
+
+
+class Zygote(Protocol):
+    """The process that drivers are forked from."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its pid, None while there is none."""
+        ...
+
+
+class Supervisor(Protocol):
+    """Keeps VMs as they are wanted."""
+
+    #: How often the safety reconcile found what no event explains.
+    mended: int
+
+
+class Upgrader(Protocol):
+    """Lets new code take over."""
+
+    async def run(
+        self,
+        caller: connection.Request,
+        progress: Callable[[str, str], None],
+        timeout_s: float,
+    ) -> NoReturn:
+        """Execute the code that is installed now; it is there that the caller is answered."""
+        ...
+
+
+@dataclasses.dataclass
+class Daemon:
+    """The daemon, as methods see it. ``request_stop`` begins a graceful end of the process."""
+
+    fleet: machine.Fleet
+    starter: start.Starter
+    images: Images
+    zygote: Zygote
+    supervisor: Supervisor
+    started_at: str
+    request_stop: Callable[[], None]
+    load_config: Callable[[params.Up, paths.Paths], Awaitable[project_file.Wanted]] = (
+        project_file.load
+    )
+    watch: stalls.Watch = dataclasses.field(default_factory=stalls.Watch)
+    stopping: bool = False
+    upgrade_gate: upgrade_gate.Gate = dataclasses.field(default_factory=upgrade_gate.Gate)
+    upgrade: Upgrader | None = None
+
+    def find(self, name: str) -> machine.Machine:
+        """The machine of that name.
+
+        Raises:
+            errors.VmNotFound: there is none; the remedy names a similar one.
+        """
+        vm = self.fleet.machines.get(name)
+        if vm is not None:
+            return vm
+        import difflib  # only when somebody has misspelt a name
+
+        near = difflib.get_close_matches(name, self.fleet.machines, n=1)
+        remedy = f"did you mean {near[0]}?" if near else "`gaovm ls` lists the VMs"
+        raise errors.VmNotFound(f"there is no VM {name!r}", remedy=remedy)
+
+    def lasting(self, name: str, work: Coroutine[Any, Any, Result]) -> operations.Operation[Result]:
+        """Begin work that goes on when its caller goes away."""
+        operation: operations.Operation[Result] = operations.Operation(name)
+        operation.start(self.fleet.owner, work)
+        operation.keep()
+        going_on = {each for each in self.fleet.lasting if not each.done}
+        self.fleet.lasting = {*going_on, operation}
+        return operation
+
+    async def to_its_end(self, name: str, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run work that goes on when its caller goes away, and wait for its result."""
+        return cast("Result", await self.lasting(name, work).wait(lambda _: None))
+
+
+class Call(Protocol):
+    """One request of a client."""
+
+    def progress(self, data: dict[str, Any]) -> None:
+        """Send a ``progress`` notification for this call."""
+        ...
+
+    @property
+    def origin(self) -> connection.Request | None:
+        """Where it came from; None in a process without connections."""
+        ...
+
+    def cancel(self, request_id: int | str, wish: str | None = None) -> bool:
+        """Withdraw from another call of the same connection; False when it is not pending."""
+        ...
+
+    def subscribe(self, since: int | None = None) -> None:
+        """Send events to this connection: those after ``since``, or from now on."""
+        ...

@@ -1,0 +1,42 @@
+"""``vm.adopt``: a VM becomes another directory's, because a person says so."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from gaovm import errors
+from gaovm.daemon import params
+from gaovm.daemon.dispatch import context
+from gaovm.daemon.vms import directories, status
+
+
+async def adopt(ctx: context.Daemon, call: context.Call, args: params.Adopt) -> Any:
+    """Give a VM to a directory; without a name only tell which VMs have lost theirs.
+
+    The next ``up`` in that directory reads its file for the VM.
+
+    Raises:
+        errors.VmNotFound: there is no VM of that name.
+        errors.NameTaken: its directory is where it was, and nobody said ``force``.
+    """
+    if args.name is None:
+        lost = await directories.lost(ctx.fleet)
+        return {"lost": [status.vm_status(vm) for vm in lost]}
+    vm = ctx.find(args.name)
+    seen = await directories.look(ctx.fleet, args.project_dir)
+    if seen.directory is None:
+        raise errors.UsageError(f"{seen.path} is no directory that can be looked at")
+    record = vm.record
+    if not directories.belongs(record, seen) and not args.force:
+        there = await asyncio.to_thread(directories.is_there, record)
+        if there:
+            raise errors.NameTaken(
+                f"VM {vm.name} belongs to {record.project}, which is there",
+                remedy="--force takes it away from that directory",
+            )
+    directory = await directories.settle(ctx.fleet, seen)
+    vm.update(project=seen.path)
+    directories.note(ctx.fleet, seen, vm, directory, own=True)
+    await ctx.fleet.store.flush()
+    return status.vm_status(vm)

@@ -1,0 +1,108 @@
+"""``vm.display.*``: the window and the picture of a VM, which its driver has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gaovm import errors
+from gaovm.daemon import params
+from gaovm.daemon.dispatch import context
+from gaovm.daemon.dispatch.methods import sessions
+from gaovm.daemon.vms import machine
+from gaovm.model import states
+
+#: The driver's own limits are 30 s, for the window and for a picture; it tells what it was.
+CALL_LIMIT_S = 45.0
+
+
+async def open_window(ctx: context.Daemon, call: context.Call, args: params.DisplayOpen) -> Any:
+    """Open the window on the caller's desktop; one that is open comes to the front.
+
+    Raises:
+        errors.StateConflict: the VM has no display, or does not run.
+        errors.ProgramMissing, errors.HostError: there is no PySide6, or no desktop.
+        errors.CapabilityError: the VM's driver has no window.
+    """
+    vm = ctx.find(args.name)
+    return await _call(vm, "display.open", {"seat": args.seat})
+
+
+async def close_window(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+    """Close the window, if it is open; the VM goes on."""
+    vm = ctx.find(args.name)
+    if not _has_display(vm):
+        return _closed(vm)
+    return await _call(vm, "display.close", {})
+
+
+async def show(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+    """Whether there is a display and a window, and the picture's size as last seen."""
+    vm = ctx.find(args.name)
+    if not _has_display(vm):
+        return _closed(vm)
+    return await _call(vm, "display.status", {})
+
+
+async def screenshot(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+    """Write what the display shows to a file in the VM's directory.
+
+    ``shared`` as in a ticket for a copy: the caller writes the picture where guests may have laid
+    links.
+
+    Raises:
+        errors.StateConflict: the VM has no display, or does not run.
+        errors.CapabilityError: the VM's driver makes none.
+    """
+    vm = ctx.find(args.name)
+    taken = await _call(vm, "display.screenshot", {})
+    # the caller opens this path, with its own rights: a driver does not choose it
+    path = ctx.fleet.paths.vm_dir(vm.name) / "screenshot.png"
+    return {**taken, "path": str(path), "shared": sessions.guest_writable(ctx)}
+
+
+def _has_display(vm: machine.Machine) -> bool:
+    running = vm.state.observed is states.Observed.RUNNING and vm.driver is not None
+    return running and vm.record.spec.graphics.enabled
+
+
+def _closed(vm: machine.Machine) -> dict[str, Any]:
+    graphics = vm.record.spec.graphics
+    return {
+        "name": vm.name,
+        "enabled": graphics.enabled,
+        "open": False,
+        "width": graphics.width if graphics.enabled else 0,
+        "height": graphics.height if graphics.enabled else 0,
+        "opened_count": 0,
+        "window_pid": None,
+    }
+
+
+async def _call(vm: machine.Machine, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    driver = _driver(vm)
+    try:
+        result = await driver.call(method, arguments, timeout_s=CALL_LIMIT_S)
+    except errors.CapabilityError as exc:
+        raise errors.CapabilityError(
+            f"the driver of VM {vm.name} does not offer {method}",
+            remedy="restart the VM: a new driver does",
+            details={"missing": [method]},
+        ) from exc
+    return {"name": vm.name, **result}
+
+
+def _driver(vm: machine.Machine) -> machine.Driver:
+    driver = vm.driver
+    if not vm.record.spec.graphics.enabled:
+        raise errors.StateConflict(
+            f"VM {vm.name} is headless: it has no display",
+            field="graphics.enabled",
+            remedy="gaovm set graphics.enabled=true, then restart the VM",
+        )
+    if driver is None or vm.state.observed is not states.Observed.RUNNING:
+        word, detail = vm.describe()
+        raise errors.StateConflict(
+            f"VM {vm.name} is not running ({word}{': ' if detail else ''}{detail})",
+            remedy="`gaovm up` starts it",
+        )
+    return driver

@@ -1,0 +1,61 @@
+"""``image.*``: list, build, pull, remove, prune."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gaovm.daemon import params
+from gaovm.daemon.dispatch import context
+
+
+def used_by(ctx: context.Daemon) -> dict[str, list[str]]:
+    """Which VMs' disks are overlays of which image, by digest."""
+    used: dict[str, list[str]] = {}
+    for vm in sorted(ctx.fleet.machines.values(), key=lambda vm: vm.name):
+        if vm.record.image is not None:
+            used.setdefault(vm.record.image.digest, []).append(vm.name)
+    return used
+
+
+async def list_all(ctx: context.Daemon, call: context.Call, args: params.Nothing) -> Any:
+    """Every image of the store and who uses it."""
+    used = used_by(ctx)
+    images = await ctx.images.all()
+    return {"images": [_with_users(image, used) for image in images]}
+
+
+async def build(ctx: context.Daemon, call: context.Call, args: params.ImageBuild) -> Any:
+    """Build an image; callers of the same build share it, the last to withdraw ends it."""
+    wanted = {
+        "name": args.name,
+        "arch": args.arch,
+        "kernel": args.kernel or "generic",
+        "mirror": args.mirror,
+        "force": args.force,
+    }
+    image = await ctx.images.build(wanted, call.progress)
+    return _with_users(image, used_by(ctx))
+
+
+async def pull(ctx: context.Daemon, call: context.Call, args: params.ImagePull) -> Any:
+    """Fetch an image by location and digest; shared as a build is."""
+    image = await ctx.images.pull(args.location, args.digest, call.progress)
+    return _with_users(image, used_by(ctx))
+
+
+async def remove(ctx: context.Daemon, call: context.Call, args: params.ImageRemove) -> Any:
+    """Remove an image that no VM uses."""
+    return await ctx.images.remove(args.ref, used_by(ctx))
+
+
+async def prune(ctx: context.Daemon, call: context.Call, args: params.ImagePrune) -> Any:
+    """Remove every image that no VM uses; with ``cache`` also what can be made again."""
+    if args.cache:
+        cleared = await ctx.images.clear_cache()
+        pruned: dict[str, Any] = await ctx.images.prune(used_by(ctx))
+        return {**pruned, "cache_freed_bytes": cleared}
+    return await ctx.images.prune(used_by(ctx))
+
+
+def _with_users(image: dict[str, Any], used: dict[str, list[str]]) -> dict[str, Any]:
+    return {**image, "used_by": used.get(str(image.get("digest")), [])}

@@ -1,0 +1,150 @@
+"""``vm.ports.*``: forwards added by hand, kept with the VM and applied live."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from gaovm import errors
+from gaovm.daemon import params
+from gaovm.daemon.dispatch import context
+from gaovm.daemon.lifecycle import start
+from gaovm.daemon.vms import machine, ports, status
+from gaovm.model import states
+from gaovm.spec import network
+
+#: A VM with more forwards than this is a mistake; the config has the same bound.
+MAX_ADDED = 256
+#: The guest's answer to what listens in it; a list is not worth a longer wait.
+LISTENERS_S = 1.0
+
+
+async def list_all(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+    """The forwards of a VM, from its config and added, and whether they are served in the guest."""
+    vm = ctx.find(args.name)
+    listeners = await _listeners(vm)
+    found = _statuses(vm)
+    if listeners is not None:
+        for entry, (port, bound) in zip(found, ports.bound(vm.record), strict=True):
+            if bound:
+                served = ports.served(port, listeners)
+                entry["state"] = "listening" if served else "no_listener"
+    return {"ports": found}
+
+
+async def _listeners(vm: machine.Machine) -> set[tuple[object, object]] | None:
+    """What listens in the guest; None when there is no need to ask, or no answer in time."""
+    driver, record = _live(vm), vm.record
+    wanted = record.spec.network.forwards or record.added_ports
+    if driver is None or not wanted or vm.paused:
+        return None
+    if vm.state.readiness in (None, states.Readiness.BOOTING):
+        return None
+    try:
+        return ports.listening(await driver.call("guest.info", {}, timeout_s=LISTENERS_S))
+    except errors.GaoError:
+        return None
+
+
+async def add(ctx: context.Daemon, call: context.Call, args: params.PortAdd) -> Any:
+    """Forward a port from now on, also after restarts.
+
+    Raises:
+        errors.PortTaken: somebody else has the host port, or this VM forwards it already.
+        errors.NotFound: another call removed the forward before it was told.
+    """
+    vm = ctx.find(args.name)
+    port = network.PortForward(
+        guest_port=args.guest_port,
+        host_port=args.host_port or 0,
+        guest_ip=_address("guest_ip", args.guest_ip),
+        host_ip=_address("host_ip", args.host_ip),
+    )
+    _check_new(vm, port)
+    if _live(vm) is not None:
+        await _live_call(vm, "ports.add", ports.wire(port))
+    record = vm.record
+    await vm.update(added_ports=(*record.added_ports, port))
+    await start.refresh(vm)
+    record = vm.record
+    if port not in record.added_ports:
+        raise errors.NotFound("another call has removed the new forward already")
+    return _statuses(vm)[len(record.spec.network.forwards) + record.added_ports.index(port)]
+
+
+async def remove(ctx: context.Daemon, call: context.Call, args: params.PortRemove) -> Any:
+    """Remove added forwards by host port, guest port or both."""
+    if args.host_port is None and args.guest_port is None:
+        raise errors.InvalidParams("vm.ports.remove: host_port or guest_port is needed")
+    vm = ctx.find(args.name)
+    fixed = len(vm.record.spec.network.forwards)
+    statuses = _statuses(vm)
+    hits = [index for index, entry in enumerate(statuses) if _matches(entry, args)]
+    if not hits:
+        wanted = args.host_port or args.guest_port
+        raise errors.NotFound(
+            f"VM {vm.name} has no forward of port {wanted}",
+            remedy="`gaovm port ls` lists those it has",
+        )
+    if all(index < fixed for index in hits):
+        raise errors.StateConflict(
+            "the forward comes from the config file",
+            remedy="remove it there; `gaovm up` then takes it away at once",
+        )
+    chosen = [index for index in hits if index >= fixed]
+    if _live(vm) is not None:
+        for index in chosen:
+            await _live_call(vm, "ports.remove", ports.key(statuses[index]))
+    kept = tuple(
+        port for index, port in enumerate(vm.record.added_ports, fixed) if index not in chosen
+    )
+    await vm.update(added_ports=kept)
+    await start.refresh(vm)
+    return {"removed": [{**statuses[index], "state": "stopped"} for index in chosen]}
+
+
+def _statuses(vm: machine.Machine) -> list[dict[str, Any]]:
+    running = vm.state.observed is states.Observed.RUNNING
+    return status.port_statuses(vm.record, running=running)
+
+
+def _check_new(vm: machine.Machine, port: network.PortForward) -> None:
+    if len(vm.record.added_ports) >= MAX_ADDED:
+        raise errors.StateConflict(f"VM {vm.name} has {MAX_ADDED} added ports already")
+    for entry in _statuses(vm):
+        there = network.PortForward(
+            guest_port=entry["guest_port"], host_port=entry["host_port"], host_ip=entry["host_ip"]
+        )
+        if port.clashes(there):
+            raise errors.PortTaken(
+                f"VM {vm.name} forwards {there.host_ip}:{port.host_port} already, "
+                f"to port {entry['guest_port']} of the guest",
+                remedy="give another host port, or none: `gaovm port ls` lists those in use",
+            )
+
+
+def _matches(entry: dict[str, Any], args: params.PortRemove) -> bool:
+    return args.host_port in (None, entry["host_port"]) and args.guest_port in (
+        None,
+        entry["guest_port"],
+    )
+
+
+def _live(vm: machine.Machine) -> machine.Driver | None:
+    running = vm.state.observed is states.Observed.RUNNING
+    return vm.driver if running else None
+
+
+async def _live_call(vm: machine.Machine, method: str, arguments: dict[str, Any]) -> None:
+    driver = _live(vm)
+    if driver is not None:
+        await driver.call(method, arguments)
+
+
+def _address(field: str, text: str | None) -> str:
+    if text is None:
+        return "127.0.0.1"
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError as exc:
+        raise errors.InvalidParams(f"vm.ports.add: {field}: {exc}", field=field) from exc

@@ -1,0 +1,86 @@
+"""The daemon itself: ``ping``, ``daemon.*``, ``events.subscribe``, ``call.cancel``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from gaovm import errors, version
+from gaovm.aio import clock
+from gaovm.daemon import params
+from gaovm.daemon.dispatch import context
+from gaovm.ipc import methods
+from gaovm.model import states
+
+
+async def ping(ctx: context.Daemon, call: context.Call, args: params.Nothing) -> Any:
+    """The daemon answers."""
+    return {"ok": True, "ts": clock.now()}
+
+
+async def daemon_status(ctx: context.Daemon, call: context.Call, args: params.Nothing) -> Any:
+    """Facts about the daemon."""
+    machines = ctx.fleet.machines.values()
+    running = sum(vm.state.observed is states.Observed.RUNNING for vm in machines)
+    return {
+        "pid": os.getpid(),
+        "version": version.VERSION,
+        "protocol": methods.CONTROL,
+        "home": str(ctx.fleet.paths.home),
+        "started_at": ctx.started_at,
+        "vms": {"running": running, "total": len(machines)},
+        "zygote_pid": ctx.zygote.pid,
+        "recovered": ctx.fleet.store.recovered,
+        "quarantined_vms": list(ctx.fleet.store.mended),
+        "drift_mended": ctx.supervisor.mended,
+        "stalls": {"count": ctx.watch.count, "longest_s": round(ctx.watch.longest_s, 3)},
+        "rss_bytes": _resident_bytes(),
+    }
+
+
+async def daemon_stop(ctx: context.Daemon, call: context.Call, args: params.Nothing) -> Any:
+    """Begin the end: guests are stopped, what is wanted of them stays."""
+    ctx.request_stop()
+    return {"stopping": True}
+
+
+async def daemon_upgrade(ctx: context.Daemon, call: context.Call, args: params.Upgrade) -> Any:
+    """Execute the code that is installed now in this process; it gives the answer.
+
+    Raises:
+        errors.StateConflict, errors.HostError: nothing has changed.
+    """
+    origin = call.origin
+    if ctx.upgrade is None or origin is None:
+        raise errors.StateConflict("this daemon cannot hand over")
+
+    def progress(phase: str, message: str) -> None:
+        call.progress({"phase": phase, "message": message})
+
+    await ctx.upgrade.run(origin, progress, args.timeout_s)
+
+
+async def subscribe(ctx: context.Daemon, call: context.Call, args: params.Subscribe) -> Any:
+    """Send events to this connection: those after ``since``, then whatever happens.
+
+    ``seq`` is the number of the newest event, ``oldest`` of the oldest that is kept: with a
+    ``since`` below ``oldest - 1`` some are lost, and the replay begins with ``oldest``.
+    """
+    log = ctx.fleet.events
+    seq, oldest = log.last, log.oldest
+    call.subscribe(args.since)
+    return {"ok": True, "seq": seq, "oldest": oldest}
+
+
+async def cancel(ctx: context.Daemon, call: context.Call, args: params.CallCancel) -> Any:
+    """Withdraw from another call of this connection."""
+    return {"cancelled": call.cancel(args.id, args.then)}
+
+
+def _resident_bytes() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError) as exc:
+        raise errors.InternalError(f"/proc/self/statm: {exc}") from exc
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,102 @@
+"""``vm.session``: a socket and a ticket for bulk bytes, which do not pass through here."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from gaovm import errors
+from gaovm.daemon import params
+from gaovm.daemon.dispatch import context
+from gaovm.daemon.vms import machine
+from gaovm.model import states
+
+#: A ticket not used for this long is worthless.
+TICKET_S = 30.0
+#: A driver that takes longer is spoken of: whoever waits wants to know why.
+PATIENCE_S = 1.0
+
+
+async def open_session(ctx: context.Daemon, call: context.Call, args: params.Session) -> Any:
+    """A one-time ticket for the driver's socket.
+
+    Raises:
+        errors.StateConflict: the VM does not run.
+        errors.GuestUnavailable: its agent does not answer yet, or its driver does not.
+    """
+    vm = ctx.find(args.name)
+    driver = driver_with_agent(vm)
+    opened = await _ask(call, vm.name, driver, args.kind)
+    spec = vm.record.spec
+    mounts = vm.record.facts.mounts
+    more = {"shared": guest_writable(ctx)} if args.kind == "copy" else {}
+    return {
+        **more,
+        # Not what the driver says: one that was taken over could send clients elsewhere.
+        "socket": str(ctx.fleet.paths.driver_socket(vm.record.run_id)),
+        "ticket": opened.get("ticket"),
+        "user": spec.guest.user.name,
+        "home": spec.guest.user.home,
+        "mounts": [
+            {"location": mount.get("location"), "mount_point": mount.get("mount_point")}
+            for mount in mounts
+        ],
+    }
+
+
+def guest_writable(ctx: context.Daemon) -> list[str]:
+    """The host's directories in which any VM, running or not, may have put something."""
+    found = set()
+    for vm in ctx.fleet.machines.values():
+        shares = vm.record.spec.shares
+        found |= {share.location for share in shares if share.writable}
+        mounts = vm.record.facts.mounts
+        found |= {str(mount["location"]) for mount in mounts if mount.get("writable")}
+    return sorted(found)
+
+
+async def _ask(call: context.Call, name: str, driver: machine.Driver, kind: str) -> dict[str, Any]:
+    """The driver's answer; the caller is told when it takes long."""
+
+    def say() -> None:
+        message = f"the driver of VM {name} (process {driver.pid}) does not answer"
+        call.progress({"phase": "session", "message": message})
+
+    timer = asyncio.get_running_loop().call_later(PATIENCE_S, say)
+    try:
+        return await driver.call("session.open", {"ttl_s": TICKET_S, "kind": kind})
+    except errors.TimeLimit as exc:
+        raise errors.GuestUnavailable(
+            f"the driver of VM {name} (process {driver.pid}) does not answer",
+            remedy=f"gaovm stop --force {name}",
+        ) from exc
+    finally:
+        timer.cancel()
+
+
+def driver_with_agent(vm: machine.Machine) -> machine.Driver:
+    """The driver of a VM whose agent has answered."""
+    state = vm.state
+    if vm.driver is None or state.observed is not states.Observed.RUNNING:
+        word, detail = vm.describe()
+        raise errors.StateConflict(
+            f"VM {vm.name} is not running ({word}{': ' if detail else ''}{detail})",
+            remedy="`gaovm up` starts it",
+        )
+    if vm.paused:
+        raise errors.StateConflict(
+            f"VM {vm.name} is paused: {_why_paused(vm)}",
+            remedy=f"gaovm resume {vm.name}",
+        )
+    if state.readiness is states.Readiness.BOOTING:
+        raise errors.GuestUnavailable(
+            f"VM {vm.name} is still booting", remedy="wait for `gaovm up` to return"
+        )
+    return vm.driver
+
+
+def _why_paused(vm: machine.Machine) -> str:
+    failure = vm.record.last_error
+    if vm.state.readiness is states.Readiness.DEGRADED and failure is not None:
+        return failure.message
+    return "somebody asked for that"

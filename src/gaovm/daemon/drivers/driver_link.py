@@ -1,0 +1,275 @@
+"""From a machine to its driver: socket pair, fork, handshake, and the link that remains."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any, Protocol
+
+from gaovm import errors
+from gaovm.aio import clock, descriptors, process, steps, tasks
+from gaovm.daemon.drivers import zygote
+from gaovm.daemon.handover import Driver
+from gaovm.daemon.vms import machine
+from gaovm.ipc import connection, handover, hello, methods, peer
+
+logger = logging.getLogger(__name__)
+
+#: A driver says hello within 10 ms of its fork; this is for a host that swaps.
+HANDSHAKE_S = 10.0
+#: A zygote may die with a request in its hands; the next one is asked again.
+FORK_ATTEMPTS = 3
+#: A driver leaves 15 s after the last call; three pings fit in that.
+PING_INTERVAL_S = 5.0
+PING_LIMIT_S = 10.0
+#: The connection of a process that has ended is at its end, once what it holds has been read.
+LAST_WORDS_S = 1.0
+#: A driver whose link broke shuts its guest down and leaves; longer than this it hangs.
+SEE_OUT_S = 20.0
+
+
+class Source(Protocol):
+    """Who tells how a driver ended."""
+
+    async def gone(self, forked: zygote.Forked) -> int | None:
+        """Return when it has ended: its status, minus the signal, or None if unknown."""
+        ...
+
+
+class Link:
+    """A driver process and the connection to it. Implements ``machine.Driver``."""
+
+    def __init__(self, forked: zygote.Forked, source: Source, log: Path) -> None:
+        self.pid = forked.pid
+        self.forked = forked
+        self._source = source
+        self._log = log
+        self._connection: handover.Movable | None = None
+        self._ended: asyncio.Future[machine.Ended] = asyncio.get_running_loop().create_future()
+
+    @property
+    def connection(self) -> handover.Movable | None:
+        """The connection, None before its handshake is done."""
+        return self._connection
+
+    def attach(self, made: handover.Movable) -> None:
+        """Use a connection whose handshake is done."""
+        self._connection = made
+        made.set_heartbeat(PING_INTERVAL_S, PING_LIMIT_S)
+
+    async def watch(self) -> None:
+        """Wait for the process' end; run once, in the background."""
+        exit_code = await self._source.gone(self.forked)
+        if self._connection is not None:
+            # What it said last counts, in whichever order the kernel tells of both ends: after a
+            # stall of this process both are there at once.
+            await asyncio.wait([self._connection.finished], timeout=LAST_WORDS_S)
+            self._connection.close()
+        self._ended.set_result(machine.Ended(pid=self.pid, exit_code=exit_code))
+
+    async def call(
+        self, method: str, params: dict[str, Any] | None = None, *, timeout_s: float = 5.0
+    ) -> dict[str, Any]:
+        """Call a method of the driver.
+
+        Raises:
+            errors.CapabilityError: the driver does not serve the method; nothing was asked.
+            errors.DriverLost: the driver ended; whether the call had an effect is unknown.
+            errors.GaoError: what the driver answered, or that it did not in time.
+        """
+        if self._connection is None:
+            raise errors.DriverLost(f"driver {self.pid} has no connection")
+        self.require(method)
+        try:
+            result = await self._connection.call(method, params or {}, timeout_s=timeout_s)
+        except errors.ConnectionLost as exc:
+            raise errors.DriverLost(
+                f"driver {self.pid} ended during {method}", remedy=f"see {self._log}"
+            ) from exc
+        if not isinstance(result, dict):
+            raise errors.InvalidReply(f"{method}: the driver's answer is no object")
+        return result
+
+    def alive(self) -> bool:
+        """Whether the process runs, as far as the kernel says now."""
+        if self._ended.done():
+            return False
+        return process.alive(self.forked.pid, self.forked.start_time)
+
+    def require(self, *methods: str) -> None:
+        """Refuse, before anything is touched, what needs methods that the driver does not serve.
+
+        Raises:
+            errors.CapabilityError: names them.
+        """
+        served = self._connection.callable if self._connection is not None else frozenset()
+        missing = [method for method in methods if method not in served]
+        if missing and served:
+            raise errors.CapabilityError(
+                f"driver {self.pid} does not serve {', '.join(missing)}: it is of another version",
+                remedy="stop the VM and start it again: it gets a driver of this version",
+                details={"missing": missing},
+            )
+
+    async def gone(self) -> machine.Ended:
+        """Return when the process has ended."""
+        return await asyncio.shield(self._ended)
+
+    async def leave(self, limit_s: float) -> machine.Ended:
+        """Ask the driver to leave; kill it after the limit. May be called by several."""
+        if not self._ended.done():
+            try:
+                await self.call("exit", timeout_s=limit_s)
+            except errors.GaoError as exc:
+                logger.debug("driver %d: exit: %s", self.pid, exc)
+            if self._connection is not None:
+                self._connection.close()
+        return await self.see_out(limit_s)
+
+    async def see_out(self, limit_s: float) -> machine.Ended:
+        """Wait for the end of a driver that was told to leave; kill it after the limit."""
+        try:
+            async with asyncio.timeout(limit_s):
+                return await self.gone()
+        except TimeoutError:
+            logger.error("driver %d does not leave; killing it", self.pid)
+            self._kill()
+        return await self.gone()
+
+    def _kill(self) -> None:
+        # The pid may have been given to another process meanwhile.
+        if process.alive(self.forked.pid, self.forked.start_time):
+            os.kill(self.forked.pid, signal.SIGKILL)
+
+
+class ForkLauncher:
+    """Starts drivers by forking a zygote. Implements ``machine.Launcher``."""
+
+    def __init__(self, source: zygote.Zygote) -> None:
+        self._source = source
+
+    async def launch(self, vm: machine.Machine) -> Link:
+        """A driver whose handshake is done; on failure and on cancelling none is left.
+
+        Raises:
+            errors.DriverStartFailed: no fork, or no hello in time.
+        """
+        token = os.urandom(32).hex()
+        begin = clock.monotonic()
+        forked, ours = await self._fork(vm, token)
+        link = self._link(vm, forked, self._source)
+        try:
+            made = await self._shake_hands(vm, ours, token)
+        except BaseException:
+            # Without its socket the driver leaves by itself; it has no VM yet.
+            await tasks.finish(link.see_out(machine.LEAVE_S))
+            raise
+        vm.timings["fork_to_hello_ms"] = round((clock.monotonic() - begin) * 1000, 2)
+        _connect(vm, link, made)
+        if (level := vm.fleet.log_levels.get(vm.name)) is not None:
+            vm.fleet.background(f"vm {vm.name}: log level", _set_level(link, level))
+        return link
+
+    async def _fork(self, vm: machine.Machine, token: str) -> tuple[zygote.Forked, socket.socket]:
+        """A driver's process, and our end of its connection.
+
+        Raises:
+            errors.DescriptorsScarce: it would take what is kept for ending the others.
+            errors.DriverStartFailed: no fork.
+        """
+        name, log = vm.name, vm.fleet.paths.driver_log(vm.name)
+        if descriptors.scarce(descriptors.VM_RESERVE):
+            raise errors.DescriptorsScarce(
+                f"VM {name} is not started: few of the {descriptors.limit()} descriptors that the "
+                "daemon may open are left",
+                remedy="stop another VM, or raise the limit: `ulimit -n`, LimitNOFILE= of the unit",
+            )
+        for left in reversed(range(FORK_ATTEMPTS)):
+            # Each attempt has a pair of its own: a zygote that died may have forked all the same,
+            # and that driver leaves when its end is closed.
+            ours, theirs = socket.socketpair()
+            try:
+                return await self._source.fork(name, token, log, theirs), ours
+            except BaseException as exc:
+                ours.close()
+                lost = isinstance(exc, errors.DriverStartFailed) and exc.retriable
+                if not lost or not left:
+                    raise
+                logger.warning("vm %s: %s; asking the next one", name, exc, extra={"vm": name})
+            finally:
+                theirs.close()
+        raise errors.InternalError("no attempt was made")
+
+    async def resume(self, vm: machine.Machine, given: Driver, source: Source | None) -> Link:
+        """The link to a driver that the code before an upgrade launched.
+
+        Raises:
+            errors.HandshakeError: its protocol is not spoken any more; it sees the end of its
+                connection, and leaves.
+        """
+        forked = zygote.Forked(pid=given.pid, start_time=given.start_time)
+        sock = socket.socket(fileno=given.fd)
+        made = await handover.resume(sock, [_service(vm, None)], given.connection, first=False)
+        link = self._link(vm, forked, source or self._source)
+        _connect(vm, link, made)
+        return link
+
+    @staticmethod
+    def _link(vm: machine.Machine, forked: zygote.Forked, source: Source) -> Link:
+        link = Link(forked, source, vm.fleet.paths.driver_log(vm.name))
+        vm.fleet.background(f"vm {vm.name}: driver {forked.pid} process", link.watch())
+        return link
+
+    @steps.step
+    async def _shake_hands(
+        self, vm: machine.Machine, ours: socket.socket, token: str
+    ) -> handover.Movable:
+        made = handover.Movable(
+            [_service(vm, token)],
+            first=False,
+            name=f"driver of {vm.name}",
+            handshake_s=HANDSHAKE_S,
+        )
+        try:
+            await connection.attach(made, ours)
+        except errors.GaoError as exc:
+            raise errors.DriverStartFailed(
+                f"the driver of VM {vm.name} did not say hello: {exc}",
+                remedy=f"see {vm.fleet.paths.driver_log(vm.name)}",
+            ) from exc
+        return made
+
+
+async def _set_level(link: Link, level: str) -> None:
+    """What was asked of the VM before holds for its next driver too."""
+    try:
+        await link.call(methods.LOG_LEVEL, {"level": level})
+    except errors.GaoError as exc:
+        logger.warning("the log level of driver %d stays: %s", link.pid, exc)
+
+
+def _connect(vm: machine.Machine, link: Link, made: handover.Movable) -> None:
+    link.attach(made)
+    seeing_out = f"vm {vm.name}: link"
+    made.on_close(lambda: vm.fleet.background(seeing_out, link.see_out(SEE_OUT_S)))
+
+
+def _service(vm: machine.Machine, token: str | None) -> connection.Service:
+    """What is served to a driver: it reports."""
+
+    def on_notification(method: str, params: dict[str, Any], _: connection.Connection) -> None:
+        vm.on_notification(method, params)
+
+    offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS, required=methods.DRIVER_CORE)
+    terms = peer.Terms(offer, expected_token=token)
+    return connection.Service(terms, _refuse, on_notification=on_notification)
+
+
+async def _refuse(method: str, params: dict[str, Any], _: connection.Request) -> Any:
+    if method == methods.PING:
+        return {"ok": True}
+    raise errors.UnknownMethod(f"Unknown method: {method}")

@@ -1,0 +1,107 @@
+"""Who has a VM's lock: the driver of an earlier daemon, or one that this daemon has given up.
+
+A driver holds the lock for as long as its hypervisor lives, so a lock that is free is the proof
+that nothing of a VM runs, whatever this daemon remembers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from pathlib import Path
+
+from gaovm import errors
+from gaovm.aio import files, process
+from gaovm.daemon.vms import machine
+
+logger = logging.getLogger(__name__)
+
+#: A driver that lost its daemon leaves within 10 s, or 15 s when it has to notice by silence.
+OLD_DRIVER_S = 20.0
+#: Between looks at a lock whose holder cannot be named: only time can tell.
+_LOOK_S = 0.2
+_LOCKS = Path("/proc/locks")
+
+
+def held(vm: machine.Machine) -> bool:
+    """Whether a process has the VM's lock.
+
+    Raises:
+        errors.HostError: that cannot be told.
+    """
+    lock = _lock(vm)
+    if not lock.path.exists():
+        return False
+    if lock.acquire():
+        lock.release()
+        return False
+    return True
+
+
+async def until_free(vm: machine.Machine, limit_s: float) -> None:
+    """Return when nobody has the lock.
+
+    Raises:
+        errors.LockHeld: somebody still has it after ``limit_s`` seconds; the message says who.
+    """
+    try:
+        async with asyncio.timeout(limit_s):
+            while held(vm):
+                await _holder_gone(vm)
+    except TimeoutError as exc:
+        pid = _lock(vm).holder()
+        raise errors.LockHeld(
+            f"the old driver of VM {vm.name} (process {pid}) did not leave in {limit_s:.0f} s",
+            remedy="`gaovm stop --force` ends it",
+            details={"pid": pid},
+        ) from exc
+
+
+def kill(vm: machine.Machine) -> None:
+    """End whoever has the lock at once, if the kernel agrees that it is who the file says."""
+    lock = _lock(vm)
+    pid = lock.holder()
+    if pid is None or not _has_it(pid, lock.path):
+        return
+    logger.warning("vm %s: killing process %d, which has its lock", vm.name, pid)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _has_it(pid: int, path: Path) -> bool:
+    """Whether the kernel lists the process as one that has locked the file."""
+    try:
+        inode = path.stat().st_ino
+        lines = [line.split() for line in _LOCKS.read_text().splitlines()]
+    except OSError:
+        return False
+    # 1: FLOCK ADVISORY WRITE 123 00:2a:4711 0 EOF  (proc_locks(5))
+    return any(
+        len(words) > 5 and words[4] == str(pid) and words[5].endswith(f":{inode}")
+        for words in lines
+    )
+
+
+async def _holder_gone(vm: machine.Machine) -> None:
+    pid = _lock(vm).holder()
+    if pid is not None and _exists(pid):
+        await process.wait_pid(pid)
+    else:
+        await asyncio.sleep(_LOOK_S)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        process.identity(pid)
+    except errors.NotFound:
+        return False
+    except errors.HostError:  # nobody can tell: then it is waited for
+        return True
+    return True
+
+
+def _lock(vm: machine.Machine) -> files.Lock:
+    return files.Lock(vm.fleet.paths.vm_dir(vm.name) / "lock")

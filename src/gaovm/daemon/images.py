@@ -1,0 +1,270 @@
+"""The image store in the daemon's words: what a VM boots from, and ``image.*`` as JSON.
+
+The store and what it needs are loaded at the first use: a daemon that only answers questions
+does not pay for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.resources
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gaovm import errors
+from gaovm.aio import steps
+from gaovm.daemon import operations, paths, timestamps
+from gaovm.daemon.lifecycle import start
+from gaovm.daemon.storage import records
+from gaovm.daemon.vms import machine
+from gaovm.hostfacts import facts
+from gaovm.spec import disks
+
+if TYPE_CHECKING:
+    from gaovm.images import manifest, progress, pulling, store
+
+_GO_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+class ImageService:
+    """Implements ``starting.Preparer`` and ``context.Images`` over one ``ImageStore``."""
+
+    def __init__(self, where: paths.Paths) -> None:
+        self._paths = where
+        self._opened: store.ImageStore | None = None
+        self._preparing: set[str] = set()
+
+    async def prepare(
+        self, vm: machine.Machine, progress: operations.Listener, *, fresh_disk: bool
+    ) -> start.PreparedBoot:
+        """Image checked, initramfs made, the disk of a VM that never ran taken away.
+
+        Raises:
+            errors.StateCorrupt: the disk of a VM that ran is gone; an empty one in its place would
+                hide that.
+        """
+        vm_dir = self._paths.vm_dir(vm.name)
+        vm_dir.mkdir(mode=0o700, exist_ok=True)
+        disk = vm_dir / "disk.qcow2"
+        if fresh_disk:
+            disk.unlink(missing_ok=True)
+        elif not disk.exists():
+            raise errors.StateCorrupt(
+                f"the disk of VM {vm.name} is gone: {disk}",
+                remedy="put the file back, or `gaovm destroy` and `gaovm up` to begin anew",
+            )
+        self._preparing.add(vm.name)
+        try:
+            image = await self._image(vm, progress, kept=not fresh_disk)
+            reference = records.ImageRef(
+                name=image.name, digest=image.digest, kernel=image.kernel or ""
+            )
+            # From here on prune sees that the image is in use.
+            await vm.update(image=reference)
+        finally:
+            self._preparing.discard(vm.name)
+        await self._store().check(image)
+        # The first look runs code in the accelerator: seconds, if that hangs.
+        host = await asyncio.to_thread(facts.collect, self._paths.home)
+        return start.PreparedBoot(
+            image=reference,
+            launch=await self._launch(vm, image),
+            facts=msgspec.to_builtins(host),
+        )
+
+    @steps.step
+    async def _image(
+        self, vm: machine.Machine, progress: operations.Listener, *, kept: bool
+    ) -> manifest.ImageInfo:
+        known = vm.record.image
+        if kept and known is not None:
+            return self._store().get(known.digest)
+        spec = vm.record.spec
+        if spec.image.digest is None and not _is_location(spec.image.location):
+            return await self._ensure(
+                spec.image.location, spec.boot.arch, spec.boot.kernel, progress
+            )
+        return await self._store().pull(_pull_request(spec.image, spec.boot.arch), _relay(progress))
+
+    async def _ensure(
+        self, name: str, arch: str, kernel: str, progress: operations.Listener
+    ) -> manifest.ImageInfo:
+        from gaovm.images import store
+
+        request = store.BuildRequest(name=name, arch=arch, kernel=kernel)
+        return await self._store().ensure(request, _relay(progress))
+
+    @steps.step
+    async def _launch(self, vm: machine.Machine, image: manifest.ImageInfo) -> dict[str, Any]:
+        arch = vm.record.spec.boot.arch
+        booted = image
+        if image.kernel_path is None:
+            # A pulled disk without a kernel boots with the one of our own image.
+            booted = await self._ensure(
+                "debian:12", arch, vm.record.spec.boot.kernel, lambda _: None
+            )
+        initrd = await self._store().initrd(booted, agent_program(arch))
+        return {
+            "disk": str(image.disk),
+            "disk_format": image.disk_format,
+            "kernel": str(booted.kernel_path),
+            "initrd": str(initrd),
+            "base_arguments": "",
+            "image_digest": image.digest,
+        }
+
+    async def all(self) -> list[dict[str, Any]]:
+        """Every image, newest first."""
+        return [_image_data(image) for image in self._store().list()]
+
+    async def build(self, wanted: dict[str, Any], progress: operations.Listener) -> dict[str, Any]:
+        """Build, or with ``force`` build anew."""
+        from gaovm.images import store
+
+        request = store.BuildRequest(
+            name=wanted["name"],
+            arch=wanted["arch"] or os.uname().machine,
+            kernel=wanted["kernel"],
+            mirror=wanted["mirror"],
+        )
+        make = self._store().build if wanted["force"] else self._store().ensure
+        return _image_data(await make(request, _relay(progress)))
+
+    async def pull(
+        self, location: str, digest: str, progress: operations.Listener
+    ) -> dict[str, Any]:
+        """Fetch by location and digest."""
+        image = disks.Image(location=location, digest=digest)
+        request = _pull_request(image, os.uname().machine)
+        return _image_data(await self._store().pull(request, _relay(progress)))
+
+    async def remove(self, ref: str, used: dict[str, list[str]]) -> dict[str, Any]:
+        """Remove by name or digest."""
+        self._refuse_while_preparing()
+        try:
+            pruned = await self._store().remove(ref, used)
+        except errors.ImageInUse as exc:
+            digests = exc.details.get("digests", ())
+            users = sorted({name for digest in digests for name in used.get(digest, ())})
+            exc.details["used_by"] = users
+            if users:
+                exc.message += f": {', '.join(users)}"
+                exc.remedy = f"gaovm destroy {users[0]}"
+            raise
+        return _pruned(pruned)
+
+    async def prune(self, used: dict[str, list[str]]) -> dict[str, Any]:
+        """Remove what no VM uses."""
+        self._refuse_while_preparing()
+        return _pruned(await self._store().prune(used))
+
+    async def clear_cache(self) -> int:
+        """Remove what can be made again; returns the bytes freed."""
+        self._refuse_while_preparing()
+        return await self._store().clear_cache()
+
+    async def sweep(self) -> None:
+        """Remove what dead builds and pulls left."""
+        await self._store().sweep()
+
+    async def close(self) -> None:
+        """End what is under way."""
+        if self._opened is not None:
+            await self._opened.close()
+
+    def _store(self) -> store.ImageStore:
+        if self._opened is None:
+            from gaovm.images import store
+
+            self._opened = store.ImageStore(self._paths.home, paths.cache_directory())
+        return self._opened
+
+    def _refuse_while_preparing(self) -> None:
+        # A VM that is being made has not said yet which image it will use.
+        if self._preparing:
+            names = ", ".join(sorted(self._preparing))
+            raise errors.StateConflict(
+                f"an image is being prepared for {names}", remedy="try again when it is up"
+            )
+
+
+def agent_program(arch: str) -> Path:
+    """The guest agent's program for an architecture, as the package carries it.
+
+    Raises:
+        errors.ProgramMissing: this installation carries none.
+    """
+    folder = importlib.resources.files("gaovm.images") / "agent"
+    path = Path(str(folder)) / f"gaovm-agent-linux-{_GO_ARCH[arch]}"
+    if not path.is_file():
+        raise errors.ProgramMissing(
+            f"the guest agent for {arch} is missing: {path}",
+            remedy="install GaoVM again: ./scripts/setup",
+        )
+    return path
+
+
+def _is_location(text: str) -> bool:
+    return "/" in text
+
+
+def _pull_request(image: disks.Image, arch: str) -> pulling.Request:
+    from gaovm.images import pulling
+
+    if image.digest is None:
+        raise errors.ImageUnknown(
+            f"the image {image.location} has no digest",
+            field="images[0].digest",
+            remedy="add `digest: sha256:…`, which the image's publisher lists beside it",
+        )
+    return pulling.Request(
+        location=image.location,
+        digest=image.digest,
+        arch=arch,
+        kernel=_boot(image.kernel),
+        initrd=_boot(image.initrd),
+    )
+
+
+def _boot(file: disks.ImageFile | None) -> pulling.Boot | None:
+    from gaovm.images import pulling
+
+    if file is None:
+        return None
+    if file.digest is None:
+        raise errors.ImageUnknown(
+            f"{file.location} has no digest", remedy="add `digest: sha256:…` beside its location"
+        )
+    return pulling.Boot(location=file.location, digest=file.digest)
+
+
+def _relay(listener: operations.Listener) -> Callable[[progress.Progress], None]:
+    def relay(moment: progress.Progress) -> None:
+        fields = ("done_bytes", "total_bytes", "rate_bytes_s", "eta_s", "percent")
+        known = {name: getattr(moment, name) for name in fields}
+        data = {name: value for name, value in known.items() if value is not None}
+        listener({"phase": moment.phase, "message": moment.message, **data})
+
+    return relay
+
+
+def _image_data(image: manifest.ImageInfo) -> dict[str, Any]:
+    return {
+        "name": image.name,
+        "arch": image.arch,
+        "kernel": image.kernel,
+        "digest": image.digest,
+        "size_bytes": image.size_bytes,
+        "created_at": timestamps.of(image.created),
+    }
+
+
+def _pruned(pruned: store.Pruned) -> dict[str, Any]:
+    return {
+        "removed": [_image_data(image) for image in pruned.removed],
+        "freed_bytes": pruned.freed_bytes,
+    }

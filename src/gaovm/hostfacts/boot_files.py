@@ -1,0 +1,99 @@
+"""Where the files a VM boots from lie in ``$GAOVM_HOME``, read only: for ``gaovm explain``.
+
+What is not there yet (no image built, no ``up`` so far) is a placeholder such as
+``<image:debian:12>``. The image of a VM that has a disk is the one its disk refers to.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+from gaovm.builder.qemu.document import BootFiles
+from gaovm.spec.vm import VmSpec
+
+_MANIFEST_BYTES = 64 << 10
+_QCOW2_MAGIC = b"QFI\xfb"
+_HEADER = struct.Struct(">4sIQI")
+_NAME_BYTES = 1023  # of a backing file, by the format
+_OWN_IMAGE = "debian:12"
+
+
+def find(home: Path, spec: VmSpec) -> BootFiles:
+    """The artefacts of a VM below a state directory. Never raises for a missing file."""
+    disk = home / "vms" / spec.name / "disk.qcow2"
+    image = _backing(disk) or _newest(home, spec, spec.image.location)
+    booted = image
+    if image is not None and _file(image, "kernel") is None:
+        # a pulled disk without a kernel boots with the one of our own image
+        booted = _newest(home, spec, _OWN_IMAGE)
+    missing = f"image:{spec.image.location}"
+    kernel = booted and _file(booted, "kernel")
+    initrd = booted and (_file(booted, "initrd") or _initramfs(booted))
+    base = image and _file(image, "disk")
+    return BootFiles(
+        disk=str(disk),
+        base=str(base or f"<{missing}:disk>"),
+        base_format=_format(image) if image is not None else "raw",
+        kernel=str(kernel or f"<{missing}:kernel>"),
+        initrd=str(initrd or f"<{missing}:initramfs>"),
+        image_digest=image.name if image is not None else "",
+    )
+
+
+def _newest(home: Path, spec: VmSpec, name: str) -> Path | None:
+    """The directory of the newest image of that name that fits the VM."""
+    found: list[tuple[int, Path]] = []
+    for path in (home / "images").glob("*/manifest.json"):
+        manifest = _manifest(path.parent)
+        identity = manifest["identity"]
+        fits = identity.get("kernel") in (None, spec.boot.kernel)
+        created = manifest.get("created")
+        if identity.get("name") == name and identity.get("arch") == spec.boot.arch and fits:
+            found.append((created if isinstance(created, int) else 0, path.parent))
+    return max(found)[1] if found else None
+
+
+def _backing(disk: Path) -> Path | None:
+    """The image directory that a qcow2 overlay refers to."""
+    try:
+        with disk.open("rb") as file:
+            magic, _, offset, length = _HEADER.unpack(file.read(_HEADER.size))
+            if magic != _QCOW2_MAGIC or not 0 < length <= _NAME_BYTES:
+                return None
+            file.seek(offset)
+            name = file.read(length).decode()
+    except (OSError, ValueError, struct.error):
+        return None
+    directory = Path(name).parent
+    return directory if (directory / "manifest.json").is_file() else None
+
+
+def _format(image: Path) -> str:
+    return "qcow2" if _manifest(image)["identity"].get("disk_format") == "qcow2" else "raw"
+
+
+def _file(image: Path, role: str) -> Path | None:
+    artefact = _manifest(image)["identity"].get("artefacts", {}).get(role)
+    name = artefact.get("file") if isinstance(artefact, dict) else None
+    return image / name if isinstance(name, str) and Path(name).name == name else None
+
+
+def _initramfs(image: Path) -> Path | None:
+    """The one made last: it holds the agent of this installation."""
+    made = [(path.stat().st_mtime_ns, path) for path in image.glob("initrd-*.img")]
+    return max(made)[1] if made else None
+
+
+def _manifest(image: Path) -> dict[str, Any]:
+    """The manifest, reduced to an empty identity when it cannot be used."""
+    try:
+        with (image / "manifest.json").open("rb") as file:
+            data = json.loads(file.read(_MANIFEST_BYTES))
+    except (OSError, ValueError):
+        data = None
+    if not isinstance(data, dict) or not isinstance(data.get("identity"), dict):
+        return {"identity": {}}
+    return data

@@ -1,0 +1,57 @@
+"""Forwards with the same ports are told apart."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from tests.unit.daemon.conftest import Daemon
+
+from gaovm import errors
+from gaovm.daemon.vms import ports, status
+from gaovm.spec.network import PortForward
+
+
+def entry(host_port: int, host_ip: str = "127.0.0.1") -> dict[str, object]:
+    return {
+        "guest_ip": "127.0.0.1",
+        "guest_port": 80,
+        "host_ip": host_ip,
+        "host_port": host_port,
+        "state": "listening",
+    }
+
+
+async def test_any_host_port_comes_after_those_that_are_named(daemon: Daemon) -> None:
+    await daemon.up()
+    record = daemon.fleet.machines["web-dev"].record
+    free, named = PortForward(guest_port=80, host_port=0), PortForward(guest_port=80, host_port=81)
+    network = msgspec.structs.replace(record.spec.network, forwards=(free, named))
+    facts = msgspec.structs.replace(record.facts, ports=(entry(81), entry(4000)))
+    spec = msgspec.structs.replace(record.spec, network=network)
+    record = msgspec.structs.replace(record, spec=spec, facts=facts, added_ports=(free,))
+    found = ports.bound(record)
+    assert [known.get("host_port") for _, known in found] == [4000, 81, None]
+    assert [port for port, _ in found] == [free, named, free]
+    shown = status.port_statuses(record, running=True)
+    assert [port["source"] for port in shown] == ["config", "config", "added"]
+    stopped = status.port_statuses(record, running=False)
+    assert [port["host_port"] for port in stopped] == [4000, 81, 0], "it keeps what it had"
+    assert {port["state"] for port in stopped} == {"stopped"}
+
+
+async def test_of_two_addresses_the_right_one_is_removed(daemon: Daemon) -> None:
+    await daemon.up()
+    for address in ("127.0.0.1", "127.0.0.5"):
+        await daemon.call(
+            "vm.ports.add", name="web-dev", guest_port=80, host_port=8080, host_ip=address
+        )
+    with pytest.raises(errors.PortTaken) as taken:
+        await daemon.call("vm.ports.add", name="web-dev", guest_port=90, host_port=8080)
+    with pytest.raises(errors.NotFound) as missing:
+        await daemon.call("vm.ports.remove", name="web-dev", host_port=1)
+    for error in (taken.value, missing.value):
+        assert "gaovm port ls" in (error.remedy or "")
+    await daemon.call("vm.ports.remove", name="web-dev", host_port=8080)
+    told = [params for method, params in daemon.driver.calls if method == "ports.remove"]
+    assert [params["host_ip"] for params in told] == ["127.0.0.1", "127.0.0.5"]
+    assert {"host_ip", "host_port", "guest_port"} == set(told[0])
