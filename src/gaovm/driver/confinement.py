@@ -15,11 +15,11 @@ from typing import Any
 from gaovm import errors
 from gaovm.aio import steps
 from gaovm.aio.confine import abilities, identities, keeper, landlock, place, shed
-from gaovm.builder.facts import PasstFact, VirtiofsdFact
 from gaovm.builder.qemu.document import Document, ShareDevice
 from gaovm.driver import uplink
-from gaovm.driver.request import LaunchRequest
+from gaovm.model.facts import PasstFact, VirtiofsdFact
 from gaovm.vmmanager.qemu import cage, network
+from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
 OFF = f"{abilities.VARIABLE}=off: for debugging only"

@@ -23,9 +23,9 @@ from gaovm import errors
 from gaovm.aio import files, process, sockets, tasks
 from gaovm.driver.hypervisor import Hypervisor
 from gaovm.driver.pipes import LastWords
-from gaovm.driver.request import LaunchRequest
 from gaovm.driver.status import Notify
 from gaovm.ipc import methods
+from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
 #: An interpreter, Qt, and a first picture; this is for a host that swaps.
@@ -64,7 +64,7 @@ class Display:
         if graphics.enabled:
             self._request, self._hypervisor = request, hypervisor
             self._size = (graphics.width, graphics.height)
-            self._listener = sockets.bind_unix(request.vnc_socket)
+            self._listener = sockets.bind_unix(Path(request.vnc_socket))
             self._serving = self._owner.start(self._serve(self._listener), name="viewers")
 
     async def detach(self) -> None:
@@ -79,7 +79,7 @@ class Display:
             self._listener.close()
             self._listener = None
         if request is not None:
-            request.vnc_socket.unlink(missing_ok=True)
+            Path(request.vnc_socket).unlink(missing_ok=True)
 
     async def _serve(self, listener: socket.socket) -> None:
         """Hand every viewer that connects to QEMU, which then speaks to it alone."""

@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
@@ -21,12 +22,12 @@ from gaovm.builder.qemu import network
 from gaovm.builder.qemu.document import ShareDevice
 from gaovm.driver import agentlog, booted, provision, terminal, timekeeping
 from gaovm.driver.logs import StampedLog
-from gaovm.driver.request import LaunchRequest
 from gaovm.driver.status import Status
 from gaovm.guestmanager import channel, guest, mounts, users
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.handshake import Hello
 from gaovm.spec.guest import Probe, Script
+from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,9 @@ class GuestLink:
         self._answers = True
         self._settled: tuple[str, errors.GaoError | None] | None = None
         self._configured = asyncio.Event()
-        self._log = agentlog.AgentLog(request.disk.with_name("agent.log"), request.spec.name, owner)
+        self._log = agentlog.AgentLog(
+            Path(request.disk).with_name("agent.log"), request.spec.name, owner
+        )
         self._agent: object = None
         self._clock = timekeeping.Timekeeper()
         self.answered = False
@@ -316,7 +319,7 @@ class GuestLink:
         what = self._request.spec.guest
         if not self._request.provision or not (what.provision or what.probes):
             return
-        log = StampedLog(self._request.disk.with_name("provision.log"))
+        log = StampedLog(Path(self._request.disk).with_name("provision.log"))
         try:
             self._ready("provisioning")
             await provision.run(connection, what, log, self._status.progress)

@@ -17,9 +17,10 @@ from typing import Any, NoReturn
 
 from gaovm import errors
 from gaovm.aio import logs, priority, steps, tasks
-from gaovm.driver import confinement, liveness, request, service, vm
+from gaovm.driver import confinement, liveness, service, vm
 from gaovm.driver.hypervisor import Hypervisor
 from gaovm.ipc import connection, hello, methods, peer
+from gaovm.wire.driver import launch
 
 logger = logging.getLogger(__name__)
 TOKEN = "GAOVM_DRIVER_TOKEN"
@@ -82,7 +83,7 @@ class Driver:
     @steps.step
     async def _shut_down(self) -> None:
         asked = self.vm.request
-        limits = asked.stop if asked is not None else request.StopLimits()
+        limits = asked.stop if asked is not None else launch.StopLimits()
         how = await self.vm.shut_down(limits.agent_s, limits.acpi_s, QUIT_LIMIT_S)
         logger.info("the VM ended: %s", how)
 

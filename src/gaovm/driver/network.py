@@ -20,11 +20,11 @@ from typing import Any
 
 from gaovm import errors
 from gaovm.aio import steps, tasks
-from gaovm.driver.request import RemovePort
 from gaovm.guestmanager import tunnel
 from gaovm.guestmanager.connection import Connection
 from gaovm.hostfacts import listeners
 from gaovm.spec.network import PortForward
+from gaovm.wire.driver.params import RemovePort
 
 logger = logging.getLogger(__name__)
 MAX_CONNECTIONS = 192

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, logs
-from gaovm.driver import disks, request, vm
+from gaovm.driver import disks, vm
+from gaovm.wire import convert
+from gaovm.wire.driver import launch, params
 
 logger = logging.getLogger(__name__)
 Result = dict[str, Any]
@@ -48,7 +51,7 @@ class Service:
             "exit": self._exit,
         }
 
-    async def call(self, method: str, params: Any) -> Result:
+    async def call(self, method: str, given: Any) -> Result:
         """The result of one call.
 
         Raises:
@@ -57,19 +60,19 @@ class Service:
         handler = self._methods.get(method)
         if handler is None:
             raise errors.UnknownMethod(f"the driver has no method {method[:100]}")
-        return await handler(params)
+        return await handler(given)
 
     async def _ping(self, _: Any) -> Result:
         return {"ok": True, "ts": clock.now()}
 
-    async def _configure(self, params: Any) -> Result:
-        return await self._vm.configure(request.decode(params, request.LaunchRequest))
+    async def _configure(self, given: Any) -> Result:
+        return await self._vm.configure(convert.params(given, launch.LaunchRequest))
 
     async def _start(self, _: Any) -> Result:
         return await self._vm.start()
 
-    async def _stop(self, params: Any) -> Result:
-        limits = request.decode(params, request.Stop)
+    async def _stop(self, given: Any) -> Result:
+        limits = convert.params(given, params.Stop)
         return {"how": await self._vm.stop(limits.grace_s, limits.force_s)}
 
     async def _status(self, _: Any) -> Result:
@@ -81,23 +84,23 @@ class Service:
     async def _resume(self, _: Any) -> Result:
         return {"paused": await self._vm.resume()}
 
-    async def _kill(self, params: Any) -> Result:
-        self._vm.kill(request.decode(params, request.Kill).reason)
+    async def _kill(self, given: Any) -> Result:
+        self._vm.kill(convert.params(given, params.Kill).reason)
         return {}
 
-    async def _open_session(self, params: Any) -> Result:
-        wanted = request.decode(params, request.OpenSession)
+    async def _open_session(self, given: Any) -> Result:
+        wanted = convert.params(given, params.OpenSession)
         sessions = self._vm.sessions
         if sessions is None:
             raise errors.GuestUnavailable("the VM is not running")
         return {"ticket": sessions.issue(wanted.ttl_s, wanted.kind), "socket": str(sessions.path)}
 
-    async def _add_port(self, params: Any) -> Result:
-        wanted = request.decode(params, request.AddPort)
+    async def _add_port(self, given: Any) -> Result:
+        wanted = convert.params(given, params.AddPort)
         return self._vm.ports.bind(wanted.forward()).describe()
 
-    async def _remove_port(self, params: Any) -> Result:
-        wanted = request.decode(params, request.RemovePort)
+    async def _remove_port(self, given: Any) -> Result:
+        wanted = convert.params(given, params.RemovePort)
         if wanted.host_port is None and wanted.guest_port is None:
             raise errors.InvalidParams("ports.remove needs host_port or guest_port")
         return {"removed": await self._vm.ports.remove(wanted)}
@@ -109,16 +112,16 @@ class Service:
         found: Result = msgspec.to_builtins(await self._vm.guest_info())
         return found
 
-    async def _log_level(self, params: Any) -> Result:
-        wanted = request.decode(params, request.LogLevel).level
+    async def _log_level(self, given: Any) -> Result:
+        wanted = convert.params(given, params.LogLevel).level
         if wanted is not None:
             logs.set_level(wanted)
             self._vm.relevel()
             logger.info("log level is now %s", wanted)
         return {"level": logs.level()}
 
-    async def _open_display(self, params: Any) -> Result:
-        return await self._vm.display.open(request.decode(params, request.OpenDisplay).seat)
+    async def _open_display(self, given: Any) -> Result:
+        return await self._vm.display.open(convert.params(given, params.OpenDisplay).seat)
 
     async def _close_display(self, _: Any) -> Result:
         return await self._vm.display.close()
@@ -129,28 +132,28 @@ class Service:
     async def _screenshot(self, _: Any) -> Result:
         return await self._vm.display.screenshot()
 
-    async def _set_environment(self, params: Any) -> Result:
-        wanted = request.decode(params, request.Environment)
+    async def _set_environment(self, given: Any) -> Result:
+        wanted = convert.params(given, params.Environment)
         await self._vm.guest.set_environment(wanted.env)
         return {}
 
-    async def _provision(self, params: Any) -> Result:
-        wanted = request.decode(params, request.Provision)
+    async def _provision(self, given: Any) -> Result:
+        wanted = convert.params(given, params.Provision)
         self._vm.guest.provision_again(wanted.provision, wanted.probes)
         return {}
 
-    async def _set_reaction(self, params: Any) -> Result:
-        pause = request.decode(params, request.Reaction).on_hang == "pause"
+    async def _set_reaction(self, given: Any) -> Result:
+        pause = convert.params(given, params.Reaction).on_hang == "pause"
         await self._vm.hypervisor.set_panic(pause=pause)
         return {}
 
-    async def _grow_disk(self, params: Any) -> Result:
-        wanted = request.decode(params, request.GrowDisk)
+    async def _grow_disk(self, given: Any) -> Result:
+        wanted = convert.params(given, params.GrowDisk)
         hypervisor, launched = self._vm.hypervisor, self._vm.request
         if launched is None:
             raise errors.StateConflict("the VM is not configured")
         connection, size = self._vm.guest.connection, wanted.size_bytes
-        problem = await disks.grow_live(launched.disk, hypervisor, connection, size)
+        problem = await disks.grow_live(Path(launched.disk), hypervisor, connection, size)
         return {} if problem is None else {"problem": problem}
 
     async def _exit(self, _: Any) -> Result:

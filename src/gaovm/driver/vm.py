@@ -14,7 +14,6 @@ from typing import Any
 
 from gaovm import errors
 from gaovm.aio import clock, files, process, steps, tasks
-from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import BootFiles, Document
 from gaovm.driver import (
@@ -36,9 +35,10 @@ from gaovm.driver import (
 )
 from gaovm.driver.guest import GuestLink
 from gaovm.driver.hypervisor import Hypervisor, OnEvent
-from gaovm.driver.request import LaunchRequest
 from gaovm.guestmanager import info
 from gaovm.hostfacts import facts as hostfacts
+from gaovm.model.facts import HostFacts
+from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
 FATAL_GATHER_S = 0.3
@@ -457,7 +457,7 @@ def _died(hypervisor: Hypervisor, code: int) -> errors.HypervisorFailed:
 def _artefacts(request: LaunchRequest) -> BootFiles:
     image = request.artefacts
     return BootFiles(
-        disk=str(request.disk),
+        disk=request.disk,
         base=image.disk,
         base_format=image.disk_format,
         kernel=image.kernel,
