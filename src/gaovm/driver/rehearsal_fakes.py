@@ -19,7 +19,8 @@ import h2.events
 
 from gaovm.aio import clock, tasks
 from gaovm.driver.hypervisor import Hypervisor, OnEvent
-from gaovm.guestmanager import frames, processes
+from gaovm.guestmanager import processes
+from gaovm.wire import streams
 
 # For the place of QEMU's executable: takes any arguments and waits to be killed.
 PROGRAM = "#!/bin/sh\nexec sleep 60\n"
@@ -29,9 +30,9 @@ _ID = re.compile(rb'"id":(\d+)')
 _NONCE = "0" * 32
 _HELLO = json.dumps({"version": "0", "exec_to_ready_ms": 1.0, "boot_ms": 1.0, "pid": 1})
 _EXEC = (
-    frames.encode(frames.STARTED, b'{"pid":1}')
-    + frames.encode(frames.OUTPUT, b"text\n")
-    + frames.encode(frames.EXIT, b'{"status":0}')
+    streams.encode(streams.STARTED, b'{"pid":1}')
+    + streams.encode(streams.OUTPUT, b"text\n")
+    + streams.encode(streams.EXIT, b'{"status":0}')
 )
 
 

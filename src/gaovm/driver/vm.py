@@ -38,6 +38,7 @@ from gaovm.driver.hypervisor import Hypervisor, OnEvent
 from gaovm.guestmanager import info
 from gaovm.hostfacts import facts as hostfacts
 from gaovm.model.facts import HostFacts
+from gaovm.wire.agent.info import Info
 from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
@@ -440,7 +441,7 @@ class Vm:
         if self._guest is not None:
             self._guest.relevel()
 
-    async def guest_info(self) -> info.Info:
+    async def guest_info(self) -> Info:
         """What the agent knows of the guest."""
         return await info.get(self.guest.connection)
 

@@ -27,8 +27,8 @@ from typing import Any
 from gaovm import errors
 from gaovm.aio import logs, process, steps, tasks
 from gaovm.driver import main, rehearsal_fakes
-from gaovm.guestmanager import frames
 from gaovm.ipc import connection, hello, methods, peer
+from gaovm.wire import streams
 
 logger = logging.getLogger(__name__)
 LIMIT_S = 5.0
@@ -36,7 +36,7 @@ _GIB = 1 << 30
 _QCOW2 = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 0, 0, 0, 20 * _GIB)
 _OWNER = re.compile(r"gaovm-warm-up\.(\d{1,9})\.(\d{1,19})\.")
 _LENGTH = struct.Struct(">I")
-_INPUT = frames.encode(frames.START, b'{"argv":["true"]}') + frames.encode(frames.EOF)
+_INPUT = streams.encode(streams.START, b'{"argv":["true"]}') + streams.encode(streams.EOF)
 
 
 def run(handler: logs.Handler, rounds: int = 1) -> None:

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from gaovm import errors
 from gaovm.guestmanager.connection import CALL_LIMIT_S, Connection
+from gaovm.wire.agent import calls as wire
 
 T = TypeVar("T")
-
-
-class _Problem(msgspec.Struct):
-    code: str = "internal"
-    message: str = ""
-    field: str | None = None
-
-
-class _Refusal(msgspec.Struct):
-    error: _Problem
-
-
-class Nothing(msgspec.Struct):
-    """A result whose content does not matter."""
 
 
 async def call(
@@ -31,7 +18,7 @@ async def call(
     method: str,
     path: str,
     into: type[T],
-    body: Any = None,
+    body: msgspec.Struct | None = None,
     *,
     limit_s: float = CALL_LIMIT_S,
 ) -> T:
@@ -59,7 +46,7 @@ def failure(code: str, message: str) -> errors.GuestCallFailed:
 
 def _refused(path: str, status: int, answer: bytes) -> errors.GaoError:
     try:
-        problem = msgspec.json.decode(answer, type=_Refusal).error
+        problem = msgspec.json.decode(answer, type=wire.Refusal).error
     except (msgspec.DecodeError, RecursionError):
         return errors.GuestProtocolError(f"the agent answered {path} with status {status}")
     return failure(problem.code, f"{path}: {problem.message}")

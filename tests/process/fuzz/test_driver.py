@@ -19,9 +19,10 @@ from tests.process.fuzz import streams, world
 
 from gaovm import errors
 from gaovm.aio import tasks
-from gaovm.client import session, stream_frames
+from gaovm.client import session
 from gaovm.driver import main
 from gaovm.ipc import methods
+from gaovm.wire import streams as stream_frames
 
 EXAMPLES = settings(max_examples=100, suppress_health_check=list(HealthCheck), database=None)
 PLAUSIBLE: tuple[Any, ...] = (
@@ -178,8 +179,7 @@ def _run_true(daemon: world.World) -> int:
         sock.sendall(stream_frames.encode(stream_frames.EOF))
         decoder = stream_frames.Decoder()
         while data := sock.recv(1 << 16):
-            decoder.feed(data)
-            while (frame := decoder.next()) is not None:
-                if frame[0] == stream_frames.EXIT:
-                    return stream_frames.exit_status(frame[1])
+            for kind, payload in decoder.feed(data):
+                if kind == stream_frames.EXIT:
+                    return stream_frames.exit_status(payload)
     raise AssertionError("the session ended without a status")
