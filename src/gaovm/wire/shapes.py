@@ -1,7 +1,7 @@
 """The structs of a contract as text, in the notation of the reference pages.
 
-``{name: text, port?: integer}``: a field with ``?`` may be left out. Nested structs appear by their
-names; ``named`` lists what a page then has to explain.
+In ``{name: text, port?: integer}`` a field with ``?`` may be left out. Nested structs appear by
+their names; ``named`` lists what a page then has to explain.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _SIMPLE: tuple[tuple[type[Any], str], ...] = (
 _LISTS = (inspect.ListType, inspect.VarTupleType, inspect.SetType, inspect.FrozenSetType)
 
 
-def fields(struct: type[msgspec.Struct]) -> str:
-    """The fields of a struct, in braces."""
+def fields(struct: type[msgspec.Struct], *, sent: bool = False) -> str:
+    """The fields of a struct, in braces; ``sent``: whoever sends it always sends all of them."""
     parts = []
     for field in msgspec.structs.fields(struct):
-        mark = "" if field.required else "?"
+        mark = "" if sent or field.required else "?"
         parts.append(f"{field.encode_name}{mark}: {shape(field.type)}")
     return "{" + ", ".join(parts) + "}"
 

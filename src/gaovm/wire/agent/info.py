@@ -6,7 +6,7 @@ import msgspec
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the guest's memory."""
+    """The guest's memory."""
 
     total_bytes: int = 0
     available_bytes: int = 0

@@ -133,7 +133,7 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):
-    """``vm.pause`` and ``vm.resume``: what holds now."""
+    """Whether the guest is paused now."""
 
     paused: bool = False
 
@@ -170,7 +170,7 @@ class LogLevel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Display(msgspec.Struct, frozen=True, kw_only=True):
-    """``display.open``, ``.close`` and ``.status``: the display and its window.
+    """The display and its window.
 
     The size is the guest's, in pixels, as last seen. ``opened_count`` counts since the VM started.
     """

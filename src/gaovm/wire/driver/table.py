@@ -43,7 +43,14 @@ VM_STOP = Method(
     about="End the guest, by its agent, by ACPI, by force, and answer when the hypervisor is gone."
     " The driver then waits for `exit` or end of file. A paused VM is resumed first.",
 )
-VM_STATUS = Method("vm.status", params.Nothing, results.VmStatus, kind="read", core=True)
+VM_STATUS = Method(
+    "vm.status",
+    params.Nothing,
+    results.VmStatus,
+    kind="read",
+    core=True,
+    about="Tell what the driver chose, what is in force, and how far the guest is.",
+)
 VM_PAUSE = Method(
     "vm.pause", params.Nothing, results.Paused, about="Stop the guest's processors and clocks."
 )
@@ -69,7 +76,13 @@ PORTS_REMOVE = Method(
     results.RemovedPorts,
     about="Close the listeners that match all that is given.",
 )
-PORTS_LIST = Method("ports.list", params.Nothing, results.Ports, kind="read")
+PORTS_LIST = Method(
+    "ports.list",
+    params.Nothing,
+    results.Ports,
+    kind="read",
+    about="Tell all forwards, in the order in which the driver bound them.",
+)
 GUEST_INFO = Method(
     "guest.info", params.Nothing, info.Info, kind="read", about="Ask the agent about its guest."
 )
@@ -110,8 +123,16 @@ DISPLAY_OPEN = Method(
     results.Display,
     about="Open the window, and answer when it shows; an open one comes to the front.",
 )
-DISPLAY_CLOSE = Method("display.close", params.Nothing, results.Display)
-DISPLAY_STATUS = Method("display.status", params.Nothing, results.Display, kind="read")
+DISPLAY_CLOSE = Method(
+    "display.close", params.Nothing, results.Display, about="Close the window; the VM goes on."
+)
+DISPLAY_STATUS = Method(
+    "display.status",
+    params.Nothing,
+    results.Display,
+    kind="read",
+    about="Tell whether there is a display, and a window.",
+)
 DISPLAY_SCREENSHOT = Method(
     "display.screenshot",
     params.Nothing,
