@@ -19,8 +19,8 @@ import h2.events
 
 from gaovm.aio import clock, tasks
 from gaovm.driver.hypervisor import Hypervisor, OnEvent
-from gaovm.guestmanager import processes
 from gaovm.wire import streams
+from gaovm.wire.agent import table
 
 # For the place of QEMU's executable: takes any arguments and waits to be killed.
 PROGRAM = "#!/bin/sh\nexec sleep 60\n"
@@ -38,8 +38,8 @@ _EXEC = (
 
 MOUNT_POINT = "/warm-up"
 _ANSWERS = {
-    processes.PATH: _EXEC,
-    "/v1/configure": json.dumps({"mounts": [{"path": MOUNT_POINT, "ok": True}]}).encode(),
+    table.EXEC.path: _EXEC,
+    table.CONFIGURE.path: json.dumps({"mounts": [{"path": MOUNT_POINT, "ok": True}]}).encode(),
 }
 
 
@@ -115,10 +115,10 @@ class _Agent:
         return self._h2.data_to_send()
 
     def _answer(self, stream: int, path: str) -> None:
-        self.off = self.off or path == "/v1/power"
+        self.off = self.off or path == table.POWER.path
         headers = [(":status", "200"), ("content-type", "application/json")]
         self._h2.send_headers(stream, headers)
         answer = _ANSWERS.get(path, b"{}")
-        if path == "/v1/clock":
+        if path == table.CLOCK.path:
             answer = json.dumps({"unix_ns": clock.now_ns()}).encode()
         self._h2.send_data(stream, answer, end_stream=True)

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from gaovm.aio import clock
 from gaovm.guestmanager import calls
 from gaovm.guestmanager.connection import Connection
-from gaovm.wire.agent.clock import Corrected, Correction, Now
+from gaovm.wire.agent import table
+from gaovm.wire.agent.clock import Correction
 
-PATH = "/v1/clock"
 EXCHANGES = 8
 CALL_LIMIT_S = 5.0
 #: From here on a clock is set. Below it time neither jumps nor runs backwards in the guest.
@@ -48,7 +48,7 @@ async def measure(connection: Connection, exchanges: int = EXCHANGES) -> Reading
     best: Reading | None = None
     for _ in range(exchanges):
         began, wall = clock.monotonic_ns(), clock.now_ns()  # the round trip is around all of it
-        guest = await calls.call(connection, "GET", PATH, Now, limit_s=CALL_LIMIT_S)
+        guest = await calls.call(connection, table.CLOCK, limit_s=CALL_LIMIT_S)
         took = clock.monotonic_ns() - began
         if best is None or took < best.round_trip_ns:
             best = Reading(guest.unix_ns - wall - took // 2, took)
@@ -57,7 +57,7 @@ async def measure(connection: Connection, exchanges: int = EXCHANGES) -> Reading
 
 async def correct(connection: Connection, correction: Correction) -> None:
     """Let the guest correct its clock. Raises as ``measure``."""
-    await calls.call(connection, "POST", PATH, Corrected, correction, limit_s=CALL_LIMIT_S)
+    await calls.call(connection, table.CORRECT_CLOCK, correction, limit_s=CALL_LIMIT_S)
 
 
 class Discipline:

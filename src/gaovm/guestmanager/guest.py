@@ -7,6 +7,7 @@ import base64
 from gaovm import errors
 from gaovm.guestmanager import calls
 from gaovm.guestmanager.connection import CALL_LIMIT_S, Connection
+from gaovm.wire.agent import table
 from gaovm.wire.agent.guest import Boot, Configuration, Configured, Network, Wait
 
 CONFIGURE_LIMIT_S = 120.0
@@ -39,9 +40,7 @@ async def configure(connection: Connection, configuration: Configuration) -> Con
     """
     limit_s = CONFIGURE_LIMIT_S
     try:
-        return await calls.call(
-            connection, "PUT", "/v1/configure", Configured, configuration, limit_s=limit_s
-        )
+        return await calls.call(connection, table.CONFIGURE, configuration, limit_s=limit_s)
     except errors.GuestCallFailed as exc:
         user = configuration.user
         if exc.details.get("agent_code") == "conflict" and user is not None:
@@ -57,18 +56,14 @@ async def configure(connection: Connection, configuration: Configuration) -> Con
 async def wait_booted(connection: Connection, limit_s: float) -> Boot:
     """Wait until the distribution has booted, or ``limit_s`` have passed."""
     body = Wait(timeout_s=int(limit_s))
-    return await calls.call(
-        connection, "POST", "/v1/boot/wait", Boot, body, limit_s=limit_s + CALL_LIMIT_S
-    )
+    return await calls.call(connection, table.WAIT_BOOTED, body, limit_s=limit_s + CALL_LIMIT_S)
 
 
 async def wait_online(connection: Connection, limit_s: float) -> Network:
     """Wait until the network that the kernel command line asks for is set up, or cannot be."""
     return await calls.call(
         connection,
-        "POST",
-        "/v1/network/wait",
-        Network,
+        table.WAIT_ONLINE,
         Wait(timeout_s=int(limit_s)),
         limit_s=limit_s + CALL_LIMIT_S,
     )

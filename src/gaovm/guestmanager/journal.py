@@ -8,9 +8,10 @@ import msgspec
 
 from gaovm import errors
 from gaovm.guestmanager.connection import Connection
+from gaovm.wire.agent import table
 from gaovm.wire.agent.journal import Follow, Line
 
-PATH = "/v1/log"
+PATH = table.LOG.path
 # Of the agent's own, 1,000 bytes of text; JSON may make six of one.
 MAX_LINE = 16 << 10
 

@@ -14,32 +14,18 @@ from gaovm.guestmanager import calls
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.stream import Stream
 from gaovm.wire import streams
+from gaovm.wire.agent import table
 from gaovm.wire.agent.calls import Problem
 from gaovm.wire.agent.processes import Command, Exit
 
-PATH = "/v1/exec"
-BENCH_PATH = "/v1/bench/spawn"
 T = TypeVar("T")
 OnOutput = Callable[[int, bytes], None]
 SMALL_INPUT = 256 << 10
 
 
-class _Count(msgspec.Struct):
-    count: int
-
-
-class _Spawn(msgspec.Struct):
-    ns: list[int]
-
-
 def open_exec(connection: Connection) -> Stream:
     """The raw stream of an exec: frames both ways, for a caller that relays them."""
-    return connection.open("POST", PATH)
-
-
-def open_spawn_bench(connection: Connection) -> Stream:
-    """The raw call that measures the agent's own fork, exec and wait; JSON both ways."""
-    return connection.open("POST", BENCH_PATH)
+    return connection.open("POST", table.EXEC.path)
 
 
 async def run(
@@ -92,13 +78,6 @@ async def _read(stream: Stream, on_output: OnOutput | None) -> Exit:
                 problem = _decode(payload, Problem)
                 raise calls.failure(problem.code, problem.message)
     raise errors.GuestUnavailable("the program's stream ended without an exit status")
-
-
-async def bench_spawn(connection: Connection, count: int) -> list[int]:
-    """Nanoseconds of ``count`` fork+exec+wait of ``/bin/true`` by the agent itself."""
-    body = _Count(count=count)
-    result = await calls.call(connection, "POST", BENCH_PATH, _Spawn, body, limit_s=10 + count)
-    return result.ns
 
 
 def _decode(payload: bytes, into: type[T]) -> T:

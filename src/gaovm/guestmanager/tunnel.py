@@ -12,16 +12,16 @@ from gaovm.guestmanager import calls
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.stream import Stream
 from gaovm.wire import streams
+from gaovm.wire.agent import table
 from gaovm.wire.agent import tunnel as wire
 from gaovm.wire.agent.calls import Problem
 
-PATH = "/v1/tunnel"
 CONNECT_LIMIT_S = 30.0
 
 
 def open_tunnel(connection: Connection) -> Stream:
     """The raw stream of a tunnel: frames both ways, for a caller that relays them."""
-    return connection.open("POST", PATH)
+    return connection.open("POST", table.TUNNEL.path)
 
 
 class Tunnel:

@@ -40,6 +40,7 @@ REQUESTS: tuple[type[Any], ...] = (
     processes.Command,
     processes.Resize,
     processes.Signal,
+    processes.SignalOf,
     tunnel.Tunnel,
     users.Account,
 )

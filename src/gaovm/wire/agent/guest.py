@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from gaovm.wire.agent import mounts, users
+
+BootState = Annotated[str, msgspec.Meta(examples=["running", "degraded", "timeout", "none"])]
+NetworkState = Annotated[str, msgspec.Meta(examples=["up", "failed", "timeout"])]
 
 
 class Configuration(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -52,7 +57,7 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
     guest has no init whose boot has an end.
     """
 
-    state: str = "none"
+    state: BootState = "none"
     detail: str = ""
     failed: tuple[str, ...] = ()
 
@@ -60,5 +65,5 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
 class Network(msgspec.Struct, frozen=True, kw_only=True):
     """``up``, ``failed`` (``detail``: why) or ``timeout``."""
 
-    state: str = "failed"
+    state: NetworkState = "failed"
     detail: str = ""

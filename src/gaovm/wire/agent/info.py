@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+Protocol = Annotated[str, msgspec.Meta(examples=["tcp", "udp"])]
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,9 +24,9 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True):
-    """A socket that listens in the guest; ``proto`` is ``tcp`` or ``udp``."""
+    """A socket that listens in the guest."""
 
-    proto: str
+    proto: Protocol
     address: str
     port: int
 

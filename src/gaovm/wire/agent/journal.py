@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+LevelName = Annotated[str, msgspec.Meta(examples=["error", "warn", "info", "debug"])]
 
 
 class Follow(msgspec.Struct, frozen=True, kw_only=True):
     """The body of ``POST /v1/log``: lines of this level and graver, numbered above ``after``."""
 
-    level: str
+    level: LevelName
     after: int
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+MountType = Annotated[str, msgspec.Meta(examples=["9p", "virtiofs"])]
 
 
 class Mount(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One share to mount. ``type`` is ``9p`` or ``virtiofs``; ``options`` are mount(8)'s."""
+    """One share to mount; ``options`` are those of mount(8)."""
 
     tag: str
-    type: str
+    type: MountType
     path: str
     writable: bool = False
     options: str = ""

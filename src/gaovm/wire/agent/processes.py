@@ -36,6 +36,12 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     signal: int | str
 
 
+class SignalOf(Signal, frozen=True, kw_only=True):
+    """The body of ``POST /v1/signal``: the signal, and the exec's process."""
+
+    pid: int
+
+
 class Resize(msgspec.Struct, frozen=True, kw_only=True):
     """The RESIZE frame: the new size of the terminal."""
 
