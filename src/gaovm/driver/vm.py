@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from gaovm import errors
 from gaovm.aio import clock, files, process, steps, tasks
 from gaovm.builder.qemu import build
@@ -38,7 +40,9 @@ from gaovm.driver.hypervisor import Hypervisor, OnEvent
 from gaovm.guestmanager import info
 from gaovm.hostfacts import facts as hostfacts
 from gaovm.model.facts import HostFacts
+from gaovm.model.states import Observed, Readiness
 from gaovm.wire.agent.info import Info
+from gaovm.wire.driver import results
 from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
@@ -107,7 +111,7 @@ class Vm:
 
     # configure
 
-    async def configure(self, request: LaunchRequest) -> dict[str, Any]:
+    async def configure(self, request: LaunchRequest) -> results.Choices:
         """Take the lock, decide, check, bind ports, make the disk. Starts nothing.
 
         Raises:
@@ -132,27 +136,27 @@ class Vm:
             await self._release()
             raise
         self.request = request
-        return {"machine": self._document.machine.name, **self._choices()}
+        return self._choices()
 
-    def _choices(self) -> dict[str, Any]:
+    def _choices(self) -> results.Choices:
         return choices.describe(self._document, self.ports, self.uplink, self._confinement)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> results.VmStatus:
         """The answer to ``vm.status``."""
-        return {
-            "observed": self.status.observed,
-            "readiness": self.status.readiness,
-            "paused": self.status.paused,
-            "hypervisor_pid": None if self._hypervisor is None else self._hypervisor.pid,
-            "boot": self.status.boot(),
-            "machine": "" if self._document is None else self._document.machine.name,
-            **self._choices(),
-        }
+        now = self.status
+        return results.VmStatus(
+            observed=Observed(now.observed),
+            readiness=None if now.readiness is None else Readiness(now.readiness),
+            paused=now.paused,
+            hypervisor_pid=None if self._hypervisor is None else self._hypervisor.pid,
+            boot=now.boot(),
+            **msgspec.structs.asdict(self._choices()),
+        )
 
     # start
 
-    async def start(self) -> dict[str, Any]:
-        """Execute QEMU and return; the boot is told by notifications.
+    async def start(self) -> results.Started:
+        """Execute QEMU and return; notifications report the boot.
 
         Raises:
             errors.StateConflict: not configured, or started before.
@@ -170,11 +174,11 @@ class Vm:
                 await self._release()
                 self._hypervisor = None
                 raise
-        return {
-            "hypervisor_pid": self._hypervisor.pid,
-            "argv": list(self._hypervisor.argv),
-            "exec_at": self._executed_at,
-        }
+        return results.Started(
+            hypervisor_pid=self._hypervisor.pid,
+            argv=tuple(self._hypervisor.argv),
+            exec_at=self._executed_at,
+        )
 
     async def _start(
         self, hypervisor: Hypervisor, request: LaunchRequest, document: Document

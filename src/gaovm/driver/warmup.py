@@ -28,6 +28,7 @@ from gaovm.aio import logs, process, steps, tasks
 from gaovm.driver import main, rehearsal_fakes
 from gaovm.ipc import connection, hello, methods, peer
 from gaovm.wire import sessions, streams
+from gaovm.wire.driver import table
 
 logger = logging.getLogger(__name__)
 LIMIT_S = 5.0
@@ -121,7 +122,7 @@ class _Daemon:
 async def _live(place: Path) -> None:
     ours, theirs = socket.socketpair()
     token, told = secrets.token_hex(32), _Daemon()
-    offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS)
+    offer = hello.Offer(methods.DRIVER, table.NAMES)
     terms = peer.Terms(offer, expected_token=token)
     service = connection.Service(terms, told.refuse, on_notification=told.note)
     async with tasks.TaskOwner("warm-up") as owner:

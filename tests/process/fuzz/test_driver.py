@@ -23,6 +23,7 @@ from gaovm.client import session
 from gaovm.driver import main
 from gaovm.ipc import methods
 from gaovm.wire import streams as stream_frames
+from gaovm.wire.driver import table
 
 EXAMPLES = settings(max_examples=100, suppress_health_check=list(HealthCheck), database=None)
 PLAUSIBLE: tuple[Any, ...] = (
@@ -38,7 +39,7 @@ PLAUSIBLE: tuple[Any, ...] = (
 )
 LIMIT_S = 20.0
 DRIVER = methods.DRIVER
-NAMES = methods.DRIVER_METHODS
+NAMES = table.NAMES
 #: What a daemon says to a driver, which speaks first.
 DAEMON = [streams.answer(1, DRIVER, NAMES), streams.hello(DRIVER, NAMES) | {"id": -1}]
 CONFIGURE = {

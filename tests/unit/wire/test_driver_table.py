@@ -55,7 +55,10 @@ def test_parameters_of_a_newer_daemon_are_read(kind: Any) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_an_older_driver_may_leave_out_whatever_was_added_later(row: Any) -> None:
-    required = {"ports.add": {"guest_port": 80, "host_port": 8080}, "session.open": {"ticket": "a"}}
+    required: dict[str, dict[str, Any]] = {
+        "ports.add": {"guest_port": 80, "host_port": 8080},
+        "session.open": {"ticket": "a"},
+    }
     given = required.get(row.name, {})
     assert convert.reply(row.name, {**given, "of tomorrow": [{}]}, row.result)
 

@@ -21,7 +21,7 @@ KINDS = sorted(streams.FROM_GUEST)
 def test_any_chunking_gives_the_same_content(content: list[tuple[int, bytes]], size: int) -> None:
     data = b"".join(streams.encode(kind, payload) for kind, payload in content)
     decoder = streams.Decoder()
-    found = []
+    found: list[tuple[int, bytes]] = []
     for at in range(0, len(data), size):
         found += decoder.feed(data[at : at + size])
     assert _joined(found) == _joined(content)

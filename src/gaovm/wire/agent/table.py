@@ -93,10 +93,10 @@ WAIT_BOOTED = Call(
     "/v1/boot/wait",
     guest.Wait,
     guest.Boot,
-    "Returns when the distribution has finished booting; `failed` are names of units (systemd: `systemctl is-system-running"
-    " --wait` once `/run/systemd/private` exists, seen by inotify; OpenRC: `/run/openrc/softlevel`"
-    " is behind `sysinit` and `boot`, and `rc.starting` is gone; another init, or none: `none` at"
-    " once).",
+    "Returns when the distribution has finished booting; `failed` are names of units (systemd:"
+    " `systemctl is-system-running --wait` once `/run/systemd/private` exists, seen by inotify;"
+    " OpenRC: `/run/openrc/softlevel` is behind `sysinit` and `boot`, and `rc.starting`"
+    " is gone; another init, or none: `none` at once).",
 )
 WAIT_ONLINE = Call(
     "POST",
