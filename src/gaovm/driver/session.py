@@ -42,7 +42,6 @@ _OPENERS: dict[str, tuple[str, Callable[[Connection], Stream]]] = {
     "tunnel": ("tunnel", tunnel.open_tunnel),
     "copy-in": ("copy", files.open_copy_in),
     "copy-out": ("copy", files.open_copy_out),
-    "bench-spawn": ("exec", processes.open_spawn_bench),
 }
 
 
