@@ -17,6 +17,7 @@ from gaovm.daemon.dispatch import context, service
 from gaovm.daemon.lifecycle import start, supervisor
 from gaovm.daemon.storage import events, records, store
 from gaovm.daemon.vms import machine, project_file
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.hostfacts import limits
 from gaovm.spec import disks, guest
 from gaovm.spec.vm import VmSpec
@@ -88,7 +89,7 @@ class Daemon:
         where = paths.Paths(home)
         where.make()
         self.database = store.open_store(where.database)
-        self.fleet = machine.Fleet(where, self.database, events.Events(self.database), owner)
+        self.fleet = Fleet(where, self.database, events.Events(self.database), owner)
         self.launcher = fake_driver.FakeLauncher()
         self.preparer = Preparer()
         starter = start.Starter(self.preparer, self.launcher, "boot-1")

@@ -14,7 +14,7 @@ from gaovm import errors
 from gaovm.daemon.config import changes, copies, live
 from gaovm.daemon.lifecycle import recovery
 from gaovm.daemon.storage import records
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.spec import diff
 
 GIB = 1 << 30
@@ -390,7 +390,7 @@ async def test_a_crash_after_the_intent_leaves_a_change_that_comes(daemon: Daemo
     assert kept.pending is not None and kept.pending.disk.size_bytes == 40 * GIB
     begun.cancel()
     # the next daemon
-    fleet = machine.Fleet(daemon.fleet.paths, daemon.database, daemon.fleet.events, daemon.second)
+    fleet = Fleet(daemon.fleet.paths, daemon.database, daemon.fleet.events, daemon.second)
     recovery.load(fleet, [msgspec.structs.replace(kept)])
     vm = fleet.machines[NAME]
     await changes.apply_pending(vm)

@@ -17,7 +17,7 @@ from gaovm.daemon.legacy import events as legacy_events
 from gaovm.daemon.legacy import service
 from gaovm.daemon.lifecycle import supervisor
 from gaovm.daemon.storage import events
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import driver_protocol
 from gaovm.driver import liveness
 from gaovm.driver import main as driver
 from gaovm.ipc import connection
@@ -257,7 +257,7 @@ OTHERS = {
     "connect.retry_milliseconds": None,
     "stop.eof_wait_ms": None,
     "stop.sigterm_wait_s": None,
-    "stop.sigkill_wait_s": machine.LEAVE_S,
+    "stop.sigkill_wait_s": driver_protocol.LEAVE_S,
 }
 
 

@@ -21,10 +21,11 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import steps
+from gaovm.aio import steps, tasks
 from gaovm.daemon.config import copies, live, planning, room
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import machine
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states
 from gaovm.spec import diff
 from gaovm.spec.vm import VmSpec
@@ -146,10 +147,10 @@ async def _take_scripts(vm: machine.Machine) -> None:
     await written
 
 
-async def check_all(fleet: machine.Fleet) -> None:
+async def check_all(fleet: Fleet) -> None:
     """As ``check``, for every VM; what cannot be read or written is logged."""
     for vm in list(fleet.machines.values()):
-        await machine.guard(f"vm {vm.name}: config files", check(vm))
+        await tasks.guard(f"vm {vm.name}: config files", check(vm))
 
 
 async def check(vm: machine.Machine) -> None:
@@ -162,7 +163,7 @@ async def check(vm: machine.Machine) -> None:
 
 
 def _gone(vm: machine.Machine) -> bool:
-    known = vm.fleet.machines.get(vm.name) is vm
+    known = vm.fleet.knows(vm)
     return not known or vm.record.deleting
 
 

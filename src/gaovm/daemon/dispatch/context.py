@@ -12,6 +12,7 @@ from gaovm.daemon import operations, params, paths
 from gaovm.daemon.dispatch import upgrade_gate
 from gaovm.daemon.lifecycle import start
 from gaovm.daemon.vms import machine, project_file
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.ipc import connection
 
 Result = TypeVar("Result")
@@ -84,7 +85,7 @@ class Upgrader(Protocol):
 class Daemon:
     """The daemon, as methods see it. ``request_stop`` begins a graceful end of the process."""
 
-    fleet: machine.Fleet
+    fleet: Fleet
     starter: start.Starter
     images: Images
     zygote: Zygote

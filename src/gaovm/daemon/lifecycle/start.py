@@ -19,7 +19,7 @@ from gaovm.daemon import operations, paths, timestamps
 from gaovm.daemon.config import changes
 from gaovm.daemon.lifecycle import stop
 from gaovm.daemon.storage import records
-from gaovm.daemon.vms import approval, machine, ports
+from gaovm.daemon.vms import approval, driver_protocol, driver_watch, machine, ports
 from gaovm.model import states, supervision
 from gaovm.spec.vm import VmSpec, to_builtins
 
@@ -50,6 +50,14 @@ class Preparer(Protocol):
         ...
 
 
+class Launcher(Protocol):
+    """Starts drivers."""
+
+    async def launch(self, vm: machine.Machine) -> driver_protocol.Driver:
+        """A driver whose handshake is done and whose notifications go to the machine."""
+        ...
+
+
 class Up(operations.Operation[None]):
     """An ``up`` under way; ``created``: it made the VM; ``supervised``: the daemon began it.
 
@@ -71,7 +79,7 @@ class Up(operations.Operation[None]):
 class Starter:
     """Runs ``up`` on machines."""
 
-    def __init__(self, preparer: Preparer, launcher: machine.Launcher, boot_id: str) -> None:
+    def __init__(self, preparer: Preparer, launcher: Launcher, boot_id: str) -> None:
         self._preparer = preparer
         self._launcher = launcher
         self._boot_id = boot_id
@@ -115,7 +123,7 @@ class Starter:
     ) -> None:
         try:
             async with vm.serial:
-                if vm.fleet.machines.get(vm.name) is not vm:
+                if not vm.fleet.knows(vm):
                     raise errors.StateConflict(f"VM {vm.name} was destroyed meanwhile")
                 try:
                     await self._bring_up(vm, operation)
@@ -136,7 +144,7 @@ class Starter:
         operation: Up,
     ) -> None:
         if vm.driver is not None and vm.state.observed in states.AT_REST:
-            await vm.driver.leave(machine.LEAVE_S)
+            await vm.driver.leave(driver_protocol.LEAVE_S)
         if operation.again:
             await changes.take_scripts(vm)
             await _run_scripts(vm)
@@ -160,7 +168,7 @@ class Starter:
         await approval.check_paths(vm)
         _report(operation, "image", "looking for the image")
         driver, artefacts = await self._prepare(vm, operation, fresh_disk=fresh)
-        vm.adopt(driver)
+        driver_watch.adopt(vm, driver)
         await self._configure(vm, driver, artefacts)
         _report(operation, "boot", "starting the hypervisor")
         earlier = vm.console_size()
@@ -189,7 +197,7 @@ class Starter:
 
     async def _prepare(
         self, vm: machine.Machine, operation: Up, *, fresh_disk: bool
-    ) -> tuple[machine.Driver, PreparedBoot]:
+    ) -> tuple[driver_protocol.Driver, PreparedBoot]:
         """Driver and artefacts, made side by side: neither needs the other."""
         _make_directories(vm)
         launching = tasks.spawn(self._launch(vm), name=f"vm {vm.name}: launch of the driver")
@@ -202,7 +210,7 @@ class Starter:
             raise
 
     @steps.step
-    async def _launch(self, vm: machine.Machine) -> machine.Driver:
+    async def _launch(self, vm: machine.Machine) -> driver_protocol.Driver:
         return await self._launcher.launch(vm)
 
     @steps.step
@@ -215,7 +223,7 @@ class Starter:
 
     @steps.step
     async def _configure(
-        self, vm: machine.Machine, driver: machine.Driver, artefacts: PreparedBoot
+        self, vm: machine.Machine, driver: driver_protocol.Driver, artefacts: PreparedBoot
     ) -> None:
         where, record = vm.fleet.paths, vm.record
         request = {
@@ -247,7 +255,9 @@ def _make_directories(vm: machine.Machine) -> None:
 
 
 @steps.step
-async def _start_hypervisor(vm: machine.Machine, operation: Up, driver: machine.Driver) -> None:
+async def _start_hypervisor(
+    vm: machine.Machine, operation: Up, driver: driver_protocol.Driver
+) -> None:
     started = await driver.call("vm.start", {}, timeout_s=START_LIMIT_S)
     vm.hypervisor_pid = _integer(started.get("hypervisor_pid"))
     if isinstance(exec_at := started.get("exec_at"), float):
@@ -256,7 +266,7 @@ async def _start_hypervisor(vm: machine.Machine, operation: Up, driver: machine.
 
 
 @steps.step
-async def _record_started(vm: machine.Machine, driver: machine.Driver) -> None:
+async def _record_started(vm: machine.Machine, driver: driver_protocol.Driver) -> None:
     socket = vm.fleet.paths.driver_socket(vm.record.run_id)
     payload = {"pid": driver.pid, "socketPath": str(socket)}
     vm.fleet.events.emit("driver.started", vm.name, payload)
@@ -266,14 +276,14 @@ async def _record_started(vm: machine.Machine, driver: machine.Driver) -> None:
         vm.update(started_at=timestamps.now())
 
 
-async def _discard(launching: asyncio.Task[machine.Driver]) -> None:
+async def _discard(launching: asyncio.Task[driver_protocol.Driver]) -> None:
     """Make a driver leave that is not wanted any more, whether it is there already or not."""
     launching.cancel()
     try:
         driver = await launching
     except (asyncio.CancelledError, errors.GaoError):
         return
-    await driver.leave(machine.LEAVE_S)
+    await driver.leave(driver_protocol.LEAVE_S)
 
 
 def with_added_ports(record: records.VmRecord) -> VmSpec:
@@ -365,7 +375,7 @@ async def refresh(vm: machine.Machine) -> None:
 
 async def _undo(vm: machine.Machine, operation: Up) -> None:
     async with vm.serial:
-        if vm.fleet.machines.get(vm.name) is vm:
+        if vm.fleet.knows(vm):
             await stop.undo(vm, created=operation.created)
 
 

@@ -19,6 +19,7 @@ from gaovm import errors
 from gaovm.daemon import params
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import machine, project_file
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.spec import reach
 from gaovm.spec.vm import VmSpec
 
@@ -77,7 +78,7 @@ def _widenings(vm: machine.Machine | None, asked: Asked) -> tuple[reach.Widening
     return reach.widenings(known, asked.approval.reaches, asked.project)
 
 
-def keep(fleet: machine.Fleet, name: str, asked: Asked, text: str) -> None:
+def keep(fleet: Fleet, name: str, asked: Asked, text: str) -> None:
     """Keep the text that is in force now, to show later what has changed since."""
     known = fleet.machines.get(name)
     before = None if known is None else known.record.approved

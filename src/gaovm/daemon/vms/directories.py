@@ -20,6 +20,7 @@ import msgspec
 from gaovm import errors
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import machine
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.project import names
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     here: frozenset[str] = frozenset()
 
 
-async def look(fleet: machine.Fleet, path: str) -> Seen:
+async def look(fleet: Fleet, path: str) -> Seen:
     """What a directory is. In a thread: it may lie on a slow server.
 
     Raises:
@@ -89,7 +90,7 @@ def belongs(record: records.VmRecord, seen: Seen) -> bool:
     return here and known.inode == now.inode and marked  # another number of its device
 
 
-def of(fleet: machine.Fleet, seen: Seen) -> list[machine.Machine]:
+def of(fleet: Fleet, seen: Seen) -> list[machine.Machine]:
     """The VMs of a directory, by name. What was moved is written down as being here now."""
     found = [vm for vm in fleet.machines.values() if belongs(vm.record, seen)]
     for vm in found:
@@ -108,7 +109,7 @@ def _follow(vm: machine.Machine, seen: Seen) -> None:
         vm.update(directory=msgspec.structs.replace(now, mark=known.mark))
 
 
-def default_of(fleet: machine.Fleet, seen: Seen) -> machine.Machine | None:
+def default_of(fleet: Fleet, seen: Seen) -> machine.Machine | None:
     """The VM that a directory means when nobody gives a name."""
     own = of(fleet, seen)
     usual = names.of_directory(seen.path)
@@ -118,12 +119,12 @@ def default_of(fleet: machine.Fleet, seen: Seen) -> machine.Machine | None:
     return next(iter((*chosen, *older, *named)), None)
 
 
-def free_name(fleet: machine.Fleet, path: str) -> str:
+def free_name(fleet: Fleet, path: str) -> str:
     """The name for the first VM of a directory: the usual one, else with a number."""
     return next(name for name in names.of_directories(path) if name not in fleet.machines)
 
 
-def missing(fleet: machine.Fleet, seen: Seen) -> errors.VmNotFound:
+def missing(fleet: Fleet, seen: Seen) -> errors.VmNotFound:
     """No VM is this directory's own: what to do. Names no VM of another directory."""
     own = [vm.name for vm in of(fleet, seen)]
     if own:
@@ -133,7 +134,7 @@ def missing(fleet: machine.Fleet, seen: Seen) -> errors.VmNotFound:
     return errors.VmNotFound(f"{seen.path} has no VM", remedy=remedy)
 
 
-async def settle(fleet: machine.Fleet, seen: Seen) -> records.Directory | None:
+async def settle(fleet: Fleet, seen: Seen) -> records.Directory | None:
     """What to write down of a directory that gets a VM; its mark is in it afterwards.
 
     A mark that is known stays, also where it cannot be written: by standing in its way a guest must
@@ -149,7 +150,7 @@ async def settle(fleet: machine.Fleet, seen: Seen) -> records.Directory | None:
 
 
 def note(
-    fleet: machine.Fleet,
+    fleet: Fleet,
     seen: Seen,
     chosen: machine.Machine,
     directory: records.Directory | None,
@@ -164,7 +165,7 @@ def note(
             vm.update(is_default=vm is chosen)
 
 
-async def lost(fleet: machine.Fleet) -> list[machine.Machine]:
+async def lost(fleet: Fleet) -> list[machine.Machine]:
     """The VMs whose directories are not where they were."""
     rows = [vm.record for _, vm in sorted(fleet.machines.items())]
     gone = await asyncio.to_thread(lambda: [row.name for row in rows if not is_there(row)])

@@ -9,7 +9,7 @@ from gaovm import errors
 from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.lifecycle import start
-from gaovm.daemon.vms import machine, ports, status
+from gaovm.daemon.vms import driver_protocol, machine, ports, status
 from gaovm.model import states
 from gaovm.spec import network
 
@@ -130,7 +130,7 @@ def _matches(entry: dict[str, Any], args: params.PortRemove) -> bool:
     )
 
 
-def _live(vm: machine.Machine) -> machine.Driver | None:
+def _live(vm: machine.Machine) -> driver_protocol.Driver | None:
     running = vm.state.observed is states.Observed.RUNNING
     return vm.driver if running else None
 

@@ -265,7 +265,7 @@ async def _gone_after_waiting(ctx: context.Daemon, vm: machine.Machine) -> bool:
     if vm.record.deleting:
         async with vm.serial:
             # A removal that failed leaves its machine: then this is the error to show.
-            if ctx.fleet.machines.get(vm.name) is vm:
+            if ctx.fleet.knows(vm):
                 raise errors.StateConflict(
                     f"VM {vm.name} is half removed", remedy="run `gaovm destroy` again"
                 )
