@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NoReturn, Protocol, TypeVar, cast
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from gaovm import errors
 from gaovm.aio import stalls
@@ -126,7 +126,7 @@ class Daemon:
 
     async def to_its_end(self, name: str, work: Coroutine[Any, Any, Result]) -> Result:
         """Run work that goes on when its caller goes away, and wait for its result."""
-        return cast("Result", await self.lasting(name, work).wait(lambda _: None))
+        return await self.lasting(name, work).result(lambda _: None)
 
 
 class Call(Protocol):
