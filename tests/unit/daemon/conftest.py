@@ -15,6 +15,7 @@ from gaovm.aio import tasks
 from gaovm.daemon import operations, params, paths
 from gaovm.daemon.dispatch import context, service
 from gaovm.daemon.lifecycle import start, supervisor
+from gaovm.daemon.lifecycle.strategies import cold_boot
 from gaovm.daemon.storage import events, records, store
 from gaovm.daemon.vms import machine, project_file
 from gaovm.daemon.vms.fleet import Fleet
@@ -35,13 +36,13 @@ class Preparer:
 
     async def prepare(
         self, vm: machine.Machine, progress: operations.Listener, *, fresh_disk: bool
-    ) -> start.PreparedBoot:
+    ) -> cold_boot.PreparedBoot:
         self.fresh.append(fresh_disk)
         progress({"phase": "image", "message": "unpacking", "percent": 50})
         if self.failure is not None:
             raise self.failure
         vm.fleet.paths.vm_dir(vm.name).mkdir(exist_ok=True)
-        return start.PreparedBoot(image=IMAGE, launch={"disk": "x"})
+        return cold_boot.PreparedBoot(image=IMAGE, launch={"disk": "x"})
 
 
 class Call:

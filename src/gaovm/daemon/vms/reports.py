@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
+from gaovm.daemon.storage import records
 from gaovm.daemon.vms import display, driver_watch, machine
 from gaovm.ipc import methods
 from gaovm.model import states, supervision
@@ -124,6 +125,23 @@ def on_health(vm: machine.Machine, params: dict[str, Any]) -> None:
     if not vm.closing:
         vm.fleet.supervisor.hangs(vm, kind)
     vm.touch()
+
+
+async def refresh(vm: machine.Machine) -> None:
+    """Record boot times and ports as the driver has them now; a failure is only logged."""
+    driver = vm.driver
+    if driver is None:
+        return
+    try:
+        status = await driver.call("vm.status", {})
+        vm.paused = status.get("paused") is True
+        seen = {k: v for k, v in status.items() if k in records.Facts.__struct_fields__}
+        merged = {**msgspec.structs.asdict(vm.record.facts), **seen}
+        facts = msgspec.convert(merged, records.Facts)
+    except (errors.GaoError, msgspec.ValidationError) as exc:
+        logger.warning("vm %s: no status of the driver: %s", vm.name, exc)
+        return
+    vm.update(facts=facts)
 
 
 def _note_network(vm: machine.Machine, problem: str | None) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 from gaovm import errors
 from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
-from gaovm.daemon.lifecycle import start
-from gaovm.daemon.vms import driver_protocol, machine, ports, status
+from gaovm.daemon.vms import driver_protocol, machine, ports, reports, status
 from gaovm.model import states
 from gaovm.spec import network
 
@@ -65,7 +64,7 @@ async def add(ctx: context.Daemon, call: context.Call, args: params.PortAdd) -> 
         await _live_call(vm, "ports.add", ports.wire(port))
     record = vm.record
     await vm.update(added_ports=(*record.added_ports, port))
-    await start.refresh(vm)
+    await reports.refresh(vm)
     record = vm.record
     if port not in record.added_ports:
         raise errors.NotFound("another call has removed the new forward already")
@@ -99,7 +98,7 @@ async def remove(ctx: context.Daemon, call: context.Call, args: params.PortRemov
         port for index, port in enumerate(vm.record.added_ports, fixed) if index not in chosen
     )
     await vm.update(added_ports=kept)
-    await start.refresh(vm)
+    await reports.refresh(vm)
     return {"removed": [{**statuses[index], "state": "stopped"} for index in chosen]}
 
 
