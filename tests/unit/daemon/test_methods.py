@@ -388,9 +388,9 @@ async def test_status_says_what_is_wrong_with_the_network_while_it_is(daemon: Da
     await daemon.up()
     vm = daemon.fleet.machines["web-dev"]
     for kind, problem in (
-        ("network-back", None),
-        ("network-lost", "passt ended"),
-        ("network-back", None),
+        ("network_back", None),
+        ("network_lost", "passt ended"),
+        ("network_back", None),
     ):
         reports.on_notification(vm, "health", {"kind": kind, "detail": problem or "it is back"})
         known = (await daemon.status())["network"]

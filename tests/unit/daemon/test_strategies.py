@@ -59,7 +59,7 @@ async def test_another_strategy_starts_a_vm(
     await daemon.up()
     vm = daemon.fleet.machines["web-dev"]
     await daemon.call("vm.stop", name=vm.name)
-    await daemon.call("vm.set", name=vm.name, set={"cpus": 2})
+    await daemon.call("vm.config.set", name=vm.name, changes={"cpus": 2})
     waits = vm.record.pending
     strategy = FromMemory(vm)
     use(strategy)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from gaovm import errors
 from gaovm.aio import clock, descriptors, process, steps, tasks
-from gaovm.daemon.drivers import zygote
+from gaovm.daemon.drivers import old_drivers, zygote
 from gaovm.daemon.handover import Driver
 from gaovm.daemon.vms import driver_protocol, machine, reports
 from gaovm.ipc import connection, handover, hello, methods, peer
@@ -264,7 +264,7 @@ def _service(vm: machine.Machine, token: str | None) -> connection.Service:
     """What is served to a driver: it reports."""
 
     def on_notification(method: str, params: dict[str, Any], _: connection.Connection) -> None:
-        reports.on_notification(vm, method, params)
+        reports.on_notification(vm, method, old_drivers.translate(params))
 
     offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS, required=methods.DRIVER_CORE)
     terms = peer.Terms(offer, expected_token=token)

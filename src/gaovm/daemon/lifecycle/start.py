@@ -197,7 +197,7 @@ def _make_directories(vm: machine.Machine) -> None:
 @steps.step
 async def _record_started(vm: machine.Machine, driver: driver_protocol.Driver) -> None:
     socket = vm.fleet.paths.driver_socket(vm.record.run_id)
-    payload = {"pid": driver.pid, "socketPath": str(socket)}
+    payload = {"pid": driver.pid, "socket_path": str(socket)}
     vm.fleet.events.emit("driver.started", vm.name, payload)
     if vm.state.observed is states.Observed.STARTING:
         vm.apply(states.Event.HYPERVISOR_STARTED, started_at=timestamps.now())

@@ -30,7 +30,7 @@ async def _watch(vm: machine.Machine, driver: driver_protocol.Driver) -> None:
     paths.remove_sockets(vm.fleet.paths.run_dir(vm.record.run_id))
     alive = vm.state.observed in (states.Observed.RUNNING, states.Observed.STARTING)
     died = alive and not vm.closing
-    payload = {"pid": ended.pid, "exitCode": ended.exit_code, "expected": not died}
+    payload = {"pid": ended.pid, "exit_code": ended.exit_code, "expected": not died}
     vm.fleet.events.emit("driver.exited", vm.name, payload)
     if died:
         failure = errors.DriverLost(

@@ -27,8 +27,8 @@ HEALTH_EVENTS = {
     "responsive": "guest.responsive",
     "paused": "vm.paused",
     "resumed": "vm.resumed",
-    "network-lost": "network.lost",
-    "network-back": "network.back",
+    "network_lost": "network.lost",
+    "network_back": "network.back",
 }
 
 
@@ -118,8 +118,8 @@ def on_health(vm: machine.Machine, params: dict[str, Any]) -> None:
         return
     if kind in ("paused", "resumed"):
         vm.paused = kind == "paused"
-    elif kind in ("network-lost", "network-back"):
-        _note_network(vm, detail if kind == "network-lost" else None)
+    elif kind in ("network_lost", "network_back"):
+        _note_network(vm, detail if kind == "network_lost" else None)
     logger.info("vm %s: %s: %s", vm.name, kind, detail, extra={"vm": vm.name})
     vm.fleet.events.emit_of_guest(HEALTH_EVENTS[kind], vm.name, {"detail": detail})
     if not vm.closing:
