@@ -8,7 +8,6 @@ gone, and a device may have another number after a reboot; in both cases the mar
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -19,7 +18,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.daemon.storage import records
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import lookups, machine
 from gaovm.daemon.vms.fleet import Fleet
 from gaovm.project import names
 
@@ -51,7 +50,7 @@ async def look(fleet: Fleet, path: str) -> Seen:
         raise errors.UsageError(f"{path!r} is not an absolute path")
     path = os.path.normpath(path)
     known = [(s.record.project, s.record.directory) for s in fleet.machines.values()]
-    return await asyncio.to_thread(_look, path, known)
+    return await lookups.run(_look, path, known)
 
 
 def _look(path: str, known: list[tuple[str, records.Directory | None]]) -> Seen:
@@ -145,7 +144,7 @@ async def settle(fleet: Fleet, seen: Seen) -> records.Directory | None:
     marks = (s.record.directory.mark for s in of(fleet, seen) if s.record.directory is not None)
     known = next((each for each in marks if each is not None), None)
     mark = known or secrets.token_hex(16)
-    there = seen.directory.mark == mark or await asyncio.to_thread(_write, seen.path, mark)
+    there = seen.directory.mark == mark or await lookups.run(_write, seen.path, mark)
     return msgspec.structs.replace(seen.directory, mark=mark if there else known)
 
 
@@ -168,7 +167,7 @@ def note(
 async def lost(fleet: Fleet) -> list[machine.Machine]:
     """The VMs whose directories are not where they were."""
     rows = [vm.record for _, vm in sorted(fleet.machines.items())]
-    gone = await asyncio.to_thread(lambda: [row.name for row in rows if not is_there(row)])
+    gone = await lookups.run(lambda: [row.name for row in rows if not is_there(row)])
     return [fleet.machines[name] for name in gone if name in fleet.machines]
 
 
