@@ -10,7 +10,7 @@ from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.vms import driver_protocol, machine, ports, reports, status
 from gaovm.model import states
-from gaovm.spec import network
+from gaovm.spec.ports import PortForward
 
 #: A VM with more forwards than this is a mistake; the config has the same bound.
 MAX_ADDED = 256
@@ -34,7 +34,7 @@ async def list_all(ctx: context.Daemon, call: context.Call, args: params.Named) 
 async def _listeners(vm: machine.Machine) -> set[tuple[object, object]] | None:
     """What listens in the guest; None when there is no need to ask, or no answer in time."""
     driver, record = _live(vm), vm.record
-    wanted = record.spec.network.forwards or record.added_ports
+    wanted = record.spec.network.ports or record.added_ports
     if driver is None or not wanted or vm.paused:
         return None
     if vm.state.readiness in (None, states.Readiness.BOOTING):
@@ -53,7 +53,7 @@ async def add(ctx: context.Daemon, call: context.Call, args: params.PortAdd) -> 
         errors.NotFound: another call removed the forward before it was told.
     """
     vm = ctx.find(args.name)
-    port = network.PortForward(
+    port = PortForward(
         guest_port=args.guest_port,
         host_port=args.host_port or 0,
         guest_ip=_address("guest_ip", args.guest_ip),
@@ -68,7 +68,7 @@ async def add(ctx: context.Daemon, call: context.Call, args: params.PortAdd) -> 
     record = vm.record
     if port not in record.added_ports:
         raise errors.NotFound("another call has removed the new forward already")
-    return _statuses(vm)[len(record.spec.network.forwards) + record.added_ports.index(port)]
+    return _statuses(vm)[len(record.spec.network.ports) + record.added_ports.index(port)]
 
 
 async def remove(ctx: context.Daemon, call: context.Call, args: params.PortRemove) -> Any:
@@ -76,7 +76,7 @@ async def remove(ctx: context.Daemon, call: context.Call, args: params.PortRemov
     if args.host_port is None and args.guest_port is None:
         raise errors.InvalidParams("vm.ports.remove: host_port or guest_port is needed")
     vm = ctx.find(args.name)
-    fixed = len(vm.record.spec.network.forwards)
+    fixed = len(vm.record.spec.network.ports)
     statuses = _statuses(vm)
     hits = [index for index, entry in enumerate(statuses) if _matches(entry, args)]
     if not hits:
@@ -107,11 +107,11 @@ def _statuses(vm: machine.Machine) -> list[dict[str, Any]]:
     return status.port_statuses(vm.record, running=running)
 
 
-def _check_new(vm: machine.Machine, port: network.PortForward) -> None:
+def _check_new(vm: machine.Machine, port: PortForward) -> None:
     if len(vm.record.added_ports) >= MAX_ADDED:
         raise errors.StateConflict(f"VM {vm.name} has {MAX_ADDED} added ports already")
     for entry in _statuses(vm):
-        there = network.PortForward(
+        there = PortForward(
             guest_port=entry["guest_port"], host_port=entry["host_port"], host_ip=entry["host_ip"]
         )
         if port.clashes(there):
