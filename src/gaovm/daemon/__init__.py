@@ -1,8 +1,9 @@
-"""The control plane: what is wanted of every VM, and the work that makes it so.
+"""The control plane: stores what users want of every VM, and does the work that makes it so.
 
-``main`` (process), ``server`` (socket), ``service`` and ``methods`` (what clients may call),
-``registry`` and ``machine`` (one object per VM), ``starting`` and ``ending`` (operations),
-``link`` and ``zygote`` (drivers), ``store`` (what survives), ``legacy`` (old clients).
+``main`` is the process, ``server`` its socket, ``dispatch`` the way from a client's call to a
+method. ``vms`` holds one object per VM, ``lifecycle`` starts and stops it, ``config`` changes it,
+``drivers`` links to its process. ``storage`` is what survives; ``upgrading`` hands over to new
+code; ``legacy`` serves old clients.
 
 May import: images, hostfacts, project, ipc, aio, model, spec, errors.
 Must not: import driver, vmmanager, guestmanager or builder; it only speaks to drivers.
