@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests import budgets
 from tests.process.fuzz import streams, world
 
 from gaovm import errors
@@ -23,7 +24,11 @@ from gaovm.client import session, stream_frames
 from gaovm.driver import main
 from gaovm.ipc import methods
 
-EXAMPLES = settings(max_examples=100, suppress_health_check=list(HealthCheck), database=None)
+EXAMPLES = settings(
+    max_examples=budgets.examples(40, 100),
+    suppress_health_check=list(HealthCheck),
+    database=None,
+)
 PLAUSIBLE: tuple[Any, ...] = (
     "running",
     "ready",
