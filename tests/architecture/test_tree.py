@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src" / "gaovm"
 PACKAGES = sorted(path.parent for path in SRC.rglob("__init__.py"))
 #: Words of docstrings that look like names and are none: a protocol, a VM's id.
-OTHER_WORDS = {"gaovm.v1.2", "default", "methods"}
+OTHER_WORDS = {"gaovm.v1.2", "gaovm.driver.v1", "gaovm.control.v1", "default", "methods"}
 
 
 def drawn() -> list[Path]:
