@@ -18,16 +18,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
+ARCHITECTURE = ROOT / "tests" / "architecture"
 #: Percent of lines and branches. Raise them when you can; never lower them.
 LEAST_OF_ALL = 90.0
 LEAST_OF_PURE = 98.0
+#: The tests that hold generated pages against the tables they come from.
+PAGES = sorted(f"tests/architecture/{path.name}" for path in ARCHITECTURE.glob("test_*_doc.py"))
 #: Pure code, and the tests that are its own.
 PURE = {
     "spec/*": ["tests/unit/spec"],
-    "model/*": ["tests/unit/model"],
+    "model/*": ["tests/unit/model", *PAGES],
     "project/*": ["tests/unit/project"],
     "builder/*": ["tests/unit/builder", "tests/golden"],
-    "wire/*": ["tests/unit/wire"],
+    "wire/*": ["tests/unit/wire", *PAGES],
     "errors/*": ["tests/unit/errors"],
     "ipc/frames.py,ipc/jsonrpc.py,ipc/hello.py,ipc/peer.py,ipc/methods.py": ["tests/unit/ipc"],
 }

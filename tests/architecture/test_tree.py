@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gaovm.cli import main
+from gaovm.cli import catalog
 
 ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src" / "gaovm"
@@ -77,7 +77,7 @@ def exists_below(package: Path, parts: list[str]) -> bool:
 
 
 def is_known(package: Path, word: str) -> bool:
-    if word in OTHER_WORDS or word in main.COMMANDS:
+    if word in OTHER_WORDS or word in catalog.COMMANDS:
         return True
     if word in {name for module in package.glob("*.py") for name in defined(module)}:
         return True
