@@ -7,7 +7,7 @@ import pytest
 from gaovm.spec import diff, vm
 from gaovm.spec.disks import Image
 from gaovm.spec.guest import Guest, User
-from gaovm.spec.network import PortForward
+from gaovm.spec.ports import PortForward
 
 V4, ALL_V4, V6 = "127.0.0.1", "0.0.0.0", "::1"
 USER = User(name="u", uid=1000, gid=1000, home="/home/u")
