@@ -59,15 +59,12 @@ def with_suggestion(
     listed = client.call("vm.list", about_here)
     own = sorted(listed.get("here", ()))
     meant = suggestions.did_you_mean(name, [str(vm["name"]) for vm in listed["vms"]])
-    error.actions = ()
-    if meant:
-        error.remedy = meant
-    elif own:
-        error.remedy = f"this project's VM is called {own[0]}; gaovm ls lists the others"
-    elif project:
-        error.remedy = "gaovm up makes this project's VM; gaovm ls lists the others"
-    else:
-        error.remedy = "gaovm ls lists the VMs; `gaovm up` makes a project's VM"
+    every = errors.Action("list_vms")
+    error.remedy, error.actions = meant, ()
+    if own and not meant:
+        error.remedy, error.actions = f"this project's VM is called {own[0]}", (every,)
+    elif not meant:
+        error.actions = (errors.Action("make_vm"), every)
     return error
 
 
