@@ -16,6 +16,7 @@ from gaovm.daemon.legacy import events as legacy_events
 from gaovm.daemon.legacy import service as legacy_service
 from gaovm.daemon.storage import events
 from gaovm.ipc import connection, hello, methods, peer
+from gaovm.wire.control import table
 
 #: The largest request is an `up` with its config file, of at most 256 KiB before it is quoted.
 MAX_REQUEST_BYTES = 2 << 20
@@ -68,7 +69,7 @@ class Front:
             log, legacy_events.translate, connection.Connection.close
         )
         old = _Side(ctx, legacy_service.dispatch, old_feed)
-        offer = hello.Offer(methods.CONTROL, methods.CONTROL_METHODS)
+        offer = hello.Offer(methods.CONTROL, (methods.HELLO, *table.METHODS))
         old_offer = hello.Offer(methods.LEGACY, legacy_service.CAPABILITIES)
         self._feeds = {methods.CONTROL: ours.feed, methods.LEGACY: old.feed}
         enter = ctx.upgrade_gate.enter

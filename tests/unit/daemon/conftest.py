@@ -12,7 +12,7 @@ import pytest
 
 from gaovm import errors
 from gaovm.aio import tasks
-from gaovm.daemon import operations, params, paths
+from gaovm.daemon import operations, paths
 from gaovm.daemon.dispatch import context, service
 from gaovm.daemon.lifecycle import start, supervisor
 from gaovm.daemon.storage import events, records, store
@@ -21,6 +21,7 @@ from gaovm.hostfacts import limits
 from gaovm.spec import disks, guest
 from gaovm.spec.vm import VmSpec
 from gaovm.testing import fake_driver
+from gaovm.wire.control import vms
 
 IMAGE = records.ImageRef(name="debian:12", digest="sha256:" + "ab" * 32, kernel="generic")
 
@@ -68,11 +69,11 @@ class NoZygote:
     pid = None
 
 
-async def load_config(args: params.Up, where: paths.Paths) -> project_file.Wanted:
+async def load_config(args: vms.Up, where: paths.Paths) -> project_file.Wanted:
     """The config text is the disk's size in GiB."""
     user = guest.User(name=args.user.name, uid=args.user.uid, gid=args.user.gid, home="/home/u")
     spec = VmSpec(
-        name=args.name or (args.usual_name if isinstance(args, params.Placed) else "web-dev"),
+        name=args.name or (args.usual_name if isinstance(args, project_file.Placed) else "web-dev"),
         image=disks.Image(location="debian:12"),
         guest=guest.Guest(user=user, hostname="web"),
         disk=disks.Disk(size_bytes=int(args.config_text) << 30),

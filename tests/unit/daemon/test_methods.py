@@ -26,7 +26,7 @@ STATUS_FIELDS = """
 
 
 def test_the_table_is_the_protocol() -> None:
-    assert set(service.METHODS) | {"hello"} == set(methods.CONTROL_METHODS)
+    assert set(service.HANDLERS) | {"hello"} == set(methods.CONTROL_METHODS)
 
 
 async def test_status_has_every_field(daemon: Daemon) -> None:

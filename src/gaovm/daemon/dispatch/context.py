@@ -8,11 +8,12 @@ from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 from gaovm import errors
 from gaovm.aio import stalls
-from gaovm.daemon import operations, params, paths
+from gaovm.daemon import operations, paths
 from gaovm.daemon.dispatch import upgrade_gate
 from gaovm.daemon.lifecycle import start
 from gaovm.daemon.vms import machine, project_file
 from gaovm.ipc import connection
+from gaovm.wire.control import vms
 
 Result = TypeVar("Result")
 
@@ -91,9 +92,7 @@ class Daemon:
     supervisor: Supervisor
     started_at: str
     request_stop: Callable[[], None]
-    load_config: Callable[[params.Up, paths.Paths], Awaitable[project_file.Wanted]] = (
-        project_file.load
-    )
+    load_config: Callable[[vms.Up, paths.Paths], Awaitable[project_file.Wanted]] = project_file.load
     watch: stalls.Watch = dataclasses.field(default_factory=stalls.Watch)
     stopping: bool = False
     upgrade_gate: upgrade_gate.Gate = dataclasses.field(default_factory=upgrade_gate.Gate)

@@ -6,12 +6,12 @@ import asyncio
 from typing import Any
 
 from gaovm import errors
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.vms import directories, status
+from gaovm.wire.control import vms as wire
 
 
-async def adopt(ctx: context.Daemon, call: context.Call, args: params.Adopt) -> Any:
+async def adopt(ctx: context.Daemon, call: context.Call, args: wire.Adopt) -> Any:
     """Give a VM to a directory; without a name only tell which VMs have lost theirs.
 
     The next ``up`` in that directory reads its file for the VM.

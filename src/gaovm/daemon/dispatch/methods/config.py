@@ -8,16 +8,16 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import params
 from gaovm.daemon.config import changes, planning, room
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import machine, project_file, status
 from gaovm.model import states
 from gaovm.spec import diff as differing
+from gaovm.wire.control import config as wire
 
 
-async def change(ctx: context.Daemon, call: context.Call, args: params.ConfigSet) -> Any:
+async def change(ctx: context.Daemon, call: context.Call, args: wire.Set) -> Any:
     """Change the override layer: at once where it can be, else at the next start.
 
     Goes on when the caller goes away.
@@ -46,7 +46,7 @@ async def change(ctx: context.Daemon, call: context.Call, args: params.ConfigSet
     }
 
 
-async def diff(ctx: context.Daemon, call: context.Call, args: params.ConfigDiff) -> Any:
+async def diff(ctx: context.Daemon, call: context.Call, args: wire.Diff) -> Any:
     """What the next start changes, and what the project file asks for beyond that."""
     vm = ctx.find(args.name)
     wanted: project_file.Wanted | None = None
@@ -71,7 +71,7 @@ async def diff(ctx: context.Daemon, call: context.Call, args: params.ConfigDiff)
     }
 
 
-async def plan(ctx: context.Daemon, call: context.Call, args: params.ConfigPlan) -> Any:
+async def plan(ctx: context.Daemon, call: context.Call, args: wire.Plan) -> Any:
     """What a ``set``, an ``up`` or a start would do; does nothing."""
     warnings: list[str] = []
     layers = planning.Layers()

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from gaovm import errors
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.dispatch.methods import sessions
 from gaovm.daemon.vms import machine
 from gaovm.model import states
+from gaovm.wire.control import common
+from gaovm.wire.control import display as wire
 
 #: The driver's own limits are 30 s, for the window and for a picture; it tells what it was.
 CALL_LIMIT_S = 45.0
 
 
-async def open_window(ctx: context.Daemon, call: context.Call, args: params.DisplayOpen) -> Any:
+async def open_window(ctx: context.Daemon, call: context.Call, args: wire.Open) -> Any:
     """Open the window on the caller's desktop; one that is open comes to the front.
 
     Raises:
@@ -27,7 +28,7 @@ async def open_window(ctx: context.Daemon, call: context.Call, args: params.Disp
     return await _call(vm, "display.open", {"seat": args.seat})
 
 
-async def close_window(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+async def close_window(ctx: context.Daemon, call: context.Call, args: common.Named) -> Any:
     """Close the window, if it is open; the VM goes on."""
     vm = ctx.find(args.name)
     if not _has_display(vm):
@@ -35,7 +36,7 @@ async def close_window(ctx: context.Daemon, call: context.Call, args: params.Nam
     return await _call(vm, "display.close", {})
 
 
-async def show(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+async def show(ctx: context.Daemon, call: context.Call, args: common.Named) -> Any:
     """Whether there is a display and a window, and the picture's size as last seen."""
     vm = ctx.find(args.name)
     if not _has_display(vm):
@@ -43,7 +44,7 @@ async def show(ctx: context.Daemon, call: context.Call, args: params.Named) -> A
     return await _call(vm, "display.status", {})
 
 
-async def screenshot(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+async def screenshot(ctx: context.Daemon, call: context.Call, args: common.Named) -> Any:
     """Write what the display shows to a file in the VM's directory.
 
     ``shared`` as in a ticket for a copy: the caller writes the picture where guests may have laid

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
+from gaovm.wire.control import common
+from gaovm.wire.control import images as wire
 
 
 def used_by(ctx: context.Daemon) -> dict[str, list[str]]:
@@ -17,14 +18,14 @@ def used_by(ctx: context.Daemon) -> dict[str, list[str]]:
     return used
 
 
-async def list_all(ctx: context.Daemon, call: context.Call, args: params.Nothing) -> Any:
+async def list_all(ctx: context.Daemon, call: context.Call, args: common.Nothing) -> Any:
     """Every image of the store and who uses it."""
     used = used_by(ctx)
     images = await ctx.images.all()
     return {"images": [_with_users(image, used) for image in images]}
 
 
-async def build(ctx: context.Daemon, call: context.Call, args: params.ImageBuild) -> Any:
+async def build(ctx: context.Daemon, call: context.Call, args: wire.Build) -> Any:
     """Build an image; callers of the same build share it, the last to withdraw ends it."""
     wanted = {
         "name": args.name,
@@ -37,18 +38,18 @@ async def build(ctx: context.Daemon, call: context.Call, args: params.ImageBuild
     return _with_users(image, used_by(ctx))
 
 
-async def pull(ctx: context.Daemon, call: context.Call, args: params.ImagePull) -> Any:
+async def pull(ctx: context.Daemon, call: context.Call, args: wire.Pull) -> Any:
     """Fetch an image by location and digest; shared as a build is."""
     image = await ctx.images.pull(args.location, args.digest, call.progress)
     return _with_users(image, used_by(ctx))
 
 
-async def remove(ctx: context.Daemon, call: context.Call, args: params.ImageRemove) -> Any:
+async def remove(ctx: context.Daemon, call: context.Call, args: wire.Remove) -> Any:
     """Remove an image that no VM uses."""
     return await ctx.images.remove(args.ref, used_by(ctx))
 
 
-async def prune(ctx: context.Daemon, call: context.Call, args: params.ImagePrune) -> Any:
+async def prune(ctx: context.Daemon, call: context.Call, args: wire.Prune) -> Any:
     """Remove every image that no VM uses; with ``cache`` also what can be made again."""
     if args.cache:
         cleared = await ctx.images.clear_cache()

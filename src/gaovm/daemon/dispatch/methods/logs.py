@@ -6,14 +6,14 @@ import logging
 from typing import Any
 
 from gaovm.aio import logs
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.ipc import methods
+from gaovm.wire.control import logs as wire
 
 logger = logging.getLogger(__name__)
 
 
-async def level(ctx: context.Daemon, call: context.Call, args: params.LogLevel) -> Any:
+async def level(ctx: context.Daemon, call: context.Call, args: wire.SetLevel) -> Any:
     """Change or tell the level, at once. Of a VM that does not run it holds from its next start."""
     if args.name is None:
         if args.level is not None:

@@ -6,12 +6,13 @@ import ipaddress
 from typing import Any
 
 from gaovm import errors
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.lifecycle import start
 from gaovm.daemon.vms import machine, ports, status
 from gaovm.model import states
 from gaovm.spec import network
+from gaovm.wire.control import common
+from gaovm.wire.control import ports as wire
 
 #: A VM with more forwards than this is a mistake; the config has the same bound.
 MAX_ADDED = 256
@@ -19,7 +20,7 @@ MAX_ADDED = 256
 LISTENERS_S = 1.0
 
 
-async def list_all(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+async def list_all(ctx: context.Daemon, call: context.Call, args: common.Named) -> Any:
     """The forwards of a VM, from its config and added, and whether they are served in the guest."""
     vm = ctx.find(args.name)
     listeners = await _listeners(vm)
@@ -46,7 +47,7 @@ async def _listeners(vm: machine.Machine) -> set[tuple[object, object]] | None:
         return None
 
 
-async def add(ctx: context.Daemon, call: context.Call, args: params.PortAdd) -> Any:
+async def add(ctx: context.Daemon, call: context.Call, args: wire.Add) -> Any:
     """Forward a port from now on, also after restarts.
 
     Raises:
@@ -72,7 +73,7 @@ async def add(ctx: context.Daemon, call: context.Call, args: params.PortAdd) -> 
     return _statuses(vm)[len(record.spec.network.forwards) + record.added_ports.index(port)]
 
 
-async def remove(ctx: context.Daemon, call: context.Call, args: params.PortRemove) -> Any:
+async def remove(ctx: context.Daemon, call: context.Call, args: wire.Remove) -> Any:
     """Remove added forwards by host port, guest port or both."""
     if args.host_port is None and args.guest_port is None:
         raise errors.InvalidParams("vm.ports.remove: host_port or guest_port is needed")
@@ -123,7 +124,7 @@ def _check_new(vm: machine.Machine, port: network.PortForward) -> None:
             )
 
 
-def _matches(entry: dict[str, Any], args: params.PortRemove) -> bool:
+def _matches(entry: dict[str, Any], args: wire.Remove) -> bool:
     return args.host_port in (None, entry["host_port"]) and args.guest_port in (
         None,
         entry["guest_port"],

@@ -8,18 +8,18 @@ from typing import Any
 
 from gaovm import errors, version
 from gaovm.aio import clock
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.ipc import methods
 from gaovm.model import states
+from gaovm.wire.control import common, events, process
 
 
-async def ping(ctx: context.Daemon, call: context.Call, args: params.Nothing) -> Any:
+async def ping(ctx: context.Daemon, call: context.Call, args: common.Nothing) -> Any:
     """The daemon answers."""
     return {"ok": True, "ts": clock.now()}
 
 
-async def daemon_status(ctx: context.Daemon, call: context.Call, args: params.Nothing) -> Any:
+async def daemon_status(ctx: context.Daemon, call: context.Call, args: common.Nothing) -> Any:
     """Facts about the daemon."""
     machines = ctx.fleet.machines.values()
     running = sum(vm.state.observed is states.Observed.RUNNING for vm in machines)
@@ -39,13 +39,13 @@ async def daemon_status(ctx: context.Daemon, call: context.Call, args: params.No
     }
 
 
-async def daemon_stop(ctx: context.Daemon, call: context.Call, args: params.Nothing) -> Any:
+async def daemon_stop(ctx: context.Daemon, call: context.Call, args: common.Nothing) -> Any:
     """Begin the end: guests are stopped, what is wanted of them stays."""
     ctx.request_stop()
     return {"stopping": True}
 
 
-async def daemon_upgrade(ctx: context.Daemon, call: context.Call, args: params.Upgrade) -> Any:
+async def daemon_upgrade(ctx: context.Daemon, call: context.Call, args: process.Upgrade) -> Any:
     """Execute the code that is installed now in this process; it gives the answer.
 
     Raises:
@@ -61,7 +61,7 @@ async def daemon_upgrade(ctx: context.Daemon, call: context.Call, args: params.U
     await ctx.upgrade.run(origin, progress, args.timeout_s)
 
 
-async def subscribe(ctx: context.Daemon, call: context.Call, args: params.Subscribe) -> Any:
+async def subscribe(ctx: context.Daemon, call: context.Call, args: events.Subscribe) -> Any:
     """Send events to this connection: those after ``since``, then whatever happens.
 
     ``seq`` is the number of the newest event, ``oldest`` of the oldest that is kept: with a
@@ -73,7 +73,7 @@ async def subscribe(ctx: context.Daemon, call: context.Call, args: params.Subscr
     return {"ok": True, "seq": seq, "oldest": oldest}
 
 
-async def cancel(ctx: context.Daemon, call: context.Call, args: params.CallCancel) -> Any:
+async def cancel(ctx: context.Daemon, call: context.Call, args: process.Cancel) -> Any:
     """Withdraw from another call of this connection."""
     return {"cancelled": call.cancel(args.id, args.then)}
 

@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 from gaovm import errors
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.vms import machine
 from gaovm.model import states
+from gaovm.wire.control import sessions as wire
 
 #: A ticket not used for this long is worthless.
 TICKET_S = 30.0
@@ -17,7 +17,7 @@ TICKET_S = 30.0
 PATIENCE_S = 1.0
 
 
-async def open_session(ctx: context.Daemon, call: context.Call, args: params.Session) -> Any:
+async def open_session(ctx: context.Daemon, call: context.Call, args: wire.Open) -> Any:
     """A one-time ticket for the driver's socket.
 
     Raises:

@@ -10,7 +10,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import steps
-from gaovm.daemon import params, paths, timestamps
+from gaovm.daemon import paths, timestamps
 from gaovm.daemon.config import changes, planning, room
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.lifecycle import start, stop
@@ -19,6 +19,8 @@ from gaovm.daemon.vms import approval, directories, machine, project_file, statu
 from gaovm.hostfacts import usage
 from gaovm.model import states
 from gaovm.project import names
+from gaovm.wire.control import common
+from gaovm.wire.control import vms as wire
 
 #: The agent's answer to a status question: a guest that hangs must not hang ``status``.
 GUEST_INFO_S = 5.0
@@ -29,7 +31,7 @@ _SCRIPTS = ("provision", "probes")
 _OF_SCRIPTS = (errors.ProvisionFailed.code, errors.ProbeFailed.code)
 
 
-async def list_all(ctx: context.Daemon, call: context.Call, args: params.List) -> Any:
+async def list_all(ctx: context.Daemon, call: context.Call, args: wire.List) -> Any:
     """Every VM, by name; and with ``of_project`` the names of those of that directory."""
     here: dict[str, Any] = {}
     if args.of_project is not None:
@@ -39,7 +41,7 @@ async def list_all(ctx: context.Daemon, call: context.Call, args: params.List) -
     return {"vms": [status.vm_status(vm) for vm in machines], **here}
 
 
-async def show(ctx: context.Daemon, call: context.Call, args: params.Status) -> Any:
+async def show(ctx: context.Daemon, call: context.Call, args: wire.Status) -> Any:
     """One VM and what it takes; with ``guest`` also what the agent says, null without an answer."""
     vm = ctx.find(args.name)
     result = status.vm_status(vm)
@@ -71,7 +73,7 @@ async def _guest_info(vm: machine.Machine) -> dict[str, Any] | None:
         return None
 
 
-async def up(ctx: context.Daemon, call: context.Call, args: params.Up) -> Any:
+async def up(ctx: context.Daemon, call: context.Call, args: wire.Up) -> Any:
     """Create or start the VM of a project; join an ``up`` under way.
 
     Raises:
@@ -103,17 +105,19 @@ async def up(ctx: context.Daemon, call: context.Call, args: params.Up) -> Any:
         return await _bring(ctx, vm, call, args.wait, warnings, wanted.asked_at)
 
 
-async def _place(ctx: context.Daemon, args: params.Up) -> tuple[params.Placed, directories.Seen]:
+async def _place(
+    ctx: context.Daemon, args: wire.Up
+) -> tuple[project_file.Placed, directories.Seen]:
     """What the directory of an ``up`` is, and how its VM is called when nobody says."""
     seen = await directories.look(ctx.fleet, args.project_dir)
     own = directories.default_of(ctx.fleet, seen)
     usual = own.name if own is not None else directories.free_name(ctx.fleet, seen.path)
-    return params.Placed(**msgspec.structs.asdict(args), usual_name=usual), seen
+    return project_file.Placed(**msgspec.structs.asdict(args), usual_name=usual), seen
 
 
 async def _check(
     ctx: context.Daemon,
-    args: params.Placed,
+    args: project_file.Placed,
     seen: directories.Seen,
     name: str,
     asked: approval.Asked,
@@ -139,7 +143,7 @@ async def _check(
     return True
 
 
-def _about_name(ctx: context.Daemon, args: params.Placed, name: str) -> list[str]:
+def _about_name(ctx: context.Daemon, args: project_file.Placed, name: str) -> list[str]:
     """Said once, by the ``up`` that makes it: why a VM has a number in its name."""
     usual = names.of_directory(args.project_dir)
     other = ctx.fleet.machines.get(usual)
@@ -148,7 +152,7 @@ def _about_name(ctx: context.Daemon, args: params.Placed, name: str) -> list[str
     return [f"{usual} is the VM of {other.record.project}; this directory's is called {name}"]
 
 
-async def start_vm(ctx: context.Daemon, call: context.Call, args: params.Start) -> Any:
+async def start_vm(ctx: context.Daemon, call: context.Call, args: wire.Start) -> Any:
     """Start a VM that exists, with the config of its last ``up``."""
     while True:
         vm = ctx.find(args.name)
@@ -156,7 +160,7 @@ async def start_vm(ctx: context.Daemon, call: context.Call, args: params.Start) 
             return await _bring(ctx, vm, call, args.wait, [], None)
 
 
-async def stop_vm(ctx: context.Daemon, call: context.Call, args: params.Stop) -> Any:
+async def stop_vm(ctx: context.Daemon, call: context.Call, args: wire.Stop) -> Any:
     """Stop a VM; goes on when the caller goes away."""
     vm = ctx.find(args.name)
     intended = asyncio.Event()
@@ -170,7 +174,7 @@ async def stop_vm(ctx: context.Daemon, call: context.Call, args: params.Stop) ->
     return status.vm_status(vm)
 
 
-async def restart(ctx: context.Daemon, call: context.Call, args: params.Restart) -> Any:
+async def restart(ctx: context.Daemon, call: context.Call, args: wire.Restart) -> Any:
     """Stop a VM and start it again; from the stop on that is what is wanted of it."""
     vm = ctx.find(args.name)
     limits = stop.Limits(force=args.force, grace_s=args.timeout_s)
@@ -183,7 +187,7 @@ async def restart(ctx: context.Daemon, call: context.Call, args: params.Restart)
         return _result(vm, created=False, already=False, warnings=[])
     if not await operation.wait(lambda _: None):
         raise errors.Cancelled(f"the restart of VM {args.name} was cancelled by a stop")
-    begin = params.Start(name=args.name, wait=args.wait)
+    begin = wire.Start(name=args.name, wait=args.wait)
     return await start_vm(ctx, call, begin)
 
 
@@ -204,7 +208,7 @@ async def _stop_and_begin(
     return vm.up is not None
 
 
-async def provision(ctx: context.Daemon, call: context.Call, args: params.Provision) -> Any:
+async def provision(ctx: context.Daemon, call: context.Call, args: wire.Provision) -> Any:
     """Run the scripts and probes of a VM that runs once more; with ``project`` as its file is now.
 
     Raises:
@@ -230,12 +234,12 @@ async def provision(ctx: context.Daemon, call: context.Call, args: params.Provis
     return await _wait(vm, call, args.wait, warnings)
 
 
-async def pause(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+async def pause(ctx: context.Daemon, call: context.Call, args: common.Named) -> Any:
     """Make a guest's processors and clocks stand still. Idempotent."""
     return await _call_running(ctx.find(args.name), "vm.pause")
 
 
-async def resume(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+async def resume(ctx: context.Daemon, call: context.Call, args: common.Named) -> Any:
     """Let a paused guest go on. Idempotent."""
     return await _call_running(ctx.find(args.name), "vm.resume")
 
@@ -250,7 +254,7 @@ async def _call_running(vm: machine.Machine, method: str) -> dict[str, Any]:
     return status.vm_status(vm)
 
 
-async def destroy(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+async def destroy(ctx: context.Daemon, call: context.Call, args: common.Named) -> Any:
     """Stop a VM and remove everything of it; goes on when the caller goes away."""
     vm = ctx.find(args.name)
     freed = await ctx.to_its_end(f"vm {args.name}: destroy", stop.destroy(vm))
@@ -304,7 +308,7 @@ async def _bring(
     ctx: context.Daemon,
     vm: machine.Machine,
     call: context.Call,
-    wait: params.Wait,
+    wait: common.Wait,
     warnings: list[str],
     asked_at: float | None,
 ) -> Any:
@@ -377,7 +381,7 @@ def _still_degraded(vm: machine.Machine) -> errors.GaoError:
 
 
 async def _wait(
-    vm: machine.Machine, call: context.Call, wait: params.Wait, warnings: list[str]
+    vm: machine.Machine, call: context.Call, wait: common.Wait, warnings: list[str]
 ) -> Any:
     operation = _operation(vm)
     created = operation.created
