@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from gaovm import errors
 from gaovm.aio import tasks
+from gaovm.wire.control import common
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 UNDO, KEEP = "undo", "keep"
 
 Result = TypeVar("Result")
-Progress = dict[str, Any]
+Progress = common.Progress
 Listener = Callable[[Progress], None]
 
 

@@ -16,7 +16,7 @@ from gaovm.daemon.legacy import events as legacy_events
 from gaovm.daemon.legacy import service as legacy_service
 from gaovm.daemon.storage import events
 from gaovm.ipc import connection, hello, methods, peer
-from gaovm.wire.control import table
+from gaovm.wire.control import common, table
 
 #: The largest request is an `up` with its config file, of at most 256 KiB before it is quoted.
 MAX_REQUEST_BYTES = 2 << 20
@@ -31,8 +31,8 @@ class _Call:
         self._side = side
         self._request = request
 
-    def progress(self, data: dict[str, Any]) -> None:
-        self._request.progress(data)
+    def progress(self, data: common.Progress) -> None:
+        self._request.progress(msgspec.to_builtins(data))
 
     @property
     def origin(self) -> connection.Request:

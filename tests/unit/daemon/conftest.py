@@ -21,7 +21,7 @@ from gaovm.hostfacts import limits
 from gaovm.spec import disks, guest
 from gaovm.spec.vm import VmSpec
 from gaovm.testing import fake_driver
-from gaovm.wire.control import vms
+from gaovm.wire.control import common, vms
 
 IMAGE = records.ImageRef(name="debian:12", digest="sha256:" + "ab" * 32, kernel="generic")
 
@@ -37,7 +37,7 @@ class Preparer:
         self, vm: machine.Machine, progress: operations.Listener, *, fresh_disk: bool
     ) -> start.PreparedBoot:
         self.fresh.append(fresh_disk)
-        progress({"phase": "image", "message": "unpacking", "percent": 50})
+        progress(common.Progress(phase="image", message="unpacking", percent=50))
         if self.failure is not None:
             raise self.failure
         vm.fleet.paths.vm_dir(vm.name).mkdir(exist_ok=True)
@@ -51,8 +51,8 @@ class Call:
         self.seen: list[dict[str, Any]] = []
         self.subscribed = False
 
-    def progress(self, data: dict[str, Any]) -> None:
-        self.seen.append(data)
+    def progress(self, data: common.Progress) -> None:
+        self.seen.append(msgspec.to_builtins(data))
 
     @property
     def origin(self) -> None:
@@ -107,9 +107,9 @@ class Daemon:
         self.events = self.fleet.events.subscribe()
 
     async def call(self, method: str, call: Call | None = None, **data: Any) -> Any:
+        """The result as JSON data: what a client of any language sees."""
         result = await service.dispatch(self.ctx, call or Call(), method, data)
-        msgspec.json.encode(result)  # everything that goes out is JSON
-        return result
+        return msgspec.json.decode(msgspec.json.encode(result))
 
     async def up(self, call: Call | None = None, **data: Any) -> Any:
         return await self.call("vm.up", call, **{**up_params(), **data})

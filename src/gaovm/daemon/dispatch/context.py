@@ -13,33 +13,33 @@ from gaovm.daemon.dispatch import upgrade_gate
 from gaovm.daemon.lifecycle import start
 from gaovm.daemon.vms import machine, project_file
 from gaovm.ipc import connection
-from gaovm.wire.control import vms
+from gaovm.wire.control import common, images, vms
 
 Result = TypeVar("Result")
 
 
 class Images(Protocol):
-    """The image store as the methods use it; all data is JSON as the protocol has it."""
+    """The image store as the methods use it."""
 
-    async def all(self) -> list[dict[str, Any]]:
-        """Every image of the store, without ``used_by``."""
+    async def all(self) -> list[images.ImageInfo]:
+        """Every image of the store."""
         ...
 
-    async def build(self, wanted: dict[str, Any], progress: operations.Listener) -> dict[str, Any]:
+    async def build(self, wanted: images.Build, progress: operations.Listener) -> images.ImageInfo:
         """Build an image; callers of the same build share one. Cancelling withdraws."""
         ...
 
     async def pull(
         self, location: str, digest: str, progress: operations.Listener
-    ) -> dict[str, Any]:
+    ) -> images.ImageInfo:
         """Fetch an image; as ``build``."""
         ...
 
-    async def remove(self, ref: str, used: dict[str, list[str]]) -> dict[str, Any]:
+    async def remove(self, ref: str, used: dict[str, list[str]]) -> images.Pruned:
         """Remove an image that no VM uses."""
         ...
 
-    async def prune(self, used: dict[str, list[str]]) -> dict[str, Any]:
+    async def prune(self, used: dict[str, list[str]]) -> images.Pruned:
         """Remove what no VM uses."""
         ...
 
@@ -130,7 +130,7 @@ class Daemon:
 class Call(Protocol):
     """One request of a client."""
 
-    def progress(self, data: dict[str, Any]) -> None:
+    def progress(self, data: common.Progress) -> None:
         """Send a ``progress`` notification for this call."""
         ...
 

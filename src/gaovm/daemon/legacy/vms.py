@@ -168,7 +168,7 @@ async def _status(ctx: context.Daemon, call: context.Call, vm: machine.Machine) 
         return {**status, "driverVmError": exc.message}
     status["driverVm"] = {
         "configured": True,
-        "graphicsWindowOpen": bool(window.get("open")),
+        "graphicsWindowOpen": window.open,
         "state": _STATES.get(observed, "paused" if vm.paused else str(observed)),
         "canStart": observed in states.AT_REST,
         "canPause": running and not vm.paused,

@@ -22,6 +22,7 @@ from gaovm.daemon.storage import records
 from gaovm.daemon.vms import approval, machine, ports
 from gaovm.model import states, supervision
 from gaovm.spec.vm import VmSpec, to_builtins
+from gaovm.wire.control import common
 
 logger = logging.getLogger(__name__)
 
@@ -392,7 +393,7 @@ async def _settle(vm: machine.Machine, operation: Up, error: errors.GaoError) ->
 
 
 def _report(operation: Up, phase: str, message: str) -> None:
-    operation.report({"phase": phase, "message": message})
+    operation.report(common.Progress(phase=phase, message=message))
 
 
 def _integer(value: object) -> int | None:

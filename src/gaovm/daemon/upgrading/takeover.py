@@ -13,7 +13,8 @@ import os
 import signal
 import socket
 import sys
-from typing import Any
+
+import msgspec
 
 from gaovm import errors, version
 from gaovm.aio import steps
@@ -23,6 +24,7 @@ from gaovm.daemon.lifecycle import supervisor
 from gaovm.daemon.vms import machine
 from gaovm.ipc import handover as connections
 from gaovm.ipc import server as ipc_server
+from gaovm.wire.control import process
 
 logger = logging.getLogger(__name__)
 
@@ -102,17 +104,17 @@ class Takeover:
                 asking = made
         result = self._result()
         # on disk before anybody is told that it is done
-        await self._fleet.events.emit("daemon.upgraded", None, result)
-        logger.info("upgraded from %(old_version)s to %(new_version)s", result)
+        await self._fleet.events.emit("daemon.upgraded", None, msgspec.structs.asdict(result))
+        logger.info("upgraded from %s to %s", result.old_version, result.new_version)
         if asking is not None and asked is not None:
             asking.answer(asked.call, result)
 
-    def _result(self) -> dict[str, Any]:
-        return {
-            "old_version": self._given.version,
-            "new_version": version.VERSION,
-            "pid": os.getpid(),
-            "python": sys.executable,
-            "vms": len(self._given.drivers),
-            "clients": len(self._given.clients),
-        }
+    def _result(self) -> process.Upgraded:
+        return process.Upgraded(
+            old_version=self._given.version,
+            new_version=version.VERSION,
+            pid=os.getpid(),
+            python=sys.executable,
+            vms=len(self._given.drivers),
+            clients=len(self._given.clients),
+        )

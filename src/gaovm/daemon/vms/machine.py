@@ -21,6 +21,7 @@ from gaovm.daemon.storage import events, records, store
 from gaovm.daemon.vms import display
 from gaovm.ipc import methods
 from gaovm.model import labels, states, supervision
+from gaovm.wire.control import common
 
 logger = logging.getLogger(__name__)
 
@@ -374,7 +375,7 @@ class Machine:
         phase, message = str(params.get("phase", ""))[:80], str(params.get("message", ""))[:2000]
         self.note = f"{phase}: {message}" if phase and message else message or phase or None
         if self.up is not None:
-            self.up.report({"phase": phase, "message": message})
+            self.up.report(common.Progress(phase=phase, message=message))
 
     def adopt(self, driver: Driver) -> None:
         """Take a started driver as this machine's and watch for its end."""

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from gaovm.wire import anyjson
+
 
 class Subscribe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``since``: the number of the last event that the caller has; null: from now on."""
@@ -22,3 +24,26 @@ class Subscribed(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
     seq: int
     oldest: int
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """The notification ``event``: what happened, and of which VM; ``seq`` grows by one.
+
+    ``ts``: UTC, ISO 8601. ``vm`` is null when the event is of no VM.
+    """
+
+    seq: int
+    type: str
+    vm: str | None
+    payload: anyjson.Object
+    ts: str
+
+
+class Lagged(msgspec.Struct, frozen=True, kw_only=True):
+    """The notification ``event.lagged``: the subscription has ended (``too_slow``).
+
+    ``seq`` is the last event that was sent; ``events.subscribe`` with it as ``since`` goes on.
+    """
+
+    seq: int
+    error: anyjson.Object

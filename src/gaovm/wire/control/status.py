@@ -12,7 +12,7 @@ from gaovm.wire import anyjson
 from gaovm.wire.control.ports import PortStatus
 
 
-class Image(msgspec.Struct, frozen=True, kw_only=True):
+class VmImage(msgspec.Struct, frozen=True, kw_only=True):
     """The image of a VM's disk; before the first start the one that its config names."""
 
     name: str
@@ -136,7 +136,7 @@ class VmStatus(msgspec.Struct, frozen=True, kw_only=True):
     cpus: int
     memory_bytes: int
     disk_bytes: int
-    image: Image
+    image: VmImage
     machine: str | None
     accelerator: Accelerator | None
     mounts: tuple[Mount, ...]

@@ -20,6 +20,7 @@ from gaovm.hostfacts import usage
 from gaovm.model import states
 from gaovm.project import names
 from gaovm.wire.control import common
+from gaovm.wire.control import status as result
 from gaovm.wire.control import vms as wire
 
 #: The agent's answer to a status question: a guest that hangs must not hang ``status``.
@@ -31,36 +32,35 @@ _SCRIPTS = ("provision", "probes")
 _OF_SCRIPTS = (errors.ProvisionFailed.code, errors.ProbeFailed.code)
 
 
-async def list_all(ctx: context.Daemon, call: context.Call, args: wire.List) -> Any:
+async def list_all(ctx: context.Daemon, call: context.Call, args: wire.List) -> result.VmList:
     """Every VM, by name; and with ``of_project`` the names of those of that directory."""
-    here: dict[str, Any] = {}
+    here: tuple[str, ...] | None = None
     if args.of_project is not None:
         seen = await directories.look(ctx.fleet, args.of_project)
-        here["here"] = [vm.name for vm in directories.of(ctx.fleet, seen)]
+        here = tuple(vm.name for vm in directories.of(ctx.fleet, seen))
     machines = sorted(ctx.fleet.machines.values(), key=lambda vm: vm.name)
-    return {"vms": [status.vm_status(vm) for vm in machines], **here}
+    return result.VmList(vms=tuple(map(status.vm_status, machines)), here=here)
 
 
-async def show(ctx: context.Daemon, call: context.Call, args: wire.Status) -> Any:
+async def show(ctx: context.Daemon, call: context.Call, args: wire.Status) -> result.VmReport:
     """One VM and what it takes; with ``guest`` also what the agent says, null without an answer."""
     vm = ctx.find(args.name)
-    result = status.vm_status(vm)
-    result["usage"] = await _usage(vm)
-    if args.guest:
-        result["guest"] = await _guest_info(vm)
-    return result
+    taken = await _usage(vm)
+    guest = await _guest_info(vm) if args.guest else msgspec.UNSET
+    known = msgspec.structs.asdict(status.vm_status(vm))
+    return result.VmReport(**known, usage=taken, guest=guest)
 
 
-async def _usage(vm: machine.Machine) -> dict[str, Any]:
+async def _usage(vm: machine.Machine) -> result.Usage:
     """What the VM takes of the host now."""
     memory = usage.of_tree(vm.driver.pid) if vm.driver is not None else None
     directory = vm.fleet.paths.vm_dir(vm.name)
-    return {
-        "memory_bytes": None if memory is None else memory.bytes,
-        "processes": 0 if memory is None else memory.processes,
+    return result.Usage(
+        memory_bytes=None if memory is None else memory.bytes,
+        processes=0 if memory is None else memory.processes,
         # its directory may be on a slow disk
-        "disk_bytes": await asyncio.to_thread(usage.disk_bytes, directory),
-    }
+        disk_bytes=await asyncio.to_thread(usage.disk_bytes, directory),
+    )
 
 
 async def _guest_info(vm: machine.Machine) -> dict[str, Any] | None:
@@ -73,7 +73,7 @@ async def _guest_info(vm: machine.Machine) -> dict[str, Any] | None:
         return None
 
 
-async def up(ctx: context.Daemon, call: context.Call, args: wire.Up) -> Any:
+async def up(ctx: context.Daemon, call: context.Call, args: wire.Up) -> result.UpResult:
     """Create or start the VM of a project; join an ``up`` under way.
 
     Raises:
@@ -152,7 +152,7 @@ def _about_name(ctx: context.Daemon, args: project_file.Placed, name: str) -> li
     return [f"{usual} is the VM of {other.record.project}; this directory's is called {name}"]
 
 
-async def start_vm(ctx: context.Daemon, call: context.Call, args: wire.Start) -> Any:
+async def start_vm(ctx: context.Daemon, call: context.Call, args: wire.Start) -> result.UpResult:
     """Start a VM that exists, with the config of its last ``up``."""
     while True:
         vm = ctx.find(args.name)
@@ -160,7 +160,7 @@ async def start_vm(ctx: context.Daemon, call: context.Call, args: wire.Start) ->
             return await _bring(ctx, vm, call, args.wait, [], None)
 
 
-async def stop_vm(ctx: context.Daemon, call: context.Call, args: wire.Stop) -> Any:
+async def stop_vm(ctx: context.Daemon, call: context.Call, args: wire.Stop) -> result.VmStatus:
     """Stop a VM; goes on when the caller goes away."""
     vm = ctx.find(args.name)
     intended = asyncio.Event()
@@ -174,11 +174,11 @@ async def stop_vm(ctx: context.Daemon, call: context.Call, args: wire.Stop) -> A
     return status.vm_status(vm)
 
 
-async def restart(ctx: context.Daemon, call: context.Call, args: wire.Restart) -> Any:
+async def restart(ctx: context.Daemon, call: context.Call, args: wire.Restart) -> result.UpResult:
     """Stop a VM and start it again; from the stop on that is what is wanted of it."""
     vm = ctx.find(args.name)
     limits = stop.Limits(force=args.force, grace_s=args.timeout_s)
-    call.progress({"phase": "stop", "message": "stopping"})
+    call.progress(common.Progress(phase="stop", message="stopping"))
     intended = asyncio.Event()
     work = _stop_and_begin(ctx, vm, limits, intended.set)
     operation = ctx.lasting(f"vm {args.name}: restart", work)
@@ -208,7 +208,9 @@ async def _stop_and_begin(
     return vm.up is not None
 
 
-async def provision(ctx: context.Daemon, call: context.Call, args: wire.Provision) -> Any:
+async def provision(
+    ctx: context.Daemon, call: context.Call, args: wire.Provision
+) -> result.UpResult:
     """Run the scripts and probes of a VM that runs once more; with ``project`` as its file is now.
 
     Raises:
@@ -234,17 +236,17 @@ async def provision(ctx: context.Daemon, call: context.Call, args: wire.Provisio
     return await _wait(vm, call, args.wait, warnings)
 
 
-async def pause(ctx: context.Daemon, call: context.Call, args: common.Named) -> Any:
+async def pause(ctx: context.Daemon, call: context.Call, args: common.Named) -> result.VmStatus:
     """Make a guest's processors and clocks stand still. Idempotent."""
     return await _call_running(ctx.find(args.name), "vm.pause")
 
 
-async def resume(ctx: context.Daemon, call: context.Call, args: common.Named) -> Any:
+async def resume(ctx: context.Daemon, call: context.Call, args: common.Named) -> result.VmStatus:
     """Let a paused guest go on. Idempotent."""
     return await _call_running(ctx.find(args.name), "vm.resume")
 
 
-async def _call_running(vm: machine.Machine, method: str) -> dict[str, Any]:
+async def _call_running(vm: machine.Machine, method: str) -> result.VmStatus:
     if vm.driver is None or vm.state.observed is not states.Observed.RUNNING:
         raise errors.StateConflict(
             f"VM {vm.name} is not running: it is {vm.describe()[0]}",
@@ -254,11 +256,11 @@ async def _call_running(vm: machine.Machine, method: str) -> dict[str, Any]:
     return status.vm_status(vm)
 
 
-async def destroy(ctx: context.Daemon, call: context.Call, args: common.Named) -> Any:
+async def destroy(ctx: context.Daemon, call: context.Call, args: common.Named) -> result.Destroyed:
     """Stop a VM and remove everything of it; goes on when the caller goes away."""
     vm = ctx.find(args.name)
     freed = await ctx.to_its_end(f"vm {args.name}: destroy", stop.destroy(vm))
-    return {"name": args.name, "freed_bytes": freed}
+    return result.Destroyed(name=args.name, freed_bytes=freed)
 
 
 async def _gone_after_waiting(ctx: context.Daemon, vm: machine.Machine) -> bool:
@@ -311,7 +313,7 @@ async def _bring(
     wait: common.Wait,
     warnings: list[str],
     asked_at: float | None,
-) -> Any:
+) -> result.UpResult:
     if vm.up is not None:
         return await _wait(vm, call, wait, warnings)
     readiness = states.Readiness.AGENT if wait == "none" else states.Readiness(wait)
@@ -382,7 +384,7 @@ def _still_degraded(vm: machine.Machine) -> errors.GaoError:
 
 async def _wait(
     vm: machine.Machine, call: context.Call, wait: common.Wait, warnings: list[str]
-) -> Any:
+) -> result.UpResult:
     operation = _operation(vm)
     created = operation.created
     while True:
@@ -393,7 +395,7 @@ async def _wait(
             if not _is_tried_again(vm, operation, exc):
                 raise
             # It is started again: what the caller waits for may still come true.
-            call.progress({"phase": "restart", "message": vm.describe()[1]})
+            call.progress(common.Progress(phase="restart", message=vm.describe()[1]))
             operation = await _next(vm, operation, exc)
     # What a client was told survives a crash that comes a moment later.
     await vm.fleet.store.flush()
@@ -430,10 +432,10 @@ async def _next(vm: machine.Machine, last: start.Up, failure: errors.GaoError) -
 
 def _result(
     vm: machine.Machine, *, created: bool, already: bool, warnings: list[str]
-) -> dict[str, Any]:
-    return {
-        "vm": status.vm_status(vm),
-        "created": created,
-        "already": already,
-        "warnings": [*warnings, *status.warnings(vm.record)],
-    }
+) -> result.UpResult:
+    return result.UpResult(
+        vm=status.vm_status(vm),
+        created=created,
+        already=already,
+        warnings=(*warnings, *status.warnings(vm.record)),
+    )
