@@ -123,7 +123,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def check_object(value: Any) -> dict[str, Any]:
+def check_object(value: Any) -> anyjson.Object:
     """The value when it is an object.
 
     Raises:
@@ -136,7 +136,7 @@ def check_object(value: Any) -> dict[str, Any]:
     raise errors.FrameError("Top-level JSON value must be an object.")
 
 
-def decode(body: bytes) -> dict[str, Any]:
+def decode(body: bytes) -> anyjson.Object:
     """The object in a frame.
 
     Raises:
@@ -176,7 +176,7 @@ def frame(body: bytes) -> bytes:
     return _HEADER.pack(len(body)) + body
 
 
-def encode(message: dict[str, Any]) -> bytes:
+def encode(message: anyjson.Object) -> bytes:
     """One message as a frame.
 
     Raises:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gaovm.ipc import connection, inflow, jsonrpc, methods
+from gaovm.wire import anyjson
 
 if TYPE_CHECKING:
     import socket
@@ -38,7 +39,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int | str
     method: str
-    params: dict[str, Any]
+    params: anyjson.Object
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
