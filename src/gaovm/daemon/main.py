@@ -34,6 +34,7 @@ from gaovm.daemon.lifecycle import recovery, start, stop, supervisor
 from gaovm.daemon.storage import events, store
 from gaovm.daemon.upgrading import preflight, takeover, upgrade
 from gaovm.daemon.vms import machine
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.ipc import server as ipc_server
 from gaovm.model import states
 
@@ -88,7 +89,7 @@ class DaemonProcess:
         self._owner = owner
         self._origin = origin
         given = origin.given
-        self._fleet = machine.Fleet(where, database, events.Events(database), owner)
+        self._fleet = Fleet(where, database, events.Events(database), owner)
         self._zygote = zygote.Zygote(where.zygote_log)
         self._images = images.ImageService(where)
         self._boot_id = _boot_id()
@@ -204,12 +205,12 @@ class DaemonProcess:
     async def _end(self, vm: machine.Machine, *, force: bool) -> None:
         limits = stop.FORCED if force else stop.GENTLE
         work = stop.stop(vm, limits=limits, event=states.Event.DAEMON_STOPPING)
-        await machine.guard(f"vm {vm.name}: stop", work)
+        await tasks.guard(f"vm {vm.name}: stop", work)
 
     async def _force(self, vm: machine.Machine) -> None:
         if vm.driver is not None:
             work = stop.shut_down(vm, stop.FORCED)
-            await machine.guard(f"vm {vm.name}: forced stop", work)
+            await tasks.guard(f"vm {vm.name}: forced stop", work)
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -330,12 +330,12 @@ class Vm:
     def _on_uplink(self, error: errors.GaoError | None) -> None:
         """The guest has lost its network, or has it again. It can be worked with all the same."""
         if error is not None:
-            self.status.health("network-lost", error.message)
+            self.status.health("network_lost", error.message)
             if self.status.readiness == "ready":
-                self.status.change("running", "degraded", reason="network-lost", error=error)
+                self.status.change("running", "degraded", reason="network_lost", error=error)
             return
-        self.status.health("network-back", "the guest has its network again")
-        if self.status.observed == "running" and self.status.reason == "network-lost":
+        self.status.health("network_back", "the guest has its network again")
+        if self.status.observed == "running" and self.status.reason == "network_lost":
             self.status.change("running", "ready")
 
     # the end

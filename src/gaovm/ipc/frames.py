@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from gaovm.wire import anyjson
+
 HEADER_BYTES = 4
 MAX_FRAME_BYTES = 16 << 20
 # What a decoder makes of a frame costs by the value: 16 MiB of empty lists take seconds and 600 MB,

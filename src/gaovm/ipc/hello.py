@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         capabilities: list[str]
         acceptedCapabilities: list[str]
 
+
 _SHOWN = 10
 
 

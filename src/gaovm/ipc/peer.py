@@ -16,7 +16,7 @@ from gaovm.ipc import frames, hello, jsonrpc, methods
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, TypeAlias, TypedDict
 
     from gaovm.wire import anyjson

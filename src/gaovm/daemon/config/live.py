@@ -12,7 +12,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.daemon.storage import records
-from gaovm.daemon.vms import machine, ports
+from gaovm.daemon.vms import driver_protocol, machine, ports
 from gaovm.spec import network
 from gaovm.spec.vm import VmSpec
 
@@ -78,7 +78,7 @@ CHANGES: dict[str, _Change] = {
 }
 
 
-def _driver(vm: machine.Machine) -> machine.Driver:
+def _driver(vm: machine.Machine) -> driver_protocol.Driver:
     if vm.driver is None:
         raise errors.DriverLost(f"VM {vm.name} has no driver")
     return vm.driver

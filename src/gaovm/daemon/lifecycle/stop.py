@@ -17,7 +17,7 @@ from pathlib import Path
 from gaovm import errors
 from gaovm.aio import steps
 from gaovm.daemon.drivers import occupancy
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.model import states
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ async def destroy(vm: machine.Machine) -> int:
     if vm.up is not None:
         vm.up.cancel(f"the `up` of VM {vm.name} was cancelled by a destroy")
     async with _turn(vm):
-        if vm.fleet.machines.get(vm.name) is not vm:
+        if not vm.fleet.knows(vm):
             raise errors.VmNotFound(f"VM {vm.name} was destroyed")
         await _mark_deleting(vm)
         if vm.state.observed is states.Observed.BACKOFF:
@@ -198,16 +198,16 @@ async def _mark_deleting(vm: machine.Machine) -> None:
 
 @steps.step
 async def _end_guest(
-    vm: machine.Machine, driver: machine.Driver, grace_s: float, force_s: float
+    vm: machine.Machine, driver: driver_protocol.Driver, grace_s: float, force_s: float
 ) -> None:
     limits = {"grace_s": grace_s, "force_s": force_s}
-    await driver.call("vm.stop", limits, timeout_s=grace_s + force_s + machine.LEAVE_S)
+    await driver.call("vm.stop", limits, timeout_s=grace_s + force_s + driver_protocol.LEAVE_S)
 
 
 @steps.step
 async def _let_driver_go(vm: machine.Machine) -> None:
     if vm.driver is not None:
-        await vm.driver.leave(machine.LEAVE_S)
+        await vm.driver.leave(driver_protocol.LEAVE_S)
 
 
 @steps.step
@@ -244,8 +244,7 @@ async def _forget(vm: machine.Machine) -> None:
     fleet.events.forget(vm.name)
     fleet.events.emit("vm.removed", vm.name, {})  # in the same commit
     await removed
-    fleet.machines.pop(vm.name, None)
-    fleet.log_levels.pop(vm.name, None)
+    fleet.forget(vm)
     vm.touch()
 
 

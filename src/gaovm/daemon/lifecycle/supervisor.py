@@ -18,7 +18,8 @@ from typing import Any
 from gaovm import errors
 from gaovm.aio import clock, steps
 from gaovm.daemon.lifecycle import start, stop
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import driver_protocol, machine
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states, supervision
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class Supervisor:
 
     def __init__(
         self,
-        fleet: machine.Fleet,
+        fleet: Fleet,
         starter: start.Starter,
         *,
         chance: Callable[[], float] = random.random,
@@ -156,7 +157,7 @@ class Supervisor:
             driver, vm.driver = vm.driver, None
             if driver is not None:
                 # Should it be there after all: without its link it shuts its guest down and leaves.
-                work = driver.leave(machine.LEAVE_S)
+                work = driver.leave(driver_protocol.LEAVE_S)
                 self._fleet.background(f"vm {vm.name}: driver {driver.pid} given up", work)
             self.ended(vm, supervision.Ending.DIED, failure)
 
@@ -172,7 +173,7 @@ class Supervisor:
     async def _restart(self, vm: machine.Machine) -> None:
         if vm.up is not None:
             await vm.up.ended()
-        known = self._fleet.machines.get(vm.name) is vm
+        known = self._fleet.knows(vm)
         waits = vm.state.observed is states.Observed.BACKOFF and vm.up is None
         if known and waits and not self._stopped:
             self.resume(vm)

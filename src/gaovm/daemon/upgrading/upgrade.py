@@ -28,7 +28,7 @@ from gaovm.daemon import handover, server
 from gaovm.daemon.dispatch import context, upgrade_gate
 from gaovm.daemon.drivers import driver_link, old_zygotes, zygote
 from gaovm.daemon.upgrading import preflight
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.ipc import connection
 from gaovm.ipc import handover as connections
 from gaovm.ipc import server as ipc_server
@@ -284,7 +284,7 @@ def _busy(vm: machine.Machine) -> _UnderWay | None:
     return None
 
 
-def _broken(driver: machine.Driver) -> bool:
+def _broken(driver: driver_protocol.Driver) -> bool:
     made = driver.connection if isinstance(driver, driver_link.Link) else None
     return made is not None and made.error is not None
 

@@ -18,70 +18,14 @@ from gaovm import errors
 from gaovm.aio import clock, tasks
 from gaovm.daemon import operations, paths, timestamps
 from gaovm.daemon.storage import events, records, store
-from gaovm.daemon.vms import display
-from gaovm.ipc import methods
+from gaovm.daemon.vms import driver_protocol
 from gaovm.model import labels, states, supervision
-from gaovm.wire.control import common
 
 logger = logging.getLogger(__name__)
 
-#: What a driver tells of its guest's health, and the events of it.
-HEALTH_EVENTS = {
-    "watchdog": "guest.watchdog",
-    "panic": "guest.panicked",
-    "unresponsive": "guest.unresponsive",
-    "responsive": "guest.responsive",
-    "paused": "vm.paused",
-    "resumed": "vm.resumed",
-    "network-lost": "network.lost",
-    "network-back": "network.back",
-}
-
-#: How long the driver may take to leave once its VM is gone, before it is killed.
-LEAVE_S = 10.0
-
-
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """How a driver process ended: its wait status as exit code or minus signal, None if unknown."""
-
-    pid: int
-    exit_code: int | None
-
-
-class Driver(Protocol):
-    """What a machine needs of its driver."""
-
-    pid: int
-
-    def alive(self) -> bool:
-        """Whether the process runs, as far as the kernel says now."""
-        ...
-
-    async def call(
-        self, method: str, params: dict[str, Any] | None = None, *, timeout_s: float = 5.0
-    ) -> dict[str, Any]:
-        """Call a method of the driver protocol."""
-        ...
-
-    async def gone(self) -> Ended:
-        """Return when the process has ended."""
-        ...
-
-    async def leave(self, limit_s: float) -> Ended:
-        """Ask the driver to leave; kill it after the limit. Returns when it is gone."""
-        ...
-
-
-class Launcher(Protocol):
-    """Starts drivers."""
-
-    async def launch(self, machine: Machine) -> Driver:
-        """A driver whose handshake is done and whose notifications go to the machine."""
-        ...
-
 
 class Supervising(Protocol):
-    """Decides what follows when a VM has ended although nobody asked."""
+    """Decides what follows when a VM ends or hangs although nobody asked."""
 
     def ended(
         self,
@@ -90,61 +34,44 @@ class Supervising(Protocol):
         failure: errors.GaoError | None,
         **changes: Any,
     ) -> None:
-        """Write down what follows, and do it; ``changes`` go into the record with it."""
+        """Write down what follows a VM's end, and do it; ``changes`` go into the record with it."""
         ...
 
     def hangs(self, vm: Machine, kind: str) -> None:
-        """A guest that runs does not work any more: do what its policy says."""
+        """Apply the VM's policy to a guest that runs and does not work any more."""
         ...
 
 
-async def guard(name: str, work: Coroutine[Any, Any, Any]) -> None:
-    """Run work to its end; a failure is logged and stays here."""
-    try:
-        await work
-    except errors.GaoError as exc:
-        logger.warning("%s: %s", name, exc)
-    except Exception:
-        logger.exception("%s failed", name)
+class FleetView(Protocol):
+    """What a machine and its operations use of the fleet (``fleet.Fleet``)."""
 
-
-class Fleet:
-    """What all machines share, and the machines by name.
-
-    ``supervisor`` is set by the supervisor when it is made, before anything is started.
-    """
-
+    paths: paths.Paths
+    store: store.Store
+    events: events.Events
+    owner: tasks.TaskOwner
+    log_levels: dict[str, str]
     supervisor: Supervising
-
-    def __init__(
-        self,
-        where: paths.Paths,
-        database: store.Store,
-        topic: events.Events,
-        owner: tasks.TaskOwner,
-    ) -> None:
-        self.paths = where
-        self.store = database
-        self.events = topic
-        self.owner = owner
-        self.machines: dict[str, Machine] = {}
-        #: Asked for by VM; holds for its drivers until this daemon ends.
-        self.log_levels: dict[str, str] = {}
-        #: Work of clients that goes on without them; what has ended is dropped now and then.
-        self.lasting: set[operations.Operation[Any]] = set()
 
     def background(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
         """Run work that nobody waits for; its failure is logged."""
-        self.owner.start(guard(name, work), name=name, finishable=True)
+        ...
+
+    def knows(self, vm: Machine) -> bool:
+        """Whether the machine is one of the fleet: False after its removal."""
+        ...
+
+    def forget(self, vm: Machine) -> None:
+        """Drop a machine whose row and files are removed."""
+        ...
 
 
 class Machine:
     """One VM. ``up`` is the operation that brings it up, while there is one."""
 
-    def __init__(self, fleet: Fleet, record: records.VmRecord) -> None:
+    def __init__(self, fleet: FleetView, record: records.VmRecord) -> None:
         self.fleet = fleet
         self.record = record
-        self.driver: Driver | None = None
+        self.driver: driver_protocol.Driver | None = None
         self.up: operations.Operation[Any] | None = None
         self.serial = asyncio.Lock()
         #: Stops and removals that were asked for and are not over: what began before them is
@@ -290,122 +217,6 @@ class Machine:
             if not watcher.done():
                 watcher.set_result(None)
 
-    def on_notification(self, method: str, params: dict[str, Any]) -> None:
-        """Take in what a driver says; methods of a newer one are ignored."""
-        if method == methods.STATE:
-            self.on_report(params)
-        elif method == methods.PROGRESS:
-            self.on_progress(params)
-        elif method == methods.HYPERVISOR:
-            self.on_hypervisor_exit(params)
-        elif method == methods.DISPLAY:
-            display.on_report(self.fleet.events, self.name, params)
-        elif method == methods.HEALTH:
-            self.on_health(params)
-
-    def on_hypervisor_exit(self, params: dict[str, Any]) -> None:
-        """Record that the hypervisor exited; what it means comes with the next report."""
-        stopping = self.closing or self.state.observed is states.Observed.STOPPING
-        payload = {key: params.get(key) for key in ("pid", "status", "at")}
-        self.fleet.events.emit("hypervisor.exited", self.name, {**payload, "expected": stopping})
-
-    def on_health(self, params: dict[str, Any]) -> None:
-        """Take in what a driver tells of its guest's health: an event, and the VM's policy."""
-        kind, detail = str(params.get("kind")), str(params.get("detail") or "")[:1000]
-        if kind not in HEALTH_EVENTS or self.state.observed is not states.Observed.RUNNING:
-            return
-        if kind in ("paused", "resumed"):
-            self.paused = kind == "paused"
-        elif kind in ("network-lost", "network-back"):
-            self._note_network(detail if kind == "network-lost" else None)
-        logger.info("vm %s: %s: %s", self.name, kind, detail, extra={"vm": self.name})
-        self.fleet.events.emit_of_guest(HEALTH_EVENTS[kind], self.name, {"detail": detail})
-        if not self.closing:
-            self.fleet.supervisor.hangs(self, kind)
-        self.touch()
-
-    def _note_network(self, problem: str | None) -> None:
-        """``status`` says what is wrong with the guest's network, and no longer than it is."""
-        facts = self.record.facts
-        if facts.network is not None and facts.network.get("problem") != problem:
-            network = {**facts.network, "problem": problem}
-            self.update(facts=msgspec.structs.replace(facts, network=network))
-
-    def on_report(self, params: dict[str, Any]) -> None:
-        """Take in a driver's ``state`` notification; nonsense is logged and dropped."""
-        try:
-            report = msgspec.convert(params, Report)
-        except msgspec.ValidationError as exc:
-            logger.warning("vm %s: bad report of the driver: %s", self.name, exc)
-            return
-        failure = None if report.error is None else report.failure()
-        event = states.of_report(self.state, report.observed, report.readiness, report.reason)
-        if event is None:
-            logger.debug("vm %s: report %s says nothing new", self.name, params)
-            return
-        if self.closing:
-            return
-        changes: dict[str, Any] = {}
-        if report.readiness not in (None, states.Readiness.BOOTING):
-            changes["disk_used"] = True
-        if report.boot is not None:
-            changes["facts"] = msgspec.structs.replace(self.record.facts, boot=report.boot)
-        if event is states.Event.BECAME_READY:
-            changes["last_error"] = None
-        if event is states.Event.POWERED_OFF:
-            self.fleet.supervisor.ended(self, supervision.Ending.POWERED_OFF, None, **changes)
-        elif event is states.Event.DIED:
-            failure = failure or self._left(report.reason)
-            self.fleet.supervisor.ended(self, supervision.Ending.DIED, failure, **changes)
-        else:
-            self.apply(event, failure, **changes)
-            return
-        self.dismiss()
-
-    def _left(self, reason: str | None) -> errors.GaoError:
-        """Why a VM has stopped that neither its guest nor anybody here switched off."""
-        return errors.DriverLost(
-            f"the driver of VM {self.name} ended it by itself, as when it hears nothing from the "
-            f"daemon for 15 s ({reason or 'no reason given'})",
-            remedy=f"see {self.fleet.paths.driver_log(self.name)}",
-        )
-
-    def on_progress(self, params: dict[str, Any]) -> None:
-        """Pass a driver's ``progress`` on to whoever waits for the ``up``."""
-        phase, message = str(params.get("phase", ""))[:80], str(params.get("message", ""))[:2000]
-        self.note = f"{phase}: {message}" if phase and message else message or phase or None
-        if self.up is not None:
-            self.up.report(common.Progress(phase=phase, message=message))
-
-    def adopt(self, driver: Driver) -> None:
-        """Take a started driver as this machine's and watch for its end."""
-        self.driver = driver
-        self.fleet.background(f"vm {self.name}: driver {driver.pid}", self._watch(driver))
-
-    def dismiss(self) -> None:
-        """Let the driver of a VM that has ended go, in the background."""
-        if self.driver is not None:
-            self.fleet.background(f"vm {self.name}: dismiss", self.driver.leave(LEAVE_S))
-
-    async def _watch(self, driver: Driver) -> None:
-        ended = await driver.gone()
-        if self.driver is not driver:
-            return  # the safety reconcile was first
-        self.driver = None
-        self.hypervisor_pid = None
-        paths.remove_sockets(self.fleet.paths.run_dir(self.record.run_id))
-        alive = self.state.observed in (states.Observed.RUNNING, states.Observed.STARTING)
-        died = alive and not self.closing
-        payload = {"pid": ended.pid, "exitCode": ended.exit_code, "expected": not died}
-        self.fleet.events.emit("driver.exited", self.name, payload)
-        if died:
-            failure = errors.DriverLost(
-                f"the driver of VM {self.name} ended with {_how(ended.exit_code)}",
-                remedy=f"see {self.fleet.paths.driver_log(self.name)}",
-            )
-            self.fleet.supervisor.ended(self, supervision.Ending.DIED, failure)
-        self.touch()
-
     def _state_payload(
         self, event: states.Event, failure: errors.GaoError | None
     ) -> dict[str, Any]:
@@ -423,24 +234,6 @@ class Machine:
         return payload
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A driver's ``state`` notification; fields that it adds later are ignored."""
-
-    observed: states.Observed
-    readiness: states.Readiness | None = None
-    at: str | float | int | None = None
-    reason: str | None = None
-    error: dict[str, Any] | None = None
-    boot: dict[str, Any] | None = None
-
-    def failure(self) -> errors.GaoError:
-        """The error as a member of the tree: either wire form, or ``{code, message, …}``."""
-        data = dict(self.error or {})
-        if not isinstance(data.get("data"), dict):
-            data["data"] = {k: v for k, v in data.items() if k != "message"}
-        return errors.from_wire(data)
-
-
 def _failure(error: errors.GaoError) -> records.Failure:
     return records.Failure(
         code=error.code,
@@ -449,11 +242,3 @@ def _failure(error: errors.GaoError) -> records.Failure:
         remedy=error.remedy,
         serial_tail=tuple(error.details.get("serial_tail", ())),
     )
-
-
-def _how(exit_code: int | None) -> str:
-    if exit_code is None:
-        return "an unknown status"
-    if exit_code == 0:
-        return "status 0: it left by itself, as when it hears nothing from the daemon for 15 s"
-    return f"signal {-exit_code}" if exit_code < 0 else f"status {exit_code}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from gaovm.daemon.storage import records
-from gaovm.spec import network
+from gaovm.spec import network, vm
 
 
 def bound(record: records.VmRecord) -> list[tuple[network.PortForward, dict[str, Any]]]:
@@ -20,6 +22,14 @@ def bound(record: records.VmRecord) -> list[tuple[network.PortForward, dict[str,
     for index in sorted(range(len(wanted)), key=lambda index: wanted[index].host_port == 0):
         found[index] = _take(live, wanted[index])
     return [(port, found[index]) for index, port in enumerate(wanted)]
+
+
+def with_added(record: records.VmRecord) -> vm.VmSpec:
+    """The spec with the ports that were added by hand."""
+    wanted = (*record.spec.network.forwards, *record.added_ports)
+    return msgspec.structs.replace(
+        record.spec, network=msgspec.structs.replace(record.spec.network, forwards=wanted)
+    )
 
 
 def earlier(record: records.VmRecord) -> list[int]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from gaovm import errors
 from gaovm.daemon.dispatch import context
-from gaovm.daemon.vms import directories, status
+from gaovm.daemon.vms import directories, lookups, status
 from gaovm.wire.control import status as wire_status
 from gaovm.wire.control import vms as wire
 
@@ -31,7 +29,7 @@ async def adopt(
         raise errors.UsageError(f"{seen.path} is no directory that can be looked at")
     record = vm.record
     if not directories.belongs(record, seen) and not args.force:
-        there = await asyncio.to_thread(directories.is_there, record)
+        there = await lookups.run(directories.is_there, record)
         if there:
             raise errors.NameTaken(
                 f"VM {vm.name} belongs to {record.project}, which is there",

@@ -7,7 +7,7 @@ from typing import Any
 from gaovm import errors
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.dispatch.methods import sessions
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.model import states
 from gaovm.wire import convert
 from gaovm.wire.control import common
@@ -104,7 +104,7 @@ async def _call(vm: machine.Machine, method: str, arguments: dict[str, Any]) -> 
         ) from exc
 
 
-def _driver(vm: machine.Machine) -> machine.Driver:
+def _driver(vm: machine.Machine) -> driver_protocol.Driver:
     driver = vm.driver
     if not vm.record.spec.graphics.enabled:
         raise errors.StateConflict(

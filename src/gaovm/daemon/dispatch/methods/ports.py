@@ -9,8 +9,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.daemon.dispatch import context
-from gaovm.daemon.lifecycle import start
-from gaovm.daemon.vms import machine, ports, status
+from gaovm.daemon.vms import driver_protocol, machine, ports, reports, status
 from gaovm.model import states
 from gaovm.spec import network
 from gaovm.wire.control import common
@@ -68,7 +67,7 @@ async def add(ctx: context.Daemon, call: context.Call, args: wire.Add) -> wire.P
         await _live_call(vm, "ports.add", ports.wire(port))
     record = vm.record
     await vm.update(added_ports=(*record.added_ports, port))
-    await start.refresh(vm)
+    await reports.refresh(vm)
     record = vm.record
     if port not in record.added_ports:
         raise errors.NotFound("another call has removed the new forward already")
@@ -102,7 +101,7 @@ async def remove(ctx: context.Daemon, call: context.Call, args: wire.Remove) -> 
         port for index, port in enumerate(vm.record.added_ports, fixed) if index not in chosen
     )
     await vm.update(added_ports=kept)
-    await start.refresh(vm)
+    await reports.refresh(vm)
     removed = (msgspec.structs.replace(statuses[index], state="stopped") for index in chosen)
     return wire.Removed(removed=tuple(removed))
 
@@ -137,7 +136,7 @@ def _matches(port: wire.PortStatus, args: wire.Remove) -> bool:
     return same_host_port and args.guest_port in (None, port.guest_port)
 
 
-def _live(vm: machine.Machine) -> machine.Driver | None:
+def _live(vm: machine.Machine) -> driver_protocol.Driver | None:
     running = vm.state.observed is states.Observed.RUNNING
     return vm.driver if running else None
 
