@@ -19,7 +19,7 @@ from gaovm import errors
 from gaovm.aio import pubsub, tasks
 from gaovm.client import blocking, events, paths, session, stream_frames
 from gaovm.ipc import connection, methods
-from gaovm.wire import convert
+from gaovm.wire import anyjson, convert
 from gaovm.wire.control import common, sessions, table
 from gaovm.wire.control import events as wire_events
 from gaovm.wire.method import Method
@@ -189,7 +189,7 @@ class AsyncClient:
         return feed
 
     def _on_notification(
-        self, method: str, params: dict[str, Any], source: connection.Connection
+        self, method: str, params: anyjson.Object, source: connection.Connection
     ) -> None:
         if method == methods.EVENT:
             try:
@@ -233,7 +233,7 @@ def _typed(listener: Callable[[common.Progress], None]) -> Callable[[Mapping[str
     return told
 
 
-async def _serve(method: str, params: dict[str, Any], context: connection.Request) -> Any:
+async def _serve(method: str, params: anyjson.Object, context: connection.Request) -> Any:
     if method == methods.PING:
         return {"ok": True}
     raise errors.UnknownMethod(f"Unknown method: {method}")

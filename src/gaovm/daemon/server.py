@@ -16,6 +16,7 @@ from gaovm.daemon.legacy import events as legacy_events
 from gaovm.daemon.legacy import service as legacy_service
 from gaovm.daemon.storage import events
 from gaovm.ipc import connection, hello, methods, peer
+from gaovm.wire import anyjson
 from gaovm.wire.control import common, table
 
 #: The largest request is an `up` with its config file, of at most 256 KiB before it is quoted.
@@ -55,7 +56,7 @@ class _Side:
         self._dispatch = dispatch
         self.feed = feed
 
-    async def handle(self, method: str, params: dict[str, Any], request: connection.Request) -> Any:
+    async def handle(self, method: str, params: anyjson.Object, request: connection.Request) -> Any:
         return await self._dispatch(self._ctx, _Call(self, request), method, params)
 
 

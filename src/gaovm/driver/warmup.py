@@ -29,6 +29,7 @@ from gaovm.aio import logs, process, steps, tasks
 from gaovm.driver import main, rehearsal_fakes
 from gaovm.guestmanager import frames
 from gaovm.ipc import connection, hello, methods, peer
+from gaovm.wire import anyjson
 
 logger = logging.getLogger(__name__)
 LIMIT_S = 5.0
@@ -115,7 +116,7 @@ class _Daemon:
     async def refuse(self, method: str, params: Any, context: connection.Request) -> Any:
         raise errors.UnknownMethod(method)
 
-    def note(self, method: str, params: dict[str, Any], _: connection.Connection) -> None:
+    def note(self, method: str, params: anyjson.Object, _: connection.Connection) -> None:
         if params.get("readiness") in ("ready", "degraded"):
             self.ready.set()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
+    from gaovm.ipc import peer
+
 
 class PeerState(msgspec.Struct, frozen=True, kw_only=True):
     """What ``peer.Peer.export`` gives."""
 
     protocol: str | None
     last_id: int
-    own_hello: int | None
+    own_hello: int | str | None
     answered: bool
     accepted: bool
     ready: bool
@@ -133,7 +135,7 @@ class Movable(connection.Connection):
         Raises:
             errors.HandshakeError: its protocol is none of ours.
         """
-        self._peer.resume(msgspec.structs.asdict(snapshot.peer))
+        self._peer.resume(cast("peer.Exported", msgspec.structs.asdict(snapshot.peer)))
         self._resumed = snapshot
 
     def answer(self, request_id: int | str, value: Any) -> None:

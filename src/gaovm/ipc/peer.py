@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
         protocol: str | None
         last_id: int
-        own_hello: int | None
+        own_hello: int | str | None
         answered: bool
         accepted: bool
         ready: bool
-        callable: Sequence[str]
-        served: Sequence[str]
+        callable: tuple[str, ...]
+        served: tuple[str, ...]
         unread: bytes
 
 
@@ -229,8 +229,8 @@ class Peer:
             "answered": self._answered,
             "accepted": self._accepted,
             "ready": self.ready,
-            "callable": sorted(self.callable),
-            "served": sorted(self.served),
+            "callable": tuple(sorted(self.callable)),
+            "served": tuple(sorted(self.served)),
             "unread": self._decoder.unread(),
         }
 

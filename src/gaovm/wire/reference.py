@@ -33,18 +33,24 @@ class Page:
     """Collects the structs that the rows name, so that each is described once."""
 
     def __init__(self) -> None:
-        self._structs: dict[str, type] = {}
+        self._structs: dict[str, type[msgspec.Struct]] = {}
 
     def methods(self, rows: Iterable[Method[Any, Any]]) -> str:
         """A section for each method: what it does, its parameters, its result."""
         return "\n".join(self._method(row) for row in rows)
+
+    def struct(self, title: str, kind: type[msgspec.Struct]) -> str:
+        """A section for one struct, under another title than its name."""
+        fields = self._fields(kind)
+        body = [f"### {title}", described(kind)] + ([_block(fields)] if fields != "{}" else [])
+        return "\n\n".join(body) + "\n"
 
     def types(self) -> str:
         """A section for each struct that was named so far or is named by one of these."""
         sections: dict[str, str] = {}
         while missing := [name for name in self._structs if name not in sections]:
             for name in missing:
-                sections[name] = self._struct(self._structs[name])
+                sections[name] = self.struct(name, self._structs[name])
         return "\n".join(sections[name] for name in sorted(sections))
 
     def named(self, kind: type[msgspec.Struct]) -> str:
@@ -65,17 +71,12 @@ class Page:
         text = [
             f"### `{row.name}`",
             prose(" ".join([row.about, *filter(None, notes)])),
-            _block(self._fields(row.params)),
-            f"Result: `{result}`",
         ]
-        about = described(row.params)
-        if about:
-            text.insert(2, about)
+        fields = self._fields(row.params)
+        if fields != "{}":
+            text += [described(row.params), _block(fields)]
+        text.append(f"Result: `{result}`")
         return "\n\n".join(text) + "\n"
-
-    def _struct(self, kind: type) -> str:
-        fields = _block(self._fields(kind))
-        return "\n\n".join([f"### {kind.__name__}", described(kind), fields]) + "\n"
 
     def _fields(self, kind: type) -> str:
         info = types.type_info(kind)
@@ -83,14 +84,14 @@ class Page:
             raise TypeError(f"{kind} is no struct")
         return "{" + ", ".join(map(self._field, info.fields)) + "}"
 
-    def _field(self, field: types.Field) -> str:
+    def _field(self, field: Any) -> str:
         optional = "" if field.required else "?"
         default = field.default
         simple = isinstance(default, str | int | float) and default != ""
         value = f" = {msgspec.json.encode(default).decode()}" if simple else ""
         return f"{field.encode_name}{optional}: {self._type(field.type)}{value}"
 
-    def _type(self, kind: types.Type) -> str:
+    def _type(self, kind: Any) -> str:
         if isinstance(kind, types.Metadata):
             return self._type(kind.type)
         if isinstance(kind, types.StructType):

@@ -27,6 +27,7 @@ from gaovm.driver.session import Sessions
 from gaovm.guestmanager.connection import Connection
 from gaovm.ipc import frames
 from gaovm.ipc import server as ipc_server
+from gaovm.wire import anyjson
 
 LIMIT_S = 20.0
 SILENCE_S = 0.02
@@ -170,7 +171,7 @@ class World:
                 self._sessions.close()
         daemon.database.close()
 
-    def attack(self, chunks: list[bytes]) -> list[dict[str, Any]]:
+    def attack(self, chunks: list[bytes]) -> list[anyjson.Object]:
         """Send the chunks on a connection of its own, then the end; what was answered.
 
         The connection must end, and all that came must be whole messages.
@@ -223,7 +224,7 @@ def read_all(sock: socket.socket) -> bytes:
     return received
 
 
-def messages(data: bytes) -> list[dict[str, Any]]:
+def messages(data: bytes) -> list[anyjson.Object]:
     """The messages in what a side of ours has sent; all of it must be whole and good."""
     decoder = frames.FrameDecoder()
     decoder.feed(data)

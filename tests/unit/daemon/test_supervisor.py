@@ -14,6 +14,7 @@ from gaovm.daemon.lifecycle import supervisor
 from gaovm.daemon.vms import machine, reports
 from gaovm.model import states
 from gaovm.spec.supervision import OnHang, Restart, RestartWhen, Supervision, Watchdog
+from gaovm.wire import anyjson
 
 
 def policy(
@@ -26,7 +27,7 @@ def policy(
     return vm
 
 
-async def seen(daemon: Daemon, kind: str) -> list[dict[str, Any]]:
+async def seen(daemon: Daemon, kind: str) -> list[anyjson.Object]:
     """The payloads of all events of a kind; no more events come after this."""
     await daemon.fleet.store.flush()
     daemon.fleet.events.close()

@@ -25,7 +25,7 @@ from gaovm.daemon.vms import driver_watch, machine
 from gaovm.daemon.vms.fleet import Fleet
 from gaovm.ipc import handover as connections
 from gaovm.ipc import server as ipc_server
-from gaovm.wire.control import process
+from gaovm.wire.control import payloads, process
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +104,9 @@ class Takeover:
             if asked is not None and place == asked.client:
                 asking = made
         result = self._result()
+        told = payloads.DaemonUpgraded(**msgspec.structs.asdict(result))
         # on disk before anybody is told that it is done
-        await self._fleet.events.emit("daemon.upgraded", None, msgspec.structs.asdict(result))
+        await self._fleet.events.tell(None, told)
         logger.info("upgraded from %s to %s", result.old_version, result.new_version)
         if asking is not None and asked is not None:
             asking.answer(asked.call, result)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from gaovm.daemon.storage import events
+from gaovm.wire.control import payloads
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,6 @@ def on_report(topic: events.Events, name: str, params: dict[str, Any]) -> None:
         logger.warning("vm %s: bad report of the driver: %s", name, exc)
         return
     if report.open:
-        size = {"width": report.width, "height": report.height}
-        topic.emit("display.opened", name, size)
+        topic.tell(name, payloads.DisplayOpened(width=report.width, height=report.height))
     else:
-        topic.emit("display.closed", name, {"reason": report.reason[:40]})
+        topic.tell(name, payloads.DisplayClosed(reason=report.reason[:40]))

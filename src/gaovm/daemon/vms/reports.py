@@ -16,20 +16,20 @@ from gaovm.daemon.storage import records
 from gaovm.daemon.vms import display, driver_watch, machine
 from gaovm.ipc import methods
 from gaovm.model import states, supervision
-from gaovm.wire.control import common
+from gaovm.wire.control import common, payloads
 
 logger = logging.getLogger(__name__)
 
 #: What a driver tells of its guest's health, and the events of it.
 HEALTH_EVENTS = {
-    "watchdog": "guest.watchdog",
-    "panic": "guest.panicked",
-    "unresponsive": "guest.unresponsive",
-    "responsive": "guest.responsive",
-    "paused": "vm.paused",
-    "resumed": "vm.resumed",
-    "network_lost": "network.lost",
-    "network_back": "network.back",
+    "watchdog": payloads.GuestWatchdog,
+    "panic": payloads.GuestPanicked,
+    "unresponsive": payloads.GuestUnresponsive,
+    "responsive": payloads.GuestResponsive,
+    "paused": payloads.VmPaused,
+    "resumed": payloads.VmResumed,
+    "network_lost": payloads.NetworkLost,
+    "network_back": payloads.NetworkBack,
 }
 
 
@@ -108,8 +108,13 @@ def on_progress(vm: machine.Machine, params: dict[str, Any]) -> None:
 def on_hypervisor_exit(vm: machine.Machine, params: dict[str, Any]) -> None:
     """Record that the hypervisor exited; what it means comes with the next ``state``."""
     stopping = vm.closing or vm.state.observed is states.Observed.STOPPING
-    payload = {key: params.get(key) for key in ("pid", "status", "at")}
-    vm.fleet.events.emit("hypervisor.exited", vm.name, {**payload, "expected": stopping})
+    told = {key: params.get(key) for key in ("pid", "status", "at")}
+    try:
+        payload = msgspec.convert({**told, "expected": stopping}, payloads.HypervisorExited)
+    except msgspec.ValidationError as exc:
+        logger.warning("vm %s: bad report of the driver: %s", vm.name, exc)
+        return
+    vm.fleet.events.tell(vm.name, payload)
 
 
 def on_health(vm: machine.Machine, params: dict[str, Any]) -> None:
@@ -122,7 +127,7 @@ def on_health(vm: machine.Machine, params: dict[str, Any]) -> None:
     elif kind in ("network_lost", "network_back"):
         _note_network(vm, detail if kind == "network_lost" else None)
     logger.info("vm %s: %s: %s", vm.name, kind, detail, extra={"vm": vm.name})
-    vm.fleet.events.emit_of_guest(HEALTH_EVENTS[kind], vm.name, {"detail": detail})
+    vm.fleet.events.tell_of_guest(vm.name, HEALTH_EVENTS[kind](detail=detail))
     if not vm.closing:
         vm.fleet.supervisor.hangs(vm, kind)
     vm.touch()

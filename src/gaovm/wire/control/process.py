@@ -27,10 +27,10 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Pong(msgspec.Struct, frozen=True, kw_only=True):
-    """The daemon answers; ``ts``: its clock, UTC."""
+    """The daemon answers; ``ts``: its clock, in seconds since 1970."""
 
     ok: bool
-    ts: str
+    ts: float
 
 
 class VmCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,12 +47,25 @@ class Stalls(msgspec.Struct, frozen=True, kw_only=True):
     longest_s: float
 
 
+class Recovered(msgspec.Struct, frozen=True, kw_only=True):
+    """How the daemon recovered its database from the copy.
+
+    ``quarantined``: where the damaged database lies now; null when it was missing. ``copied_at``:
+    how old the copy is. ``vms``: how many VMs it knew.
+    """
+
+    reason: str
+    quarantined: str | None
+    copied_at: str
+    vms: int
+
+
 class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Facts about the daemon.
 
-    ``recovered``: it restored its database from the copy. ``quarantined_vms``: names of the VMs
-    whose damaged rows it repaired or put aside. ``drift_mended``: how often it corrected what no
-    event explains.
+    ``recovered``: not null if it restored its database from the copy. ``quarantined_vms``: names of
+    the VMs whose damaged rows it repaired or put aside. ``drift_mended``: how often it corrected
+    what no event explains.
     """
 
     pid: int
@@ -62,7 +75,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     started_at: str
     vms: VmCount
     zygote_pid: int | None
-    recovered: bool
+    recovered: Recovered | None
     quarantined_vms: tuple[str, ...]
     drift_mended: int
     stalls: Stalls

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from gaovm.wire import reference
-from gaovm.wire.control import common, events, table
+from gaovm.wire.control import common, events, payloads, table
 
 _HEAD = """# Methods of `gaovm.control.v1`
 
@@ -33,6 +33,9 @@ def text() -> str:
         _HEAD,
         "## Methods\n",
         methods,
+        "## Events\n",
+        reference.prose("What each type of event carries as its `payload`.") + "\n",
+        *(page.struct(f"`{name}`", kind) for name, kind in payloads.PAYLOADS.items()),
         "## Types\n",
         reference.prose(f"Results, the structs in them, and the notifications {names}.") + "\n",
         page.types(),
