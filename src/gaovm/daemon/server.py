@@ -90,7 +90,7 @@ class Front:
         self._feeds[client.protocol].subscribe(client, cursor)
 
 
-def _as_it_is(event: events.Event) -> dict[str, Any]:
+def _as_it_is(event: events.Event) -> anyjson.Object:
     return msgspec.structs.asdict(event)
 
 

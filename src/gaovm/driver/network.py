@@ -24,7 +24,7 @@ from gaovm.driver.request import RemovePort
 from gaovm.guestmanager import tunnel
 from gaovm.guestmanager.connection import Connection
 from gaovm.hostfacts import listeners
-from gaovm.spec.network import PortForward
+from gaovm.spec.ports import PortForward
 
 logger = logging.getLogger(__name__)
 MAX_CONNECTIONS = 192

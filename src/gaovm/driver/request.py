@@ -10,7 +10,7 @@ import msgspec
 from gaovm import errors
 from gaovm.builder.facts import HostFacts
 from gaovm.spec.guest import Probe, Script
-from gaovm.spec.network import HostPort, Port, PortForward
+from gaovm.spec.ports import HostPort, Port, PortForward
 from gaovm.spec.supervision import OnHang
 from gaovm.spec.vm import VmSpec
 

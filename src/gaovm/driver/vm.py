@@ -124,7 +124,7 @@ class Vm:
             # Up to 3 s without a cached probe; nothing else is under way in this process yet.
             self._facts = request.facts or hostfacts.collect(Path(request.home))
             self._document = build.build(request.spec, self._facts, _artefacts(request))
-            self.ports.bind_all(request.spec.network.forwards, request.host_ports)
+            self.ports.bind_all(request.spec.network.ports, request.host_ports)
             await disks.prepare(request, self._facts.qemu_img)
             await self._confinement.prepare(request, self._document, self._facts.virtiofsd)
         except BaseException:

@@ -243,7 +243,10 @@ def test_a_call_that_was_held_begins_in_the_new_code(world: World) -> None:
     booting = client.request("vm.up", world.up_params("a"))
     until(lambda: held.call("vm.list")["vms"] and held.call("vm.list")["vms"][0]["driver_pid"])
     world.code.install(
-        daemon__methods__images=("return await ctx.images.prune", 'return {"new": True}\n    ctx')
+        daemon__dispatch__methods__images=(
+            "return await ctx.images.prune",
+            'return {"new": True}\n    ctx',
+        )
     )
     upgrading = asking.request("daemon.upgrade")
     while asking.receive()["params"].get("phase") != "wait":

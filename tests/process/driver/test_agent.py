@@ -26,7 +26,7 @@ from gaovm.guestmanager import clock, disks, frames, info, journal, processes
 from gaovm.guestmanager.channel import Channel
 from gaovm.guestmanager.connection import Connection
 from gaovm.images import agentbuild
-from gaovm.spec.network import PortForward
+from gaovm.spec.ports import PortForward
 
 SOURCE = Path(__file__).resolve().parents[3] / "agent"
 ARCH = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]

@@ -22,6 +22,7 @@ from gaovm.aio import tasks
 from gaovm.client import session, stream_frames
 from gaovm.driver import main
 from gaovm.ipc import methods
+from gaovm.wire import anyjson
 
 EXAMPLES = settings(max_examples=100, suppress_health_check=list(HealthCheck), database=None)
 PLAUSIBLE: tuple[Any, ...] = (
@@ -71,7 +72,7 @@ REPORTS: dict[str, dict[str, Any]] = {
 }
 
 
-async def _drive(chunks: list[bytes]) -> list[dict[str, object]]:
+async def _drive(chunks: list[bytes]) -> list[anyjson.Object]:
     """A real driver whose daemon says these chunks; returns what the driver said."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -21,10 +21,11 @@ from gaovm.wire import anyjson
 OFFER = hello.Offer("test.v1", (methods.HELLO, methods.PING, methods.CANCEL, "echo", "wait"))
 
 
-def wired(state: anyjson.Object) -> anyjson.Object:
+def wired(state: peer.Exported) -> peer.Exported:
     """What arrives of an exported peer after its way through JSON."""
     data = msgspec.json.encode(handover.PeerState(**state))
-    return msgspec.structs.asdict(msgspec.json.decode(data, type=handover.PeerState))
+    arrived = msgspec.json.decode(data, type=handover.PeerState)
+    return cast("peer.Exported", msgspec.structs.asdict(arrived))
 
 
 def said(side: peer.Peer) -> list[Any]:

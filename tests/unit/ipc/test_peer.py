@@ -157,7 +157,7 @@ def test_a_hello_that_does_not_fit_ends_the_handshake(
     change: anyjson.Object, kind: type[errors.GaoError]
 ) -> None:
     second = peer.Peer([CONTROL], first=False)
-    params = CONTROL.offer.params() | change
+    params = {**CONTROL.offer.params(), **change}
     assert type(failure(events(second, jsonrpc.request(1, "hello", params)))) is kind
     (reply,) = messages(second)
     assert reply["error"]["data"]["code"] == kind.code

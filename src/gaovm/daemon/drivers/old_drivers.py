@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from gaovm.wire import anyjson
 
 _WORDS = {
     "agent-lost": "agent_lost",

@@ -1,8 +1,8 @@
 """What a new daemon does with the rows that the last one left.
 
-Rows are brought into a state that is true now; drivers of an earlier daemon, which leave by
-themselves, are waited for; removals that were cut short are finished; what should run is
-started. The daemon answers clients meanwhile.
+It brings each row into a state that is true now, waits for the drivers of an earlier daemon, which
+leave by themselves, finishes removals that were cut short, and starts what should run. It answers
+clients meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @steps.step
 def load(fleet: Fleet, found: list[records.VmRecord]) -> None:
-    """Make the machines of all rows; for start-up, before anybody is served."""
+    """Make a machine of every row; called at start-up, before any client is served."""
     for record in found:
         vm = machine.Machine(fleet, record)
         fleet.machines[record.name] = vm
@@ -42,7 +42,7 @@ def load(fleet: Fleet, found: list[records.VmRecord]) -> None:
 
 
 async def recover(fleet: Fleet, keeper: supervisor.Supervisor, boot_id: str) -> None:
-    """Bring every machine to rest, then start what should run; runs beside the service."""
+    """Bring every machine to rest, then start what should run. Clients are served meanwhile."""
     async with tasks.TaskOwner("recovery") as owner:
         work = [
             owner.start(

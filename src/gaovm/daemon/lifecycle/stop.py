@@ -1,7 +1,7 @@
 """Stopping, destroying and undoing: everything that takes a VM down.
 
-A stop goes on when its caller goes away. A destroy writes its intent first, so that the next start
-of the daemon finishes one that was cut short.
+A stop goes on when its caller goes away. A destroy writes its intent first, so that the next daemon
+finishes one that was cut short.
 """
 
 from __future__ import annotations
@@ -80,10 +80,10 @@ async def stop(
 
 @contextlib.asynccontextmanager
 async def _turn(vm: machine.Machine) -> AsyncIterator[None]:
-    """The machine's turn for an ending, which counts from when it is asked for.
+    """Take the machine's turn for an ending, which counts from the moment it is asked for.
 
-    Whoever has the turn before, a recovery that waits for an old driver, the end of a restart,
-    sees that an ending waits and begins no ``up`` that would come after it.
+    Whoever has the turn before it (a recovery that waits for an old driver, the end of a restart)
+    sees that an ending waits, and begins no ``up`` that would come after it.
     """
     vm.endings += 1
     try:
@@ -178,7 +178,7 @@ async def _take_down(
 async def written(change: asyncio.Future[None], vm: machine.Machine) -> None:
     """Wait until a change is on disk, and go on where it cannot be written.
 
-    A full disk must not keep a VM from ending: this daemon knows what is wanted, and writes it
+    A full disk must not keep a VM from ending: the daemon remembers what is wanted, and writes it
     down as soon as it can (``Machine.unwritten``).
     """
     try:

@@ -1,8 +1,8 @@
 """One VM in the daemon: its record, its driver, and the operation under way.
 
-``apply`` is the only way a machine's state changes; it writes the database and tells everybody
-who watches. Operations on a machine hold ``serial``, one at a time; reads look at ``record`` and
-never wait.
+Only ``apply`` changes a machine's state; it writes the database and tells everybody who watches.
+Operations on a machine hold ``serial``, one at a time; reads look at ``record`` and never wait.
+What the driver tells is ``reports``, and its end ``driver_watch``.
 """
 
 from __future__ import annotations
@@ -75,25 +75,25 @@ class Machine:
         self.driver: driver_protocol.Driver | None = None
         self.up: operations.Operation[Any] | None = None
         self.serial = asyncio.Lock()
-        #: Stops and removals that were asked for and are not over: what began before them is
-        #: over, and nobody starts the VM again on behalf of an earlier wish.
+        #: Stops and removals that were asked for and are not over. While there is one, nobody
+        #: starts the VM on behalf of an earlier wish.
         self.endings = 0
-        #: Held by a change of the config, which goes beside an operation.
+        #: Held by a change of the config, which runs beside an operation.
         self.config = asyncio.Lock()
         self.note: str | None = None
         self.hypervisor_pid: int | None = None
-        #: Of the last start, in milliseconds; shown with the boot times.
+        #: Times of the last start, in milliseconds; shown with the boot times.
         self.timings: dict[str, float] = {}
         self.closing = False
         #: The guest's processors and clocks stand still.
         self.paused = False
-        #: The next start of a VM that has died, while it waits for that.
+        #: The timer of the next start, while a VM that has died waits for it.
         self.restart: asyncio.TimerHandle | None = None
-        #: When the hypervisor was last started, by the monotonic clock.
+        #: When the hypervisor was last started (monotonic clock, seconds).
         self.running_since: float | None = None
-        #: Where in the console's log this hypervisor's run begins, as far as this daemon knows.
+        #: The byte of the console's log at which this run begins, as far as this daemon knows.
         self.console_from = 0
-        #: The record as it is could not be written; it is tried again (``supervisor``).
+        #: The record could not be written as it is; the supervisor tries again.
         self.unwritten = False
         self._failure: errors.GaoError | None = None
         self._watchers: set[asyncio.Future[None]] = set()
@@ -109,11 +109,11 @@ class Machine:
         return self.record.state
 
     def describe(self) -> tuple[str, str]:
-        """The word and the line shown to people."""
+        """The word and the line that people see."""
         failure = self.record.last_error
         note = "paused; `gaovm resume` lets it go on" if self.paused else self.note
         if self.state.observed is states.Observed.STOPPED and failure is not None:
-            # Not asked for by anybody: by a reboot of the host, or an `up` that was withdrawn.
+            # Nobody asked for it: the host rebooted, or an `up` was withdrawn.
             note = note or (failure.message if failure.code == errors.Cancelled.code else None)
         return labels.describe(
             self.state,
@@ -165,7 +165,7 @@ class Machine:
         return written
 
     def update(self, **changes: Any) -> asyncio.Future[None]:
-        """Change other fields of the record; as ``apply`` otherwise."""
+        """Change other fields of the record; writes and tells as ``apply`` does."""
         self.record = msgspec.structs.replace(self.record, **changes)
         for watcher in self._watchers:
             if not watcher.done():
@@ -179,7 +179,7 @@ class Machine:
             self.unwritten = written.exception() is not None
 
     def fail(self, failure: errors.GaoError) -> None:
-        """Keep an error as the machine's last, without a change of state."""
+        """Keep an error as the machine's last one; the state stays."""
         self._failure = failure
         self.update(last_error=_failure(failure))
 
@@ -195,11 +195,11 @@ class Machine:
             self.restart = None
 
     def last_failure(self) -> errors.GaoError | None:
-        """The last error as it was raised, if it happened in this daemon's life."""
+        """The last error as it was raised, if it happened under this daemon."""
         return self._failure
 
     def forget_failure(self) -> None:
-        """Begin anew: the next error is a new one."""
+        """Forget the last error: the next start begins without one."""
         self._failure = None
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -213,7 +213,7 @@ class Machine:
                 self._watchers.discard(watcher)
 
     def touch(self) -> None:
-        """Let everybody who waits look again."""
+        """Let everybody who waits in ``until`` look again."""
         for watcher in self._watchers:
             if not watcher.done():
                 watcher.set_result(None)

@@ -16,6 +16,7 @@ from gaovm.daemon.storage import records
 from gaovm.daemon.vms import display, driver_watch, machine
 from gaovm.ipc import methods
 from gaovm.model import states, supervision
+from gaovm.wire import anyjson
 from gaovm.wire.control import common, payloads
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class StateReport(msgspec.Struct, frozen=True, kw_only=True):
         return errors.from_wire(data)
 
 
-def on_notification(vm: machine.Machine, method: str, params: dict[str, Any]) -> None:
+def on_notification(vm: machine.Machine, method: str, params: anyjson.Object) -> None:
     """Take in what a driver says; notifications of a newer driver are ignored."""
     if method == methods.STATE:
         on_state(vm, params)
@@ -65,7 +66,7 @@ def on_notification(vm: machine.Machine, method: str, params: dict[str, Any]) ->
         on_health(vm, params)
 
 
-def on_state(vm: machine.Machine, params: dict[str, Any]) -> None:
+def on_state(vm: machine.Machine, params: anyjson.Object) -> None:
     """Take in a ``state`` notification; one that cannot be read is logged and dropped."""
     try:
         report = msgspec.convert(params, StateReport)
@@ -97,7 +98,7 @@ def on_state(vm: machine.Machine, params: dict[str, Any]) -> None:
     driver_watch.dismiss(vm)
 
 
-def on_progress(vm: machine.Machine, params: dict[str, Any]) -> None:
+def on_progress(vm: machine.Machine, params: anyjson.Object) -> None:
     """Pass ``progress`` on to whoever waits for the ``up``."""
     phase, message = str(params.get("phase", ""))[:80], str(params.get("message", ""))[:2000]
     vm.note = f"{phase}: {message}" if phase and message else message or phase or None
@@ -105,7 +106,7 @@ def on_progress(vm: machine.Machine, params: dict[str, Any]) -> None:
         vm.up.report(common.Progress(phase=phase, message=message))
 
 
-def on_hypervisor_exit(vm: machine.Machine, params: dict[str, Any]) -> None:
+def on_hypervisor_exit(vm: machine.Machine, params: anyjson.Object) -> None:
     """Record that the hypervisor exited; what it means comes with the next ``state``."""
     stopping = vm.closing or vm.state.observed is states.Observed.STOPPING
     told = {key: params.get(key) for key in ("pid", "status", "at")}
@@ -117,7 +118,7 @@ def on_hypervisor_exit(vm: machine.Machine, params: dict[str, Any]) -> None:
     vm.fleet.events.tell(vm.name, payload)
 
 
-def on_health(vm: machine.Machine, params: dict[str, Any]) -> None:
+def on_health(vm: machine.Machine, params: anyjson.Object) -> None:
     """Take in the health of a running guest: emit an event, and let the VM's policy act."""
     kind, detail = str(params.get("kind")), str(params.get("detail") or "")[:1000]
     if kind not in HEALTH_EVENTS or vm.state.observed is not states.Observed.RUNNING:

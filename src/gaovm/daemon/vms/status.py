@@ -157,7 +157,7 @@ def warnings(record: records.VmRecord) -> list[str]:
 
 def port_statuses(record: records.VmRecord, *, running: bool) -> tuple[PortStatus, ...]:
     """Every forward of a VM, those of its config first; while it runs as the driver told them."""
-    fixed = len(record.spec.network.forwards)
+    fixed = len(record.spec.network.ports)
     return tuple(
         PortStatus(
             guest_ip=port.guest_ip,

@@ -11,7 +11,7 @@ from gaovm import errors
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.vms import driver_protocol, machine, ports, reports, status
 from gaovm.model import states
-from gaovm.spec import network
+from gaovm.spec.ports import PortForward
 from gaovm.wire.control import common
 from gaovm.wire.control import ports as wire
 
@@ -37,7 +37,7 @@ async def list_all(ctx: context.Daemon, call: context.Call, args: common.Named) 
 async def _listeners(vm: machine.Machine) -> set[tuple[object, object]] | None:
     """What listens in the guest; None when there is no need to ask, or no answer in time."""
     driver, record = _live(vm), vm.record
-    wanted = record.spec.network.forwards or record.added_ports
+    wanted = record.spec.network.ports or record.added_ports
     if driver is None or not wanted or vm.paused:
         return None
     if vm.state.readiness in (None, states.Readiness.BOOTING):
@@ -56,7 +56,7 @@ async def add(ctx: context.Daemon, call: context.Call, args: wire.Add) -> wire.P
         errors.NotFound: another call removed the forward before it was told.
     """
     vm = ctx.find(args.name)
-    port = network.PortForward(
+    port = PortForward(
         guest_port=args.guest_port,
         host_port=args.host_port or 0,
         guest_ip=_address("guest_ip", args.guest_ip),
@@ -71,7 +71,7 @@ async def add(ctx: context.Daemon, call: context.Call, args: wire.Add) -> wire.P
     record = vm.record
     if port not in record.added_ports:
         raise errors.NotFound("another call has removed the new forward already")
-    return _statuses(vm)[len(record.spec.network.forwards) + record.added_ports.index(port)]
+    return _statuses(vm)[len(record.spec.network.ports) + record.added_ports.index(port)]
 
 
 async def remove(ctx: context.Daemon, call: context.Call, args: wire.Remove) -> wire.Removed:
@@ -79,7 +79,7 @@ async def remove(ctx: context.Daemon, call: context.Call, args: wire.Remove) -> 
     if args.host_port is None and args.guest_port is None:
         raise errors.InvalidParams("vm.ports.remove: host_port or guest_port is needed")
     vm = ctx.find(args.name)
-    fixed = len(vm.record.spec.network.forwards)
+    fixed = len(vm.record.spec.network.ports)
     statuses = _statuses(vm)
     hits = [index for index, entry in enumerate(statuses) if _matches(entry, args)]
     if not hits:
@@ -116,11 +116,11 @@ def _statuses(vm: machine.Machine) -> tuple[wire.PortStatus, ...]:
     return status.port_statuses(vm.record, running=running)
 
 
-def _check_new(vm: machine.Machine, port: network.PortForward) -> None:
+def _check_new(vm: machine.Machine, port: PortForward) -> None:
     if len(vm.record.added_ports) >= MAX_ADDED:
         raise errors.StateConflict(f"VM {vm.name} has {MAX_ADDED} added ports already")
     for entry in _statuses(vm):
-        there = network.PortForward(
+        there = PortForward(
             guest_port=entry.guest_port, host_port=entry.host_port, host_ip=entry.host_ip
         )
         if port.clashes(there):
