@@ -16,6 +16,7 @@ from gaovm.daemon.vms import reports, status
 from gaovm.ipc import methods
 from gaovm.spec import diff
 from gaovm.spec.shares import Share
+from gaovm.wire.control import common
 
 STATUS_FIELDS = """
     name project state detail desired observed readiness first_up created_at started_at vm_type arch
@@ -203,8 +204,8 @@ async def test_who_waits_for_a_session_hears_of_a_driver_that_does_not_answer(
     await daemon.up()
     call, told = Call(), asyncio.Event()
 
-    def progress(data: dict[str, Any]) -> None:
-        call.seen.append(data)
+    def progress(data: common.Progress) -> None:
+        call.seen.append(msgspec.to_builtins(data))
         told.set()
 
     monkeypatch.setattr(call, "progress", progress)

@@ -190,7 +190,7 @@ async def test_after_five_attempts_it_is_given_up(daemon: Daemon) -> None:
     assert daemon.launcher.launched[-1].calls[-1][0] == "exit"
     (final,) = await seen(daemon, "driver.permanent_failure")
     assert (final["attempts"], final["reason"]) == (5, "no")
-    assert final["serial_tail"] == ["one", "[31mKernel panic"]
+    assert list(final["serial_tail"]) == ["one", "[31mKernel panic"]
     assert daemon.stored()["web-dev"].state.desired is states.Desired.STOPPED
 
 
