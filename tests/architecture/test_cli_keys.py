@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 import gaovm
-from gaovm.guestmanager import info
 from gaovm.spec.diff import Difference
+from gaovm.wire.agent import info
 from gaovm.wire.control import (
     common,
     config,

@@ -12,10 +12,10 @@ from pathlib import Path
 from gaovm import errors
 from gaovm.aio import memory, process, steps, tasks
 from gaovm.aio.confine import place
-from gaovm.builder.facts import VirtiofsdFact
 from gaovm.builder.qemu.document import Document, ShareDevice
 from gaovm.builder.qemu.memory import FD as MEMORY
 from gaovm.driver.pipes import LastWords
+from gaovm.model.facts import VirtiofsdFact
 from gaovm.spec.shares import Share
 from gaovm.vmmanager.qemu import lifetime, shares
 

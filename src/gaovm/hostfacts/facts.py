@@ -7,8 +7,8 @@ import platform
 from pathlib import Path
 
 from gaovm.aio import memory
-from gaovm.builder.facts import HostFacts
 from gaovm.hostfacts import accelerator, host, limits, programs
+from gaovm.model.facts import HostFacts
 
 
 def collect(home: Path) -> HostFacts:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, TypeVar, cast, get_args
+import types
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -35,7 +36,7 @@ def arguments(params: msgspec.Struct) -> dict[str, Any]:
             getattr(params, field.name) == field.default
         )
         if at_default:
-            del data[field.encode_name]
+            data.pop(field.encode_name, None)
     return data
 
 
@@ -45,11 +46,11 @@ def reply(method: str, data: Any, into: type[T]) -> T:
     Raises:
         errors.InvalidReply: the peer's data does not fit; the message has the method and the path.
     """
-    *others, last = get_args(into) or (into,)
-    for kind in others:
+    kinds: tuple[type[T], ...] = get_args(into) if isinstance(into, types.UnionType) else (into,)
+    for kind in kinds[:-1]:
         with contextlib.suppress(msgspec.ValidationError):
-            return cast("T", msgspec.convert(data, kind))
+            return msgspec.convert(data, kind)
     try:
-        return cast("T", msgspec.convert(data, last))
+        return msgspec.convert(data, kinds[-1])
     except msgspec.ValidationError as exc:
         raise errors.InvalidReply(f"{method}: {exc}") from exc

@@ -34,7 +34,7 @@ async def test_status_has_every_field(daemon: Daemon) -> None:
     await daemon.up()
     assert sorted(await daemon.status()) == sorted(STATUS_FIELDS)
     with_guest = await daemon.call("vm.status", name="web-dev", guest=True)
-    assert with_guest["guest"] == {"hostname": "web-dev"}
+    assert with_guest["guest"]["hostname"] == "web-dev"
     await daemon.call("vm.stop", name="web-dev")
     stopped = await daemon.call("vm.status", name="web-dev", guest=True)
     assert sorted(stopped) == sorted([*STATUS_FIELDS, "guest"])

@@ -17,7 +17,8 @@ from gaovm.daemon.dispatch import upgrade_gate
 from gaovm.daemon.storage import store
 from gaovm.daemon.upgrading import preflight
 from gaovm.ipc import methods
-from gaovm.wire.control import table
+from gaovm.wire.control import table as control_table
+from gaovm.wire.driver import table
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def question(tmp_path: Path) -> preflight.Question:
     """Everything fits."""
     path = tmp_path / "state.db"
     store.open_store(path).close()
-    driver = preflight.Driver(vm="a", protocol=methods.DRIVER, serves=methods.DRIVER_CORE)
+    driver = preflight.Driver(vm="a", protocol=methods.DRIVER, serves=table.CORE)
     return preflight.Question(
         format=handover.FORMAT,
         version="0.0.1",
@@ -63,7 +64,7 @@ def test_every_thing_that_does_not_fit_is_named(
 
 
 def test_an_old_driver_without_the_optional_methods_fits(question: preflight.Question) -> None:
-    assert set(methods.DRIVER_CORE) < set(methods.DRIVER_METHODS)
+    assert set(table.CORE) < set(table.NAMES)
     assert preflight.check(question).problems == ()
 
 
@@ -75,7 +76,7 @@ def test_a_hand_over_of_another_format_is_refused_by_its_first_field() -> None:
 
 
 def test_only_what_reads_is_spared() -> None:
-    beginnings = table.OPERATIONS - {"daemon.upgrade"}
+    beginnings = control_table.OPERATIONS - {"daemon.upgrade"}
     assert not beginnings & upgrade_gate.READS
     assert upgrade_gate.INSTANT < upgrade_gate.READS
 

@@ -10,8 +10,8 @@ import pytest
 from tests.unit.builder import samples
 
 from gaovm.aio.confine.cage import Cage, Ids
-from gaovm.builder.facts import AcceleratorFact, HostFacts
 from gaovm.builder.qemu import build
+from gaovm.model.facts import AcceleratorFact, HostFacts
 from gaovm.spec.shares import Share
 from gaovm.vmmanager.qemu import cage
 

@@ -17,6 +17,7 @@ from gaovm.daemon.handover import Driver
 from gaovm.daemon.vms import driver_protocol, machine, reports
 from gaovm.ipc import connection, handover, hello, methods, peer
 from gaovm.wire import anyjson
+from gaovm.wire.driver import table
 
 logger = logging.getLogger(__name__)
 
@@ -267,7 +268,7 @@ def _service(vm: machine.Machine, token: str | None) -> connection.Service:
     def on_notification(method: str, params: anyjson.Object, _: connection.Connection) -> None:
         reports.on_notification(vm, method, old_drivers.translate(params))
 
-    offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS, required=methods.DRIVER_CORE)
+    offer = hello.Offer(methods.DRIVER, table.NAMES, required=table.CORE)
     terms = peer.Terms(offer, expected_token=token)
     return connection.Service(terms, _refuse, on_notification=on_notification)
 

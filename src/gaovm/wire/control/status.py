@@ -9,6 +9,7 @@ import msgspec
 from gaovm.model.states import Desired, FirstUp, Observed, Readiness
 from gaovm.spec.diff import Difference
 from gaovm.wire import anyjson
+from gaovm.wire.agent.info import Info
 from gaovm.wire.control.ports import PortStatus
 
 
@@ -172,7 +173,7 @@ class VmReport(VmStatus, frozen=True, kw_only=True):
     """
 
     usage: Usage
-    guest: anyjson.Object | msgspec.UnsetType | None = msgspec.UNSET
+    guest: Info | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class VmList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

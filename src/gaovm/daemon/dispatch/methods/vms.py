@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -19,6 +18,8 @@ from gaovm.daemon.vms import approval, directories, machine, project_file, statu
 from gaovm.hostfacts import usage
 from gaovm.model import states
 from gaovm.project import names
+from gaovm.wire import convert
+from gaovm.wire.agent import info
 from gaovm.wire.control import common
 from gaovm.wire.control import status as result
 from gaovm.wire.control import vms as wire
@@ -63,12 +64,13 @@ async def _usage(vm: machine.Machine) -> result.Usage:
     )
 
 
-async def _guest_info(vm: machine.Machine) -> dict[str, Any] | None:
+async def _guest_info(vm: machine.Machine) -> info.Info | None:
     readiness = vm.state.readiness
     if vm.driver is None or readiness in (None, states.Readiness.BOOTING):
         return None
     try:
-        return await vm.driver.call("guest.info", {}, timeout_s=GUEST_INFO_S)
+        told = await vm.driver.call("guest.info", {}, timeout_s=GUEST_INFO_S)
+        return convert.reply("guest.info", told, info.Info)
     except errors.GaoError:
         return None
 
