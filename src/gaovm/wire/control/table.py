@@ -162,7 +162,7 @@ VM_SESSION = Method(
     sessions.Ticket,
     streams=True,
     spared=True,
-    about="A ticket for the driver's socket. See [Sessions](control-protocol.md).",
+    about="A ticket for the driver's socket. See [Sessions](driver-protocol.md#sessions-bulk-bytes).",
 )
 VM_PORTS_LIST = Method(
     "vm.ports.list",
