@@ -18,7 +18,6 @@ import gaovm
 from gaovm.spec.diff import Difference
 from gaovm.wire.agent import info
 from gaovm.wire.control import (
-    common,
     config,
     display,
     events,
@@ -29,8 +28,10 @@ from gaovm.wire.control import (
     sessions,
     status,
     table,
+    target,
     vms,
 )
+from gaovm.wire.control.progress import Progress
 
 SRC = Path(gaovm.__file__).parent
 Kinds = tuple[type[msgspec.Struct], ...]
@@ -149,9 +150,9 @@ PARAMS: dict[str, dict[str, Kinds]] = {
     "cli/commands/ports.py": {"params": (ports.Add, ports.Remove)},
     "cli/commands/provision.py": {"params": (vms.Provision,), "file": (vms.Up,)},
     "cli/commands/status.py": {"params": (vms.Status,)},
-    "cli/commands/up.py": {"params": (vms.Up, common.Progress)},
-    "cli/progress.py": {"params": (common.Progress,)},
-    "cli/target.py": {"params": (common.OfVm, common.Progress)},
+    "cli/commands/up.py": {"params": (vms.Up, Progress)},
+    "cli/progress.py": {"params": (Progress,)},
+    "cli/target.py": {"params": (target.OfVm, Progress)},
 }
 #: Of no result: environments, error details, log lines, session frames, tables of the commands.
 OTHERS = {
@@ -163,7 +164,6 @@ OTHERS = {
     "cli/entries.py": {"data", "entry.data", "line", "self.data"},
     "cli/output.py": {"data"},
     "client/session.py": {"error", "reply", "wanted"},
-    "client/stream_frames.py": {"value"},
 }
 
 

@@ -20,8 +20,9 @@ from gaovm.aio import pubsub, tasks
 from gaovm.client import blocking, events, paths, session
 from gaovm.ipc import connection, methods
 from gaovm.wire import anyjson, convert, streams
-from gaovm.wire.control import common, sessions, table
 from gaovm.wire.control import events as wire_events
+from gaovm.wire.control import sessions, table, target
+from gaovm.wire.control.progress import Progress
 from gaovm.wire.method import Method
 
 if TYPE_CHECKING:
@@ -124,10 +125,10 @@ class AsyncClient:
     @overload
     async def call(
         self,
-        method: Method[common.Nothing, R],
+        method: Method[target.Nothing, R],
         params: None = None,
         timeout_s: float | None = None,
-        on_progress: Callable[[common.Progress], None] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
     ) -> R: ...
 
     @overload
@@ -136,7 +137,7 @@ class AsyncClient:
         method: Method[P, R],
         params: P,
         timeout_s: float | None = None,
-        on_progress: Callable[[common.Progress], None] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
     ) -> R: ...
 
     @overload
@@ -224,11 +225,11 @@ class AsyncClient:
         return await run_stream(sock, {"cwd_home_ok": True, **(options or {}), "argv": argv}, stdin)
 
 
-def _typed(listener: Callable[[common.Progress], None]) -> Callable[[Mapping[str, Any]], None]:
+def _typed(listener: Callable[[Progress], None]) -> Callable[[Mapping[str, Any]], None]:
     """A listener of JSON data that gives the struct to another."""
 
     def told(data: Mapping[str, Any]) -> None:
-        listener(convert.reply(methods.PROGRESS, data, common.Progress))
+        listener(convert.reply(methods.PROGRESS, data, Progress))
 
     return told
 

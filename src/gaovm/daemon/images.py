@@ -23,8 +23,8 @@ from gaovm.daemon.storage import records
 from gaovm.daemon.vms import machine
 from gaovm.hostfacts import facts
 from gaovm.spec import disks
-from gaovm.wire.control import common
 from gaovm.wire.control import images as wire
+from gaovm.wire.control.progress import Progress
 
 if TYPE_CHECKING:
     from gaovm.images import manifest, progress, pulling, store
@@ -246,7 +246,7 @@ def _boot(file: disks.ImageFile | None) -> pulling.Boot | None:
 
 def _relay(listener: operations.Listener) -> Callable[[progress.Progress], None]:
     def relay(moment: progress.Progress) -> None:
-        told = common.Progress(
+        told = Progress(
             phase=moment.phase,
             message=moment.message,
             percent=moment.percent,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from gaovm.aio import joint_work
-from gaovm.wire.control import common
+from gaovm.wire.control.progress import Progress
 
 Result = TypeVar("Result")
-Progress = common.Progress
+Progress = Progress
 Listener = Callable[[Progress], None]
 Operation = joint_work.Operation[Progress, Result]

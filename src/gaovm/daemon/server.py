@@ -17,7 +17,8 @@ from gaovm.daemon.legacy import service as legacy_service
 from gaovm.daemon.storage import events
 from gaovm.ipc import connection, hello, methods, peer
 from gaovm.wire import anyjson
-from gaovm.wire.control import common, table
+from gaovm.wire.control import table
+from gaovm.wire.control.progress import Progress
 
 #: The largest request is an `up` with its config file, of at most 256 KiB before it is quoted.
 MAX_REQUEST_BYTES = 2 << 20
@@ -32,7 +33,7 @@ class _Call:
         self._side = side
         self._request = request
 
-    def progress(self, data: common.Progress) -> None:
+    def progress(self, data: Progress) -> None:
         self._request.progress(msgspec.to_builtins(data))
 
     @property

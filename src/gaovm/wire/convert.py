@@ -25,6 +25,21 @@ def params(data: Any, into: type[T]) -> T:
         raise errors.InvalidParams(str(exc)) from exc
 
 
+def decode(kind: type[T], method: str, data: Any) -> T:
+    """As ``params``; the message begins with the method and the path of what is wrong.
+
+    Raises:
+        errors.InvalidParams: the data does not fit; ``field`` is the path, as in ``user.uid``.
+    """
+    try:
+        return params(data, kind)
+    except errors.InvalidParams as exc:
+        what, _, path = exc.message.partition(" - at ")
+        field = path.strip("`").removeprefix("$.").removeprefix("$") or None
+        where = f"{field}: " if field else ""
+        raise errors.InvalidParams(f"{method}: {where}{what}", field=field) from exc
+
+
 def arguments(params: msgspec.Struct) -> dict[str, Any]:
     """The parameters of a call as JSON data.
 

@@ -23,7 +23,8 @@ from gaovm.hostfacts import limits
 from gaovm.spec import disks, guest
 from gaovm.spec.vm import VmSpec
 from gaovm.testing import fake_driver
-from gaovm.wire.control import common, vms
+from gaovm.wire.control import vms
+from gaovm.wire.control.progress import Progress
 
 IMAGE = records.ImageRef(name="debian:12", digest="sha256:" + "ab" * 32, kernel="generic")
 
@@ -39,7 +40,7 @@ class Preparer:
         self, vm: machine.Machine, progress: operations.Listener, *, fresh_disk: bool
     ) -> cold_boot.PreparedBoot:
         self.fresh.append(fresh_disk)
-        progress(common.Progress(phase="image", message="unpacking", percent=50))
+        progress(Progress(phase="image", message="unpacking", percent=50))
         if self.failure is not None:
             raise self.failure
         vm.fleet.paths.vm_dir(vm.name).mkdir(exist_ok=True)
@@ -53,7 +54,7 @@ class Call:
         self.seen: list[dict[str, Any]] = []
         self.subscribed = False
 
-    def progress(self, data: common.Progress) -> None:
+    def progress(self, data: Progress) -> None:
         self.seen.append(msgspec.to_builtins(data))
 
     @property

@@ -16,7 +16,7 @@ from gaovm.daemon.vms import reports, status
 from gaovm.ipc import methods
 from gaovm.spec import diff
 from gaovm.spec.shares import Share
-from gaovm.wire.control import common
+from gaovm.wire.control.progress import Progress
 
 STATUS_FIELDS = """
     name project state detail desired observed readiness first_up created_at started_at vm_type arch
@@ -204,7 +204,7 @@ async def test_who_waits_for_a_session_hears_of_a_driver_that_does_not_answer(
     await daemon.up()
     call, told = Call(), asyncio.Event()
 
-    def progress(data: common.Progress) -> None:
+    def progress(data: Progress) -> None:
         call.seen.append(msgspec.to_builtins(data))
         told.set()
 

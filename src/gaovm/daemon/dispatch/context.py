@@ -14,7 +14,8 @@ from gaovm.daemon.lifecycle import start
 from gaovm.daemon.vms import machine, project_file
 from gaovm.daemon.vms.fleet import Fleet
 from gaovm.ipc import connection
-from gaovm.wire.control import common, images, vms
+from gaovm.wire.control import images, vms
+from gaovm.wire.control.progress import Progress
 
 Result = TypeVar("Result")
 
@@ -131,7 +132,7 @@ class Daemon:
 class Call(Protocol):
     """One request of a client."""
 
-    def progress(self, data: common.Progress) -> None:
+    def progress(self, data: Progress) -> None:
         """Send a ``progress`` notification for this call."""
         ...
 

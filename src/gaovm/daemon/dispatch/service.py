@@ -25,9 +25,10 @@ from gaovm.daemon.dispatch.methods import (
     vms,
 )
 from gaovm.daemon.vms import directories
-from gaovm.wire.control import common, table
+from gaovm.wire import convert
 from gaovm.wire.control import config as wire_config
 from gaovm.wire.control import logs as wire_logs
+from gaovm.wire.control import table, target
 from gaovm.wire.method import Method
 
 logger = logging.getLogger(__name__)
@@ -98,8 +99,8 @@ async def dispatch(ctx: context.Daemon, call: context.Call, method: str, data: A
     if ctx.stopping and row.kind == "operation":
         raise errors.StateConflict("the daemon is stopping", remedy="try again when it has ended")
     logger.debug("call %s", method)
-    decoded = common.decode(row.params, method, data)
-    if isinstance(decoded, common.OfVm | wire_logs.SetLevel) and decoded.of_project is not None:
+    decoded = convert.decode(row.params, method, data)
+    if isinstance(decoded, target.OfVm | wire_logs.SetLevel) and decoded.of_project is not None:
         decoded = await _of_directory(ctx, decoded, decoded.of_project)
     return await handler(ctx, call, decoded)
 

@@ -16,8 +16,9 @@ from gaovm.daemon.dispatch.methods import display
 from gaovm.daemon.lifecycle import stop
 from gaovm.daemon.vms import machine
 from gaovm.model import states
-from gaovm.wire.control import common
+from gaovm.wire import convert
 from gaovm.wire.control import display as wire
+from gaovm.wire.control import target
 
 VM_ID = "default"
 _ENABLE_EXEC = "GAOVM_ENABLE_DRIVER_EXEC"
@@ -95,7 +96,7 @@ async def open_display(ctx: context.Daemon, call: context.Call, data: Any) -> An
 async def close_display(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """Close the window; the driver's result."""
     vm = machine_of(ctx)
-    return await display.close_window(ctx, call, common.Named(name=vm.name))
+    return await display.close_window(ctx, call, target.Named(name=vm.name))
 
 
 class _Exec(msgspec.Struct, forbid_unknown_fields=True):
@@ -112,7 +113,7 @@ async def driver_exec(ctx: context.Daemon, call: context.Call, data: Any) -> Any
     """
     if os.environ.get(_ENABLE_EXEC) != "1":
         raise errors.UnknownMethod(_NO_EXEC)
-    wanted = common.decode(_Exec, "driver.exec", data)
+    wanted = convert.decode(_Exec, "driver.exec", data)
     vm = machine_of(ctx)
     if vm.driver is None:
         raise errors.StateConflict("The driver is not running")
@@ -163,7 +164,7 @@ async def _status(ctx: context.Daemon, call: context.Call, vm: machine.Machine) 
     observed = vm.state.observed
     running = observed is states.Observed.RUNNING
     try:
-        window = await display.show(ctx, call, common.Named(name=vm.name))
+        window = await display.show(ctx, call, target.Named(name=vm.name))
     except errors.GaoError as exc:
         return {**status, "driverVmError": exc.message}
     status["driverVm"] = {

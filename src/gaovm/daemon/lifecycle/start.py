@@ -21,7 +21,8 @@ from gaovm.daemon.lifecycle import stop, waiting
 from gaovm.daemon.lifecycle.strategies import cold_boot, protocol
 from gaovm.daemon.vms import approval, driver_protocol, driver_watch, machine
 from gaovm.model import phases, states, supervision
-from gaovm.wire.control import common, payloads
+from gaovm.wire.control import payloads
+from gaovm.wire.control.progress import Progress
 
 
 class Launcher(Protocol):
@@ -250,4 +251,4 @@ async def _settle(vm: machine.Machine, operation: Up, error: errors.GaoError) ->
 
 
 def _report(operation: Up, phase: str, message: str) -> None:
-    operation.report(common.Progress(phase=phase, message=message))
+    operation.report(Progress(phase=phase, message=message))

@@ -17,7 +17,8 @@ from gaovm.daemon.vms import display, driver_watch, machine
 from gaovm.ipc import methods
 from gaovm.model import states, supervision
 from gaovm.wire import anyjson
-from gaovm.wire.control import common, payloads
+from gaovm.wire.control import payloads
+from gaovm.wire.control.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ def on_progress(vm: machine.Machine, params: anyjson.Object) -> None:
     phase, message = str(params.get("phase", ""))[:80], str(params.get("message", ""))[:2000]
     vm.note = f"{phase}: {message}" if phase and message else message or phase or None
     if vm.up is not None:
-        vm.up.report(common.Progress(phase=phase, message=message))
+        vm.up.report(Progress(phase=phase, message=message))
 
 
 def on_hypervisor_exit(vm: machine.Machine, params: anyjson.Object) -> None:

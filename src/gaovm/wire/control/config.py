@@ -6,8 +6,9 @@ import msgspec
 
 from gaovm.spec.diff import Difference
 from gaovm.wire import anyjson
-from gaovm.wire.control.common import Changes, OfVm
+from gaovm.wire.control.bounds import Changes
 from gaovm.wire.control.status import VmStatus
+from gaovm.wire.control.target import OfVm
 from gaovm.wire.control.vms import Up
 
 

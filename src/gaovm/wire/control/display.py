@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from gaovm.wire.control.common import Name, OfVm, Text
+from gaovm.wire.control.bounds import Name, Text
+from gaovm.wire.control.target import OfVm
 
 
 class Open(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):

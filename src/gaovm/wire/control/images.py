@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from gaovm.wire.control.common import Text
+from gaovm.wire.control.bounds import Text
 
 
 class Build(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

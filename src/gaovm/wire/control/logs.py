@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gaovm.wire.control.common import Level, Text
+from gaovm.wire.control.bounds import Level, Text
 
 
 class SetLevel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,7 +9,8 @@ from typing import Any, get_args
 import msgspec
 
 from gaovm.wire import shapes
-from gaovm.wire.control import common, events, payloads, table
+from gaovm.wire.control import events, payloads, table
+from gaovm.wire.control.progress import Progress
 from gaovm.wire.method import Method
 
 _WIDTH = 100
@@ -43,7 +44,7 @@ _KINDS = {
     "operation": "Begins an operation: a daemon that stops refuses it.",
     "change": "",
 }
-_NOTIFICATIONS = (common.Progress, events.Event, events.Lagged)
+_NOTIFICATIONS = (Progress, events.Event, events.Lagged)
 
 
 def render_markdown() -> str:
@@ -77,7 +78,8 @@ def _section(title: str, kind: type[msgspec.Struct]) -> str:
 def _types() -> list[type[msgspec.Struct]]:
     """The results, notifications and all that is nested in them or in parameters, by name."""
     rows = table.METHODS.values()
-    told = [*_NOTIFICATIONS, *(kind for row in rows for kind in _kinds(row.result))]
+    told: list[type[msgspec.Struct]] = list(_NOTIFICATIONS)
+    told += [kind for row in rows for kind in _kinds(row.result)]
     inner = shapes.named(*told, *(row.params for row in rows), *payloads.PAYLOADS.values())
     found = {kind.__name__: kind for kind in (*told, *inner)}
     if len(found) < len({*told, *inner}):
@@ -86,7 +88,8 @@ def _types() -> list[type[msgspec.Struct]]:
 
 
 def _kinds(result: Any) -> tuple[type[msgspec.Struct], ...]:
-    return get_args(result) or (result,)
+    kinds: tuple[type[msgspec.Struct], ...] = get_args(result) or (result,)
+    return kinds
 
 
 def _described(kind: type) -> list[str]:

@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from gaovm.wire.control.common import HostPort, OfVm, Port, Text
+from gaovm.wire.control.bounds import HostPort, Port, Text
+from gaovm.wire.control.target import OfVm
 
 
 class Add(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):

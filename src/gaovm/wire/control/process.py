@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from gaovm.wire.control.common import Name
+from gaovm.wire.control.bounds import Name
 
 
 class Upgrade(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

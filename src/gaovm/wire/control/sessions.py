@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from gaovm.wire.control.common import OfVm
+from gaovm.wire.control.target import OfVm
 
 
 class Open(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):

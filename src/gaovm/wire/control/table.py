@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any, cast
 
 from gaovm.wire.control import (
-    common,
     config,
     display,
     events,
@@ -20,11 +19,12 @@ from gaovm.wire.control import (
     process,
     sessions,
     status,
+    target,
     vms,
 )
 from gaovm.wire.method import Method
 
-PING = Method("ping", common.Nothing, process.Pong, kind="read", about="The daemon answers.")
+PING = Method("ping", target.Nothing, process.Pong, kind="read", about="The daemon answers.")
 CALL_CANCEL = Method(
     "call.cancel",
     process.Cancel,
@@ -34,14 +34,14 @@ CALL_CANCEL = Method(
 )
 DAEMON_STATUS = Method(
     "daemon.status",
-    common.Nothing,
+    target.Nothing,
     process.DaemonStatus,
     kind="read",
     about="Facts about the daemon.",
 )
 DAEMON_STOP = Method(
     "daemon.stop",
-    common.Nothing,
+    target.Nothing,
     process.Stopping,
     spared=True,
     about="Stop all guests gracefully and end the daemon; what is wanted of the VMs stays.",
@@ -104,19 +104,19 @@ VM_RESTART = Method(
 )
 VM_PAUSE = Method(
     "vm.pause",
-    common.Named,
+    target.Named,
     status.VmStatus,
     about="Halt the guest's processors and clocks. Idempotent; `state_conflict` unless it runs.",
 )
 VM_RESUME = Method(
     "vm.resume",
-    common.Named,
+    target.Named,
     status.VmStatus,
     about="Let a paused guest go on. Idempotent; `state_conflict` unless it runs.",
 )
 VM_DESTROY = Method(
     "vm.destroy",
-    common.Named,
+    target.Named,
     status.Destroyed,
     about="Stop a VM and remove everything of it.",
 )
@@ -162,11 +162,12 @@ VM_SESSION = Method(
     sessions.Ticket,
     streams=True,
     spared=True,
-    about="A ticket for the driver's socket. See [Sessions](driver-protocol.md#sessions-bulk-bytes).",
+    about="""A ticket for the driver's socket. See
+        [Sessions](driver-protocol.md#sessions-bulk-bytes).""",
 )
 VM_PORTS_LIST = Method(
     "vm.ports.list",
-    common.Named,
+    target.Named,
     ports.PortList,
     kind="read",
     about="The forwards of a VM, and whether the guest serves them.",
@@ -191,26 +192,26 @@ VM_DISPLAY_OPEN = Method(
 )
 VM_DISPLAY_CLOSE = Method(
     "vm.display.close",
-    common.Named,
+    target.Named,
     display.DisplayStatus,
     about="Close the window; the VM goes on.",
 )
 VM_DISPLAY_STATUS = Method(
     "vm.display.status",
-    common.Named,
+    target.Named,
     display.DisplayStatus,
     kind="read",
     about="The display and its window.",
 )
 VM_DISPLAY_SCREENSHOT = Method(
     "vm.display.screenshot",
-    common.Named,
+    target.Named,
     display.Screenshot,
     about="Write what the display shows to a file in the VM's directory.",
 )
 IMAGE_LIST = Method(
     "image.list",
-    common.Nothing,
+    target.Nothing,
     images.ImageList,
     kind="read",
     about="All images of the store, and who uses them.",

@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from gaovm.wire.control.common import ConfigText, Home, Id, Name, OfVm, StopSeconds, Text, Wait
+from gaovm.wire.control.bounds import ConfigText, Home, Id, Name, StopSeconds, Text, Wait
+from gaovm.wire.control.target import OfVm
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

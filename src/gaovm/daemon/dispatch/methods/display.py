@@ -10,8 +10,8 @@ from gaovm.daemon.dispatch.methods import sessions
 from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.model import states
 from gaovm.wire import convert
-from gaovm.wire.control import common
 from gaovm.wire.control import display as wire
+from gaovm.wire.control import target
 
 #: The driver's own limits are 30 s, for the window and for a picture; it tells what it was.
 CALL_LIMIT_S = 45.0
@@ -32,7 +32,7 @@ async def open_window(
 
 
 async def close_window(
-    ctx: context.Daemon, call: context.Call, args: common.Named
+    ctx: context.Daemon, call: context.Call, args: target.Named
 ) -> wire.DisplayStatus:
     """Close the window, if it is open; the VM goes on."""
     vm = ctx.find(args.name)
@@ -41,7 +41,7 @@ async def close_window(
     return _status(vm, await _call(vm, "display.close", {}))
 
 
-async def show(ctx: context.Daemon, call: context.Call, args: common.Named) -> wire.DisplayStatus:
+async def show(ctx: context.Daemon, call: context.Call, args: target.Named) -> wire.DisplayStatus:
     """Whether there is a display and a window, and the picture's size as last seen."""
     vm = ctx.find(args.name)
     if not _has_display(vm):
@@ -50,7 +50,7 @@ async def show(ctx: context.Daemon, call: context.Call, args: common.Named) -> w
 
 
 async def screenshot(
-    ctx: context.Daemon, call: context.Call, args: common.Named
+    ctx: context.Daemon, call: context.Call, args: target.Named
 ) -> wire.Screenshot:
     """Write what the display shows to a file in the VM's directory.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from gaovm.daemon.dispatch import context
-from gaovm.wire.control import common
 from gaovm.wire.control import images as wire
+from gaovm.wire.control import target
 
 
 def used_by(ctx: context.Daemon) -> dict[str, list[str]]:
@@ -18,7 +18,7 @@ def used_by(ctx: context.Daemon) -> dict[str, list[str]]:
     return used
 
 
-async def list_all(ctx: context.Daemon, call: context.Call, args: common.Nothing) -> wire.ImageList:
+async def list_all(ctx: context.Daemon, call: context.Call, args: target.Nothing) -> wire.ImageList:
     """Every image of the store and who uses it."""
     used = used_by(ctx)
     images = await ctx.images.all()

@@ -12,8 +12,8 @@ from gaovm.daemon.dispatch import context
 from gaovm.daemon.vms import driver_protocol, machine, ports, reports, status
 from gaovm.model import states
 from gaovm.spec.ports import PortForward
-from gaovm.wire.control import common
 from gaovm.wire.control import ports as wire
+from gaovm.wire.control import target
 
 #: A VM with more forwards than this is a mistake; the config has the same bound.
 MAX_ADDED = 256
@@ -21,7 +21,7 @@ MAX_ADDED = 256
 LISTENERS_S = 1.0
 
 
-async def list_all(ctx: context.Daemon, call: context.Call, args: common.Named) -> wire.PortList:
+async def list_all(ctx: context.Daemon, call: context.Call, args: target.Named) -> wire.PortList:
     """The forwards of a VM, from its config and added, and whether they are served in the guest."""
     vm = ctx.find(args.name)
     listeners = await _listeners(vm)

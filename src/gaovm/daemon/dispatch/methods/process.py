@@ -10,17 +10,18 @@ from gaovm.aio import clock
 from gaovm.daemon.dispatch import context
 from gaovm.ipc import methods
 from gaovm.model import states
-from gaovm.wire.control import common, events
+from gaovm.wire.control import events, target
 from gaovm.wire.control import process as wire
+from gaovm.wire.control.progress import Progress
 
 
-async def ping(ctx: context.Daemon, call: context.Call, args: common.Nothing) -> wire.Pong:
+async def ping(ctx: context.Daemon, call: context.Call, args: target.Nothing) -> wire.Pong:
     """The daemon answers."""
     return wire.Pong(ok=True, ts=clock.now())
 
 
 async def daemon_status(
-    ctx: context.Daemon, call: context.Call, args: common.Nothing
+    ctx: context.Daemon, call: context.Call, args: target.Nothing
 ) -> wire.DaemonStatus:
     """Facts about the daemon."""
     machines = ctx.fleet.machines.values()
@@ -42,7 +43,7 @@ async def daemon_status(
 
 
 async def daemon_stop(
-    ctx: context.Daemon, call: context.Call, args: common.Nothing
+    ctx: context.Daemon, call: context.Call, args: target.Nothing
 ) -> wire.Stopping:
     """Begin the end: guests are stopped, what is wanted of them stays."""
     ctx.request_stop()
@@ -62,7 +63,7 @@ async def daemon_upgrade(
         raise errors.StateConflict("this daemon cannot hand over")
 
     def progress(phase: str, message: str) -> None:
-        call.progress(common.Progress(phase=phase, message=message))
+        call.progress(Progress(phase=phase, message=message))
 
     await ctx.upgrade.run(origin, progress, args.timeout_s)
 

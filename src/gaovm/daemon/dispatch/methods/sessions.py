@@ -10,8 +10,8 @@ from gaovm.daemon.dispatch import context
 from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.model import states
 from gaovm.wire import convert
-from gaovm.wire.control import common
 from gaovm.wire.control import sessions as wire
+from gaovm.wire.control.progress import Progress
 
 #: A ticket not used for this long is worthless.
 TICKET_S = 30.0
@@ -61,7 +61,7 @@ async def _ask(
 
     def say() -> None:
         message = f"the driver of VM {name} (process {driver.pid}) does not answer"
-        call.progress(common.Progress(phase="session", message=message))
+        call.progress(Progress(phase="session", message=message))
 
     timer = asyncio.get_running_loop().call_later(PATIENCE_S, say)
     try:

@@ -20,9 +20,10 @@ from gaovm.model import states
 from gaovm.project import names
 from gaovm.wire import convert
 from gaovm.wire.agent import info
-from gaovm.wire.control import common
+from gaovm.wire.control import bounds, target
 from gaovm.wire.control import status as result
 from gaovm.wire.control import vms as wire
+from gaovm.wire.control.progress import Progress
 
 #: The agent's answer to a status question: a guest that hangs must not hang ``status``.
 GUEST_INFO_S = 5.0
@@ -180,7 +181,7 @@ async def restart(ctx: context.Daemon, call: context.Call, args: wire.Restart) -
     """Stop a VM and start it again; from the stop on that is what is wanted of it."""
     vm = ctx.find(args.name)
     limits = stop.Limits(force=args.force, grace_s=args.timeout_s)
-    call.progress(common.Progress(phase="stop", message="stopping"))
+    call.progress(Progress(phase="stop", message="stopping"))
     intended = asyncio.Event()
     work = _stop_and_begin(ctx, vm, limits, intended.set)
     operation = ctx.lasting(f"vm {args.name}: restart", work)
@@ -238,12 +239,12 @@ async def provision(
     return await _wait(vm, call, args.wait, warnings)
 
 
-async def pause(ctx: context.Daemon, call: context.Call, args: common.Named) -> result.VmStatus:
+async def pause(ctx: context.Daemon, call: context.Call, args: target.Named) -> result.VmStatus:
     """Make a guest's processors and clocks stand still. Idempotent."""
     return await _call_running(ctx.find(args.name), "vm.pause")
 
 
-async def resume(ctx: context.Daemon, call: context.Call, args: common.Named) -> result.VmStatus:
+async def resume(ctx: context.Daemon, call: context.Call, args: target.Named) -> result.VmStatus:
     """Let a paused guest go on. Idempotent."""
     return await _call_running(ctx.find(args.name), "vm.resume")
 
@@ -258,7 +259,7 @@ async def _call_running(vm: machine.Machine, method: str) -> result.VmStatus:
     return status.vm_status(vm)
 
 
-async def destroy(ctx: context.Daemon, call: context.Call, args: common.Named) -> result.Destroyed:
+async def destroy(ctx: context.Daemon, call: context.Call, args: target.Named) -> result.Destroyed:
     """Stop a VM and remove everything of it; goes on when the caller goes away."""
     vm = ctx.find(args.name)
     freed = await ctx.to_its_end(f"vm {args.name}: destroy", stop.destroy(vm))
@@ -312,7 +313,7 @@ async def _bring(
     ctx: context.Daemon,
     vm: machine.Machine,
     call: context.Call,
-    wait: common.Wait,
+    wait: bounds.Wait,
     warnings: list[str],
     asked_at: float | None,
 ) -> result.UpResult:
@@ -385,7 +386,7 @@ def _still_degraded(vm: machine.Machine) -> errors.GaoError:
 
 
 async def _wait(
-    vm: machine.Machine, call: context.Call, wait: common.Wait, warnings: list[str]
+    vm: machine.Machine, call: context.Call, wait: bounds.Wait, warnings: list[str]
 ) -> result.UpResult:
     operation = _operation(vm)
     created = operation.created
@@ -397,7 +398,7 @@ async def _wait(
             if not _is_tried_again(vm, operation, exc):
                 raise
             # It is started again: what the caller waits for may still come true.
-            call.progress(common.Progress(phase="restart", message=vm.describe()[1]))
+            call.progress(Progress(phase="restart", message=vm.describe()[1]))
             operation = await _next(vm, operation, exc)
     # What a client was told survives a crash that comes a moment later.
     await vm.fleet.store.flush()
