@@ -36,7 +36,7 @@ from gaovm.daemon import paths
 from gaovm.daemon.dispatch import context, service
 from gaovm.daemon.lifecycle import recovery, start, supervisor
 from gaovm.daemon.storage import events, schema, store
-from gaovm.daemon.vms import project_file
+from gaovm.daemon.vms import lookups, project_file
 from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states
 from gaovm.spec.supervision import Restart, RestartWhen, Supervision
@@ -174,6 +174,7 @@ class Machine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(clock, "now", self.loop.time)
         self.patch.setattr(clock, "monotonic", self.loop.time)
+        self.patch.setattr(lookups, "run", asyncio.to_thread)  # which is inline here
         self.base = Path(tempfile.mkdtemp())
         self.where = paths.Paths(self.base)
         self.where.make()

@@ -117,7 +117,7 @@ class Daemon:
 
     def lasting(self, name: str, work: Coroutine[Any, Any, Result]) -> operations.Operation[Result]:
         """Begin work that goes on when its caller goes away."""
-        operation: operations.Operation[Result] = operations.Operation(name)
+        operation = operations.Operation[Result](name)
         operation.start(self.fleet.owner, work)
         operation.keep()
         going_on = {each for each in self.fleet.lasting if not each.done}

@@ -20,9 +20,13 @@ class Strategy(Protocol):
     must suit the next start, or be told by the database before it is made.
     """
 
-    #: What the progress calls the parts of this start, in their order, up to the agent's answer.
-    #: They are among ``model.phases.BEFORE_AGENT``: until then a caller that leaves undoes it.
-    phases: tuple[str, ...]
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """What the progress calls the parts of this start, in order, up to the agent's answer.
+
+        They are among ``model.phases.BEFORE_AGENT``: until then a caller that leaves undoes it.
+        """
+        ...
 
     async def take_config(self) -> None:
         """Decide which config this start runs; called before the intent is written."""
