@@ -16,6 +16,7 @@ from tests.process.driver.harness import Link, Zygote
 from tests.process.driver.test_lifecycle import STOP, up
 
 from gaovm import errors
+from gaovm.wire import anyjson
 
 PANIC = "[1.0] Kernel panic - not syncing: sysrq triggered crash\r\n"
 #: The least that a spec may have; a ping then goes out after a third of it.
@@ -50,7 +51,7 @@ class Vm:
     def event(self, name: str, **data: Any) -> None:
         self.order(event=name, data=data)
 
-    async def heard(self, kind: str, limit_s: float = 30) -> dict[str, Any]:
+    async def heard(self, kind: str, limit_s: float = 30) -> anyjson.Object:
         """The first ``health`` of a kind."""
         return await self.link.heard("health", limit_s, kind=kind)
 
@@ -175,9 +176,9 @@ async def test_a_full_disk_pauses_and_a_resume_recovers(
     vm.event("BLOCK_IO_ERROR", action="report", nospace=False)  # the guest's own affair
     vm.event("BLOCK_IO_ERROR", action="stop", nospace=True)
     vm.event("STOP")
-    state = await vm.link.until(reason="io-error")
+    state = await vm.link.until(reason="io_error")
     assert state["error"]["code"] == "disk_full"
-    assert (await vm.heard("paused"))["detail"] == "io-error"
+    assert (await vm.heard("paused"))["detail"] == "io_error"
     seen = len(vm.link.states)
     vm.event("RESUME")
     await vm.heard("resumed")
@@ -225,7 +226,7 @@ async def test_without_a_heartbeat_silence_is_not_seen(
 async def test_a_closed_port_is_a_lost_agent(zygote: Zygote, base: Path, control: Path) -> None:
     vm = await ready(zygote, base, control, QUICK)
     vm.event("VSERPORT_CHANGE", id="agent-port", open=False)
-    state = await vm.link.until(reason="agent-lost")
+    state = await vm.link.until(reason="agent_lost")
     assert state["readiness"] == "degraded"
     await vm.heard("unresponsive")
     assert vm.kinds() == ["unresponsive"]

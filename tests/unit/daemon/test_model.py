@@ -32,14 +32,16 @@ from tests.unit.daemon.conftest import Call, NoZygote, Preparer, load_config, up
 
 from gaovm import errors
 from gaovm.aio import clock, files, tasks
-from gaovm.daemon import params, paths
+from gaovm.daemon import paths
 from gaovm.daemon.dispatch import context, service
 from gaovm.daemon.lifecycle import recovery, start, supervisor
 from gaovm.daemon.storage import events, schema, store
-from gaovm.daemon.vms import machine, project_file
+from gaovm.daemon.vms import lookups, project_file
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states
 from gaovm.spec.supervision import Restart, RestartWhen, Supervision
 from gaovm.testing import fake_driver
+from gaovm.wire.control import vms
 
 EXAMPLES, STEPS = 170, 65
 NAMES = ("one", "two", "three")
@@ -172,6 +174,7 @@ class Machine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(clock, "now", self.loop.time)
         self.patch.setattr(clock, "monotonic", self.loop.time)
+        self.patch.setattr(lookups, "run", asyncio.to_thread)  # which is inline here
         self.base = Path(tempfile.mkdtemp())
         self.where = paths.Paths(self.base)
         self.where.make()
@@ -191,7 +194,7 @@ class Machine(RuleBasedStateMachine):
     async def _open(self, database: MemoryStore) -> None:
         self.owner = tasks.TaskOwner("daemon")
         self.database = database
-        self.fleet = machine.Fleet(self.where, database, events.Events(database), self.owner)
+        self.fleet = Fleet(self.where, database, events.Events(database), self.owner)
         starter = start.Starter(Preparer(), self.launcher, f"boot-{self.boots}")
         self.supervisor = supervisor.Supervisor(self.fleet, starter, chance=lambda: 0.5)
         self.context = context.Daemon(
@@ -260,7 +263,7 @@ class Machine(RuleBasedStateMachine):
         """Write the project file; the next `up` reads it."""
         self.files[name] = Supervision(restart=Restart(policy=policy), autostart=auto)
 
-    async def _load(self, args: params.Up, where: paths.Paths) -> project_file.Wanted:
+    async def _load(self, args: vms.Up, where: paths.Paths) -> project_file.Wanted:
         wanted = await load_config(args, where)
         supervision = self.files.get(wanted.spec.name, Supervision())
         spec = msgspec.structs.replace(wanted.spec, supervision=supervision)

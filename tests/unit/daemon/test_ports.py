@@ -8,7 +8,7 @@ from tests.unit.daemon.conftest import Daemon
 
 from gaovm import errors
 from gaovm.daemon.vms import ports, status
-from gaovm.spec.network import PortForward
+from gaovm.spec.ports import PortForward
 
 
 def entry(host_port: int, host_ip: str = "127.0.0.1") -> dict[str, object]:
@@ -25,7 +25,7 @@ async def test_any_host_port_comes_after_those_that_are_named(daemon: Daemon) ->
     await daemon.up()
     record = daemon.fleet.machines["web-dev"].record
     free, named = PortForward(guest_port=80, host_port=0), PortForward(guest_port=80, host_port=81)
-    network = msgspec.structs.replace(record.spec.network, forwards=(free, named))
+    network = msgspec.structs.replace(record.spec.network, ports=(free, named))
     facts = msgspec.structs.replace(record.facts, ports=(entry(81), entry(4000)))
     spec = msgspec.structs.replace(record.spec, network=network)
     record = msgspec.structs.replace(record, spec=spec, facts=facts, added_ports=(free,))
@@ -33,10 +33,10 @@ async def test_any_host_port_comes_after_those_that_are_named(daemon: Daemon) ->
     assert [known.get("host_port") for _, known in found] == [4000, 81, None]
     assert [port for port, _ in found] == [free, named, free]
     shown = status.port_statuses(record, running=True)
-    assert [port["source"] for port in shown] == ["config", "config", "added"]
+    assert [port.source for port in shown] == ["config", "config", "added"]
     stopped = status.port_statuses(record, running=False)
-    assert [port["host_port"] for port in stopped] == [4000, 81, 0], "it keeps what it had"
-    assert {port["state"] for port in stopped} == {"stopped"}
+    assert [port.host_port for port in stopped] == [4000, 81, 0], "it keeps what it had"
+    assert {port.state for port in stopped} == {"stopped"}
 
 
 async def test_of_two_addresses_the_right_one_is_removed(daemon: Daemon) -> None:

@@ -12,6 +12,7 @@ import sys
 from gaovm import errors
 from gaovm.cli import options, output, progress, target
 from gaovm.cli.commands import listing, status
+from gaovm.model import phases
 from gaovm.project import names
 
 TYPE_CHECKING = False
@@ -65,10 +66,6 @@ def _call(
             params["approve"] = approval.given(error, params, yes=parsed.flag("yes"))
 
 
-#: Phases of the progress before the agent answers.
-BEFORE_AGENT = ("image", "driver", "boot", "restart", "")
-
-
 class _Interrupts(target.Interrupts):
     """Undoes while nothing of the guest is lost by that; later a person decides."""
 
@@ -81,7 +78,7 @@ class _Interrupts(target.Interrupts):
         self._answered = False
 
     def saw(self, params: Mapping[str, Any]) -> None:
-        self._answered = str(params.get("phase", "")) not in BEFORE_AGENT
+        self._answered = str(params.get("phase", "")) not in phases.BEFORE_AGENT
         super().saw(params)
 
     def effect(self) -> str | None:

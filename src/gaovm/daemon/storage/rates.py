@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from gaovm.aio import clock
 
@@ -45,7 +44,7 @@ class _Bucket:
 class Rates:
     """A bucket for every VM; ``tell`` writes the event of what was left out."""
 
-    def __init__(self, tell: Callable[[str, dict[str, Any]], None]) -> None:
+    def __init__(self, tell: Callable[[str, Mapping[str, int]], None]) -> None:
         self._tell = tell
         self._buckets: dict[str, _Bucket] = {}
 
@@ -68,7 +67,7 @@ class Rates:
             bucket.timer = None
         types, bucket.suppressed = bucket.suppressed, Counter()
         if types:
-            self._tell(vm, {"count": types.total(), "types": dict(types)})
+            self._tell(vm, types)
 
     def forget(self, vm: str) -> None:
         """A VM was removed: tell what is left to tell of it."""

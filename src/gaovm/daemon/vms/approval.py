@@ -9,18 +9,18 @@ of the config and is an approval of itself.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import params
 from gaovm.daemon.storage import records
-from gaovm.daemon.vms import machine, project_file
+from gaovm.daemon.vms import lookups, machine, project_file
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.spec import reach
 from gaovm.spec.vm import VmSpec
+from gaovm.wire.control import vms
 
 #: A longer text is kept and compared, but not sent along to be shown.
 _SHOWN_BYTES = 64 << 10
@@ -37,12 +37,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     base: tuple[reach.Reach, ...] = ()
 
 
-async def examine(
-    vm: machine.Machine | None, args: params.Up, wanted: project_file.Wanted
-) -> Asked:
+async def examine(vm: machine.Machine | None, args: vms.Up, wanted: project_file.Wanted) -> Asked:
     """Follow the links of what a file asks for. In a thread: a path may lie on a slow server."""
     old = None if vm is None else vm.record.base
-    return await asyncio.to_thread(_examine, args.config_text, wanted, old)
+    return await lookups.run(_examine, args.config_text, wanted, old)
 
 
 def _examine(text: str, wanted: project_file.Wanted, old: VmSpec | None) -> Asked:
@@ -77,7 +75,7 @@ def _widenings(vm: machine.Machine | None, asked: Asked) -> tuple[reach.Widening
     return reach.widenings(known, asked.approval.reaches, asked.project)
 
 
-def keep(fleet: machine.Fleet, name: str, asked: Asked, text: str) -> None:
+def keep(fleet: Fleet, name: str, asked: Asked, text: str) -> None:
     """Keep the text that is in force now, to show later what has changed since."""
     known = fleet.machines.get(name)
     before = None if known is None else known.record.approved
@@ -94,7 +92,7 @@ async def check_paths(vm: machine.Machine) -> None:
     record = vm.record
     if record.approved is None:
         return
-    now, project = await asyncio.to_thread(_follow, record.spec, record.project)
+    now, project = await lookups.run(_follow, record.spec, record.project)
     paths = [each for each in now if each.kind in reach.PATHS]
     found = reach.widenings(record.approved.reaches, paths, project)
     if found:

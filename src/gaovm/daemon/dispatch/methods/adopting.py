@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 from gaovm import errors
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
-from gaovm.daemon.vms import directories, status
+from gaovm.daemon.vms import directories, lookups, status
+from gaovm.wire.control import status as wire_status
+from gaovm.wire.control import vms as wire
 
 
-async def adopt(ctx: context.Daemon, call: context.Call, args: params.Adopt) -> Any:
+async def adopt(
+    ctx: context.Daemon, call: context.Call, args: wire.Adopt
+) -> wire_status.VmStatus | wire_status.Lost:
     """Give a VM to a directory; without a name only tell which VMs have lost theirs.
 
     The next ``up`` in that directory reads its file for the VM.
@@ -22,14 +22,14 @@ async def adopt(ctx: context.Daemon, call: context.Call, args: params.Adopt) -> 
     """
     if args.name is None:
         lost = await directories.lost(ctx.fleet)
-        return {"lost": [status.vm_status(vm) for vm in lost]}
+        return wire_status.Lost(lost=tuple(map(status.vm_status, lost)))
     vm = ctx.find(args.name)
     seen = await directories.look(ctx.fleet, args.project_dir)
     if seen.directory is None:
         raise errors.UsageError(f"{seen.path} is no directory that can be looked at")
     record = vm.record
     if not directories.belongs(record, seen) and not args.force:
-        there = await asyncio.to_thread(directories.is_there, record)
+        there = await lookups.run(directories.is_there, record)
         if there:
             raise errors.NameTaken(
                 f"VM {vm.name} belongs to {record.project}, which is there",
