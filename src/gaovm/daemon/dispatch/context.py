@@ -13,6 +13,7 @@ from gaovm.daemon.dispatch import upgrade_gate
 from gaovm.daemon.lifecycle import start
 from gaovm.daemon.vms import machine, project_file
 from gaovm.daemon.vms.fleet import Fleet
+from gaovm.errors import suggestions
 from gaovm.ipc import connection
 from gaovm.wire.control import images, vms
 from gaovm.wire.control.progress import Progress
@@ -109,11 +110,12 @@ class Daemon:
         vm = self.fleet.machines.get(name)
         if vm is not None:
             return vm
-        import difflib  # only when somebody has misspelt a name
-
-        near = difflib.get_close_matches(name, self.fleet.machines, n=1)
-        remedy = f"did you mean {near[0]}?" if near else "`gaovm ls` lists the VMs"
-        raise errors.VmNotFound(f"there is no VM {name!r}", remedy=remedy)
+        meant = suggestions.did_you_mean(name, self.fleet.machines)
+        raise errors.VmNotFound(
+            f"there is no VM {name!r}",
+            remedy=meant,
+            actions=() if meant else (errors.Action("list_vms"),),
+        )
 
     def lasting(self, name: str, work: Coroutine[Any, Any, Result]) -> operations.Operation[Result]:
         """Begin work that goes on when its caller goes away."""

@@ -1,7 +1,7 @@
 """How often a guest may be told of: so many events at once, and then one a second.
 
 A guest decides how often its agent begins anew, and each time is an event. What is left out is
-counted, and told in one event of its own (``SUPPRESSED``).
+counted, and told in one event of its own (``events.suppressed``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 
 from gaovm.aio import clock
 
-SUPPRESSED = "events.suppressed"
 #: A boot makes 5; a guest that is rebooted again and again for minutes is told of in full.
 BURST = 100.0
 PER_S = 1.0

@@ -41,6 +41,13 @@ class Facts(results.Choices, frozen=True, kw_only=True):
         )
 
 
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that can be done about a failure: a row of ``errors.actions`` and its arguments."""
+
+    code: str
+    args: dict[str, str] = {}
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """The last error of a VM, kept until the next successful ``up``.
 
@@ -51,6 +58,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     at: str
     remedy: str | None = None
+    actions: tuple[Action, ...] = ()
     serial_tail: tuple[str, ...] = ()
 
 

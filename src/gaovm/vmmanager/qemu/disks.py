@@ -22,6 +22,8 @@ _CLUSTER_BITS = 16
 _CLUSTER = 1 << _CLUSTER_BITS
 _BACKING_FORMAT = 0xE2792ACA
 MAX_BACKING = 1023
+#: What can be done about a disk that is lost: the VM begins anew.
+ANEW = (errors.Action("destroy_vm"), errors.Action("make_vm"))
 LIMIT_S = 60.0
 
 
@@ -42,16 +44,14 @@ def read_overlay(path: Path) -> Overlay:
     with path.open("rb", buffering=0) as file:
         head = file.read(_HEADER.size)
         if len(head) < _HEADER.size or head[:4] != _MAGIC:
-            raise errors.StateCorrupt(
-                f"{path} is not a qcow2 disk", remedy="`gaovm destroy` and `gaovm up` make a new VM"
-            )
+            raise errors.StateCorrupt(f"{path} is not a qcow2 disk", actions=ANEW)
         _, version, offset, length, _, size = _HEADER.unpack(head)
         file.seek(_FEATURES_AT)
         features = file.read(_FEATURES.size) if version >= 3 else b""
         if len(features) == _FEATURES.size and _FEATURES.unpack(features)[0] & ~_MENDABLE:
             raise errors.StateCorrupt(
                 f"{path} has features that no disk of GaoVM's has: its header was changed",
-                remedy="`gaovm destroy` and `gaovm up` make a new VM",
+                actions=ANEW,
             )
         backing = None
         if offset and 0 < length <= MAX_BACKING:
