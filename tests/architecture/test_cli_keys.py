@@ -80,8 +80,8 @@ READS: dict[str, dict[str, Kinds]] = {
     "cli/commands/loglevel.py": {"found": (logs.LevelResult,)},
     "cli/commands/ports.py": {
         "port": (ports.PortStatus,),
-        "target.call(client, 'vm.ports.list', {'name': name})": (ports.PortList,),
-        "target.call(client, 'vm.ports.remove', params)": (ports.Removed,),
+        "calls.call(client, 'vm.ports.list', {'name': name})": (ports.PortList,),
+        "calls.call(client, 'vm.ports.remove', params)": (ports.Removed,),
     },
     "cli/commands/provision.py": {
         "result": (status.UpResult,),
@@ -107,7 +107,7 @@ READS: dict[str, dict[str, Kinds]] = {
         "network": (status.Network,),
         "port": (ports.PortStatus,),
         "restarts": (status.Restarts,),
-        "target.call(client, 'vm.ports.list', {'name': vm['name']})": (ports.PortList,),
+        "calls.call(client, 'vm.ports.list', {'name': vm['name']})": (ports.PortList,),
         "usage": (status.Usage,),
         "user": (status.User,),
         "vm": (status.VmReport,),
@@ -116,14 +116,18 @@ READS: dict[str, dict[str, Kinds]] = {
         "client.call('vm.list', {})": (status.VmList,),
         "mount": (status.Mount,),
         "result": (status.UpResult,),
+        "result['vm']": (status.VmStatus,),
         "vm": (status.VmStatus,),
         "vm.get('boot') or {}": (status.Boot,),
     },
-    "cli/target.py": {
+    "cli/calls.py": {
         "call(client, 'vm.status', {'name': name})": (status.VmReport,),
-        "client.call('vm.list', {'of_project': project.directory})": (status.VmList,),
         "listed": (status.VmList,),
         "vm": (status.VmStatus,),
+    },
+    "cli/completing.py": {"image": (images.Image,), "vm": (status.VmStatus,)},
+    "cli/target.py": {
+        "client.call('vm.list', {'of_project': project.directory})": (status.VmList,),
     },
     "client/copy.py": {"ticket": (sessions.Ticket,)},
     "client/events.py": {
@@ -148,11 +152,12 @@ PARAMS: dict[str, dict[str, Kinds]] = {
     "cli/commands/lifecycle.py": {"params": (vms.Stop, vms.Restart)},
     "cli/commands/loglevel.py": {"params": (logs.SetLevel,)},
     "cli/commands/ports.py": {"params": (ports.Add, ports.Remove)},
-    "cli/commands/provision.py": {"params": (vms.Provision,), "file": (vms.Up,)},
+    "cli/commands/provision.py": {"params": (vms.Provision,)},
     "cli/commands/status.py": {"params": (vms.Status,)},
-    "cli/commands/up.py": {"params": (vms.Up, Progress)},
+    "cli/commands/up.py": {"params": (vms.Up,)},
     "cli/progress.py": {"params": (Progress,)},
-    "cli/target.py": {"params": (target.OfVm, Progress)},
+    "cli/calls.py": {"params": (target.OfVm, Progress)},
+    "cli/waiting.py": {"file": (vms.Up,), "params": (Progress,)},
 }
 #: Of no result: environments, error details, log lines, session frames, tables of the commands.
 OTHERS = {

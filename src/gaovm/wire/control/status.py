@@ -94,6 +94,13 @@ class Restarts(msgspec.Struct, frozen=True, kw_only=True):
     due_at: str | None
 
 
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that can be done about a failure; ``code`` is one of ``errors.actions``."""
+
+    code: str
+    args: dict[str, str]
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """The last error of a VM; ``serial_tail``: the last lines of the console, if it gave up."""
 
@@ -101,6 +108,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     at: str
     remedy: str | None
+    actions: tuple[Action, ...]
     serial_tail: tuple[str, ...]
 
 
