@@ -50,9 +50,9 @@ async def list_all(ctx: context.Daemon, call: context.Call, args: wire.List) -> 
 async def show(ctx: context.Daemon, call: context.Call, args: wire.Status) -> result.VmReport:
     """One VM and what it takes; with ``guest`` also what the agent says, null without an answer."""
     vm = ctx.find(args.name)
+    known = msgspec.structs.asdict(status.vm_status(vm))  # now, not after what takes its time
     taken = await _usage(vm)
     guest = await _guest_info(vm) if args.guest else msgspec.UNSET
-    known = msgspec.structs.asdict(status.vm_status(vm))
     return result.VmReport(**known, usage=taken, guest=guest)
 
 
