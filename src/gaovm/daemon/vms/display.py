@@ -32,4 +32,4 @@ def on_report(topic: events.Events, name: str, params: dict[str, Any]) -> None:
         size = {"width": report.width, "height": report.height}
         topic.emit("display.opened", name, size)
     else:
-        topic.emit("display.closed", name, {"reason": report.reason[:40]})
+        topic.emit("display.closed", name, {"reason": (report.reason or "asked")[:40]})
