@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gaovm.driver.console import Console
 from gaovm.driver.logs import StampedLog
-from gaovm.driver.pipes import Console, LastWords, Tail
+from gaovm.vmmanager.pipes import LastWords, Tail
 
 
 def test_a_tail_keeps_the_last_lines_without_escapes() -> None:

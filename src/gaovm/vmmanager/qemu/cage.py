@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gaovm.aio.confine.cage import Bind, Cage, Ids, Limits
-from gaovm.builder.qemu.document import Document, ShareDevice
+from gaovm.builder.document import ShareDevice
+from gaovm.builder.qemu.document import Document
 
 MIB = 1 << 20
 #: Beside the guest's memory and translated code: the program, its threads, buffers of devices, and

@@ -14,10 +14,10 @@ from pathlib import Path
 from gaovm import errors
 from gaovm.aio import steps
 from gaovm.aio.confine import abilities, identities, keeper, landlock, place, shed
-from gaovm.builder.qemu.document import Document, ShareDevice
-from gaovm.driver import uplink
+from gaovm.builder.document import ShareDevice
+from gaovm.builder.qemu.document import Document
 from gaovm.model.facts import PasstFact, VirtiofsdFact
-from gaovm.vmmanager.qemu import cage, network
+from gaovm.vmmanager.qemu import cage, network, passt
 from gaovm.wire.driver import results
 from gaovm.wire.driver.launch import LaunchRequest
 
@@ -108,11 +108,11 @@ class Confinement:
         # as root one of the VM's ids, and another than QEMU's
         user = {} if ids is None else {"user": ids.first + 1}
 
-        def passt(fds: Sequence[int]) -> list[str]:
-            return network.command(carrier.path, fds[0], host_access=access, **user)
+        def carry(fds: Sequence[int]) -> list[str]:
+            return passt.command(carrier.path, fds[0], host_access=access, **user)
 
-        recipe = keeper.Recipe(passt, connects=str(uplink.socket_of(Path(request.run_dir))))
-        return await self._kept.enter_async_context(keeper.fork({uplink.PASST: recipe}))
+        recipe = keeper.Recipe(carry, connects=str(network.socket_of(Path(request.run_dir))))
+        return await self._kept.enter_async_context(keeper.fork({network.PASST: recipe}))
 
     @steps.step
     def shed(self, request: LaunchRequest) -> None:
@@ -168,22 +168,6 @@ def _rules(request: LaunchRequest, made: place.Place) -> landlock.Rules:
     own += [str(path) for path in made.group_parents]
     paths = [(path, landlock.WRITE) for path in own]
     # what it asks of the processes it started; the last log lines of a defect show their source
-    read = ("/proc", str(Path(__file__).parents[1]))
+    read = ("/proc", str(Path(__file__).parents[2]))
     paths += [(path, landlock.READ) for path in read]
     return landlock.Rules(tuple(paths), binds=True, scoped=False)
-
-
-def own_namespace() -> None:
-    """Let the driver of a plain user make cages: in a user namespace of its own.
-
-    To be called while it has one thread, before it does anything. Where that is not allowed the
-    cage has fewer walls, which ``describe`` tells.
-    """
-    if abilities.switched_off():
-        return
-    can = abilities.find()
-    if not can.root and not can.namespaces:
-        try:
-            identities.own_namespace()
-        except OSError as exc:
-            logger.warning("no user namespace: %s", exc.strerror)
