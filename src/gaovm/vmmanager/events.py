@@ -3,58 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from gaovm import errors
 
 
-class Reset(NamedTuple):
+class Reset(msgspec.Struct, frozen=True):
     """The guest was reset and boots again."""
 
 
-class Panicked(NamedTuple):
+class Panicked(msgspec.Struct, frozen=True):
     """The guest's kernel panicked. ``paused``: the VM stays as it is; else it ends by itself."""
 
     paused: bool
 
 
-class WatchdogFired(NamedTuple):
+class WatchdogFired(msgspec.Struct, frozen=True):
     """The guest has not fed its watchdog device in time."""
 
 
-class DiskFailed(NamedTuple):
+class DiskFailed(msgspec.Struct, frozen=True):
     """The disk could not be written on the host, and the guest is paused for that."""
 
     no_space: bool
 
 
-class Paused(NamedTuple):
+class Paused(msgspec.Struct, frozen=True):
     """The guest's processors and clocks stand still."""
 
 
-class Resumed(NamedTuple):
+class Resumed(msgspec.Struct, frozen=True):
     """They go on."""
 
 
-class PortChanged(NamedTuple):
+class PortChanged(msgspec.Struct, frozen=True):
     """The guest has opened or closed the agent's port."""
 
     is_open: bool
 
 
-class ShareLost(NamedTuple):
+class ShareLost(msgspec.Struct, frozen=True):
     """The server of a share ended; the guest cannot go on without it."""
 
     error: errors.GaoError
 
 
-class NetworkLost(NamedTuple):
+class NetworkLost(msgspec.Struct, frozen=True):
     """The guest has no way out any more. Told once, until it is back."""
 
     error: errors.GaoError
 
 
-class NetworkBack(NamedTuple):
+class NetworkBack(msgspec.Struct, frozen=True):
     """The guest has its network again."""
 
 
