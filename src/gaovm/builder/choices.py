@@ -1,4 +1,4 @@
-"""Decides what a spec leaves to the host, each time with the reason, which status shows."""
+"""Decides what a spec leaves open, with the reason for it, which status shows."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The cage of this VM's QEMU: made at configure, used by each start, taken down with the VM.
 
-Also what the driver drops of its own power once the VM runs.
+Also drops the rights that the driver itself needs no more once the VM runs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Confinement:
 
     def __init__(self) -> None:
         self.place: place.Place | None = None
-        #: Those of the virtiofsd of each share, by the name of its descriptor.
+        #: The place of each share's virtiofsd, by the name of the share's descriptor.
         self.servers: dict[str, place.Place] = {}
         self._lent: identities.Lent | None = None
         self._off = self._shed = self._driver = ""
@@ -98,7 +98,7 @@ class Confinement:
 
     @steps.step
     async def keep(self, request: LaunchRequest, carrier: PasstFact | None) -> keeper.Keeper | None:
-        """Fork who starts passt, now and again, once this process has dropped the rights for it.
+        """Fork a keeper that can start passt after this process has dropped the rights to do so.
 
         None: nothing will be dropped, or there is no passt.
         """
@@ -116,10 +116,10 @@ class Confinement:
 
     @steps.step
     def shed(self, request: LaunchRequest) -> None:
-        """Drop what the driver of a VM that runs has no use for: it reads what its guest sends.
+        """Drop the rights that a driver does not need while its VM runs: the guest may be hostile.
 
-        It keeps its two directories, and the rights to end its QEMU and to listen below port 1024.
-        One whose VM has a display keeps the files, for its window's program is of the desktop.
+        It keeps access to its two directories, and the rights to end QEMU and to listen below port
+        1024. If the VM has a display it keeps access to files, which the window's program needs.
         """
         if self.place is None:
             return
@@ -137,7 +137,7 @@ class Confinement:
 
     @steps.step
     async def close(self) -> None:
-        """Take it down; nothing runs in it any more. Idempotent."""
+        """Take the cages down, after all in them has ended. Idempotent."""
         for server in self.servers.values():
             server.close()
         self.servers.clear()

@@ -45,7 +45,7 @@ class Hypervisor:
         self._viewers = 0
         self.argv: tuple[str, ...] = ()
         self.returncode: int | None = None
-        #: QEMU said that the host ended it, as by a signal: not what the guest wanted.
+        #: QEMU said that the host ended it, as by a signal; the guest did not want to.
         self.ended_by_host = False
         self.ended = asyncio.Event()
 

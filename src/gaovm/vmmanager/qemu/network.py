@@ -1,7 +1,7 @@
-"""The way out of the guest's network: passt, for as long as the VM runs. slirp needs nothing here.
+"""Keeps passt running, which carries the guest's network; slirp needs nothing here.
 
-A passt that ends is followed by another, after growing pauses: QEMU waits on its socket, and the
-guest sees its cable pulled and put in again.
+When passt ends, another one is started after a pause that grows each time. QEMU waits on its socket
+meanwhile, and the guest sees its cable pulled and put in again.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from gaovm.vmmanager.pipes import LastWords
 from gaovm.vmmanager.qemu import lifetime, passt
 
 logger = logging.getLogger(__name__)
-# When QEMU ends its passt follows at once, and may be seen first.
+# passt ends as soon as QEMU does, and its end may be seen first.
 QEMU_END_GRACE_S = 1.0
-#: Pauses before each further start, in seconds; the last one counts on.
+#: Seconds to wait before each further start; the last one is repeated.
 PAUSES_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-#: One that has run for so long works; passt finds out in milliseconds that it cannot.
+#: A passt that has run for so long works: one that cannot ends within milliseconds.
 SETTLED_S = 1.0
 PASST = "passt"
 
@@ -45,9 +45,9 @@ class Network:
         self._on_event = on_event
         self._path: Path | None = None
         self._task: asyncio.Task[None] | None = None
-        #: Who starts it once this process has dropped the rights for that.
+        #: Starts passt when this process has dropped the rights to do so.
         self.keeper: keeper.Keeper | None = None
-        #: Why there is no way out now.
+        #: Why the guest has no network now.
         self.problem: errors.GaoError | None = None
 
     @steps.step
@@ -55,7 +55,7 @@ class Network:
         """Bind QEMU's socket; returns what QEMU inherits by descriptor name.
 
         Raises:
-            errors.HostError: that cannot be made.
+            errors.HostError: the socket cannot be made.
         """
         if FD not in document.fds:
             return {}

@@ -25,14 +25,14 @@ OnEnd = Callable[[errors.GaoError], None]
 
 
 class Shares:
-    """Starts and stops them; ``on_end`` is told when one ends although nobody asked."""
+    """Starts and stops the servers; calls ``on_end`` when one ends although nobody asked."""
 
     def __init__(self, owner: tasks.TaskOwner, on_end: OnEnd) -> None:
         self._owner = owner
         self._on_end = on_end
         self._children = contextlib.AsyncExitStack()
         self._closing = False
-        #: The first that ended with an error; QEMU's own end may be seen before its.
+        #: Why the first server failed; QEMU's end may be seen before the server's.
         self.failure: errors.GaoError | None = None
         self._seen: list[asyncio.Future[None]] = []
         self._bound: list[tuple[ShareDevice, socket.socket]] = []
@@ -41,11 +41,11 @@ class Shares:
     def prepare(self, document: Document, run_dir: Path) -> dict[str, lifetime.Descriptor]:
         """Bind the socket of each; returns what QEMU inherits by descriptor name.
 
-        Its ends are connected already, so QEMU need not wait for virtiofsd, nor that for QEMU. The
-        memory that they share is among it, if it is ours to make.
+        QEMU's ends are connected already, so QEMU and virtiofsd need not wait for each other. The
+        file of the memory that both map is among them, if the document wants one.
 
         Raises:
-            errors.HostError: that cannot be made (any more).
+            errors.HostError: a socket or that file cannot be made.
         """
         ends: dict[str, lifetime.Descriptor] = {}
         if document.memory_file_bytes is not None:
@@ -98,7 +98,7 @@ class Shares:
         )
 
     async def settle(self) -> None:
-        """QEMU has ended with an error: learn whether it did for want of one of these."""
+        """Wait a moment to learn whether QEMU, which ended with an error, lacked a server."""
         if self._seen:
             await asyncio.wait(self._seen, timeout=QEMU_END_GRACE_S)
 
@@ -121,7 +121,7 @@ class Shares:
         if status != 0 and not self._closing:
             self.failure = self.failure or error
         seen.set_result(None)
-        # When QEMU ends its virtiofsd follows at once, and may be seen first.
+        # virtiofsd ends as soon as QEMU does, and its end may be seen first.
         await asyncio.sleep(QEMU_END_GRACE_S)
         if not self._closing:
             self._on_end(error)
