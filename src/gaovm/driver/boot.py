@@ -31,7 +31,7 @@ class Boot:
             self._limit = loop.call_later(limit_s, self._failed, message)
 
     def begin_again(self, accelerator: str) -> None:
-        """The machine was reset: take another reset, once the firmware is done, for a failed boot."""
+        """The machine was reset: another reset, once the firmware is done, is a failed boot."""
         self.begin(accelerator)
         if self._firmware is not None:
             self._firmware.cancel()
