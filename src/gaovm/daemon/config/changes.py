@@ -68,7 +68,7 @@ async def change(
         changed = _says_something(vm, plan)
         if changed or (whole and plan.staged):
             await _record(vm, plan)
-            await _mirror(vm)
+            await _write_copies(vm)
         applied, staged, warnings = list(plan.now), list(plan.staged), [*plan.warnings, *fits]
         failed: list[diff.Difference] = []
         for field in plan.by_driver:
@@ -82,7 +82,7 @@ async def change(
         if failed:
             await _tell_failed(vm, failed)
         if plan.by_driver:
-            await _mirror(vm)
+            await _write_copies(vm)
     if plan.soon:
         name = f"vm {vm.name}: live change"
         vm.fleet.background(name, _once_it_answers(vm, whole=whole))
@@ -124,14 +124,14 @@ async def apply_pending(vm: machine.Machine) -> None:
         return
     async with vm.config:
         await _take_pending(vm)
-        await _mirror(vm)
+        await _write_copies(vm)
 
 
 async def take_scripts(vm: machine.Machine) -> None:
     """Bring scripts and probes that wait into force in a VM that runs; for running them again."""
     async with vm.config:
         await _take_scripts(vm)
-        await _mirror(vm)
+        await _write_copies(vm)
 
 
 @steps.step
@@ -215,7 +215,7 @@ async def _take_pending(vm: machine.Machine) -> None:
     await written
 
 
-async def _mirror(vm: machine.Machine) -> None:
+async def _write_copies(vm: machine.Machine) -> None:
     try:
         await _write_config(vm)
         if vm.record.pending is None:
@@ -243,7 +243,7 @@ async def _remove_pending(vm: machine.Machine) -> None:
 
 
 async def _mend(vm: machine.Machine, name: str, spec: VmSpec | None) -> None:
-    """Make one mirror say what it must; a damaged one is named."""
+    """Make one copy say what the database says; tell of a damaged one."""
     if _gone(vm):
         return
     path = vm.fleet.paths.vm_dir(vm.name) / name
