@@ -17,6 +17,7 @@ from tests.process.driver.harness import Link, Zygote
 from tests.process.driver.test_lifecycle import STOP, up
 
 from gaovm import errors
+from gaovm.wire import anyjson
 
 pytestmark = EVERY_BACKEND
 PANIC = "[1.0] Kernel panic - not syncing: sysrq triggered crash\r\n"
@@ -67,7 +68,7 @@ class Vm:
         told, data = QMP[name] if self._backend == "qemu" else (name, {})
         self.order(event=told, data=data)
 
-    async def heard(self, kind: str, limit_s: float = 30) -> dict[str, Any]:
+    async def heard(self, kind: str, limit_s: float = 30) -> anyjson.Object:
         """The first ``health`` of a kind."""
         return await self.link.heard("health", limit_s, kind=kind)
 
