@@ -1,7 +1,7 @@
-"""Rows that cannot be read: set aside one by one, so that one VM's damage is not all VMs' damage.
+"""Sets aside rows that cannot be read, one by one, so that one VM's damage harms no other VM.
 
-The row goes to the table ``quarantine`` as it is; in its place comes the row of the last good copy,
-or none. The event ``state.row_quarantined`` tells of it, in the same commit.
+The row goes to the table ``quarantine`` as it is. The row of the last good copy takes its place, if
+there is one. The event ``state.row_quarantined`` tells of it, in the same commit.
 """
 
 from __future__ import annotations
