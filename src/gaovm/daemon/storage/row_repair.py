@@ -17,6 +17,7 @@ import msgspec
 from gaovm import errors
 from gaovm.daemon import timestamps
 from gaovm.daemon.storage import rows
+from gaovm.wire.control import payloads
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def _set_aside(
     fields = dict(zip(_NAMES, shown, strict=True))
     name = str(fields["name"])
     good = _good_row(copy, name)
-    payload = {"reason": reason, "restored": good is not None}
+    told = payloads.StateRowQuarantined(reason=reason, restored=good is not None)
     now = timestamps.now()
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -66,8 +67,8 @@ def _set_aside(
         if good is not None:
             connection.execute(rows.PUT, good)
         connection.execute(
-            "INSERT INTO events (ts, type, vm, payload) VALUES (?, 'state.row_quarantined', ?, ?)",
-            (now, name, msgspec.json.encode(payload).decode()),
+            "INSERT INTO events (ts, type, vm, payload) VALUES (?, ?, ?, ?)",
+            (now, told.TYPE, name, msgspec.json.encode(told).decode()),
         )
         connection.execute("COMMIT")
     except BaseException:
