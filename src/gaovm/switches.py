@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Switch(NamedTuple):
-    """Describe one variable. ``readers``: the processes that read it; ``default``: its value if unset."""
+    """Describe one variable: who reads it (``readers``), and its value when unset (``default``)."""
 
     name: str
     about: str
