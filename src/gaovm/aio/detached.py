@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -43,6 +44,8 @@ class Threads:
         def work() -> None:
             result: Result | None = None
             failure: BaseException | None = None
+            # signals are the main thread's; one that ends here would be lost by an exec
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             try:
                 result = function(*args)
             except BaseException as exc:  # noqa: BLE001  # goes to the caller, whatever it is
