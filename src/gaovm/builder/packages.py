@@ -1,4 +1,4 @@
-"""Which Debian package brings a program: one table for every error and for ``doctor``."""
+"""Which Debian package brings a program, and where programs lie that are not on the ``PATH``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,20 @@ PACKAGES = {
     "newgidmap": "uidmap",
     "virtiofsd": "virtiofsd",  # Debian 13 and later; in Debian 12 it is part of qemu-system-common
 }
+
+#: Where distributions keep helpers of hypervisors.
+HELPERS = ("/usr/libexec", "/usr/lib/qemu")
+#: Where to look after the ``PATH``: helpers, the administrator's directories that a user may lack,
+#: and Homebrew.
+DIRECTORIES = (
+    "/usr/lib/qemu",
+    "/usr/libexec",
+    "/usr/lib",
+    "/usr/sbin",
+    "/sbin",
+    "/usr/local/bin",
+    "/opt/homebrew/bin",
+)
 
 
 def remedy(program: str) -> str:

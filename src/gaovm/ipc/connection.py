@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
-    Handler = Callable[[str, dict[str, Any], "Request"], Awaitable[Any]]
+    from gaovm.wire import anyjson
+
+    Handler = Callable[[str, anyjson.Object, "Request"], Awaitable[Any]]
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +64,8 @@ class Service:
         terms: peer.Terms,
         handle: Handler,
         *,
-        immediate: Mapping[str, Callable[[dict[str, Any], Request], Any]] | None = None,
-        on_notification: Callable[[str, dict[str, Any], Connection], None] | None = None,
+        immediate: Mapping[str, Callable[[anyjson.Object, Request], Any]] | None = None,
+        on_notification: Callable[[str, anyjson.Object, Connection], None] | None = None,
         on_open: Callable[[Connection], None] | None = None,
         gate: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
@@ -125,7 +127,7 @@ class Connection(outflow.Outflow):
         self._frames = inflow.Frames(self._on_late_frame)
         self._budget = budget
         self._held_bytes = 0
-        self._listeners: dict[int, Callable[[dict[str, Any]], None]] = {}
+        self._listeners: dict[int, Callable[[anyjson.Object], None]] = {}
         self._close_callbacks: list[Callable[[], None]] = []
         self._flush_scheduled = False
         self._ready: asyncio.Future[None] = self._loop.create_future()
@@ -152,7 +154,7 @@ class Connection(outflow.Outflow):
         method: str,
         params: Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
-        on_progress: Callable[[dict[str, Any]], None] | None = None,
+        on_progress: Callable[[anyjson.Object], None] | None = None,
     ) -> Any:
         """Call a method of the other side. ``on_progress`` gets the call's notifications.
 

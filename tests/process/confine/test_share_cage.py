@@ -16,7 +16,8 @@ import pytest
 from gaovm.aio.confine import abilities, place
 from gaovm.aio.confine.cage import Cage, Ids
 from gaovm.builder.choices import Choice
-from gaovm.builder.qemu.document import Document, ShareDevice
+from gaovm.builder.document import ShareDevice
+from gaovm.builder.qemu.document import Document
 from gaovm.vmmanager.qemu import cage as policy
 from gaovm.vmmanager.qemu import share_guard
 

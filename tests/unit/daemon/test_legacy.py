@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from tests.unit.daemon.conftest import Call, Daemon
 
@@ -25,7 +26,8 @@ STATUS = [
 
 
 async def old(daemon: Daemon, called: str, /, call: Call | None = None, **data: Any) -> Any:
-    return await service.dispatch(daemon.ctx, call or Call(), called, data)
+    result = await service.dispatch(daemon.ctx, call or Call(), called, data)
+    return msgspec.json.decode(msgspec.json.encode(result))
 
 
 def test_everything_is_offered_in_the_old_order() -> None:
@@ -114,7 +116,7 @@ async def test_driver_exec_is_off_unless_it_is_switched_on(
         await old(daemon, "driver.exec", method="ping")
     monkeypatch.setenv("GAOVM_ENABLE_DRIVER_EXEC", "1")
     done = await old(daemon, "driver.exec", method="ping", params={})
-    assert done == {"method": "ping", "driverResult": {"ok": True}}
+    assert done == {"method": "ping", "driverResult": {"ok": True, "ts": 0.0}}
     with pytest.raises(errors.InvalidParams):
         await old(daemon, "driver.exec")
     await daemon.call("vm.stop", name="default")

@@ -16,6 +16,9 @@ from gaovm.daemon.vms import reports, status
 from gaovm.ipc import methods
 from gaovm.spec import diff
 from gaovm.spec.shares import Share
+from gaovm.wire.agent import info
+from gaovm.wire.control.progress import Progress
+from gaovm.wire.driver import results
 
 STATUS_FIELDS = """
     name project state detail desired observed readiness first_up created_at started_at vm_type arch
@@ -26,14 +29,14 @@ STATUS_FIELDS = """
 
 
 def test_the_table_is_the_protocol() -> None:
-    assert set(service.METHODS) | {"hello"} == set(methods.CONTROL_METHODS)
+    assert set(service.HANDLERS) | {"hello"} == set(methods.CONTROL_METHODS)
 
 
 async def test_status_has_every_field(daemon: Daemon) -> None:
     await daemon.up()
     assert sorted(await daemon.status()) == sorted(STATUS_FIELDS)
     with_guest = await daemon.call("vm.status", name="web-dev", guest=True)
-    assert with_guest["guest"] == {"hostname": "web-dev"}
+    assert with_guest["guest"]["hostname"] == "web-dev"
     await daemon.call("vm.stop", name="web-dev")
     stopped = await daemon.call("vm.status", name="web-dev", guest=True)
     assert sorted(stopped) == sorted([*STATUS_FIELDS, "guest"])
@@ -203,8 +206,8 @@ async def test_who_waits_for_a_session_hears_of_a_driver_that_does_not_answer(
     await daemon.up()
     call, told = Call(), asyncio.Event()
 
-    def progress(data: dict[str, Any]) -> None:
-        call.seen.append(data)
+    def progress(data: Progress) -> None:
+        call.seen.append(msgspec.to_builtins(data))
         told.set()
 
     monkeypatch.setattr(call, "progress", progress)
@@ -281,7 +284,7 @@ async def test_listening_means_somebody_listens_in_the_guest(
     await daemon.up()
     await daemon.call("vm.ports.add", name="web-dev", guest_port=80, guest_ip=guest_ip)
     await daemon.call("vm.restart", name="web-dev")
-    daemon.launcher.listeners = [{"proto": proto, "address": address, "port": port}]
+    daemon.launcher.listeners = [info.Listener(proto=proto, address=address, port=port)]
     (found,) = (await daemon.call("vm.ports.list", name="web-dev"))["ports"]
     assert found["state"] == state
     assert (await daemon.status())["ports"][0]["state"] == "forwarded"  # the guest is not asked
@@ -365,7 +368,7 @@ async def test_the_log_level_of_the_daemon(daemon: Daemon) -> None:
 async def test_up_says_what_the_network_leaves_open(
     daemon: Daemon, network: dict[str, Any], opened: bool, told: list[str]
 ) -> None:
-    daemon.launcher.network = network
+    daemon.launcher.network = results.Network(**network)
     result = await daemon.up()
     assert (await daemon.status())["network"] == {
         "problem": None,
@@ -384,7 +387,7 @@ async def test_up_says_what_the_network_leaves_open(
 
 
 async def test_status_says_what_is_wrong_with_the_network_while_it_is(daemon: Daemon) -> None:
-    daemon.launcher.network = {"type": "passt", "reason": "usable", "problem": "no route"}
+    daemon.launcher.network = results.Network(type="passt", reason="usable", problem="no route")
     await daemon.up()
     vm = daemon.fleet.machines["web-dev"]
     for kind, problem in (

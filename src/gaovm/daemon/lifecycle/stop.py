@@ -19,6 +19,8 @@ from gaovm.aio import steps
 from gaovm.daemon.drivers import occupancy
 from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.model import states
+from gaovm.wire.control import payloads
+from gaovm.wire.driver import params, table
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +149,7 @@ async def shut_down(vm: machine.Machine, limits: Limits) -> None:
         await _let_driver_go(vm)
         await vm.until(lambda: vm.driver is None)
         vm.closing = False
-    vm.fleet.events.emit("driver.stopped", vm.name, {})
+    vm.fleet.events.tell(vm.name, payloads.DriverStopped())
 
 
 async def _take_down(
@@ -200,8 +202,9 @@ async def _mark_deleting(vm: machine.Machine) -> None:
 async def _end_guest(
     vm: machine.Machine, driver: driver_protocol.Driver, grace_s: float, force_s: float
 ) -> None:
-    limits = {"grace_s": grace_s, "force_s": force_s}
-    await driver.call("vm.stop", limits, timeout_s=grace_s + force_s + driver_protocol.LEAVE_S)
+    limits = params.Stop(grace_s=grace_s, force_s=force_s)
+    limit_s = grace_s + force_s + driver_protocol.LEAVE_S
+    await driver.call(table.VM_STOP, limits, timeout_s=limit_s)
 
 
 @steps.step
@@ -242,7 +245,7 @@ async def _forget(vm: machine.Machine) -> None:
     # Not `written`: a row without its files would be a VM again for the next daemon.
     removed = fleet.store.remove(vm.name)
     fleet.events.forget(vm.name)
-    fleet.events.emit("vm.removed", vm.name, {})  # in the same commit
+    fleet.events.tell(vm.name, payloads.VmRemoved())  # in the same commit
     await removed
     fleet.forget(vm)
     vm.touch()

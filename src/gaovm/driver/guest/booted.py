@@ -1,0 +1,47 @@
+"""Waits until the guest's distribution has booted: no guest is called ready before.
+
+The agent answers long before: as process 1's first child, when the distribution's init has only
+begun. Until the end of the boot its services refuse connections.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from gaovm import errors
+from gaovm.guestmanager import guest
+from gaovm.guestmanager.connection import Connection
+from gaovm.wire.agent.guest import Boot
+
+logger = logging.getLogger(__name__)
+#: Not ``boot``: that is the time before the agent answers, when an interrupted ``up`` is undone.
+PHASE = "system"
+LIMIT_S = 300.0
+MAX_UNITS = 5
+MAX_NAME = 100
+
+
+async def wait(connection: Connection, report: Callable[[str, str], None]) -> None:
+    """Wait for the end of the boot. One with failed units is of use: it is only reported.
+
+    Raises:
+        errors.BootFailed: the distribution still boots after 300 s.
+        errors.GuestUnavailable: the agent is gone.
+    """
+    report(PHASE, "waiting for the distribution to boot")
+    try:
+        boot = await guest.wait_booted(connection, LIMIT_S)
+    except errors.GuestCallFailed as exc:
+        boot = Boot(state="degraded", detail=exc.message)
+    if boot.state == "timeout":
+        raise errors.BootFailed(
+            f"the distribution has not finished booting within {LIMIT_S:g} s",
+            remedy="the VM runs on: see what its boot waits for",
+            actions=(errors.Action("list_guest_jobs"),),
+        )
+    if boot.state == "degraded":
+        failed = ", ".join(name[:MAX_NAME] for name in boot.failed[:MAX_UNITS])
+        told = f"failed units: {failed}" if failed else boot.detail[:MAX_NAME]
+        logger.warning("the distribution has booted, %s", told)
+        report(PHASE, f"the distribution has booted, {told}")

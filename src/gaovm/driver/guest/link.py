@@ -1,0 +1,247 @@
+"""The guest through its agent: the link to it, from its first line to the end of the VM.
+
+Readiness is pushed by the agent's first line. Then the guest is configured, provisioned and
+probed, once a boot; an agent that only lost its connection is configured again and nothing more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from gaovm import errors
+from gaovm.aio import steps, tasks
+from gaovm.builder.document import ShareDevice
+from gaovm.driver.guest import agentlog, booted, presence, setup, terminal, timekeeping
+from gaovm.driver.guest.readiness import Readiness
+from gaovm.driver.status import Status
+from gaovm.guestmanager import channel, guest
+from gaovm.guestmanager.connection import Connection
+from gaovm.spec.guest import Probe, Script
+from gaovm.wire.agent.guest import Configuration
+from gaovm.wire.agent.handshake import Hello
+from gaovm.wire.driver.launch import LaunchRequest
+
+CONFIGURED_LIMIT_S = 60.0
+
+
+class GuestLink:
+    """One guest's agent; implements ``channel.Listener``."""
+
+    def __init__(
+        self,
+        request: LaunchRequest,
+        shares: tuple[ShareDevice, ...],
+        status: Status,
+        owner: tasks.TaskOwner,
+        on_answer: Callable[[], None],
+    ) -> None:
+        self._request, self._shares, self._status = request, shares, status
+        self._owner, self._on_answer = owner, on_answer
+        self._channel: channel.Channel | None = None
+        self._work: list[asyncio.Task[None]] = []
+        self._readiness = Readiness(status)
+        self._presence = presence.Presence(
+            request.spec.supervision.watchdog, status, self._readiness, self._drop
+        )
+        self._configured = asyncio.Event()
+        self._log = agentlog.AgentLog(
+            Path(request.disk).with_name("agent.log"), request.spec.name, owner
+        )
+        self._agent: object = None
+        self._clock = timekeeping.Timekeeper()
+        self.answered = False
+
+    @steps.step
+    async def open(self, sock: socket.socket) -> None:
+        """Listen for the agent on our end of its port."""
+        self._channel = await channel.Channel.open(sock, self)
+        self._clock.open()
+
+    @property
+    def connection(self) -> Connection:
+        """The connection now.
+
+        Raises:
+            errors.GuestUnavailable: there is none, or the agent does not answer.
+        """
+        found = None if self._channel is None else self._channel.connection
+        if found is None:
+            raise errors.GuestUnavailable("the guest's agent is not connected")
+        if not self._presence.answers:
+            raise errors.GuestUnavailable("the guest's agent does not answer")
+        return found
+
+    async def usable(self) -> Connection:
+        """The connection, once user, mounts and environment are made.
+
+        ``agent`` is told as soon as the agent answers; what acts in the guest waits here for the
+        moments until it can act as the user and in the mounts.
+
+        Raises:
+            errors.GuestUnavailable: there is no connection, or the set-up takes too long.
+        """
+        _ = self.connection  # without one there is nothing to wait for
+        try:
+            async with asyncio.timeout(CONFIGURED_LIMIT_S):
+                await self._configured.wait()
+        except TimeoutError as exc:
+            raise errors.GuestUnavailable("the guest is still being set up") from exc
+        return self.connection
+
+    async def set_environment(self, env: dict[str, str]) -> None:
+        """Give every later command another environment, also after the guest's own reboot.
+
+        Raises:
+            errors.GuestUnavailable, errors.GuestCallFailed: later set-ups use it all the same.
+        """
+        spec = self._request.spec
+        inside = msgspec.structs.replace(spec.guest, env=env)
+        spec = msgspec.structs.replace(spec, guest=inside)
+        self._request = msgspec.structs.replace(self._request, spec=spec)
+        await guest.configure(await self.usable(), Configuration(env=env))
+
+    def provision_again(self, scripts: tuple[Script, ...], probes: tuple[Probe, ...]) -> None:
+        """Set the guest up once more, with these scripts and probes; the state tells how it goes.
+
+        Raises:
+            errors.GuestUnavailable: there is no connection.
+            errors.StateConflict: the guest is still being set up, or its scripts run.
+        """
+        connection = self.connection
+        if not self._readiness.settled:
+            raise errors.StateConflict(
+                "the guest is still being set up", actions=(errors.Action("wait_for_vm"),)
+            )
+        spec = self._request.spec
+        inside = msgspec.structs.replace(spec.guest, provision=scripts, probes=probes)
+        spec = msgspec.structs.replace(spec, guest=inside)
+        self._request = msgspec.structs.replace(self._request, spec=spec, provision=True)
+        self._readiness.unsettle()
+        self._log.end()
+        self._cancel_work()
+        self._readiness.tell("agent")
+        self._begin_set_up(connection)
+
+    def restart(self) -> None:
+        """The guest was reset: everything is to be done again when its agent says hello."""
+        self._readiness.unsettle()
+        self.answered = False
+        if self._channel is not None:
+            self._channel.reset("the guest was reset")
+        self._presence.forget()
+
+    def on_port(self, *, is_open: bool) -> None:
+        """The agent has opened or closed its port; one that opens it again soon is not lost."""
+        if is_open:
+            self._presence.forget()
+        elif self.answered:
+            self._presence.lost(errors.GuestUnavailable("the guest's agent has closed its port"))
+
+    def resumed(self, *, recovered: bool) -> None:
+        """The VM goes on after a pause; ``recovered``: from an error of the hypervisor."""
+        if recovered:
+            self._readiness.tell_again()
+        self._clock.jump()  # it stood still
+
+    def close(self) -> None:
+        """End the channel and the set-up. Idempotent."""
+        self._presence.forget()
+        self._cancel_work()
+        if self._channel is not None:
+            self._channel.close()
+        self._presence.forget()
+        self._clock.close()
+        self._log.close()
+
+    def relevel(self) -> None:
+        """The log level has changed; the agent is told."""
+        self._log.relevel()
+
+    # the channel's listener
+
+    def on_connected(self, connection: Connection, hello: Hello) -> None:
+        self._presence.forget()
+        self._cancel_work()
+        self.answered = True
+        self._on_answer()
+        self._presence.back()
+        self._agent = (hello.pid, hello.boot_ms)
+        self._status.progress("agent", f"agent {hello.version[:40]} answers")
+        self._begin_set_up(connection)
+
+    def _begin_set_up(self, connection: Connection) -> None:
+        self._work = [
+            self._owner.start(self._set_up(connection), name="guest set-up", finishable=True),
+            self._owner.start(self._presence.watch(connection), name="guest ping", finishable=True),
+        ]
+
+    def on_lost(self, error: errors.GaoError) -> None:
+        self._configured.clear()
+        self._log.end()
+        self._cancel_work()
+        if self.answered:
+            self._presence.lost(error)
+
+    # inside
+
+    def _drop(self, reason: str) -> None:
+        """End the connection, if there is one."""
+        if self._channel is not None and self._channel.connection is not None:
+            self._channel.reset(reason)
+
+    def _cancel_work(self) -> None:
+        for task in self._work:
+            task.cancel()
+        self._work = []
+
+    async def _set_up(self, connection: Connection) -> None:
+        try:
+            if not self._readiness.settled:
+                self._readiness.tell("agent")
+            try:
+                await setup.configure(connection, self._request, self._shares)
+            except errors.GaoError:
+                self._settle_in(connection)  # degraded, but there for inspection
+                raise
+            self._settle_in(connection)
+            if self._readiness.settled:
+                self._readiness.tell_again()
+                return
+            await setup.await_network(connection)
+            self._offer_terminal(connection)
+            await booted.wait(connection, self._status.progress)
+            await self._set_clock(connection)
+            await setup.run_scripts(
+                connection, self._request, self._readiness, self._status.progress
+            )
+        except errors.GuestUnavailable as exc:
+            if self._channel is None or self._channel.connection is connection:
+                self._readiness.tell("degraded", exc)
+        except errors.GaoError as exc:
+            self._readiness.settle("degraded", exc)
+        else:
+            self._readiness.settle("ready")
+
+    def _offer_terminal(self, connection: Connection) -> None:
+        spec = self._request.spec
+        if spec.graphics.enabled:
+            work = terminal.offer(connection, spec.guest.user.name)
+            self._work.append(self._owner.start(work, name="terminal", finishable=True))
+
+    def _settle_in(self, connection: Connection) -> None:
+        """Calls may come now; what else is asked of the agent has stood in no call's way."""
+        self._configured.set()
+        self._log.begin(connection, self._agent)
+        keeping = self._clock.keep(connection)
+        self._work.append(self._owner.start(keeping, name="guest clock", finishable=True))
+
+    async def _set_clock(self, connection: Connection) -> None:
+        """A guest that is called ready has our time; one with an older agent has it roughly."""
+        with contextlib.suppress(errors.GuestCallFailed):
+            await self._clock.set(connection)

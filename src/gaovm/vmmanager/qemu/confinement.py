@@ -1,0 +1,173 @@
+"""The cage of this VM's QEMU: made at configure, used by each start, taken down with the VM.
+
+Also drops the rights that the driver itself needs no more once the VM runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from gaovm import errors
+from gaovm.aio import steps
+from gaovm.aio.confine import abilities, identities, keeper, landlock, place, shed
+from gaovm.builder.document import ShareDevice
+from gaovm.builder.qemu.document import Document
+from gaovm.model.facts import PasstFact, VirtiofsdFact
+from gaovm.vmmanager.qemu import cage, network, passt
+from gaovm.wire.driver import results
+from gaovm.wire.driver.launch import LaunchRequest
+
+logger = logging.getLogger(__name__)
+OFF = f"{abilities.VARIABLE}=off: for debugging only"
+
+
+class Confinement:
+    """At most one cage at a time; ``place`` is None while there is none."""
+
+    def __init__(self) -> None:
+        self.place: place.Place | None = None
+        #: The place of each share's virtiofsd, by the name of the share's descriptor.
+        self.servers: dict[str, place.Place] = {}
+        self._lent: identities.Lent | None = None
+        self._off = self._shed = self._driver = ""
+        self._kept = contextlib.AsyncExitStack()
+
+    @steps.step
+    async def prepare(
+        self, request: LaunchRequest, document: Document, virtiofsd: VirtiofsdFact | None
+    ) -> None:
+        """Lend the VM its ids and prepare its cages, unless they are switched off.
+
+        Raises:
+            errors.MountRefused: a mount holds the state directory, and it cannot be hidden here.
+            errors.PermissionMissing: a part that the VM cannot do without is not permitted.
+            errors.HostError: no user id is free, or ``GAOVM_UID_RANGE`` is no range.
+        """
+        await self.close()
+        self._off = OFF if abilities.switched_off() else ""
+        home = Path(request.home)
+        if not request.confine:
+            return
+        if self._off:
+            _refuse_to_show(document, home, self._off)
+            return
+        can = abilities.find()
+        _refuse_to_show(document, home, can.namespaces)
+        if can.root and not identities.obstacle():
+            self._lent = identities.lend(request.vm_dir)
+        ids = None if self._lent is None else self._lent.ids
+        own = cage.Own(home, Path(request.cache) if request.cache else None)
+        wanted = cage.make(document, own, ids, root=can.root)
+        self.place = place.Place(wanted, can, request.spec.name)
+        if virtiofsd is not None and not can.namespaces:  # else it makes what it can itself
+            for share in document.shares:
+                if share.fd is not None:
+                    wanted = cage.make_server(
+                        virtiofsd.path, share, document, own, ids, root=can.root
+                    )
+                    name = f"{request.spec.name}.{share.fd}"
+                    self.servers[share.fd] = place.Place(wanted, can, name, beside=self.place)
+
+    def describe(self) -> results.Confinement | None:
+        """What is in force, for ``status``; None before the first start."""
+        if self._off:
+            return results.Confinement(missing={"cage": self._off}, uid=os.geteuid())
+        if self.place is None:
+            return None
+        report, missing = self.place.report, dict(self.place.report.missing)
+        if self._driver:
+            missing["limits of the driver"] = self._driver
+        held = (*report.measures, *((self._shed,) if self._shed else ()))
+        return results.Confinement(in_force=held, missing=missing, uid=report.uid)
+
+    def of_share(self, share: ShareDevice) -> results.Guard:
+        """What holds for the server of a share, for ``status``."""
+        server = self.place if share.fd is None else self.servers.get(share.fd)
+        in_force = ["no set-id bits, devices or file capabilities"]
+        if server is None:
+            return results.Guard(uid=os.geteuid(), in_force=tuple(in_force))
+        if server.cage.owners:
+            in_force.append("its owner is itself, everybody else one of the VM's ids")
+        if any(Path(path).is_relative_to(share.location) for path in server.cage.hidden):
+            in_force.append("GaoVM's own directory is hidden")
+        return results.Guard(uid=server.report.uid, in_force=tuple(in_force))
+
+    @steps.step
+    async def keep(self, request: LaunchRequest, carrier: PasstFact | None) -> keeper.Keeper | None:
+        """Fork a keeper that can start passt after this process has dropped the rights to do so.
+
+        None: nothing will be dropped, or there is no passt.
+        """
+        if self.place is None or carrier is None:
+            return None
+        access, ids = request.spec.network.host_access, self.place.cage.ids
+        # as root one of the VM's ids, and another than QEMU's
+        user = {} if ids is None else {"user": ids.first + 1}
+
+        def carry(fds: Sequence[int]) -> list[str]:
+            return passt.command(carrier.path, fds[0], host_access=access, **user)
+
+        recipe = keeper.Recipe(carry, connects=str(network.socket_of(Path(request.run_dir))))
+        return await self._kept.enter_async_context(keeper.fork({network.PASST: recipe}))
+
+    @steps.step
+    def shed(self, request: LaunchRequest) -> None:
+        """Drop the rights that a driver does not need while its VM runs: the guest may be hostile.
+
+        It keeps access to its two directories, and the rights to end QEMU and to listen below port
+        1024. If the VM has a display it keeps access to files, which the window's program needs.
+        """
+        if self.place is None:
+            return
+        rules = None
+        if abilities.find().landlock and not request.spec.graphics.enabled and not steps.armed():
+            rules = _rules(request, self.place)
+        kept = {shed.CAP_KILL, shed.CAP_NET_BIND_SERVICE} if abilities.find().root else frozenset()
+        try:
+            shed.shed(rules, frozenset(kept))
+        except OSError as exc:
+            logger.error("the driver keeps its rights: %s", exc.strerror)
+            self._driver = exc.strerror or str(exc)
+            return
+        self._shed = "driver without rights" + (" and files" if rules else "")
+
+    @steps.step
+    async def close(self) -> None:
+        """Take the cages down, after all in them has ended. Idempotent."""
+        for server in self.servers.values():
+            server.close()
+        self.servers.clear()
+        await self._kept.aclose()
+        if self.place is not None:
+            self.place.close()
+            self.place = None
+        if self._lent is not None:
+            self._lent.close()
+            self._lent = None
+
+
+def _refuse_to_show(document: Document, home: Path, why: str) -> None:
+    """A guest must not see the state of all VMs: keys, disks, the control socket."""
+    for share in document.shares if why else ():
+        if cage.covers(share, home):
+            raise errors.MountRefused(
+                f"mount {share.location} holds GaoVM's own directory {home}, which cannot be "
+                f"hidden from the VM here: {why}",
+                field="mounts",
+                remedy="mount less of it, or set GAOVM_HOME to a directory outside of it",
+            )
+
+
+def _rules(request: LaunchRequest, made: place.Place) -> landlock.Rules:
+    own = [str(Path(path)) for path in (request.vm_dir, request.run_dir)]
+    # to remove its control groups in the end
+    own += [str(path) for path in made.group_parents]
+    paths = [(path, landlock.WRITE) for path in own]
+    # what it asks of the processes it started; the last log lines of a defect show their source
+    read = ("/proc", str(Path(__file__).parents[2]))
+    paths += [(path, landlock.READ) for path in read]
+    return landlock.Rules(tuple(paths), binds=True, scoped=False)
