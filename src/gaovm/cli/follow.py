@@ -1,7 +1,7 @@
-"""Logs as they grow and rotate, woken by inotify: no polling.
+"""Follow logs as they grow and rotate; inotify wakes us, so nothing polls.
 
-Directories are watched rather than files: a rotation renames a file and makes a new one of the
-same name. Linux only; the calls go through ctypes because nothing else in the CLI needs them.
+We watch directories, not files: a rotation renames a file and makes a new one of the same name.
+Linux only; the calls go through ctypes because nothing else in the CLI needs them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _IN_DELETE_SELF, _IN_MOVE_SELF, _IN_IGNORED, _IN_ONLYDIR = 0x400, 0x800, 0x8000,
 _GONE = _IN_DELETE_SELF | _IN_MOVE_SELF
 _EVENT = struct.Struct("iIII")
 _CHUNK = 64 << 10
-# A line without an end, such as a prompt, is shown after this time.
+# After this time we show a line without an end, such as a prompt.
 _PARTIAL_S = 0.3
 
 
@@ -71,9 +71,9 @@ class Watch:
 
 
 def raw(path: Path, count: int) -> Iterator[bytes]:
-    """The last ``count`` lines, then all that is written, across rotations.
+    """Yield the last ``count`` lines, then every new byte, across rotations.
 
-    Ends when the directory is removed. A file that does not exist yet is waited for.
+    Wait for a file that does not exist yet. End when somebody removes the directory.
     """
     with contextlib.closing(Watch([str(path.parent)])) as watch, logfiles.LogFile(path) as file:
         yield from file.last(count)
@@ -88,13 +88,13 @@ def raw(path: Path, count: int) -> Iterator[bytes]:
 def merged(
     sources: Sequence[entries.Source], choice: entries.Choice, count: int
 ) -> Iterator[list[entries.Entry]]:
-    """The last ``count`` entries of several logs, then all that come, those at one time sorted.
+    """Yield the last ``count`` entries of several logs, then the new ones, sorted by time.
 
-    Ends when a directory of theirs is removed.
+    End when somebody removes one of their directories.
     """
     directories = sorted({str(source.path.parent) for source in sources})
     with contextlib.ExitStack() as stack:
-        # before the files are opened: nothing that happens after it is missed
+        # before we open the files, so that no later change is missed
         watch = stack.enter_context(contextlib.closing(Watch(directories)))
         files = [stack.enter_context(logfiles.LogFile(source.path)) for source in sources]
         yield entries.last_of_all(sources, files, choice, count)
@@ -114,7 +114,7 @@ def merged(
 
 
 class _Following:
-    """One log as it grows."""
+    """Follow one log as it grows."""
 
     def __init__(self, source: entries.Source, tail: logfiles.Tail) -> None:
         self._source, self._tail = source, tail
@@ -123,11 +123,11 @@ class _Following:
 
     @property
     def pending(self) -> bool:
-        """Whether a line has begun and not ended."""
+        """Tell whether the last line has no end yet."""
         return self._cutter.pending
 
     def come(self) -> list[entries.Entry]:
-        """What has come since the last call."""
+        """Return the entries that came since the last call."""
         lines = [
             line
             for block, inode, offset in self._tail.blocks()
@@ -136,7 +136,7 @@ class _Following:
         return [self._entry(line) for line in lines]
 
     def rest(self) -> list[entries.Entry]:
-        """The line that has not ended, as it is."""
+        """Return the line that has no end yet, as it is."""
         return [self._entry(line) for line in self._cutter.rest()]
 
     def _entry(self, line: logfiles.Line) -> entries.Entry:

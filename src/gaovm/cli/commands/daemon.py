@@ -54,7 +54,7 @@ def end(client: blocking.Client, shown: progress.Progress) -> None:
 
 
 def _handle(pid: object) -> int | None:
-    """A descriptor that is readable when the process has ended, where the system has such."""
+    """Return a descriptor that is readable once the process has ended, where the system has one."""
     if not isinstance(pid, int) or not hasattr(os, "pidfd_open"):
         return None
     try:
