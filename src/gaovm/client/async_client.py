@@ -1,6 +1,6 @@
 """The daemon's client for programs with an event loop: calls, events, commands in guests.
 
-A call of a row of ``wire.control.table`` takes and gives that row's structs::
+A call takes a row of ``wire.control.table``; its parameters and result are that row's structs::
 
     report = await client.call(table.VM_STATUS, vms.Status(name="web-dev"))
     report.usage.memory_bytes
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound=msgspec.Struct)
 R = TypeVar("R")
 
-# what may gather before its reader is cut off: a page of the past comes all at once
+# the limit of unread events; the daemon sends a page of past events all at once
 MAX_UNREAD_EVENTS = 8192
-# what a command may print before it is ended; callers that want more stream it
+# ``run`` ends a command that prints more than this; callers that want more stream the output
 MAX_OUTPUT_BYTES = 64 << 20
 
 
@@ -50,15 +50,15 @@ class Completed:
 
 
 class EventFeed:
-    """Events in the order of their numbers, each once: an async iterator, a context manager.
+    """Iterate over events in the order of their numbers; also a context manager.
 
-    Each is a ``wire.control.events.Event``. The feed ends with the connection. ``last`` is the
-    number of the last event handed out: where to resume with ``subscribe(since=last)``, also on
-    another connection.
+    The feed gives each event once, as a ``wire.control.events.Event``. It ends with the
+    connection. ``last`` is the number of the last event that the feed gave. To resume, call
+    ``subscribe(since=last)``, on this or another connection.
 
     Raises (from the iteration):
-        errors.TooSlow: we read more slowly than the daemon writes, and were cut off.
-        errors.InvalidReply: what came is no event.
+        errors.TooSlow: this client reads more slowly than the daemon writes; the daemon stopped.
+        errors.InvalidReply: the daemon sent something that is not an event.
     """
 
     def __init__(self, subscription: Subscription[wire_events.Event], since: int | None) -> None:
@@ -86,7 +86,7 @@ class EventFeed:
     async def __anext__(self) -> wire_events.Event:
         while True:
             event = await anext(self._subscription)
-            if event.seq > self.last:  # another subscription may have gone back for itself
+            if event.seq > self.last:  # another subscription may replay older events
                 self.last = event.seq
                 return event
 
@@ -156,10 +156,10 @@ class AsyncClient:
         timeout_s: float | None = None,
         on_progress: Callable[[Any], None] | None = None,
     ) -> Any:
-        """Call a method of ``gaovm.control.v1``; cancelling withdraws from it.
+        """Call a method of ``gaovm.control.v1``. Cancelling this task withdraws the call.
 
-        ``method``: a row of ``wire.control.table``, then parameters, result and progress are
-        structs; or a name, then they are JSON data.
+        ``method`` is a row of ``wire.control.table`` or a method's name. With a row, parameters,
+        result and progress are structs; with a name, they are JSON data.
 
         Raises:
             errors.InvalidReply: the result does not fit the row.
@@ -176,10 +176,13 @@ class AsyncClient:
         return convert.reply(method.name, answer, method.result)
 
     async def subscribe(self, since: int | None = None) -> EventFeed:
-        """The daemon's events: those after number ``since``, or from now on; then what happens.
+        """Subscribe to the daemon's events: those after number ``since``, then each new one.
+
+        Without ``since``, the feed begins with the next new event.
 
         Raises:
-            errors.InvalidParams: ``since`` has not happened; ``details['seq']`` has.
+            errors.InvalidParams: no event has number ``since`` yet; ``details['seq']`` is the
+                newest number.
         """
         feed = EventFeed(self._events.subscribe(limit=MAX_UNREAD_EVENTS), since)
         try:
@@ -210,15 +213,16 @@ class AsyncClient:
         stdin: bytes = b"",
         options: Mapping[str, Any] | None = None,
     ) -> Completed:
-        """Run a command in a guest. ``options``: more of START (``user``, ``cwd``, ``env``, …).
+        """Run a command in a guest.
 
-        Cancelling ends the command.
+        ``options`` are further fields of the START frame (``user``, ``cwd``, ``env``, …).
+        Cancelling this task ends the command.
 
         Raises:
-            errors.GuestCallFailed: it could not be started, or printed more than 64 MiB;
-                ``details['agent_code']``.
+            errors.GuestCallFailed: the guest could not start the command, or the command printed
+                more than 64 MiB; see ``details['agent_code']``.
             errors.ConnectionLost: the VM went away.
-            errors.GaoError: what the daemon answered.
+            errors.GaoError: the error that the daemon answered.
         """
         ticket = await self.call(table.VM_SESSION, sessions.Open(name=name, kind="exec"))
         sock = await asyncio.to_thread(session.open_stream, msgspec.structs.asdict(ticket), "exec")
@@ -226,7 +230,7 @@ class AsyncClient:
 
 
 def _typed(listener: Callable[[Progress], None]) -> Callable[[Mapping[str, Any]], None]:
-    """A listener of JSON data that gives the struct to another."""
+    """Return a listener that decodes JSON data and passes the struct to ``listener``."""
 
     def told(data: Mapping[str, Any]) -> None:
         listener(convert.reply(methods.PROGRESS, data, Progress))
@@ -241,8 +245,8 @@ async def _serve(method: str, params: anyjson.Object, context: connection.Reques
 
 
 async def run_stream(sock: socket.socket, start: Mapping[str, Any], stdin: bytes) -> Completed:
-    """One exec over an open stream, which is closed; outputs are gathered, up to 64 MiB in all."""
-    # not asyncio's streams: when a write fails they drop what has been received, such as the reason
+    """Run one exec over an open stream and close it; collect up to 64 MiB of output."""
+    # asyncio's streams do not fit: when a write fails, they drop received bytes, such as the error
     with sock:
         sock.setblocking(False)
         first = streams.encode_json(streams.START, start)
@@ -262,7 +266,7 @@ async def _feed(sock: socket.socket, first: bytes, stdin: bytes) -> None:
             await loop.sock_sendall(sock, streams.encode(streams.DATA, part))
         await loop.sock_sendall(sock, streams.encode(streams.EOF))
     except OSError:
-        return  # the reader tells why
+        return  # the reader raises the reason
 
 
 async def _gather(sock: socket.socket) -> Completed:
@@ -292,13 +296,13 @@ async def _gather(sock: socket.socket) -> Completed:
 
 
 async def connect(home: str | os.PathLike[str] | None = None, start: bool = True) -> AsyncClient:
-    """A connection to the daemon of ``home`` (default: ``$GAOVM_HOME``), started when needed.
+    """Connect to the daemon of ``home`` (default: ``$GAOVM_HOME``); start it when needed.
 
     Raises:
         errors.DaemonUnreachable: as ``blocking.connect``.
     """
     directory = paths.home() if home is None else os.fspath(home)
-    # the blocking half knows how to start a daemon; once it listens, a socket of our own is made
+    # the blocking client starts the daemon; then this client connects a socket of its own
     first = await asyncio.to_thread(blocking.connect, directory, start)
     first.close()
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

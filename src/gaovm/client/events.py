@@ -1,4 +1,4 @@
-"""The daemon's events, one after the other, without an event loop."""
+"""Read the daemon's events one after the other, without an event loop."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 
 class EventStream:
-    """Events in the order of their numbers: an iterator that waits for the next.
+    """Iterate over events in the order of their numbers; wait for each next one.
 
-    ``seq``: the newest event when the stream began; ``oldest``: the oldest that was kept then;
-    ``last``: the number of the last event that was handed out, to resume from.
+    ``seq`` is the number of the newest event when the stream began, ``oldest`` the oldest that the
+    daemon kept then. ``last`` is the number of the last event that the stream gave: resume there.
 
     Raises (from the iteration):
         errors.ConnectionLost: the daemon went away.
-        errors.TooSlow: we read more slowly than it writes; ``details['seq']`` is where to resume.
+        errors.TooSlow: this client reads more slowly than the daemon writes; resume at
+            ``details['seq']``.
     """
 
     def __init__(self, connection: blocking.BlockingConnection, since: int | None) -> None:
@@ -52,6 +53,6 @@ class EventStream:
 
 
 def lagged(params: Mapping[str, Any]) -> errors.GaoError:
-    """The error in an ``event.lagged`` notification."""
+    """Return the error in an ``event.lagged`` notification."""
     error = params.get("error")
     return errors.from_wire(error if isinstance(error, dict) else {})
