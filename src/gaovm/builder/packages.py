@@ -1,4 +1,4 @@
-"""Which Debian package brings a program, and where programs lie that are not on the ``PATH``."""
+"""Which Debian package contains a program, and where to find programs outside of ``PATH``."""
 
 from __future__ import annotations
 
