@@ -27,7 +27,7 @@ IDLE_S = 5.0
 def spawn_times(place: Seat, name: str, count: int) -> Sequence[float]:
     """Seconds of ``count`` runs of /bin/true by the agent itself, measured in the guest."""
     with blocking.connect(place.home, start=False) as client:
-        sock = session.open_session(client, name, "exec", "bench-spawn")
+        sock = session.open_stream(session.ask(client, {"name": name}, "exec"), "bench-spawn")
     with sock:
         sock.sendall(json.dumps({"count": count}).encode())
         sock.shutdown(socket.SHUT_WR)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 PIPE = subprocess.PIPE
 DEVNULL = subprocess.DEVNULL
-STDOUT = subprocess.STDOUT
 
 _PR_SET_PDEATHSIG = 1
 _LINE_LIMIT = 8192  # longer lines are handed on in pieces

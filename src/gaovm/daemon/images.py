@@ -113,7 +113,6 @@ class ImageService:
             "disk_format": image.disk_format,
             "kernel": str(booted.kernel_path),
             "initrd": str(initrd),
-            "base_arguments": "",
             "image_digest": image.digest,
         }
 

@@ -32,8 +32,8 @@ import msgspec
 from gaovm import errors
 from gaovm.aio import descriptors, logs, priority, process, sockets, steps
 from gaovm.aio.confine import abilities, groups
-from gaovm.driver import compact, warmup
 from gaovm.driver import main as driver
+from gaovm.driver import warmup
 
 MAX_MESSAGE = 64 << 10
 SWEEP_MS = 500
@@ -174,12 +174,9 @@ def entry() -> None:
     descriptors.raise_limit()  # for drivers: each forward and session takes some
     handler = driver.set_up_logging()
     if ROUNDS:
-        warmup.run(handler)
+        warmup.run(handler, ROUNDS)
+    gc.collect()
     gc.disable()
-    if ROUNDS:
-        compact.gather(lambda: warmup.run(handler))
-        warmup.run(handler, ROUNDS)  # the copies too are brought into their fast form
-        compact.fill_holes()
     abilities.find()  # once for all drivers
     gc.freeze()
     priority.nice()  # it reaps drivers: the daemon may wait for its word

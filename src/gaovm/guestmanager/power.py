@@ -1,4 +1,4 @@
-"""Power off and reboot, through the distribution's own init."""
+"""Power the guest off, through the distribution's own init."""
 
 from __future__ import annotations
 
@@ -9,10 +9,4 @@ from gaovm.guestmanager.connection import Connection
 async def off(connection: Connection, *, limit_s: float) -> None:
     """Ask the guest to power off; returns when the agent has passed it on."""
     body = {"action": "poweroff"}
-    await calls.call(connection, "POST", "/v1/power", calls.Nothing, body, limit_s=limit_s)
-
-
-async def reboot(connection: Connection, *, limit_s: float) -> None:
-    """Ask the guest to reboot."""
-    body = {"action": "reboot"}
     await calls.call(connection, "POST", "/v1/power", calls.Nothing, body, limit_s=limit_s)

@@ -49,10 +49,6 @@ class _Error(msgspec.Struct):
     message: str = ""
 
 
-class _Spawn(msgspec.Struct):
-    ns: list[int]
-
-
 def open_exec(connection: Connection) -> Stream:
     """The raw stream of an exec: frames both ways, for a caller that relays them."""
     return connection.open("POST", PATH)
@@ -113,13 +109,6 @@ async def _read(stream: Stream, on_output: OnOutput | None) -> Exit:
                 problem = _decode(frame.payload, _Error)
                 raise calls.failure(problem.code, problem.message)
     raise errors.GuestUnavailable("the program's stream ended without an exit status")
-
-
-async def bench_spawn(connection: Connection, count: int) -> list[int]:
-    """Nanoseconds of ``count`` fork+exec+wait of ``/bin/true`` by the agent itself."""
-    body = {"count": count}
-    result = await calls.call(connection, "POST", BENCH_PATH, _Spawn, body, limit_s=10 + count)
-    return result.ns
 
 
 def _decode(payload: bytes, into: type[T]) -> T:

@@ -6,7 +6,6 @@ import mmap
 import os
 from pathlib import Path
 
-from gaovm.builder import packages
 from gaovm.builder.facts import PasstFact, VirtiofsdFact
 from gaovm.hostfacts import host
 from gaovm.spec.boot import Arch
@@ -26,18 +25,6 @@ def find(program: str) -> str | None:
         if directory.startswith("/") and os.access(path, os.X_OK) and Path(path).is_file():
             return path
     return None
-
-
-def require(program: str) -> str:
-    """As ``find``.
-
-    Raises:
-        errors.ProgramMissing: it is not installed; the remedy is the command that installs it.
-    """
-    path = find(program)
-    if path is None:
-        raise packages.missing(program)
-    return path
 
 
 def emulators() -> dict[str, str]:

@@ -350,10 +350,10 @@ async def _try(artefacts: dict[str, str], base: Path) -> None:
 
 
 def main() -> None:
-    """``python -m tests.process.driver.harness DISK KERNEL INITRD ARGUMENTS BASE``."""
-    names = ("disk", "kernel", "initrd", "base_arguments")
-    artefacts = {"disk_format": "raw", **dict(zip(names, sys.argv[1:5], strict=True))}
-    asyncio.run(_try(artefacts, Path(sys.argv[5])))
+    """``python -m tests.process.driver.harness DISK KERNEL INITRD BASE``."""
+    names = ("disk", "kernel", "initrd")
+    artefacts = {"disk_format": "raw", **dict(zip(names, sys.argv[1:4], strict=True))}
+    asyncio.run(_try(artefacts, Path(sys.argv[4])))
 
 
 if __name__ == "__main__":
