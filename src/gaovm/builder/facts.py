@@ -53,7 +53,7 @@ class HostFacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tsc_khz: int | None = None
     emulators: dict[str, str] = msgspec.field(default_factory=dict)
     qemu_img: str | None = None
-    #: Whether memory that virtiofsd maps too can be had in huge pages (``gaovm.aio.memory``).
+    #: Whether memory that virtiofsd maps too can be had in huge pages: ``platform.huge_pages``.
     huge_shared_memory: bool = False
     virtiofsd: VirtiofsdFact | None = None
     virtiofsd_missing: str = "no virtiofsd is installed"

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import descriptors, files, priority, sockets, stalls, tasks
+from gaovm.aio import descriptors, files, sockets, stalls, tasks
 from gaovm.aio import logs as log_levels
 from gaovm.daemon import handover, images, logs, paths, presence, server, timestamps
 from gaovm.daemon.config import changes
@@ -36,6 +36,7 @@ from gaovm.daemon.upgrading import preflight, takeover, upgrade
 from gaovm.daemon.vms import machine
 from gaovm.ipc import server as ipc_server
 from gaovm.model import states
+from gaovm.platform import priority
 
 logger = logging.getLogger(__name__)
 

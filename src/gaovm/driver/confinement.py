@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import steps
-from gaovm.aio.confine import abilities, identities, keeper, landlock, place, shed
+from gaovm.aio import keeping, steps
 from gaovm.builder.facts import PasstFact, VirtiofsdFact
 from gaovm.builder.qemu.document import Document, ShareDevice
 from gaovm.driver import uplink
 from gaovm.driver.request import LaunchRequest
+from gaovm.platform.confine import abilities, identities, keeper, landlock, place, shed
 from gaovm.vmmanager.qemu import cage, network
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,9 @@ class Confinement:
         return {"uid": server.report.uid, "in_force": in_force}
 
     @steps.step
-    async def keep(self, request: LaunchRequest, carrier: PasstFact | None) -> keeper.Keeper | None:
+    async def keep(
+        self, request: LaunchRequest, carrier: PasstFact | None
+    ) -> keeping.Keeper | None:
         """Fork who starts passt, now and again, once this process has dropped the rights for it.
 
         None: nothing will be dropped, or there is no passt.
@@ -112,7 +114,7 @@ class Confinement:
             return network.command(carrier.path, fds[0], host_access=access, **user)
 
         recipe = keeper.Recipe(passt, connects=str(uplink.socket_of(Path(request.run_dir))))
-        return await self._kept.enter_async_context(keeper.fork({uplink.PASST: recipe}))
+        return await self._kept.enter_async_context(keeping.fork({uplink.PASST: recipe}))
 
     @steps.step
     def shed(self, request: LaunchRequest) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 
 from gaovm import errors
 from gaovm.aio import process, steps, tasks
-from gaovm.aio.confine import place
 from gaovm.builder.qemu import graphics
 from gaovm.builder.qemu.document import Document
 from gaovm.driver.pipes import LastWords
+from gaovm.platform.confine import place
 from gaovm.vmmanager.qemu import lifetime, monitor
 
 logger = logging.getLogger(__name__)

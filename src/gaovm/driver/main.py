@@ -16,10 +16,11 @@ import sys
 from typing import Any, NoReturn
 
 from gaovm import errors
-from gaovm.aio import logs, priority, steps, tasks
+from gaovm.aio import logs, steps, tasks
 from gaovm.driver import confinement, liveness, request, service, vm
 from gaovm.driver.hypervisor import Hypervisor
 from gaovm.ipc import connection, hello, methods, peer
+from gaovm.platform import priority
 
 logger = logging.getLogger(__name__)
 TOKEN = "GAOVM_DRIVER_TOKEN"

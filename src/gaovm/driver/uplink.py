@@ -14,8 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import process, sockets, steps, tasks
-from gaovm.aio.confine import keeper
+from gaovm.aio import keeping, process, sockets, steps, tasks
 from gaovm.builder.qemu.document import Document
 from gaovm.builder.qemu.network import FD
 from gaovm.driver.pipes import LastWords
@@ -46,7 +45,7 @@ class Uplink:
         self._path: Path | None = None
         self._task: asyncio.Task[None] | None = None
         #: Who starts it once this process has dropped the rights for that.
-        self.keeper: keeper.Keeper | None = None
+        self.keeper: keeping.Keeper | None = None
         #: Why there is no way out now.
         self.problem: errors.GaoError | None = None
 

@@ -25,10 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import logs, process, steps, tasks
+from gaovm.aio import logs, steps, tasks
 from gaovm.driver import main, rehearsal_fakes
 from gaovm.guestmanager import frames
 from gaovm.ipc import connection, hello, methods, peer
+from gaovm.platform import processes
 
 logger = logging.getLogger(__name__)
 LIMIT_S = 5.0
@@ -70,7 +71,7 @@ def _directory() -> Iterator[Path]:
         with contextlib.suppress(OSError):
             if _is_left(path):
                 shutil.rmtree(path)
-    pid, started = process.identity(os.getpid())
+    pid, started = processes.identity(os.getpid())
     with tempfile.TemporaryDirectory(prefix=f"gaovm-warm-up.{pid}.{started}.") as name:
         yield Path(name)
 
@@ -80,7 +81,7 @@ def _is_left(path: Path) -> bool:
     return (
         owner is not None
         and path.lstat().st_uid == os.geteuid()
-        and not process.alive(int(owner[1]), int(owner[2]))
+        and not processes.alive(int(owner[1]), int(owner[2]))
     )
 
 

@@ -30,10 +30,11 @@ from typing import Any, NoReturn
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import descriptors, logs, priority, process, sockets, steps
-from gaovm.aio.confine import abilities, groups
+from gaovm.aio import descriptors, logs, steps
 from gaovm.driver import main as driver
 from gaovm.driver import warmup
+from gaovm.platform import priority, processes, unix_sockets
+from gaovm.platform.confine import abilities, groups
 
 MAX_MESSAGE = 64 << 10
 SWEEP_MS = 500
@@ -79,7 +80,7 @@ class Zygote:
 
     def _serve(self) -> bool:
         try:
-            data, fds = sockets.recv_with_fds(self._sock, MAX_MESSAGE, 1)
+            data, fds = unix_sockets.receive(self._sock, MAX_MESSAGE, 1)
         except errors.ProtocolError as exc:
             self._send({"op": "failed", "id": None, "message": exc.message})
             return True
@@ -122,7 +123,7 @@ class Zygote:
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = pid
         self._poll.register(pidfd, select.POLLIN)
-        _, start_time = process.identity(pid)
+        _, start_time = processes.identity(pid)
         self._send({"op": "forked", "id": ident, "pid": pid, "start_time": start_time})
 
     def _become_driver(self, request: Fork, control: int, log: logs.RotatingFile) -> NoReturn:

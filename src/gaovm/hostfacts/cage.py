@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gaovm.aio.confine import abilities, groups, identities
-from gaovm.aio.confine.cage import Limits
+from gaovm.platform.confine import abilities, groups, identities
+from gaovm.platform.confine.cage import Limits
 
 
 class Found(NamedTuple):

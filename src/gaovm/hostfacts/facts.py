@@ -6,9 +6,9 @@ import os
 import platform
 from pathlib import Path
 
-from gaovm.aio import memory
 from gaovm.builder.facts import HostFacts
 from gaovm.hostfacts import accelerator, host, limits, programs
+from gaovm.platform import huge_pages
 
 
 def collect(home: Path) -> HostFacts:
@@ -33,7 +33,7 @@ def collect(home: Path) -> HostFacts:
         accelerators=measured.accelerators,
         tsc_khz=measured.tsc_khz,
         emulators=emulators,
-        huge_shared_memory=memory.available(),
+        huge_shared_memory=huge_pages.available(),
         qemu_img=programs.find("qemu-img"),
         virtiofsd=programs.virtiofsd(),
         passt=programs.passt(),

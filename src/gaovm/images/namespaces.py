@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import process
+from gaovm.aio import commands
 
 _APT_PACKAGES = {
     "mmdebstrap": "mmdebstrap",
@@ -84,7 +84,7 @@ def environment() -> dict[str, str]:
 
 async def run(
     argv: Sequence[str], *, on_line: Callable[[str], None] | None = None, timeout_s: float
-) -> process.Completed:
+) -> commands.Completed:
     """Run ``argv`` as root of new namespaces, its output going to ``on_line``. Cancelling kills all
     of it.
     """
@@ -93,7 +93,7 @@ async def run(
     # One stream: apt and dpkg write to stdout what a progress report needs, mmdebstrap to stderr.
     # The umask is the caller's otherwise, and would end up in the image.
     merged = ["sh", "-c", 'umask 022; exec "$@" >&2', "sh", *argv]
-    return await process.run(
+    return await commands.run(
         [*wrapper, *merged], env=environment(), on_line=on_line, timeout_s=timeout_s
     )
 

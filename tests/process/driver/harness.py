@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import process, sockets
+from gaovm.aio import process
 from gaovm.ipc import connection, hello, methods, peer
+from gaovm.platform import unix_sockets
 
 STEP_S = 30.0
 
@@ -137,7 +138,7 @@ class Zygote:
         self._waiting[self._next] = answer
         began = time.perf_counter()
         data = json.dumps({**message, "log": str(log)}).encode()
-        sockets.send_with_fds(self._sock, data, [theirs.fileno()])
+        unix_sockets.send(self._sock, data, [theirs.fileno()])
         theirs.close()
         link = Link(0)
         service = connection.Service(

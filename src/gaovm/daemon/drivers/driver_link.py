@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gaovm import errors
-from gaovm.aio import clock, descriptors, process, steps, tasks
+from gaovm.aio import clock, descriptors, steps, tasks
 from gaovm.daemon.drivers import zygote
 from gaovm.daemon.handover import Driver
 from gaovm.daemon.vms import machine
 from gaovm.ipc import connection, handover, hello, methods, peer
+from gaovm.platform import processes
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class Link:
         """Whether the process runs, as far as the kernel says now."""
         if self._ended.done():
             return False
-        return process.alive(self.forked.pid, self.forked.start_time)
+        return processes.alive(self.forked.pid, self.forked.start_time)
 
     def require(self, *methods: str) -> None:
         """Refuse, before anything is touched, what needs methods that the driver does not serve.
@@ -142,7 +143,7 @@ class Link:
 
     def _kill(self) -> None:
         # The pid may have been given to another process meanwhile.
-        if process.alive(self.forked.pid, self.forked.start_time):
+        if processes.alive(self.forked.pid, self.forked.start_time):
             os.kill(self.forked.pid, signal.SIGKILL)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from gaovm import errors
 from gaovm.aio import files, process
 from gaovm.daemon.vms import machine
+from gaovm.platform import processes
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ async def _holder_gone(vm: machine.Machine) -> None:
 
 def _exists(pid: int) -> bool:
     try:
-        process.identity(pid)
+        processes.identity(pid)
     except errors.NotFound:
         return False
     except errors.HostError:  # nobody can tell: then it is waited for

@@ -20,7 +20,8 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import logs, process, sockets, steps
+from gaovm.aio import logs, process, steps
+from gaovm.platform import processes, unix_sockets
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class Exits:
         exited = self._exits.get(forked.pid)
         if exited is None or not exited.done():
             await _wait_process(forked)
-        status = process.exit_status(forked.pid, forked.start_time)
+        status = processes.exit_status(forked.pid, forked.start_time)
         if status is None and exited is not None:
             # The zygote has asked before us: its word is on its way.
             await asyncio.wait([exited], timeout=0.5)
@@ -112,7 +113,7 @@ def receive(sock: socket.socket) -> Message | None:
         errors.InvalidReply: it says what nobody understands.
     """
     try:
-        data, fds = sockets.recv_with_fds(sock, MAX_MESSAGE, 1)
+        data, fds = unix_sockets.receive(sock, MAX_MESSAGE, 1)
     except errors.GaoError as exc:
         logger.debug("zygote: %s", exc)
         return None
@@ -269,7 +270,7 @@ class Zygote:
                 "log": str(log),
             }
             try:
-                sockets.send_with_fds(sock, json.dumps(request).encode(), [control.fileno()])
+                unix_sockets.send(sock, json.dumps(request).encode(), [control.fileno()])
                 return await future
             except (errors.ConnectionLost, BlockingIOError) as exc:
                 self._warm.clear()
@@ -283,5 +284,5 @@ class Zygote:
 
 
 async def _wait_process(forked: Forked) -> None:
-    if process.alive(forked.pid, forked.start_time):
+    if processes.alive(forked.pid, forked.start_time):
         await process.wait_pid(forked.pid)

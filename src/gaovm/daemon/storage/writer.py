@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from gaovm import errors
-from gaovm.aio import priority
+from gaovm.platform import priority
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from gaovm import errors, version
-from gaovm.aio import descriptors, files, logs, priority, process, steps, tasks
+from gaovm.aio import commands, descriptors, files, logs, steps, tasks
 from gaovm.daemon import handover, server
 from gaovm.daemon.dispatch import context, upgrade_gate
 from gaovm.daemon.drivers import driver_link, old_zygotes, zygote
@@ -33,6 +33,7 @@ from gaovm.ipc import connection
 from gaovm.ipc import handover as connections
 from gaovm.ipc import server as ipc_server
 from gaovm.model import states
+from gaovm.platform import priority
 
 logger = logging.getLogger(__name__)
 
@@ -338,7 +339,7 @@ async def _ask(question: preflight.Question) -> None:
     argv = [*_program(), preflight.FLAG]
     data = msgspec.json.encode(question)
     try:
-        done = await process.run(argv, cwd="/", stdin=data, timeout_s=PREFLIGHT_S)
+        done = await commands.run(argv, cwd="/", stdin=data, timeout_s=PREFLIGHT_S)
         if done.returncode != 0:
             raise errors.HostError(
                 f"the new code does not run: {done.stderr_tail.strip() or done.returncode}"

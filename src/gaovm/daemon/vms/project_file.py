@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import clock, priority
+from gaovm.aio import clock
 from gaovm.daemon import params, paths
+from gaovm.platform import priority
 from gaovm.spec import vm
 from gaovm.spec.boot import Arch
 

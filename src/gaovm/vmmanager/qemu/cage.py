@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gaovm.aio.confine.cage import Bind, Cage, Ids, Limits
 from gaovm.builder.qemu.document import Document, ShareDevice
+from gaovm.platform.confine.cage import Bind, Cage, Ids, Limits
 
 MIB = 1 << 20
 #: Beside the guest's memory and translated code: the program, its threads, buffers of devices, and

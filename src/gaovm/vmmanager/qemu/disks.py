@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gaovm import errors
-from gaovm.aio import files, process
+from gaovm.aio import commands, files
 
 _MAGIC = b"QFI\xfb"
 _HEADER = struct.Struct(">4sIQIIQ")
@@ -107,7 +107,7 @@ async def grow(qemu_img: str, path: Path, size_bytes: int) -> None:
 
 
 async def _run(argv: list[str]) -> None:
-    done = await process.run(argv, timeout_s=LIMIT_S)
+    done = await commands.run(argv, timeout_s=LIMIT_S)
     if done.returncode == 0:
         return
     words = done.stderr.decode(errors="replace").strip()[-1000:]

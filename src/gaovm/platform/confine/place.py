@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gaovm import errors
-from gaovm.aio.confine import abilities, groups, identities, inside, launch
-from gaovm.aio.confine.cage import Cage
+from gaovm.platform.confine import abilities, groups, identities, inside, launch
+from gaovm.platform.confine.cage import Cage
 
 
 class Report(NamedTuple):

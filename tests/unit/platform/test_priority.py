@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gaovm.aio import priority
+from gaovm.platform import priority
 
 USUAL = [os.SCHED_OTHER, 0]
 NICE = [os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, priority.NICE]
@@ -21,7 +21,7 @@ REALTIME = [os.SCHED_RR | os.SCHED_RESET_ON_FORK, priority.NICE]
 
 PRELUDE = """
 import asyncio, json, os, signal, subprocess, sys, threading, time
-from gaovm.aio import priority
+from gaovm.platform import priority
 
 def now(thread=0):
     return [os.sched_getscheduler(thread), os.getpriority(os.PRIO_PROCESS, thread)]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gaovm.aio.confine import groups
-from gaovm.aio.confine.cage import Limits
+from gaovm.platform.confine import groups
+from gaovm.platform.confine.cage import Limits
 
 LIMITS = Limits(1 << 30, 1 << 40, 1.5, 99, 100, weight=50, disk=os.makedev(8, 1))
 #: What the kernel puts into a new group.

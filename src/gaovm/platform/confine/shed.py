@@ -6,8 +6,8 @@ import errno
 import socket
 from collections.abc import Callable
 
-from gaovm.aio import seccomp
-from gaovm.aio.confine import calls, landlock
+from gaovm.platform.confine import calls, landlock
+from gaovm.platform.linux import seccomp
 
 #: include/uapi/linux/capability.h: to end processes of other ids, and to listen below port 1024.
 CAP_KILL, CAP_NET_BIND_SERVICE = 5, 10

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
-import platform
-import sys
 from typing import NamedTuple
 
-from gaovm.aio.confine import calls, identities, inside, landlock
-from gaovm.aio.confine.cage import Cage, Limits
+from gaovm.platform import system
+from gaovm.platform.confine import calls, identities, inside, landlock
+from gaovm.platform.confine.cage import Cage, Limits
 
 VARIABLE = "GAOVM_CONFINE"
 
@@ -31,8 +30,8 @@ def switched_off() -> bool:
 def find() -> Abilities:
     """What can be had here, found once a process by trying in a child. Takes some 10 ms."""
     root = os.geteuid() == 0
-    if not sys.platform.startswith("linux"):
-        return Abilities(root, f"{platform.system()} has no namespaces", 0)
+    if not system.LINUX:
+        return Abilities(root, f"{system.describe()} has no namespaces", 0)
     return Abilities(root, _try_namespaces(root=root), landlock.version())
 
 

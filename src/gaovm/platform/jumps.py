@@ -10,10 +10,10 @@ import asyncio
 import ctypes
 import errno
 import os
-import sys
 from collections.abc import Callable
 
 from gaovm import errors
+from gaovm.platform import system
 
 # include/uapi/linux/time.h, include/uapi/linux/timerfd.h and include/uapi/linux/fcntl.h
 _CLOCK_REALTIME = 0
@@ -39,7 +39,7 @@ class Jumps:
     """
 
     def __init__(self, on_jump: Callable[[], None]) -> None:
-        if not sys.platform.startswith("linux"):
+        if not system.LINUX:
             raise errors.HostError("jumps of the clock are told by Linux only")
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._on_jump = on_jump

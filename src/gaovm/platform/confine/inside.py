@@ -15,8 +15,8 @@ import signal
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gaovm.aio.confine import calls, landlock
-from gaovm.aio.confine.cage import Bind, Cage
+from gaovm.platform.confine import calls, landlock
+from gaovm.platform.confine.cage import Bind, Cage
 
 _OLD = "/.old"
 _SCRATCH = "/tmp"

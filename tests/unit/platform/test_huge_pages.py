@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gaovm import errors
-from gaovm.aio import memory
+from gaovm.platform import huge_pages
 
 MIB = 1 << 20
 MOUNTS = Path("/proc/self/mountinfo")
@@ -25,10 +25,10 @@ MAY_MOUNT = bool(int(CAPABILITIES, 16) & 1 << 21)  # CAP_SYS_ADMIN
 def test_it_is_a_file_without_a_name_that_can_be_mapped_and_opened_again() -> None:
     if not (MAY_MOUNT and HUGE.exists()):
         pytest.skip("this process may not mount, or the kernel has no huge pages")
-    assert memory.available()
+    assert huge_pages.available()
     before = len(os.listdir("/proc/self/fd"))
     mounts = MOUNTS.read_text()
-    fd = memory.create(3 * MIB + 4096)
+    fd = huge_pages.create(3 * MIB + 4096)
     try:
         assert os.fstat(fd).st_size == 3 * MIB + 4096
         assert not os.get_inheritable(fd)
@@ -46,7 +46,7 @@ def test_who_may_not_mount_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(number: int, *_: object) -> int:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(memory, "_call", refuse)
-    assert not memory.available()
+    monkeypatch.setattr(huge_pages, "_call", refuse)
+    assert not huge_pages.available()
     with pytest.raises(errors.HostError, match="huge pages: Operation not permitted"):
-        memory.create(MIB)
+        huge_pages.create(MIB)

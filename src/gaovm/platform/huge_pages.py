@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 
 from gaovm import errors
+from gaovm.platform import system
 
 #: What the size of a huge page is on x86_64, and on arm64 with pages of 4 KiB.
 HUGE_PAGE = 2 << 20
@@ -43,7 +43,7 @@ def create(size_bytes: int) -> int:
     Raises:
         errors.HostError: not permitted, or this kernel cannot do it.
     """
-    if not sys.platform.startswith("linux"):
+    if not system.LINUX:
         raise errors.HostError("no memory in huge pages: this is no Linux")
     # tmpfs holds no more than it was made for; a part of a page counts as one.
     limit = -(-size_bytes // HUGE_PAGE) * HUGE_PAGE

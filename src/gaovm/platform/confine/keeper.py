@@ -11,12 +11,13 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 from gaovm import errors
-from gaovm.aio import process, sockets
-from gaovm.aio.confine import calls, launch
+from gaovm.platform import unix_sockets
+from gaovm.platform.confine import calls, launch
+from gaovm.platform.linux import proc
 
 #: What it is called in a list of processes.
 NAME = "gaovm-keeper"
@@ -25,7 +26,7 @@ _MAX_FDS = 8
 #: A Unix socket that somebody listens at takes a connection at once, unless its queue is full.
 _CONNECT_S = 1.0
 #: It forks, which takes milliseconds; who is taken over itself may say nothing at all.
-_LIMIT_S = 5.0
+LIMIT_S = 5.0
 
 
 class Recipe(NamedTuple):
@@ -41,20 +42,28 @@ class Recipe(NamedTuple):
 
 
 class Keeper:
-    """The maker's end; made by ``fork``."""
+    """The maker's end; made by ``fork``. ``aio.keeping`` owns the programs that it starts."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._asked = 0
 
-    @contextlib.asynccontextmanager
-    async def start(
-        self, name: str, fds: Sequence[int], *, output: int, grace_s: float
-    ) -> AsyncIterator[process.Child]:
-        """A program for the length of a block; ``output`` gets its stdout and stderr.
+    def fileno(self) -> int:
+        """The descriptor of the connection to the process."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Close the connection: the process ends. Idempotent."""
+        self._sock.close()
+
+    def start(self, name: str, fds: Sequence[int], output: int) -> tuple[int, str]:
+        """Start a program; ``output`` becomes its stdout and stderr.
+
+        Returns its pid, and what went wrong, for ``launch.error``; the caller reaps it in either
+        case.
 
         Raises:
-            errors.ProgramMissing, errors.HostError: it was not started.
+            errors.HostError: it was not started.
         """
         try:
             answer = self._ask(name, [*fds, output])
@@ -63,15 +72,12 @@ class Keeper:
         number, _, said = answer.partition(" ")
         if not number.isdecimal():
             raise errors.HostError(f"{name} was not started: {said or 'its keeper has ended'}")
-        async with process.adopt(int(number), grace_s=grace_s) as child:
-            if said:
-                raise launch.error(name, said)
-            yield child
+        return int(number), said
 
     def _ask(self, name: str, fds: Sequence[int]) -> str:
         """The answer to this question; before it may come one to a question that was given up."""
         self._asked += 1
-        sockets.send_with_fds(self._sock, f"{self._asked} {name}".encode(), fds)
+        unix_sockets.send(self._sock, f"{self._asked} {name}".encode(), fds)
         while answer := self._sock.recv(_MAX_MESSAGE).decode():
             number, _, said = answer.partition(" ")
             if number == str(self._asked):
@@ -87,31 +93,30 @@ def _end(pid: str) -> None:
         os.waitpid(int(pid), 0)
 
 
-@contextlib.asynccontextmanager
-async def fork(recipes: Mapping[str, Recipe]) -> AsyncIterator[Keeper]:
-    """A keeper for the length of a block; it ends with this process, whatever happens."""
+def fork(recipes: Mapping[str, Recipe]) -> tuple[int, Keeper]:
+    """Fork the process; returns its pid, for the caller to reap, and this end.
+
+    It ends with this process, whatever happens.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.settimeout(_LIMIT_S)
+    ours.settimeout(LIMIT_S)
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         _serve(theirs, recipes, parent)
     theirs.close()
-    with ours:
-        async with process.adopt(pid, grace_s=_LIMIT_S):
-            yield Keeper(ours)
+    return pid, Keeper(ours)
 
 
 def _serve(sock: socket.socket, recipes: Mapping[str, Recipe], parent: int) -> NoReturn:
     try:
         calls.die_with_parent(signal.SIGKILL)
-        with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as file:
-            file.write(NAME)
+        proc.name_self(NAME)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         launch.close_all_but({0, 1, 2, sock.fileno()})
         while os.getppid() == parent:
-            data, fds = sockets.recv_with_fds(sock, _MAX_MESSAGE, _MAX_FDS)
+            data, fds = unix_sockets.receive(sock, _MAX_MESSAGE, _MAX_FDS)
             if not data:
                 break
             number, _, name = data.decode().partition(" ")

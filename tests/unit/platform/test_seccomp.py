@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from gaovm import errors
-from gaovm.aio import seccomp
+from gaovm.platform.linux import seccomp
 
 ALLOW, KILL = 0x7FFF0000, 0x80000000
 ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -89,7 +89,7 @@ def test_defects_and_unknown_machines_are_told() -> None:
 
 CHILD = """
 import os, sys, tempfile
-from gaovm.aio import seccomp
+from gaovm.platform.linux import seccomp
 install = seccomp.installer([seccomp.Rule("fchmod", (seccomp.Check(1, 0o6000),))])
 install()
 with tempfile.TemporaryFile() as file:

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gaovm.aio import process
-from gaovm.aio.confine.cage import Limits
+from gaovm.platform import processes
+from gaovm.platform.confine.cage import Limits
 
 _PARENT = "gaovm"
 _NAME = re.compile(r"(\d{1,10})\.(\d{1,20})\..+")
@@ -73,7 +73,7 @@ class Group:
 
 def make(name: str, limits: Limits) -> Group:
     """Groups with these limits for the children of this process, as far as there can be any."""
-    pid, started = process.identity(os.getpid())
+    pid, started = processes.identity(os.getpid())
     name = f"{pid}.{started}.{name}"
     paths: list[Path] = []
     limited: list[str] = []
@@ -124,7 +124,7 @@ def _left(parent: Path) -> Iterator[Path]:
     with contextlib.suppress(OSError):
         for entry in os.scandir(parent):
             maker = _NAME.fullmatch(entry.name)
-            if maker is not None and not process.alive(int(maker[1]), int(maker[2])):
+            if maker is not None and not processes.alive(int(maker[1]), int(maker[2])):
                 yield Path(entry.path)
 
 

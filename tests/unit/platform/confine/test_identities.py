@@ -14,12 +14,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gaovm import errors
-from gaovm.aio.confine import calls, identities
-from gaovm.aio.confine.cage import Ids
+from gaovm.platform.confine import calls, identities
+from gaovm.platform.confine.cage import Ids
 
 LEND = """
 import sys
-from gaovm.aio.confine import identities
+from gaovm.platform.confine import identities
 identities.LOCK = sys.argv[2]
 lent = identities.lend(sys.argv[1])
 print(lent.ids.first, flush=True)

@@ -19,8 +19,8 @@ import struct
 from collections.abc import Iterable
 
 from gaovm import errors
-from gaovm.aio.confine import calls
-from gaovm.aio.confine.cage import Ids
+from gaovm.platform.confine import calls
+from gaovm.platform.confine.cage import Ids
 
 VARIABLE = "GAOVM_UID_RANGE"
 #: What systemd's list of ids (UIDS-GIDS.md) calls unused, below its own at the end of it.

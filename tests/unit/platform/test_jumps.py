@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gaovm.aio import jumps
+from gaovm.platform import jumps
 
 
 async def test_each_jump_is_told_and_the_timer_armed_again(monkeypatch: pytest.MonkeyPatch) -> None:
