@@ -20,7 +20,6 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine, Iterable
-from pathlib import Path
 from typing import Any
 
 from gaovm import errors
@@ -36,12 +35,11 @@ from gaovm.daemon.upgrading import preflight, takeover, upgrade
 from gaovm.daemon.vms import machine
 from gaovm.ipc import server as ipc_server
 from gaovm.model import states
-from gaovm.platform import priority
+from gaovm.platform import priority, processes
 
 logger = logging.getLogger(__name__)
 
 ALREADY_RUNNING = 75
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Options:
@@ -92,7 +90,7 @@ class DaemonProcess:
         self._fleet = machine.Fleet(where, database, events.Events(database), owner)
         self._zygote = zygote.Zygote(where.zygote_log)
         self._images = images.ImageService(where)
-        self._boot_id = _boot_id()
+        self._boot_id = processes.boot_id()
         self._launcher = driver_link.ForkLauncher(self._zygote)
         self._starter = start.Starter(self._images, self._launcher, self._boot_id)
         self._supervisor = supervisor.Supervisor(self._fleet, self._starter)
@@ -215,13 +213,6 @@ class DaemonProcess:
 
 async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     await asyncio.gather(*work)
-
-
-def _boot_id() -> str:
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
 
 
 def _say_ready(ready_fd: int | None) -> None:

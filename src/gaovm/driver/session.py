@@ -14,7 +14,6 @@ import json
 import logging
 import mmap
 import secrets
-import select
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -28,6 +27,7 @@ from gaovm.aio import clock, sockets, steps, tasks
 from gaovm.guestmanager import files, processes, tunnel
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.stream import Stream
+from gaovm.platform import hangups
 
 logger = logging.getLogger(__name__)
 MAX_FIRST_FRAME = 4096
@@ -229,11 +229,6 @@ async def _to_guest(client: socket.socket, stream: Stream) -> None:
 
 
 async def _hung_up(client: socket.socket) -> None:
-    """Return when the client has closed its socket, as opposed to having ended its direction.
-
-    An epoll with no events asked for reports the hang-up alone; the plain socket would be readable
-    all the time.
-    """
-    with select.epoll() as watcher:
-        watcher.register(client.fileno(), 0)
-        await sockets.readable(watcher.fileno())
+    """Return when the client has closed its socket, as opposed to having ended its direction."""
+    with contextlib.closing(hangups.watch(client)) as watched:
+        await sockets.readable(watched.fileno())

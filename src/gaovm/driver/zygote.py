@@ -17,7 +17,6 @@ Contract (descriptor N: SOCK_SEQPACKET, one JSON object a message):
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import select
@@ -138,8 +137,8 @@ class Zygote:
     def _part(self, request: Fork, log: logs.RotatingFile) -> None:
         """In the child: leave the zygote's session, descriptors and log behind."""
         os.setsid()
-        with contextlib.suppress(OSError):  # for ps, and for who is told that a port is taken
-            Path("/proc/self/comm").write_text(f"gaovm:{request.vm}"[:15])
+        # for ps, and for who is told that a port is taken
+        processes.name_self(f"gaovm:{request.vm}")
         self._sock.close()
         for pidfd in self._children:
             os.close(pidfd)

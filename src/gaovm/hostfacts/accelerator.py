@@ -19,6 +19,7 @@ from gaovm import errors
 from gaovm.aio import files
 from gaovm.builder.facts import AcceleratorFact
 from gaovm.hostfacts import homes, host, tsc
+from gaovm.platform import processes
 
 _KVM = Path("/dev/kvm")
 _CACHE = "accelerator.json"
@@ -165,7 +166,7 @@ def _key(emulators: Mapping[str, str]) -> dict[str, Any]:
             programs.append([path, 0])
     return {
         "version": _CACHE_VERSION,
-        "boot_id": host.boot_id(),
+        "boot_id": processes.boot_id(),
         "uid": os.geteuid(),
         "groups": sorted(os.getgroups()),
         "kvm": device,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gaovm.builder.facts import HostFacts
 from gaovm.hostfacts import accelerator, host, limits, programs
-from gaovm.platform import huge_pages
+from gaovm.platform import huge_pages, processes
 
 
 def collect(home: Path) -> HostFacts:
@@ -29,7 +29,7 @@ def collect(home: Path) -> HostFacts:
         cpus=limits.cpus(),
         memory_total_bytes=free.total_bytes,
         memory_available_bytes=free.available_bytes,
-        boot_id=host.boot_id(),
+        boot_id=processes.boot_id(),
         accelerators=measured.accelerators,
         tsc_khz=measured.tsc_khz,
         emulators=emulators,

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import signal
-from pathlib import Path
 
 from gaovm import errors
 from gaovm.aio import files, process
@@ -24,7 +23,6 @@ logger = logging.getLogger(__name__)
 OLD_DRIVER_S = 20.0
 #: Between looks at a lock whose holder cannot be named: only time can tell.
 _LOOK_S = 0.2
-_LOCKS = Path("/proc/locks")
 
 
 def held(vm: machine.Machine) -> bool:
@@ -65,25 +63,11 @@ def kill(vm: machine.Machine) -> None:
     """End whoever has the lock at once, if the kernel agrees that it is who the file says."""
     lock = _lock(vm)
     pid = lock.holder()
-    if pid is None or not _has_it(pid, lock.path):
+    if pid is None or not processes.has_locked(pid, lock.path):
         return
     logger.warning("vm %s: killing process %d, which has its lock", vm.name, pid)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-
-
-def _has_it(pid: int, path: Path) -> bool:
-    """Whether the kernel lists the process as one that has locked the file."""
-    try:
-        inode = path.stat().st_ino
-        lines = [line.split() for line in _LOCKS.read_text().splitlines()]
-    except OSError:
-        return False
-    # 1: FLOCK ADVISORY WRITE 123 00:2a:4711 0 EOF  (proc_locks(5))
-    return any(
-        len(words) > 5 and words[4] == str(pid) and words[5].endswith(f":{inode}")
-        for words in lines
-    )
 
 
 async def _holder_gone(vm: machine.Machine) -> None:

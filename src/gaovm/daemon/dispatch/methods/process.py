@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from gaovm import errors, version
@@ -12,6 +11,7 @@ from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.ipc import methods
 from gaovm.model import states
+from gaovm.platform import processes
 
 
 async def ping(ctx: context.Daemon, call: context.Call, args: params.Nothing) -> Any:
@@ -35,7 +35,7 @@ async def daemon_status(ctx: context.Daemon, call: context.Call, args: params.No
         "quarantined_vms": list(ctx.fleet.store.mended),
         "drift_mended": ctx.supervisor.mended,
         "stalls": {"count": ctx.watch.count, "longest_s": round(ctx.watch.longest_s, 3)},
-        "rss_bytes": _resident_bytes(),
+        "rss_bytes": processes.resident_bytes(),
     }
 
 
@@ -76,11 +76,3 @@ async def subscribe(ctx: context.Daemon, call: context.Call, args: params.Subscr
 async def cancel(ctx: context.Daemon, call: context.Call, args: params.CallCancel) -> Any:
     """Withdraw from another call of this connection."""
     return {"cancelled": call.cancel(args.id, args.then)}
-
-
-def _resident_bytes() -> int:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError) as exc:
-        raise errors.InternalError(f"/proc/self/statm: {exc}") from exc
-    return pages * os.sysconf("SC_PAGE_SIZE")
