@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gaovm.builder.facts import AcceleratorFact
-from gaovm.hostfacts import accelerator, facts, kvm_probe
+from gaovm.hostfacts import accelerator, facts, host, kvm_probe
 from gaovm.platform import processes
 
 VMX = frozenset({"vmx", "fpu"})
