@@ -106,7 +106,7 @@ def choose_share(requested: ShareType, host: builder_facts.HostFacts) -> Choice:
         raise errors.ProgramMissing(
             f"mountType virtiofs: {why}",
             field="mountType",
-            remedy="apt-get install virtiofsd (Debian 12: qemu-system-common), or use 9p",
+            remedy=f"{packages.remedy('virtiofsd')} (Debian 12: qemu-system-common), or use 9p",
             details={"program": "virtiofsd"},
         )
     raise errors.PermissionMissing(

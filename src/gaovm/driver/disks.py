@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gaovm import errors
 from gaovm.aio import steps
+from gaovm.builder import packages
 from gaovm.driver.request import LaunchRequest
 from gaovm.guestmanager import disks as guest_disks
 from gaovm.guestmanager.connection import Connection
@@ -106,9 +107,5 @@ def _shrink(wanted: int, size: int, who: str) -> errors.DiskShrink:
 
 def _program(qemu_img: str | None) -> str:
     if qemu_img is None:
-        raise errors.ProgramMissing(
-            "qemu-img is not installed",
-            remedy="apt-get install qemu-utils",
-            details={"program": "qemu-img"},
-        )
+        raise packages.missing("qemu-img")
     return qemu_img

@@ -26,6 +26,7 @@ from typing import Any
 
 from gaovm import errors
 from gaovm.aio import logs, steps, tasks
+from gaovm.builder import qcow2
 from gaovm.driver import main, rehearsal_fakes
 from gaovm.guestmanager import frames
 from gaovm.ipc import connection, hello, methods, peer
@@ -34,7 +35,7 @@ from gaovm.platform import processes
 logger = logging.getLogger(__name__)
 LIMIT_S = 5.0
 _GIB = 1 << 30
-_QCOW2 = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 0, 0, 0, 20 * _GIB)
+_QCOW2 = struct.pack(">4sIQIIQ", qcow2.MAGIC, 2, 0, 0, 0, 20 * _GIB)
 _OWNER = re.compile(r"gaovm-warm-up\.(\d{1,9})\.(\d{1,19})\.")
 _LENGTH = struct.Struct(">I")
 _INPUT = frames.encode(frames.START, b'{"argv":["true"]}') + frames.encode(frames.EOF)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from gaovm import errors
 from gaovm.aio import commands
+from gaovm.builder import packages as debian
 from gaovm.images import (
     digests,
     initramfs,
@@ -108,7 +109,7 @@ def _require_arch(arch: str) -> None:
         return
     raise errors.ProgramMissing(
         f"programs of {arch}, which the build runs, do not run on this host",
-        remedy="apt-get install qemu-user-static",
+        remedy=debian.remedy("qemu-user"),
     )
 
 

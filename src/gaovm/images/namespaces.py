@@ -8,7 +8,6 @@ the subordinate ids of ``/etc/subuid`` stand for the users of the image.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -16,17 +15,9 @@ from pathlib import Path
 
 from gaovm import errors
 from gaovm.aio import commands
+from gaovm.builder import packages
+from gaovm.hostfacts import subids
 
-_APT_PACKAGES = {
-    "mmdebstrap": "mmdebstrap",
-    "apt-config": "apt",
-    "dpkg-deb": "dpkg",
-    "mke2fs": "e2fsprogs",
-    "unshare": "util-linux",
-    "newuidmap": "uidmap",
-    "newgidmap": "uidmap",
-    "tar": "tar",
-}
 # As in a login shell of root: mke2fs lives in sbin, which a plain user's PATH lacks.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PASSED_ON = (
@@ -45,29 +36,24 @@ def require(programs: Sequence[str]) -> None:
     """Raises: ProgramMissing naming the first absent program and how to install all absent ones."""
     missing = [name for name in programs if shutil.which(name, path=_PATH) is None]
     if missing:
-        packages = sorted({_APT_PACKAGES.get(name, name) for name in missing})
         raise errors.ProgramMissing(
             f"{', '.join(missing)}: not installed",
-            remedy=f"apt-get install {' '.join(packages)}",
-            details={"programs": missing, "packages": packages},
+            remedy=packages.remedy(*missing),
+            details={"programs": missing, "packages": packages.of(missing)},
         )
 
 
 def require_build() -> None:
     """All a build needs of this host. Raises: ProgramMissing, PermissionMissing."""
-    require(["mmdebstrap", "apt-config", "dpkg-deb", "mke2fs", "unshare", "tar"])
+    require(packages.IMAGE_BUILD)
     if os.geteuid() == 0:
         return
-    require(["newuidmap", "newgidmap"])
-    for file in (Path("/etc/subuid"), Path("/etc/subgid")):
-        if not _has_range(file):
-            user = getpass.getuser()
-            raise errors.PermissionMissing(
-                f"{file} has no range of 65536 subordinate ids for {user}, which a build without"
-                " root needs",
-                remedy="as root: usermod --add-subuids 100000-165535"
-                f" --add-subgids 100000-165535 {user}",
-            )
+    require(packages.IMAGE_BUILD_WITHOUT_ROOT)
+    why = subids.obstacle()
+    if why is not None:
+        raise errors.PermissionMissing(
+            f"{why} for an image build without root", remedy=subids.REMEDY
+        )
 
 
 def environment() -> dict[str, str]:
@@ -119,17 +105,3 @@ async def remove(path: Path) -> None:
             f"cannot remove {path}: {tail}",
             remedy=f"remove it by hand: unshare --map-root-user --map-auto rm -rf {path}",
         )
-
-
-def _has_range(file: Path) -> bool:
-    names = {getpass.getuser(), str(os.getuid())}
-    try:
-        lines = file.read_text().splitlines()
-    except OSError:
-        return False
-    for line in lines:
-        owner, _, rest = line.partition(":")
-        count = rest.partition(":")[2]
-        if owner in names and count.isdigit() and int(count) >= 65536:
-            return True
-    return False

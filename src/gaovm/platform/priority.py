@@ -9,9 +9,10 @@ Real time is lent, not given: a thread that works for ``STRETCH_S`` on end is ba
 itself (``RLIMIT_RTTIME`` of setrlimit(2)) and tells by SIGXCPU.
 
 All of this needs CAP_SYS_NICE or limits that allow it; where it is not permitted or not known, and
-where somebody has chosen a priority for this process, everything stays as it is. Nothing depends on
-it but how long a wait may be. What such a thread starts, threads and programs, is as usual: the
-limit that it inherits counts in real time alone.
+where somebody has chosen a priority for this process, everything stays as it is, and
+``GAOVM_REALTIME=0`` switches real time off. Nothing depends on it but how long a wait may be. What
+such a thread starts, threads and programs, is as usual: the limit that it inherits counts in real
+time alone.
 """
 
 from __future__ import annotations
@@ -31,6 +32,25 @@ NICE = -10
 RANK = 1  # the lowest of real time: before what is not, behind all that is
 STRETCH_S = 0.05
 REST_S = 1.0
+VARIABLE = "GAOVM_REALTIME"
+
+
+def switched_off() -> bool:
+    """Whether somebody wants no real time at all: ``GAOVM_REALTIME=0``."""
+    return os.environ.get(VARIABLE, "").lower() in ("0", "off", "no", "false")
+
+
+def refusal() -> str:
+    """Why this user's threads get no real time; empty: they get it. Leaves nothing changed."""
+    if not hasattr(os, "SCHED_RESET_ON_FORK"):
+        return "this system does not know it"
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(RANK))
+        os.sched_setscheduler(0, *before)
+    except OSError as exc:
+        return str(exc.strerror)
+    return ""
 
 
 class _Lent:
@@ -62,7 +82,13 @@ _lent = _Lent()
 
 @contextlib.contextmanager
 def realtime() -> Iterator[None]:
-    """Within it, ``first`` lends real time. In the main thread, once at a time."""
+    """Within it, ``first`` lends real time, unless it is switched off.
+
+    In the main thread, once at a time.
+    """
+    if switched_off():
+        yield
+        return
     before = signal.signal(signal.SIGXCPU, _lent.on_stretch)
     _lent.allowed = _limit_stretch()
     try:
