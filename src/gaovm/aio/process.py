@@ -12,7 +12,7 @@ import errno
 import os
 import signal
 import subprocess
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypedDict, Unpack
 
 from gaovm import errors
 from gaovm.aio import clock, descriptors, sockets, tasks
@@ -113,41 +113,44 @@ class Child:
             transport.close()
 
 
-@contextlib.asynccontextmanager
-async def spawn(  # noqa: PLR0913  (each names one property of a process)
-    argv: Sequence[str | os.PathLike[str]],
-    *,
-    env: Mapping[str, str] | None = None,
-    cwd: str | os.PathLike[str] | None = None,
-    stdin: int | IO[Any] | None = DEVNULL,
-    stdout: int | IO[Any] | None = None,
-    stderr: int | IO[Any] | None = None,
-    pass_fds: Iterable[int] = (),
-    new_session: bool = False,
-    pdeathsig: int | None = signal.SIGKILL,
-    before_exec: Callable[[], None] | None = None,
-    grace_s: float = 5.0,
-) -> AsyncIterator[Child]:
-    """Start a program and own it for the length of the block.
+class Options(TypedDict, total=False):
+    """How a program is started; ``stdin`` is ``DEVNULL`` unless it is given.
 
-    Leaving the block ends the program (TERM, ``grace_s`` seconds, KILL) and reaps it, also when the
-    caller is cancelled twice. With ``new_session`` all of its process group ends with it. It gets
-    the signal ``pdeathsig`` when this process dies, where the system can do that. ``before_exec``
-    runs in the child last of all; when it raises, the start has failed.
+    With ``new_session`` all of its process group ends with it. It gets the signal ``pdeathsig``
+    (SIGKILL; None: none) when this process dies, where the system can do that. ``before_exec`` runs
+    in the child last of all; when it raises, the start has failed.
+    """
+
+    env: Mapping[str, str] | None
+    cwd: str | os.PathLike[str] | None
+    stdin: int | IO[Any] | None
+    stdout: int | IO[Any] | None
+    stderr: int | IO[Any] | None
+    pass_fds: Iterable[int]
+    new_session: bool
+    pdeathsig: int | None
+    before_exec: Callable[[], None] | None
+
+
+async def launch(argv: Sequence[str | os.PathLike[str]], **options: Unpack[Options]) -> Child:
+    """Start a program that may outlive this process; it is reaped when it ends.
+
+    Cancelling ends the program.
 
     Raises:
         errors.ProgramMissing, errors.PermissionMissing, errors.HostError: it cannot be started.
     """
+    new_session = options.get("new_session", False)
     popen = _popen(
         argv,
-        env=env,
-        cwd=cwd,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        pass_fds=tuple(pass_fds),
+        env=options.get("env"),
+        cwd=options.get("cwd"),
+        stdin=options.get("stdin", DEVNULL),
+        stdout=options.get("stdout"),
+        stderr=options.get("stderr"),
+        pass_fds=tuple(options.get("pass_fds", ())),
         start_new_session=new_session,
-        preexec_fn=_in_child(pdeathsig, before_exec),
+        preexec_fn=_in_child(options.get("pdeathsig", signal.SIGKILL), options.get("before_exec")),
     )
     try:
         child = Child(popen, new_session)
@@ -157,6 +160,26 @@ async def spawn(  # noqa: PLR0913  (each names one property of a process)
         raise errors.HostError(f"cannot watch {os.fspath(argv[0])}: {exc.strerror}") from exc
     try:
         await child.connect_pipes()
+    except BaseException:
+        await tasks.finish(child.end(0))
+        raise
+    return child
+
+
+@contextlib.asynccontextmanager
+async def spawn(
+    argv: Sequence[str | os.PathLike[str]], *, grace_s: float = 5.0, **options: Unpack[Options]
+) -> AsyncIterator[Child]:
+    """Start a program as ``launch`` does, and own it for the length of the block.
+
+    Leaving the block ends the program (TERM, ``grace_s`` seconds, KILL) and reaps it, also when the
+    caller is cancelled twice.
+
+    Raises:
+        errors.ProgramMissing, errors.PermissionMissing, errors.HostError: it cannot be started.
+    """
+    child = await launch(argv, **options)
+    try:
         yield child
     finally:
         await tasks.finish(child.end(grace_s))
@@ -175,17 +198,26 @@ class _Inherited:
         return os.waitstatus_to_exitcode(status)
 
 
-@contextlib.asynccontextmanager
-async def adopt(pid: int, *, grace_s: float = 5.0) -> AsyncIterator[Child]:
-    """Own a child that this process started otherwise, as ``spawn`` owns: before it executed a new
-    program, or into a cage (``confine``).
+def own(pid: int, *, group: bool = False) -> Child:
+    """Watch and reap a child that this process started otherwise: before it executed a new program,
+    or into a cage (``confine``). ``group``: it leads a process group, which ends with it.
 
     Raises:
         errors.NotFound: this process has no such child.
     """
     if not exits.is_child(pid):
         raise errors.NotFound(f"process {pid} is no child of this one")
-    child = Child(_Inherited(pid), group=False)
+    return Child(_Inherited(pid), group)
+
+
+@contextlib.asynccontextmanager
+async def adopt(pid: int, *, grace_s: float = 5.0) -> AsyncIterator[Child]:
+    """Own a child, as ``own`` does, for the length of the block, which ends it as ``spawn`` does.
+
+    Raises:
+        errors.NotFound: this process has no such child.
+    """
+    child = own(pid)
     try:
         yield child
     finally:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _SHOWN = 10
+#: Where a driver that was started, not forked, finds its token.
+TOKEN_VARIABLE = "GAOVM_DRIVER_TOKEN"
 
 
 class Offer:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gaovm.driver.main import TOKEN
+from gaovm.ipc.hello import TOKEN_VARIABLE as TOKEN
 from gaovm.platform import unix_sockets
 
 COMMAND = [sys.executable, "-m", "gaovm.driver"]

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from gaovm import errors
 from gaovm.aio import clock, descriptors, steps, tasks
-from gaovm.daemon.drivers import zygote
+from gaovm.daemon.drivers import forks
 from gaovm.daemon.handover import Driver
 from gaovm.daemon.vms import machine
 from gaovm.ipc import connection, handover, hello, methods, peer
@@ -36,7 +36,7 @@ SEE_OUT_S = 20.0
 class Source(Protocol):
     """Who tells how a driver ended."""
 
-    async def gone(self, forked: zygote.Forked) -> int | None:
+    async def gone(self, forked: forks.Forked) -> int | None:
         """Return when it has ended: its status, minus the signal, or None if unknown."""
         ...
 
@@ -44,7 +44,7 @@ class Source(Protocol):
 class Link:
     """A driver process and the connection to it. Implements ``machine.Driver``."""
 
-    def __init__(self, forked: zygote.Forked, source: Source, log: Path) -> None:
+    def __init__(self, forked: forks.Forked, source: Source, log: Path) -> None:
         self.pid = forked.pid
         self.forked = forked
         self._source = source
@@ -148,9 +148,9 @@ class Link:
 
 
 class ForkLauncher:
-    """Starts drivers by forking a zygote. Implements ``machine.Launcher``."""
+    """Starts drivers. Implements ``machine.Launcher``."""
 
-    def __init__(self, source: zygote.Zygote) -> None:
+    def __init__(self, source: forks.Forks) -> None:
         self._source = source
 
     async def launch(self, vm: machine.Machine) -> Link:
@@ -175,7 +175,7 @@ class ForkLauncher:
             vm.fleet.background(f"vm {vm.name}: log level", _set_level(link, level))
         return link
 
-    async def _fork(self, vm: machine.Machine, token: str) -> tuple[zygote.Forked, socket.socket]:
+    async def _fork(self, vm: machine.Machine, token: str) -> tuple[forks.Forked, socket.socket]:
         """A driver's process, and our end of its connection.
 
         Raises:
@@ -212,7 +212,7 @@ class ForkLauncher:
             errors.HandshakeError: its protocol is not spoken any more; it sees the end of its
                 connection, and leaves.
         """
-        forked = zygote.Forked(pid=given.pid, start_time=given.start_time)
+        forked = forks.Forked(pid=given.pid, start_time=given.start_time)
         sock = socket.socket(fileno=given.fd)
         made = await handover.resume(sock, [_service(vm, None)], given.connection, first=False)
         link = self._link(vm, forked, source or self._source)
@@ -220,7 +220,7 @@ class ForkLauncher:
         return link
 
     @staticmethod
-    def _link(vm: machine.Machine, forked: zygote.Forked, source: Source) -> Link:
+    def _link(vm: machine.Machine, forked: forks.Forked, source: Source) -> Link:
         link = Link(forked, source, vm.fleet.paths.driver_log(vm.name))
         vm.fleet.background(f"vm {vm.name}: driver {forked.pid} process", link.watch())
         return link

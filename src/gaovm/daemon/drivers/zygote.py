@@ -21,6 +21,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import logs, process, steps
+from gaovm.daemon.drivers.forks import Forked
 from gaovm.platform import processes, unix_sockets
 
 logger = logging.getLogger(__name__)
@@ -35,13 +36,6 @@ RETRY_S = (0.0, 0.2, 1.0, 5.0, 15.0)
 WARM_FAILURES = 1
 #: One that lived this long died of something else than its start.
 STABLE_S = 30.0
-
-
-class Forked(msgspec.Struct, frozen=True, kw_only=True):
-    """A driver's process."""
-
-    pid: int
-    start_time: int
 
 
 class Message(msgspec.Struct, kw_only=True):

@@ -26,7 +26,7 @@ from gaovm import errors, version
 from gaovm.aio import commands, descriptors, files, logs, steps, tasks
 from gaovm.daemon import handover, server
 from gaovm.daemon.dispatch import context, upgrade_gate
-from gaovm.daemon.drivers import driver_link, old_zygotes, zygote
+from gaovm.daemon.drivers import driver_link, forks, old_zygotes, zygote
 from gaovm.daemon.upgrading import preflight
 from gaovm.daemon.vms import machine
 from gaovm.ipc import connection
@@ -51,7 +51,7 @@ class Parts:
     ctx: context.Daemon
     lock: files.Lock
     foreground: bool
-    forks: zygote.Zygote
+    forks: forks.Forks
     old_zygotes: list[old_zygotes.OldZygote]
     front: server.Front
     serving: ipc_server.Server
@@ -266,9 +266,14 @@ def _driver(
     )
 
 
-def _zygotes(*all_of_them: old_zygotes.OldZygote | zygote.Zygote) -> Iterator[handover.Zygote]:
+def _zygotes(*all_of_them: old_zygotes.OldZygote | forks.Forks) -> Iterator[handover.Zygote]:
+    """Those that go on; drivers that were started one by one stay children of this process."""
     for each in all_of_them:
-        if each.pid is not None and each.fileno() >= 0:
+        if (
+            isinstance(each, old_zygotes.OldZygote | zygote.Zygote)
+            and each.pid is not None
+            and each.fileno() >= 0
+        ):
             yield handover.Zygote(pid=each.pid, fd=each.fileno(), drivers=each.exits.known())
 
 
