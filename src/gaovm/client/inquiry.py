@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _HELLO_S = 0.25
 _STATUS_S = 0.25
 _GUEST_S = 0.5
+#: The longest that ``ask`` takes, in seconds.
+LIMIT_S = _HELLO_S + _STATUS_S + _GUEST_S
 
 
 class Finding:

@@ -7,26 +7,14 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Callable
 from typing import Protocol
 
 from gaovm.platform import system
 
-if system.LINUX:
-    from gaovm.platform.linux.pidfd import watch
-elif hasattr(select, "kqueue"):
-    from gaovm.platform.portable.kqueue import watch_exit as watch
-else:
-    from gaovm.platform.portable.threads import watch
-
-__all__ = ["Exit", "is_child", "wait", "watch"]
-
 
 class Exit(Protocol):
-    """Readable once the process has ended, also while it is not reaped yet; made by ``watch``.
-
-    ``watch(pid)`` raises ``ProcessLookupError`` when there is no such process, and another
-    ``OSError`` when it cannot be watched, as with no descriptor left.
-    """
+    """Readable once the process has ended, also while it is not reaped yet; made by ``watch``."""
 
     def fileno(self) -> int:
         """The descriptor to wait for."""
@@ -35,6 +23,31 @@ class Exit(Protocol):
     def close(self) -> None:
         """Stop watching. Idempotent."""
         ...
+
+
+_watch: Callable[[int], Exit]
+if system.LINUX:
+    from gaovm.platform.linux.pidfd import Pidfd
+
+    _watch = Pidfd
+elif hasattr(select, "kqueue"):
+    from gaovm.platform.portable.kqueue import watch_exit
+
+    _watch = watch_exit
+else:
+    from gaovm.platform.portable.threads import Waiting
+
+    _watch = Waiting
+
+
+def watch(pid: int) -> Exit:
+    """Watch a process, of whatever parent.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+        OSError: it cannot be watched, as with no descriptor left.
+    """
+    return _watch(pid)
 
 
 def wait(handle: Exit, limit_s: float | None = None) -> bool:

@@ -18,6 +18,7 @@ if system.LINUX:
         look,
         name_self,
         resident_bytes,
+        tree_memory,
     )
 else:
     from gaovm.platform.portable.ps import (
@@ -27,6 +28,7 @@ else:
         look,
         name_self,
         resident_bytes,
+        tree_memory,
     )
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "is_stopped",
     "name_self",
     "resident_bytes",
+    "tree_memory",
 ]
 
 

@@ -113,18 +113,18 @@ def _resume(client: blocking.Client, shown: _Shown) -> EventStream:
 
 def _await_daemon(failure: errors.GaoError) -> blocking.Client:
     """A connection as soon as a daemon listens again; woken by its socket's appearance."""
-    from gaovm.cli import follow
+    from gaovm.platform import notices
 
-    watch = follow.Watch([target.home()])
+    told = notices.contents([target.home()])
     try:
         while True:
             try:
                 return target.connect(start=False)
             except (errors.DaemonUnreachable, errors.ConnectionLost):
-                if not watch.wait():
+                if not notices.wait(told):
                     raise failure from None
     finally:
-        watch.close()
+        told.close()
 
 
 def text(event: Mapping[str, Any]) -> str:

@@ -20,8 +20,3 @@ class Pidfd:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-
-def watch(pid: int) -> Pidfd:
-    """Watch a process; raises as ``exits.Exit`` says."""
-    return Pidfd(pid)

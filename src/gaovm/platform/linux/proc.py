@@ -11,6 +11,8 @@ from gaovm.platform.look import Look
 #: A start time is exact: ticks since boot.
 START_TOLERANCE = 0
 _NAME_BYTES = 15
+#: More processes than a VM can have: driver, hypervisor, share servers, network, window.
+_MAX_PROCESSES = 256
 
 
 def look(pid: int) -> Look:
@@ -74,3 +76,40 @@ def has_locked(pid: int, path: str | os.PathLike[str]) -> bool:
         len(words) > 5 and words[4] == str(pid) and words[5].endswith(f":{inode}")
         for words in lines
     )
+
+
+def tree_memory(pid: int) -> tuple[int, int]:
+    """Resident memory in bytes of a process and all below it, and how many they are.
+
+    What they share is counted once.
+    """
+    page = os.sysconf("SC_PAGE_SIZE")
+    private = shared = count = 0
+    waiting, seen = [pid], {pid}
+    while waiting and count < _MAX_PROCESSES:
+        at = waiting.pop()
+        try:
+            with open(f"/proc/{at}/statm", "rb") as file:
+                words = file.read().split()
+            resident, common = int(words[1]), int(words[2])
+        except (OSError, ValueError, IndexError):
+            continue
+        count += 1
+        private += resident - common
+        # the guest's RAM, where a share server maps it too: the largest holds all of it
+        shared = max(shared, common)
+        below = [child for child in _children(at) if child not in seen]
+        seen.update(below)
+        waiting += below
+    return (private + shared) * page, count
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    try:
+        for thread in os.scandir(f"/proc/{pid}/task"):
+            with open(os.path.join(thread.path, "children"), "rb") as file:
+                found += [int(word) for word in file.read().split()]
+    except (OSError, ValueError):
+        return found
+    return found

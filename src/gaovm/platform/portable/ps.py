@@ -5,9 +5,13 @@ Each look starts a program and takes some milliseconds.
 
 from __future__ import annotations
 
+import calendar
+import functools
 import os
 import resource
+import subprocess
 import sys
+import time
 
 from gaovm import errors
 from gaovm.platform.look import Look
@@ -25,23 +29,30 @@ def look(pid: int) -> Look:
         errors.NotFound: there is no such process.
         errors.HostError: ``ps`` cannot be run.
     """
-    import calendar
-    import subprocess
-    import time
+    words = _ps("-o", "stat=", "-o", "lstart=", "-p", str(pid)).split()
+    if not words:
+        raise errors.NotFound(f"no process has the pid {pid}")
+    try:
+        started = calendar.timegm(time.strptime(" ".join(words[1:6]), _FORMAT))
+    except ValueError as exc:
+        raise errors.HostError(f"process {pid} cannot be looked at: {exc}") from exc
+    return Look(words[0][0], started, None)
 
-    argv = ["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)]
+
+def _ps(*arguments: str) -> str:
     env = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
     try:
         done = subprocess.run(
-            argv, env=env, capture_output=True, stdin=subprocess.DEVNULL, timeout=_LIMIT_S
+            ["ps", *arguments],
+            env=env,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_LIMIT_S,
+            check=False,
         )
-        words = done.stdout.decode("ascii", "replace").split()
-        if not words:
-            raise errors.NotFound(f"no process has the pid {pid}")
-        started = calendar.timegm(time.strptime(" ".join(words[1:6]), _FORMAT))
-    except (OSError, ValueError, subprocess.SubprocessError) as exc:
-        raise errors.HostError(f"process {pid} cannot be looked at: {exc}") from exc
-    return Look(words[0][0], started, None)
+    except (OSError, subprocess.SubprocessError) as exc:
+        raise errors.HostError(f"ps cannot be run: {exc}") from exc
+    return done.stdout.decode("ascii", "replace")
 
 
 def name_self(name: str) -> None:
@@ -54,11 +65,44 @@ def resident_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+@functools.cache
 def boot_id() -> str:
-    """Empty: this half does not know one boot from another."""
-    return ""
+    """What tells this boot of the host from every other; empty where nobody knows."""
+    try:
+        done = subprocess.run(
+            ["sysctl", "-n", "kern.bootsessionuuid"],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_LIMIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode("ascii", "replace").strip()
 
 
 def has_locked(pid: int, path: str | os.PathLike[str]) -> bool:
     """False: who holds a lock is not told, so nobody is killed for it."""
     return False
+
+
+def tree_memory(pid: int) -> tuple[int, int]:
+    """Resident memory in bytes of a process and all below it, and how many they are.
+
+    What they share is counted for each.
+    """
+    try:
+        rows = [line.split() for line in _ps("-axo", "pid=,ppid=,rss=").splitlines()]
+    except errors.HostError:
+        return 0, 0
+    sizes = {int(row[0]): int(row[2]) * 1024 for row in rows}
+    below: dict[int, list[int]] = {}
+    for row in rows:
+        below.setdefault(int(row[1]), []).append(int(row[0]))
+    found, waiting = [], [pid]
+    while waiting:
+        at = waiting.pop()
+        if at in sizes:
+            found.append(sizes.pop(at))
+            waiting += below.get(at, [])
+    return sum(found), len(found)

@@ -52,10 +52,3 @@ class Waiting:
                 with contextlib.suppress(errors.HostError):
                     if ps.look(pid).state == "Z":
                         return
-
-
-def watch(pid: int) -> Waiting:
-    """Watch a process; raises as ``exits.Exit`` says."""
-    with contextlib.suppress(PermissionError):  # it runs, as another user
-        return Waiting(pid)
-    raise PermissionError(1, f"process {pid} is another user's")
