@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gaovm import errors
-from gaovm.builder import facts as builder_facts
 from gaovm.builder import packages
+from gaovm.model import facts as host_facts
 from gaovm.spec.base import Frozen
 from gaovm.spec.boot import Accelerator, Arch, MachineType
 from gaovm.spec.shares import ShareType
@@ -42,7 +42,7 @@ def choose_machine(requested: MachineType, arch: Arch) -> Choice:
     return Choice(name=requested, reason="asked for in the config")
 
 
-def choose_accelerator(requested: Accelerator, arch: Arch, host: builder_facts.HostFacts) -> Choice:
+def choose_accelerator(requested: Accelerator, arch: Arch, host: host_facts.HostFacts) -> Choice:
     """The accelerator: the first that works for the architecture, else TCG.
 
     Raises:
@@ -70,7 +70,7 @@ def choose_accelerator(requested: Accelerator, arch: Arch, host: builder_facts.H
     return Choice(name="tcg", reason="; ".join(reasons) or "this system has no accelerator")
 
 
-def choose_network(host: builder_facts.HostFacts) -> Choice:
+def choose_network(host: host_facts.HostFacts) -> Choice:
     """What carries the guest's network: passt where it is usable, else QEMU's own slirp.
 
     slirp cannot keep the guest from the host's loopback.
@@ -81,7 +81,7 @@ def choose_network(host: builder_facts.HostFacts) -> Choice:
     return Choice(name="passt" if found.usable else "slirp", reason=found.reason)
 
 
-def choose_share(requested: ShareType, host: builder_facts.HostFacts) -> Choice:
+def choose_share(requested: ShareType, host: host_facts.HostFacts) -> Choice:
     """How directories are shared: virtiofs where a virtiofsd is usable and true, else 9p.
 
     The newer virtiofsd lets a guest trust for a second what it knows, or cache nothing; then Linux

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gaovm import errors
-from gaovm.builder import facts
+from gaovm.model import facts
 from gaovm.spec import vm
 
 #: So many virtual CPUs for each of the host's: more only makes them wait for each other.

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gaovm import errors
 from gaovm.aio import pubsub, tasks
-from gaovm.client import blocking, events, paths, session, stream_frames
+from gaovm.client import blocking, events, paths, session
 from gaovm.ipc import connection, methods
+from gaovm.wire import streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -177,7 +178,7 @@ async def run_stream(sock: socket.socket, start: Mapping[str, Any], stdin: bytes
     # not asyncio's streams: when a write fails they drop what has been received, such as the reason
     with sock:
         sock.setblocking(False)
-        first = stream_frames.encode_json(stream_frames.START, start)
+        first = streams.encode_json(streams.START, start)
         feeder = tasks.spawn(_feed(sock, first, stdin), name="exec input")
         try:
             return await _gather(sock)
@@ -189,35 +190,33 @@ async def _feed(sock: socket.socket, first: bytes, stdin: bytes) -> None:
     loop = asyncio.get_running_loop()
     try:
         await loop.sock_sendall(sock, first)
-        for offset in range(0, len(stdin), stream_frames.CHUNK_BYTES):
-            part = stdin[offset : offset + stream_frames.CHUNK_BYTES]
-            await loop.sock_sendall(sock, stream_frames.encode(stream_frames.DATA, part))
-        await loop.sock_sendall(sock, stream_frames.encode(stream_frames.EOF))
+        for offset in range(0, len(stdin), streams.CHUNK_BYTES):
+            part = stdin[offset : offset + streams.CHUNK_BYTES]
+            await loop.sock_sendall(sock, streams.encode(streams.DATA, part))
+        await loop.sock_sendall(sock, streams.encode(streams.EOF))
     except OSError:
         return  # the reader tells why
 
 
 async def _gather(sock: socket.socket) -> Completed:
     loop = asyncio.get_running_loop()
-    decoder = stream_frames.Decoder()
-    outputs = {stream_frames.OUT: bytearray(), stream_frames.ERR: bytearray()}
+    decoder = streams.Decoder()
+    outputs = {streams.OUTPUT: bytearray(), streams.STDERR: bytearray()}
     while True:
         try:
-            data = await loop.sock_recv(sock, stream_frames.CHUNK_BYTES)
+            data = await loop.sock_recv(sock, streams.CHUNK_BYTES)
         except OSError:
             data = b""
         if not data:
             raise errors.ConnectionLost("the VM went away before the command ended")
-        decoder.feed(data)
-        while (frame := decoder.next()) is not None:
-            kind, payload = frame
+        for kind, payload in decoder.feed(data):
             if kind in outputs:
                 outputs[kind] += payload
-            elif kind == stream_frames.EXIT:
+            elif kind == streams.EXIT:
                 out, err = outputs.values()
-                return Completed(stream_frames.exit_status(payload), bytes(out), bytes(err))
-            elif kind == stream_frames.ERROR:
-                raise stream_frames.error(payload)
+                return Completed(streams.exit_status(payload), bytes(out), bytes(err))
+            elif kind == streams.ERROR:
+                raise streams.error(payload)
         if sum(map(len, outputs.values())) > MAX_OUTPUT_BYTES:
             raise errors.GuestCallFailed(
                 f"the command printed over {MAX_OUTPUT_BYTES} bytes",

@@ -9,7 +9,7 @@ import select
 from collections import deque
 
 from gaovm import errors
-from gaovm.client import stream_frames
+from gaovm.wire import streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Channel:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._decoder = stream_frames.Decoder()
+        self._decoder = streams.Decoder()
         self._data: deque[bytes] = deque()
         self.status: int | None = None
         sock.setblocking(False)
@@ -67,22 +67,21 @@ class Channel:
 
     def _receive(self) -> None:
         try:
-            data = self._sock.recv(stream_frames.CHUNK_BYTES)
+            data = self._sock.recv(streams.CHUNK_BYTES)
         except BlockingIOError:
             return
         except OSError:
             data = b""
         if not data:
             raise errors.ConnectionLost("the VM went away during the copy")
-        self._decoder.feed(data)
-        while self.status is None and (frame := self._decoder.next()) is not None:
-            kind, payload = frame
-            if kind == stream_frames.OUT:
+        for kind, payload in self._decoder.feed(data):
+            if kind == streams.OUTPUT:
                 self._data.append(payload)
-            elif kind == stream_frames.EXIT:
-                self.status = stream_frames.exit_status(payload)
-            elif kind == stream_frames.ERROR:
-                raise stream_frames.error(payload)
+            elif kind == streams.EXIT:
+                self.status = streams.exit_status(payload)
+                return
+            elif kind == streams.ERROR:
+                raise streams.error(payload)
 
     def next_data(self) -> bytes:
         """The next DATA of the guest; ``b""`` once it has exited.

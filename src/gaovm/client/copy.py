@@ -13,15 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gaovm import errors
-from gaovm.client import (
-    below,
-    channel,
-    session,
-    stream_frames,
-    tar_read,
-    tar_relay,
-    tar_write,
-)
+from gaovm.client import below, channel, session, tar_read, tar_relay, tar_write
+from gaovm.wire import streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,9 +49,9 @@ class _Writer:
 
     def write(self, data: bytes) -> int:
         """Send all of it."""
-        for start in range(0, len(data), stream_frames.CHUNK_BYTES):
-            part = data[start : start + stream_frames.CHUNK_BYTES]
-            self._link.send(stream_frames.encode(stream_frames.DATA, part))
+        for start in range(0, len(data), streams.CHUNK_BYTES):
+            part = data[start : start + streams.CHUNK_BYTES]
+            self._link.send(streams.encode(streams.DATA, part))
             if self._on_bytes is not None:
                 self._on_bytes(len(part))
         return len(data)
@@ -92,9 +85,9 @@ def copy_in(
         _must_exist(at, given)
         with session.open_stream(ticket, "copy-in") as sock:
             link = channel.Channel(sock)
-            link.send(stream_frames.encode_json(stream_frames.START, start))
+            link.send(streams.encode_json(streams.START, start))
             left_out = tar_write.write(_Writer(link, on_bytes), given, at)
-            link.send(stream_frames.encode(stream_frames.EOF))
+            link.send(streams.encode(streams.EOF))
             link.finish()
     finally:
         os.close(at.parent)
@@ -158,7 +151,7 @@ def _receive(
     with session.open_stream(ticket, "copy-out") as sock:
         link = channel.Channel(sock)
         start = {"path": path, "user": user}
-        link.send(stream_frames.encode_json(stream_frames.START, start))
+        link.send(streams.encode_json(streams.START, start))
         try:
             left_out = tar_read.extract(_Reader(link, on_bytes), target, at)
         except (tarfile.TarError, RecursionError) as exc:
@@ -196,15 +189,15 @@ def copy_between(
         session.open_stream(destination, "copy-in") as entering,
     ):
         giver, taker = channel.Channel(leaving), channel.Channel(entering)
-        giver.send(stream_frames.encode_json(stream_frames.START, {"path": path, "user": user}))
+        giver.send(streams.encode_json(streams.START, {"path": path, "user": user}))
         start = {"path": to_path, "user": user, "name": name, "mkdirs": False}
-        taker.send(stream_frames.encode_json(stream_frames.START, start))
+        taker.send(streams.encode_json(streams.START, start))
         try:
             left_out = tar_relay.relay(_Reader(giver, None), _Writer(taker, on_bytes))
         except (tarfile.TarError, RecursionError) as exc:
             raise errors.GuestProtocolError(f"the guest sent a bad tar stream: {exc}") from exc
         giver.finish()
-        taker.send(stream_frames.encode(stream_frames.EOF))
+        taker.send(streams.encode(streams.EOF))
         taker.finish()
     return left_out
 

@@ -11,7 +11,8 @@ import select
 import signal
 
 from gaovm import errors
-from gaovm.client import signals, sinks, stream_frames, terminal
+from gaovm.client import signals, sinks, terminal
+from gaovm.wire import streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class ExecLoop:
         self._window_fd = fds[1]
         self._out = sinks.Sink(fds[1])
         self._err = sinks.Sink(fds[2])
-        self._decoder = stream_frames.Decoder()
+        self._decoder = streams.Decoder()
         self._outgoing = bytearray()
         self._reading = True
         self._sending = True
@@ -69,7 +70,7 @@ class ExecLoop:
 
             self._escape = escape.Escape()
         self._sock.setblocking(False)
-        self._outgoing += stream_frames.encode_json(stream_frames.START, start)
+        self._outgoing += streams.encode_json(streams.START, start)
         self._watch.sent()
         wanted = (*signals.FORWARDED, signal.SIGWINCH) if self._tty else signals.FORWARDED
         try:
@@ -137,11 +138,11 @@ class ExecLoop:
             if number == signal.SIGWINCH:
                 rows, cols = terminal.size(self._window_fd)
                 body = {"rows": rows, "cols": cols}
-                self._outgoing += stream_frames.encode_json(stream_frames.RESIZE, body)
+                self._outgoing += streams.encode_json(streams.RESIZE, body)
             else:
                 name = signal.Signals(number).name.removeprefix("SIG")
                 body_ = {"signal": name}
-                self._outgoing += stream_frames.encode_json(stream_frames.SIGNAL, body_)
+                self._outgoing += streams.encode_json(streams.SIGNAL, body_)
                 if number in _LEAVING:
                     self._on_leaving(number)
 
@@ -154,14 +155,14 @@ class ExecLoop:
 
     def _on_stdin(self) -> None:
         try:
-            data = os.read(self._stdin, stream_frames.CHUNK_BYTES)
+            data = os.read(self._stdin, streams.CHUNK_BYTES)
         except BlockingIOError:
             return
         except OSError:  # closed, or a terminal that hung up
             data = b""
         if not data:
             self._reading = False
-            self._outgoing += stream_frames.encode(stream_frames.EOF)
+            self._outgoing += streams.encode(streams.EOF)
             return
         if self._escape is not None:
             data, leaves = self._escape.feed(data)
@@ -170,7 +171,7 @@ class ExecLoop:
                 self._status = LEFT_STATUS
             self._watch.sent()  # what is typed at a terminal is echoed, as a rule
         if data:
-            self._outgoing += stream_frames.encode(stream_frames.DATA, data)
+            self._outgoing += streams.encode(streams.DATA, data)
 
     def _on_socket(self, events: int, full: bool) -> None:
         if events & select.POLLOUT:
@@ -181,7 +182,7 @@ class ExecLoop:
     def _send(self) -> None:
         try:
             with memoryview(self._outgoing) as view:
-                count = self._sock.send(view[: stream_frames.CHUNK_BYTES])
+                count = self._sock.send(view[: streams.CHUNK_BYTES])
             del self._outgoing[:count]
         except BlockingIOError:
             return
@@ -191,7 +192,7 @@ class ExecLoop:
 
     def _receive(self) -> None:
         try:
-            data = self._sock.recv(stream_frames.CHUNK_BYTES)
+            data = self._sock.recv(streams.CHUNK_BYTES)
         except BlockingIOError:
             return
         except OSError:
@@ -200,19 +201,20 @@ class ExecLoop:
             self._fail(errors.ConnectionLost("the VM went away before the command ended"))
         self._unanswered = 0
         self._watch.heard()
-        self._decoder.feed(data)
-        while self._status is None and (frame := self._decoder.next()) is not None:
-            self._on_frame(*frame)
+        for kind, payload in self._decoder.feed(data):
+            self._on_frame(kind, payload)
+            if self._status is not None:
+                return
 
     def _on_frame(self, kind: int, payload: bytes) -> None:
-        if kind == stream_frames.OUT:
+        if kind == streams.OUTPUT:
             self._out.write(payload)
-        elif kind == stream_frames.ERR:
+        elif kind == streams.STDERR:
             self._err.write(payload)
-        elif kind == stream_frames.EXIT:
-            self._status = stream_frames.exit_status(payload)
-        elif kind == stream_frames.ERROR:
-            self._fail(stream_frames.error(payload))
+        elif kind == streams.EXIT:
+            self._status = streams.exit_status(payload)
+        elif kind == streams.ERROR:
+            self._fail(streams.error(payload))
 
     def _fail(self, error: errors.GaoError) -> None:
         """Raise, after what the guest wrote before has been shown."""

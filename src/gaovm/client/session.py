@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import socket
-import struct
 
 from gaovm import errors
+from gaovm.wire import sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from gaovm.client import blocking, inquiry, silence
 
 TICKET_LIMIT_S = 10.0
-_MAX_REPLY_BYTES = 64 << 10
 
 
 def ask(
@@ -68,8 +67,7 @@ def _present(ticket: Mapping[str, Any], stream: str) -> socket.socket:
     try:
         sock.connect(str(ticket["socket"]))
         sock.settimeout(TICKET_LIMIT_S)
-        body = json.dumps({"ticket": ticket["ticket"], "stream": stream}).encode()
-        sock.sendall(struct.pack(">I", len(body)) + body)
+        sock.sendall(sessions.opening(ticket["ticket"], stream))
     except OSError as exc:
         sock.close()
         raise errors.ConnectionLost(
@@ -81,8 +79,8 @@ def _present(ticket: Mapping[str, Any], stream: str) -> socket.socket:
 def _accepted(sock: socket.socket) -> None:
     """Wait for the driver's answer; the socket is closed unless it is a good one."""
     try:
-        (length,) = struct.unpack(">I", _read(sock, 4))
-        if not 0 < length <= _MAX_REPLY_BYTES:
+        (length,) = sessions.LENGTH.unpack(_read(sock, sessions.LENGTH.size))
+        if not 0 < length <= sessions.MAX_ANSWER_BYTES:
             raise errors.InvalidReply(f"the driver answered {length} bytes to a ticket")
         _check(_read(sock, length))
         sock.settimeout(None)

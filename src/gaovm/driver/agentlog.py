@@ -16,6 +16,7 @@ from gaovm import errors
 from gaovm.aio import clock, logs, tasks
 from gaovm.guestmanager import journal
 from gaovm.guestmanager.connection import Connection
+from gaovm.wire.agent.journal import Line
 
 logger = logging.getLogger(__name__)
 MAX_MESSAGE = 2000
@@ -79,7 +80,7 @@ class AgentLog:
         except errors.GaoError as exc:
             logger.warning("the agent's log: %s", exc.message)
 
-    def _write(self, line: journal.Line) -> None:
+    def _write(self, line: Line) -> None:
         if line.seq <= self._after:
             return
         self._after = line.seq

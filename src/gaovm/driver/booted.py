@@ -12,6 +12,7 @@ from collections.abc import Callable
 from gaovm import errors
 from gaovm.guestmanager import guest
 from gaovm.guestmanager.connection import Connection
+from gaovm.wire.agent.guest import Boot
 
 logger = logging.getLogger(__name__)
 #: Not ``boot``: that is the time before the agent answers, when an interrupted ``up`` is undone.
@@ -32,7 +33,7 @@ async def wait(connection: Connection, report: Callable[[str, str], None]) -> No
     try:
         boot = await guest.wait_booted(connection, LIMIT_S)
     except errors.GuestCallFailed as exc:
-        boot = guest.Boot("degraded", exc.message)
+        boot = Boot(state="degraded", detail=exc.message)
     if boot.state == "timeout":
         raise errors.BootFailed(
             f"the distribution has not finished booting within {LIMIT_S:g} s",

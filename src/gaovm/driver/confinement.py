@@ -10,16 +10,16 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from gaovm import errors
 from gaovm.aio import keeping, steps
-from gaovm.builder.facts import PasstFact, VirtiofsdFact
 from gaovm.builder.qemu.document import Document, ShareDevice
 from gaovm.driver import uplink
-from gaovm.driver.request import LaunchRequest
+from gaovm.model.facts import PasstFact, VirtiofsdFact
 from gaovm.platform.confine import abilities, identities, keeper, landlock, place, shed
 from gaovm.vmmanager.qemu import cage, network
+from gaovm.wire.driver import results
+from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
 OFF = f"{abilities.VARIABLE}=off: for debugging only"
@@ -72,29 +72,29 @@ class Confinement:
                     name = f"{request.spec.name}.{share.fd}"
                     self.servers[share.fd] = place.Place(wanted, can, name, beside=self.place)
 
-    def describe(self) -> dict[str, Any] | None:
+    def describe(self) -> results.Confinement | None:
         """What is in force, for ``status``; None before the first start."""
         if self._off:
-            return {"in_force": [], "missing": {"cage": self._off}, "uid": os.geteuid()}
+            return results.Confinement(missing={"cage": self._off}, uid=os.geteuid())
         if self.place is None:
             return None
         report, missing = self.place.report, dict(self.place.report.missing)
         if self._driver:
             missing["limits of the driver"] = self._driver
-        held = [*report.measures, *([self._shed] if self._shed else [])]
-        return {"in_force": held, "missing": missing, "uid": report.uid}
+        held = (*report.measures, *((self._shed,) if self._shed else ()))
+        return results.Confinement(in_force=held, missing=missing, uid=report.uid)
 
-    def of_share(self, share: ShareDevice) -> dict[str, Any]:
+    def of_share(self, share: ShareDevice) -> results.Guard:
         """What holds for the server of a share, for ``status``."""
         server = self.place if share.fd is None else self.servers.get(share.fd)
         in_force = ["no set-id bits, devices or file capabilities"]
         if server is None:
-            return {"uid": os.geteuid(), "in_force": in_force}
+            return results.Guard(uid=os.geteuid(), in_force=tuple(in_force))
         if server.cage.owners:
             in_force.append("its owner is itself, everybody else one of the VM's ids")
         if any(Path(path).is_relative_to(share.location) for path in server.cage.hidden):
             in_force.append("GaoVM's own directory is hidden")
-        return {"uid": server.report.uid, "in_force": in_force}
+        return results.Guard(uid=server.report.uid, in_force=tuple(in_force))
 
     @steps.step
     async def keep(

@@ -8,10 +8,10 @@ from typing import Protocol
 from gaovm import errors
 from gaovm.aio import steps
 from gaovm.builder import packages
-from gaovm.driver.request import LaunchRequest
 from gaovm.guestmanager import disks as guest_disks
 from gaovm.guestmanager.connection import Connection
 from gaovm.vmmanager.qemu import disks
+from gaovm.wire.driver.launch import LaunchRequest
 
 GIB = 1 << 30
 
@@ -26,7 +26,7 @@ async def prepare(request: LaunchRequest, qemu_img: str | None) -> None:
         errors.ProgramMissing: the disk has to grow, and ``qemu-img`` is not installed.
         errors.DiskFull, errors.HypervisorFailed: ``qemu-img`` failed.
     """
-    path, wanted = request.disk, request.spec.disk.size_bytes
+    path, wanted = Path(request.disk), request.spec.disk.size_bytes
     base = Path(request.artefacts.disk)
     try:
         overlay = disks.read_overlay(path)
@@ -94,7 +94,7 @@ def _create(request: LaunchRequest, base: Path) -> None:
         ) from exc
     if wanted < size:
         raise _shrink(wanted, size, "the image has")
-    disks.create_overlay(request.disk, base, kind, wanted)
+    disks.create_overlay(Path(request.disk), base, kind, wanted)
 
 
 def _shrink(wanted: int, size: int, who: str) -> errors.DiskShrink:

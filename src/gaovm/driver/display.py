@@ -15,7 +15,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ from gaovm import errors
 from gaovm.aio import files, process, sockets, tasks
 from gaovm.driver.hypervisor import Hypervisor
 from gaovm.driver.pipes import LastWords
-from gaovm.driver.request import LaunchRequest
 from gaovm.driver.status import Notify
-from gaovm.ipc import methods
+from gaovm.wire.driver import notifications, results
+from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
 #: An interpreter, Qt, and a first picture; this is for a host that swaps.
@@ -64,7 +64,7 @@ class Display:
         if graphics.enabled:
             self._request, self._hypervisor = request, hypervisor
             self._size = (graphics.width, graphics.height)
-            self._listener = sockets.bind_unix(request.vnc_socket)
+            self._listener = sockets.bind_unix(Path(request.vnc_socket))
             self._serving = self._owner.start(self._serve(self._listener), name="viewers")
 
     async def detach(self) -> None:
@@ -79,7 +79,7 @@ class Display:
             self._listener.close()
             self._listener = None
         if request is not None:
-            request.vnc_socket.unlink(missing_ok=True)
+            Path(request.vnc_socket).unlink(missing_ok=True)
 
     async def _serve(self, listener: socket.socket) -> None:
         """Hand every viewer that connects to QEMU, which then speaks to it alone."""
@@ -99,19 +99,19 @@ class Display:
                 except errors.GaoError as exc:
                     logger.warning("a viewer was not taken: %s", exc)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> results.Display:
         """The answer to ``display.status``; the size is the guest's, as last seen."""
         window = self._window
-        return {
-            "enabled": self._request is not None,
-            "open": window is not None,
-            "width": self._size[0],
-            "height": self._size[1],
-            "opened_count": self._opened,
-            "window_pid": None if window is None else window.pid,
-        }
+        return results.Display(
+            enabled=self._request is not None,
+            open=window is not None,
+            width=self._size[0],
+            height=self._size[1],
+            opened_count=self._opened,
+            window_pid=None if window is None else window.pid,
+        )
 
-    async def open(self, seat: dict[str, str]) -> dict[str, Any]:
+    async def open(self, seat: Mapping[str, str]) -> results.Display:
         """Open the window on a desktop and wait until it shows; an open one comes to the front.
 
         Raises:
@@ -133,14 +133,14 @@ class Display:
             await window.wait_shown()
             return self.describe()
 
-    async def close(self) -> dict[str, Any]:
+    async def close(self) -> results.Display:
         """Close the window, if there is one."""
         async with self._turn:
             if self._window is not None:
                 await self._window.close("asked")
             return self.describe()
 
-    async def screenshot(self) -> dict[str, Any]:
+    async def screenshot(self) -> results.Screenshot:
         """Write what the display shows to ``screenshot.png`` in the VM's directory, whole or not.
 
         Raises:
@@ -154,8 +154,9 @@ class Display:
             self._size = _png_size(picture)
             files.write_atomic(path, picture)
         width, height = self._size
-        about = {"format": "png", "width": width, "height": height, "size_bytes": len(picture)}
-        return {"path": str(path), **about}
+        return results.Screenshot(
+            path=str(path), width=width, height=height, size_bytes=len(picture)
+        )
 
     async def _running(self) -> tuple[LaunchRequest, Hypervisor]:
         request, hypervisor = self._request, self._hypervisor
@@ -169,14 +170,14 @@ class Display:
             self._size = (width, height)
         if kind == "open":
             self._opened += 1
-            size = {"width": self._size[0], "height": self._size[1]}
-            self._notify(methods.DISPLAY, {"open": True, **size})
+            width, height = self._size
+            self._notify(notifications.Display(open=True, width=width, height=height))
 
     def _on_end(self, reason: str, *, was_open: bool) -> None:
         self._window = None
         logger.info("the window has ended: %s", reason)
         if was_open:
-            self._notify(methods.DISPLAY, {"open": False, "reason": reason})
+            self._notify(notifications.Display(open=False, reason=reason))
 
 
 class _Window:
@@ -325,7 +326,7 @@ async def _connect(hypervisor: Hypervisor) -> socket.socket:
     return ours
 
 
-def _environment(seat: dict[str, str]) -> dict[str, str]:
+def _environment(seat: Mapping[str, str]) -> dict[str, str]:
     """The environment of the window: ours, on the caller's desktop instead of our own.
 
     Raises:

@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
@@ -21,12 +22,14 @@ from gaovm.builder.qemu import network
 from gaovm.builder.qemu.document import ShareDevice
 from gaovm.driver import agentlog, booted, provision, terminal, timekeeping
 from gaovm.driver.logs import StampedLog
-from gaovm.driver.request import LaunchRequest
 from gaovm.driver.status import Status
 from gaovm.guestmanager import channel, guest, mounts, users
 from gaovm.guestmanager.connection import Connection
-from gaovm.guestmanager.handshake import Hello
 from gaovm.spec.guest import Probe, Script
+from gaovm.wire.agent.guest import Configuration
+from gaovm.wire.agent.handshake import Hello
+from gaovm.wire.agent.mounts import Mount
+from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +62,9 @@ class GuestLink:
         self._answers = True
         self._settled: tuple[str, errors.GaoError | None] | None = None
         self._configured = asyncio.Event()
-        self._log = agentlog.AgentLog(request.disk.with_name("agent.log"), request.spec.name, owner)
+        self._log = agentlog.AgentLog(
+            Path(request.disk).with_name("agent.log"), request.spec.name, owner
+        )
         self._agent: object = None
         self._clock = timekeeping.Timekeeper()
         self.answered = False
@@ -111,7 +116,7 @@ class GuestLink:
         inside = msgspec.structs.replace(spec.guest, env=env)
         spec = msgspec.structs.replace(spec, guest=inside)
         self._request = msgspec.structs.replace(self._request, spec=spec)
-        await guest.configure(await self.usable(), guest.Configuration(env=env))
+        await guest.configure(await self.usable(), Configuration(env=env))
 
     def provision_again(self, scripts: tuple[Script, ...], probes: tuple[Probe, ...]) -> None:
         """Set the guest up once more, with these scripts and probes; the state tells how it goes.
@@ -293,11 +298,11 @@ class GuestLink:
     @steps.step
     async def _configure(self, connection: Connection) -> None:
         what, opened = self._request.spec.guest, self._request.spec.network.host_access
-        wanted = [
-            mounts.Mount(tag=s.tag, type=s.type, path=s.mount_point, writable=s.writable)
+        wanted = tuple(
+            Mount(tag=s.tag, type=s.type, path=s.mount_point, writable=s.writable)
             for s in self._shares
-        ]
-        configuration = guest.Configuration(
+        )
+        configuration = Configuration(
             hostname=what.hostname,
             hosts={HOST_NAME: network.GATEWAY} if opened else {},
             unix_ns=round(clock.now() * 1e9),
@@ -316,7 +321,7 @@ class GuestLink:
         what = self._request.spec.guest
         if not self._request.provision or not (what.provision or what.probes):
             return
-        log = StampedLog(self._request.disk.with_name("provision.log"))
+        log = StampedLog(Path(self._request.disk).with_name("provision.log"))
         try:
             self._ready("provisioning")
             await provision.run(connection, what, log, self._status.progress)

@@ -16,12 +16,15 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
+
 from gaovm import errors
 from gaovm.aio import descriptors, logs, steps, tasks
-from gaovm.driver import confinement, liveness, request, service, vm
+from gaovm.driver import confinement, liveness, service, vm
 from gaovm.driver.hypervisor import Hypervisor
 from gaovm.ipc import connection, hello, methods, peer
 from gaovm.platform import priority
+from gaovm.wire.driver import launch, notifications, table
 
 logger = logging.getLogger(__name__)
 HELLO_LIMIT_S = 10.0
@@ -74,7 +77,7 @@ class Driver:
 
     @steps.step
     async def _say_hello(self, control: socket.socket, token: str) -> connection.Connection:
-        offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS, token=token)
+        offer = hello.Offer(methods.DRIVER, table.NAMES, token=token)
         answering = connection.Service(peer.Terms(offer), self._answer)
         return await connection.connect(
             control, answering, first=True, name="daemon", handshake_s=HELLO_LIMIT_S
@@ -83,7 +86,7 @@ class Driver:
     @steps.step
     async def _shut_down(self) -> None:
         asked = self.vm.request
-        limits = asked.stop if asked is not None else request.StopLimits()
+        limits = asked.stop if asked is not None else launch.StopLimits()
         how = await self.vm.shut_down(limits.agent_s, limits.acpi_s, QUIT_LIMIT_S)
         logger.info("the VM ended: %s", how)
 
@@ -92,13 +95,12 @@ class Driver:
         logger.debug("call of the daemon: %s", method[:100])
         return await self._calls.call(method, params)
 
-    def _notify(self, method: str, params: dict[str, Any]) -> None:
-        if method == methods.STATE:
-            found = [params.get(key) for key in ("observed", "readiness", "reason")]
-            found.append((params.get("error") or {}).get("message"))
+    def _notify(self, told: notifications.Notification) -> None:
+        if isinstance(told, notifications.State):
+            found = [told.observed, told.readiness, told.reason, (told.error or {}).get("message")]
             logger.info("state: %s", ", ".join(str(word) for word in found if word))
         if self._link is not None:
-            self._link.notify(method, params)
+            self._link.notify(notifications.NAMES[type(told)], msgspec.to_builtins(told))
 
 
 async def _main(control: socket.socket, token: str) -> int:

@@ -16,15 +16,15 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gaovm import errors
 from gaovm.aio import steps, tasks
-from gaovm.driver.request import RemovePort
 from gaovm.guestmanager import tunnel
 from gaovm.guestmanager.connection import Connection
 from gaovm.hostfacts import listeners
 from gaovm.spec.network import PortForward
+from gaovm.wire.driver import results
+from gaovm.wire.driver.params import RemovePort
 
 logger = logging.getLogger(__name__)
 MAX_CONNECTIONS = 192
@@ -46,17 +46,16 @@ class Forward:
     port: int
     lost: int | None = None
 
-    def describe(self) -> dict[str, Any]:
-        """As ``PortStatus`` of the protocol has it."""
-        return {
-            "guest_ip": self.wanted.guest_ip,
-            "guest_port": self.wanted.guest_port,
-            "host_ip": self.wanted.host_ip,
-            "host_port": self.port,
-            "source": "config" if self.wanted.field else "added",
-            "state": "forwarded",
-            "lost_host_port": self.lost,
-        }
+    def describe(self) -> results.Port:
+        """What the daemon is told of it."""
+        return results.Port(
+            guest_ip=self.wanted.guest_ip,
+            guest_port=self.wanted.guest_port,
+            host_ip=self.wanted.host_ip,
+            host_port=self.port,
+            source="config" if self.wanted.field else "added",
+            lost_host_port=self.lost,
+        )
 
 
 class Ports:
@@ -107,11 +106,11 @@ class Ports:
             if task is None:
                 self._forwards[forward] = self._start(forward)
 
-    def describe(self) -> list[dict[str, Any]]:
+    def describe(self) -> tuple[results.Port, ...]:
         """All forwards, in the order they were bound."""
-        return [forward.describe() for forward in self._forwards]
+        return tuple(forward.describe() for forward in self._forwards)
 
-    async def remove(self, wanted: RemovePort) -> list[dict[str, Any]]:
+    async def remove(self, wanted: RemovePort) -> tuple[results.Port, ...]:
         """Close the listeners that match all that is given; their connections live on.
 
         Raises:
@@ -128,7 +127,7 @@ class Ports:
             raise errors.NotFound("no such forwarded port")
         for forward in found:
             await self._close(forward)
-        return [forward.describe() for forward in found]
+        return tuple(forward.describe() for forward in found)
 
     @steps.step
     async def close(self) -> None:

@@ -13,6 +13,7 @@ from gaovm.driver.logs import StampedLog
 from gaovm.guestmanager import processes
 from gaovm.guestmanager.connection import Connection
 from gaovm.spec.guest import Guest, Probe, Script
+from gaovm.wire.agent.processes import Command, Exit
 
 PROBE_LIMIT_S = 600.0
 PROBE_PAUSE_S = 3.0
@@ -103,16 +104,12 @@ async def _until_passed(connection: Connection, text: str, user: str, output: _O
         ended = await _run_script(connection, text, user, output)
 
 
-async def _run_script(
-    connection: Connection, text: str, user: str, output: _Output
-) -> processes.Exit:
-    command = processes.Command(
-        argv=["/bin/sh", "-c", _RUNNER], user=user, cwd="", cwd_home_ok=True
-    )
+async def _run_script(connection: Connection, text: str, user: str, output: _Output) -> Exit:
+    command = Command(argv=("/bin/sh", "-c", _RUNNER), user=user, cwd="", cwd_home_ok=True)
     return await processes.run(connection, command, stdin=text.encode(), on_output=output.take)
 
 
-def _failed(script: Script, ended: processes.Exit, tail: list[str]) -> errors.ProvisionFailed:
+def _failed(script: Script, ended: Exit, tail: list[str]) -> errors.ProvisionFailed:
     how = f"signal {ended.signal}" if ended.signal else f"status {ended.code}"
     last = "".join(f"\n  {line}" for line in tail)
     return errors.ProvisionFailed(

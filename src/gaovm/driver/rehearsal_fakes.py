@@ -19,7 +19,8 @@ import h2.events
 
 from gaovm.aio import clock, tasks
 from gaovm.driver.hypervisor import Hypervisor, OnEvent
-from gaovm.guestmanager import frames, processes
+from gaovm.wire import streams
+from gaovm.wire.agent import table
 
 # For the place of QEMU's executable: takes any arguments and waits to be killed.
 PROGRAM = "#!/bin/sh\nexec sleep 60\n"
@@ -29,16 +30,16 @@ _ID = re.compile(rb'"id":(\d+)')
 _NONCE = "0" * 32
 _HELLO = json.dumps({"version": "0", "exec_to_ready_ms": 1.0, "boot_ms": 1.0, "pid": 1})
 _EXEC = (
-    frames.encode(frames.STARTED, b'{"pid":1}')
-    + frames.encode(frames.OUTPUT, b"text\n")
-    + frames.encode(frames.EXIT, b'{"status":0}')
+    streams.encode(streams.STARTED, b'{"pid":1}')
+    + streams.encode(streams.OUTPUT, b"text\n")
+    + streams.encode(streams.EXIT, b'{"status":0}')
 )
 
 
 MOUNT_POINT = "/warm-up"
 _ANSWERS = {
-    processes.PATH: _EXEC,
-    "/v1/configure": json.dumps({"mounts": [{"path": MOUNT_POINT, "ok": True}]}).encode(),
+    table.EXEC.path: _EXEC,
+    table.CONFIGURE.path: json.dumps({"mounts": [{"path": MOUNT_POINT, "ok": True}]}).encode(),
 }
 
 
@@ -114,10 +115,10 @@ class _Agent:
         return self._h2.data_to_send()
 
     def _answer(self, stream: int, path: str) -> None:
-        self.off = self.off or path == "/v1/power"
+        self.off = self.off or path == table.POWER.path
         headers = [(":status", "200"), ("content-type", "application/json")]
         self._h2.send_headers(stream, headers)
         answer = _ANSWERS.get(path, b"{}")
-        if path == "/v1/clock":
+        if path == table.CLOCK.path:
             answer = json.dumps({"unix_ns": clock.now_ns()}).encode()
         self._h2.send_data(stream, answer, end_stream=True)

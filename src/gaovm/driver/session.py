@@ -10,15 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-import json
 import logging
 import mmap
 import secrets
 import socket
-import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -28,27 +25,21 @@ from gaovm.guestmanager import files, processes, tunnel
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.stream import Stream
 from gaovm.platform import hangups
+from gaovm.wire import sessions
+from gaovm.wire.driver.opening import Answer, Opening, Refusal
 
 logger = logging.getLogger(__name__)
-MAX_FIRST_FRAME = 4096
 FIRST_FRAME_LIMIT_S = 10.0
 MAX_TICKETS = 256
 MAX_SESSIONS = 224
 CHUNK = 256 << 10
-_LENGTH = struct.Struct(">I")
 # a stream: what a ticket for it was asked for, and who opens it
 _OPENERS: dict[str, tuple[str, Callable[[Connection], Stream]]] = {
     "exec": ("exec", processes.open_exec),
     "tunnel": ("tunnel", tunnel.open_tunnel),
     "copy-in": ("copy", files.open_copy_in),
     "copy-out": ("copy", files.open_copy_out),
-    "bench-spawn": ("exec", processes.open_spawn_bench),
 }
-
-
-class _First(msgspec.Struct, forbid_unknown_fields=True):
-    ticket: str
-    stream: str
 
 
 class _Ticket(msgspec.Struct, frozen=True):
@@ -103,7 +94,7 @@ class Sessions:
         self._tickets[ticket] = _Ticket(now + ttl_s, kind)
         return ticket
 
-    def _redeem(self, first: _First) -> Callable[[Connection], Stream]:
+    def _redeem(self, first: Opening) -> Callable[[Connection], Stream]:
         """What opens the stream asked for. A ticket is used up, also by asking for another kind."""
         found, presented = None, first.ticket
         for known in self._tickets:  # all of them: the time tells nothing
@@ -150,7 +141,7 @@ class Sessions:
                 return
             logger.debug("session: %s", first.stream)
             async with stream:
-                await _answer(client, {"ok": True})
+                await _answer(client, Answer(ok=True))
                 await _relay(client, stream)
         except (OSError, TimeoutError, EOFError, errors.GaoError):
             return  # the client is gone, or sees the end without an EXIT frame
@@ -159,12 +150,12 @@ class Sessions:
             client.close()
 
 
-async def _read_first(client: socket.socket) -> _First:
-    (length,) = _LENGTH.unpack(await _read_exactly(client, _LENGTH.size))
-    if not 0 < length <= MAX_FIRST_FRAME:
+async def _read_first(client: socket.socket) -> Opening:
+    (length,) = sessions.LENGTH.unpack(await _read_exactly(client, sessions.LENGTH.size))
+    if not 0 < length <= sessions.MAX_OPENING_BYTES:
         raise EOFError
     try:
-        return msgspec.json.decode(await _read_exactly(client, length), type=_First)
+        return msgspec.json.decode(await _read_exactly(client, length), type=Opening)
     except msgspec.DecodeError as exc:
         raise errors.InvalidParams(f"session: {exc}") from exc
 
@@ -180,15 +171,15 @@ async def _read_exactly(client: socket.socket, count: int) -> bytes:
     return data
 
 
-async def _answer(client: socket.socket, message: dict[str, Any]) -> None:
-    data = json.dumps(message).encode()
-    await asyncio.get_running_loop().sock_sendall(client, _LENGTH.pack(len(data)) + data)
+async def _answer(client: socket.socket, answer: Answer) -> None:
+    data = sessions.frame(msgspec.json.encode(answer))
+    await asyncio.get_running_loop().sock_sendall(client, data)
 
 
 async def _refuse(client: socket.socket, error: errors.GaoError) -> None:
     with contextlib.suppress(OSError):
-        message = {"code": error.code, "message": error.message}
-        await _answer(client, {"error": message})
+        why = Refusal(code=error.code, message=error.message)
+        await _answer(client, Answer(error=why))
 
 
 async def _relay(client: socket.socket, stream: Stream) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from gaovm import errors
 from gaovm.aio import process, steps, tasks
-from gaovm.builder.facts import VirtiofsdFact
 from gaovm.builder.qemu.document import Document, ShareDevice
 from gaovm.builder.qemu.memory import FD as MEMORY
 from gaovm.driver.pipes import LastWords
+from gaovm.model.facts import VirtiofsdFact
 from gaovm.platform import huge_pages
 from gaovm.platform.confine import place
 from gaovm.spec.shares import Share

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from gaovm import errors
 from gaovm.aio import clock
-from gaovm.ipc import methods
+from gaovm.model.states import Observed, Readiness
+from gaovm.wire import anyjson
+from gaovm.wire.driver import notifications
+from gaovm.wire.driver.results import Boot
 
-Notify = Callable[[str, dict[str, Any]], None]
+Notify = Callable[[notifications.Notification], None]
 
 
 class Status:
@@ -51,17 +53,15 @@ class Status:
             self.agent_ms = since
         if readiness == "ready" and self.ready_ms is None:
             self.ready_ms = since
-        message: dict[str, Any] = {
-            "observed": observed,
-            "readiness": readiness,
-            "at": clock.now(),
-            "boot": self.boot(),
-        }
-        if reason is not None:
-            message["reason"] = reason
-        if error is not None:
-            message["error"] = describe(error)
-        self._notify("state", message)
+        state = notifications.State(
+            observed=Observed(observed),
+            readiness=None if readiness is None else Readiness(readiness),
+            at=clock.now(),
+            boot=self.boot(),
+            reason=reason,
+            error=None if error is None else describe(error),
+        )
+        self._notify(state)
 
     def pause(self, paused: bool, detail: str) -> None:
         """The hypervisor has paused or resumed the guest: tell the daemon, once."""
@@ -72,24 +72,24 @@ class Status:
 
     def health(self, kind: str, detail: str) -> None:
         """Tell what happened to the guest's health; the policy is the daemon's."""
-        self._notify(methods.HEALTH, {"kind": kind, "at": clock.now(), "detail": detail[:1000]})
+        self._notify(notifications.Health(kind=kind, at=clock.now(), detail=detail[:1000]))
 
     def hypervisor_ended(self, pid: int | None, status: int, at: float) -> None:
         """Tell at once that the hypervisor exited; what it means follows with the state."""
-        self._notify(methods.HYPERVISOR, {"pid": pid, "status": status, "at": at})
+        self._notify(notifications.Hypervisor(pid=pid, status=status, at=at))
 
     def progress(self, phase: str, message: str) -> None:
         """Tell what is being done."""
-        self._notify("progress", {"phase": phase, "message": message[:1000]})
+        self._notify(notifications.Progress(phase=phase, message=message[:1000]))
 
-    def boot(self) -> dict[str, float | None] | None:
+    def boot(self) -> Boot | None:
         """Milliseconds from the exec of QEMU to the agent, and to ready."""
         if self.agent_ms is None:
             return None
-        return {"agent_ms": self.agent_ms, "ready_ms": self.ready_ms}
+        return Boot(agent_ms=self.agent_ms, ready_ms=self.ready_ms)
 
 
-def describe(error: errors.GaoError) -> dict[str, Any]:
+def describe(error: errors.GaoError) -> anyjson.Object:
     """An error inside a notification: code, message and what else it has."""
     wire = errors.to_wire(error)
     return {"message": error.message, **wire["data"]}

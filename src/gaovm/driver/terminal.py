@@ -12,6 +12,7 @@ import logging
 from gaovm import errors
 from gaovm.guestmanager import guest, processes
 from gaovm.guestmanager.connection import Connection
+from gaovm.wire.agent.processes import Command
 
 logger = logging.getLogger(__name__)
 BOOT_LIMIT_S = 300.0
@@ -34,7 +35,7 @@ async def offer(connection: Connection, user: str) -> None:
 
     Never raises for a guest that cannot: the reason is logged.
     """
-    command = processes.Command(argv=["/bin/sh", "-c", _SCRIPT, "sh", user], user="root")
+    command = Command(argv=("/bin/sh", "-c", _SCRIPT, "sh", user), user="root")
     said = bytearray()
     try:
         if (await guest.wait_booted(connection, BOOT_LIMIT_S)).state == "none":

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from gaovm import errors
 from gaovm.aio import clock, files, process, steps, tasks
-from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build
 from gaovm.builder.qemu.document import BootFiles, Document
 from gaovm.driver import (
@@ -36,9 +37,13 @@ from gaovm.driver import (
 )
 from gaovm.driver.guest import GuestLink
 from gaovm.driver.hypervisor import Hypervisor, OnEvent
-from gaovm.driver.request import LaunchRequest
 from gaovm.guestmanager import info
 from gaovm.hostfacts import facts as hostfacts
+from gaovm.model.facts import HostFacts
+from gaovm.model.states import Observed, Readiness
+from gaovm.wire.agent.info import Info
+from gaovm.wire.driver import results
+from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
 FATAL_GATHER_S = 0.3
@@ -106,7 +111,7 @@ class Vm:
 
     # configure
 
-    async def configure(self, request: LaunchRequest) -> dict[str, Any]:
+    async def configure(self, request: LaunchRequest) -> results.Choices:
         """Take the lock, decide, check, bind ports, make the disk. Starts nothing.
 
         Raises:
@@ -131,27 +136,27 @@ class Vm:
             await self._release()
             raise
         self.request = request
-        return {"machine": self._document.machine.name, **self._choices()}
+        return self._choices()
 
-    def _choices(self) -> dict[str, Any]:
+    def _choices(self) -> results.Choices:
         return choices.describe(self._document, self.ports, self.uplink, self._confinement)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> results.VmStatus:
         """The answer to ``vm.status``."""
-        return {
-            "observed": self.status.observed,
-            "readiness": self.status.readiness,
-            "paused": self.status.paused,
-            "hypervisor_pid": None if self._hypervisor is None else self._hypervisor.pid,
-            "boot": self.status.boot(),
-            "machine": "" if self._document is None else self._document.machine.name,
-            **self._choices(),
-        }
+        now = self.status
+        return results.VmStatus(
+            observed=Observed(now.observed),
+            readiness=None if now.readiness is None else Readiness(now.readiness),
+            paused=now.paused,
+            hypervisor_pid=None if self._hypervisor is None else self._hypervisor.pid,
+            boot=now.boot(),
+            **msgspec.structs.asdict(self._choices()),
+        )
 
     # start
 
-    async def start(self) -> dict[str, Any]:
-        """Execute QEMU and return; the boot is told by notifications.
+    async def start(self) -> results.Started:
+        """Execute QEMU and return; notifications report the boot.
 
         Raises:
             errors.StateConflict: not configured, or started before.
@@ -169,11 +174,11 @@ class Vm:
                 await self._release()
                 self._hypervisor = None
                 raise
-        return {
-            "hypervisor_pid": self._hypervisor.pid,
-            "argv": list(self._hypervisor.argv),
-            "exec_at": self._executed_at,
-        }
+        return results.Started(
+            hypervisor_pid=self._hypervisor.pid,
+            argv=tuple(self._hypervisor.argv),
+            exec_at=self._executed_at,
+        )
 
     async def _start(
         self, hypervisor: Hypervisor, request: LaunchRequest, document: Document
@@ -440,7 +445,7 @@ class Vm:
         if self._guest is not None:
             self._guest.relevel()
 
-    async def guest_info(self) -> info.Info:
+    async def guest_info(self) -> Info:
         """What the agent knows of the guest."""
         return await info.get(self.guest.connection)
 
@@ -457,7 +462,7 @@ def _died(hypervisor: Hypervisor, code: int) -> errors.HypervisorFailed:
 def _artefacts(request: LaunchRequest) -> BootFiles:
     image = request.artefacts
     return BootFiles(
-        disk=str(request.disk),
+        disk=request.disk,
         base=image.disk,
         base_format=image.disk_format,
         kernel=image.kernel,

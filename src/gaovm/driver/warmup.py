@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import encodings.ascii  # noqa: F401  (what a driver finds in /proc is read with it)
-import json
 import logging
 import os
 import re
@@ -28,17 +27,17 @@ from gaovm import errors
 from gaovm.aio import logs, steps, tasks
 from gaovm.builder import qcow2
 from gaovm.driver import main, rehearsal_fakes
-from gaovm.guestmanager import frames
 from gaovm.ipc import connection, hello, methods, peer
 from gaovm.platform import processes
+from gaovm.wire import sessions, streams
+from gaovm.wire.driver import table
 
 logger = logging.getLogger(__name__)
 LIMIT_S = 5.0
 _GIB = 1 << 30
 _QCOW2 = struct.pack(">4sIQIIQ", qcow2.MAGIC, 2, 0, 0, 0, 20 * _GIB)
 _OWNER = re.compile(r"gaovm-warm-up\.(\d{1,9})\.(\d{1,19})\.")
-_LENGTH = struct.Struct(">I")
-_INPUT = frames.encode(frames.START, b'{"argv":["true"]}') + frames.encode(frames.EOF)
+_INPUT = streams.encode(streams.START, b'{"argv":["true"]}') + streams.encode(streams.EOF)
 
 
 def run(handler: logs.Handler, rounds: int = 1) -> None:
@@ -125,7 +124,7 @@ class _Daemon:
 async def _live(place: Path) -> None:
     ours, theirs = socket.socketpair()
     token, told = secrets.token_hex(32), _Daemon()
-    offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS)
+    offer = hello.Offer(methods.DRIVER, table.NAMES)
     terms = peer.Terms(offer, expected_token=token)
     service = connection.Service(terms, told.refuse, on_notification=told.note)
     async with tasks.TaskOwner("warm-up") as owner:
@@ -148,11 +147,10 @@ async def _live(place: Path) -> None:
 async def _exec(session: dict[str, str]) -> None:
     """A client's exec of a program that says little."""
     loop = asyncio.get_running_loop()
-    first = json.dumps({"ticket": session["ticket"], "stream": "exec"}).encode()
     with socket.socket(socket.AF_UNIX) as sock:
         sock.setblocking(False)
         await loop.sock_connect(sock, session["socket"])
-        await loop.sock_sendall(sock, _LENGTH.pack(len(first)) + first)
+        await loop.sock_sendall(sock, sessions.opening(session["ticket"], "exec"))
         await loop.sock_recv(sock, 4096)
         await loop.sock_sendall(sock, _INPUT)
         sock.shutdown(socket.SHUT_WR)

@@ -41,6 +41,17 @@ class InvalidParams(ProtocolError):
     rpc_code = -32602
     exit_code = 2
 
+    @classmethod
+    def not_utf8(cls, failure: UnicodeEncodeError) -> InvalidParams:
+        """The error for JSON with a text that is not UTF-8; names that text alone.
+
+        Its neighbours in the JSON may be secret.
+        """
+        begin = failure.object.rfind('"', 0, failure.start) + 1
+        end = failure.object.find('"', failure.start)
+        text = failure.object[max(begin, failure.start - 80) : min(end, failure.start + 80)]
+        return cls(f"{text!a} is not UTF-8", remedy="arguments and directories have to be")
+
 
 class HandshakeError(ProtocolError):
     """Protocols differ, or a method was called before hello."""

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from gaovm import errors
 from gaovm.guestmanager.connection import CALL_LIMIT_S, Connection
+from gaovm.wire.agent import table
+from gaovm.wire.agent.calls import Refusal
 
-T = TypeVar("T")
-
-
-class _Problem(msgspec.Struct):
-    code: str = "internal"
-    message: str = ""
-    field: str | None = None
-
-
-class _Refusal(msgspec.Struct):
-    error: _Problem
-
-
-class Nothing(msgspec.Struct):
-    """A result whose content does not matter."""
+B = TypeVar("B", bound=msgspec.Struct)
+A = TypeVar("A", bound=msgspec.Struct)
 
 
 async def call(
     connection: Connection,
-    method: str,
-    path: str,
-    into: type[T],
-    body: Any = None,
+    row: table.Call[B, A],
+    body: B | None = None,
     *,
     limit_s: float = CALL_LIMIT_S,
-) -> T:
+) -> A:
     """The decoded result of one call.
 
     Raises:
@@ -43,13 +30,13 @@ async def call(
         errors.GuestUnavailable: no answer.
     """
     data = b"" if body is None else msgspec.json.encode(body)
-    status, answer = await connection.call(method, path, data, limit_s=limit_s)
+    status, answer = await connection.call(row.verb, row.path, data, limit_s=limit_s)
     if not 200 <= status < 300:
-        raise _refused(path, status, answer)
+        raise _refused(row.path, status, answer)
     try:
-        return msgspec.json.decode(answer, type=into)
+        return msgspec.json.decode(answer, type=row.answer)
     except (msgspec.DecodeError, RecursionError) as exc:
-        raise errors.GuestProtocolError(f"the agent's answer to {path}: {exc}") from exc
+        raise errors.GuestProtocolError(f"the agent's answer to {row.path}: {exc}") from exc
 
 
 def failure(code: str, message: str) -> errors.GuestCallFailed:
@@ -59,7 +46,7 @@ def failure(code: str, message: str) -> errors.GuestCallFailed:
 
 def _refused(path: str, status: int, answer: bytes) -> errors.GaoError:
     try:
-        problem = msgspec.json.decode(answer, type=_Refusal).error
+        problem = msgspec.json.decode(answer, type=Refusal).error
     except (msgspec.DecodeError, RecursionError):
         return errors.GuestProtocolError(f"the agent answered {path} with status {status}")
     return failure(problem.code, f"{path}: {problem.message}")

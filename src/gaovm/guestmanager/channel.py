@@ -19,6 +19,7 @@ from gaovm import errors
 from gaovm.aio import clock
 from gaovm.guestmanager import handshake, pacing
 from gaovm.guestmanager.connection import Connection
+from gaovm.wire.agent.handshake import Hello
 
 RECEIVE_BUFFER = 256 << 10
 # Answers that the agent makes us give and does not read: above this nothing more is read either.
@@ -36,7 +37,7 @@ _NOTHING = memoryview(b"")
 class Listener(Protocol):
     """Who is told. Neither call may block or raise."""
 
-    def on_connected(self, connection: Connection, hello: handshake.Hello) -> None: ...
+    def on_connected(self, connection: Connection, hello: Hello) -> None: ...
     def on_lost(self, error: errors.GaoError) -> None: ...
 
 

@@ -8,15 +8,14 @@ kernel's own loop, which learns how fast the guest's clock runs. No I/O but thro
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from gaovm.aio import clock
 from gaovm.guestmanager import calls
 from gaovm.guestmanager.connection import Connection
+from gaovm.wire.agent import table
+from gaovm.wire.agent.clock import Correction
 
-PATH = "/v1/clock"
 EXCHANGES = 8
 CALL_LIMIT_S = 5.0
 #: From here on a clock is set. Below it time neither jumps nor runs backwards in the guest.
@@ -30,7 +29,6 @@ FIRST_PAUSE_S, SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 4.0, 16.0, 64.0
 STEADY_NS = 500_000
 #: The kernel's loop is made for 16 s between two corrections; each doubling takes one more.
 _PAUSES_OF_CONSTANT = (16.0, 32.0, 64.0)
-_Time = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Reading(NamedTuple):
@@ -38,23 +36,6 @@ class Reading(NamedTuple):
 
     offset_ns: int
     round_trip_ns: int
-
-
-class Correction(msgspec.Struct, frozen=True):
-    """What the guest is to do: add this to its clock, at once or little by little."""
-
-    offset_ns: int
-    step: bool
-    #: The time constant of the kernel's loop; see adjtimex(2).
-    constant: int = 0
-
-
-class _Now(msgspec.Struct):
-    unix_ns: _Time
-
-
-class _Offset(msgspec.Struct):
-    offset_ns: int = 0
 
 
 async def measure(connection: Connection, exchanges: int = EXCHANGES) -> Reading:
@@ -67,7 +48,7 @@ async def measure(connection: Connection, exchanges: int = EXCHANGES) -> Reading
     best: Reading | None = None
     for _ in range(exchanges):
         began, wall = clock.monotonic_ns(), clock.now_ns()  # the round trip is around all of it
-        guest = await calls.call(connection, "GET", PATH, _Now, limit_s=CALL_LIMIT_S)
+        guest = await calls.call(connection, table.CLOCK, limit_s=CALL_LIMIT_S)
         took = clock.monotonic_ns() - began
         if best is None or took < best.round_trip_ns:
             best = Reading(guest.unix_ns - wall - took // 2, took)
@@ -76,7 +57,7 @@ async def measure(connection: Connection, exchanges: int = EXCHANGES) -> Reading
 
 async def correct(connection: Connection, correction: Correction) -> None:
     """Let the guest correct its clock. Raises as ``measure``."""
-    await calls.call(connection, "POST", PATH, _Offset, correction, limit_s=CALL_LIMIT_S)
+    await calls.call(connection, table.CORRECT_CLOCK, correction, limit_s=CALL_LIMIT_S)
 
 
 class Discipline:
@@ -97,12 +78,12 @@ class Discipline:
         """The correction for a reading; None for one that says too little."""
         off, doubt = abs(reading.offset_ns), reading.round_trip_ns // 2
         if off >= (STEP_NS if unseen else SLEW_NS) and off > doubt:
-            return Correction(-reading.offset_ns, step=True)
+            return Correction(offset_ns=-reading.offset_ns, step=True)
         if reading.round_trip_ns > MAX_ROUND_TRIP_NS:
             return None
         constant = sum(self.pause_s >= pause for pause in _PAUSES_OF_CONSTANT[1:])
         self._pace(off)
-        return Correction(-reading.offset_ns, step=False, constant=constant)
+        return Correction(offset_ns=-reading.offset_ns, step=False, constant=constant)
 
     def _pace(self, off_ns: int) -> None:
         if self.pause_s < SHORTEST_PAUSE_S or off_ns <= STEADY_NS:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from gaovm.guestmanager import calls
 from gaovm.guestmanager.connection import Connection
+from gaovm.wire.agent import table
+from gaovm.wire.agent.disks import Grow
 
 #: The kernel writes a few blocks for each 128 MiB that are new.
 GROW_LIMIT_S = 40.0
-
-
-class _Grown(msgspec.Struct):
-    total_bytes: int = 0
 
 
 async def grow(connection: Connection, size_bytes: int) -> int:
@@ -22,8 +18,6 @@ async def grow(connection: Connection, size_bytes: int) -> int:
         errors.GuestCallFailed: the agent refused or failed.
         errors.GuestUnavailable: no answer.
     """
-    body = {"size_bytes": size_bytes}
-    grown = await calls.call(
-        connection, "POST", "/v1/disk/grow", _Grown, body, limit_s=GROW_LIMIT_S
-    )
+    body = Grow(size_bytes=size_bytes)
+    grown = await calls.call(connection, table.GROW_DISK, body, limit_s=GROW_LIMIT_S)
     return grown.total_bytes

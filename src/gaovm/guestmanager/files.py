@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.stream import Stream
-
-PATH_IN = "/v1/copy/in"
-PATH_OUT = "/v1/copy/out"
+from gaovm.wire.agent import table
 
 
 def open_copy_in(connection: Connection) -> Stream:
     """Files into the guest."""
-    return connection.open("POST", PATH_IN)
+    return connection.open("POST", table.COPY_IN.path)
 
 
 def open_copy_out(connection: Connection) -> Stream:
     """Files out of the guest."""
-    return connection.open("POST", PATH_OUT)
+    return connection.open("POST", table.COPY_OUT.path)

@@ -4,43 +4,13 @@ from __future__ import annotations
 
 import base64
 
-import msgspec
-
 from gaovm import errors
-from gaovm.guestmanager import calls, mounts, users
+from gaovm.guestmanager import calls
 from gaovm.guestmanager.connection import CALL_LIMIT_S, Connection
+from gaovm.wire.agent import table
+from gaovm.wire.agent.guest import Boot, Configuration, Configured, Network, Wait
 
 CONFIGURE_LIMIT_S = 120.0
-
-
-class Configuration(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The body of ``PUT /v1/configure``; ``entropy`` is base64, None leaves as it is.
-
-    ``hosts``: names for the guest's ``/etc/hosts``, in place of those of the last time.
-    """
-
-    hostname: str | None = None
-    unix_ns: int | None = None
-    user: users.Account | None = None
-    hosts: dict[str, str] | None = None
-    mounts: list[mounts.Mount] = []
-    env: dict[str, str] | None = None
-    entropy: str | None = None
-    watchdog: bool = False
-
-
-class WatchdogState(msgspec.Struct):
-    """Whether the agent feeds the watchdog device, and if not, why."""
-
-    fed: bool = False
-    error: str = ""
-
-
-class Configured(msgspec.Struct):
-    """Its result."""
-
-    mounts: list[mounts.Mounted] = []
-    watchdog: WatchdogState | None = None
 
 
 def check_watchdog(done: Configured) -> None:
@@ -57,25 +27,6 @@ def check_watchdog(done: Configured) -> None:
         )
 
 
-class Boot(msgspec.Struct):
-    """How the distribution's boot went.
-
-    ``running``; ``degraded``, with the ``failed`` units or a ``detail``; ``timeout``; ``none``: the
-    guest has no init whose boot has an end.
-    """
-
-    state: str = "none"
-    detail: str = ""
-    failed: list[str] = []
-
-
-class Network(msgspec.Struct):
-    """``up``, ``failed`` (``detail``: why) or ``timeout``."""
-
-    state: str = "failed"
-    detail: str = ""
-
-
 def entropy(data: bytes) -> str:
     """Random bytes in the form of ``Configuration.entropy``."""
     return base64.b64encode(data).decode()
@@ -89,9 +40,7 @@ async def configure(connection: Connection, configuration: Configuration) -> Con
     """
     limit_s = CONFIGURE_LIMIT_S
     try:
-        return await calls.call(
-            connection, "PUT", "/v1/configure", Configured, configuration, limit_s=limit_s
-        )
+        return await calls.call(connection, table.CONFIGURE, configuration, limit_s=limit_s)
     except errors.GuestCallFailed as exc:
         user = configuration.user
         if exc.details.get("agent_code") == "conflict" and user is not None:
@@ -106,19 +55,15 @@ async def configure(connection: Connection, configuration: Configuration) -> Con
 
 async def wait_booted(connection: Connection, limit_s: float) -> Boot:
     """Wait until the distribution has booted, or ``limit_s`` have passed."""
-    body = {"timeout_s": int(limit_s)}
-    return await calls.call(
-        connection, "POST", "/v1/boot/wait", Boot, body, limit_s=limit_s + CALL_LIMIT_S
-    )
+    body = Wait(timeout_s=int(limit_s))
+    return await calls.call(connection, table.WAIT_BOOTED, body, limit_s=limit_s + CALL_LIMIT_S)
 
 
 async def wait_online(connection: Connection, limit_s: float) -> Network:
     """Wait until the network that the kernel command line asks for is set up, or cannot be."""
     return await calls.call(
         connection,
-        "POST",
-        "/v1/network/wait",
-        Network,
-        {"timeout_s": int(limit_s)},
+        table.WAIT_ONLINE,
+        Wait(timeout_s=int(limit_s)),
         limit_s=limit_s + CALL_LIMIT_S,
     )

@@ -11,20 +11,12 @@ import re
 import msgspec
 
 from gaovm import errors
+from gaovm.wire.agent.handshake import Hello
 
 MAX_LINE = 4096
 MAX_GARBAGE = 1 << 20
 MAGIC = b"GAOVM-AGENT/1 "
 _LINE = re.compile(rb"GAOVM-AGENT/1 ([0-9a-f]{32}) (\{.*\})\r?$")
-
-
-class Hello(msgspec.Struct, frozen=True):
-    """What the agent says of itself: the readiness message."""
-
-    version: str = ""
-    exec_to_ready_ms: float = 0.0
-    boot_ms: float = 0.0
-    pid: int = 0
 
 
 def parse_hello(line: bytes) -> tuple[str, Hello] | None:

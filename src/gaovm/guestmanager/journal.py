@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Literal
 
 import msgspec
 
 from gaovm import errors
 from gaovm.guestmanager.connection import Connection
+from gaovm.wire.agent import table
+from gaovm.wire.agent.journal import Follow, Line
 
-PATH = "/v1/log"
+PATH = table.LOG.path
 # Of the agent's own, 1,000 bytes of text; JSON may make six of one.
 MAX_LINE = 16 << 10
-
-
-class Line(msgspec.Struct):
-    """One line. ``age_ms``: how long ago it was written; the guest's word, as all of it."""
-
-    message: str
-    seq: int = 0
-    age_ms: int = 0
-    level: Literal["error", "warn", "info", "debug"] = "info"
 
 
 async def follow(connection: Connection, level: str, after: int) -> AsyncIterator[list[Line]]:
@@ -35,7 +27,7 @@ async def follow(connection: Connection, level: str, after: int) -> AsyncIterato
         errors.GuestProtocolError: what came is no log.
     """
     async with connection.open("POST", PATH) as stream:
-        await stream.write(msgspec.json.encode({"level": level, "after": after}), end=True)
+        await stream.write(msgspec.json.encode(Follow(level=level, after=after)), end=True)
         rest = b""
         while chunk := await stream.read():
             if stream.status != 200:

@@ -1,33 +1,14 @@
-"""Shares, as the agent mounts them: the request's entries and the check of its results."""
+"""Shares, as the agent mounts them: the check of its results."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 from gaovm import errors
+from gaovm.wire.agent.mounts import Mount, Mounted
 
 
-class Mount(msgspec.Struct, omit_defaults=True):
-    """One share to mount. ``type`` is ``9p`` or ``virtiofs``."""
-
-    tag: str
-    type: str
-    path: str
-    writable: bool = False
-    options: str = ""
-
-
-class Mounted(msgspec.Struct):
-    """What became of one."""
-
-    path: str
-    ok: bool
-    error: str = ""
-
-
-def check(wanted: Iterable[Mount], results: list[Mounted]) -> None:
+def check(wanted: Iterable[Mount], results: Iterable[Mounted]) -> None:
     """Nothing when every mount is there.
 
     Raises:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from gaovm.guestmanager import calls
 from gaovm.guestmanager.connection import Connection
+from gaovm.wire.agent import table
+from gaovm.wire.agent.power import Power
 
 
 async def off(connection: Connection, *, limit_s: float) -> None:
     """Ask the guest to power off; returns when the agent has passed it on."""
-    body = {"action": "poweroff"}
-    await calls.call(connection, "POST", "/v1/power", calls.Nothing, body, limit_s=limit_s)
+    body = Power(action="poweroff")
+    await calls.call(connection, table.POWER, body, limit_s=limit_s)

@@ -10,53 +10,22 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import tasks
-from gaovm.guestmanager import calls, frames
+from gaovm.guestmanager import calls
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.stream import Stream
+from gaovm.wire import streams
+from gaovm.wire.agent import table
+from gaovm.wire.agent.calls import Problem
+from gaovm.wire.agent.processes import Command, Exit
 
-PATH = "/v1/exec"
-BENCH_PATH = "/v1/bench/spawn"
 T = TypeVar("T")
 OnOutput = Callable[[int, bytes], None]
 SMALL_INPUT = 256 << 10
 
 
-class Command(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The START frame of an exec."""
-
-    argv: list[str]
-    env: dict[str, str] = {}
-    cwd: str = ""
-    cwd_home_ok: bool = False
-    user: str = ""
-    login: bool = False
-
-
-class Exit(msgspec.Struct):
-    """How a program ended: a status, or the signal that killed it."""
-
-    status: int | None = None
-    signal: int | None = None
-
-    @property
-    def code(self) -> int:
-        """The status as a shell shows it."""
-        return 128 + self.signal if self.signal else (self.status or 0)
-
-
-class _Error(msgspec.Struct):
-    code: str = "internal"
-    message: str = ""
-
-
 def open_exec(connection: Connection) -> Stream:
     """The raw stream of an exec: frames both ways, for a caller that relays them."""
-    return connection.open("POST", PATH)
-
-
-def open_spawn_bench(connection: Connection) -> Stream:
-    """The raw call that measures the agent's own fork, exec and wait; JSON both ways."""
-    return connection.open("POST", BENCH_PATH)
+    return connection.open("POST", table.EXEC.path)
 
 
 async def run(
@@ -76,7 +45,7 @@ async def run(
         errors.GuestUnavailable, errors.GuestProtocolError: the agent is gone or broke the protocol.
         TimeoutError: ``limit_s`` passed.
     """
-    start = frames.encode(frames.START, msgspec.json.encode(command))
+    start = streams.encode(streams.START, msgspec.json.encode(command))
     async with asyncio.timeout(limit_s), open_exec(connection) as stream:
         await stream.write(start)
         if len(stdin) <= SMALL_INPUT:
@@ -91,22 +60,22 @@ async def run(
 
 
 async def _feed(stream: Stream, stdin: bytes) -> None:
-    for at in range(0, len(stdin), frames.MAX_PAYLOAD):
-        await stream.write(frames.encode(frames.DATA, stdin[at : at + frames.MAX_PAYLOAD]))
-    await stream.write(frames.encode(frames.EOF), end=True)
+    for at in range(0, len(stdin), streams.MAX_PAYLOAD):
+        await stream.write(streams.encode(streams.DATA, stdin[at : at + streams.MAX_PAYLOAD]))
+    await stream.write(streams.encode(streams.EOF), end=True)
 
 
 async def _read(stream: Stream, on_output: OnOutput | None) -> Exit:
-    decoder = frames.Decoder()
+    decoder = streams.Decoder()
     while chunk := await stream.read():
-        for frame in decoder.feed(chunk):
-            if frame.kind in (frames.OUTPUT, frames.STDERR):
+        for kind, payload in decoder.feed(chunk):
+            if kind in (streams.OUTPUT, streams.STDERR):
                 if on_output is not None:
-                    on_output(frame.kind, frame.payload)
-            elif frame.kind == frames.EXIT:
-                return _decode(frame.payload, Exit)
-            elif frame.kind == frames.ERROR:
-                problem = _decode(frame.payload, _Error)
+                    on_output(kind, payload)
+            elif kind == streams.EXIT:
+                return _decode(payload, Exit)
+            elif kind == streams.ERROR:
+                problem = _decode(payload, Problem)
                 raise calls.failure(problem.code, problem.message)
     raise errors.GuestUnavailable("the program's stream ended without an exit status")
 

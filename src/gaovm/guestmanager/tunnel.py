@@ -8,22 +8,20 @@ from collections import deque
 import msgspec
 
 from gaovm import errors
-from gaovm.guestmanager import calls, frames
+from gaovm.guestmanager import calls
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.stream import Stream
+from gaovm.wire import streams
+from gaovm.wire.agent import table
+from gaovm.wire.agent import tunnel as wire
+from gaovm.wire.agent.calls import Problem
 
-PATH = "/v1/tunnel"
 CONNECT_LIMIT_S = 30.0
-
-
-class _Error(msgspec.Struct):
-    code: str = "internal"
-    message: str = ""
 
 
 def open_tunnel(connection: Connection) -> Stream:
     """The raw stream of a tunnel: frames both ways, for a caller that relays them."""
-    return connection.open("POST", PATH)
+    return connection.open("POST", table.TUNNEL.path)
 
 
 class Tunnel:
@@ -31,11 +29,11 @@ class Tunnel:
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._decoder = frames.Decoder()
-        self._ready: deque[frames.Frame] = deque()
+        self._decoder = streams.Decoder()
+        self._ready: deque[streams.Frame] = deque()
 
     @classmethod
-    async def connect(cls, connection: Connection, address: str, network: str = "tcp") -> Tunnel:
+    async def connect(cls, connection: Connection, address: str) -> Tunnel:
         """Connect to ``address`` (``127.0.0.1:80``) inside the guest.
 
         Raises:
@@ -43,12 +41,12 @@ class Tunnel:
             errors.GuestUnavailable: no agent, or no answer within 30 s.
         """
         tunnel = cls(open_tunnel(connection))
-        body = msgspec.json.encode({"network": network, "address": address})
+        body = msgspec.json.encode(wire.Tunnel(address=address))
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
-                await tunnel._stream.write(frames.encode(frames.START, body))
+                await tunnel._stream.write(streams.encode(streams.START, body))
                 first = await tunnel._next()
-            if first is None or first.kind != frames.STARTED:
+            if first is None or first[0] != streams.STARTED:
                 raise errors.GuestProtocolError("the agent did not answer a tunnel's start")
         except TimeoutError as exc:
             tunnel.reset()
@@ -72,34 +70,35 @@ class Tunnel:
             errors.GuestUnavailable: the agent is gone.
         """
         while (frame := await self._next()) is not None:
-            if frame.kind == frames.OUTPUT and frame.payload:
-                return frame.payload
-            if frame.kind == frames.OUTPUT_EOF:
+            kind, payload = frame
+            if kind == streams.OUTPUT:
+                return payload
+            if kind == streams.OUTPUT_EOF:
                 break
         return b""
 
     async def write(self, data: bytes) -> bool:
         """Send bytes (at most 1 MiB); False when the guest takes no more."""
-        return await self._stream.write(frames.encode(frames.DATA, data))
+        return await self._stream.write(streams.encode(streams.DATA, data))
 
     async def end(self) -> None:
         """End our direction; the other goes on."""
-        await self._stream.write(frames.encode(frames.EOF), end=True)
+        await self._stream.write(streams.encode(streams.EOF), end=True)
 
     def reset(self) -> None:
         """Break the connection. Idempotent."""
         self._stream.reset()
 
-    async def _next(self) -> frames.Frame | None:
+    async def _next(self) -> streams.Frame | None:
         while not self._ready:
             chunk = await self._stream.read()
             if not chunk:
                 return None
             self._ready.extend(self._decoder.feed(chunk))
         frame = self._ready.popleft()
-        if frame.kind == frames.ERROR:
+        if frame[0] == streams.ERROR:
             try:
-                problem = msgspec.json.decode(frame.payload, type=_Error)
+                problem = msgspec.json.decode(frame[1], type=Problem)
             except msgspec.DecodeError as exc:
                 raise errors.GuestProtocolError(f"the agent sent a bad frame: {exc}") from exc
             raise calls.failure(problem.code, problem.message)

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from gaovm.spec.guest import User
-
-
-class Account(msgspec.Struct):
-    """The agent's form of a user; everyone gets passwordless sudo, root has no need of it."""
-
-    name: str
-    uid: int
-    gid: int
-    home: str
-    shell: str
-    comment: str
-    sudo: bool
+from gaovm.wire.agent.users import Account
 
 
 def account(user: User) -> Account:
-    """The account of a spec's user."""
+    """The account of a spec's user; all but root get passwordless sudo."""
     return Account(
         name=user.name,
         uid=user.uid,

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from gaovm import errors
 from gaovm.aio import files
-from gaovm.builder.facts import AcceleratorFact
 from gaovm.hostfacts import homes, host, tsc
+from gaovm.model.facts import AcceleratorFact
 from gaovm.platform import processes
 
 _KVM = Path("/dev/kvm")

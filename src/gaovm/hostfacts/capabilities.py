@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.util
 
 from gaovm.builder import packages
-from gaovm.builder.facts import HostFacts
 from gaovm.model import capabilities
+from gaovm.model.facts import HostFacts
 from gaovm.spec.base import Frozen
 
 

@@ -6,8 +6,8 @@ import os
 import platform
 from pathlib import Path
 
-from gaovm.builder.facts import HostFacts
 from gaovm.hostfacts import accelerator, host, limits, programs
+from gaovm.model.facts import HostFacts
 from gaovm.platform import huge_pages, processes
 
 

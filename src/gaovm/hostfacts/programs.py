@@ -6,8 +6,8 @@ import mmap
 import os
 from pathlib import Path
 
-from gaovm.builder.facts import PasstFact, VirtiofsdFact
 from gaovm.hostfacts import host
+from gaovm.model.facts import PasstFact, VirtiofsdFact
 from gaovm.spec.boot import Arch
 
 # helpers that Debian keeps off the PATH, and the administrator's directories a user may lack

@@ -9,7 +9,7 @@ import socket
 import time
 
 from gaovm import errors
-from gaovm.ipc import frames, jsonrpc, methods, peer
+from gaovm.ipc import jsonrpc, methods, peer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class BlockingConnection:
         try:
             call.number = self._peer.request(method, params, call)
         except UnicodeEncodeError as exc:
-            raise frames.not_utf8(exc) from exc
+            raise errors.InvalidParams.not_utf8(exc) from exc
         try:
             self._flush(deadline)
             self._wait(call, deadline)

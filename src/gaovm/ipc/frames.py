@@ -155,16 +155,6 @@ def encode_json(value: Any) -> bytes:
     return _DUMPS(value).encode()
 
 
-def not_utf8(failure: UnicodeEncodeError) -> errors.InvalidParams:
-    """What to tell whoever gave such a text: that text alone, for others may be secret."""
-    begin = failure.object.rfind('"', 0, failure.start) + 1
-    end = failure.object.find('"', failure.start)
-    text = failure.object[max(begin, failure.start - 80) : min(end, failure.start + 80)]
-    return errors.InvalidParams(
-        f"{text!a} is not UTF-8", remedy="arguments and directories have to be"
-    )
-
-
 def frame(body: bytes) -> bytes:
     """``body`` with its length before it.
 

@@ -58,36 +58,6 @@ CONTROL_METHODS = (
     LOG_LEVEL,
 )
 
-# what a daemon needs of every driver; what else one serves, its hello says
-DRIVER_CORE = (HELLO, PING, "vm.configure", "vm.start", "vm.stop", "vm.status", "exit")
-
-DRIVER_METHODS = (
-    HELLO,
-    PING,
-    "vm.configure",
-    "vm.start",
-    "vm.stop",
-    "vm.status",
-    "vm.pause",
-    "vm.resume",
-    "vm.kill",
-    "session.open",
-    "ports.add",
-    "ports.remove",
-    "ports.list",
-    "guest.info",
-    "guest.environment",
-    "guest.provision",
-    "disk.grow",
-    "watchdog.reaction",
-    LOG_LEVEL,
-    "display.open",
-    "display.close",
-    "display.status",
-    "display.screenshot",
-    "exit",
-)
-
 # in the order in which the old daemon offered them
 LEGACY_METHODS = (
     HELLO,

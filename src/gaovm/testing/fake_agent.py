@@ -20,7 +20,7 @@ import h2.connection
 import h2.events
 import h2.settings
 
-from gaovm.guestmanager import frames
+from gaovm.wire import streams
 
 NONCE = "ab" * 16
 CHUNK = 16384
@@ -28,7 +28,7 @@ _BOOTS: dict[str, dict[str, Any]] = {
     "unbooted": {"state": "timeout", "detail": "starting"},
     "failed-unit": {"state": "degraded", "failed": ["web.service"]},
 }
-_EOF = frames.encode(frames.EOF)
+_EOF = streams.encode(streams.EOF)
 _HOST = re.compile(rb"GAOVM-HOST/1 ([0-9a-f]{32}) ([0-9a-f]{32})\n")
 
 
@@ -159,20 +159,20 @@ class FakeAgent:
         start: dict[str, Any] = {}
         stdin = b""
         while body:
-            kind, length = frames.HEADER.unpack_from(body)
-            payload = body[frames.HEADER.size : frames.HEADER.size + length]
-            body = body[frames.HEADER.size + length :]
-            if kind == frames.START:
+            kind, length = streams.HEADER.unpack_from(body)
+            payload = body[streams.HEADER.size : streams.HEADER.size + length]
+            body = body[streams.HEADER.size + length :]
+            if kind == streams.START:
                 start = json.loads(payload)
-            elif kind == frames.DATA:
+            elif kind == streams.DATA:
                 stdin += payload
         self.calls.append(("/v1/exec", start))
         done = subprocess.run(start["argv"], input=stdin, capture_output=True, check=False)
         return b"".join(
             (
-                frames.encode(frames.STARTED, b'{"pid":1}'),
-                frames.encode(frames.OUTPUT, done.stdout),
-                frames.encode(frames.STDERR, done.stderr),
-                frames.encode(frames.EXIT, json.dumps({"status": done.returncode}).encode()),
+                streams.encode(streams.STARTED, b'{"pid":1}'),
+                streams.encode(streams.OUTPUT, done.stdout),
+                streams.encode(streams.STDERR, done.stderr),
+                streams.encode(streams.EXIT, json.dumps({"status": done.returncode}).encode()),
             )
         )

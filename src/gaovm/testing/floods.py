@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 
-from gaovm.guestmanager import frames
+from gaovm.wire import streams
 
 BLOCK = 64 << 10
 #: What a stream may be sent before its reader has read: the host's window.
@@ -48,7 +48,7 @@ _BLOCKS: dict[str, Callable[[int], bytes]] = {
     "reset": lambda stream: _frame(_RST, struct.pack(">I", 8), 1),
     "empty-data": lambda stream: _frame(_DATA, b"", stream),
     "small-data": lambda stream: _frame(_DATA, b"ab", stream),
-    "empty-frames": lambda stream: _frame(_DATA, frames.encode(frames.OUTPUT) * 3000, stream),
+    "empty-frames": lambda stream: _frame(_DATA, streams.encode(streams.OUTPUT) * 3000, stream),
     "few-settings": lambda stream: _frame(_SETTINGS, _setting(1)) + _frame(_PING, b"flooding") * 99,
     "settings": lambda stream: _frame(_SETTINGS, _setting(1)) + _frame(_SETTINGS, _setting(2)),
     "many-settings": lambda stream: _frame(_SETTINGS, b"".join(map(_setting, range(10_000)))),

@@ -137,7 +137,8 @@ async def test_a_session_that_is_open_goes_on(world: World) -> None:
 
 
 def test_what_an_old_driver_cannot_do_is_refused_by_name(world: World) -> None:
-    world.code.install(ipc__methods=('    "ports.add",\n', ""))
+    without = '("hello", *(name for name in METHODS if name != "ports.add"))'
+    world.code.install(wire__driver__table=('("hello", *METHODS)', without))
     world.daemons.start()
     client = world.daemons.client()
     world.up(client, "a")
@@ -169,7 +170,7 @@ def test_kill_9_of_an_upgraded_daemon_leaves_nothing(world: World) -> None:
 #: How the new code does not fit, and what is said of it.
 UNFIT = {
     "a driver lacks what it needs": (
-        {"ipc__methods": ("DRIVER_CORE = (HELLO, PING, ", 'DRIVER_CORE = (HELLO, "vm.fly", ')},
+        {"wire__driver__table": ('] = ("hello", *(', '] = ("hello", "vm.fly", *(')},
         "the driver of VM a does not serve vm.fly",
     ),
     "another protocol of drivers": (

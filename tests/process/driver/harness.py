@@ -24,6 +24,7 @@ from gaovm import errors
 from gaovm.aio import process
 from gaovm.ipc import connection, hello, methods, peer
 from gaovm.platform import unix_sockets
+from gaovm.wire.driver import table
 
 STEP_S = 30.0
 
@@ -142,7 +143,7 @@ class Zygote:
         theirs.close()
         link = Link(0)
         service = connection.Service(
-            peer.Terms(hello.Offer(methods.DRIVER, methods.DRIVER_METHODS), expected_token=good),
+            peer.Terms(hello.Offer(methods.DRIVER, table.NAMES), expected_token=good),
             _refuse,
             on_notification=link.on_notification,
         )

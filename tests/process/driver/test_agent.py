@@ -22,11 +22,15 @@ from gaovm import errors
 from gaovm.aio import tasks
 from gaovm.driver.network import Ports
 from gaovm.driver.session import Sessions
-from gaovm.guestmanager import clock, disks, frames, info, journal, processes
+from gaovm.guestmanager import clock, disks, info, journal, processes
 from gaovm.guestmanager.channel import Channel
 from gaovm.guestmanager.connection import Connection
 from gaovm.images import agentbuild
 from gaovm.spec.network import PortForward
+from gaovm.wire import streams
+from gaovm.wire.agent.clock import Correction
+from gaovm.wire.agent.journal import Line
+from gaovm.wire.agent.processes import Command
 
 SOURCE = Path(__file__).resolve().parents[3] / "agent"
 ARCH = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
@@ -66,12 +70,12 @@ async def test_plain_calls(agent: Connection) -> None:
     assert found.kernel == platform.release()
     assert found.agent.rss_bytes > 0
     with pytest.raises(errors.GuestCallFailed) as caught:
-        await clock.correct(agent, clock.Correction(0, step=False, constant=11))
+        await clock.correct(agent, Correction(offset_ns=0, step=False, constant=11))
     assert caught.value.details["agent_code"]
     reading = await clock.measure(agent)
     assert abs(reading.offset_ns) <= reading.round_trip_ns / 2, "it is the same clock"
     # in development mode nothing of this machine is changed
-    await clock.correct(agent, clock.Correction(86_400_000_000_000, step=True))
+    await clock.correct(agent, Correction(offset_ns=86_400_000_000_000, step=True))
     assert await disks.grow(agent, 1 << 40) > 0
     with pytest.raises(errors.GuestCallFailed, match="not a size"):
         await disks.grow(agent, 0)
@@ -81,12 +85,12 @@ async def test_exec_is_binary_clean_and_exact(agent: Connection) -> None:
     data = os.urandom(3 << 20)
     out = bytearray()
     # more than all buffers between hold: input and output must go at the same time
-    command = processes.Command(argv=["/bin/sh", "-c", "cat; echo err >&2; kill -TERM $$"])
+    command = Command(argv=("/bin/sh", "-c", "cat; echo err >&2; kill -TERM $$"))
     ended = await processes.run(
         agent,
         command,
         stdin=data,
-        on_output=lambda kind, part: out.extend(part) if kind == frames.OUTPUT else None,
+        on_output=lambda kind, part: out.extend(part) if kind == streams.OUTPUT else None,
     )
     assert (ended.status, ended.signal, ended.code) == (None, 15, 143)
     assert out == data
@@ -94,7 +98,7 @@ async def test_exec_is_binary_clean_and_exact(agent: Connection) -> None:
 
 async def test_a_program_that_does_not_exist(agent: Connection) -> None:
     with pytest.raises(errors.GuestCallFailed) as caught:
-        await processes.run(agent, processes.Command(argv=["/no/such"]))
+        await processes.run(agent, Command(argv=("/no/such",)))
     assert caught.value.details["agent_code"] == "not-found"
 
 
@@ -102,7 +106,7 @@ async def test_the_time_limit_ends_the_program(agent: Connection, base: Path) ->
     mark = base / "ended"
     text = f"trap 'touch {mark}; exit' HUP; while :; do sleep 0.05; done"
     with pytest.raises(TimeoutError):
-        command = processes.Command(argv=["/bin/sh", "-c", text])
+        command = Command(argv=("/bin/sh", "-c", text))
         await processes.run(agent, command, limit_s=0.5)
     async with asyncio.timeout(5):
         while not mark.exists():
@@ -111,7 +115,7 @@ async def test_the_time_limit_ends_the_program(agent: Connection, base: Path) ->
 
 async def test_many_streams_at_once(agent: Connection) -> None:
     async def one(number: int) -> int:
-        command = processes.Command(argv=["/bin/sh", "-c", f"exit {number}"])
+        command = Command(argv=("/bin/sh", "-c", f"exit {number}"))
         return (await processes.run(agent, command)).code
 
     assert await asyncio.gather(*(one(number) for number in range(60))) == list(range(60))
@@ -138,8 +142,8 @@ async def test_a_client_that_stops_reading_stalls_only_itself(
 ) -> None:
     slow = await present(sessions, "exec")
     text = f"head -c {MANY} /dev/zero"
-    await slow.send(frames.START, json.dumps({"argv": ["/bin/sh", "-c", text]}).encode())
-    await slow.send(frames.EOF)
+    await slow.send(streams.START, json.dumps({"argv": ["/bin/sh", "-c", text]}).encode())
+    await slow.send(streams.EOF)
     await asyncio.sleep(0.3)
     quick = await present(sessions, "exec")
     assert await asyncio.wait_for(quick.exec(["/bin/echo", "hi"]), 5) == (0, b"hi\n")
@@ -147,9 +151,9 @@ async def test_a_client_that_stops_reading_stalls_only_itself(
     got = 0
     while True:  # and when it reads again, nothing was lost
         kind, payload = await slow.frame()
-        if kind == frames.EXIT:
+        if kind == streams.EXIT:
             break
-        got += len(payload) if kind == frames.OUTPUT else 0
+        got += len(payload) if kind == streams.OUTPUT else 0
     assert got == MANY
     slow.close()
 
@@ -158,8 +162,8 @@ async def test_a_client_that_goes_away_ends_its_program(sessions: Sessions, base
     mark = base / "ended"
     text = f"trap 'touch {mark}; exit' HUP; echo up; while :; do sleep 0.05; done"
     client = await present(sessions, "exec")
-    await client.send(frames.START, json.dumps({"argv": ["/bin/sh", "-c", text]}).encode())
-    assert (await client.frame())[0] == frames.STARTED
+    await client.send(streams.START, json.dumps({"argv": ["/bin/sh", "-c", text]}).encode())
+    assert (await client.frame())[0] == streams.STARTED
     assert (await client.frame())[1] == b"up\n"
     client.sock.shutdown(socket.SHUT_WR)  # ends its direction: the program goes on
     await asyncio.sleep(0.3)
@@ -221,7 +225,7 @@ async def test_a_port_that_is_refused_inside_is_reset_outside(ports: Ports) -> N
 
 
 async def test_the_agent_tells_its_log(agent: Connection) -> None:
-    found: list[journal.Line] = []
+    found: list[Line] = []
     async with asyncio.timeout(10):
         async for lines in journal.follow(agent, "debug", 0):
             found += lines

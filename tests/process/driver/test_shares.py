@@ -13,8 +13,8 @@ from tests.process.driver import harness
 from tests.process.driver.harness import Link, Zygote
 
 from gaovm import errors
-from gaovm.builder.facts import VirtiofsdFact
 from gaovm.hostfacts import facts
+from gaovm.model.facts import VirtiofsdFact
 
 SERVER = """\
 #!/bin/sh

@@ -19,9 +19,11 @@ from tests.process.fuzz import streams, world
 
 from gaovm import errors
 from gaovm.aio import tasks
-from gaovm.client import session, stream_frames
+from gaovm.client import session
 from gaovm.driver import main
 from gaovm.ipc import methods
+from gaovm.wire import streams as stream_frames
+from gaovm.wire.driver import table
 
 EXAMPLES = settings(max_examples=100, suppress_health_check=list(HealthCheck), database=None)
 PLAUSIBLE: tuple[Any, ...] = (
@@ -37,7 +39,7 @@ PLAUSIBLE: tuple[Any, ...] = (
 )
 LIMIT_S = 20.0
 DRIVER = methods.DRIVER
-NAMES = methods.DRIVER_METHODS
+NAMES = table.NAMES
 #: What a daemon says to a driver, which speaks first.
 DAEMON = [streams.answer(1, DRIVER, NAMES), streams.hello(DRIVER, NAMES) | {"id": -1}]
 CONFIGURE = {
@@ -178,8 +180,7 @@ def _run_true(daemon: world.World) -> int:
         sock.sendall(stream_frames.encode(stream_frames.EOF))
         decoder = stream_frames.Decoder()
         while data := sock.recv(1 << 16):
-            decoder.feed(data)
-            while (frame := decoder.next()) is not None:
-                if frame[0] == stream_frames.EXIT:
-                    return stream_frames.exit_status(frame[1])
+            for kind, payload in decoder.feed(data):
+                if kind == stream_frames.EXIT:
+                    return stream_frames.exit_status(payload)
     raise AssertionError("the session ended without a status")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from gaovm.builder.facts import AcceleratorFact, HostFacts, PasstFact, VirtiofsdFact
 from gaovm.builder.qemu.document import BootFiles
+from gaovm.model.facts import AcceleratorFact, HostFacts, PasstFact, VirtiofsdFact
 from gaovm.spec.boot import Boot
 from gaovm.spec.disks import Image
 from gaovm.spec.graphics import Graphics

@@ -8,7 +8,7 @@ from tests.unit.builder import samples
 
 from gaovm import errors
 from gaovm.builder import choices, packages
-from gaovm.builder.facts import VirtiofsdFact
+from gaovm.model.facts import VirtiofsdFact
 
 
 def test_auto_takes_a_working_accelerator_and_says_why() -> None:

@@ -17,6 +17,7 @@ from gaovm.daemon.dispatch import service, upgrade_gate
 from gaovm.daemon.storage import store
 from gaovm.daemon.upgrading import preflight
 from gaovm.ipc import methods
+from gaovm.wire.driver import table
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def question(tmp_path: Path) -> preflight.Question:
     """Everything fits."""
     path = tmp_path / "state.db"
     store.open_store(path).close()
-    driver = preflight.Driver(vm="a", protocol=methods.DRIVER, serves=methods.DRIVER_CORE)
+    driver = preflight.Driver(vm="a", protocol=methods.DRIVER, serves=table.CORE)
     return preflight.Question(
         format=handover.FORMAT,
         version="0.0.1",
@@ -62,7 +63,7 @@ def test_every_thing_that_does_not_fit_is_named(
 
 
 def test_an_old_driver_without_the_optional_methods_fits(question: preflight.Question) -> None:
-    assert set(methods.DRIVER_CORE) < set(methods.DRIVER_METHODS)
+    assert set(table.CORE) < set(table.NAMES)
     assert preflight.check(question).problems == ()
 
 

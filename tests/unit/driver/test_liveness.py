@@ -12,6 +12,7 @@ from gaovm.driver import liveness, main
 from gaovm.driver.liveness import Liveness
 from gaovm.ipc import connection, hello, methods, peer
 from gaovm.testing import connections
+from gaovm.wire.driver import table
 
 
 async def test_silence_is_told_once_after_the_limit() -> None:
@@ -42,7 +43,7 @@ async def test_a_driver_whose_daemon_forgot_it_leaves_with_its_own_status(
     monkeypatch.setattr(liveness, "LIMIT_S", 0.05)
     ours, theirs = socket.socketpair()
     running = tasks.spawn(main._main(theirs, "token"), name="driver")
-    offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS)
+    offer = hello.Offer(methods.DRIVER, table.NAMES)
     service = connection.Service(peer.Terms(offer, expected_token="token"), connections.refuse)
     daemon = await connection.connect(ours, service, first=False)
     assert await running == main.ABANDONED

@@ -10,8 +10,9 @@ import pytest
 from gaovm import errors
 from gaovm.driver.timekeeping import Timekeeper
 from gaovm.guestmanager import clock
-from gaovm.guestmanager.clock import Correction, Reading
+from gaovm.guestmanager.clock import Reading
 from gaovm.guestmanager.connection import Connection
+from gaovm.wire.agent.clock import Correction
 
 MS = 1_000_000
 NOBODY = cast("Connection", None)
@@ -53,7 +54,7 @@ async def test_a_jump_is_corrected_without_waiting(monkeypatch: pytest.MonkeyPat
     await guest.corrected.wait()
     keeping.cancel()
     await asyncio.wait([keeping])
-    assert Correction(3_600_000 * MS, step=True) in guest.corrections
+    assert Correction(offset_ns=3_600_000 * MS, step=True) in guest.corrections
 
 
 async def test_what_is_near_is_followed_by_slewing(monkeypatch: pytest.MonkeyPatch) -> None:

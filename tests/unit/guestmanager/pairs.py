@@ -8,8 +8,8 @@ import socket
 from gaovm import errors
 from gaovm.guestmanager.channel import Channel
 from gaovm.guestmanager.connection import Connection
-from gaovm.guestmanager.handshake import Hello
 from gaovm.testing.fake_agent import FakeAgent
+from gaovm.wire.agent.handshake import Hello
 
 
 class Ear:

@@ -9,8 +9,12 @@ import pytest
 from tests.unit.guestmanager.pairs import Pair
 
 from gaovm import errors
-from gaovm.guestmanager import frames, guest, info, mounts, power, processes
+from gaovm.guestmanager import guest, info, mounts, power, processes
 from gaovm.testing.fake_agent import FakeAgent
+from gaovm.wire import streams
+from gaovm.wire.agent.guest import Configuration
+from gaovm.wire.agent.mounts import Mount
+from gaovm.wire.agent.processes import Command
 
 
 async def test_calls() -> None:
@@ -28,12 +32,12 @@ async def test_run_gives_output_and_status() -> None:
     async with Pair() as pair:
         connection, _ = await pair.ear.connected.get()
         seen: list[tuple[int, bytes]] = []
-        command = processes.Command(argv=["/bin/sh", "-c", "cat; echo err >&2; exit 7"])
+        command = Command(argv=("/bin/sh", "-c", "cat; echo err >&2; exit 7"))
         ended = await processes.run(
             connection, command, stdin=b"in", on_output=lambda k, d: seen.append((k, d))
         )
         assert ended.code == 7
-        assert seen == [(frames.OUTPUT, b"in"), (frames.STDERR, b"err\n")]
+        assert seen == [(streams.OUTPUT, b"in"), (streams.STDERR, b"err\n")]
 
 
 async def test_output_larger_than_the_stream_window() -> None:
@@ -46,7 +50,7 @@ async def test_output_larger_than_the_stream_window() -> None:
             size += len(data)
 
         # the fake sends at once what the window takes; 300 kB stay below it
-        command = processes.Command(argv=["/usr/bin/head", "-c", "300000", "/dev/zero"])
+        command = Command(argv=("/usr/bin/head", "-c", "300000", "/dev/zero"))
         assert (await processes.run(connection, command, on_output=count)).code == 0
         assert size == 300000
 
@@ -54,8 +58,8 @@ async def test_output_larger_than_the_stream_window() -> None:
 async def test_a_failing_mount_is_named() -> None:
     async with Pair("bad-mount") as pair:
         connection, _ = await pair.ear.connected.get()
-        wanted = [mounts.Mount(tag="lima-1", type="9p", path="/src", writable=True)]
-        done = await guest.configure(connection, guest.Configuration(mounts=wanted))
+        wanted = (Mount(tag="lima-1", type="9p", path="/src", writable=True),)
+        done = await guest.configure(connection, Configuration(mounts=wanted))
         with pytest.raises(errors.GuestCallFailed, match=r"/src.*no such tag"):
             mounts.check(wanted, done.mounts)
 

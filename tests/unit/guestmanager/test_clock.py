@@ -10,8 +10,9 @@ import pytest
 from gaovm import errors
 from gaovm.aio import clock as host
 from gaovm.guestmanager import clock
-from gaovm.guestmanager.clock import Correction, Discipline, Reading
+from gaovm.guestmanager.clock import Discipline, Reading
 from gaovm.guestmanager.connection import Connection
+from gaovm.wire.agent.clock import Correction
 
 MS = 1_000_000
 
@@ -62,7 +63,7 @@ async def test_a_time_that_no_clock_shows_is_refused(monkeypatch: pytest.MonkeyP
 
 def test_a_clock_nobody_has_seen_is_set() -> None:
     decided = Discipline().decide(Reading(-180 * MS, 2 * MS), unseen=True)
-    assert decided == Correction(180 * MS, step=True)
+    assert decided == Correction(offset_ns=180 * MS, step=True)
 
 
 def test_a_clock_that_programs_have_seen_is_slewed() -> None:
@@ -73,7 +74,7 @@ def test_a_clock_that_programs_have_seen_is_slewed() -> None:
 
 def test_a_running_guest_that_is_far_off_is_set() -> None:
     decided = Discipline().decide(Reading(2_000 * MS, 2 * MS), unseen=False)
-    assert decided == Correction(-2_000 * MS, step=True)
+    assert decided == Correction(offset_ns=-2_000 * MS, step=True)
 
 
 @pytest.mark.parametrize("unseen", [True, False])

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from gaovm.builder.facts import AcceleratorFact
 from gaovm.hostfacts import accelerator, facts, host, kvm_probe
+from gaovm.model.facts import AcceleratorFact
 from gaovm.platform import processes
 
 VMX = frozenset({"vmx", "fpu"})

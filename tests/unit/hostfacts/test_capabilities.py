@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from gaovm.builder.facts import AcceleratorFact, HostFacts, VirtiofsdFact
 from gaovm.hostfacts import capabilities
+from gaovm.model.facts import AcceleratorFact, HostFacts, VirtiofsdFact
 
 EMULATORS = {"x86_64": "/qemu"}
 

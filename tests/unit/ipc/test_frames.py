@@ -167,5 +167,5 @@ def test_of_a_message_only_the_text_that_is_not_utf8_is_told() -> None:
     message = {"env": {"TOKEN": "secret"}, "argv": ["caf\udce9"], "more": "secret"}
     with pytest.raises(UnicodeEncodeError) as caught:
         frames.encode_json(message)
-    told = frames.not_utf8(caught.value).message
+    told = errors.InvalidParams.not_utf8(caught.value).message
     assert told == "'caf\\udce9' is not UTF-8"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gaovm import errors
 from gaovm.ipc import frames, hello, jsonrpc, methods, peer
+from gaovm.wire.driver import table
 
 VECTORS = json.loads(
     (Path(__file__).parents[2] / "data" / "gaovm" / "v1.2-vectors.json").read_text()
@@ -130,9 +131,9 @@ def test_a_missing_or_wrong_token(token: Any) -> None:
 
 
 def test_the_right_token() -> None:
-    offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS, token="right")
+    offer = hello.Offer(methods.DRIVER, table.NAMES, token="right")
     first = peer.Peer([peer.Terms(offer)], first=True)
-    own = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS)
+    own = hello.Offer(methods.DRIVER, table.NAMES)
     second = peer.Peer([peer.Terms(own, expected_token="right")], first=False)
     first.begin()
     talk(first, second)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gaovm.builder.facts import VirtiofsdFact
 from gaovm.builder.qemu.document import ShareDevice
+from gaovm.model.facts import VirtiofsdFact
 from gaovm.vmmanager.qemu import shares
 
 OLD = VirtiofsdFact(path="/v", flavour="c", usable=True, reason="")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 
 from gaovm.builder import choices, fit, packages
-from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import (
     boot,
     disks,
@@ -20,6 +19,7 @@ from gaovm.builder.qemu import (
     watchdog,
 )
 from gaovm.builder.qemu.document import BootFiles, Document, Slot
+from gaovm.model.facts import HostFacts
 from gaovm.spec.vm import VmSpec
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gaovm.builder import choices
-from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import quoting
 from gaovm.builder.qemu.document import ShareDevice
 from gaovm.builder.qemu.machine import bus
+from gaovm.model.facts import HostFacts
 from gaovm.spec.shares import Share
 
 

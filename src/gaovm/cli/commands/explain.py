@@ -10,12 +10,12 @@ from typing import Any
 
 from gaovm import errors
 from gaovm.builder import fit
-from gaovm.builder.facts import HostFacts
 from gaovm.builder.qemu import build, document
 from gaovm.cli import options, output, target
 from gaovm.cli.commands import up
 from gaovm.client import paths
 from gaovm.hostfacts import admission, boot_files, facts
+from gaovm.model.facts import HostFacts
 from gaovm.project import config, context, overrides
 
 

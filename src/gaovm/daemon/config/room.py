@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gaovm.builder import facts, fit
+from gaovm.builder import fit
 from gaovm.hostfacts import host, limits
+from gaovm.model import facts
 from gaovm.spec import vm
 
 

@@ -17,6 +17,7 @@ from gaovm.daemon.handover import Driver
 from gaovm.daemon.vms import machine
 from gaovm.ipc import connection, handover, hello, methods, peer
 from gaovm.platform import processes
+from gaovm.wire.driver import table
 
 logger = logging.getLogger(__name__)
 
@@ -265,7 +266,7 @@ def _service(vm: machine.Machine, token: str | None) -> connection.Service:
     def on_notification(method: str, params: dict[str, Any], _: connection.Connection) -> None:
         vm.on_notification(method, params)
 
-    offer = hello.Offer(methods.DRIVER, methods.DRIVER_METHODS, required=methods.DRIVER_CORE)
+    offer = hello.Offer(methods.DRIVER, table.NAMES, required=table.CORE)
     terms = peer.Terms(offer, expected_token=token)
     return connection.Service(terms, _refuse, on_notification=on_notification)
 

@@ -17,6 +17,7 @@ from gaovm import errors, version
 from gaovm.daemon import handover
 from gaovm.daemon.storage import rows, schema
 from gaovm.ipc import methods
+from gaovm.wire.driver import table
 
 FLAG = "--check-upgrade"
 
@@ -66,7 +67,7 @@ def _drivers(question: Question) -> list[str]:
             text = f"the driver of VM {driver.vm} speaks {driver.protocol}, not {methods.DRIVER}"
             problems.append(text)
             continue
-        missing = [name for name in methods.DRIVER_CORE if name not in driver.serves]
+        missing = [name for name in table.CORE if name not in driver.serves]
         if missing:
             text = f"the driver of VM {driver.vm} does not serve {', '.join(missing)}"
             problems.append(f"{text}: stop the VM first")

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from gaovm.aio import process, sockets
-from gaovm.builder.facts import VirtiofsdFact
 from gaovm.builder.qemu.document import ShareDevice
+from gaovm.model.facts import VirtiofsdFact
 from gaovm.platform.confine import place
 from gaovm.vmmanager.qemu import lifetime, share_guard
 

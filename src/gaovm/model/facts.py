@@ -1,4 +1,4 @@
-"""What the host offers, as data: ``gaovm.hostfacts`` collects it, this gives it a form."""
+"""What the host offers, as data: ``hostfacts`` collects it, ``builder`` decides with it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,27 @@
+"""Shares, as the agent mounts them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+MountType = Annotated[str, msgspec.Meta(examples=["9p", "virtiofs"])]
+
+
+class Mount(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One share to mount; ``options`` are those of mount(8)."""
+
+    tag: str
+    type: MountType
+    path: str
+    writable: bool = False
+    options: str = ""
+
+
+class Mounted(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one; ``error`` says why it is not there."""
+
+    path: str
+    ok: bool
+    error: str = ""

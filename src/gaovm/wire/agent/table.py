@@ -1,0 +1,142 @@
+"""Every call of the agent, and every stream: verb, path, body, answer.
+
+``guestmanager`` makes its calls from a row; the tables of ``docs/reference/agent-protocol.md`` are
+made from all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from gaovm.wire.agent import (
+    calls,
+    clock,
+    disks,
+    files,
+    guest,
+    info,
+    journal,
+    power,
+    processes,
+    tunnel,
+)
+
+B = TypeVar("B", bound=msgspec.Struct)
+A = TypeVar("A", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True)
+class Call(Generic[B, A]):
+    """One plain call: JSON both ways. A call whose body is ``Nothing`` sends none."""
+
+    verb: str
+    path: str
+    body: type[B]
+    answer: type[A]
+    about: str
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One full-duplex stream of frames; ``start`` is the payload of its first one."""
+
+    path: str
+    start: type[msgspec.Struct]
+
+
+PING = Call("GET", "/v1/ping", calls.Nothing, calls.Nothing, "The agent answers.")
+INFO = Call("GET", "/v1/info", calls.Nothing, info.Info, "What the agent knows of its guest.")
+CONFIGURE = Call(
+    "PUT",
+    "/v1/configure",
+    guest.Configuration,
+    guest.Configured,
+    "Apply a configuration; idempotent, every part optional. `hosts` goes to `/etc/hosts` between"
+    " marker lines, in place of what stood there; `env` goes to `/etc/environment` between marker"
+    " lines and into every later exec; `entropy` is base64; `watchdog` asks whether the device is"
+    " fed. A mount that fails is reported for its path.",
+)
+CLOCK = Call(
+    "GET", "/v1/clock", calls.Nothing, clock.Now, "The guest's time, read when the call is handled."
+)
+CORRECT_CLOCK = Call(
+    "POST",
+    "/v1/clock",
+    clock.Correction,
+    clock.Corrected,
+    "Add `offset_ns` to the clock: at once with `step` (`ADJ_SETOFFSET` of adjtimex(2)), else"
+    " (± 0.5 s) by the kernel's loop (`STA_PLL`, time constant 0 to 10). The status stays"
+    ' "unsynchronized", so the kernel leaves the clock chip alone. `{unix_ns}` instead sets the'
+    " clock when it differs by 20 ms or more; the answer is then host − guest, before.",
+)
+GROW_DISK = Call(
+    "POST",
+    "/v1/disk/grow",
+    disks.Grow,
+    disks.Grown,
+    "Wait (10 s) until the root device has this size, then grow an ext4 root in use; `unsupported`"
+    " for another type. May be repeated.",
+)
+POWER = Call(
+    "POST",
+    "/v1/power",
+    power.Power,
+    calls.Nothing,
+    "Answers 202. Under systemd by SIGRTMIN+4/+5 to PID 1, under another init by its signal or"
+    " program, else sync and reboot(2).",
+)
+WAIT_BOOTED = Call(
+    "POST",
+    "/v1/boot/wait",
+    guest.Wait,
+    guest.Boot,
+    "Returns when the distribution has finished booting; `failed` are names of units (systemd:"
+    " `systemctl is-system-running --wait` once `/run/systemd/private` exists, seen by inotify;"
+    " OpenRC: `/run/openrc/softlevel` is behind `sysinit` and `boot`, and `rc.starting`"
+    " is gone; another init, or none: `none` at once).",
+)
+WAIT_ONLINE = Call(
+    "POST",
+    "/v1/network/wait",
+    guest.Wait,
+    guest.Network,
+    "Returns when the network that `ip=` asks for is set up, or cannot be.",
+)
+SIGNAL = Call(
+    "POST",
+    "/v1/signal",
+    processes.SignalOf,
+    calls.Nothing,
+    "To the process group of a running exec, beside its stream: for when that stream's window is"
+    " full of stdin. `not-found` when no exec has this pid.",
+)
+LOG = Call(
+    "POST",
+    "/v1/log",
+    journal.Follow,
+    journal.Line,
+    "Answers 200 and, until the host resets the stream, one line of JSON for each line of the"
+    " agent's log behind `after`, those of the past first. The agent keeps lines of this level and"
+    " graver from now on (at first: info), the last 512 of them, 1,000 bytes each, and begins with"
+    " those of process 1. `seq` begins at 1 in every agent.",
+)
+
+EXEC = Stream("/v1/exec", processes.Command)
+TUNNEL = Stream("/v1/tunnel", tunnel.Tunnel)
+COPY_IN = Stream("/v1/copy/in", files.CopyIn)
+COPY_OUT = Stream("/v1/copy/out", files.CopyOut)
+
+_ROWS = list(globals().values())
+CALLS: tuple[Call[Any, Any], ...] = tuple(row for row in _ROWS if isinstance(row, Call))
+STREAMS: tuple[Stream, ...] = tuple(row for row in _ROWS if isinstance(row, Stream))
+#: The JSON payloads of frames, apart from START.
+PAYLOADS: tuple[type[msgspec.Struct], ...] = (
+    processes.Signal,
+    processes.Resize,
+    processes.Started,
+    processes.Exit,
+    calls.Problem,
+)

@@ -1,0 +1,64 @@
+"""What the daemon sends with ``vm.configure``: all that a driver needs to know of its VM."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from gaovm.model.facts import HostFacts
+from gaovm.spec.network import HostPort
+from gaovm.spec.vm import VmSpec
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True):
+    """The image's files: ``disk`` is never written, the VM has an overlay over it."""
+
+    disk: str
+    kernel: str
+    disk_format: str = "raw"
+    initrd: str | None = None
+    image_digest: str = ""
+
+
+class StopLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds that the guest gets when the driver leaves: by its agent, then by ACPI."""
+
+    agent_s: Seconds = 6.0
+    acpi_s: Seconds = 4.0
+
+
+class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of ``vm.configure``.
+
+    ``facts`` come from the daemon, which has them at hand; without them the driver collects them,
+    which costs it a mebibyte for the rest of its life. ``confine`` is false only for the rehearsal
+    of a driver, whose QEMU is a script. ``host_ports`` has an entry for each forward of the spec:
+    the host port of the last start where any will do, 0 where the forward had none or names its
+    own. ``cache`` is the directory whose images the images in ``home`` are hard links to; shares
+    hide it, as they hide ``home``.
+    """
+
+    spec: VmSpec
+    home: str
+    cache: str = ""
+    vm_dir: str
+    run_dir: str
+    artefacts: Image
+    facts: HostFacts | None = None
+    provision: bool = True
+    confine: bool = True
+    host_ports: tuple[HostPort, ...] = ()
+    stop: StopLimits = StopLimits()
+
+    @property
+    def disk(self) -> str:
+        """The path of the VM's own disk."""
+        return f"{self.vm_dir}/disk.qcow2"
+
+    @property
+    def vnc_socket(self) -> str:
+        """The path of the socket where viewers of the display connect, if the VM has one."""
+        return f"{self.run_dir}/vnc.sock"

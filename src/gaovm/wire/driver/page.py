@@ -1,0 +1,150 @@
+"""``docs/reference/driver-protocol.md``, made from the table and the structs so it cannot drift."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gaovm.wire import shapes
+from gaovm.wire.driver import notifications, table
+
+_HEAD = """\
+# The driver's protocol: `gaovm.driver.v1`
+
+Generated from `gaovm.wire.driver`; `pytest tests/architecture --regenerate` rewrites it.
+
+The daemon and one driver speak over the socket pair of the fork request, in the frames of the
+[control protocol](control-protocol.md). The driver says hello first, with its token. The daemon
+requires the methods that are marked *core*; it uses the others when the driver's hello offers them,
+and refuses by name (`capability_missing`) what a driver does not serve.
+
+Both sides ignore fields that they do not know, and every field with `?` may be missing: a newer
+daemon speaks to drivers that older code started.
+
+## Methods
+
+The daemon calls, the driver answers. A field with `?` may be left out; it then has its default.
+Names with a capital letter are types, explained below.
+"""
+
+_REQUEST = """\
+## LaunchRequest
+
+`vm.configure` carries all that a driver needs to know of its VM. `spec` is a `VmSpec` of
+`gaovm.spec.vm`, `facts` are the host's (`gaovm.model.facts`); without them the driver collects its
+own. `host_ports` has an entry for each forward: the host port of the last start where any will do,
+else 0. When that port is taken, the driver binds another one and says so in the forward's
+`lost_host_port`.
+`artefacts.disk` is the image's own file, never written, and `disk_format` its format; the driver
+makes the overlay `vm_dir/disk.qcow2` over it, and grows it when `spec.disk` is larger.
+"""
+
+_STATES = """\
+A driver whose VM ended by itself (guest powered off, hypervisor killed, boot failed) sends `state`
+and leaves. The `reason` of a `state`:
+
+| reason | meaning |
+|---|---|
+| `guest` | the guest switched itself off |
+| `stop` | the daemon asked for it, or the driver leaves by its own rules; no power-off of the \
+guest, so the restart policy decides |
+| `killed`, `failed` | the hypervisor ended; the boot failed |
+| `share` | the server of a shared directory ended |
+| `reset` | the guest rebooted |
+| `panic`, `watchdog`, `unresponsive` | as the kind of `health`, and what `vm.kill` was given |
+| `io-error` | the guest is paused: the host could not write its disk |
+| `agent-lost` | the agent closed its port, or its connection broke, and it was not back within \
+2 s |
+| `network-lost` | passt ended; the VM is `degraded` until `network-back` |
+
+`error` has the fields of an error's `data` in the control protocol, and `message`.
+
+The `kind` of a `health` notification, and the daemon's event of it (`{detail}`). The driver tells,
+the daemon decides by `watchdog.onHang`:
+
+| kind | event | when |
+|---|---|---|
+| `watchdog` | `guest.watchdog` | the guest did not feed its watchdog device in time; QEMU does \
+nothing else |
+| `panic` | `guest.panicked` | the guest's kernel panicked: the panic device told, or the last \
+words before a reset. The VM then ends as `failed` with reason `panic`; with `onHang: pause` it is \
+paused |
+| `unresponsive` | `guest.unresponsive` | the agent answered nothing for the watchdog's timeout; \
+once. A paused guest is not asked |
+| `responsive` | `guest.responsive` | the agent answers again; once |
+| `network-lost` | `network.lost` | passt ended, or could not be started; the driver starts it \
+again after growing pauses |
+| `network-back` | `network.back` | passt runs again; once |
+| `paused`, `resumed` | `vm.paused`, `vm.resumed` | QEMU has stopped or continued the guest; \
+`detail` of a pause: `asked`, `io-error`, `panic` |
+
+"""
+
+_SESSIONS = """\
+## Sessions: bulk bytes
+
+A client connects to `$GAOVM_HOME/run/<8 hex>/driver.sock` (0600) and sends one frame: a length of 4
+bytes, big endian, and JSON of at most 4 KiB, `{"ticket": "<hex>", "stream": "exec"|"tunnel"|`
+`"copy-in"|"copy-out"}`. The driver answers with one frame, `{"ok": true}`, or
+`{"error": {code, message}}` and closes. After `ok` both directions are the raw frames of
+[agent-protocol.md](agent-protocol.md) part 4, relayed byte for byte between the client and one
+HTTP/2 stream of the agent; half-close is passed on. A ticket is 32 random bytes, good once and for
+30 s, and opens the kind of stream that the daemon asked for alone. When the guest goes away, the
+socket closes without an EXIT frame.
+"""
+
+
+def render_markdown() -> str:
+    """The whole page."""
+    return "\n".join([_HEAD, *_methods(), *_types(), _REQUEST, *_notifications(), _STATES]) + (
+        _SESSIONS
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _methods() -> list[str]:
+    lines = ["| method | params → result | |", "|---|---|---|"]
+    shared = _types_of_results()
+    for row in table.METHODS.values():
+        params = "LaunchRequest" if row is table.VM_CONFIGURE else shapes.fields(row.params)
+        given = "" if params == "{}" else f"`{_cell(params)}` "
+        result = _cell(_result(row.result, shared))
+        core = "*Core.* " if row.core else ""
+        lines.append(f"| `{row.name}` | {given}→ `{result}` | {core}{row.about} |")
+    return [*lines, ""]
+
+
+def _types() -> list[str]:
+    """The nested types, apart from those of the spec and the host's facts."""
+    lines = ["| type | fields | |", "|---|---|---|"]
+    launch = shapes.fields(table.VM_CONFIGURE.params)
+    lines.append(f"| LaunchRequest | `{_cell(launch)}` | below |")
+    asked = shapes.named(table.VM_CONFIGURE.params)
+    for kind in dict.fromkeys((*asked, *_types_of_results())):
+        if kind.__module__.startswith("gaovm.wire."):
+            text = _cell(shapes.fields(kind, sent=kind not in asked))
+            lines.append(f"| {kind.__name__} | `{text}` | {shapes.about(kind)} |")
+    return [*lines, ""]
+
+
+def _types_of_results() -> list[type[msgspec.Struct]]:
+    """The types nested in results, and the results that several methods have."""
+    results = [row.result for row in table.METHODS.values()]
+    repeated = [kind for kind in results if results.count(kind) > 1 and shapes.fields(kind) != "{}"]
+    return list(dict.fromkeys((*shapes.named(*results), *repeated)))
+
+
+def _result(kind: type[msgspec.Struct], shared: list[type[msgspec.Struct]]) -> str:
+    return kind.__name__ if kind in shared else shapes.fields(kind, sent=True)
+
+
+def _notifications() -> list[str]:
+    lines = ["## Notifications", "", "The driver tells what happens, at once.", ""]
+    lines += ["| notification | params | |", "|---|---|---|"]
+    for name, kind in notifications.BY_NAME.items():
+        about = shapes.about(kind).removeprefix(f"`{name}`: ")
+        about = about[0].upper() + about[1:]
+        lines.append(f"| `{name}` | `{_cell(shapes.fields(kind))}` | {about} |")
+    return [*lines, ""]

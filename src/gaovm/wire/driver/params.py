@@ -1,0 +1,105 @@
+"""The parameters of the methods that the daemon calls, ``vm.configure`` apart (``launch``)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from gaovm.spec.guest import Probe, Script
+from gaovm.spec.network import HostPort, Port, PortForward
+from gaovm.spec.supervision import OnHang
+from gaovm.wire.driver.launch import Seconds
+
+Text = Annotated[str, msgspec.Meta(max_length=4096)]
+Level = Literal["error", "warn", "info", "debug"]
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """No parameters."""
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """``vm.stop``: seconds until the driver stops waiting for the guest, then for QEMU's end."""
+
+    grace_s: Seconds = 30.0
+    force_s: Seconds = 5.0
+
+
+class Kill(msgspec.Struct, frozen=True, kw_only=True):
+    """``vm.kill``: the ``reason`` of the state that follows."""
+
+    reason: Annotated[str, msgspec.Meta(pattern="^[a-z-]{1,32}$")]
+
+
+class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
+    """``session.open``; ``kind`` is all that the ticket opens, None opens any."""
+
+    ttl_s: Annotated[float, msgspec.Meta(gt=0, le=300)] = 30.0
+    kind: Literal["exec", "copy", "tunnel"] | None = None
+
+
+class AddPort(msgspec.Struct, frozen=True, kw_only=True):
+    """``ports.add``; ``host_port`` 0 means any free one."""
+
+    guest_port: Port
+    host_port: HostPort = 0
+    host_ip: str = "127.0.0.1"
+    guest_ip: str = "127.0.0.1"
+
+    def forward(self) -> PortForward:
+        """The forward as a spec holds it."""
+        return PortForward(
+            guest_port=self.guest_port,
+            host_port=self.host_port,
+            host_ip=self.host_ip,
+            guest_ip=self.guest_ip,
+        )
+
+
+class RemovePort(msgspec.Struct, frozen=True, kw_only=True):
+    """``ports.remove``: at least one of the ports; ``host_ip`` narrows the choice."""
+
+    host_port: Port | None = None
+    guest_port: Port | None = None
+    host_ip: str | None = None
+
+
+class LogLevel(msgspec.Struct, frozen=True, kw_only=True):
+    """``log.level``: the new level; None only asks."""
+
+    level: Level | None = None
+
+
+class OpenDisplay(msgspec.Struct, frozen=True, kw_only=True):
+    """``display.open``: the desktop to open the window on, as variables of its environment.
+
+    Empty: the desktop of the driver's own environment, if it has one.
+    """
+
+    seat: dict[str, Text] = msgspec.field(default_factory=dict)
+
+
+class GrowDisk(msgspec.Struct, frozen=True, kw_only=True):
+    """``disk.grow``: the new size."""
+
+    size_bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 46)]
+
+
+class Reaction(msgspec.Struct, frozen=True, kw_only=True):
+    """``watchdog.reaction``: another ``onHang`` for the running VM."""
+
+    on_hang: OnHang
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """``guest.environment``: all variables of every later command, in place of those before."""
+
+    env: dict[str, str]
+
+
+class Provision(msgspec.Struct, frozen=True, kw_only=True):
+    """``guest.provision``: the scripts and probes to run, in place of those before."""
+
+    provision: tuple[Script, ...] = ()
+    probes: tuple[Probe, ...] = ()
