@@ -31,7 +31,8 @@ def _memory(size: int, host: facts.HostFacts) -> list[str]:
         raise errors.ConfigError(
             f"memory: {_mib(size)} is more than this host has ({_mib(total)})",
             field="memory",
-            remedy="set less `memory` in the project file, or over it: gaovm set memory=2GiB",
+            remedy="set less `memory` in the project file, or over it",
+            actions=(errors.Action("set_config", key="memory", value="2GiB"),),
         )
     if size > free:
         return [
@@ -46,8 +47,8 @@ def _cpus(count: int, host: facts.HostFacts) -> list[str]:
         raise errors.ConfigError(
             f"cpus: {count} is more than {CPUS_PER_CPU} for each of this host's {host.cpus}",
             field="cpus",
-            remedy=f"set at most {host.cpus * CPUS_PER_CPU} `cpus` in the project file, "
-            "or over it: gaovm set cpus=2",
+            remedy=f"set at most {host.cpus * CPUS_PER_CPU} `cpus` in the project file, or over it",
+            actions=(errors.Action("set_config", key="cpus", value="2"),),
         )
     if count > host.cpus:
         return [f"cpus: {count} on a host with {host.cpus}: they take turns"]

@@ -13,14 +13,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
 
 class Option:
     """One option. ``names`` as shown in help (``"-n, --lines"``); without ``value`` it is a flag.
 
-    ``kind``: ``text``, ``number`` (an integer from 0) or ``duration`` (``90s``, ``10m``, ``1h``;
-    a bare number is seconds). ``many`` collects every use; ``choices`` limits the values.
+    ``kind``: ``text``, ``number`` (an integer from 0) or ``duration`` (as in config files).
+    ``many`` collects every use; ``choices`` limits the values.
     """
 
     def __init__(
@@ -44,6 +42,10 @@ class Option:
     def key(self) -> str:
         """The long name without dashes."""
         return self.names[-1].lstrip("-")
+
+    def text(self) -> str:
+        """What the option does, with its choices."""
+        return f"{self.about} ({', '.join(self.choices)})" if self.choices else self.about
 
     def head(self) -> str:
         """The left column of the help text."""
@@ -87,7 +89,11 @@ class Parsed:
     def seconds(self, key: str) -> float | None:
         """The value of a duration in seconds."""
         found = self.text(key)
-        return None if found is None else seconds_of(found)
+        if found is None:
+            return None
+        from gaovm.project import durations
+
+        return durations.parse(found)
 
     def word(self, index: int = 0) -> str | None:
         """The positional word at ``index``."""
@@ -185,8 +191,13 @@ class Command:
             raise self.mistake(f"{name} {value}: must be one of {', '.join(option.choices)}")
         if option.kind == "number" and not (value.isascii() and value.isdigit()):
             raise self.mistake(f"{name} {value}: must be a number")
-        if option.kind == "duration" and seconds_of(value) is None:
-            raise self.mistake(f"{name} {value}: must be a time such as 90s, 10m or 1h")
+        if option.kind == "duration":
+            from gaovm.project import durations
+
+            try:
+                durations.parse(value)
+            except ValueError as exc:
+                raise self.mistake(f"{name}: {exc}") from exc
 
     def _count(self, parsed: Parsed) -> None:
         least, most = self.count
@@ -208,26 +219,13 @@ class Command:
         """The whole help text."""
         lines = [self.about.strip(), "", f"Usage:  {self.usage()}", "", "Options:"]
         width = max(len(option.head()) for option in self.options)
-        for option in self.options:
-            about = option.about
-            if option.choices:
-                about += f" ({', '.join(option.choices)})"
-            lines.append(f"  {option.head():{width}}  {about}")
+        lines += [f"  {option.head():{width}}  {option.text()}" for option in self.options]
         if self.examples:
             lines += ["", "Examples:", *(f"  {example}" for example in self.examples)]
         return "\n".join(lines) + "\n"
 
 
-def seconds_of(text: str) -> float | None:
-    """A duration such as ``90s`` in seconds; None: it is none."""
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
-    if not (number.isascii() and number.isdigit()):
-        return None
-    return int(number) * _UNITS[unit]
-
-
 def _nearest(name: str, table: dict[str, Option]) -> str:
-    import difflib
+    from gaovm.errors import suggestions
 
-    found = difflib.get_close_matches(name, list(table), n=1)
-    return f"did you mean {found[0]}?" if found else ""
+    return suggestions.did_you_mean(name, table) or ""

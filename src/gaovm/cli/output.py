@@ -112,21 +112,46 @@ def confirm(question: str) -> bool:
 def error_json(error: errors.GaoError) -> dict[str, Any]:
     """The error as the JSON object that ``--json`` prints."""
     data: dict[str, Any] = {"code": error.code, "message": error.message}
-    optional = {"field": error.field, "remedy": error.remedy}
+    optional = {"field": error.field, "remedy": error.advice}
     data.update({key: value for key, value in optional.items() if value is not None})
+    if error.actions:
+        data["actions"] = actions_json(error.actions)
     if error.details:
         data["details"] = error.details
     return {"error": data}
 
 
+def actions_json(actions: Sequence[errors.Action]) -> list[dict[str, Any]]:
+    """Actions as JSON data, each with the command line that does it."""
+    from gaovm.cli import actions as commands
+
+    return [
+        {"code": action.code, "args": action.args, "command": commands.command(action)}
+        for action in actions
+    ]
+
+
 def error_text(error: errors.GaoError) -> str:
-    """The error for people: message, the guest's last output, ``field:`` and ``remedy:``."""
+    """The error for people: message, the guest's last output, ``field:`` and ``remedy:``.
+
+    The remedy is its text, then the command line of each of its actions.
+    """
     lines = ["gaovm: " + error.message.replace("\n", "\n       "), *_tail(error)]
     if error.field:
         lines.append(f"  field: {error.field}")
-    for index, line in enumerate((error.remedy or "").splitlines()):
+    for index, line in enumerate(remedy_lines(error.remedy, error.actions)):
         lines.append(f"  remedy: {line}" if index == 0 else f"          {line}")
     return "\n".join(harmless(line) for line in lines)
+
+
+def remedy_lines(remedy: str | None, actions: Sequence[errors.Action]) -> list[str]:
+    """What to do about something: the text, then a command line for each action."""
+    lines = (remedy or "").splitlines()
+    if actions:
+        from gaovm.cli import actions as commands
+
+        lines += commands.lines(actions)
+    return lines
 
 
 def _tail(error: errors.GaoError) -> list[str]:

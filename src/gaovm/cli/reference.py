@@ -1,10 +1,15 @@
-"""Writes ``docs/cli.md`` from the declarations of all commands."""
+"""Writes ``docs/cli.md`` and ``docs/reference/actions.md`` from what the command line declares."""
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterable, Sequence
 
-from gaovm.cli import main
+from gaovm import switches
+from gaovm.cli import actions as rendering
+from gaovm.cli import catalog
+from gaovm.errors import actions
 
 _HEAD = """# The command line
 
@@ -18,19 +23,12 @@ suggested.
 
 **Output.** Results go to standard output, everything else (progress, hints, errors) to standard
 error. With `--json` the result is JSON, and so is an error:
-`{"error": {code, message, field?, remedy?, details?}}`.
+`{"error": {code, message, field?, remedy?, actions?, details?}}`. An action is
+`{code, args, command}`: something that helps ([actions.md](reference/actions.md)).
 
 **Exit status.**
 
-| status | meaning |
-|---|---|
-| 0 | done |
-| 1 | failed |
-| 2 | wrong words or a wrong config file |
-| 3 | the daemon cannot be reached |
-| 4 | the daemon's reply makes no sense |
-| 124 | the time limit passed |
-| 130 | interrupted; what was begun is undone, but a `restart` and a kept `up` go on |
+%s
 
 `exec` and `shell` pass the status of the command in the VM, 128 + n when signal n ended it;
 125: gaovm itself failed, 126: the command cannot be executed, 127: it was not found. Signals go to
@@ -40,23 +38,61 @@ hear then ends gaovm with 128 + n, as does the third signal without a word from 
 **At a terminal** of `shell` or `exec -t`, `~.` at the beginning of a line leaves (status 129, the
 command gets a hang-up); `~~` there is one tilde.
 
-**Environment.** `GAOVM_HOME` (default `~/.gaovm`): state and the daemon's socket. `GAOVM_CACHE`
-(default `~/.cache/gaovm`): what images are made of. `GAOVM_IDLE_EXIT`: after how many seconds
-without work the daemon leaves (default 900; 0: never). `GAOVM_LOG_LEVEL`: what logs tell.
-`GAOVM_UID_RANGE=FIRST-LAST`: the user ids from which VMs started by root have theirs, 65,536 each
-(default 1879048192-2147352575). `GAOVM_CONFINE=off`: hypervisors without a cage, for debugging only
-([security.md](security.md)). The daemon takes these as they are when it starts.
-`VM_NAME`: see above. `NO_COLOR`: no colour at a terminal; there is none elsewhere.
+**Environment.** [environment.md](environment.md) has every variable. The daemon takes its own as
+they are when it starts.
+
+%s
+
+**Completion.** `gaovm completion bash` (or `zsh`, `fish`) prints what a shell needs to complete
+commands, options, VMs and images; its first lines say where it belongs. `man gaovm` is this page.
+"""
+
+
+EXIT_STATUS = (
+    ("0", "done"),
+    ("1", "failed"),
+    ("2", "wrong words or a wrong config file"),
+    ("3", "the daemon cannot be reached"),
+    ("4", "the daemon's reply makes no sense"),
+    ("124", "the time limit passed"),
+    ("130", "interrupted; what was begun is undone, but a `restart` and a kept `up` go on"),
+)
+_ACTIONS_HEAD = """# Actions
+
+Written by `python -m gaovm.cli.reference actions > docs/reference/actions.md`; a test compares.
+An error names what helps as actions, in its data: `actions: [{code, args}]`. A front end renders
+them in its own terms. `remedy` says the same in words, for who knows no actions. Without `name`, an
+action is about the VM of the failed call.
+
+| action | what it does | arguments | on the command line |
+|---|---|---|---|
 """
 
 
 def text() -> str:
-    """The whole document."""
-    parts = [_HEAD]
-    for name, (_, _, summary) in main.COMMANDS.items():
-        parts.append(f"## gaovm {name}: {summary}\n\n```\n{main.load(name).help()}```\n")
+    """``docs/cli.md``."""
+    statuses = _table(("status", "meaning"), EXIT_STATUS)
+    variables = [(f"`{s.name}`", s.about, s.default) for s in switches.USER]
+    parts = [_HEAD % (statuses, _table(("variable", "what it says", "without it"), variables))]
+    for name, (_, _, summary) in catalog.COMMANDS.items():
+        parts.append(f"## gaovm {name}: {summary}\n\n```\n{catalog.load(name).help()}```\n")
     return "\n".join(parts)
 
 
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def actions_page() -> str:
+    """``docs/reference/actions.md``."""
+    rows = []
+    for code, known in actions.KNOWN.items():
+        args = ", ".join([*known.needs, *(f"{name}?" for name in known.may)])
+        about = re.sub(r"[{}]", "", known.about)
+        rows.append(f"| `{code}` | {about} | {args} | `gaovm {rendering.COMMANDS[code]}` |\n")
+    return _ACTIONS_HEAD + "".join(rows)
+
+
 if __name__ == "__main__":
-    sys.stdout.write(text())
+    sys.stdout.write(actions_page() if sys.argv[1:] == ["actions"] else text())

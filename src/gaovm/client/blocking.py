@@ -111,7 +111,7 @@ def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
     client = _try_connect(path)
     if client is None and not start:
         raise errors.DaemonUnreachable(
-            f"no daemon listens on {path}", remedy="start it: gaovm daemon start"
+            f"no daemon listens on {path}", actions=(errors.Action("start_daemon"),)
         )
     deadline = time.monotonic() + START_LIMIT_S
     if client is None:
@@ -142,10 +142,10 @@ def _try_connect(path: str) -> Client | None:
         return None
     except errors.TimeLimit as exc:
         raise errors.DaemonUnreachable(
-            f"what listens on {path} does not answer", remedy="see `gaovm logs --daemon`"
+            f"what listens on {path} does not answer", actions=(errors.Action("show_daemon_log"),)
         ) from exc
     except errors.FrameError as exc:
-        exc.message = f"what listens on {path} is no gaovm daemon: {exc.message}"
+        exc.message = f"what listens on {path} is no daemon of GaoVM: {exc.message}"
         raise
 
 

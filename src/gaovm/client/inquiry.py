@@ -25,14 +25,15 @@ LIMIT_S = _HELLO_S + _STATUS_S + _GUEST_S
 
 
 class Finding:
-    """Whether the guest answers, and if not, one line that says why."""
+    """Whether the guest answers; if not, one line that says why, and what helps."""
 
-    __slots__ = ("answers", "why")
+    __slots__ = ("actions", "answers", "why")
 
-    def __init__(self, why: str = "") -> None:
+    def __init__(self, why: str = "", actions: tuple[errors.Action, ...] = ()) -> None:
         # parts of it may come from the guest's console
         self.why = "".join(char if char.isprintable() else " " for char in why)
         self.answers = not why
+        self.actions = actions
 
 
 def ask(home: str, vm: Mapping[str, Any]) -> Finding:
@@ -60,7 +61,7 @@ def _of_status(link: wire.BlockingConnection, vm: Mapping[str, Any]) -> Finding:
     name = f"VM {status.get('name')}"
     known = _known(status, name)
     if known:
-        return Finding(known)
+        return known
     try:
         asked = link.call("vm.status", {**vm, "guest": True}, _GUEST_S)
     except errors.TimeLimit:
@@ -72,18 +73,18 @@ def _of_status(link: wire.BlockingConnection, vm: Mapping[str, Any]) -> Finding:
     return Finding(f"{name} does not answer{why}")
 
 
-def _known(status: Mapping[str, Any], name: str) -> str:
-    """What the daemon and the kernel know without the guest's help; empty: nothing."""
-    word = status.get("name")
+def _known(status: Mapping[str, Any], name: str) -> Finding | None:
+    """What the daemon and the kernel know without the guest's help; None: nothing."""
     if status.get("observed") != "running":
-        return f"{name} does not run: it is {status.get('state')}"
+        return Finding(f"{name} does not run: it is {status.get('state')}")
     if status.get("paused"):
-        return f"{name} is paused: {pause_reason(status)} (gaovm resume {word})"
+        resume = errors.Action("resume_vm", name=str(status.get("name")))
+        return Finding(f"{name} is paused: {pause_reason(status)}", (resume,))
     for key, what in (("hypervisor_pid", "hypervisor"), ("driver_pid", "driver")):
         pid = status.get(key)
         if isinstance(pid, int) and processes.is_stopped(pid):
-            return f"{name} stands still: its {what} was stopped (kill -CONT {pid})"
-    return ""
+            return Finding(f"{name} stands still: its {what} was stopped (kill -CONT {pid})")
+    return None
 
 
 def pause_reason(status: Mapping[str, Any]) -> str:

@@ -71,7 +71,7 @@ def _present(ticket: Mapping[str, Any], stream: str) -> socket.socket:
     except OSError as exc:
         sock.close()
         raise errors.ConnectionLost(
-            "the VM went away just now", remedy="`gaovm status` says what became of it"
+            "the VM went away just now", actions=(errors.Action("show_vm"),)
         ) from exc
     return sock
 
@@ -88,7 +88,7 @@ def _accepted(sock: socket.socket) -> None:
         sock.close()
         raise errors.GuestUnavailable(
             f"the driver of the VM did not answer within {TICKET_LIMIT_S:g} s",
-            remedy="gaovm status says how the VM is; gaovm stop --force ends it",
+            actions=(errors.Action("show_vm"), errors.Action("force_stop_vm")),
         ) from exc
     except OSError as exc:
         sock.close()

@@ -55,7 +55,8 @@ class ImageService:
         elif not disk.exists():
             raise errors.StateCorrupt(
                 f"the disk of VM {vm.name} is gone: {disk}",
-                remedy="put the file back, or `gaovm destroy` and `gaovm up` to begin anew",
+                remedy="put the file back, or begin anew",
+                actions=(errors.Action("destroy_vm", name=vm.name), errors.Action("make_vm")),
             )
         self._preparing.add(vm.name)
         try:
@@ -152,7 +153,8 @@ class ImageService:
             exc.details["used_by"] = users
             if users:
                 exc.message += f": {', '.join(users)}"
-                exc.remedy = f"gaovm destroy {users[0]}"
+                exc.remedy = None
+                exc.actions = (errors.Action("destroy_vm", name=users[0]),)
             raise
         return _pruned(pruned)
 

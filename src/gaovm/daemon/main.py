@@ -278,7 +278,7 @@ def run(words: list[str]) -> int:
             _run_loop(where, database, origin)
     except errors.GaoError as exc:
         logger.error("%s", exc)
-        remedy = f"\n  {exc.remedy}" if exc.remedy else ""
+        remedy = f"\n  {exc.advice}" if exc.advice else ""
         sys.stderr.write(f"gaovmd: {exc}{remedy}\n")
         return exc.exit_code
     except OSError as exc:

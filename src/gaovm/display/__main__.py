@@ -2,8 +2,8 @@
 
 Descriptor N is a socket connected to a VNC server. stdin takes commands, stdout brings reports:
 ``open`` and ``size`` {width, height}, ``closed`` (by the user), ``ended`` (the server is gone),
-``failed`` {code, message, remedy}. All of this stays as it is, or is only added to: after an
-upgrade a driver of the old version starts the window of the new one.
+``failed`` {code, message, remedy, actions?}. All of this stays as it is, or is only added to:
+after an upgrade a driver of the old version starts the window of the new one.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ import signal
 import socket
 import sys
 
-_MISSING = {
+_MISSING: dict[str, object] = {
     "is": "failed",
     "code": "program_missing",
     "message": "the display window needs PySide6, which is not installed",
     "remedy": "pip install 'gaovm[desktop]'",
 }
-_NO_DESKTOP = {
+_NO_DESKTOP: dict[str, object] = {
     "is": "failed",
     "code": "host_error",
     "message": "there is no desktop for a window: neither DISPLAY nor WAYLAND_DISPLAY is set",
-    "remedy": "call it from a desktop session; `gaovm display screenshot` works without one",
+    "remedy": "call it from a desktop session; a screenshot works without one",
+    "actions": [{"code": "take_screenshot", "args": {}}],
 }
 
 
-def _say(message: dict[str, str]) -> int:
+def _say(message: dict[str, object]) -> int:
     os.write(1, json.dumps(message).encode() + b"\n")
     return 1
 

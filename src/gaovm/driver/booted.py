@@ -37,7 +37,8 @@ async def wait(connection: Connection, report: Callable[[str, str], None]) -> No
     if boot.state == "timeout":
         raise errors.BootFailed(
             f"the distribution has not finished booting within {LIMIT_S:g} s",
-            remedy="the VM runs on: `gaovm exec -- systemctl list-jobs` shows what it waits for",
+            remedy="the VM runs on: see what its boot waits for",
+            actions=(errors.Action("list_guest_jobs"),),
         )
     if boot.state == "degraded":
         failed = ", ".join(name[:MAX_NAME] for name in boot.failed[:MAX_UNITS])

@@ -36,7 +36,8 @@ async def prepare(request: LaunchRequest, qemu_img: str | None) -> None:
     if overlay.backing is not None and not Path(overlay.backing).is_file():
         raise errors.ImageCorrupt(
             f"the VM's disk is based on {overlay.backing}, which is missing",
-            remedy="bring the file back, or `gaovm destroy` and `gaovm up` to begin anew",
+            remedy="bring the file back, or begin anew",
+            actions=disks.ANEW,
         )
     if wanted < overlay.size_bytes:
         raise _shrink(wanted, overlay.size_bytes, "the disk has")
@@ -45,7 +46,7 @@ async def prepare(request: LaunchRequest, qemu_img: str | None) -> None:
             # the tool, with our rights, would open what the header names; it may not be our word
             raise errors.StateCorrupt(
                 f"the VM's disk refers to {overlay.backing}, and not to its image {base}",
-                remedy="`gaovm destroy` and `gaovm up` make a new VM",
+                actions=disks.ANEW,
             )
         await disks.grow(_program(qemu_img), path, wanted)
 
@@ -90,7 +91,9 @@ def _create(request: LaunchRequest, base: Path) -> None:
         size = disks.read_overlay(base).size_bytes if kind == "qcow2" else base.stat().st_size
     except FileNotFoundError as exc:
         raise errors.ImageCorrupt(
-            f"the image's disk {base} is missing", remedy="`gaovm image build` makes it again"
+            f"the image's disk {base} is missing",
+            remedy="build or pull the image again",
+            actions=(errors.Action("build_image", image=request.spec.image.location),),
         ) from exc
     if wanted < size:
         raise _shrink(wanted, size, "the image has")

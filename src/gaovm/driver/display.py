@@ -218,7 +218,7 @@ class _Window:
             await self.close("asked")
             raise errors.HostError(
                 f"the window did not show within {OPEN_LIMIT_S:g} s",
-                remedy="see `gaovm logs --driver`",
+                actions=(errors.Action("show_driver_log"),),
             ) from exc
 
     def to_front(self) -> None:
@@ -281,7 +281,8 @@ class _Window:
             self._failure = errors.HostError(
                 f"the window ended with {how}" + (f": {tail}" if tail else ""),
                 remedy="is that desktop there, and may this user draw on it (DISPLAY, XAUTHORITY)? "
-                "All that was said: `gaovm logs --driver`",
+                "The driver's log has all that the window said",
+                actions=(errors.Action("show_driver_log"),),
             )
 
     def _take(self, line: bytes) -> None:

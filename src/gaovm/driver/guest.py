@@ -128,7 +128,7 @@ class GuestLink:
         connection = self.connection
         if self._settled is None:
             raise errors.StateConflict(
-                "the guest is still being set up", remedy="`gaovm up` waits until it is"
+                "the guest is still being set up", actions=(errors.Action("wait_for_vm"),)
             )
         spec = self._request.spec
         inside = msgspec.structs.replace(spec.guest, provision=scripts, probes=probes)

@@ -42,7 +42,7 @@ class Failure(NamedTuple):
         last = f": {fatal[-1] if fatal else tail[0 if panics else -1]}" if tail else ""
         return self.kind(
             self.message + last,
-            remedy="the whole console output: `gaovm logs --serial`",
+            actions=(errors.Action("show_console"),),
             details={"serial_tail": tail},
         )
 
@@ -74,7 +74,7 @@ class Health:
             self.panicked = True
             error = errors.GuestFailed(
                 f"{PANIC} and is paused",
-                remedy="see `gaovm logs --serial`; `gaovm stop --force` ends it",
+                actions=(errors.Action("show_console"), errors.Action("force_stop_vm")),
             )
             self._status.change("running", "degraded", reason="panic", error=error)
         else:
@@ -92,7 +92,8 @@ class Health:
         kind = errors.DiskFull if data.get("nospace") else errors.HostError
         error = kind(
             "the VM is paused: its disk could not be written on the host",
-            remedy="make space on the host, then `gaovm resume`",
+            remedy="make space on the host, then resume the VM",
+            actions=(errors.Action("resume_vm"),),
         )
         self._status.change("running", "degraded", reason="io-error", error=error)
 

@@ -115,7 +115,8 @@ def _failed(script: Script, ended: Exit, tail: list[str]) -> errors.ProvisionFai
     return errors.ProvisionFailed(
         f"{script.name} (mode {script.mode}) ended with {how}{last}",
         field=script.name,
-        remedy="the VM runs on: `gaovm shell`; the whole output: `gaovm logs --provision`",
+        remedy="the VM runs on: look inside, or read the whole output",
+        actions=(errors.Action("open_shell"), errors.Action("show_provision_log")),
         details={"script": script.name, "status": ended.code, "tail": tail},
     )
 
@@ -123,6 +124,7 @@ def _failed(script: Script, ended: Exit, tail: list[str]) -> errors.ProvisionFai
 def _not_passed(wanted: Probe, name: str, limit_s: float, tail: list[str]) -> errors.ProbeFailed:
     return errors.ProbeFailed(
         f"{name} did not pass within {limit_s:g} s" + (f": {wanted.hint}" if wanted.hint else ""),
-        remedy=wanted.hint or "the VM runs on: look with `gaovm shell`",
+        remedy=wanted.hint or "the VM runs on: look inside",
+        actions=() if wanted.hint else (errors.Action("open_shell"),),
         details={"probe": name, "hint": wanted.hint, "tail": tail},
     )

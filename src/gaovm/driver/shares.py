@@ -137,7 +137,8 @@ class Shares:
         last = "; ".join(words.tail.lines(3)) or "no message"
         error = errors.HypervisorFailed(
             f"the virtiofsd of {share.location} {process.ended(status)}: {last}",
-            remedy="see `gaovm logs --driver`; mountType: 9p needs no virtiofsd",
+            remedy="see the driver's log; mountType: 9p needs no virtiofsd",
+            actions=(errors.Action("show_driver_log"),),
         )
         if status != 0 and not self._closing:
             self.failure = self.failure or error

@@ -97,7 +97,8 @@ class Uplink:
         last = "; ".join(words.tail.lines(3)) or "no message"
         return errors.NetworkLost(
             f"the VM has no network: passt {process.ended(status)}: {last}",
-            remedy="it is started again by itself; see `gaovm logs --driver`",
+            remedy="it is started again by itself; the driver's log says more",
+            actions=(errors.Action("show_driver_log"),),
         )
 
     @contextlib.asynccontextmanager

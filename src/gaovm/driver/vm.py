@@ -454,7 +454,7 @@ def _died(hypervisor: Hypervisor, code: int) -> errors.HypervisorFailed:
     words = hypervisor.last_words()
     return errors.HypervisorFailed(
         f"QEMU {process.ended(code)}" + (f": {words}" if words else ""),
-        remedy="see `gaovm logs --driver`",
+        actions=(errors.Action("show_driver_log"),),
         details={"status": code, "argv": list(hypervisor.argv)},
     )
 

@@ -6,7 +6,8 @@ word, the identity on the wire), ``rpc_code`` (JSON-RPC's number), ``http_status
 (1 failed, 2 usage or config, 3 no daemon, 4 bad reply, 124 time limit, 130 interrupted),
 ``retriable`` (the same call may succeed later without a change). An instance adds the message, the
 ``field`` it is about (a config path such as ``portForwards[0].hostPort``), the ``remedy`` (what to
-do next) and ``details`` (JSON data). One file holds one family; ``wire`` turns errors into JSON-RPC
+do next, in words that name no command), the ``actions`` that do it and ``details`` (JSON data).
+One file holds one family; ``actions`` has the table of actions; ``wire`` turns errors into JSON-RPC
 and back. Hot commands load this package: it imports nothing.
 
     GaoError
@@ -67,6 +68,7 @@ and back. Hot commands load this package: it imports nothing.
         └── LockHeld
 """
 
+from gaovm.errors.actions import Action
 from gaovm.errors.call import Cancelled, ConnectionLost, DaemonUnreachable, InternalError, TimeLimit
 from gaovm.errors.caller import (
     ApprovalNeeded,
@@ -133,6 +135,7 @@ from gaovm.errors.wire import from_wire, to_wire
 
 __all__ = [
     "AcceleratorUnavailable",
+    "Action",
     "ApprovalNeeded",
     "AuthError",
     "BootFailed",

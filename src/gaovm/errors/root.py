@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gaovm.errors import actions as known_actions
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,13 +25,24 @@ class GaoError(Exception):
         *,
         field: str | None = None,
         remedy: str | None = None,
+        actions: tuple[known_actions.Action, ...] = (),
         details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.field = field
         self.remedy = remedy
+        self.actions = actions
         self.details: dict[str, Any] = dict(details or {})
+
+    @property
+    def advice(self) -> str | None:
+        """What to do next in plain words: the remedy, else what the actions do."""
+        return self.remedy or known_actions.sentence(self.actions) or None
+
+    def name_vm(self, name: str) -> None:
+        """Say which VM the actions are about that name none."""
+        self.actions = known_actions.naming(self.actions, name)
 
     def __str__(self) -> str:
         return self.message

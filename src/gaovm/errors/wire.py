@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gaovm.errors import actions as known_actions
 from gaovm.errors.call import InternalError
 from gaovm.errors.protocol import ProtocolError
 from gaovm.errors.root import GaoError
@@ -23,12 +24,17 @@ _BY_CODE = _collect(GaoError)
 
 
 def to_wire(error: GaoError) -> dict[str, Any]:
-    """The JSON-RPC ``error`` object of an error: code, message, data."""
+    """The JSON-RPC ``error`` object of an error: code, message, data.
+
+    ``data.remedy`` is always readable by itself, also for a peer that knows no actions.
+    """
     data: dict[str, Any] = {"code": error.code, "retriable": error.retriable}
     if error.field is not None:
         data["field"] = error.field
-    if error.remedy is not None:
-        data["remedy"] = error.remedy
+    if error.advice is not None:
+        data["remedy"] = error.advice
+    if error.actions:
+        data["actions"] = known_actions.to_wire(error.actions)
     if error.details:
         data["details"] = error.details
     return {"code": error.rpc_code, "message": error.message, "data": data}
@@ -49,10 +55,14 @@ def from_wire(wire: Mapping[str, Any]) -> GaoError:
         cls = _BY_RPC_CODE.get(number, InternalError) if isinstance(number, int) else InternalError
     details = data.get("details")
     field, remedy = data.get("field"), data.get("remedy")
+    actions = known_actions.from_wire(data.get("actions"))
+    if remedy == known_actions.sentence(actions):
+        remedy = None  # it only said what the actions do
     return cls(
         message,
         field=field if isinstance(field, str) else None,
         remedy=remedy if isinstance(remedy, str) else None,
+        actions=actions,
         details=details if isinstance(details, dict) else None,
     )
 

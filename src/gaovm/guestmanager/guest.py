@@ -49,7 +49,8 @@ async def configure(connection: Connection, configuration: Configuration) -> Con
                 "guest has this name or uid"
             )
             exc.field = "user"
-            exc.remedy = "set user.name and user.uid in the project file, then `gaovm up` again"
+            exc.remedy = "set user.name and user.uid in the project file, then bring it up again"
+            exc.actions = (errors.Action("start_vm"),)
         raise
 
 

@@ -21,6 +21,7 @@ def check(wanted: Iterable[Mount], results: Iterable[Mounted]) -> None:
             why = (result.error[:500] if result else "") or "no result from the agent"
             raise errors.GuestCallFailed(
                 f"cannot mount {mount.path} in the guest ({mount.type}): {why}",
-                remedy="see `gaovm logs --serial`; mountType selects 9p or virtiofs",
+                remedy="see the guest's console; mountType selects 9p or virtiofs",
+                actions=(errors.Action("show_console"),),
                 details={"mount": mount.path, "type": mount.type},
             )

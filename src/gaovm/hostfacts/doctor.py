@@ -22,12 +22,17 @@ _DISK_NEEDED = 2 * GIB
 
 
 class Check(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One line of the report. ``remedy`` is a command or an advice, empty when all is well."""
+    """One line of the report.
+
+    ``remedy`` is an advice or a command of the system; it and ``actions`` are empty when all is
+    well.
+    """
 
     name: str
     level: Level
     found: str
     remedy: str = ""
+    actions: tuple[errors.Action, ...] = ()
 
 
 def checks(home: Path) -> list[Check]:
@@ -135,7 +140,7 @@ def _home(home: Path) -> Check:
     try:
         homes.check(str(home), write=True)
     except errors.HostError as exc:
-        return Check(name="home", level="fail", found=exc.message, remedy=exc.remedy or "")
+        return Check(name="home", level="fail", found=exc.message, remedy=exc.advice or "")
     return Check(name="home", level="ok", found=str(home))
 
 
@@ -145,8 +150,16 @@ def _disk(home: Path) -> Check:
     except OSError as exc:
         return Check(name="disk", level="fail", found=f"{home}: {exc.strerror}")
     level: Level = "ok" if free >= _DISK_WANTED else "warn" if free >= _DISK_NEEDED else "fail"
-    remedy = "" if level == "ok" else "gaovm image prune, or set GAOVM_HOME to a larger disk"
-    return Check(name="disk", level=level, found=f"{_gib(free)} free at {home}", remedy=remedy)
+    found = f"{_gib(free)} free at {home}"
+    if level == "ok":
+        return Check(name="disk", level=level, found=found)
+    return Check(
+        name="disk",
+        level=level,
+        found=found,
+        remedy="remove images, or set GAOVM_HOME to a larger disk",
+        actions=(errors.Action("prune_images"),),
+    )
 
 
 def _network() -> Check:
@@ -185,13 +198,14 @@ def _cage() -> Check:
     try:
         found = cage.find()
     except errors.HostError as exc:
-        return Check(name=name, level="fail", found=exc.message, remedy=exc.remedy or "")
+        return Check(name=name, level="fail", found=exc.message, remedy=exc.advice or "")
     if found.off:
         return Check(
             name=name,
             level="warn",
             found="GAOVM_CONFINE=off: hypervisors run with all rights of their user",
-            remedy="unset GAOVM_CONFINE, which is for debugging only; gaovm daemon stop",
+            remedy="unset GAOVM_CONFINE, which is for debugging only, and stop the daemon",
+            actions=(errors.Action("stop_daemon"),),
         )
     held = ", ".join(found.held)
     if "namespaces" in found.missing:

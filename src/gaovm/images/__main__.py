@@ -32,7 +32,7 @@ def main() -> int:
     try:
         print(json.dumps(asyncio.run(run(arguments)), indent=2))
     except errors.GaoError as exc:
-        print(f"{exc}\n{exc.remedy or ''}", file=sys.stderr)
+        print(f"{exc}\n{exc.advice or ''}", file=sys.stderr)
         return exc.exit_code
     return 0
 

@@ -226,6 +226,7 @@ def _check(done: commands.Completed, what: str, work: Path) -> None:
     raise errors.ImageBuildFailed(
         f"{what} failed with status {done.returncode}: {(wrong or lines or ['no output'])[-1]}",
         remedy=_remedy(tail),
+        actions=(errors.Action("check_host"),) if _lacks_namespaces(tail) else (),
         details={
             "status": done.returncode,
             "tail": tail,
@@ -235,11 +236,15 @@ def _check(done: commands.Completed, what: str, work: Path) -> None:
     )
 
 
+def _lacks_namespaces(tail: str) -> bool:
+    return "unshare:" in tail or "newuidmap" in tail
+
+
 def _remedy(tail: str) -> str:
     if "NO_PUBKEY" in tail or "is not signed" in tail:
         return "the host lacks the mirror's key: apt-get install debian-archive-keyring"
     if "Could not resolve" in tail or "Failed to fetch" in tail or "Unable to fetch" in tail:
-        return "check the network and the mirror, or name one with --mirror"
-    if "unshare:" in tail or "newuidmap" in tail:
-        return "this host does not let you make user namespaces; run `gaovm doctor`"
-    return "the builder's last lines are in details.tail; try again with another --mirror"
+        return "check the network and the mirror, or name another one"
+    if _lacks_namespaces(tail):
+        return "this host does not let you make user namespaces"
+    return "the builder's last lines are in details.tail; try again with another mirror"

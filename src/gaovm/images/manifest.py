@@ -134,6 +134,7 @@ def corrupt(path: Path, expected: str, found: str) -> errors.ImageCorrupt:
     """The error for a stored file that is not what its digest says."""
     return errors.ImageCorrupt(
         f"{path}: expected {expected}, found {found}",
-        remedy=f"`gaovm image rm {path.parent.name[:12]}`, then build or pull the image again",
+        remedy="remove the image, then build or pull it again",
+        actions=(errors.Action("remove_image", image=path.parent.name[:12]),),
         details={"file": str(path), "expected": expected, "found": found},
     )

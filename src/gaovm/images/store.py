@@ -356,7 +356,7 @@ class ImageStore:
             raise errors.UsageError(f"{ref} is short for {len(names)} names: {', '.join(names)}")
         chosen = matching or [image.digest for image in images if image.name in names]
         if not chosen:
-            raise errors.NotFound(f"no image {ref!r}", remedy="see `gaovm image ls`")
+            raise errors.NotFound(f"no image {ref!r}", actions=(errors.Action("list_images"),))
         return chosen
 
     async def _take_out(self, chosen: Collection[str]) -> Pruned:

@@ -87,7 +87,7 @@ _HEAD = """\
 # What each back end can do
 
 Generated from `gaovm.model.capabilities`; `pytest tests/architecture --regenerate` rewrites it.
-`gaovm capabilities` shows what of it works on a machine, and why the rest does not.
+What of it works on a machine, and why the rest does not, is asked of that machine.
 
 A driver says in its hello which methods it serves. What needs a method that it does not serve, as
 one of an older version, is refused with `capability_missing`, naming the method, before anything

@@ -37,7 +37,7 @@ def describe(
     """
     first_line = (error or "").partition("\n")[0]
     if state.observed in states.AT_REST and state.first_up is states.FirstUp.FAILED:
-        return "first-up-failed", first_line or "`gaovm up` tries again"
+        return "first-up-failed", first_line or "its first `up` failed"
     if state.readiness is not None:
         line = note or _READINESS_LINES[state.readiness]
         if state.readiness is states.Readiness.DEGRADED:
@@ -45,12 +45,12 @@ def describe(
         if interrupted and state.readiness is not states.Readiness.READY:
             return (
                 "interrupted",
-                f"its `up` was cut off and goes on: {line}; `gaovm up` waits for it",
+                f"its `up` was cut off and goes on: {line}",
             )
         return "running", line
     line = note or _OBSERVED_LINES[state.observed]
     if state.observed is states.Observed.STOPPED and state.first_up is states.FirstUp.PENDING:
-        line = line or "its first `up` has not come to its end; `gaovm up` goes on"
+        line = line or "its first `up` has not come to its end"
     if state.observed is states.Observed.FAILED:
         return "failed", first_line or line
     if state.observed is states.Observed.BACKOFF:

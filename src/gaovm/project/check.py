@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
+from gaovm.errors import suggestions
 from gaovm.project import nodes, schema
 from gaovm.project.problems import Findings
 
@@ -36,10 +36,8 @@ def _struct(table: nodes.Table, name: str, found: Findings, *, warn: bool) -> No
 
 def unknown(key: str, fields: Iterable[str]) -> str:
     """The message for a field that does not exist; it names a near one."""
-    lowered = {field.lower(): field for field in fields}
-    near = difflib.get_close_matches(key.lower(), lowered, n=1, cutoff=0.7)
-    hint = f"; did you mean `{lowered[near[0]]}`?" if near else ""
-    return f"unknown field{hint}"
+    hint = suggestions.did_you_mean(key, fields, "`{}`")
+    return f"unknown field; {hint}" if hint else "unknown field"
 
 
 def _value(node: nodes.Node, kind: schema.Kind, found: Findings, *, warn: bool) -> None:

@@ -1,11 +1,12 @@
-"""Times as in ``30s``, ``1.5m``, ``500ms``; a bare number is seconds."""
+"""Times as config files and the command line take them: ``30s``, ``1.5m``, ``500ms``, ``2d``.
+
+A bare number is seconds. Commands load this module: it imports nothing.
+"""
 
 from __future__ import annotations
 
-import re
-
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(ms|s|m|h|)\Z")
-_SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_EXAMPLE = "a time such as 30s, 2m or 1h"
 
 
 def parse(text: str) -> float:
@@ -14,11 +15,17 @@ def parse(text: str) -> float:
     Raises:
         ValueError: it is none; the message says what was found and expected.
     """
-    match = _DURATION.match(text.strip())
-    if match is None:
-        raise ValueError(f"expected a time such as 30s or 2m; found `{text[:60]}`")
-    number, unit = match.groups()
-    return round(float(number) * _SECONDS[unit], 6)
+    given = text.strip()
+    unit = next((each for each in _SECONDS if given.endswith(each)), "")
+    number = given.removesuffix(unit)
+    whole, dot, fraction = number.removesuffix(" " if unit else "").partition(".")
+    if not _digits(whole, 9) or (dot and not _digits(fraction, 6)):
+        raise ValueError(f"expected {_EXAMPLE}; found `{text[:60]}`")
+    return round(float(f"{whole}.{fraction or 0}") * _SECONDS[unit or "s"], 6)
+
+
+def _digits(text: str, most: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= most
 
 
 def show(seconds: float) -> str:

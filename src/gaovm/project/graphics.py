@@ -38,8 +38,7 @@ def _lima(video: nodes.Table, context: Context) -> bool:
         return True
     context.found.warning(
         display,
-        f"{display.text} has no effect, the VM stays headless; "
-        "`default` gives it a display, which `gaovm display open` shows",
+        f"{display.text} has no effect, the VM stays headless; `default` gives it a display",
     )
     return False
 

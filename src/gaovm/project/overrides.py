@@ -51,7 +51,7 @@ def apply(base: VmSpec, overrides: Mapping[str, Any]) -> VmSpec:
     """
     if not overrides:
         return base
-    found = Findings("gaovm set")
+    found = Findings("overrides")
     root = _tree(overrides, found)
     _raise(found)
     _seed(root, base)
@@ -155,7 +155,7 @@ def _text(value: object) -> str:
 
 def _unknown(word: str) -> str:
     if word in schema.STRUCTS["LimaYAML"]:
-        return "cannot be set here; write it in the project file, then run `gaovm up`"
+        return "cannot be set here; write it in the project file"
     short = word.removeprefix("vmOpts.gaovm.")
     if short != word and short in words():
         return f"its short form is meant here: {short}"
@@ -168,6 +168,6 @@ def _raise(found: Findings) -> None:
     raise errors.ConfigError(
         "\n".join(f"{path}: {message}" if path else message for _, path, message in found.problems),
         field=found.problems[0][1] or None,
-        remedy="`gaovm help set` lists the keys",
+        actions=(errors.Action("list_config_keys"),),
         details={"problems": [{"path": path, "message": m} for _, path, m in found.problems]},
     )

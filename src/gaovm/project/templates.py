@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gaovm import errors
+from gaovm.errors import suggestions
 
 NAMES = ("dev", "minimal")
 GITIGNORE = """\
@@ -21,7 +22,8 @@ def read(name: str) -> str:
     """
     if name not in NAMES:
         raise errors.UsageError(
-            f"there is no template {name!r}", remedy=f"use one of: {', '.join(NAMES)}"
+            f"there is no template {name!r}",
+            remedy=suggestions.did_you_mean(name, NAMES) or f"use one of: {', '.join(NAMES)}",
         )
     import importlib.resources
 

@@ -354,7 +354,7 @@ def test_logs_need_no_daemon(gaovm: conftest.Gaovm) -> None:
     assert gaovm("logs", "--driver").returncode == 1
     assert b"did you mean web-dev?" in gaovm("logs", "-f", "web-dve").stderr
     assert gaovm("logs", "--level", "loud").returncode == 2
-    assert b"--since soon: must be a time" in gaovm("logs", "--since", "soon").stderr
+    assert b"--since: expected a time" in gaovm("logs", "--since", "soon").stderr
 
 
 def _log_line(second: int, level: str, message: str, vm: str | None = "web-dev") -> bytes:

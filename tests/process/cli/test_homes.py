@@ -15,7 +15,7 @@ import pytest
 from tests.process.cli import conftest
 
 from gaovm import errors
-from gaovm.cli import main
+from gaovm.cli import catalog
 from gaovm.hostfacts import homes
 
 PLAIN, OTHER = 65534, 12345
@@ -32,10 +32,11 @@ WORDS = {
     "set": ["set", "cpus=1"],
     "display screenshot": ["display", "screenshot", "x.png"],
     "log-level": ["log-level", "debug"],
+    "completion": ["completion", "bash"],
     "uninstall": ["uninstall", "--yes"],
 }
 #: Commands that do not need a home, or whose answer is that nothing is there.
-FREE = {"init", "capabilities", "version", "display open", "doctor"}
+FREE = {"init", "capabilities", "completion", "version", "display open", "doctor"}
 #: Homes in which one may look but not write, so that "the daemon does not run" is true.
 READABLE = {"read-only", "below-another's"}
 # Each command in a child of its own: `daemon run` executes another program.
@@ -43,9 +44,9 @@ SCRIPT = """
 import json, os, sys, tempfile
 words, uid, home = json.load(sys.stdin)
 from gaovm import errors
-from gaovm.cli import main
-for name in main.COMMANDS:
-    main.load(name)
+from gaovm.cli import catalog, main
+for name in catalog.COMMANDS:
+    catalog.load(name)
 os.setgroups([]) if os.geteuid() == 0 else None
 os.setresgid(uid, uid, uid)
 os.setresuid(uid, uid, uid)
@@ -127,7 +128,7 @@ def tried(
         environment["HOME"] = str(home.path.parent)
     else:
         environment |= {"HOME": "/nonexistent", "GAOVM_HOME": str(home.path)}
-    words = {name: WORDS.get(name, name.split()) for name in main.COMMANDS}
+    words = {name: WORDS.get(name, name.split()) for name in catalog.COMMANDS}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         input=json.dumps([words, home.uid, str(home.path)]).encode(),
@@ -143,7 +144,7 @@ def tried(
         assert not (home.path / "gaovmd.lock").exists()  # no daemon was started
 
 
-@pytest.mark.parametrize("command", main.COMMANDS)
+@pytest.mark.parametrize("command", catalog.COMMANDS)
 def test_a_home_that_cannot_be_used_is_one_clear_line(
     tried: tuple[str, Home, Results], command: str
 ) -> None:

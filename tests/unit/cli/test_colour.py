@@ -6,7 +6,7 @@ import re
 import pytest
 
 from gaovm import errors
-from gaovm.cli import colour, main, output
+from gaovm.cli import catalog, colour, output
 from gaovm.cli.commands import listing, status
 
 
@@ -56,7 +56,7 @@ def test_errors_and_headings() -> None:
     shown = colour.error(text, Terminal())
     assert plain(shown) == text
     assert shown.startswith("\x1b[1;31mgaovm:\x1b[0m no: such\n\x1b[1m  field:\x1b[0m x\n")
-    help_text = main.load("exec").help()
+    help_text = catalog.load("exec").help()
     shown = colour.headings(help_text, Terminal())
     assert plain(shown) == help_text
     assert shown.count("\x1b[1m") == 3  # Usage, Options, Examples
@@ -70,12 +70,12 @@ def test_a_state_in_a_status_is_coloured() -> None:
 
 
 def test_the_overview_has_parts() -> None:
-    lines = main._overview_text("").splitlines()
+    lines = catalog.overview("").splitlines()
     headings = [line for line in lines if line.endswith(":")]
-    assert headings == [f"{heading}:" for heading in main._HEADINGS.values()]
-    assert set(main._HEADINGS) <= set(main.COMMANDS)
+    assert headings == [f"{heading}:" for heading in catalog.HEADINGS.values()]
+    assert set(catalog.HEADINGS) <= set(catalog.COMMANDS)
     assert "  image ls" not in lines[lines.index("Images:") - 2]
-    group = main._overview_text("image").splitlines()
+    group = catalog.overview("image").splitlines()
     assert [line.split()[1] for line in group if line.startswith("  image")] == [
-        name.split()[1] for name in main.COMMANDS if name.startswith("image ")
+        name.split()[1] for name in catalog.COMMANDS if name.startswith("image ")
     ]

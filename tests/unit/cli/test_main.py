@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gaovm import errors
-from gaovm.cli import main, options, reference
+from gaovm.cli import catalog, main, options, reference
 
 
 def _install(
@@ -19,7 +19,7 @@ def _install(
         return 7
 
     command = options.Command("ls", run, about="x", options=(options.JSON,), own_failure=own)
-    monkeypatch.setattr(main, "load", lambda name: command)
+    monkeypatch.setattr(catalog, "load", lambda name: command)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_an_unknown_command_is_suggested(
 
 
 def test_what_is_called_otherwise_elsewhere_exists_here() -> None:
-    assert set(main._ELSEWHERE.values()) <= set(main.COMMANDS)
-    assert not set(main._ELSEWHERE) & (set(main.COMMANDS) | set(main._ALIASES))
+    assert set(catalog.ELSEWHERE.values()) <= set(catalog.COMMANDS)
+    assert not set(catalog.ELSEWHERE) & (set(catalog.COMMANDS) | set(catalog.ALIASES))
 
 
 @pytest.mark.parametrize("argv", [["help"], ["--help"], ["-h"], ["help", "help"]])
@@ -98,7 +98,7 @@ def test_the_overview_lists_every_command(
 ) -> None:
     assert main.run(argv) == 0
     text = capsys.readouterr().out
-    assert all(f"  {name} " in text for name in main.COMMANDS)
+    assert all(f"  {name} " in text for name in catalog.COMMANDS)
 
 
 def test_no_command_is_a_usage_error_with_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,9 +111,9 @@ def test_no_command_is_a_usage_error_with_the_overview(capsys: pytest.CaptureFix
         assert "image prune" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", main.COMMANDS)
+@pytest.mark.parametrize("name", catalog.COMMANDS)
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    command = main.load(name)
+    command = catalog.load(name)
     assert command.name == name
     assert command.examples and all(name in text for text in command.examples[:1])
     assert main.run([*name.split(), "--help"]) == 0
@@ -129,5 +129,5 @@ def test_the_reference_is_up_to_date() -> None:
 
 
 def test_every_module_of_the_table_exists() -> None:
-    for module, constant, _ in main.COMMANDS.values():
+    for module, constant, _ in catalog.COMMANDS.values():
         assert hasattr(importlib.import_module(f"gaovm.cli.commands.{module}"), constant)

@@ -39,7 +39,8 @@ def test_flags_bundle_and_values_collect() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90.0), ("90s", 90.0), ("10m", 600.0), ("1h", 3600.0)]
+    ("text", "seconds"),
+    [("90", 90.0), ("90s", 90.0), ("10m", 600.0), ("1.5h", 5400.0), ("2d", 172800.0)],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert _command().parse(["--timeout", text]).seconds("timeout") == seconds
@@ -53,8 +54,8 @@ def test_durations(text: str, seconds: float) -> None:
         (["-n"], "-n needs a value (N)"),
         (["-n", "five"], "must be a number"),
         (["-n", "²"], "must be a number"),
-        (["--timeout", "10 minutes"], "must be a time"),
-        (["--timeout", ""], "must be a time"),
+        (["--timeout", "10 minutes"], "--timeout: expected a time"),
+        (["--timeout", ""], "--timeout: expected a time"),
         (["--wait=never"], "must be one of agent, ready"),
         (["--follow=yes"], "--follow takes no value"),
         (["a", "b"], "unexpected word: b"),

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from gaovm import errors
-from gaovm.cli import target
+from gaovm.cli import project_dir
 
 
-def project(directory: Path, content: bytes) -> target.Project:
+def project(directory: Path, content: bytes) -> project_dir.Project:
     (directory / ".lima").mkdir()
     (directory / ".lima" / "config.yaml").write_bytes(content)
-    return target.Project(str(directory))
+    return project_dir.Project(str(directory))
 
 
 def test_what_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
@@ -36,6 +36,6 @@ def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / ".lima").mkdir()
     fifo = tmp_path / ".lima" / "config.yaml"
     os.mkfifo(fifo)
-    assert target.Project(str(tmp_path)).text() == ""
+    assert project_dir.Project(str(tmp_path)).text() == ""
     with os.fdopen(os.open(fifo, os.O_RDWR)):  # there is somebody who could write
-        assert target.Project(str(tmp_path)).text() == ""
+        assert project_dir.Project(str(tmp_path)).text() == ""

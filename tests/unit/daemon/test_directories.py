@@ -209,7 +209,7 @@ async def test_names_that_are_given_rule(daemon: Daemon, tmp_path: Path) -> None
     path = project(tmp_path)
     await up(daemon, path, name="two")
     error = await none(daemon, path)
-    assert error.remedy == "it has others: give --name two"
+    assert error.remedy == "it has others: give the name two"
     await up(daemon, path, env_name="three")
     assert (await up(daemon, path))["vm"]["name"] == "web-dev"
     assert await found(daemon, path) == "web-dev"

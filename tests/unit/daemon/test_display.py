@@ -34,7 +34,8 @@ async def test_a_headless_vm_says_how_it_gets_one(daemon: Daemon, method: str) -
     with pytest.raises(errors.StateConflict, match="headless") as info:
         await daemon.call(f"vm.display.{method}", name="web-dev")
     assert info.value.field == "graphics.enabled"
-    assert "gaovm set graphics.enabled=true" in (info.value.remedy or "")
+    assert info.value.actions[0].code == "set_config"
+    assert info.value.actions[0].args["key"] == "graphics.enabled"
     assert not [name for name, _ in daemon.driver.calls if name.startswith("display.")]
 
 
@@ -52,7 +53,7 @@ async def test_a_stopped_vm_has_no_window(daemon: Daemon) -> None:
     assert (status["enabled"], status["open"], status["width"]) == (True, False, 1280)
     with pytest.raises(errors.StateConflict, match="is not running") as info:
         await daemon.call("vm.display.open", name="web-dev")
-    assert "gaovm up" in (info.value.remedy or "")
+    assert [action.code for action in info.value.actions] == ["start_vm"]
 
 
 async def test_a_driver_of_old_is_refused_by_name(daemon: Daemon) -> None:

@@ -216,7 +216,7 @@ async def test_who_waits_for_a_session_hears_of_a_driver_that_does_not_answer(
     monkeypatch.setattr(daemon.driver, "call", late)
     with pytest.raises(errors.GuestUnavailable, match="does not answer") as caught:
         await daemon.call("vm.session", call, name="web-dev", kind="exec")
-    assert caught.value.remedy == "gaovm stop --force web-dev"
+    assert caught.value.actions == (errors.Action("force_stop_vm", name="web-dev"),)
     assert f"(process {daemon.driver.pid}) does not answer" in call.seen[0]["message"]
 
 

@@ -151,7 +151,7 @@ async def test_an_up_that_is_cut_off_once_the_agent_answers_goes_on(
         await daemon.rest()
         vm = await daemon.status()
     assert (vm["state"], vm["observed"], vm["first_up"]) == ("interrupted", "running", "pending")
-    assert "`gaovm up` waits for it" in vm["detail"]
+    assert "its `up` was cut off and goes on" in vm["detail"]
     call = Call()
     again = asyncio.ensure_future(daemon.up(call))
     await daemon.rest()
@@ -337,7 +337,7 @@ async def test_a_name_of_another_project_is_taken(daemon: Daemon) -> None:
     await daemon.up()
     with pytest.raises(errors.NameTaken, match="taken by /src/web") as caught:
         await daemon.up(project_dir="/src/other", name="web-dev")
-    assert caught.value.remedy is not None and "--name" in caught.value.remedy
+    assert caught.value.actions == (errors.Action("make_vm_as", new_name="other-dev"),)
     assert list(daemon.fleet.machines) == ["web-dev"]
 
 

@@ -41,7 +41,7 @@ def test_every_key_has_an_effect() -> None:
     [
         ("restart: {policy: sometimes}", "restart.policy", "always, on-failure, never"),
         ("restart: {maxAttempts: 0}", "restart.maxAttempts", "from 1 to 1000, found 0"),
-        ("restart: {maxDelay: soon}", "restart.maxDelay", "such as 30s or 2m; found `soon`"),
+        ("restart: {maxDelay: soon}", "restart.maxDelay", "such as 30s, 2m or 1h; found `soon`"),
         ("restart: {maxAttempt: 1}", "restart.maxAttempt", "did you mean `maxAttempts`?"),
         ("stop: {grace: 2h}", "stop.grace", "at most 3600s, found `2h`"),
         ("autostart: maybe", "autostart", "true or false"),
@@ -54,12 +54,17 @@ def test_a_wrong_value_is_named(text: str, where: str, words: str) -> None:
     assert words in found
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("30", 30), ("2 m", 120), ("1.5h", 5400)])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("30", 30), ("2 m", 120), ("1.5h", 5400), ("500ms", 0.5), (" 2d ", 172800)],
+)
 def test_times(text: str, seconds: float) -> None:
     assert durations.parse(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1d", "s", "1e3", "1 000"])
+@pytest.mark.parametrize(
+    "text", ["", "-1", "1w", "s", "1e3", "1 000", "1.", ".5", "1  m", "2m3", "²", "1" * 10, "30 ss"]
+)
 def test_no_times(text: str) -> None:
     with pytest.raises(ValueError, match="expected a time"):
         durations.parse(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gaovm.cli import options, output, target
+from gaovm.cli import calls, options, output, project_dir
 from gaovm.cli.commands import listing
 
 TYPE_CHECKING = False
@@ -12,16 +12,14 @@ if TYPE_CHECKING:
 
 def run(parsed: options.Parsed) -> int:
     """Without NAME list the VMs that have lost their directory; with it take one over."""
-    project = target.need_project()
+    project = project_dir.need_project()
     params: dict[str, Any] = {"project_dir": project.directory}
     if (name := parsed.word()) is not None:
         params["name"] = name
     if parsed.flag("force"):
         params["force"] = True
-    with target.connect() as client:
-        result = (
-            target.call(client, "vm.adopt", params) if name else client.call("vm.adopt", params)
-        )
+    with calls.connect() as client:
+        result = calls.call(client, "vm.adopt", params) if name else client.call("vm.adopt", params)
     if parsed.flag("json"):
         output.json_out(result)
     elif name is not None:

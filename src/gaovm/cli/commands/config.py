@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gaovm import errors
-from gaovm.cli import options, output, target
+from gaovm.cli import calls, options, output, project_dir, target
 from gaovm.cli.commands import up
 
 TYPE_CHECKING = False
@@ -28,8 +28,8 @@ def change(parsed: options.Parsed) -> int:
     params: dict[str, Any] = {"name": name, "changes": changes}
     if parsed.flag("discard"):
         params["discard"] = True
-    with target.connect() as client:
-        result = target.call(client, "vm.config.set", params)
+    with calls.connect() as client:
+        result = calls.call(client, "vm.config.set", params)
     _warn(result)
     if parsed.flag("json"):
         output.json_out(result)
@@ -41,10 +41,10 @@ def change(parsed: options.Parsed) -> int:
 def diff(parsed: options.Parsed) -> int:
     """Show what the next start changes, and what the project file asks for beyond that."""
     name = target.vm_name(parsed)
-    with target.connect() as client:
+    with calls.connect() as client:
         params: dict[str, Any] = {"name": name}
-        project = target.find_project()
-        target.call(client, "vm.status", params)  # a VM that there is not is told first
+        project = project_dir.find_project()
+        calls.call(client, "vm.status", params)  # a VM that there is not is told first
         if project is not None and not target.is_of(client, name, project):
             project = None
         result = _differences(client, params, project)
@@ -56,15 +56,15 @@ def diff(parsed: options.Parsed) -> int:
     return 0
 
 
-def _differences(client: Any, params: dict[str, Any], project: target.Project | None) -> Any:
+def _differences(client: Any, params: dict[str, Any], project: project_dir.Project | None) -> Any:
     """A file that cannot be read hides what it asks for, not what waits for the next start."""
     if project is None:
-        return target.call(client, "vm.config.diff", params)
+        return calls.call(client, "vm.config.diff", params)
     try:
         asked = {**params, "project": up.project_params(project, params["name"])}
-        return target.call(client, "vm.config.diff", asked)
+        return calls.call(client, "vm.config.diff", asked)
     except errors.ConfigError as exc:
-        result = target.call(client, "vm.config.diff", params)
+        result = calls.call(client, "vm.config.diff", params)
         warning = f"what the project file asks for is not shown: {exc.message}"
         return {**result, "warnings": [*(result.get("warnings") or ()), warning]}
 
@@ -73,12 +73,14 @@ def plan(parsed: options.Parsed) -> int:
     """Say what a set or an up would do."""
     name, changes = _words(parsed)
     params: dict[str, Any] = {"name": name}
-    with target.connect() as client:
+    with calls.connect() as client:
         if changes or parsed.flag("discard"):
             params.update(changes=changes, discard=parsed.flag("discard"))
-        elif (project := target.find_project()) is not None and target.is_of(client, name, project):
+        elif (project := project_dir.find_project()) is not None and target.is_of(
+            client, name, project
+        ):
             params["project"] = up.project_params(project, name)
-        result = target.call(client, "vm.config.plan", params)
+        result = calls.call(client, "vm.config.plan", params)
     _warn(result)
     if parsed.flag("json"):
         output.json_out(result)

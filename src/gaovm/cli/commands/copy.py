@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gaovm import errors
-from gaovm.cli import options, output, progress, target
+from gaovm.cli import calls, options, output, progress, target
 from gaovm.client import copy
 from gaovm.project import names
 
@@ -63,10 +63,10 @@ def run(parsed: options.Parsed) -> int:
     names_of = {place: _vm(place) for place in (*sources, destination) if place.vm is not None}
     user = parsed.text("user") or ""
     show = progress.to_stderr(quiet=parsed.flag("quiet"))
-    with target.connect() as client, show:
+    with calls.connect() as client, show:
         for source in sources:
             tickets = {
-                place: target.open_session(client, names_of[place], "copy")
+                place: calls.open_session(client, names_of[place], "copy")
                 for place in (source, destination)
                 if place in names_of
             }

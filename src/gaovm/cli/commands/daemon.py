@@ -6,7 +6,7 @@ import os
 import sys
 
 from gaovm import errors, version
-from gaovm.cli import options, output, progress, target
+from gaovm.cli import calls, options, output, progress, waiting
 from gaovm.client import paths
 from gaovm.platform import exits
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 def start(parsed: options.Parsed) -> int:
     """Start the daemon when it does not run; running already is success."""
-    with target.connect() as client:
+    with calls.connect() as client:
         found = client.call("daemon.status", {})
     return _show(parsed, found)
 
 
 def status(parsed: options.Parsed) -> int:
     """Show the daemon; never starts it."""
-    with target.connect(start=False) as client:
+    with calls.connect(start=False) as client:
         found = client.call("daemon.status", {})
     return _show(parsed, found)
 
@@ -35,7 +35,7 @@ def status(parsed: options.Parsed) -> int:
 def stop(parsed: options.Parsed) -> int:
     """Stop the VMs in order, then the daemon. Not running is success."""
     try:
-        client = target.connect(start=False)
+        client = calls.connect(start=False)
     except errors.DaemonUnreachable:
         output.err("the daemon does not run")
         return 0
@@ -73,7 +73,7 @@ def upgrade(parsed: options.Parsed) -> int:
     """Let the daemon execute the code that is installed now; VMs and sessions go on."""
     seconds = parsed.seconds("timeout")
     params = {} if seconds is None else {"timeout_s": seconds}
-    client = target.connect(start=False)
+    client = calls.connect(start=False)
     with client, progress.to_stderr(quiet=parsed.flag("quiet")) as shown:
         result = _upgraded(client, params, shown)
     if parsed.flag("json"):
@@ -96,7 +96,7 @@ def _upgraded(
     client: blocking.Client, params: Mapping[str, Any], shown: progress.Progress
 ) -> Mapping[str, Any]:
     try:
-        result: Mapping[str, Any] = target.long_call(client, "daemon.upgrade", params, shown, None)
+        result: Mapping[str, Any] = waiting.long_call(client, "daemon.upgrade", params, shown, None)
     except errors.ConnectionLost as exc:
         raise errors.ConnectionLost(
             "the daemon ended during the upgrade; its VMs are shut down",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from gaovm import errors
-from gaovm.cli import options, output, target
+from gaovm.cli import calls, options, output, target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,24 +31,24 @@ _LIMIT_S = 60.0
 def open_window(parsed: options.Parsed) -> int:
     """Open the window, or bring it to the front."""
     params = {"name": target.vm_name(parsed), "seat": seat()}
-    with target.connect() as client:
-        status = target.call(client, "vm.display.open", params, timeout_s=_LIMIT_S)
+    with calls.connect() as client:
+        status = calls.call(client, "vm.display.open", params, timeout_s=_LIMIT_S)
     return _show(parsed, status)
 
 
 def close_window(parsed: options.Parsed) -> int:
     """Close the window."""
-    with target.connect() as client:
+    with calls.connect() as client:
         params = {"name": target.vm_name(parsed)}
-        status = target.call(client, "vm.display.close", params, timeout_s=_LIMIT_S)
+        status = calls.call(client, "vm.display.close", params, timeout_s=_LIMIT_S)
     return _show(parsed, status)
 
 
 def show(parsed: options.Parsed) -> int:
     """Tell whether there is a display and a window."""
-    with target.connect() as client:
+    with calls.connect() as client:
         params = {"name": target.vm_name(parsed)}
-        status = target.call(client, "vm.display.status", params, timeout_s=_LIMIT_S)
+        status = calls.call(client, "vm.display.status", params, timeout_s=_LIMIT_S)
     return _show(parsed, status)
 
 
@@ -56,8 +56,8 @@ def screenshot(parsed: options.Parsed) -> int:
     """Write the picture to a file of the caller's."""
     name = target.vm_name(parsed)
     wanted = parsed.text("output")
-    with target.connect() as client:
-        taken = target.call(client, "vm.display.screenshot", {"name": name}, timeout_s=_LIMIT_S)
+    with calls.connect() as client:
+        taken = calls.call(client, "vm.display.screenshot", {"name": name}, timeout_s=_LIMIT_S)
     shared = taken.pop("shared", ())
     data = _read(str(taken["path"]))
     if wanted == "-":

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from gaovm import errors
-from gaovm.cli import colour, options, output, target
+from gaovm.cli import calls, colour, options, output
 from gaovm.client import paths
 from gaovm.hostfacts import doctor
 
 _ANSWER_LIMIT_S = 5.0
+_DAEMON_LOG = (errors.Action("show_daemon_log"),)
 _MARKS = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
 
 
@@ -19,22 +21,30 @@ def run(parsed: options.Parsed) -> int:
     checks = doctor.checks(Path(paths.home())) + _daemon()
     failed = any(check.level == "fail" for check in checks)
     if parsed.flag("json"):
-        import msgspec
-
-        output.json_out({"ok": not failed, "checks": msgspec.to_builtins(checks)})
+        output.json_out({"ok": not failed, "checks": [_json(check) for check in checks]})
     else:
         output.out(colour.words_at(text(checks), 0, sys.stdout))
     return 1 if failed else 0
 
 
+def _json(check: doctor.Check) -> dict[str, Any]:
+    return {
+        "name": check.name,
+        "level": check.level,
+        "found": check.found,
+        "remedy": check.remedy,
+        "actions": output.actions_json(check.actions),
+    }
+
+
 def _daemon() -> list[doctor.Check]:
     """Whether the daemon's loop has stood still; nothing where no daemon runs."""
     try:
-        with target.connect(start=False) as client:
+        with calls.connect(start=False) as client:
             stalls = client.call("daemon.status", {}, _ANSWER_LIMIT_S).get("stalls") or {}
     except errors.TimeLimit:
-        remedy = "`gaovm logs --daemon` shows what it is at"
-        return [doctor.Check(name="daemon", level="warn", found="does not answer", remedy=remedy)]
+        found = "does not answer"
+        return [doctor.Check(name="daemon", level="warn", found=found, actions=_DAEMON_LOG)]
     except errors.GaoError:
         return []
     if not stalls.get("count"):
@@ -45,7 +55,7 @@ def _daemon() -> list[doctor.Check]:
             name="daemon",
             level="warn",
             found=f"stood still {stalls['count']} times, for {longest} at most",
-            remedy="`gaovm logs --daemon` shows what it was at",
+            actions=_DAEMON_LOG,
         )
     ]
 
@@ -56,8 +66,9 @@ def text(checks: list[doctor.Check]) -> str:
     lines = []
     for check in checks:
         lines.append(f"{_MARKS[check.level]:5} {check.name:{width}}  {check.found}")
-        if check.remedy:
-            lines.append(f"{'':{width + 6}}  remedy: {check.remedy}")
+        for index, line in enumerate(output.remedy_lines(check.remedy, check.actions)):
+            head = "        " if index else "remedy: "
+            lines.append(f"{'':{width + 6}}  {head}{line}")
     counts = {level: sum(check.level == level for check in checks) for level in _MARKS}
     if counts["fail"]:
         lines.append(f"{counts['fail']} missing: gaovm up will not work until that is there")

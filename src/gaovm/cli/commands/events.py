@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from gaovm import errors
-from gaovm.cli import options, output, target
+from gaovm.cli import calls, options, output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def run(parsed: options.Parsed) -> int:
     """Print the stored events, or follow."""
     shown = _Shown(parsed)
-    with target.connect() as client:
+    with calls.connect() as client:
         stream = client.events(shown.since)
         shown.note_lost(stream)
         if not parsed.flag("follow"):
@@ -115,11 +115,11 @@ def _await_daemon(failure: errors.GaoError) -> blocking.Client:
     """A connection as soon as a daemon listens again; woken by its socket's appearance."""
     from gaovm.platform import notices
 
-    told = notices.contents([target.home()])
+    told = notices.contents([calls.home()])
     try:
         while True:
             try:
-                return target.connect(start=False)
+                return calls.connect(start=False)
             except (errors.DaemonUnreachable, errors.ConnectionLost):
                 if not notices.wait(told):
                     raise failure from None

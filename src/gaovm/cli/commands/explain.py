@@ -11,7 +11,7 @@ from typing import Any
 from gaovm import errors
 from gaovm.builder import fit
 from gaovm.builder.qemu import build, document
-from gaovm.cli import options, output, target
+from gaovm.cli import calls, options, output, project_dir, target
 from gaovm.cli.commands import up
 from gaovm.client import paths
 from gaovm.hostfacts import admission, boot_files, facts
@@ -21,7 +21,7 @@ from gaovm.project import config, context, overrides
 
 def run(parsed: options.Parsed) -> int:
     """Print the command line; descriptors made at run time are shown as ``<fd:name>``."""
-    home = Path(target.home())
+    home = Path(calls.home())
     host = facts.collect(home)
     name, layer = known(parsed)
     loaded = load(parsed, host, name)
@@ -53,9 +53,9 @@ def known(parsed: options.Parsed) -> tuple[str, dict[str, Any]]:
     Raises:
         errors.NameTaken: the VM is another project's.
     """
-    name, project = target.vm_name(parsed), target.need_project()
+    name, project = target.vm_name(parsed), project_dir.need_project()
     try:
-        with target.connect(start=False) as client:
+        with calls.connect(start=False) as client:
             vm = client.call("vm.status", target.about(name))
             if not target.is_of(client, name, project):
                 raise errors.NameTaken(
@@ -70,12 +70,12 @@ def known(parsed: options.Parsed) -> tuple[str, dict[str, Any]]:
 
 def load(parsed: options.Parsed, host: HostFacts, name: str) -> config.Loaded:
     """This project's file, read as ``gaovm up`` has it read."""
-    project = target.need_project()
+    project = project_dir.need_project()
     who = up.caller()
     caller = context.Caller(
         name=who["name"], uid=who["uid"], gid=who["gid"], home=who["home"], comment=who["comment"]
     )
-    where = context.Host(arch=host.arch, vm_dir=paths.vm_dir(target.home(), name))
+    where = context.Host(arch=host.arch, vm_dir=paths.vm_dir(calls.home(), name))
     given = not isinstance(target.vm_name(parsed), target.ProjectVm)
     return config.load(
         project.text(), project.config, caller, project.directory, name, where, given=given

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from gaovm.cli import options, output, progress, target
+from gaovm.cli import calls, options, output, progress, project_dir, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ HEAD = ("NAME", "ARCH", "KERNEL", "SIZE", "DIGEST", "USED BY")
 
 def show(parsed: options.Parsed) -> int:
     """List the images in the store."""
-    with target.connect() as client:
+    with calls.connect() as client:
         images = client.call("image.list", {})["images"]
     if parsed.flag("json"):
         output.json_out({"images": images})
@@ -42,7 +42,7 @@ def pull(parsed: options.Parsed) -> int:
     """Download an image and check its digest."""
     location = parsed.words[0]
     if "://" not in location and "/" in location:  # the daemon has another working directory
-        location = os.path.join(target.working_directory(), location)  # noqa: PTH118 (keeps "..")
+        location = os.path.join(project_dir.working_directory(), location)  # noqa: PTH118 (keeps "..")
     params = {"location": location, "digest": parsed.text("digest") or ""}
     if not params["digest"]:
         raise PULL.mistake("--digest is missing: an image is only used when its digest is known")
@@ -51,7 +51,7 @@ def pull(parsed: options.Parsed) -> int:
 
 def remove(parsed: options.Parsed) -> int:
     """Remove one image that no VM uses."""
-    with target.connect() as client:
+    with calls.connect() as client:
         result = client.call("image.remove", {"ref": parsed.words[0]})
     return _removed(parsed, result)
 
@@ -59,7 +59,7 @@ def remove(parsed: options.Parsed) -> int:
 def prune(parsed: options.Parsed) -> int:
     """Remove every image that no VM uses; with --all also the cache."""
     params = {"cache": True} if parsed.flag("all") else {}
-    with target.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as shown:
+    with calls.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as shown:
         result = client.call("image.prune", params, on_progress=shown.update)
     return _removed(parsed, result)
 
@@ -77,8 +77,8 @@ def row(image: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _make(parsed: options.Parsed, method: str, params: Mapping[str, Any]) -> int:
-    with target.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as shown:
-        image = target.long_call(client, method, params, shown)
+    with calls.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as shown:
+        image = waiting.long_call(client, method, params, shown)
     if parsed.flag("json"):
         output.json_out(image)
     else:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.cli import options, output, target
+from gaovm.cli import options, output, project_dir
 from gaovm.client import below
 from gaovm.project import templates
 
@@ -14,7 +14,7 @@ from gaovm.project import templates
 def run(parsed: options.Parsed) -> int:
     """Write ``.lima/config.yaml`` and ``.lima/.gitignore`` in the current directory."""
     name = parsed.word() or "dev"
-    project = Path(target.working_directory())
+    project = Path(project_dir.working_directory())
     text = templates.render(templates.read(name), str(project), project.name)
     directory = project / ".lima"
     config, ignore = directory / "config.yaml", directory / ".gitignore"

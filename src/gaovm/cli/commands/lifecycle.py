@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from gaovm import errors
-from gaovm.cli import options, output, progress, target
+from gaovm.cli import calls, options, output, progress, target, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,29 +13,22 @@ if TYPE_CHECKING:
 
 
 def start(parsed: options.Parsed) -> int:
-    """Want a VM to run, and wait until it does."""
-    return _bring(parsed, "vm.start", {}, parsed.seconds("timeout"))
+    """Want a VM to run, and wait until it does; Ctrl-C does what it does to an ``up``."""
+    params = {"name": target.vm_name(parsed), "wait": waiting.until_ready(parsed)}
+    with calls.connect() as client:
+        return _say(waiting.bring_up(client, "vm.start", params, parsed), parsed)
 
 
 def restart(parsed: options.Parsed) -> int:
     """Stop a VM and start it again; a crash in between ends with it running, too."""
-    return _bring(parsed, "vm.restart", _stop_params(parsed), None, "the restart goes on")
+    params = {"name": target.vm_name(parsed), "wait": waiting.until_ready(parsed)}
+    params.update(_stop_params(parsed))
+    effect = "the restart goes on"
+    with calls.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as show:
+        return _say(waiting.long_call(client, "vm.restart", params, show, None, effect), parsed)
 
 
-def _bring(
-    parsed: options.Parsed,
-    method: str,
-    params: dict[str, Any],
-    limit_s: float | None,
-    effect: str = target.UNDONE,
-) -> int:
-    if parsed.flag("no-wait") and parsed.flag("wait"):
-        raise errors.UsageError("--wait and --no-wait exclude each other")
-    name = target.vm_name(parsed)
-    wait = "none" if parsed.flag("no-wait") else parsed.text("wait") or "ready"
-    call = {"name": name, "wait": wait, **params}
-    with target.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as show:
-        result = target.long_call(client, method, call, show, limit_s, effect)
+def _say(result: dict[str, Any], parsed: options.Parsed) -> int:
     vm = result["vm"]
     if parsed.flag("json"):
         output.json_out(result)
@@ -60,8 +53,8 @@ def stop(parsed: options.Parsed) -> int:
     params = {"name": target.vm_name(parsed), **_stop_params(parsed)}
     if parsed.flag("no-wait"):
         params["wait"] = "none"
-    with target.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as show:
-        vm = target.call(client, "vm.stop", params, on_progress=show.update)
+    with calls.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as show:
+        vm = calls.call(client, "vm.stop", params, on_progress=show.update)
     if parsed.flag("json"):
         output.json_out(vm)
     elif not parsed.flag("quiet"):
@@ -82,8 +75,8 @@ def resume(parsed: options.Parsed) -> int:
 
 
 def _hold(parsed: options.Parsed, method: str, done: str) -> int:
-    with target.connect() as client:
-        vm = target.call(client, method, {"name": target.vm_name(parsed)})
+    with calls.connect() as client:
+        vm = calls.call(client, method, {"name": target.vm_name(parsed)})
     if parsed.flag("json"):
         output.json_out(vm)
     elif not parsed.flag("quiet"):
@@ -99,15 +92,15 @@ def destroy(parsed: options.Parsed) -> int:
             "destroy asks before it removes a VM, and standard input is no terminal",
             remedy=f"gaovm destroy -y {target.word(name)}".rstrip(),
         )
-    with target.connect() as client:
-        vm = target.call(client, "vm.status", {"name": name})
+    with calls.connect() as client:
+        vm = calls.call(client, "vm.status", {"name": name})
         name = str(vm["name"])
         question = f"Remove the VM {name} ({vm['state']}) and everything on its disk?"
         if not parsed.flag("yes") and not output.confirm(question):
             output.err("nothing was removed")
             return 1
         with progress.to_stderr(quiet=parsed.flag("quiet")) as show:
-            result = target.call(client, "vm.destroy", {"name": name}, on_progress=show.update)
+            result = calls.call(client, "vm.destroy", {"name": name}, on_progress=show.update)
     if parsed.flag("json"):
         output.json_out(result)
     elif not parsed.flag("quiet"):
@@ -115,13 +108,6 @@ def destroy(parsed: options.Parsed) -> int:
     return 0
 
 
-_NO_WAIT = options.Option("--no-wait", "return as soon as the wish is on disk")
-_WAIT = options.Option(
-    "--wait",
-    "until the agent answers, or it has booted (default)",
-    value="WHAT",
-    choices=("agent", "ready"),
-)
 _FORCE = options.Option("-f, --force", "do not wait for the guest")
 _GRACE = options.Option(
     "--timeout", "wait this long for the guest, then force", value="TIME", kind="duration"
@@ -131,16 +117,17 @@ START = options.Command(
     "start",
     start,
     about="Start a VM that exists, as it was last configured. From now on it should run: it is\n"
-    "started again when it dies (see vmOpts.gaovm.restart). Ctrl-C undoes it.",
+    "started again when it dies (see vmOpts.gaovm.restart). Ctrl-C undoes it; once the agent has\n"
+    "answered it asks.",
     words="[NAME]",
     count=(0, 1),
     options=(
         options.NAME,
-        _WAIT,
-        _NO_WAIT,
-        options.Option(
-            "--timeout", "give up after this time, and undo", value="TIME", kind="duration"
-        ),
+        waiting.WAIT,
+        waiting.NO_WAIT,
+        waiting.TIMEOUT,
+        waiting.UNDO,
+        waiting.KEEP,
         options.JSON,
         options.QUIET,
     ),
@@ -153,7 +140,7 @@ STOP = options.Command(
     about="Shut the VM down: the guest first gets the chance to end in order. The disk stays.",
     words="[NAME]",
     count=(0, 1),
-    options=(options.NAME, _FORCE, _GRACE, _NO_WAIT, options.JSON, options.QUIET),
+    options=(options.NAME, _FORCE, _GRACE, waiting.NO_WAIT, options.JSON, options.QUIET),
     examples=("gaovm stop", "gaovm stop web-dev", "gaovm stop --force"),
 )
 
@@ -163,7 +150,15 @@ RESTART = options.Command(
     about="Stop the VM and start it again; changes of its config that wait for that apply.",
     words="[NAME]",
     count=(0, 1),
-    options=(options.NAME, _FORCE, _GRACE, _WAIT, _NO_WAIT, options.JSON, options.QUIET),
+    options=(
+        options.NAME,
+        _FORCE,
+        _GRACE,
+        waiting.WAIT,
+        waiting.NO_WAIT,
+        options.JSON,
+        options.QUIET,
+    ),
     examples=("gaovm restart", "gaovm restart web-dev --wait=agent"),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from gaovm.cli import colour, options, output, target
+from gaovm.cli import calls, colour, options, output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ HEAD = ("NAME", "STATE", "CPUS", "MEMORY", "DISK", "PORTS", "PROJECT")
 
 def run(parsed: options.Parsed) -> int:
     """List every VM of this home."""
-    with target.connect() as client:
+    with calls.connect() as client:
         vms = client.call("vm.list", {})["vms"]
     if parsed.flag("json"):
         output.json_out({"vms": vms})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gaovm import errors
-from gaovm.cli import options, output, target
+from gaovm.cli import calls, options, output, target
 
 LEVELS = ("error", "warn", "info", "debug")
 
@@ -15,9 +15,9 @@ def run(parsed: options.Parsed) -> int:
         params["name"] = target.vm_name(parsed)
     elif parsed.words or parsed.text("name"):
         raise LOG_LEVEL.mistake("--daemon and a VM's name exclude each other")
-    with target.connect() as client:
+    with calls.connect() as client:
         try:
-            found = target.call(client, "log.level", params)
+            found = calls.call(client, "log.level", params)
         except errors.VmNotFound as error:
             if params["level"] is None and parsed.words:
                 error.remedy = f"levels are {', '.join(LEVELS)}; else {error.remedy}"

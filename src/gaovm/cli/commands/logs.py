@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import sys
 import time
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.cli import entries, logfiles, options, output, target
+from gaovm.cli import calls, entries, logfiles, options, output, target
 from gaovm.client import paths
+from gaovm.errors import suggestions
+from gaovm.project import durations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ def sources_of(parsed: options.Parsed) -> list[entries.Source]:
     chosen = [source for source in (*OF_VM, DAEMON) if parsed.flag(source)]
     if parsed.flag("all") or not chosen:
         chosen = [*OF_VM, DAEMON]
-    daemon = entries.Source(DAEMON, Path(paths.daemon_log(target.home())), plain=False)
+    daemon = entries.Source(DAEMON, Path(paths.daemon_log(calls.home())), plain=False)
     if chosen == [DAEMON]:
         return [daemon]
-    name = target.real_name(target.vm_name(parsed))
-    directory = Path(paths.vm_dir(target.home(), name))
+    name = calls.real_name(target.vm_name(parsed))
+    directory = Path(paths.vm_dir(calls.home(), name))
     if not directory.is_dir():
         raise _unknown(name, directory.parent)
     found = [
@@ -82,15 +83,16 @@ def choice_of(parsed: options.Parsed) -> entries.Choice:
     text = parsed.text("since")
     since = None
     if text is not None:
-        ago = options.seconds_of(text)
-        since = entries.parse_time(text) if ago is None else time.time() - ago
-        if since is None:
-            raise LOGS.mistake(
-                f"--since {text}: must be a time such as 10m, 2h, 2026-11-25 or 2026-11-25T22:43Z"
-            )
+        try:
+            since = time.time() - durations.parse(text)
+        except ValueError as exc:
+            since = entries.parse_time(text)
+            if since is None:
+                moment = "2026-11-25 or 2026-11-25T22:43Z"
+                raise LOGS.mistake(f"--since: {exc}, and no moment such as {moment}") from exc
     named = parsed.word() or parsed.text("name")
     whole = parsed.flag("all") or (parsed.flag(DAEMON) and not named)
-    vm = None if whole else target.real_name(target.vm_name(parsed))
+    vm = None if whole else calls.real_name(target.vm_name(parsed))
     return entries.Choice(parsed.text("level"), since, vm)
 
 
@@ -137,8 +139,7 @@ def _nothing(sources: list[entries.Source]) -> errors.NotFound:
 
 def _unknown(name: str, vms: Path) -> errors.VmNotFound:
     known = [path.name for path in vms.iterdir()] if vms.is_dir() else []
-    near = difflib.get_close_matches(name, known, n=1)
-    remedy = f"did you mean {near[0]}?" if near else "gaovm ls lists the VMs"
+    remedy = suggestions.did_you_mean(name, known) or "gaovm ls lists the VMs"
     return errors.VmNotFound(f"there is no VM {name}", remedy=remedy)
 
 

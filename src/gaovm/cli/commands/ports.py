@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gaovm import errors
-from gaovm.cli import options, output, target
+from gaovm.cli import calls, options, output, target
 from gaovm.cli.commands import status
 
 TYPE_CHECKING = False
@@ -24,8 +24,8 @@ def add(parsed: options.Parsed) -> int:
         if parsed.flag(option):
             params[key] = parsed.text(option)
     params["name"] = target.vm_name(parsed, word=1)
-    with target.connect() as client:
-        port = target.call(client, "vm.ports.add", params)
+    with calls.connect() as client:
+        port = calls.call(client, "vm.ports.add", params)
     if parsed.flag("json"):
         output.json_out(port)
     else:
@@ -36,8 +36,8 @@ def add(parsed: options.Parsed) -> int:
 def show(parsed: options.Parsed) -> int:
     """List the forwarded ports of one VM."""
     name = target.vm_name(parsed)
-    with target.connect() as client:
-        ports = target.call(client, "vm.ports.list", {"name": name})["ports"]
+    with calls.connect() as client:
+        ports = calls.call(client, "vm.ports.list", {"name": name})["ports"]
     if parsed.flag("json"):
         output.json_out({"ports": ports})
     elif ports:
@@ -52,8 +52,8 @@ def remove(parsed: options.Parsed) -> int:
     params: dict[str, Any] = {"name": target.vm_name(parsed, word=1)}
     key = "guest_port" if parsed.flag("guest") else "host_port"
     params[key] = number(parsed.words[0])
-    with target.connect() as client:
-        removed = target.call(client, "vm.ports.remove", params)["removed"]
+    with calls.connect() as client:
+        removed = calls.call(client, "vm.ports.remove", params)["removed"]
     if not removed:
         raise errors.NotFound(
             f"{target.called(params['name'])} forwards no {key.replace('_', ' ')} {params[key]}",

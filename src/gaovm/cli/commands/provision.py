@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from gaovm import errors
-from gaovm.cli import options, output, progress, target
+from gaovm.cli import calls, options, output, progress, project_dir, target, waiting
 from gaovm.cli.commands import up
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from gaovm.cli import progress
+    from gaovm.client import blocking
+
 
 def run(parsed: options.Parsed) -> int:
     """Run them as the project file has them now, where that is this project's VM."""
     name = target.vm_name(parsed)
     params: dict[str, Any] = {"name": name}
-    with target.connect() as client:
-        project = target.find_project()
+    with calls.connect() as client:
+        project = project_dir.find_project()
         if project is not None and target.is_of(client, name, project):
             params["project"] = up.project_params(project, None)
         result = _call(client, params, parsed)
@@ -29,17 +31,12 @@ def run(parsed: options.Parsed) -> int:
     return 0
 
 
-def _call(client: Any, params: dict[str, Any], parsed: options.Parsed) -> Any:
-    effect = "the scripts go on"
-    while True:
-        try:
-            with progress.to_stderr(quiet=parsed.flag("quiet")) as show:
-                return target.long_call(client, "vm.provision", params, show, None, effect)
-        except errors.ApprovalNeeded as error:
-            from gaovm.cli import approval
+def _call(client: blocking.Client, params: dict[str, Any], parsed: options.Parsed) -> Any:
+    def ask(show: progress.Progress) -> Any:
+        effect = "the scripts go on"
+        return waiting.long_call(client, "vm.provision", params, show, None, effect)
 
-            file = params["project"]
-            file["approve"] = approval.given(error, file, yes=parsed.flag("yes"))
+    return waiting.approved(ask, params.get("project", {}), parsed)
 
 
 PROVISION = options.Command(
@@ -51,7 +48,7 @@ PROVISION = options.Command(
     count=(0, 1),
     options=(
         options.NAME,
-        options.Option("-y, --yes", "approve what the file lets the VM reach on this machine"),
+        waiting.YES,
         options.JSON,
         options.QUIET,
     ),

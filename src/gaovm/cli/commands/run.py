@@ -9,7 +9,7 @@ import os
 import sys
 
 from gaovm import errors
-from gaovm.cli import colour, options, output, target
+from gaovm.cli import calls, colour, options, output, project_dir, target
 from gaovm.client import paths, session
 from gaovm.project import names
 
@@ -56,8 +56,8 @@ def _session(parsed: options.Parsed, start: dict[str, Any]) -> int:
     start["env"] = environment(parsed.many("env"))
     start["user"] = parsed.text("user") or ""
     name = target.vm_name(parsed)
-    with target.connect() as client:
-        ticket = target.open_session(client, name, "exec")
+    with calls.connect() as client:
+        ticket = calls.open_session(client, name, "exec")
     directory, optional = working_directory(parsed.text("workdir"), ticket)
     start["cwd"], start["cwd_home_ok"] = directory, optional
     try:
@@ -76,7 +76,7 @@ def _meant(argv: Sequence[str]) -> str | None:
     if _is_line(argv):
         return _through_shell(argv[0])
     if len(argv) > 1 and names.is_valid(argv[0]):
-        with target.connect(start=False) as client:
+        with calls.connect(start=False) as client:
             if any(vm["name"] == argv[0] for vm in client.call("vm.list", {})["vms"]):
                 return f"gaovm exec --name {argv[0]} -- {' '.join(argv[1:])}"
     return None
@@ -96,7 +96,12 @@ def _inquire(name: str) -> inquiry.Finding:
     """Why the VM is silent; few sessions want to know."""
     from gaovm.client import inquiry
 
-    return inquiry.ask(paths.home(), target.about(name))
+    found = inquiry.ask(paths.home(), target.about(name))
+    if found.actions:
+        from gaovm.cli import actions
+
+        found.why += f" ({actions.command(found.actions[0])})"
+    return found
 
 
 def environment(settings: Sequence[str]) -> dict[str, str]:
@@ -148,7 +153,7 @@ def guest_path(mounts: Sequence[Mapping[str, Any]], directories: Sequence[str]) 
 
 def _directories() -> list[str]:
     """The current directory: by its real path, and as the shell that called us names it."""
-    real = target.working_directory()
+    real = project_dir.working_directory()
     logical = os.environ.get("PWD", "")
     return [real, logical] if logical.startswith("/") and _same(real, logical) else [real]
 

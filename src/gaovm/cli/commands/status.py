@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from gaovm.cli import colour, options, output, target
+from gaovm.cli import calls, colour, options, output, target
 from gaovm.cli.commands import listing
+from gaovm.errors import actions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,14 +18,14 @@ _LABEL = 12
 
 def run(parsed: options.Parsed) -> int:
     """Show one VM; with --guest also what its agent reports."""
-    with target.connect() as client:
+    with calls.connect() as client:
         params: dict[str, Any] = {"name": target.vm_name(parsed)}
         if parsed.flag("guest"):
             params["guest"] = True
-        vm = target.call(client, "vm.status", params)
+        vm = calls.call(client, "vm.status", params)
         if vm.get("ports") and vm.get("observed") == "running":
             # only the guest knows what listens in it, and a status never waits for a guest
-            vm["ports"] = target.call(client, "vm.ports.list", {"name": vm["name"]})["ports"]
+            vm["ports"] = calls.call(client, "vm.ports.list", {"name": vm["name"]})["ports"]
     if parsed.flag("json"):
         output.json_out(vm)
     else:
@@ -35,7 +36,7 @@ def run(parsed: options.Parsed) -> int:
 def text(vm: Mapping[str, Any]) -> str:
     """The status of a VM for people."""
     state = str(vm["state"])
-    detail = vm.get("detail")
+    detail = "; ".join(part for part in (str(vm.get("detail") or ""), _next_step(vm)) if part)
     lines = [_line(str(vm["name"]), f"{state} ({detail})" if detail else state)]
     lines += _machine(vm) + _times(vm) + _mounts(vm) + _network(vm) + _ports(vm) + _places(vm)
     lines += _cage(vm.get("confinement"))
@@ -48,6 +49,17 @@ def _line(label: str, value: str) -> str:
     """A value beside its label; what has more lines goes on below it, where no label can stand."""
     first, *more = value.split("\n")
     return "\n".join([f"{label:{_LABEL}} {first}", *(f"{'':{_LABEL}} {line}" for line in more)])
+
+
+def _next_step(vm: Mapping[str, Any]) -> str:
+    """The command that takes a VM on which is neither up nor at rest as it should be."""
+    if vm.get("paused"):
+        return "`gaovm resume` lets it go on"
+    if vm["state"] == "interrupted":
+        return "`gaovm up` waits for it"
+    if vm["state"] == "stopped" and vm.get("first_up") == "pending":
+        return "`gaovm up` goes on"
+    return "`gaovm up` tries again" if vm["state"] == "first-up-failed" else ""
 
 
 def _machine(vm: Mapping[str, Any]) -> list[str]:
@@ -218,8 +230,9 @@ def _error(last: Mapping[str, Any] | None) -> list[str]:
     if not last:
         return []
     lines = [_line("last error", str(last.get("message")))]
-    if last.get("remedy"):
-        lines.append(_line("  remedy", str(last["remedy"])))
+    found = actions.from_wire(last.get("actions"))
+    for index, line in enumerate(output.remedy_lines(last.get("remedy"), found)):
+        lines.append(_line("" if index else "  remedy", line))
     return lines + [_line("  console", str(line)) for line in last.get("serial_tail") or ()]
 
 

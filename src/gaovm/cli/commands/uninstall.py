@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gaovm import errors
 from gaovm.aio import files
-from gaovm.cli import options, output, progress, target
+from gaovm.cli import calls, options, output, progress
 from gaovm.cli.commands import daemon, listing, units
 from gaovm.client import paths
 from gaovm.hostfacts import homes, usage
@@ -126,7 +126,7 @@ def cache_directory() -> Path:
 
 def _end(shown: progress.Progress) -> None:
     try:
-        client = target.connect(start=False)
+        client = calls.connect(start=False)
     except errors.DaemonUnreachable:
         return
     with client:

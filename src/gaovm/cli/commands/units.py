@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from gaovm import errors
 from gaovm.aio import files
-from gaovm.cli import options, output, target
+from gaovm.cli import calls, options, output
 
 _SYSTEMCTL_LIMIT_S = 20.0
 SYSTEM = Path("/etc/systemd/system")
@@ -120,7 +120,7 @@ def _argument(word: str) -> str:
 
 def enable(parsed: options.Parsed) -> int:
     """Write the unit and let systemd want it. Idempotent."""
-    unit = find(target.home(write=True))
+    unit = find(calls.home(write=True))
     environment = {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)}
     if "GAOVM_CACHE" in environment:
         environment["GAOVM_CACHE"] = str(Path(environment["GAOVM_CACHE"]).absolute())
@@ -137,7 +137,7 @@ def enable(parsed: options.Parsed) -> int:
 
 def disable(parsed: options.Parsed) -> int:
     """Remove the unit; the daemon that runs stays. Idempotent."""
-    unit = find(target.home())
+    unit = find(calls.home())
     return _told(parsed, unit, remove(unit), f"{unit.path} is removed")
 
 

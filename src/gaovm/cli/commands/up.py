@@ -7,10 +7,9 @@ be asked the VM is kept.
 from __future__ import annotations
 
 import os
-import sys
 
 from gaovm import errors
-from gaovm.cli import options, output, progress, target
+from gaovm.cli import calls, options, output, project_dir, target, waiting
 from gaovm.cli.commands import listing, status
 from gaovm.project import names
 
@@ -19,21 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from gaovm.client import blocking, signals
+    from gaovm.client import blocking
 
 
 def run(parsed: options.Parsed) -> int:
     """Bring a VM up and wait until it can be used."""
-    if parsed.flag("no-wait") and parsed.flag("wait"):
-        raise errors.UsageError("--wait and --no-wait exclude each other")
-    if parsed.flag("undo") and parsed.flag("keep"):
-        raise errors.UsageError("--undo and --keep exclude each other")
-    wait = "none" if parsed.flag("no-wait") else parsed.text("wait") or "ready"
-    with target.connect() as client:
+    wait = waiting.until_ready(parsed)
+    with calls.connect() as client:
         method, params = request(client, parsed, wait)
-        result = _call(client, method, params, parsed)
+        result = waiting.bring_up(client, method, params, parsed)
     for warning in result.get("warnings") or ():
         output.err(output.harmless(f"warning: {warning}"))
+    if result["vm"].get("pending"):
+        output.err("`gaovm diff` shows what waits for the next start")
     if parsed.flag("json"):
         output.json_out(result)
     elif wait == "none" and not result.get("already"):
@@ -42,60 +39,6 @@ def run(parsed: options.Parsed) -> int:
     elif not parsed.flag("quiet"):
         output.out(summary(result))
     return 0
-
-
-def _call(
-    client: blocking.Client, method: str, params: dict[str, Any], parsed: options.Parsed
-) -> Any:
-    """The call; a file that reaches further than was approved is asked about."""
-    while True:
-        try:
-            with progress.to_stderr(quiet=parsed.flag("quiet")) as show:
-                return target.long_call(
-                    client,
-                    method,
-                    params,
-                    show,
-                    parsed.seconds("timeout"),
-                    interrupts=lambda pipe: _Interrupts(pipe, show, parsed),
-                )
-        except errors.ApprovalNeeded as error:
-            from gaovm.cli import approval
-
-            params["approve"] = approval.given(error, params, yes=parsed.flag("yes"))
-
-
-#: Phases of the progress before the agent answers.
-BEFORE_AGENT = ("image", "driver", "boot", "restart", "")
-
-
-class _Interrupts(target.Interrupts):
-    """Undoes while nothing of the guest is lost by that; later a person decides."""
-
-    def __init__(
-        self, pipe: signals.SignalPipe, show: progress.Progress, parsed: options.Parsed
-    ) -> None:
-        wish = "keep" if parsed.flag("keep") else "undo"
-        super().__init__(pipe, show, target.UNDONE, wish)
-        self._decided = parsed.flag("keep") or parsed.flag("undo")
-        self._answered = False
-
-    def saw(self, params: Mapping[str, Any]) -> None:
-        self._answered = str(params.get("phase", "")) not in BEFORE_AGENT
-        super().saw(params)
-
-    def effect(self) -> str | None:
-        if self._answered and not self._decided:
-            self.then = "keep"  # where nobody can be asked, and for a Ctrl-C at the question
-            if sys.stdin.isatty() and sys.stderr.isatty():
-                from gaovm.cli import cutoff
-
-                self._show.rest()
-                answer = cutoff.ask()
-                self.then = answer or "undo"  # if its time limit passes later
-                if answer is None:
-                    return None
-        return "keeping the VM, its set-up goes on" if self.then == "keep" else target.UNDONE
 
 
 def request(
@@ -108,7 +51,7 @@ def request(
     Raises:
         errors.VmNotFound: no VM has the name that was given as a word.
     """
-    project, word = target.find_project(), parsed.word()
+    project, word = project_dir.find_project(), parsed.word()
     if word is not None:
         name = target.vm_name(parsed)
         known = {vm["name"] for vm in client.call("vm.list", {})["vms"]}
@@ -123,27 +66,27 @@ def request(
             return "vm.start", {"name": name, "wait": wait}
     if project is None and (parsed.text("name") or os.environ.get("VM_NAME")):
         return "vm.start", {"name": target.vm_name(parsed), "wait": wait}
-    return "vm.up", _up_params(parsed, project or target.need_project(), wait)
+    return "vm.up", _up_params(parsed, project or project_dir.need_project(), wait)
 
 
 def _unknown(
-    client: blocking.Client, name: str, project: target.Project | None
+    client: blocking.Client, name: str, project: project_dir.Project | None
 ) -> errors.VmNotFound:
     error = errors.VmNotFound(f"there is no VM {name}")
-    error = target.with_suggestion(client, name, error)
+    error = calls.with_suggestion(client, name, error)
     if project is not None:
         error.remedy = f"{error.remedy}\na new VM of this project: gaovm up --name {name}"
     return error
 
 
-def _up_params(parsed: options.Parsed, project: target.Project, wait: str) -> dict[str, Any]:
+def _up_params(parsed: options.Parsed, project: project_dir.Project, wait: str) -> dict[str, Any]:
     given = parsed.word() if parsed.word() is not None else parsed.text("name")
     params = project_params(project, None if given is None else names.check(given))
     params["wait"] = wait
     return params
 
 
-def project_params(project: target.Project, name: str | None) -> dict[str, Any]:
+def project_params(project: project_dir.Project, name: str | None) -> dict[str, Any]:
     """A project as the daemon takes it; without ``name`` its VM is called as always."""
     params: dict[str, Any] = {
         "project_dir": project.directory,
@@ -213,19 +156,12 @@ UP = options.Command(
         options.Option(
             "--name", "call the VM so (default: $VM_NAME, else DIRECTORY-dev)", value="NAME"
         ),
-        options.Option(
-            "--wait",
-            "until the agent answers, or it has booted (default)",
-            value="WHAT",
-            choices=("agent", "ready"),
-        ),
-        options.Option("--no-wait", "return as soon as the wish is on disk"),
-        options.Option(
-            "--timeout", "give up after this time, and undo", value="TIME", kind="duration"
-        ),
-        options.Option("--undo", "Ctrl-C undoes without asking"),
-        options.Option("--keep", "Ctrl-C and --timeout keep the VM and let it go on"),
-        options.Option("-y, --yes", "approve what the file lets the VM reach on this machine"),
+        waiting.WAIT,
+        waiting.NO_WAIT,
+        waiting.TIMEOUT,
+        waiting.UNDO,
+        waiting.KEEP,
+        waiting.YES,
         options.JSON,
         options.QUIET,
     ),

@@ -95,6 +95,6 @@ def damaged(path: Path, kept: Path) -> errors.StateCorrupt:
     """What a user is told of a damaged file."""
     return errors.StateCorrupt(
         f"{path} was damaged; it was moved to {kept.name} and written anew from the database",
-        remedy="change a config with `gaovm set`, not in this file",
+        remedy="change a config over its project file or in it, not in this file",
         details={"file": str(path), "quarantined": str(kept)},
     )

@@ -135,7 +135,7 @@ def without_layer(record: records.VmRecord) -> tuple[dict[str, Any], list[str]]:
     base = record.base or record.spec
     if "disk" in record.overrides and record.spec.disk.size_bytes > base.disk.size_bytes:
         return {"disk": record.overrides["disk"]}, [
-            "the disk keeps its size: it only grows (`gaovm destroy` and `gaovm up` make a new one)"
+            "the disk keeps its size: it only grows (a VM that is made again gets a new one)"
         ]
     return {}, []
 
@@ -167,7 +167,8 @@ def _check_disk(record: records.VmRecord, wanted: vm.VmSpec, *, running: bool) -
             f"disk: {size >> 20} MiB is smaller than the disk of VM {record.name} "
             f"({now >> 20} MiB)",
             field="disk",
-            remedy="a disk only grows; `gaovm destroy` and `gaovm up` make a new one",
+            remedy="a disk only grows; a VM that is made again gets a new one",
+            actions=(errors.Action("destroy_vm", name=record.name), errors.Action("make_vm")),
         )
 
 

@@ -12,6 +12,7 @@ from gaovm.daemon import operations, params, paths
 from gaovm.daemon.dispatch import upgrade_gate
 from gaovm.daemon.lifecycle import start
 from gaovm.daemon.vms import machine, project_file
+from gaovm.errors import suggestions
 from gaovm.ipc import connection
 
 Result = TypeVar("Result")
@@ -108,11 +109,12 @@ class Daemon:
         vm = self.fleet.machines.get(name)
         if vm is not None:
             return vm
-        import difflib  # only when somebody has misspelt a name
-
-        near = difflib.get_close_matches(name, self.fleet.machines, n=1)
-        remedy = f"did you mean {near[0]}?" if near else "`gaovm ls` lists the VMs"
-        raise errors.VmNotFound(f"there is no VM {name!r}", remedy=remedy)
+        meant = suggestions.did_you_mean(name, self.fleet.machines)
+        raise errors.VmNotFound(
+            f"there is no VM {name!r}",
+            remedy=meant,
+            actions=() if meant else (errors.Action("list_vms"),),
+        )
 
     def lasting(self, name: str, work: Coroutine[Any, Any, Result]) -> operations.Operation[Result]:
         """Begin work that goes on when its caller goes away."""

@@ -54,7 +54,7 @@ async def until_free(vm: machine.Machine, limit_s: float) -> None:
         pid = _lock(vm).holder()
         raise errors.LockHeld(
             f"the old driver of VM {vm.name} (process {pid}) did not leave in {limit_s:.0f} s",
-            remedy="`gaovm stop --force` ends it",
+            actions=(errors.Action("force_stop_vm", name=vm.name),),
             details={"pid": pid},
         ) from exc
 

@@ -289,7 +289,8 @@ def with_added_ports(record: records.VmRecord) -> VmSpec:
 async def _run_scripts(vm: machine.Machine) -> None:
     if vm.driver is None:
         raise errors.StateConflict(
-            f"VM {vm.name} is not running", remedy="`gaovm up` starts it and runs its scripts"
+            f"VM {vm.name} is not running",
+            actions=(errors.Action("start_vm", name=vm.name),),
         )
     vm.forget_failure()
     inside = vm.record.spec.guest

@@ -229,7 +229,11 @@ def _give_up(
     tail = serial_tail(vm.fleet.paths.serial_log(vm.name), vm.console_from)
     final = errors.HypervisorFailed(
         f"given up after {decision.attempts} restarts: {reason}",
-        remedy="look at `gaovm logs`, then `gaovm start` to try again",
+        remedy="look at its logs, then start it again",
+        actions=(
+            errors.Action("show_logs", name=vm.name),
+            errors.Action("start_vm", name=vm.name),
+        ),
         details={"serial_tail": tail},
     )
     vm.apply(states.Event.GAVE_UP, final, **changes)

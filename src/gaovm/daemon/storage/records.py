@@ -31,6 +31,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     confinement: dict[str, Any] | None = None
 
 
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that can be done about a failure: a row of ``errors.actions`` and its arguments."""
+
+    code: str
+    args: dict[str, str] = {}
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """The last error of a VM, kept until the next successful ``up``.
 
@@ -41,6 +48,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     at: str
     remedy: str | None = None
+    actions: tuple[Action, ...] = ()
     serial_tail: tuple[str, ...] = ()
 
 

@@ -57,7 +57,7 @@ def _format(question: Question) -> list[str]:
     if question.format == handover.FORMAT:
         return []
     text = f"the running daemon hands over in format {question.format}, not {handover.FORMAT}"
-    return [f"{text}: `gaovm daemon stop`, then `gaovm daemon start`"]
+    return [f"{text}: stop the daemon, then start it"]
 
 
 def _drivers(question: Question) -> list[str]:

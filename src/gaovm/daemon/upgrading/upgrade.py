@@ -169,10 +169,12 @@ class Upgrade:
                     await asyncio.sleep(0)  # for those who act on that end
         except TimeoutError as exc:
             names = sorted({each.what for each in found})
-            raise _retriable(
+            error = _retriable(
                 f"still under way after {limit_s:g} s: {', '.join(names)}",
-                "try again when it is over, or wait longer: --timeout 5m",
-            ) from exc
+                "try again when it is over, or wait longer",
+            )
+            error.actions = (errors.Action("upgrade_daemon", timeout="5m"),)
+            raise error from exc
 
     async def _settle(self, progress: Callable[[str, str], None]) -> NoReturn:
         """Wait for calls that only read, then leave: from the last look on nothing is awaited."""

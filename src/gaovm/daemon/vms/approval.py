@@ -100,7 +100,8 @@ async def check_paths(vm: machine.Machine) -> None:
     if found:
         raise errors.ApprovalNeeded(
             f"paths of VM {vm.name} lead elsewhere than when they were approved:" + _lines(found),
-            remedy="look at the links in the project; `gaovm up` asks whether this is meant",
+            remedy="look at the links in the project; an up asks whether this is meant",
+            actions=(errors.Action("make_vm"),),
             details={"widenings": msgspec.to_builtins(list(found)), "first": False},
         )
 
@@ -125,7 +126,8 @@ async def _needed(
     )
     return errors.ApprovalNeeded(
         why + _lines(found),
-        remedy="read the file: a guest can write it. `gaovm up --yes` approves it as it is now",
+        remedy="read the file: a guest can write it",
+        actions=(errors.Action("approve_project"),),
         details={
             "digest": asked.approval.digest,
             "first": vm is None,

@@ -125,12 +125,11 @@ def free_name(fleet: machine.Fleet, path: str) -> str:
 
 def missing(fleet: machine.Fleet, seen: Seen) -> errors.VmNotFound:
     """No VM is this directory's own: what to do. Names no VM of another directory."""
+    message = f"{seen.path} has no VM"
     own = [vm.name for vm in of(fleet, seen)]
     if own:
-        remedy = f"it has others: give --name {own[0]}"
-    else:
-        remedy = "`gaovm up` makes it; `gaovm adopt` takes one over whose directory is gone"
-    return errors.VmNotFound(f"{seen.path} has no VM", remedy=remedy)
+        return errors.VmNotFound(message, remedy=f"it has others: give the name {own[0]}")
+    return errors.VmNotFound(message, actions=(errors.Action("make_vm"), errors.Action("adopt_vm")))
 
 
 async def settle(fleet: machine.Fleet, seen: Seen) -> records.Directory | None:

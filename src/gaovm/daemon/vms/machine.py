@@ -182,7 +182,7 @@ class Machine:
     def describe(self) -> tuple[str, str]:
         """The word and the line shown to people."""
         failure = self.record.last_error
-        note = "paused; `gaovm resume` lets it go on" if self.paused else self.note
+        note = "paused" if self.paused else self.note
         if self.state.observed is states.Observed.STOPPED and failure is not None:
             # Not asked for by anybody: by a reboot of the host, or an `up` that was withdrawn.
             note = note or (failure.message if failure.code == errors.Cancelled.code else None)
@@ -211,7 +211,7 @@ class Machine:
         before = self.state
         after = states.apply(before, event)
         if failure is not None:
-            changes["last_error"] = _failure(failure)
+            changes["last_error"] = _failure(failure, self.name)
             self._failure = failure
         self.note = None
         self.paused = self.paused and after.observed is states.Observed.RUNNING
@@ -252,7 +252,7 @@ class Machine:
     def fail(self, failure: errors.GaoError) -> None:
         """Keep an error as the machine's last, without a change of state."""
         self._failure = failure
-        self.update(last_error=_failure(failure))
+        self.update(last_error=_failure(failure, self.name))
 
     def ran_s(self) -> float:
         """Seconds since the hypervisor was last started; 0 when it never was."""
@@ -440,12 +440,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return errors.from_wire(data)
 
 
-def _failure(error: errors.GaoError) -> records.Failure:
+def _failure(error: errors.GaoError, name: str) -> records.Failure:
+    error.name_vm(name)
     return records.Failure(
         code=error.code,
         message=error.message,
         at=timestamps.now(),
         remedy=error.remedy,
+        actions=tuple(records.Action(code=a.code, args=a.args) for a in error.actions),
         serial_tail=tuple(error.details.get("serial_tail", ())),
     )
 

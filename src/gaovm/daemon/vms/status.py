@@ -117,11 +117,12 @@ def warnings(record: records.VmRecord) -> list[str]:
     if known["type"] == "slirp" and not known["host_access"]:
         found.append(
             "this VM reaches servers on the host's 127.0.0.1, by 10.0.2.2: "
-            f"{known['reason']}; see `gaovm doctor`"
+            f"{known['reason']}; a check of this host says more"
         )
     missing = (record.facts.confinement or {}).get("missing") or {}
     found += [
-        f"the VM's hypervisor has no {what} around it: {missing[what]}; see `gaovm doctor`"
+        f"the VM's hypervisor has no {what} around it: {missing[what]}; "
+        "a check of this host says more"
         for what in ("cage", "namespaces")
         if what in missing
     ]

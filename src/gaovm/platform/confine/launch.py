@@ -97,7 +97,9 @@ def error(program: str, said: str) -> errors.GaoError:
     if where == "missing":
         return errors.ProgramMissing(f"{program} is not installed")
     doing = "confine" if where == "confine" else "start"
-    return errors.HostError(f"cannot {doing} {program}: {why}", remedy="see `gaovm doctor`")
+    return errors.HostError(
+        f"cannot {doing} {program}: {why}", actions=(errors.Action("check_host"),)
+    )
 
 
 def _fork(flags: int) -> int:

@@ -15,6 +15,8 @@ _CLUSTER_BITS = 16
 _CLUSTER = 1 << _CLUSTER_BITS
 _BACKING_FORMAT = 0xE2792ACA
 _HEADER_LENGTH = qcow2.HEADER_BYTES
+#: What can be done about a disk that is lost: the VM begins anew.
+ANEW = (errors.Action("destroy_vm"), errors.Action("make_vm"))
 LIMIT_S = 60.0
 
 
@@ -35,13 +37,11 @@ def read_overlay(path: Path) -> Overlay:
     with path.open("rb", buffering=0) as file:
         header = qcow2.parse(file.read(qcow2.HEADER_BYTES))
         if header is None:
-            raise errors.StateCorrupt(
-                f"{path} is not a qcow2 disk", remedy="`gaovm destroy` and `gaovm up` make a new VM"
-            )
+            raise errors.StateCorrupt(f"{path} is not a qcow2 disk", actions=ANEW)
         if header.features & ~qcow2.MENDABLE:
             raise errors.StateCorrupt(
                 f"{path} has features that no disk of GaoVM's has: its header was changed",
-                remedy="`gaovm destroy` and `gaovm up` make a new VM",
+                actions=ANEW,
             )
         backing = None
         if header.backing_at and 0 < header.backing_bytes <= qcow2.MAX_BACKING:

@@ -33,7 +33,7 @@ async def adopt(ctx: context.Daemon, call: context.Call, args: params.Adopt) -> 
         if there:
             raise errors.NameTaken(
                 f"VM {vm.name} belongs to {record.project}, which is there",
-                remedy="--force takes it away from that directory",
+                actions=(errors.Action("force_adopt_vm", name=vm.name),),
             )
     directory = await directories.settle(ctx.fleet, seen)
     vm.update(project=seen.path)

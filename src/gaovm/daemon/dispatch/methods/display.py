@@ -97,12 +97,16 @@ def _driver(vm: machine.Machine) -> machine.Driver:
         raise errors.StateConflict(
             f"VM {vm.name} is headless: it has no display",
             field="graphics.enabled",
-            remedy="gaovm set graphics.enabled=true, then restart the VM",
+            remedy="give it a display, then restart the VM",
+            actions=(
+                errors.Action("set_config", name=vm.name, key="graphics.enabled", value="true"),
+                errors.Action("restart_vm", name=vm.name),
+            ),
         )
     if driver is None or vm.state.observed is not states.Observed.RUNNING:
         word, detail = vm.describe()
         raise errors.StateConflict(
             f"VM {vm.name} is not running ({word}{': ' if detail else ''}{detail})",
-            remedy="`gaovm up` starts it",
+            actions=(errors.Action("start_vm", name=vm.name),),
         )
     return driver

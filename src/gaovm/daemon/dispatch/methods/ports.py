@@ -84,12 +84,13 @@ async def remove(ctx: context.Daemon, call: context.Call, args: params.PortRemov
         wanted = args.host_port or args.guest_port
         raise errors.NotFound(
             f"VM {vm.name} has no forward of port {wanted}",
-            remedy="`gaovm port ls` lists those it has",
+            actions=(errors.Action("list_ports", name=vm.name),),
         )
     if all(index < fixed for index in hits):
         raise errors.StateConflict(
             "the forward comes from the config file",
-            remedy="remove it there; `gaovm up` then takes it away at once",
+            remedy="remove it there; the next up takes it away at once",
+            actions=(errors.Action("start_vm", name=vm.name),),
         )
     chosen = [index for index in hits if index >= fixed]
     if _live(vm) is not None:
@@ -119,7 +120,8 @@ def _check_new(vm: machine.Machine, port: network.PortForward) -> None:
             raise errors.PortTaken(
                 f"VM {vm.name} forwards {there.host_ip}:{port.host_port} already, "
                 f"to port {entry['guest_port']} of the guest",
-                remedy="give another host port, or none: `gaovm port ls` lists those in use",
+                remedy="give another host port, or none",
+                actions=(errors.Action("list_ports", name=vm.name),),
             )
 
 

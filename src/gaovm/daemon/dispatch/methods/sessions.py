@@ -68,7 +68,7 @@ async def _ask(call: context.Call, name: str, driver: machine.Driver, kind: str)
     except errors.TimeLimit as exc:
         raise errors.GuestUnavailable(
             f"the driver of VM {name} (process {driver.pid}) does not answer",
-            remedy=f"gaovm stop --force {name}",
+            actions=(errors.Action("force_stop_vm", name=name),),
         ) from exc
     finally:
         timer.cancel()
@@ -81,16 +81,17 @@ def driver_with_agent(vm: machine.Machine) -> machine.Driver:
         word, detail = vm.describe()
         raise errors.StateConflict(
             f"VM {vm.name} is not running ({word}{': ' if detail else ''}{detail})",
-            remedy="`gaovm up` starts it",
+            actions=(errors.Action("start_vm", name=vm.name),),
         )
     if vm.paused:
         raise errors.StateConflict(
             f"VM {vm.name} is paused: {_why_paused(vm)}",
-            remedy=f"gaovm resume {vm.name}",
+            actions=(errors.Action("resume_vm", name=vm.name),),
         )
     if state.readiness is states.Readiness.BOOTING:
         raise errors.GuestUnavailable(
-            f"VM {vm.name} is still booting", remedy="wait for `gaovm up` to return"
+            f"VM {vm.name} is still booting",
+            actions=(errors.Action("wait_for_vm", name=vm.name),),
         )
     return vm.driver
 

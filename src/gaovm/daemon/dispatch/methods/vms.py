@@ -133,7 +133,12 @@ async def _check(
                 return False  # it was free a moment ago
             raise errors.NameTaken(
                 f"the name {name!r} is taken by {vm.record.project or 'another VM'}",
-                remedy="use --name to give this project's VM another name",
+                remedy="give this project's VM another name",
+                actions=(
+                    errors.Action(
+                        "make_vm_as", new_name=directories.free_name(ctx.fleet, seen.path)
+                    ),
+                ),
             )
     await approval.check(vm, asked, args.approve)
     return True
@@ -215,7 +220,8 @@ async def provision(ctx: context.Daemon, call: context.Call, args: params.Provis
     if vm.up is not None or vm.state.readiness in (None, states.Readiness.BOOTING):
         raise errors.StateConflict(
             f"VM {vm.name} is {vm.describe()[0]} and not ready for its scripts",
-            remedy="`gaovm up` runs them, and waits",
+            remedy="an up runs them, and waits",
+            actions=(errors.Action("start_vm", name=vm.name),),
         )
     warnings: list[str] = []
     if args.project is not None:
@@ -244,7 +250,7 @@ async def _call_running(vm: machine.Machine, method: str) -> dict[str, Any]:
     if vm.driver is None or vm.state.observed is not states.Observed.RUNNING:
         raise errors.StateConflict(
             f"VM {vm.name} is not running: it is {vm.describe()[0]}",
-            remedy="`gaovm up` or `gaovm start` starts it",
+            actions=(errors.Action("start_vm", name=vm.name),),
         )
     await vm.driver.call(method)
     return status.vm_status(vm)
@@ -267,7 +273,8 @@ async def _gone_after_waiting(ctx: context.Daemon, vm: machine.Machine) -> bool:
             # A removal that failed leaves its machine: then this is the error to show.
             if ctx.fleet.machines.get(vm.name) is vm:
                 raise errors.StateConflict(
-                    f"VM {vm.name} is half removed", remedy="run `gaovm destroy` again"
+                    f"VM {vm.name} is half removed",
+                    actions=(errors.Action("destroy_vm", name=vm.name),),
                 )
         return True
     return False
@@ -316,7 +323,7 @@ async def _bring(
         return await _wait(vm, call, wait, warnings)
     if states.is_up(vm.state, readiness):
         if vm.paused:
-            warnings.append("the VM is paused; `gaovm resume` lets it go on")
+            warnings.append("the VM is paused: it does nothing until it is resumed")
         return _result(vm, created=False, already=True, warnings=warnings)
     if vm.state.readiness is states.Readiness.DEGRADED:
         failure = vm.record.last_error
@@ -359,7 +366,7 @@ async def _take_over(
     if waiting and outcome.running:
         fields = ", ".join(waiting)
         what = "the config has changed; this" if outcome.changed else "this waits and"
-        warnings.append(f"{what} applies at the next start: {fields} (`gaovm diff`)")
+        warnings.append(f"{what} applies at the next start: {fields}")
     if outcome.running and outcome.applied:
         fields = ", ".join(found.field for found in outcome.applied)
         warnings.append(f"the config has changed; this was applied at once: {fields}")
@@ -369,10 +376,14 @@ async def _take_over(
 def _still_degraded(vm: machine.Machine) -> errors.GaoError:
     failure = vm.record.last_error
     message = failure.message if failure else f"VM {vm.name} runs but is not ready"
-    remedy = "`gaovm stop`, then `gaovm up` to try again; `gaovm shell` to look inside"
     code = failure.code if failure else errors.GuestUnavailable.code
     error = errors.from_wire({"message": message, "data": {"code": code}})
-    error.remedy = remedy
+    error.remedy = "look inside, or stop it and bring it up again"
+    error.actions = (
+        errors.Action("open_shell", name=vm.name),
+        errors.Action("stop_vm", name=vm.name),
+        errors.Action("start_vm", name=vm.name),
+    )
     return error
 
 

@@ -1,0 +1,177 @@
+"""Every environment variable that GaoVM reads: the one table, from which the documents are made.
+
+Pure data: whoever reads a variable does so itself, by its name here. A test finds a variable that
+is read and does not stand here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Switch(NamedTuple):
+    """One variable. ``readers``: the processes that read it; ``default``: what holds without it."""
+
+    name: str
+    about: str
+    default: str
+    readers: str
+
+
+#: What a user may set.
+USER = (
+    Switch(
+        "GAOVM_HOME",
+        "the directory of VMs, images and the daemon's socket",
+        "`~/.gaovm`",
+        "command line, daemon",
+    ),
+    Switch(
+        "GAOVM_CACHE",
+        "the directory of what images are made of",
+        "`~/.cache/gaovm`",
+        "command line, daemon, image build",
+    ),
+    Switch("VM_NAME", "the VM that a command is about when no name is given", "", "command line"),
+    Switch(
+        "GAOVM_IDLE_EXIT",
+        "after how many seconds without work the daemon ends; 0: never",
+        "900; 0 in a systemd unit",
+        "daemon",
+    ),
+    Switch(
+        "GAOVM_LOG_LEVEL",
+        "what logs tell at least: error, warn, info or debug",
+        "info",
+        "daemon, driver",
+    ),
+    Switch(
+        "GAOVM_UID_RANGE",
+        "FIRST-LAST: the user ids from which VMs started by root have theirs, 65,536 each",
+        "1879048192-2147352575",
+        "driver",
+    ),
+    Switch(
+        "NO_COLOR",
+        "any value: no colour at a terminal; there is none elsewhere",
+        "",
+        "command line",
+    ),
+    Switch(
+        "GAOVM_DEFAULT_VM",
+        "the VM that clients of `gaovm.v1.2` see",
+        "the VM called default",
+        "daemon",
+    ),
+)
+#: For debugging and for tests; a wrong value makes VMs less safe, slower or unusable.
+DEBUGGING = (
+    Switch(
+        "GAOVM_CONFINE",
+        "`off`: hypervisors run without a cage ([security.md](security.md))",
+        "on",
+        "driver",
+    ),
+    Switch(
+        "GAOVM_ENABLE_DRIVER_EXEC",
+        "1: clients of `gaovm.v1.2` may call a driver directly",
+        "0",
+        "daemon",
+    ),
+    Switch(
+        "GAOVM_BOOT_TIMEOUT_S",
+        "how many seconds a guest's agent has to answer",
+        "by accelerator",
+        "driver",
+    ),
+    Switch("GAOVM_PROBE_TIMEOUT_S", "how many seconds a readiness probe has", "600", "driver"),
+    Switch("GAOVM_ZYGOTE_ROUNDS", "how often a zygote rehearses a driver; 0: never", "8", "zygote"),
+    Switch("GAOVM_HALT_AT", "the step at which a process stands still (`aio/steps.py`)", "", "all"),
+    Switch("GAOVM_HALT_SOCKET", "the socket on which it says that it stands still", "", "all"),
+    Switch("GAOVM_STEP_LOG", "the file to which every step that is reached is appended", "", "all"),
+    Switch("GAOVM_FAKE_QEMU", "how the tests' hypervisor behaves, as JSON", "", "fake hypervisor"),
+)
+#: What GaoVM's own processes hand to each other; nobody else sets it.
+OWN = (
+    Switch("GAOVM_DRIVER_TOKEN", "with what a driver says that it is the daemon's", "", "driver"),
+    Switch("GAOVM_CGROUP_FD", "the descriptor of the guest's control groups", "", "agent"),
+    Switch("GAOVM_INIT", "the name of the distribution's init", "", "agent"),
+    Switch("GAOVM_JOURNAL", "what the agent has done so far", "", "agent"),
+    Switch("GAOVM_LAST_FD", "the descriptor of the agent's port", "", "agent"),
+    Switch(
+        "GAOVM_LIFE_FD", "the descriptor by which the watcher knows of the agent's end", "", "agent"
+    ),
+    Switch("GAOVM_STARTED_NS", "when the guest's kernel started the agent", "", "agent"),
+)
+#: What the system and its desktop set.
+SYSTEM = (
+    Switch("HOME", "the user's home directory", "of the user database", "command line"),
+    Switch("PWD", "the current directory as the shell names it", "its real path", "command line"),
+    Switch(
+        "TERM", "the kind of terminal; `dumb`: no colour and no progress line", "", "command line"
+    ),
+    Switch("DISPLAY", "the X server for a display's window", "", "command line, window"),
+    Switch(
+        "WAYLAND_DISPLAY", "the Wayland server for a display's window", "", "command line, window"
+    ),
+    Switch("QT_QPA_PLATFORM", "how Qt draws a display's window", "", "window"),
+    Switch(
+        "XDG_CONFIG_HOME", "where systemd looks for a user's units", "`~/.config`", "command line"
+    ),
+    Switch("XDG_RUNTIME_DIR", "where the user's systemd listens", "/run/user/UID", "command line"),
+    Switch("SYSTEMD_EXEC_PID", "whether systemd started this process", "", "daemon"),
+)
+#: What the window of a display gets of the caller's desktop, and an image build of the caller.
+HANDED_ON = (
+    *(
+        Switch(name, "the desktop on which a display's window opens", "", "command line")
+        for name in (
+            "XAUTHORITY",
+            "XDG_SESSION_TYPE",
+            "XDG_CURRENT_DESKTOP",
+            "QT_SCALE_FACTOR",
+            "XCURSOR_SIZE",
+            "XCURSOR_THEME",
+        )
+    ),
+    *(
+        Switch(name, "the proxy of downloads and image builds", "", "daemon, image build")
+        for name in (
+            "http_proxy",
+            "https_proxy",
+            "no_proxy",
+            "all_proxy",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "NO_PROXY",
+        )
+    ),
+    Switch("TMPDIR", "where an image build has its temporary files", "/tmp", "image build"),
+    Switch("PATH", "where programs are found; a systemd unit keeps it", "", "command line, daemon"),
+)
+ALL = (*USER, *DEBUGGING, *OWN, *SYSTEM, *HANDED_ON)
+
+_PARTS = (
+    ("For users", USER),
+    ("For debugging and tests", DEBUGGING),
+    ("Between GaoVM's own processes", OWN),
+    ("Set by the system", SYSTEM),
+    ("Handed on", HANDED_ON),
+)
+_HEAD = """\
+# Environment variables
+
+Generated from `gaovm.switches`; `pytest tests/architecture --regenerate` rewrites it. The daemon
+takes its own as they are when it starts, and hands them to its zygotes and drivers.
+"""
+
+
+def render_markdown() -> str:
+    """``docs/environment.md``."""
+    lines = [_HEAD]
+    for heading, part in _PARTS:
+        lines += [f"## {heading}", "", "| variable | what it says | without it | read by |"]
+        lines.append("|---|---|---|---|")
+        lines += [f"| `{s.name}` | {s.about} | {s.default} | {s.readers} |" for s in part]
+        lines.append("")
+    return "\n".join(lines).rstrip("\n") + "\n"
