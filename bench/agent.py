@@ -1,40 +1,19 @@
-"""The agent: its own fork+exec+wait, its memory, its size, its start."""
+"""The agent: its memory, its size, its start."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import socket
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import measure
 from bench.seat import BOOTED, Seat, seat
 
-from gaovm.client import blocking, session
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 # The agent gives memory back when nobody has called it for 2 s; asking for the figure is a call.
 IDLE_S = 5.0
-
-
-def spawn_times(place: Seat, name: str, count: int) -> Sequence[float]:
-    """Seconds of ``count`` runs of /bin/true by the agent itself, measured in the guest."""
-    with blocking.connect(place.home, start=False) as client:
-        sock = session.open_stream(session.ask(client, {"name": name}, "exec"), "bench-spawn")
-    with sock:
-        sock.sendall(json.dumps({"count": count}).encode())
-        sock.shutdown(socket.SHUT_WR)
-        data = b""
-        while part := sock.recv(65536):
-            data += part
-    return [ns / 1e9 for ns in json.loads(data)["ns"]]
 
 
 def compressed_size(place: Seat) -> int:

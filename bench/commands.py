@@ -1,6 +1,6 @@
 """Whole processes: `ls` against a bare interpreter, `exec` against its guest time.
 
-The guest time of `true` is the agent's own fork+exec+wait (`/v1/bench/spawn`).
+The guest time of `true` is fork+exec+wait by the agent's own code (`bench/spawn.py`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import measure
-from bench.agent import spawn_times
+from bench import measure, spawn
 from bench.seat import BOOTED, PYTHON, Seat, seat
 
 
@@ -38,7 +37,7 @@ def execution(place: Seat, project: Path, runs: int) -> None:
     values = measure.interleaved(
         runs,
         exec=lambda: measure.timed(lambda: place.run("exec", "--", "true", cwd=project)),
-        guest=lambda: statistics.median(spawn_times(place, "commands-dev", 5)),
+        guest=lambda: statistics.median(spawn.times(place, project, 5)),
     )
     beyond = statistics.median(values["exec"]) - statistics.median(values["guest"])
     measure.report(
@@ -59,6 +58,7 @@ def main() -> None:
         project = place.project("commands")
         place.run("up", cwd=project)
         place.run("exec", "--", "sh", "-c", BOOTED, cwd=project)
+        spawn.install(place, project)
         listing(place, runs)
         execution(place, project, runs)
 

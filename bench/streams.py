@@ -1,7 +1,7 @@
 """exec through the client library: round trip of /bin/true, and stdout throughput.
 
-The round trip is held against the agent's own fork+exec+wait; the throughput against the same
-producer piped through `dd bs=64k` straight into a second virtio port of a bare VM.
+The round trip is held against fork+exec+wait by the agent's own code; the throughput against the
+same producer piped through `dd bs=64k` straight into a second virtio port of a bare VM.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import measure
-from bench.agent import spawn_times
+from bench import measure, spawn
 from bench.bare import BareVm
 from bench.seat import BOOTED, CONFIG, Seat, seat
 
@@ -44,11 +43,11 @@ def run_exec(place: Seat, name: str, argv: list[str]) -> float:
     return took
 
 
-def round_trip(place: Seat, runs: int) -> None:
+def round_trip(place: Seat, project: Path, runs: int) -> None:
     values = measure.interleaved(
         runs,
         exec=lambda: run_exec(place, "streams-dev", ["/bin/true"]),
-        guest=lambda: spawn_times(place, "streams-dev", 1)[0],
+        guest=lambda: spawn.times(place, project, 1)[0],
     )
     measure.report(
         "exec of /bin/true through the client library / the agent's own fork+exec+wait",
@@ -125,7 +124,8 @@ def main() -> None:
         place.run("up", cwd=project)
         explained = place.json("explain", cwd=project)
         place.run("exec", "--", "sh", "-c", BOOTED, cwd=project)
-        round_trip(place, runs * 3)
+        spawn.install(place, project)
+        round_trip(place, project, runs * 3)
         throughput(place, explained, runs)
 
 

@@ -33,7 +33,7 @@ def test_project_metadata() -> None:
 
 def test_agent_has_the_version_of_the_package() -> None:
     stated = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert f'"{stated}"' in (ROOT / "agent" / "main.go").read_text()
+    assert f'"{stated}"' in (ROOT / "agent" / "cmd" / "gaovm-agent" / "main.go").read_text()
 
 
 def test_code_has_the_version_of_the_package() -> None:

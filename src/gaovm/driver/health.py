@@ -23,7 +23,7 @@ KILLED = {
 }
 
 
-# As the agent's part that boots the guest says it before it switches off (agent/main.go).
+# The agent writes this before it turns the guest off (agent/internal/boot/fatal.go).
 _AGENT_GAVE_UP = "gaovm-agent: fatal"
 
 

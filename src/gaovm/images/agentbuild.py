@@ -22,7 +22,8 @@ ARCHES = ("amd64", "arm64")
 MINIMUM = (1, 24)
 _TIMEOUT_S = 900.0
 _FLAGS = ("-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=")
-_SOURCES = ("*.go", "go.mod", "go.sum", "**/*.go", "vendor/modules.txt")
+_SOURCES = ("**/*.go", "go.mod", "go.sum", "vendor/modules.txt")
+_PROGRAM = "cmd/gaovm-agent"
 
 
 class AgentBuildError(RuntimeError):
@@ -124,16 +125,14 @@ def _build_all(go: Path, source: Path, folder: Path) -> None:
     """Build into a temporary folder and rename it; older builds are removed, as they are never
     asked for again.
     """
-    if not any(source.glob("*.go")):
-        raise AgentBuildError(f"{source} holds no Go sources")
+    if not any((source / _PROGRAM).glob("*.go")):
+        raise AgentBuildError(f"{source / _PROGRAM} holds no Go sources")
     with tempfile.TemporaryDirectory(prefix=".tmp.", dir=folder.parent) as temporary:
         work = Path(temporary) / folder.name
         work.mkdir()
         for arch in ARCHES:
-            environment = _environment(go, GOARCH=arch)
-            _run(
-                [str(go), "build", *_FLAGS, "-o", str(work / name(arch)), "."], source, environment
-            )
+            target = ["-o", str(work / name(arch)), f"./{_PROGRAM}"]
+            _run([str(go), "build", *_FLAGS, *target], source, _environment(go, GOARCH=arch))
         shutil.rmtree(folder, ignore_errors=True)
         work.rename(folder)
     for old in folder.parent.iterdir():

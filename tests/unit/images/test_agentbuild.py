@@ -20,7 +20,7 @@ build)
     [ -z "$FAKE_ERROR" ] || { echo "$FAKE_ERROR" >&2; exit 1; }
     echo "$GOARCH" >> "$FAKE_LOG"
     while [ "$1" != -o ]; do shift; done
-    cat main.go > "$2"; echo "$GOARCH" >> "$2" ;;
+    cat cmd/gaovm-agent/main.go > "$2"; echo "$GOARCH" >> "$2" ;;
 esac
 """
 
@@ -38,8 +38,8 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FAKE_ERROR", "")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     folder = tmp_path / "agent"
-    folder.mkdir()
-    (folder / "main.go").write_text("package main\n")
+    (folder / "cmd" / "gaovm-agent").mkdir(parents=True)
+    (folder / "cmd" / "gaovm-agent" / "main.go").write_text("package main\n")
     (folder / "go.mod").write_text("module x\n")
     return folder
 
@@ -74,11 +74,16 @@ def test_the_cache_serves_another_output(source: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "again"), [("main.go", True), ("sub/x.go", True), ("a_test.go", False)]
+    ("file", "again"),
+    [
+        ("cmd/gaovm-agent/main.go", True),
+        ("internal/wire/frames.go", True),
+        ("internal/wire/frames_test.go", False),
+    ],
 )
 def test_sources_decide(source: Path, file: str, again: bool) -> None:
     ensure(source)
-    (source / file).parent.mkdir(exist_ok=True)
+    (source / file).parent.mkdir(parents=True, exist_ok=True)
     (source / file).write_text("package changed\n")
     ensure(source)
     assert builds(source) == (4 if again else 2)

@@ -1,0 +1,130 @@
+// Package ports connects the host to ports of the guest, and lists those on which somebody listens.
+package ports
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"gaovm/agent/internal/stream"
+	"gaovm/agent/internal/wire"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	dialTimeout = 10 * time.Second
+	maxDatagram = 65507
+)
+
+type start struct {
+	Network string `json:"network"`
+	Address string `json:"address"`
+}
+
+// halfCloser is a connection whose two directions end independently.
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// Connect serves the stream of one connection: it connects to an address inside the guest and
+// carries both directions until both have ended.
+func Connect(s *stream.Stream) error {
+	var req start
+	if err := s.Start(&req); err != nil {
+		return err
+	}
+	if req.Network != "tcp" && req.Network != "unix" && req.Network != "udp" {
+		return wire.BadField("network", "tcp, unix or udp")
+	}
+	ctx, cancel := context.WithTimeout(s.Ctx, dialTimeout)
+	conn, err := new(net.Dialer).DialContext(ctx, req.Network, req.Address)
+	cancel()
+	if err != nil {
+		return wire.Fail(wire.CodeUnreachable, err.Error())
+	}
+	defer conn.Close()
+	if err := s.Out.SendEmptyObject(wire.FrameStarted); err != nil {
+		return err
+	}
+	var once sync.Once
+	var broken error
+	// A reset or a broken frame ends both directions: closing the connection wakes both.
+	abort := func(err error) { once.Do(func() { broken = err; conn.Close() }) }
+	defer context.AfterFunc(s.Ctx, func() { abort(s.Ctx.Err()) })()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		if err := fromHost(s, conn); err != nil {
+			abort(err)
+		}
+	}()
+	if err := toHost(s, conn); err != nil {
+		return err // at once: the host may not know yet that the connection is broken
+	}
+	<-sent
+	return broken
+}
+
+// fromHost writes the host's data to the connection; EOF closes this direction only. A datagram
+// socket has no directions: EOF ends it.
+func fromHost(s *stream.Stream, conn net.Conn) error {
+	half, ok := conn.(halfCloser)
+	if !ok {
+		return feedDatagrams(s, conn)
+	}
+	return s.Feed(conn, func() { _ = half.CloseWrite() }, nil)
+}
+
+// feedDatagrams sends each DATA frame as one datagram.
+func feedDatagrams(s *stream.Stream, conn net.Conn) error {
+	defer conn.Close()
+	buf := make([]byte, maxDatagram)
+	for {
+		kind, length, err := s.In.Next()
+		switch {
+		case err == io.EOF, err == nil && kind == wire.FrameEOF && length == 0:
+			return nil
+		case err != nil:
+			return stream.AsFrameError(err)
+		case kind != wire.FrameData || length > maxDatagram:
+			return wire.Fail(wire.CodeBadRequest, "unexpected frame")
+		}
+		if _, err := io.ReadFull(&s.In, buf[:length]); err != nil {
+			return stream.AsFrameError(io.ErrUnexpectedEOF)
+		}
+		_, _ = conn.Write(buf[:length]) // datagrams may get lost
+	}
+}
+
+// toHost sends what the guest's peer writes, then EOF.
+func toHost(s *stream.Stream, conn net.Conn) error {
+	_, stream := conn.(halfCloser)
+	buf := make([]byte, wire.FirstBuffer)
+	if !stream {
+		buf = make([]byte, wire.FrameHeadSize+maxDatagram)
+	}
+	for {
+		n, err := conn.Read(buf[wire.FrameHeadSize:])
+		if n > 0 || err == nil && !stream {
+			if err := s.Out.Send(wire.FrameOut, buf[:wire.FrameHeadSize+n]); err != nil {
+				return err
+			}
+			if stream {
+				buf = wire.GrowBuffer(buf, n)
+			}
+		}
+		switch {
+		case err == nil, !stream && errors.Is(err, unix.ECONNREFUSED):
+		case err == io.EOF, errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrClosed):
+			return s.Out.SendEmpty(wire.FrameOutEOF)
+		default:
+			return wire.Fail(wire.CodeReset, err.Error())
+		}
+	}
+}
