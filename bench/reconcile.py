@@ -22,6 +22,7 @@ from gaovm.daemon import paths
 from gaovm.daemon.lifecycle import start, supervisor
 from gaovm.daemon.storage import events, records, store
 from gaovm.daemon.vms import machine
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states
 from gaovm.platform import processes
 from gaovm.spec import disks, guest
@@ -38,7 +39,7 @@ class Driver(fake_driver.FakeDriver):
         return processes.alive(_SELF, _STARTED)
 
 
-def make(fleet: machine.Fleet, number: int, launcher: fake_driver.FakeLauncher) -> None:
+def make(fleet: Fleet, number: int, launcher: fake_driver.FakeLauncher) -> None:
     name = f"vm{number}"
     running = number % 2 == 0
     state = states.VmState(first_up=states.FirstUp.DONE)
@@ -79,7 +80,7 @@ async def run(count: int, rounds: int) -> None:
         async with tasks.TaskOwner("bench") as owner:
             results = {}
             for size in (count // 10, count):
-                fleet = machine.Fleet(where, database, events.Events(database), owner)
+                fleet = Fleet(where, database, events.Events(database), owner)
                 starter = start.Starter(None, launcher, "boot")  # type: ignore[arg-type]
                 keeper = supervisor.Supervisor(fleet, starter)
                 for number in range(size):

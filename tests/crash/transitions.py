@@ -287,14 +287,14 @@ ALL = (
         "`gaovm set cpus=2` while it runs",
         *(plain, call("vm.config.set", changes={"cpus": 2}), "running", "running"),
         cpus=(1, 2),
-        once=("event.pending_config_written",),
+        once=("vm.config.staged",),
     ),
     Transition(
         "stage-discard",
         "`gaovm set --discard` of what waits",
         *(staged, call("vm.config.set", changes={}, discard=True), "running", "running"),
         cpus=(2, 1),
-        once=("config.pending_discarded",),
+        once=("vm.config.discarded",),
     ),
     Transition(
         "stage-live",
@@ -318,7 +318,7 @@ ALL = (
         "`gaovm start` with a change that waits",
         *(waiting, call("vm.start", wait="ready"), "stopped", "running"),
         cpus=(2, 2),
-        once=("config.pending_applied",),
+        once=("vm.config.applied",),
     ),
     Transition(
         "provision",

@@ -17,7 +17,7 @@ SAMPLE = (
     matrix.Point("stage", "daemon.config.changes._record:end", "driver"),
     matrix.Point("upgrade", "daemon.upgrading.takeover.Takeover.drivers:begin", "zygote"),
     matrix.Point("stop", "driver.shutdown._ask_agent:begin", "hypervisor"),
-    matrix.Point("start", "daemon.lifecycle.start._until_answered:begin", "driver"),
+    matrix.Point("start", "daemon.lifecycle.waiting.until_answered:begin", "driver"),
     matrix.Point("restart", "daemon.lifecycle.stop._let_driver_go:begin", "daemon"),
     matrix.Point("destroy", "daemon.lifecycle.stop._remove_directories:begin", "daemon"),
 )

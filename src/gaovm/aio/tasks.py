@@ -65,6 +65,16 @@ async def _ended(pending: list[asyncio.Task[Any]]) -> None:
     await asyncio.wait(pending)
 
 
+async def guard(name: str, work: Coroutine[Any, Any, Any]) -> None:
+    """Run work to its end; its failure is logged and goes no further."""
+    try:
+        await work
+    except errors.GaoError as exc:
+        logger.warning("%s: %s", name, exc)
+    except Exception:
+        logger.exception("%s failed", name)
+
+
 class TaskOwner:
     """Owns tasks: leaving the block cancels those that still run and waits for them.
 

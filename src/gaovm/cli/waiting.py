@@ -9,6 +9,7 @@ import sys
 
 from gaovm import errors
 from gaovm.cli import calls, options, progress
+from gaovm.model import phases
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from gaovm.client import blocking, signals
 
 UNDONE = "undoing what was begun"
-#: Phases of the progress before the agent answers.
-BEFORE_AGENT = ("image", "driver", "boot", "restart", "")
 
 WAIT = options.Option(
     "--wait",
@@ -89,7 +88,7 @@ class BringingUp(Interrupts):
 
     def saw(self, params: Mapping[str, Any]) -> None:
         """One notification: later than the boot, the agent has answered."""
-        self._answered = str(params.get("phase", "")) not in BEFORE_AGENT
+        self._answered = str(params.get("phase", "")) not in phases.BEFORE_AGENT
         super().saw(params)
 
     def effect(self) -> str | None:

@@ -1,8 +1,9 @@
 """The control plane: what is wanted of every VM, and the work that makes it so.
 
-``main`` (process), ``server`` (socket), ``service`` and ``methods`` (what clients may call),
-``registry`` and ``machine`` (one object per VM), ``starting`` and ``ending`` (operations),
-``link`` and ``zygote`` (drivers), ``store`` (what survives), ``legacy`` (old clients).
+``main`` is the program, ``process`` the running daemon and its parts, ``server`` its socket. What
+clients may call is in ``dispatch``, one object per VM in ``vms``, how VMs start and stop in
+``lifecycle``, their config in ``config``, their drivers in ``drivers``, what survives in
+``storage``, the change to newer code in ``upgrading``, and old clients in ``legacy``.
 
 May import: images, hostfacts, project, ipc, aio, model, spec, errors.
 Must not: import driver, vmmanager, guestmanager or builder; it only speaks to drivers.

@@ -18,7 +18,7 @@ import msgspec
 from gaovm import errors
 from gaovm.aio import steps
 from gaovm.daemon import operations, paths, timestamps
-from gaovm.daemon.lifecycle import start
+from gaovm.daemon.lifecycle.strategies import cold_boot
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import machine
 from gaovm.hostfacts import facts
@@ -31,7 +31,7 @@ _GO_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class ImageService:
-    """Implements ``starting.Preparer`` and ``context.Images`` over one ``ImageStore``."""
+    """Implements ``cold_boot.Preparer`` and ``context.Images`` over one ``ImageStore``."""
 
     def __init__(self, where: paths.Paths) -> None:
         self._paths = where
@@ -40,7 +40,7 @@ class ImageService:
 
     async def prepare(
         self, vm: machine.Machine, progress: operations.Listener, *, fresh_disk: bool
-    ) -> start.PreparedBoot:
+    ) -> cold_boot.PreparedBoot:
         """Image checked, initramfs made, the disk of a VM that never ran taken away.
 
         Raises:
@@ -71,7 +71,7 @@ class ImageService:
         await self._store().check(image)
         # The first look runs code in the accelerator: seconds, if that hangs.
         host = await asyncio.to_thread(facts.collect, self._paths.home)
-        return start.PreparedBoot(
+        return cold_boot.PreparedBoot(
             image=reference,
             launch=await self._launch(vm, image),
             facts=msgspec.to_builtins(host),

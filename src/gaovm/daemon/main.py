@@ -14,28 +14,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import os
-import signal
 import sys
-from collections.abc import Coroutine, Iterable
-from typing import Any
 
 from gaovm import errors
-from gaovm.aio import descriptors, files, sockets, stalls, tasks
+from gaovm.aio import descriptors, files, stalls, tasks
 from gaovm.aio import logs as log_levels
-from gaovm.daemon import handover, images, logs, paths, presence, server, timestamps
-from gaovm.daemon.config import changes
-from gaovm.daemon.dispatch import context
-from gaovm.daemon.drivers import driver_link, forks, spawner, zygote
-from gaovm.daemon.lifecycle import recovery, start, stop, supervisor
-from gaovm.daemon.storage import events, store
-from gaovm.daemon.upgrading import preflight, takeover, upgrade
-from gaovm.daemon.vms import machine
-from gaovm.ipc import server as ipc_server
-from gaovm.model import states
-from gaovm.platform import priority, processes, system
+from gaovm.daemon import handover, logs, paths, process
+from gaovm.daemon.storage import store
+from gaovm.daemon.upgrading import preflight
+from gaovm.platform import priority
 
 logger = logging.getLogger(__name__)
 
@@ -63,188 +52,25 @@ class Options:
                 )
 
 
-@dataclasses.dataclass
-class Origin:
-    """How this process came to be the daemon; ``given`` when it took over from other code."""
-
-    lock: files.Lock
-    foreground: bool
-    ready_fd: int | None
-    given: handover.Handover | None
-
-
-class DaemonProcess:
-    """All parts of a running daemon, made in order and ended in reverse."""
-
-    def __init__(
-        self,
-        where: paths.Paths,
-        database: store.Store,
-        owner: tasks.TaskOwner,
-        origin: Origin,
-        watch: stalls.Watch,
-    ) -> None:
-        self._owner = owner
-        self._origin = origin
-        given = origin.given
-        self._fleet = machine.Fleet(where, database, events.Events(database), owner)
-        self._forks: forks.Forks = (
-            zygote.Zygote(where.zygote_log) if system.LINUX else spawner.Spawner()
-        )
-        self._images = images.ImageService(where)
-        self._boot_id = processes.boot_id()
-        self._launcher = driver_link.ForkLauncher(self._forks)
-        self._starter = start.Starter(self._images, self._launcher, self._boot_id)
-        self._supervisor = supervisor.Supervisor(self._fleet, self._starter)
-        self._stop = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self._context = context.Daemon(
-            fleet=self._fleet,
-            starter=self._starter,
-            images=self._images,
-            zygote=self._forks,
-            supervisor=self._supervisor,
-            started_at=timestamps.now() if given is None else given.started_at,
-            request_stop=self.request_stop,
-            watch=watch,
-        )
-
-    def request_stop(self) -> None:
-        """Begin the end; asked twice, guests are not waited for."""
-        if self._stop.is_set():
-            self._hurry.set()
-        self._context.stopping = True
-        self._supervisor.stop()
-        self._stop.set()
-
-    async def run(self) -> None:
-        """Serve until asked to stop, then stop every guest and return."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.request_stop)
-        serving = await self._serve()
-        self._begin_to_watch(serving)
-        _say_ready(self._origin.ready_fd)
-        logger.info("serving %s, pid %d", self._fleet.paths.socket, os.getpid())
-        forking = tasks.spawn(self._forks.run(), name="drivers")
-        self._fleet.background("recovery", self._recover())
-        try:
-            await self._stop.wait()
-            logger.info("stopping")
-            await self._stop_guests()
-        finally:
-            if self._origin.lock.is_in_place():  # else it may be another daemon's by now
-                with contextlib.suppress(FileNotFoundError):
-                    self._fleet.paths.socket.unlink()
-            await self._images.close()
-            await serving.aclose()
-            await tasks.cancel_and_wait(forking)
-            self._fleet.events.close()
-
-    def _begin_to_watch(self, serving: ipc_server.Server) -> None:
-        self._fleet.background("home", self._leave_without_home())
-        limit_s = presence.idle_limit(foreground=self._origin.foreground)
-        if limit_s is not None:
-            idleness = presence.Idleness(self._context, serving)
-            self._fleet.background("idleness", idleness.until_over(limit_s, self.request_stop))
-
-    async def _leave_without_home(self) -> None:
-        await presence.until_home_is_gone(self._origin.lock)
-        logger.error("%s is gone: ending every VM and leaving", self._fleet.paths.home)
-        self._fleet.store.forsake()
-        self.request_stop()
-
-    async def _serve(self) -> ipc_server.Server:
-        """The machines, then whoever wants something of them."""
-        front = server.Front(self._context)
-        taken: takeover.Takeover | None = None
-        if self._origin.given is None:
-            self._fleet.events.emit("daemon.started", None, {"pid": os.getpid()})
-            recovery.load(self._fleet, self._fleet.store.load())
-            listener = sockets.bind_unix(self._fleet.paths.socket)
-        else:
-            taken = takeover.Takeover(self._origin.given, self._fleet)
-            listener = await taken.below(self._launcher, self._supervisor)
-        serving = await ipc_server.serve_unix(listener, front.services, name="gaovmd")
-        self._context.upgrade = upgrade.Upgrade(
-            upgrade.Parts(
-                ctx=self._context,
-                lock=self._origin.lock,
-                foreground=self._origin.foreground,
-                forks=self._forks,
-                old_zygotes=taken.old_zygotes if taken is not None else [],
-                front=front,
-                serving=serving,
-            )
-        )
-        if taken is not None:
-            await taken.above(front, serving)
-        return serving
-
-    async def _recover(self) -> None:
-        recovery.sweep(self._fleet)
-        if self._origin.given is None:
-            await recovery.recover(self._fleet, self._supervisor, self._boot_id)
-        await changes.check_all(self._fleet)
-        if any(self._fleet.paths.images.iterdir()):
-            await self._images.sweep()
-        await self._supervisor.run()
-
-    async def _stop_guests(self) -> None:
-        gentle = [self._end(vm, force=False) for vm in self._fleet.machines.values()]
-        stopping = tasks.spawn(_all(gentle), name="stop guests")
-        hurrying = tasks.spawn(self._hurry.wait(), name="hurry")
-        await asyncio.wait([stopping, hurrying], return_when=asyncio.FIRST_COMPLETED)
-        if not stopping.done():
-            logger.warning("asked twice to stop: guests are ended by force")
-            await _all([self._force(vm) for vm in self._fleet.machines.values()])
-        await tasks.cancel_and_wait(hurrying, stopping)
-        with contextlib.suppress(errors.GaoError):  # logged where it failed
-            await self._fleet.store.flush()
-
-    async def _end(self, vm: machine.Machine, *, force: bool) -> None:
-        limits = stop.FORCED if force else stop.GENTLE
-        work = stop.stop(vm, limits=limits, event=states.Event.DAEMON_STOPPING)
-        await machine.guard(f"vm {vm.name}: stop", work)
-
-    async def _force(self, vm: machine.Machine) -> None:
-        if vm.driver is not None:
-            work = stop.shut_down(vm, stop.FORCED)
-            await machine.guard(f"vm {vm.name}: forced stop", work)
-
-
-async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
-    await asyncio.gather(*work)
-
-
-def _say_ready(ready_fd: int | None) -> None:
-    if ready_fd is None:
-        return
-    with contextlib.suppress(OSError):  # whoever started us may have gone away
-        os.write(ready_fd, b"ready\n")
-    with contextlib.suppress(OSError):
-        os.close(ready_fd)
-
-
 #: How long a thread that reads a stranger's file may keep the loop from going on, in seconds.
 _SWITCH_S = 0.001
 
 
-def _run_loop(where: paths.Paths, database: store.Store, origin: Origin) -> None:
+def _run_loop(where: paths.Paths, database: store.Store, origin: process.Origin) -> None:
     sys.setswitchinterval(_SWITCH_S)
     with stalls.Watch() as watch, asyncio.Runner(loop_factory=watch.new_loop) as runner:
         runner.run(_main(where, database, origin, watch))
 
 
 async def _main(
-    where: paths.Paths, database: store.Store, origin: Origin, watch: stalls.Watch
+    where: paths.Paths, database: store.Store, origin: process.Origin, watch: stalls.Watch
 ) -> None:
     with priority.first():
         async with tasks.TaskOwner("gaovmd") as owner:
-            await DaemonProcess(where, database, owner, origin, watch).run()
+            await process.DaemonProcess(where, database, owner, origin, watch).run()
 
 
-def _origin(options: Options, lock: files.Lock) -> Origin:
+def _origin(options: Options, lock: files.Lock) -> process.Origin:
     given: handover.Handover | None = None
     if options.take_over is None:
         lock.acquire()
@@ -253,7 +79,7 @@ def _origin(options: Options, lock: files.Lock) -> Origin:
         lock.adopt(given.lock)
         descriptors.raise_limit(given.open_files)
         log_levels.set_level(given.log_level or log_levels.level())
-    return Origin(lock, options.foreground, options.ready_fd, given)
+    return process.Origin(lock, options.foreground, options.ready_fd, given)
 
 
 def run(words: list[str]) -> int:

@@ -215,7 +215,7 @@ class GuestLink:
         if self._channel is not None and self._channel.connection is not None:
             self._channel.reset(error.message)  # a port that was closed and not opened again
             self._forget_lost()
-        self._ready("degraded", error, "agent-lost")
+        self._ready("degraded", error, "agent_lost")
         # It is in the guest's hands whether it comes back: a power-off may take its time.
         self._await_silent(self._watchdog.timeout_s - LOST_GRACE_S, error)
 
@@ -227,7 +227,7 @@ class GuestLink:
         if self._status.paused:  # nobody can come back now
             self._await_silent(PING_EVERY_S, error)
         else:
-            self._set_answers(False, "agent-lost", error)
+            self._set_answers(False, "agent_lost", error)
 
     def _forget_lost(self) -> None:
         if self._lost is not None:

@@ -95,11 +95,11 @@ class Health:
             remedy="make space on the host, then resume the VM",
             actions=(errors.Action("resume_vm"),),
         )
-        self._status.change("running", "degraded", reason="io-error", error=error)
+        self._status.change("running", "degraded", reason="io_error", error=error)
 
     def on_pause(self, paused: bool) -> None:
         """``STOP`` and ``RESUME``."""
-        detail = "panic" if self.panicked else "io-error" if self.io_error else "asked"
+        detail = "panic" if self.panicked else "io_error" if self.io_error else "asked"
         self._status.pause(paused, detail if paused else "")
         if not paused:
             self.panicked = self.io_error = False

@@ -22,7 +22,7 @@ from gaovm.aio import steps, tasks
 from gaovm.guestmanager import tunnel
 from gaovm.guestmanager.connection import Connection
 from gaovm.hostfacts import listeners
-from gaovm.spec.network import PortForward
+from gaovm.spec.ports import PortForward
 from gaovm.wire.driver import results
 from gaovm.wire.driver.params import RemovePort
 

@@ -129,7 +129,7 @@ class Vm:
             # Up to 3 s without a cached probe; nothing else is under way in this process yet.
             self._facts = request.facts or hostfacts.collect(Path(request.home))
             self._document = build.build(request.spec, self._facts, _artefacts(request))
-            self.ports.bind_all(request.spec.network.forwards, request.host_ports)
+            self.ports.bind_all(request.spec.network.ports, request.host_ports)
             await disks.prepare(request, self._facts.qemu_img)
             await self._confinement.prepare(request, self._document, self._facts.virtiofsd)
         except BaseException:
@@ -335,12 +335,12 @@ class Vm:
     def _on_uplink(self, error: errors.GaoError | None) -> None:
         """The guest has lost its network, or has it again. It can be worked with all the same."""
         if error is not None:
-            self.status.health("network-lost", error.message)
+            self.status.health("network_lost", error.message)
             if self.status.readiness == "ready":
-                self.status.change("running", "degraded", reason="network-lost", error=error)
+                self.status.change("running", "degraded", reason="network_lost", error=error)
             return
-        self.status.health("network-back", "the guest has its network again")
-        if self.status.observed == "running" and self.status.reason == "network-lost":
+        self.status.health("network_back", "the guest has its network again")
+        if self.status.observed == "running" and self.status.reason == "network_lost":
             self.status.change("running", "ready")
 
     # the end

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import clock, steps, tasks
+from gaovm.aio import clock, joint_work, lock_file, steps, tasks
 from gaovm.images import (
     builder,
     caching,
     digests,
     image_dir,
     initramfs,
-    joint_work,
     manifest,
     namespaces,
     progress,
@@ -70,7 +69,9 @@ class ImageStore:
         self._cache = image_dir.Shelf(cache / "images")
         self._packages = cache / "packages"
         self._build = build
-        self._shared: joint_work.Shared[ImageInfo] = joint_work.Shared()
+        self._shared: joint_work.Operations[progress.Progress, ImageInfo] = joint_work.Operations(
+            "images"
+        )
         self._agents: dict[tuple[str, int, int], str] = {}
 
     def list(self) -> Sequence[ImageInfo]:
@@ -308,7 +309,7 @@ class ImageStore:
         waiting = progress.Progress(
             phase="wait", message="another process makes this image: waiting"
         )
-        return joint_work.locked(self._cache.path / f".lock.{key[-16:]}", lambda: report(waiting))
+        return lock_file.locked(self._cache.path / f".lock.{key[-16:]}", lambda: report(waiting))
 
     def _expected_s(self, recipe: recipes.Recipe) -> float | None:
         """How long the last build of the same thing took."""

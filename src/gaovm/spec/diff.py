@@ -52,7 +52,7 @@ _PLAIN = (
     ("graphics.height", "graphics.height", When.START),
     ("network.mode", "network", When.START),
     ("network.host_access", "hostAccess", When.START),
-    ("network.forwards", "portForwards", When.DRIVER),
+    ("network.ports", "portForwards", When.DRIVER),
     ("shares", "mounts", When.START),
     ("guest.user", "user", When.START),
     ("guest.hostname", "hostname", When.START),

@@ -18,12 +18,12 @@ from enum import StrEnum
 
 from gaovm.spec.base import Frozen
 from gaovm.spec.disks import Image
-from gaovm.spec.network import PortForward
+from gaovm.spec.ports import PortForward
 from gaovm.spec.shares import Share
 from gaovm.spec.vm import VmSpec
 
 #: Paths of ``spec.diff.FIELDS`` that are looked at here. A test wants every other in ``INSIDE``.
-REACHING = frozenset(("image", "shares", "network.forwards", "network.host_access"))
+REACHING = frozenset(("image", "shares", "network.ports", "network.host_access"))
 #: Paths that stay inside the VM, or choose between what the host offers every VM.
 INSIDE = frozenset(
     (
@@ -90,7 +90,7 @@ def of(spec: VmSpec, project: str, real: Callable[[str], str]) -> tuple[Reach, .
     """
     root = real(project)
     found = [_mount(share, root, real) for share in spec.shares]
-    found += [reach for port in spec.network.forwards if (reach := _forward(port)) is not None]
+    found += [reach for port in spec.network.ports if (reach := _forward(port)) is not None]
     found += _images(spec.image, root, real)
     if spec.network.host_access:
         found.append(Reach(kind=Kind.HOST_ACCESS, what="this machine's own 127.0.0.1"))

@@ -11,7 +11,7 @@ import itertools
 from typing import Any
 
 from gaovm import errors
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import driver_protocol, machine, reports
 
 STEPS = ("booting", "agent", "provisioning", "probing", "ready")
 _pids = itertools.count(1_000_001)  # above pid_max: can never be the pid of a process
@@ -27,11 +27,13 @@ class FakeDriver:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.vm = vm
         self._launcher = launcher
-        self._ended: asyncio.Future[machine.Ended] = asyncio.get_running_loop().create_future()
+        self._ended: asyncio.Future[driver_protocol.Ended] = (
+            asyncio.get_running_loop().create_future()
+        )
 
     def report(self, observed: str, readiness: str | None = None, **more: Any) -> None:
         """Send a ``state`` notification."""
-        self.vm.on_report({"observed": observed, "readiness": readiness, **more})
+        reports.on_state(self.vm, {"observed": observed, "readiness": readiness, **more})
 
     def boot(self, until: str) -> None:
         """Report every step up to ``until``."""
@@ -41,7 +43,7 @@ class FakeDriver:
     def die(self, exit_code: int | None) -> None:
         """End the process, as the kernel would tell it."""
         if not self._ended.done():
-            self._ended.set_result(machine.Ended(pid=self.pid, exit_code=exit_code))
+            self._ended.set_result(driver_protocol.Ended(pid=self.pid, exit_code=exit_code))
 
     async def call(
         self, method: str, params: dict[str, Any] | None = None, *, timeout_s: float = 5.0
@@ -62,11 +64,11 @@ class FakeDriver:
         """Until it dies."""
         return not self._ended.done()
 
-    async def gone(self) -> machine.Ended:
+    async def gone(self) -> driver_protocol.Ended:
         """When the process has ended."""
         return await asyncio.shield(self._ended)
 
-    async def leave(self, limit_s: float) -> machine.Ended:
+    async def leave(self, limit_s: float) -> driver_protocol.Ended:
         """Leave at once."""
         self.calls.append(("exit", {}))
         self.die(0)
@@ -115,11 +117,11 @@ class FakeDriver:
         return {"boot": {"agent_ms": 1000, "ready_ms": 2000}}
 
     def _on_vm_pause(self, params: dict[str, Any]) -> dict[str, Any]:
-        self.vm.on_health({"kind": "paused", "detail": "asked"})
+        reports.on_health(self.vm, {"kind": "paused", "detail": "asked"})
         return {"paused": True}
 
     def _on_vm_resume(self, params: dict[str, Any]) -> dict[str, Any]:
-        self.vm.on_health({"kind": "resumed"})
+        reports.on_health(self.vm, {"kind": "resumed"})
         return {"paused": False}
 
     def _on_vm_kill(self, params: dict[str, Any]) -> dict[str, Any]:

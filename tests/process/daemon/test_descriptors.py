@@ -61,7 +61,7 @@ def fill(world: World, client: Client) -> dict[str, dict[str, Any]]:
 
 
 def test_stop_and_destroy_work_when_none_are_left_for_others(few: World) -> None:
-    few.code.install(daemon__supervisor=("RECONCILE_S = 5.0", "RECONCILE_S = 0.2"))
+    few.code.install(daemon__lifecycle__supervisor=("RECONCILE_S = 5.0", "RECONCILE_S = 0.2"))
     daemon = few.daemons.start()
     client = few.daemons.client()
     running = fill(few, client)

@@ -68,7 +68,7 @@ def test_a_running_vm_ends_though_the_disk_is_full(place: World, method: str, sp
     if not spare:  # the disk is full before there was a quiet moment
         place.code.install(
             daemon__storage__ballast=("QUIET_S = 0.3", "QUIET_S = 3600.0"),
-            daemon__storage__logroom=("self._tried = False", "self._tried = True"),
+            daemon__storage__wal_preallocation=("self._tried = False", "self._tried = True"),
         )
     daemon = place.daemons.start()
     client = place.daemons.client()

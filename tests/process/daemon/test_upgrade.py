@@ -73,7 +73,7 @@ def test_vms_connections_and_subscriptions_survive(world: World) -> None:
 
     idle.call("vm.stop", {"name": "a"})
     ended = subscriber.until("driver.exited", "a")["payload"]
-    assert (ended["exitCode"], ended["expected"]) == (0, True)
+    assert (ended["exit_code"], ended["expected"]) == (0, True)
     idle.call("vm.stop", {"name": "default"})
     old.until("driver.stopped")
     world.up(client, "c")
@@ -94,7 +94,7 @@ def test_a_driver_that_is_killed_after_it_is_seen_with_its_status(world: World) 
     subscriber = Subscriber(world.daemons.client())
     upgrade(client)
     os.kill(world.drivers(client)["a"], signal.SIGKILL)
-    assert subscriber.until("driver.exited", "a")["payload"]["exitCode"] == -signal.SIGKILL
+    assert subscriber.until("driver.exited", "a")["payload"]["exit_code"] == -signal.SIGKILL
     subscriber.until("driver.started", "a")
     subscriber.check()
 
@@ -113,7 +113,7 @@ def test_twice(world: World) -> None:
     assert alive(oldest)
     for name in ("a", "b"):
         client.call("vm.stop", {"name": name})
-        assert subscriber.until("driver.exited", name)["payload"]["exitCode"] == 0
+        assert subscriber.until("driver.exited", name)["payload"]["exit_code"] == 0
     until(lambda: not alive(oldest))
     subscriber.check()
 
@@ -244,7 +244,10 @@ def test_a_call_that_was_held_begins_in_the_new_code(world: World) -> None:
     booting = client.request("vm.up", world.up_params("a"))
     until(lambda: held.call("vm.list")["vms"] and held.call("vm.list")["vms"][0]["driver_pid"])
     world.code.install(
-        daemon__methods__images=("return await ctx.images.prune", 'return {"new": True}\n    ctx')
+        daemon__dispatch__methods__images=(
+            "return await ctx.images.prune",
+            'return {"new": True}\n    ctx',
+        )
     )
     upgrading = asking.request("daemon.upgrade")
     while asking.receive()["params"].get("phase") != "wait":
@@ -324,7 +327,7 @@ def test_an_exec_that_fails_leaves_a_daemon_that_goes_on(world: World) -> None:
     assert daemon.poll() is None
     assert world.daemons.client().call("ping")["ok"] is True
     client.call("vm.stop", {"name": "a"})
-    assert subscriber.until("driver.exited", "a")["payload"]["exitCode"] == 0
+    assert subscriber.until("driver.exited", "a")["payload"]["exit_code"] == 0
     subscriber.check()
     daemon.send_signal(signal.SIGTERM)
     assert daemon.wait(20) == 0

@@ -94,7 +94,7 @@ def test_a_hypervisor_that_the_host_ends_is_no_power_off(world: World) -> None:
 
 
 def test_a_driver_that_does_not_leave_is_told_and_ended_by_force(world: World) -> None:
-    world.code.install(daemon__occupancy=("OLD_DRIVER_S = 20.0", "OLD_DRIVER_S = 0.5"))
+    world.code.install(daemon__drivers__occupancy=("OLD_DRIVER_S = 20.0", "OLD_DRIVER_S = 0.5"))
     daemon = world.daemons.start()
     client = world.daemons.client()
     world.up(client, "a")

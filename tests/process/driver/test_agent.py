@@ -26,7 +26,7 @@ from gaovm.guestmanager import clock, disks, info, journal, processes
 from gaovm.guestmanager.channel import Channel
 from gaovm.guestmanager.connection import Connection
 from gaovm.images import agentbuild
-from gaovm.spec.network import PortForward
+from gaovm.spec.ports import PortForward
 from gaovm.wire import streams
 from gaovm.wire.agent.clock import Correction
 from gaovm.wire.agent.journal import Line

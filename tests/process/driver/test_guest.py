@@ -12,7 +12,7 @@ from tests.process.driver.harness import Session, Zygote, launch_request
 from tests.process.driver.test_lifecycle import up
 
 from gaovm import errors
-from gaovm.cli import waiting
+from gaovm.model.phases import BEFORE_AGENT
 
 
 def script(text: str, name: str = "provision[0]") -> dict[str, str]:
@@ -167,7 +167,7 @@ async def test_a_failed_unit_is_told_and_the_guest_is_ready(zygote: Zygote, base
     phases = [item["phase"] for item in link.progress]
     later = phases[phases.index("agent") :]
     assert "system" in later
-    assert not set(later) & set(waiting.BEFORE_AGENT), "a Ctrl-C would undo a guest that answers"
+    assert not set(later) & set(BEFORE_AGENT), "a Ctrl-C would undo a guest that answers"
 
 
 async def test_scripts_run_again_and_others_in_their_place(zygote: Zygote, base: Path) -> None:

@@ -175,9 +175,9 @@ async def test_a_full_disk_pauses_and_a_resume_recovers(
     vm.event("BLOCK_IO_ERROR", action="report", nospace=False)  # the guest's own affair
     vm.event("BLOCK_IO_ERROR", action="stop", nospace=True)
     vm.event("STOP")
-    state = await vm.link.until(reason="io-error")
+    state = await vm.link.until(reason="io_error")
     assert state["error"]["code"] == "disk_full"
-    assert (await vm.heard("paused"))["detail"] == "io-error"
+    assert (await vm.heard("paused"))["detail"] == "io_error"
     seen = len(vm.link.states)
     vm.event("RESUME")
     await vm.heard("resumed")
@@ -225,7 +225,7 @@ async def test_without_a_heartbeat_silence_is_not_seen(
 async def test_a_closed_port_is_a_lost_agent(zygote: Zygote, base: Path, control: Path) -> None:
     vm = await ready(zygote, base, control, QUICK)
     vm.event("VSERPORT_CHANGE", id="agent-port", open=False)
-    state = await vm.link.until(reason="agent-lost")
+    state = await vm.link.until(reason="agent_lost")
     assert state["readiness"] == "degraded"
     await vm.heard("unresponsive")
     assert vm.kinds() == ["unresponsive"]

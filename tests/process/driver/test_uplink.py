@@ -112,11 +112,11 @@ async def test_a_passt_that_dies_is_followed_by_another(zygote: Zygote, base: Pa
     await link.until(readiness="ready")
     first = await carrier(link)
     os.kill(first, signal.SIGKILL)
-    lost = await link.heard("health", kind="network-lost")
+    lost = await link.heard("health", kind="network_lost")
     assert "passt was killed by signal 9" in lost["detail"]
-    degraded = await link.until(readiness="degraded", reason="network-lost")
+    degraded = await link.until(readiness="degraded", reason="network_lost")
     assert degraded["error"]["code"] == "network_lost"
-    await link.heard("health", kind="network-back")
+    await link.heard("health", kind="network_back")
     assert (await link.call("vm.status"))["network"]["problem"] is None
     assert link.states[-1]["readiness"] == "ready"
     second = await carrier(link)

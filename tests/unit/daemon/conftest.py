@@ -15,8 +15,10 @@ from gaovm.aio import tasks
 from gaovm.daemon import operations, params, paths
 from gaovm.daemon.dispatch import context, service
 from gaovm.daemon.lifecycle import start, supervisor
+from gaovm.daemon.lifecycle.strategies import cold_boot
 from gaovm.daemon.storage import events, records, store
 from gaovm.daemon.vms import machine, project_file
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.hostfacts import limits
 from gaovm.spec import disks, guest
 from gaovm.spec.vm import VmSpec
@@ -34,13 +36,13 @@ class Preparer:
 
     async def prepare(
         self, vm: machine.Machine, progress: operations.Listener, *, fresh_disk: bool
-    ) -> start.PreparedBoot:
+    ) -> cold_boot.PreparedBoot:
         self.fresh.append(fresh_disk)
         progress({"phase": "image", "message": "unpacking", "percent": 50})
         if self.failure is not None:
             raise self.failure
         vm.fleet.paths.vm_dir(vm.name).mkdir(exist_ok=True)
-        return start.PreparedBoot(image=IMAGE, launch={"disk": "x"})
+        return cold_boot.PreparedBoot(image=IMAGE, launch={"disk": "x"})
 
 
 class Call:
@@ -88,7 +90,7 @@ class Daemon:
         where = paths.Paths(home)
         where.make()
         self.database = store.open_store(where.database)
-        self.fleet = machine.Fleet(where, self.database, events.Events(self.database), owner)
+        self.fleet = Fleet(where, self.database, events.Events(self.database), owner)
         self.launcher = fake_driver.FakeLauncher()
         self.preparer = Preparer()
         starter = start.Starter(self.preparer, self.launcher, "boot-1")

@@ -14,7 +14,7 @@ from gaovm import errors
 from gaovm.daemon.config import changes, copies, live
 from gaovm.daemon.lifecycle import recovery
 from gaovm.daemon.storage import records
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.spec import diff
 
 GIB = 1 << 30
@@ -68,7 +68,7 @@ async def test_on_a_stopped_vm_everything_applies_at_once(daemon: Daemon) -> Non
     assert kept.pending is None
     assert file(daemon, copies.CONFIG).read_bytes() == copies.encode(kept.spec)
     assert not file(daemon, copies.PENDING).exists()
-    assert await told(daemon) == ["config.updated"]
+    assert await told(daemon) == ["vm.config.updated"]
 
 
 async def test_what_waited_is_gone_when_a_stopped_vm_is_changed(daemon: Daemon) -> None:
@@ -99,7 +99,7 @@ async def test_on_a_running_vm_a_restart_is_waited_for(daemon: Daemon) -> None:
     assert kept.pending is not None
     assert file(daemon, copies.PENDING).read_bytes() == copies.encode(kept.pending)
     assert file(daemon, copies.CONFIG).read_bytes() == copies.encode(kept.spec)
-    assert await told(daemon) == ["event.pending_config_written"]
+    assert await told(daemon) == ["vm.config.staged"]
 
 
 async def test_the_last_write_wins_and_says_that_it_replaced(daemon: Daemon) -> None:
@@ -110,8 +110,8 @@ async def test_the_last_write_wins_and_says_that_it_replaced(daemon: Daemon) -> 
     assert record(daemon).overrides == {"cpus": "8", "memory": "4GiB"}
     await change(daemon, cpus="8")
     assert await told(daemon) == [
-        "event.pending_config_written",
-        "event.pending_config_replaced",
+        "vm.config.staged",
+        "vm.config.staged",
     ]
 
 
@@ -126,7 +126,7 @@ async def test_what_waits_is_applied_by_the_next_start(daemon: Daemon) -> None:
     assert (kept.spec.processors.count, kept.pending) == (4, None)
     assert file(daemon, copies.CONFIG).read_bytes() == copies.encode(kept.spec)
     assert not file(daemon, copies.PENDING).exists()
-    assert await told(daemon) == ["event.pending_config_written", "config.pending_applied"]
+    assert await told(daemon) == ["vm.config.staged", "vm.config.applied"]
 
 
 async def test_an_up_with_the_same_file_applies_what_waits(daemon: Daemon) -> None:
@@ -134,7 +134,7 @@ async def test_an_up_with_the_same_file_applies_what_waits(daemon: Daemon) -> No
     await change(daemon, cpus="4")
     await daemon.call("vm.stop", name=NAME)
     assert (await daemon.up())["vm"]["cpus"] == 4
-    assert (await told(daemon))[-1] == "config.pending_applied"
+    assert (await told(daemon))[-1] == "vm.config.applied"
 
 
 async def test_what_only_the_daemon_looks_at_changes_in_a_running_vm(daemon: Daemon) -> None:
@@ -145,7 +145,7 @@ async def test_what_only_the_daemon_looks_at_changes_in_a_running_vm(daemon: Dae
     assert record(daemon).spec.supervision.restart.max_attempts == 7
     assert record(daemon).pending is None
     assert len(daemon.driver.calls) == calls
-    assert await told(daemon) == ["config.updated"]
+    assert await told(daemon) == ["vm.config.updated"]
 
 
 async def test_disk_and_environment_change_in_the_running_vm(daemon: Daemon) -> None:
@@ -164,7 +164,7 @@ async def test_disk_and_environment_change_in_the_running_vm(daemon: Daemon) -> 
     await change(daemon, cpus="")
     assert record(daemon).pending is None
     assert record(daemon).spec.disk.size_bytes == 40 * GIB
-    assert (await told(daemon))[-1] == "config.pending_discarded"
+    assert (await told(daemon))[-1] == "vm.config.discarded"
 
 
 async def test_a_live_change_alone_leaves_nothing_waiting(daemon: Daemon) -> None:
@@ -172,7 +172,7 @@ async def test_a_live_change_alone_leaves_nothing_waiting(daemon: Daemon) -> Non
     await change(daemon, disk="40GiB")
     assert record(daemon).pending is None
     assert not file(daemon, copies.PENDING).exists()
-    assert await told(daemon) == ["config.updated"]
+    assert await told(daemon) == ["vm.config.updated"]
 
 
 async def test_a_live_change_that_fails_comes_at_the_next_start(daemon: Daemon) -> None:
@@ -182,7 +182,7 @@ async def test_a_live_change_that_fails_comes_at_the_next_start(daemon: Daemon) 
     assert fields(result["staged"]) == ["disk"]
     assert result["warnings"] == ["disk: not changed in the running VM: no space"]
     assert record(daemon).spec.disk.size_bytes == 20 * GIB
-    assert await told(daemon) == ["event.pending_config_written"]
+    assert await told(daemon) == ["vm.config.staged"]
     await daemon.call("vm.stop", name=NAME)
     vm = (await daemon.call("vm.start", name=NAME))["vm"]
     assert vm["disk_bytes"] == 40 * GIB
@@ -250,7 +250,7 @@ async def test_discard_drops_the_layer(daemon: Daemon) -> None:
     result = await daemon.call("vm.config.set", name=NAME, discard=True)
     assert (result["overrides"], result["staged"], result["vm"]["pending"]) == ({}, [], [])
     assert not file(daemon, copies.PENDING).exists()
-    assert await told(daemon) == ["event.pending_config_written", "config.pending_discarded"]
+    assert await told(daemon) == ["vm.config.staged", "vm.config.discarded"]
 
 
 async def test_discard_takes_back_what_is_in_force_but_no_disk(daemon: Daemon) -> None:
@@ -339,7 +339,7 @@ async def test_a_damaged_file_is_put_aside_and_rewritten(daemon: Daemon, content
     assert path.read_bytes() == copies.encode(record(daemon).spec)
     (kept,) = path.parent.glob("config.json.corrupt-*")
     assert kept.read_bytes() == content
-    assert await told(daemon) == ["config.quarantined"]
+    assert await told(daemon) == ["vm.config.quarantined"]
 
 
 async def test_an_edited_file_is_damaged(daemon: Daemon) -> None:
@@ -364,7 +364,7 @@ async def test_whole_but_old_files_follow_without_a_word(daemon: Daemon) -> None
     await changes.check_all(daemon.fleet)
     assert not file(daemon, copies.PENDING).exists()
     assert file(daemon, copies.CONFIG).read_bytes() == copies.encode(record(daemon).spec)
-    assert "config.quarantined" not in await told(daemon)
+    assert "vm.config.quarantined" not in await told(daemon)
 
 
 async def test_files_of_a_destroyed_vm_do_not_come_back(daemon: Daemon) -> None:
@@ -390,7 +390,7 @@ async def test_a_crash_after_the_intent_leaves_a_change_that_comes(daemon: Daemo
     assert kept.pending is not None and kept.pending.disk.size_bytes == 40 * GIB
     begun.cancel()
     # the next daemon
-    fleet = machine.Fleet(daemon.fleet.paths, daemon.database, daemon.fleet.events, daemon.second)
+    fleet = Fleet(daemon.fleet.paths, daemon.database, daemon.fleet.events, daemon.second)
     recovery.load(fleet, [msgspec.structs.replace(kept)])
     vm = fleet.machines[NAME]
     await changes.apply_pending(vm)

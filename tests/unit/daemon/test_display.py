@@ -7,6 +7,7 @@ import pytest
 from tests.unit.daemon.conftest import Daemon
 
 from gaovm import errors
+from gaovm.daemon.vms import reports
 from gaovm.spec.graphics import Graphics
 
 SEAT = {"DISPLAY": ":1", "XAUTHORITY": "/run/x"}
@@ -76,7 +77,7 @@ async def test_windows_opened_and_closed_are_events(daemon: Daemon) -> None:
             {"open": "perhaps"},
             {"open": False, "reason": "user", "later": "field"},
         ):
-            vm.on_notification("display", report)
+            reports.on_notification(vm, "display", report)
         opened, closed = await anext(seen), await anext(seen)
     assert (opened.type, opened.vm) == ("display.opened", "web-dev")
     assert opened.payload == {"width": 640, "height": 480}

@@ -17,7 +17,7 @@ from gaovm.daemon.legacy import events as legacy_events
 from gaovm.daemon.legacy import service
 from gaovm.daemon.lifecycle import supervisor
 from gaovm.daemon.storage import events
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import driver_protocol
 from gaovm.driver import liveness
 from gaovm.driver import main as driver
 from gaovm.ipc import handshake
@@ -257,7 +257,7 @@ OTHERS = {
     "connect.retry_milliseconds": None,
     "stop.eof_wait_ms": None,
     "stop.sigterm_wait_s": None,
-    "stop.sigkill_wait_s": machine.LEAVE_S,
+    "stop.sigkill_wait_s": driver_protocol.LEAVE_S,
 }
 
 
@@ -300,10 +300,20 @@ async def test_restart_and_failure_events_have_their_old_shapes(daemon: Daemon) 
         "windowLimit": 5,
         "windowSeconds": 300,
     }
-    assert seen("driver.exited", pid=1, exitCode=-9, expected=False) == {"pid": 1, "exitCode": -9}
-    assert seen("driver.exited", pid=1, exitCode=0, expected=True) is None
+    assert seen("driver.exited", pid=1, exit_code=-9, expected=False) == {"pid": 1, "exitCode": -9}
+    assert seen("driver.exited", pid=1, exit_code=0, expected=True) is None
     assert seen("vm.state", state="running") is None
-    assert seen("config.quarantined", file="x") is None
+    for replaced, name in ((False, "written"), (True, "replaced")):
+        payload = {"fields": ["cpus"], "restart_required": True, "replaced": replaced}
+        staged = events.Event(
+            seq=1, type="vm.config.staged", vm="default", payload=payload, ts="now"
+        )
+        assert legacy_events.translate(staged) == {
+            "type": f"event.pending_config_{name}",
+            "payload": {"restartRequired": True, "currentConfigUnchanged": True},
+            "ts": "now",
+        }
+    assert seen("vm.config.quarantined", file="x") is None
 
 
 async def test_a_dead_driver_is_seen_through_its_restart(daemon: Daemon) -> None:

@@ -12,7 +12,7 @@ from tests.unit.daemon.conftest import Call, Daemon
 from gaovm import errors
 from gaovm.daemon.dispatch import service
 from gaovm.daemon.dispatch.methods import sessions
-from gaovm.daemon.vms import status
+from gaovm.daemon.vms import reports, status
 from gaovm.ipc import methods
 from gaovm.spec import diff
 from gaovm.spec.shares import Share
@@ -388,11 +388,11 @@ async def test_status_says_what_is_wrong_with_the_network_while_it_is(daemon: Da
     await daemon.up()
     vm = daemon.fleet.machines["web-dev"]
     for kind, problem in (
-        ("network-back", None),
-        ("network-lost", "passt ended"),
-        ("network-back", None),
+        ("network_back", None),
+        ("network_lost", "passt ended"),
+        ("network_back", None),
     ):
-        vm.on_notification("health", {"kind": kind, "detail": problem or "it is back"})
+        reports.on_notification(vm, "health", {"kind": kind, "detail": problem or "it is back"})
         known = (await daemon.status())["network"]
         assert (known["problem"], known["type"]) == (problem, "passt")
         assert len(status.warnings(vm.record)) == (problem is not None)

@@ -36,7 +36,8 @@ from gaovm.daemon import params, paths
 from gaovm.daemon.dispatch import context, service
 from gaovm.daemon.lifecycle import recovery, start, supervisor
 from gaovm.daemon.storage import events, schema, store
-from gaovm.daemon.vms import machine, project_file
+from gaovm.daemon.vms import lookups, project_file
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states
 from gaovm.spec.supervision import Restart, RestartWhen, Supervision
 from gaovm.testing import fake_driver
@@ -172,6 +173,7 @@ class Machine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(clock, "now", self.loop.time)
         self.patch.setattr(clock, "monotonic", self.loop.time)
+        self.patch.setattr(lookups, "run", asyncio.to_thread)  # which is inline here
         self.base = Path(tempfile.mkdtemp())
         self.where = paths.Paths(self.base)
         self.where.make()
@@ -191,7 +193,7 @@ class Machine(RuleBasedStateMachine):
     async def _open(self, database: MemoryStore) -> None:
         self.owner = tasks.TaskOwner("daemon")
         self.database = database
-        self.fleet = machine.Fleet(self.where, database, events.Events(database), self.owner)
+        self.fleet = Fleet(self.where, database, events.Events(database), self.owner)
         starter = start.Starter(Preparer(), self.launcher, f"boot-{self.boots}")
         self.supervisor = supervisor.Supervisor(self.fleet, starter, chance=lambda: 0.5)
         self.context = context.Daemon(

@@ -8,7 +8,7 @@ from tests.unit.daemon.conftest import Daemon
 
 from gaovm import errors
 from gaovm.daemon.vms import ports, status
-from gaovm.spec.network import PortForward
+from gaovm.spec.ports import PortForward
 
 
 def entry(host_port: int, host_ip: str = "127.0.0.1") -> dict[str, object]:
@@ -25,7 +25,7 @@ async def test_any_host_port_comes_after_those_that_are_named(daemon: Daemon) ->
     await daemon.up()
     record = daemon.fleet.machines["web-dev"].record
     free, named = PortForward(guest_port=80, host_port=0), PortForward(guest_port=80, host_port=81)
-    network = msgspec.structs.replace(record.spec.network, forwards=(free, named))
+    network = msgspec.structs.replace(record.spec.network, ports=(free, named))
     facts = msgspec.structs.replace(record.facts, ports=(entry(81), entry(4000)))
     spec = msgspec.structs.replace(record.spec, network=network)
     record = msgspec.structs.replace(record, spec=spec, facts=facts, added_ports=(free,))

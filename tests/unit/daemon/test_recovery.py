@@ -12,7 +12,7 @@ from gaovm import errors
 from gaovm.aio import files
 from gaovm.daemon.drivers import occupancy
 from gaovm.daemon.lifecycle import recovery, supervisor
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states
 from gaovm.spec.supervision import Supervision
 
@@ -22,9 +22,7 @@ async def restart(daemon: Daemon, boot_id: str = "boot-1") -> None:
     await daemon.fleet.store.flush()
     await daemon.fleet.owner.aclose()
     daemon.launcher.launched.clear()
-    daemon.fleet = machine.Fleet(
-        daemon.fleet.paths, daemon.database, daemon.fleet.events, daemon.second
-    )
+    daemon.fleet = Fleet(daemon.fleet.paths, daemon.database, daemon.fleet.events, daemon.second)
     daemon.ctx.fleet = daemon.fleet
     daemon.supervisor = supervisor.Supervisor(daemon.fleet, daemon.ctx.starter, chance=lambda: 0.5)
     recovery.load(daemon.fleet, daemon.database.load())

@@ -74,3 +74,43 @@ async def test_an_old_database_is_brought_up_to_date(tmp_path: Path, revision: i
     again = store.open_store(path)  # nothing is left to do
     assert [record.name for record in again.load()] == ["a.b-c", "small"]
     again.close()
+
+
+async def test_stored_events_get_the_names_of_today(tmp_path: Path) -> None:
+    """Payloads as the daemons of revision 4 wrote them."""
+    stored = [
+        ("config.updated", '{"fields":["cpus"],"applied":true}'),
+        ("config.pending_applied", '{"fields":["cpus"]}'),
+        ("config.pending_discarded", "{}"),
+        ("config.quarantined", '{"file":"/x"}'),
+        ("event.pending_config_written", '{"fields":["cpus"],"restart_required":true}'),
+        ("event.pending_config_replaced", '{"fields":["cpus"],"restart_required":true}'),
+        ("event.pending_config_replaced", "{}"),
+        ("driver.started", '{"pid":1,"socketPath":"/run/\\"socketPath\\":/s"}'),
+        ("driver.exited", '{"pid":1,"exitCode":-9,"expected":false}'),
+        ("vm.paused", '{"detail":"io-error"}'),
+        ("vm.state", '{"event":"x","error":{"message":"exitCode io-error"}}'),
+    ]
+    path = database(tmp_path, 4)
+    connection = sqlite3.connect(path)
+    connection.executemany(
+        "INSERT INTO events (ts, type, vm, payload) VALUES ('t', ?, 'small', ?)", stored
+    )
+    connection.commit()
+    connection.close()
+    opened = store.open_store(path)
+    found = await events.Events(opened).read(3, 100)
+    opened.close()
+    assert [(event.type, event.payload) for event in found] == [
+        ("vm.config.updated", {"fields": ["cpus"], "applied": True}),
+        ("vm.config.applied", {"fields": ["cpus"]}),
+        ("vm.config.discarded", {}),
+        ("vm.config.quarantined", {"file": "/x"}),
+        ("vm.config.staged", {"fields": ["cpus"], "restart_required": True}),
+        ("vm.config.staged", {"replaced": True, "fields": ["cpus"], "restart_required": True}),
+        ("vm.config.staged", {"replaced": True}),
+        ("driver.started", {"pid": 1, "socket_path": '/run/"socketPath":/s'}),
+        ("driver.exited", {"pid": 1, "exit_code": -9, "expected": False}),
+        ("vm.paused", {"detail": "io_error"}),
+        ("vm.state", {"event": "x", "error": {"message": "exitCode io-error"}}),
+    ]

@@ -12,12 +12,13 @@ from gaovm import errors
 from gaovm.daemon.storage import records, schema, store
 from gaovm.model import states, supervision
 from gaovm.spec import boot, disks, guest, memory, network, processors, shares, vm
+from gaovm.spec.ports import PortForward
 
 
 def full_record() -> records.VmRecord:
     """A record in which no field has its default."""
     user = guest.User(name="u", uid=1, gid=2, home="/home/u.guest", shell="/bin/sh", comment="ü")
-    port = network.PortForward(guest_port=80, host_port=8080, host_ip="0.0.0.0")
+    port = PortForward(guest_port=80, host_port=8080, host_ip="0.0.0.0")
     spec = vm.VmSpec(
         name="a.b-c",
         image=disks.Image(location="x", digest="sha256:1", kernel_arguments="k"),
@@ -32,7 +33,7 @@ def full_record() -> records.VmRecord:
         processors=processors.Processors(count=3),
         memory=memory.Memory(size_bytes=1 << 30),
         disk=disks.Disk(size_bytes=1 << 31),
-        network=network.Network(forwards=(port,)),
+        network=network.Network(ports=(port,)),
         shares=(shares.Share(location="/a", mount_point="/b", writable=True, type="9p"),),
         message="hi",
     )

@@ -11,7 +11,7 @@ from tests.unit.daemon.conftest import Call, Daemon
 
 from gaovm import errors
 from gaovm.daemon.lifecycle import supervisor
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import machine, reports
 from gaovm.model import states
 from gaovm.spec.supervision import OnHang, Restart, RestartWhen, Supervision, Watchdog
 
@@ -66,8 +66,8 @@ async def test_a_dead_hypervisor_is_replaced_and_its_driver_let_go(daemon: Daemo
 async def test_the_exit_of_the_hypervisor_is_an_event_of_its_own(daemon: Daemon) -> None:
     await daemon.up()
     vm = daemon.fleet.machines["web-dev"]
-    vm.on_notification("hypervisor", {"pid": 7, "status": -9, "at": 1.5})
-    vm.on_notification("of a newer driver", {})
+    reports.on_notification(vm, "hypervisor", {"pid": 7, "status": -9, "at": 1.5})
+    reports.on_notification(vm, "of a newer driver", {})
     (told,) = await seen(daemon, "hypervisor.exited")
     assert told == {"pid": 7, "status": -9, "at": 1.5, "expected": False}
 
@@ -83,7 +83,7 @@ def on_hang(daemon: Daemon, what: OnHang) -> machine.Machine:
 async def test_a_hung_guest_is_restarted_if_the_policy_says_so(daemon: Daemon, kind: str) -> None:
     await daemon.up()
     vm, first = on_hang(daemon, "restart"), daemon.driver
-    vm.on_notification("health", {"kind": kind, "detail": "it hangs"})
+    reports.on_notification(vm, "health", {"kind": kind, "detail": "it hangs"})
     await until_state(vm, "restarting")
     assert first.calls[-1] == ("vm.kill", {"reason": kind})
     await vm.until(lambda: vm.state.readiness is states.Readiness.READY)
@@ -95,7 +95,7 @@ async def test_a_hung_guest_is_restarted_if_the_policy_says_so(daemon: Daemon, k
 async def test_a_hung_guest_is_paused_if_the_policy_says_so(daemon: Daemon) -> None:
     await daemon.up()
     vm = on_hang(daemon, "pause")
-    vm.on_notification("health", {"kind": "watchdog"})
+    reports.on_notification(vm, "health", {"kind": "watchdog"})
     await vm.until(lambda: vm.paused)
     status = await daemon.status()
     assert (status["state"], status["paused"]) == ("running", True)
@@ -108,7 +108,7 @@ async def test_a_hung_guest_is_only_told_by_default(daemon: Daemon) -> None:
     await daemon.up()
     vm, before = on_hang(daemon, "event"), list(daemon.driver.calls)
     for kind in ("watchdog", "panic", "unresponsive", "responsive", "of a newer driver"):
-        vm.on_notification("health", {"kind": kind})
+        reports.on_notification(vm, "health", {"kind": kind})
     await asyncio.sleep(0)
     assert daemon.driver.calls == before
     await daemon.fleet.store.flush()
@@ -142,7 +142,7 @@ async def test_a_guest_that_begins_anew_in_a_loop_is_told_of_within_its_rate(
 async def test_a_panicked_guest_is_left_to_its_driver(daemon: Daemon) -> None:
     await daemon.up()
     vm, before = on_hang(daemon, "restart"), list(daemon.driver.calls)
-    vm.on_notification("health", {"kind": "panic"})
+    reports.on_notification(vm, "health", {"kind": "panic"})
     await asyncio.sleep(0)
     assert daemon.driver.calls == before
 

@@ -10,7 +10,7 @@ from gaovm import errors
 from gaovm.project import context, templates
 from gaovm.spec import vm
 from gaovm.spec.memory import GIB, MIB
-from gaovm.spec.network import PortForward
+from gaovm.spec.ports import PortForward
 from gaovm.spec.shares import Share
 from gaovm.spec.supervision import Watchdog
 
@@ -99,7 +99,7 @@ def test_every_honoured_field_reaches_the_spec() -> None:
     ]
     probes = [(p.description, p.hint) for p in spec.guest.probes]
     assert probes == [("d", "h"), ("user probe 2/2", "")]
-    assert spec.network.forwards == (
+    assert spec.network.ports == (
         PortForward(
             guest_port=80,
             host_port=8080,
@@ -263,7 +263,7 @@ def test_fields_that_are_not_honoured_are_named() -> None:
         "vmOpts.qemu",
     }
     assert loaded.warnings[0] == "c.yaml:1: os: not honoured yet; it has no effect"
-    assert loaded.spec.network.forwards == ()
+    assert loaded.spec.network.ports == ()
     assert loaded.spec.guest.provision == ()
 
 
@@ -335,7 +335,7 @@ def test_a_template_loads_for_any_directory(name: str, project: str) -> None:
         loaded = load(text, project=project)
         assert loaded.warnings == ()
         assert [share.location for share in loaded.spec.shares] == [project]
-        assert all(forward.host_port == 0 for forward in loaded.spec.network.forwards)
+        assert all(forward.host_port == 0 for forward in loaded.spec.network.ports)
     else:
         assert "control character" in problems(text, project=project)[0]
 
@@ -359,7 +359,7 @@ def test_a_machine_of_another_architecture() -> None:
 
 def test_any_protocol_forwards_tcp_and_says_so() -> None:
     loaded = load(with_image("portForwards: [{guestPort: 1, proto: any}]"))
-    assert loaded.spec.network.forwards[0].guest_port == 1
+    assert loaded.spec.network.ports[0].guest_port == 1
     assert "only TCP is forwarded" in loaded.warnings[0]
 
 

@@ -10,8 +10,8 @@ import pytest
 from tests.unit.project.reading import IMAGE, load, problem, problems, with_image
 
 from gaovm.project import overrides
-from gaovm.project.portrules import Rule
-from gaovm.spec.network import PortForward
+from gaovm.project.ports import Rule
+from gaovm.spec.ports import PortForward
 
 VECTORS = Path(__file__).parents[2] / "data" / "lima" / "vectors" / "port-forward-rules.json"
 
@@ -51,7 +51,7 @@ def forwards(rules: str) -> list[tuple[str, int, str, int]]:
     loaded = load(with_image(f"portForwards: [{rules}]"))
     return [
         (forward.guest_ip, forward.guest_port, forward.host_ip, forward.host_port)
-        for forward in loaded.spec.network.forwards
+        for forward in loaded.spec.network.ports
     ]
 
 

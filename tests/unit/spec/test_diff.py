@@ -11,7 +11,8 @@ import pytest
 from gaovm.spec import diff
 from gaovm.spec.disks import Disk, Image
 from gaovm.spec.guest import Guest, User
-from gaovm.spec.network import Network, PortForward
+from gaovm.spec.network import Network
+from gaovm.spec.ports import PortForward
 from gaovm.spec.processors import Processors
 from gaovm.spec.shares import Share
 from gaovm.spec.supervision import Restart, Supervision
@@ -104,7 +105,7 @@ def test_a_place_in_the_file_is_no_difference() -> None:
     def made(number: int) -> VmSpec:
         forward = PortForward(guest_port=80, field=f"portForwards[{number}]")
         share = Share(location="/a", mount_point="/a", field=f"mounts[{number}].location")
-        return spec(network=Network(forwards=(forward,)), shares=(share,))
+        return spec(network=Network(ports=(forward,)), shares=(share,))
 
     assert diff.differences(made(0), made(1)) == []
 

@@ -10,7 +10,8 @@ import pytest
 from gaovm.spec import diff, reach
 from gaovm.spec.disks import Image, ImageFile
 from gaovm.spec.guest import Guest, User
-from gaovm.spec.network import Network, PortForward
+from gaovm.spec.network import Network
+from gaovm.spec.ports import PortForward
 from gaovm.spec.shares import Share
 from gaovm.spec.vm import VmSpec
 
@@ -45,7 +46,7 @@ def widened(
 
 
 def forwards(*ports: PortForward) -> VmSpec:
-    return spec(network=Network(forwards=ports))
+    return spec(network=Network(ports=ports))
 
 
 def test_every_field_of_a_spec_is_judged() -> None:

@@ -6,6 +6,7 @@ import sys
 
 from gaovm import errors
 from gaovm.cli import calls, options, output
+from gaovm.model import event_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,10 +34,6 @@ def run(parsed: options.Parsed) -> int:
             failure = _follow(client, _resume(client, shown), shown)
 
 
-#: What an event can be about: the first word of its type (docs/supervision.md lists them).
-GROUPS = ("config", "daemon", "display", "drift", "driver", "guest", "hypervisor", "vm")
-
-
 class _Shown:
     """What is to be shown, how, and up to where it was."""
 
@@ -45,10 +42,10 @@ class _Shown:
         self._vm = parsed.text("vm")
         self._types = parsed.many("type")
         for wanted in self._types:
-            if wanted.split(".")[0] not in GROUPS:
+            if not event_names.is_known(wanted):
                 raise errors.UsageError(
                     f"--type: there are no events {output.harmless(wanted)!r}",
-                    remedy=f"a type, or one of the groups {', '.join(GROUPS)}",
+                    remedy=f"a type, or one of the groups {', '.join(event_names.GROUPS)}",
                 )
         follow = parsed.flag("follow")
         self.since = parsed.number("since")
@@ -64,9 +61,7 @@ class _Shown:
         if self._vm is not None and event.get("vm") != self._vm:
             return False
         kind = str(event.get("type"))
-        return not self._types or any(
-            kind == wanted or kind.startswith(f"{wanted}.") for wanted in self._types
-        )
+        return not self._types or any(event_names.matches(kind, each) for each in self._types)
 
     def note_lost(self, stream: EventStream) -> None:
         """Say which events are gone that were asked for; 0 asks for those there are."""

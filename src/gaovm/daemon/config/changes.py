@@ -21,10 +21,11 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import steps
+from gaovm.aio import steps, tasks
 from gaovm.daemon.config import copies, live, planning, room
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import machine
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states
 from gaovm.spec import diff
 from gaovm.spec.vm import VmSpec
@@ -146,10 +147,10 @@ async def _take_scripts(vm: machine.Machine) -> None:
     await written
 
 
-async def check_all(fleet: machine.Fleet) -> None:
+async def check_all(fleet: Fleet) -> None:
     """As ``check``, for every VM; what cannot be read or written is logged."""
     for vm in list(fleet.machines.values()):
-        await machine.guard(f"vm {vm.name}: config files", check(vm))
+        await tasks.guard(f"vm {vm.name}: config files", check(vm))
 
 
 async def check(vm: machine.Machine) -> None:
@@ -162,7 +163,7 @@ async def check(vm: machine.Machine) -> None:
 
 
 def _gone(vm: machine.Machine) -> bool:
-    known = vm.fleet.machines.get(vm.name) is vm
+    known = vm.fleet.knows(vm)
     return not known or vm.record.deleting
 
 
@@ -194,7 +195,7 @@ async def _record(vm: machine.Machine, plan: planning.Plan) -> None:
         replaced, restart = before.pending is not None, plan.restart_required
         _tell_pending(vm, plan.staged, replaced=replaced, restart=restart)
     elif before.pending is not None and plan.pending is None and plan.running:
-        vm.fleet.events.emit("config.pending_discarded", vm.name, {})
+        vm.fleet.events.emit("vm.config.discarded", vm.name, {})
     await written
 
 
@@ -210,7 +211,7 @@ async def _take_pending(vm: machine.Machine) -> None:
         return
     fields = [found.field for found in _waiting(vm.record)]
     written = vm.update(spec=pending, pending=None)
-    vm.fleet.events.emit("config.pending_applied", vm.name, {"fields": fields})
+    vm.fleet.events.emit("vm.config.applied", vm.name, {"fields": fields})
     await written
 
 
@@ -251,7 +252,7 @@ async def _mend(vm: machine.Machine, name: str, spec: VmSpec | None) -> None:
         damage = copies.damaged(path, kept)
         logger.warning("vm %s: %s", vm.name, damage, extra={"vm": vm.name})
         payload = {"file": str(path), "kept": str(kept), "message": damage.message}
-        vm.fleet.events.emit("config.quarantined", vm.name, payload)
+        vm.fleet.events.emit("vm.config.quarantined", vm.name, payload)
 
 
 @steps.step
@@ -285,7 +286,7 @@ def _tell_updated(vm: machine.Machine, found: Iterable[diff.Difference], *, runn
         "applied": True,
         "while_running": running,
     }
-    vm.fleet.events.emit("config.updated", vm.name, payload)
+    vm.fleet.events.emit("vm.config.updated", vm.name, payload)
 
 
 def _tell_pending(
@@ -295,6 +296,9 @@ def _tell_pending(
     replaced: bool,
     restart: bool = True,
 ) -> None:
-    kind = "event.pending_config_replaced" if replaced else "event.pending_config_written"
-    fields = [difference.field for difference in found]
-    vm.fleet.events.emit(kind, vm.name, {"fields": fields, "restart_required": restart})
+    payload = {
+        "fields": [difference.field for difference in found],
+        "restart_required": restart,
+        "replaced": replaced,
+    }
+    vm.fleet.events.emit("vm.config.staged", vm.name, payload)

@@ -12,8 +12,8 @@ import msgspec
 
 from gaovm import errors
 from gaovm.daemon.storage import records
-from gaovm.daemon.vms import machine, ports
-from gaovm.spec import network
+from gaovm.daemon.vms import driver_protocol, machine, ports
+from gaovm.spec.ports import PortForward
 from gaovm.spec.vm import VmSpec
 
 #: A resize writes metadata only; the guest's file system takes seconds on a slow host.
@@ -41,8 +41,8 @@ async def _set_environment(vm: machine.Machine, wanted: VmSpec) -> list[str]:
 async def _forward_ports(vm: machine.Machine, wanted: VmSpec) -> list[str]:
     """Old forwards go first, for a new one may have their host port. All of it, or none."""
     driver = _driver(vm)
-    before = {ports.identity(port): port for port in vm.record.spec.network.forwards}
-    after = {ports.identity(port): port for port in wanted.network.forwards}
+    before = {ports.identity(port): port for port in vm.record.spec.network.ports}
+    after = {ports.identity(port): port for port in wanted.network.ports}
     undo: list[tuple[str, dict[str, Any]]] = []
     try:
         for key, port in before.items():
@@ -73,18 +73,18 @@ async def _set_reaction(vm: machine.Machine, wanted: VmSpec) -> list[str]:
 CHANGES: dict[str, _Change] = {
     "disk.size_bytes": _grow_disk,
     "guest.env": _set_environment,
-    "network.forwards": _forward_ports,
+    "network.ports": _forward_ports,
     "supervision.watchdog.on_hang": _set_reaction,
 }
 
 
-def _driver(vm: machine.Machine) -> machine.Driver:
+def _driver(vm: machine.Machine) -> driver_protocol.Driver:
     if vm.driver is None:
         raise errors.DriverLost(f"VM {vm.name} has no driver")
     return vm.driver
 
 
-def _bound(record: records.VmRecord, port: network.PortForward) -> dict[str, Any]:
+def _bound(record: records.VmRecord, port: PortForward) -> dict[str, Any]:
     """The ports of a forward as the driver has them: a host port of 0 was chosen by it."""
     for known, entry in ports.bound(record):
         if entry and ports.identity(known) == ports.identity(port):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NoReturn, Protocol, TypeVar, cast
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from gaovm import errors
 from gaovm.aio import stalls
@@ -12,6 +12,7 @@ from gaovm.daemon import operations, params, paths
 from gaovm.daemon.dispatch import upgrade_gate
 from gaovm.daemon.lifecycle import start
 from gaovm.daemon.vms import machine, project_file
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.errors import suggestions
 from gaovm.ipc import connection
 
@@ -85,7 +86,7 @@ class Upgrader(Protocol):
 class Daemon:
     """The daemon, as methods see it. ``request_stop`` begins a graceful end of the process."""
 
-    fleet: machine.Fleet
+    fleet: Fleet
     starter: start.Starter
     images: Images
     zygote: Zygote
@@ -118,7 +119,7 @@ class Daemon:
 
     def lasting(self, name: str, work: Coroutine[Any, Any, Result]) -> operations.Operation[Result]:
         """Begin work that goes on when its caller goes away."""
-        operation: operations.Operation[Result] = operations.Operation(name)
+        operation = operations.Operation[Result](name)
         operation.start(self.fleet.owner, work)
         operation.keep()
         going_on = {each for each in self.fleet.lasting if not each.done}
@@ -127,7 +128,7 @@ class Daemon:
 
     async def to_its_end(self, name: str, work: Coroutine[Any, Any, Result]) -> Result:
         """Run work that goes on when its caller goes away, and wait for its result."""
-        return cast("Result", await self.lasting(name, work).wait(lambda _: None))
+        return await self.lasting(name, work).result(lambda _: None)
 
 
 class Call(Protocol):

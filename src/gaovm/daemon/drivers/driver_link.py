@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from gaovm import errors
 from gaovm.aio import clock, descriptors, steps, tasks
-from gaovm.daemon.drivers import forks
+from gaovm.daemon.drivers import forks, old_drivers
 from gaovm.daemon.handover import Driver
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import driver_protocol, machine, reports
 from gaovm.ipc import connection, handover, hello, methods, peer
 from gaovm.platform import processes
 from gaovm.wire.driver import table
@@ -43,7 +43,7 @@ class Source(Protocol):
 
 
 class Link:
-    """A driver process and the connection to it. Implements ``machine.Driver``."""
+    """A driver process and the connection to it. Implements ``driver_protocol.Driver``."""
 
     def __init__(self, forked: forks.Forked, source: Source, log: Path) -> None:
         self.pid = forked.pid
@@ -51,7 +51,9 @@ class Link:
         self._source = source
         self._log = log
         self._connection: handover.Movable | None = None
-        self._ended: asyncio.Future[machine.Ended] = asyncio.get_running_loop().create_future()
+        self._ended: asyncio.Future[driver_protocol.Ended] = (
+            asyncio.get_running_loop().create_future()
+        )
 
     @property
     def connection(self) -> handover.Movable | None:
@@ -71,7 +73,7 @@ class Link:
             # stall of this process both are there at once.
             await asyncio.wait([self._connection.finished], timeout=LAST_WORDS_S)
             self._connection.close()
-        self._ended.set_result(machine.Ended(pid=self.pid, exit_code=exit_code))
+        self._ended.set_result(driver_protocol.Ended(pid=self.pid, exit_code=exit_code))
 
     async def call(
         self, method: str, params: dict[str, Any] | None = None, *, timeout_s: float = 5.0
@@ -117,11 +119,11 @@ class Link:
                 details={"missing": missing},
             )
 
-    async def gone(self) -> machine.Ended:
+    async def gone(self) -> driver_protocol.Ended:
         """Return when the process has ended."""
         return await asyncio.shield(self._ended)
 
-    async def leave(self, limit_s: float) -> machine.Ended:
+    async def leave(self, limit_s: float) -> driver_protocol.Ended:
         """Ask the driver to leave; kill it after the limit. May be called by several."""
         if not self._ended.done():
             try:
@@ -132,7 +134,7 @@ class Link:
                 self._connection.close()
         return await self.see_out(limit_s)
 
-    async def see_out(self, limit_s: float) -> machine.Ended:
+    async def see_out(self, limit_s: float) -> driver_protocol.Ended:
         """Wait for the end of a driver that was told to leave; kill it after the limit."""
         try:
             async with asyncio.timeout(limit_s):
@@ -149,7 +151,7 @@ class Link:
 
 
 class ForkLauncher:
-    """Starts drivers. Implements ``machine.Launcher``."""
+    """Starts drivers. Implements ``start.Launcher``."""
 
     def __init__(self, source: forks.Forks) -> None:
         self._source = source
@@ -168,7 +170,7 @@ class ForkLauncher:
             made = await self._shake_hands(vm, ours, token)
         except BaseException:
             # Without its socket the driver leaves by itself; it has no VM yet.
-            await tasks.finish(link.see_out(machine.LEAVE_S))
+            await tasks.finish(link.see_out(driver_protocol.LEAVE_S))
             raise
         vm.timings["fork_to_hello_ms"] = round((clock.monotonic() - begin) * 1000, 2)
         _connect(vm, link, made)
@@ -264,7 +266,7 @@ def _service(vm: machine.Machine, token: str | None) -> connection.Service:
     """What is served to a driver: it reports."""
 
     def on_notification(method: str, params: dict[str, Any], _: connection.Connection) -> None:
-        vm.on_notification(method, params)
+        reports.on_notification(vm, method, old_drivers.translate(params))
 
     offer = hello.Offer(methods.DRIVER, table.NAMES, required=table.CORE)
     terms = peer.Terms(offer, expected_token=token)

@@ -1,4 +1,4 @@
-"""Our events as old clients know them; the others are not for them."""
+"""Our events under the names and with the keys of ``gaovm.v1.2``; others are not told."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ def translate(event: events.Event) -> dict[str, Any] | None:
     payload = shape(event.payload)
     if payload is None:
         return None
-    return {"type": event.type, "payload": payload, "ts": event.ts}
+    return {"type": _type(event), "payload": payload, "ts": event.ts}
+
+
+def _type(event: events.Event) -> str:
+    if event.type == "vm.config.staged":
+        how = "replaced" if event.payload.get("replaced") else "written"
+        return f"event.pending_config_{how}"
+    return _TYPES.get(event.type, event.type)
 
 
 def _only(*keys: str) -> Callable[[_Payload], _Payload]:
@@ -28,7 +35,13 @@ def _only(*keys: str) -> Callable[[_Payload], _Payload]:
 
 def _exited(payload: _Payload) -> _Payload | None:
     # the end of a driver that was asked to leave is driver.stopped
-    return None if payload.get("expected") else _only("pid", "exitCode")(payload)
+    if payload.get("expected"):
+        return None
+    return {"pid": payload["pid"], "exitCode": payload["exit_code"]}
+
+
+def _started(payload: _Payload) -> _Payload:
+    return {"pid": payload["pid"], "socketPath": payload["socket_path"]}
 
 
 def _restart(payload: _Payload) -> _Payload:
@@ -52,20 +65,21 @@ def _updated(payload: _Payload) -> _Payload:
     }
 
 
-def _pending(payload: _Payload) -> _Payload:
+def _staged(payload: _Payload) -> _Payload:
     required = payload.get("restart_required", True)  # events of older daemons do not say
     return {"restartRequired": required, "currentConfigUnchanged": True}
 
 
+_TYPES = {"vm.config.updated": "config.updated", "vm.config.applied": "config.pending_applied"}
+
 _SHAPES: dict[str, Callable[[_Payload], _Payload | None]] = {
-    "driver.started": _only("pid", "socketPath"),
+    "driver.started": _started,
     "driver.start_failed": _only("error"),
     "driver.stopped": _only(),
     "driver.exited": _exited,
     "driver.restart_scheduled": _restart,
     "driver.permanent_failure": _failure,
-    "config.updated": _updated,
-    "config.pending_applied": lambda payload: {"applied": True},
-    "event.pending_config_written": _pending,
-    "event.pending_config_replaced": _pending,
+    "vm.config.updated": _updated,
+    "vm.config.applied": lambda payload: {"applied": True},
+    "vm.config.staged": _staged,
 }

@@ -1,8 +1,8 @@
 """What a new daemon does with the rows that the last one left.
 
-Rows are brought into a state that is true now; drivers of an earlier daemon, which leave by
-themselves, are waited for; removals that were cut short are finished; what should run is
-started. The daemon answers clients meanwhile.
+It brings each row into a state that is true now, waits for the drivers of an earlier daemon, which
+leave by themselves, finishes removals that were cut short, and starts what should run. It answers
+clients meanwhile.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from gaovm.daemon.drivers import occupancy
 from gaovm.daemon.lifecycle import stop, supervisor
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import machine
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states
 
 logger = logging.getLogger(__name__)
 
 
 @steps.step
-def load(fleet: machine.Fleet, found: list[records.VmRecord]) -> None:
-    """Make the machines of all rows; for start-up, before anybody is served."""
+def load(fleet: Fleet, found: list[records.VmRecord]) -> None:
+    """Make a machine of every row; called at start-up, before any client is served."""
     for record in found:
         vm = machine.Machine(fleet, record)
         fleet.machines[record.name] = vm
@@ -40,12 +41,12 @@ def load(fleet: machine.Fleet, found: list[records.VmRecord]) -> None:
             vm.note = "waiting for the old driver to leave"
 
 
-async def recover(fleet: machine.Fleet, keeper: supervisor.Supervisor, boot_id: str) -> None:
-    """Bring every machine to rest, then start what should run; runs beside the service."""
+async def recover(fleet: Fleet, keeper: supervisor.Supervisor, boot_id: str) -> None:
+    """Bring every machine to rest, then start what should run. Clients are served meanwhile."""
     async with tasks.TaskOwner("recovery") as owner:
         work = [
             owner.start(
-                machine.guard(f"vm {vm.name}: recovery", _recover_one(vm, keeper, boot_id)),
+                tasks.guard(f"vm {vm.name}: recovery", _recover_one(vm, keeper, boot_id)),
                 name=vm.name,
                 finishable=True,
             )
@@ -86,7 +87,7 @@ async def _await_old_driver(vm: machine.Machine) -> None:
 
 
 @steps.step
-def sweep(fleet: machine.Fleet) -> None:
+def sweep(fleet: Fleet) -> None:
     """Remove run directories that belong to no VM, and files that a dead daemon began to write.
 
     Nothing else in ``vms`` is ever swept.

@@ -1,7 +1,7 @@
 """Stopping, destroying and undoing: everything that takes a VM down.
 
-A stop goes on when its caller goes away. A destroy writes its intent first, so that the next start
-of the daemon finishes one that was cut short.
+A stop goes on when its caller goes away. A destroy writes its intent first, so that the next daemon
+finishes one that was cut short.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from gaovm import errors
 from gaovm.aio import steps
 from gaovm.daemon.drivers import occupancy
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.model import states
 
 logger = logging.getLogger(__name__)
@@ -79,10 +79,10 @@ async def stop(
 
 @contextlib.asynccontextmanager
 async def _turn(vm: machine.Machine) -> AsyncIterator[None]:
-    """The machine's turn for an ending, which counts from when it is asked for.
+    """Take the machine's turn for an ending, which counts from the moment it is asked for.
 
-    Whoever has the turn before, a recovery that waits for an old driver, the end of a restart,
-    sees that an ending waits and begins no ``up`` that would come after it.
+    Whoever has the turn before it (a recovery that waits for an old driver, the end of a restart)
+    sees that an ending waits, and begins no ``up`` that would come after it.
     """
     vm.endings += 1
     try:
@@ -113,7 +113,7 @@ async def destroy(vm: machine.Machine) -> int:
     if vm.up is not None:
         vm.up.cancel(f"the `up` of VM {vm.name} was cancelled by a destroy")
     async with _turn(vm):
-        if vm.fleet.machines.get(vm.name) is not vm:
+        if not vm.fleet.knows(vm):
             raise errors.VmNotFound(f"VM {vm.name} was destroyed")
         await _mark_deleting(vm)
         if vm.state.observed is states.Observed.BACKOFF:
@@ -177,7 +177,7 @@ async def _take_down(
 async def written(change: asyncio.Future[None], vm: machine.Machine) -> None:
     """Wait until a change is on disk, and go on where it cannot be written.
 
-    A full disk must not keep a VM from ending: this daemon knows what is wanted, and writes it
+    A full disk must not keep a VM from ending: the daemon remembers what is wanted, and writes it
     down as soon as it can (``Machine.unwritten``).
     """
     try:
@@ -198,16 +198,16 @@ async def _mark_deleting(vm: machine.Machine) -> None:
 
 @steps.step
 async def _end_guest(
-    vm: machine.Machine, driver: machine.Driver, grace_s: float, force_s: float
+    vm: machine.Machine, driver: driver_protocol.Driver, grace_s: float, force_s: float
 ) -> None:
     limits = {"grace_s": grace_s, "force_s": force_s}
-    await driver.call("vm.stop", limits, timeout_s=grace_s + force_s + machine.LEAVE_S)
+    await driver.call("vm.stop", limits, timeout_s=grace_s + force_s + driver_protocol.LEAVE_S)
 
 
 @steps.step
 async def _let_driver_go(vm: machine.Machine) -> None:
     if vm.driver is not None:
-        await vm.driver.leave(machine.LEAVE_S)
+        await vm.driver.leave(driver_protocol.LEAVE_S)
 
 
 @steps.step
@@ -244,8 +244,7 @@ async def _forget(vm: machine.Machine) -> None:
     fleet.events.forget(vm.name)
     fleet.events.emit("vm.removed", vm.name, {})  # in the same commit
     await removed
-    fleet.machines.pop(vm.name, None)
-    fleet.log_levels.pop(vm.name, None)
+    fleet.forget(vm)
     vm.touch()
 
 

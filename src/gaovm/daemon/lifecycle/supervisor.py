@@ -1,9 +1,10 @@
 """Keeps VMs as they are wanted: restarts what has died, and looks every 5 s for drift.
 
-Everything is driven by events: a driver's end is seen through its process descriptor, a
-hypervisor's through its driver. What follows is decided by ``model.supervision`` and written, with
-its event, before anything is done. The safety reconcile beside it compares what is wanted with what
-is, mends a difference that no event explains, and counts how often it had to: it should be never.
+Events drive it: the daemon sees a driver's end through its process descriptor, and hears of a
+hypervisor's end from the driver. ``model.supervision`` decides what follows; the decision is
+written, with its event, before it is carried out. The safety reconcile beside it compares what is
+wanted with what is. It mends a difference that no event explains and counts how often it had to:
+it should be never.
 """
 
 from __future__ import annotations
@@ -18,27 +19,28 @@ from typing import Any
 from gaovm import errors
 from gaovm.aio import clock, steps
 from gaovm.daemon.lifecycle import start, stop
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import driver_protocol, machine
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states, supervision
 
 logger = logging.getLogger(__name__)
 
-#: Of the GaoVM contract.
+#: As the GaoVM contract has it.
 RECONCILE_S = 5.0
-#: Longer than any event is on its way: of a driver's end its status is waited for, half a second.
+#: Longer than any event is on its way: a driver's exit status may come half a second after its end.
 CONFIRM_S = 2.0
 TAIL_LINES = 20
-#: What of a guest's health lets the policy for hung guests act.
+#: The kinds of health report to which the policy for hung guests applies.
 HANGS = ("watchdog", "unresponsive")
 _TAIL_BYTES = 8192
 
 
 class Supervisor:
-    """Decides and starts again. Implements ``machine.Supervising``; there is one per daemon."""
+    """Decides what follows a VM's end. Implements ``machine.Supervising``; one per daemon."""
 
     def __init__(
         self,
-        fleet: machine.Fleet,
+        fleet: Fleet,
         starter: start.Starter,
         *,
         chance: Callable[[], float] = random.random,
@@ -61,9 +63,9 @@ class Supervisor:
         failure: errors.GaoError | None,
         **changes: Any,
     ) -> None:
-        """A VM has ended although nobody asked: decide, write it down, and act on it."""
+        """Decide what follows a VM's end that nobody asked for, write it down, and act on it."""
         if vm.state.first_up is not states.FirstUp.DONE:
-            # Whoever waits for the first `up` is told; nothing proves that it ever worked.
+            # Nothing proves that this VM ever worked: whoever waits for its first `up` is told.
             decision: supervision.Decision = supervision.Rest()
         else:
             decision = supervision.decide(
@@ -83,13 +85,12 @@ class Supervisor:
             _rest(vm, how, failure, changes)
 
     def hangs(self, vm: machine.Machine, kind: str) -> None:
-        """Of a watchdog that has fired or an agent that is silent; a driver ends, or pauses, a
-        guest that panicked by itself, as the policy says."""
+        """Apply onHang after a watchdog or heartbeat failure; drivers handle panics."""
         policy = vm.record.spec.supervision.watchdog.on_hang
         if vm.driver is None or policy == "event" or kind not in HANGS:
             return
         if policy == "restart":
-            # What follows is the same as for any VM that died.
+            # The driver reports the VM's end, and the supervisor decides as after any death.
             work = vm.driver.call("vm.kill", {"reason": kind})
         else:
             work = vm.driver.call("vm.pause")
@@ -97,9 +98,9 @@ class Supervisor:
         self._fleet.background(f"vm {vm.name}: {policy} after {kind}", work)
 
     def resume(self, vm: machine.Machine) -> None:
-        """Start a VM that should run, on nobody's behalf but the daemon's.
+        """Start a VM that should run, on the daemon's own behalf.
 
-        Not when somebody waits for the turn to stop it, as that wish is the later one.
+        Does nothing while a stop waits for the VM's turn, since that wish is the later one.
         """
         if self._stopped or vm.endings:
             return
@@ -108,17 +109,17 @@ class Supervisor:
         self._starter.begin(vm, created=False, supervised=True).keep()
 
     async def run(self) -> None:
-        """The safety reconcile, until cancelled."""
+        """Run the safety reconcile until cancelled."""
         while True:
             await asyncio.sleep(RECONCILE_S)
             self._write_down()
             if suspected := self._drifted():
-                # What has just happened is a drift until its event has been heard.
+                # What has just happened looks like drift until its event arrives.
                 await asyncio.sleep(CONFIRM_S)
                 self.reconcile(suspected)
 
     def _write_down(self) -> None:
-        """Try again what a full disk kept from being written."""
+        """Write again the records that a full disk refused."""
         for vm in self._fleet.machines.values():
             if vm.unwritten:
                 vm.update()
@@ -126,7 +127,7 @@ class Supervisor:
     def reconcile(self, suspected: Container[tuple[machine.Machine, str]] | None = None) -> int:
         """Compare what is wanted with what is, for every VM; returns how many had drifted.
 
-        ``suspected``: mend nothing but this.
+        ``suspected``: the only drifts to mend.
         """
         drifted = [each for each in self._drifted() if suspected is None or each in suspected]
         for vm, what in drifted:
@@ -155,8 +156,8 @@ class Supervisor:
             failure = errors.DriverLost(f"the driver of VM {vm.name} is gone")
             driver, vm.driver = vm.driver, None
             if driver is not None:
-                # Should it be there after all: without its link it shuts its guest down and leaves.
-                work = driver.leave(machine.LEAVE_S)
+                # If it is there after all: without its link it shuts down its guest and leaves.
+                work = driver.leave(driver_protocol.LEAVE_S)
                 self._fleet.background(f"vm {vm.name}: driver {driver.pid} given up", work)
             self.ended(vm, supervision.Ending.DIED, failure)
 
@@ -172,14 +173,14 @@ class Supervisor:
     async def _restart(self, vm: machine.Machine) -> None:
         if vm.up is not None:
             await vm.up.ended()
-        known = self._fleet.machines.get(vm.name) is vm
+        known = self._fleet.knows(vm)
         waits = vm.state.observed is states.Observed.BACKOFF and vm.up is None
         if known and waits and not self._stopped:
             self.resume(vm)
 
 
 def drift(vm: machine.Machine) -> str | None:
-    """What no event explains about a VM, or None. Cheap: runs for every VM every 5 s."""
+    """The difference that no event explains, or None. Cheap: runs for every VM every 5 s."""
     if vm.up is not None or vm.closing or vm.serial.locked():
         return None  # somebody is at work on it
     state = vm.record.state
@@ -265,9 +266,9 @@ def _rest(
 
 
 def serial_tail(path: Path, begin: int = 0) -> list[str]:
-    """The last lines of a console, without what a terminal would act on; empty if there is none.
+    """The last lines of a console, without terminal control; empty if there is no log.
 
-    ``begin``: what lies before is not of this run. A log that is shorter has been rotated since.
+    ``begin``: the byte at which this run begins. A log that is shorter has been rotated since.
     """
     try:
         with path.open("rb") as file:

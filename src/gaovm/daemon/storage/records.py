@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from gaovm.model import states, supervision
-from gaovm.spec import network, reach, vm
+from gaovm.spec import reach, vm
+from gaovm.spec.ports import PortForward
 
 
 class ImageRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +98,7 @@ class VmRecord(msgspec.Struct, frozen=True, kw_only=True):
     image: ImageRef | None = None
     facts: Facts = Facts()
     last_error: Failure | None = None
-    added_ports: tuple[network.PortForward, ...] = ()
+    added_ports: tuple[PortForward, ...] = ()
     disk_used: bool = False
     deleting: bool = False
     base: vm.VmSpec | None = None

@@ -9,7 +9,8 @@ import msgspec
 from gaovm import errors
 from gaovm.daemon.storage import records
 from gaovm.model import states, supervision
-from gaovm.spec import network, vm
+from gaovm.spec import vm
+from gaovm.spec.ports import PortForward
 
 COLUMNS = (
     "name, project, config_path, run_id, spec, spec_digest, desired, observed, readiness, first_up,"
@@ -81,7 +82,7 @@ def decode(row: tuple[Any, ...]) -> records.VmRecord:
             image=_decoded(fields["image"], records.ImageRef),
             facts=_decoded(fields["facts"], records.Facts) or records.Facts(),
             last_error=_decoded(fields["last_error"], records.Failure),
-            added_ports=_decoded(fields["added_ports"], tuple[network.PortForward, ...]) or (),
+            added_ports=_decoded(fields["added_ports"], tuple[PortForward, ...]) or (),
             disk_used=bool(fields["disk_used"]),
             deleting=bool(fields["deleting"]),
             base=_decoded(fields["base"], vm.VmSpec),

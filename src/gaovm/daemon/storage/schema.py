@@ -78,12 +78,32 @@ CREATE TABLE approvals (
 ) STRICT
 """
 
+# Event types in one family, payload keys in snake case. msgspec wrote the payloads, without blanks,
+# and JSON escapes every quote inside a value, so a quoted key with its colon is only ever a key.
+_EVENT_NAMES = (
+    """UPDATE events SET type = 'vm.config.updated' WHERE type = 'config.updated'""",
+    """UPDATE events SET type = 'vm.config.applied' WHERE type = 'config.pending_applied'""",
+    """UPDATE events SET type = 'vm.config.discarded' WHERE type = 'config.pending_discarded'""",
+    """UPDATE events SET type = 'vm.config.quarantined' WHERE type = 'config.quarantined'""",
+    """UPDATE events SET type = 'vm.config.staged' WHERE type = 'event.pending_config_written'""",
+    """UPDATE events SET type = 'vm.config.staged', payload = '{"replaced":true'
+       || CASE payload WHEN '{}' THEN '}' ELSE ',' || substr(payload, 2) END
+       WHERE type = 'event.pending_config_replaced'""",
+    """UPDATE events SET payload = replace(payload, '"exitCode":', '"exit_code":')
+       WHERE type = 'driver.exited'""",
+    """UPDATE events SET payload = replace(payload, '"socketPath":', '"socket_path":')
+       WHERE type = 'driver.started'""",
+    """UPDATE events SET payload = replace(payload, '"io-error"', '"io_error"')
+       WHERE type = 'vm.paused'""",
+)
+
 #: Revision n is reached by running step n - 1.
 STEPS: tuple[tuple[str, ...], ...] = (
     (_FIRST,),
     (*_STAGED, _EVENTS),
     (_QUARANTINE,),
     (*_TRUST, _APPROVALS),
+    _EVENT_NAMES,
 )
 
 

@@ -20,7 +20,8 @@ from gaovm.aio import steps
 from gaovm.daemon import handover, server
 from gaovm.daemon.drivers import driver_link, old_zygotes
 from gaovm.daemon.lifecycle import supervisor
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import driver_watch, machine
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.ipc import handover as connections
 from gaovm.ipc import server as ipc_server
 
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 class Takeover:
     """One hand-over, taken in the order of the methods."""
 
-    def __init__(self, given: handover.Handover, fleet: machine.Fleet) -> None:
+    def __init__(self, given: handover.Handover, fleet: Fleet) -> None:
         self._given = given
         self._fleet = fleet
         self.old_zygotes: list[old_zygotes.OldZygote] = []
@@ -78,7 +79,7 @@ class Takeover:
             vm.timings = dict(given.timings)
             vm.running_since = given.running_since
             vm.paused = given.paused
-            vm.adopt(link)
+            driver_watch.adopt(vm, link)
             logger.info("vm %s: driver %d taken over", given.vm, given.pid, extra={"vm": given.vm})
         now = asyncio.get_running_loop().time()
         for name, due in self._given.restarts.items():

@@ -10,14 +10,11 @@ before it, and the ``exec`` itself, leaves a daemon that goes on as if nobody ha
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import functools
 import logging
 import os
-import signal
-import sys
-from collections.abc import Awaitable, Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any, NoReturn
 
 import msgspec
@@ -27,13 +24,11 @@ from gaovm.aio import commands, descriptors, files, logs, steps, tasks
 from gaovm.daemon import handover, server
 from gaovm.daemon.dispatch import context, upgrade_gate
 from gaovm.daemon.drivers import driver_link, forks, old_zygotes, zygote
-from gaovm.daemon.upgrading import preflight
+from gaovm.daemon.upgrading import execution, preflight, under_way
 from gaovm.daemon.vms import machine
 from gaovm.ipc import connection
 from gaovm.ipc import handover as connections
 from gaovm.ipc import server as ipc_server
-from gaovm.model import states
-from gaovm.platform import priority
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +36,6 @@ logger = logging.getLogger(__name__)
 PREFLIGHT_S = 60.0
 #: Calls that only read, when operations are over: the longest asks a guest for 5 s.
 SETTLE_S = 15.0
-_RUNNING = (states.Observed.RUNNING,)
 
 
 @dataclasses.dataclass
@@ -57,16 +51,8 @@ class Parts:
     serving: ipc_server.Server
 
 
-class _UnderWay:
-    """Something that must end first, and how to wait for that."""
-
-    def __init__(self, what: str, ended: Callable[[], Awaitable[Any]]) -> None:
-        self.what = what
-        self.ended = ended
-
-
 class Upgrade:
-    """Does it. Implements ``context.Upgrader``."""
+    """Hands this process over to the installed code. Implements ``context.Upgrader``."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -136,15 +122,17 @@ class Upgrade:
 
     # waiting
 
-    def _under_way(self, spared: Container[str]) -> list[_UnderWay]:
+    def _under_way(self, spared: Container[str]) -> list[under_way.UnderWay]:
         fleet = self._parts.ctx.fleet
-        found = [each for vm in fleet.machines.values() if (each := _busy(vm))]
-        found += [_UnderWay(each.name, each.ended) for each in fleet.lasting if not each.done]
+        found = [each for vm in fleet.machines.values() if (each := under_way.of(vm))]
+        found += [
+            under_way.UnderWay(each.name, each.ended) for each in fleet.lasting if not each.done
+        ]
         for client in self._clients():
             for key, task in client.begun().items():
                 if not self._is_caller(client, key) and task.get_name() not in spared:
                     ended = functools.partial(asyncio.wait, [task])
-                    found.append(_UnderWay(task.get_name(), ended))
+                    found.append(under_way.UnderWay(task.get_name(), ended))
         return found
 
     def _is_caller(self, client: connections.Movable, key: int | str) -> bool:
@@ -157,7 +145,7 @@ class Upgrade:
     ) -> None:
         """Wait until nothing is under way but calls that are spared."""
         told: list[str] = []
-        found: list[_UnderWay] = []
+        found: list[under_way.UnderWay] = []
         try:
             async with asyncio.timeout(limit_s):
                 while found := self._under_way(spared):
@@ -179,7 +167,7 @@ class Upgrade:
     async def _settle(self, progress: Callable[[str, str], None]) -> NoReturn:
         """Wait for calls that only read, then leave: from the last look on nothing is awaited."""
         serving = self._parts.serving
-        with _signals_kept() as arrived:
+        with execution.signals_kept() as arrived:
             serving.pause()
             try:
                 while True:
@@ -204,10 +192,10 @@ class Upgrade:
         memory = handover.write(given)
         inherited = [memory, *given.descriptors()]
         try:
-            _bequeath(inherited)
+            execution.bequeath(inherited)
             if arrived:
                 raise errors.StateConflict("the daemon is stopping")
-            _execute(memory, foreground=given.foreground)
+            execution.execute(memory, foreground=given.foreground)
         finally:  # only reached when it failed
             for fd in inherited:
                 os.set_inheritable(fd, False)
@@ -279,60 +267,14 @@ def _zygotes(*all_of_them: old_zygotes.OldZygote | forks.Forks) -> Iterator[hand
             yield handover.Zygote(pid=each.pid, fd=each.fileno(), drivers=each.exits.known())
 
 
-def _busy(vm: machine.Machine) -> _UnderWay | None:
-    if vm.up is not None:
-        return _UnderWay(f"up of VM {vm.name}", vm.up.ended)
-    if vm.serial.locked():
-        return _UnderWay(f"an operation on VM {vm.name}", lambda: _unlocked(vm.serial))
-    if vm.config.locked():
-        return _UnderWay(f"a change of VM {vm.name}", lambda: _unlocked(vm.config))
-    driver = vm.driver
-    if driver is not None and (vm.state.observed not in _RUNNING or _broken(driver)):
-        return _UnderWay(f"the end of the driver of VM {vm.name}", driver.gone)
-    return None
-
-
-def _broken(driver: machine.Driver) -> bool:
-    made = driver.connection if isinstance(driver, driver_link.Link) else None
-    return made is not None and made.error is not None
-
-
 def _retriable(message: str, remedy: str) -> errors.StateConflict:
     error = errors.StateConflict(message, remedy=remedy)
     error.retriable = True
     return error
 
 
-async def _unlocked(lock: asyncio.Lock) -> None:
-    async with lock:
-        pass
-
-
 def _sorted(names: Any) -> tuple[str, ...]:
     return tuple(sorted(names))
-
-
-@contextlib.contextmanager
-def _signals_kept() -> Iterator[list[int]]:
-    """SIGTERM and SIGINT are not lost across an exec: they stay pending for the next program.
-
-    Gives the list of those that another thread of this one was given meanwhile.
-    """
-    arrived: list[int] = []
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-
-    def keep(number: int, _: object) -> None:
-        arrived.append(number)
-
-    # the event loop hears of them too, but only in its next turn
-    before = {number: signal.signal(number, keep) for number in numbers}
-    try:
-        yield arrived
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
 @steps.step
@@ -343,7 +285,7 @@ async def _ask(question: preflight.Question) -> None:
         errors.StateConflict: it cannot.
         errors.HostError: it does not even run.
     """
-    argv = [*_program(), preflight.FLAG]
+    argv = [*execution.program(), preflight.FLAG]
     data = msgspec.json.encode(question)
     try:
         done = await commands.run(argv, cwd="/", stdin=data, timeout_s=PREFLIGHT_S)
@@ -361,25 +303,3 @@ async def _ask(question: preflight.Question) -> None:
             remedy=f"nothing has changed: the daemon goes on as version {question.version}",
             details={"problems": list(answer.problems)},
         )
-
-
-@steps.step
-def _bequeath(descriptors: list[int]) -> None:
-    # The last step of this code; the next is the first of ``takeover``.
-    for fd in descriptors:
-        os.set_inheritable(fd, True)
-
-
-def _execute(memory: int, *, foreground: bool) -> NoReturn:
-    argv = [*_program(), handover.FLAG, str(memory), *(["--foreground"] if foreground else [])]
-    logger.info("executing the new code")
-    try:
-        with priority.normal():
-            os.execv(argv[0], argv)
-    except OSError as exc:
-        raise errors.HostError(f"{argv[0]} cannot be executed: {exc.strerror}") from exc
-
-
-def _program() -> list[str]:
-    # Always the interpreter that this daemon was started with, never one that a client names.
-    return [sys.executable, "-P", "-m", "gaovm.daemon"]

@@ -9,7 +9,6 @@ of the config and is an approval of itself.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 
@@ -18,7 +17,8 @@ import msgspec
 from gaovm import errors
 from gaovm.daemon import params
 from gaovm.daemon.storage import records
-from gaovm.daemon.vms import machine, project_file
+from gaovm.daemon.vms import lookups, machine, project_file
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.spec import reach
 from gaovm.spec.vm import VmSpec
 
@@ -42,7 +42,7 @@ async def examine(
 ) -> Asked:
     """Follow the links of what a file asks for. In a thread: a path may lie on a slow server."""
     old = None if vm is None else vm.record.base
-    return await asyncio.to_thread(_examine, args.config_text, wanted, old)
+    return await lookups.run(_examine, args.config_text, wanted, old)
 
 
 def _examine(text: str, wanted: project_file.Wanted, old: VmSpec | None) -> Asked:
@@ -77,7 +77,7 @@ def _widenings(vm: machine.Machine | None, asked: Asked) -> tuple[reach.Widening
     return reach.widenings(known, asked.approval.reaches, asked.project)
 
 
-def keep(fleet: machine.Fleet, name: str, asked: Asked, text: str) -> None:
+def keep(fleet: Fleet, name: str, asked: Asked, text: str) -> None:
     """Keep the text that is in force now, to show later what has changed since."""
     known = fleet.machines.get(name)
     before = None if known is None else known.record.approved
@@ -94,7 +94,7 @@ async def check_paths(vm: machine.Machine) -> None:
     record = vm.record
     if record.approved is None:
         return
-    now, project = await asyncio.to_thread(_follow, record.spec, record.project)
+    now, project = await lookups.run(_follow, record.spec, record.project)
     paths = [each for each in now if each.kind in reach.PATHS]
     found = reach.widenings(record.approved.reaches, paths, project)
     if found:

@@ -8,7 +8,6 @@ gone, and a device may have another number after a reboot; in both cases the mar
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -19,7 +18,8 @@ import msgspec
 
 from gaovm import errors
 from gaovm.daemon.storage import records
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import lookups, machine
+from gaovm.daemon.vms.fleet import Fleet
 from gaovm.project import names
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     here: frozenset[str] = frozenset()
 
 
-async def look(fleet: machine.Fleet, path: str) -> Seen:
+async def look(fleet: Fleet, path: str) -> Seen:
     """What a directory is. In a thread: it may lie on a slow server.
 
     Raises:
@@ -50,7 +50,7 @@ async def look(fleet: machine.Fleet, path: str) -> Seen:
         raise errors.UsageError(f"{path!r} is not an absolute path")
     path = os.path.normpath(path)
     known = [(s.record.project, s.record.directory) for s in fleet.machines.values()]
-    return await asyncio.to_thread(_look, path, known)
+    return await lookups.run(_look, path, known)
 
 
 def _look(path: str, known: list[tuple[str, records.Directory | None]]) -> Seen:
@@ -89,7 +89,7 @@ def belongs(record: records.VmRecord, seen: Seen) -> bool:
     return here and known.inode == now.inode and marked  # another number of its device
 
 
-def of(fleet: machine.Fleet, seen: Seen) -> list[machine.Machine]:
+def of(fleet: Fleet, seen: Seen) -> list[machine.Machine]:
     """The VMs of a directory, by name. What was moved is written down as being here now."""
     found = [vm for vm in fleet.machines.values() if belongs(vm.record, seen)]
     for vm in found:
@@ -108,7 +108,7 @@ def _follow(vm: machine.Machine, seen: Seen) -> None:
         vm.update(directory=msgspec.structs.replace(now, mark=known.mark))
 
 
-def default_of(fleet: machine.Fleet, seen: Seen) -> machine.Machine | None:
+def default_of(fleet: Fleet, seen: Seen) -> machine.Machine | None:
     """The VM that a directory means when nobody gives a name."""
     own = of(fleet, seen)
     usual = names.of_directory(seen.path)
@@ -118,12 +118,12 @@ def default_of(fleet: machine.Fleet, seen: Seen) -> machine.Machine | None:
     return next(iter((*chosen, *older, *named)), None)
 
 
-def free_name(fleet: machine.Fleet, path: str) -> str:
+def free_name(fleet: Fleet, path: str) -> str:
     """The name for the first VM of a directory: the usual one, else with a number."""
     return next(name for name in names.of_directories(path) if name not in fleet.machines)
 
 
-def missing(fleet: machine.Fleet, seen: Seen) -> errors.VmNotFound:
+def missing(fleet: Fleet, seen: Seen) -> errors.VmNotFound:
     """No VM is this directory's own: what to do. Names no VM of another directory."""
     message = f"{seen.path} has no VM"
     own = [vm.name for vm in of(fleet, seen)]
@@ -132,7 +132,7 @@ def missing(fleet: machine.Fleet, seen: Seen) -> errors.VmNotFound:
     return errors.VmNotFound(message, actions=(errors.Action("make_vm"), errors.Action("adopt_vm")))
 
 
-async def settle(fleet: machine.Fleet, seen: Seen) -> records.Directory | None:
+async def settle(fleet: Fleet, seen: Seen) -> records.Directory | None:
     """What to write down of a directory that gets a VM; its mark is in it afterwards.
 
     A mark that is known stays, also where it cannot be written: by standing in its way a guest must
@@ -143,12 +143,12 @@ async def settle(fleet: machine.Fleet, seen: Seen) -> records.Directory | None:
     marks = (s.record.directory.mark for s in of(fleet, seen) if s.record.directory is not None)
     known = next((each for each in marks if each is not None), None)
     mark = known or secrets.token_hex(16)
-    there = seen.directory.mark == mark or await asyncio.to_thread(_write, seen.path, mark)
+    there = seen.directory.mark == mark or await lookups.run(_write, seen.path, mark)
     return msgspec.structs.replace(seen.directory, mark=mark if there else known)
 
 
 def note(
-    fleet: machine.Fleet,
+    fleet: Fleet,
     seen: Seen,
     chosen: machine.Machine,
     directory: records.Directory | None,
@@ -163,10 +163,10 @@ def note(
             vm.update(is_default=vm is chosen)
 
 
-async def lost(fleet: machine.Fleet) -> list[machine.Machine]:
+async def lost(fleet: Fleet) -> list[machine.Machine]:
     """The VMs whose directories are not where they were."""
     rows = [vm.record for _, vm in sorted(fleet.machines.items())]
-    gone = await asyncio.to_thread(lambda: [row.name for row in rows if not is_there(row)])
+    gone = await lookups.run(lambda: [row.name for row in rows if not is_there(row)])
     return [fleet.machines[name] for name in gone if name in fleet.machines]
 
 

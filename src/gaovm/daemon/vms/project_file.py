@@ -14,6 +14,7 @@ import msgspec
 from gaovm import errors
 from gaovm.aio import clock
 from gaovm.daemon import params, paths
+from gaovm.daemon.vms import lookups
 from gaovm.platform import priority
 from gaovm.spec import vm
 from gaovm.spec.boot import Arch
@@ -51,7 +52,7 @@ async def load(args: params.Up, where: paths.Paths) -> Wanted:
     loop = asyncio.get_running_loop()
     loaded = await loop.run_in_executor(_reader, _read, args, where)
     # Not by the reader: a file system that is gone would hold it.
-    await asyncio.to_thread(_check, loaded, where.home)
+    await lookups.run(_check, loaded, where.home)
     return Wanted(
         spec=loaded.spec,
         project=os.path.normpath(args.project_dir),

@@ -139,7 +139,7 @@ def warnings(record: records.VmRecord) -> list[str]:
 
 def port_statuses(record: records.VmRecord, *, running: bool) -> list[dict[str, Any]]:
     """PortStatus of every forward; while running as the driver reported them."""
-    fixed = len(record.spec.network.forwards)
+    fixed = len(record.spec.network.ports)
     result = []
     for index, (port, entry) in enumerate(ports.bound(record)):
         known = entry if running else {}

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from gaovm.model.facts import HostFacts
-from gaovm.spec.network import HostPort
+from gaovm.spec.ports import HostPort
 from gaovm.spec.vm import VmSpec
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]

@@ -22,8 +22,8 @@ Kind = Annotated[
             "panic",
             "unresponsive",
             "responsive",
-            "network-lost",
-            "network-back",
+            "network_lost",
+            "network_back",
             "paused",
             "resumed",
         ]

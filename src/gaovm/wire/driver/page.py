@@ -51,10 +51,10 @@ guest, so the restart policy decides |
 | `share` | the server of a shared directory ended |
 | `reset` | the guest rebooted |
 | `panic`, `watchdog`, `unresponsive` | as the kind of `health`, and what `vm.kill` was given |
-| `io-error` | the guest is paused: the host could not write its disk |
-| `agent-lost` | the agent closed its port, or its connection broke, and it was not back within \
+| `io_error` | the guest is paused: the host could not write its disk |
+| `agent_lost` | the agent closed its port, or its connection broke, and it was not back within \
 2 s |
-| `network-lost` | passt ended; the VM is `degraded` until `network-back` |
+| `network_lost` | passt ended; the VM is `degraded` until `network_back` |
 
 `error` has the fields of an error's `data` in the control protocol, and `message`.
 
@@ -71,11 +71,14 @@ paused |
 | `unresponsive` | `guest.unresponsive` | the agent answered nothing for the watchdog's timeout; \
 once. A paused guest is not asked |
 | `responsive` | `guest.responsive` | the agent answers again; once |
-| `network-lost` | `network.lost` | passt ended, or could not be started; the driver starts it \
+| `network_lost` | `network.lost` | passt ended, or could not be started; the driver starts it \
 again after growing pauses |
-| `network-back` | `network.back` | passt runs again; once |
+| `network_back` | `network.back` | passt runs again; once |
 | `paused`, `resumed` | `vm.paused`, `vm.resumed` | QEMU has stopped or continued the guest; \
-`detail` of a pause: `asked`, `io-error`, `panic` |
+`detail` of a pause: `asked`, `io_error`, `panic` |
+
+A driver that was started before an upgrade may say `network-lost`, `network-back`, `io-error` and
+`agent-lost`; the daemon takes both spellings.
 
 """
 

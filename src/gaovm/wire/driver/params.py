@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from gaovm.spec.guest import Probe, Script
-from gaovm.spec.network import HostPort, Port, PortForward
+from gaovm.spec.ports import HostPort, Port, PortForward
 from gaovm.spec.supervision import OnHang
 from gaovm.wire.driver.launch import Seconds
 

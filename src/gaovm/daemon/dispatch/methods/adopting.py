@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from gaovm import errors
 from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
-from gaovm.daemon.vms import directories, status
+from gaovm.daemon.vms import directories, lookups, status
 
 
 async def adopt(ctx: context.Daemon, call: context.Call, args: params.Adopt) -> Any:
@@ -29,7 +28,7 @@ async def adopt(ctx: context.Daemon, call: context.Call, args: params.Adopt) -> 
         raise errors.UsageError(f"{seen.path} is no directory that can be looked at")
     record = vm.record
     if not directories.belongs(record, seen) and not args.force:
-        there = await asyncio.to_thread(directories.is_there, record)
+        there = await lookups.run(directories.is_there, record)
         if there:
             raise errors.NameTaken(
                 f"VM {vm.name} belongs to {record.project}, which is there",

@@ -8,7 +8,7 @@ from gaovm import errors
 from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.dispatch.methods import sessions
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.model import states
 
 #: The driver's own limits are 30 s, for the window and for a picture; it tells what it was.
@@ -91,7 +91,7 @@ async def _call(vm: machine.Machine, method: str, arguments: dict[str, Any]) -> 
     return {"name": vm.name, **result}
 
 
-def _driver(vm: machine.Machine) -> machine.Driver:
+def _driver(vm: machine.Machine) -> driver_protocol.Driver:
     driver = vm.driver
     if not vm.record.spec.graphics.enabled:
         raise errors.StateConflict(

@@ -8,10 +8,9 @@ from typing import Any
 from gaovm import errors
 from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
-from gaovm.daemon.lifecycle import start
-from gaovm.daemon.vms import machine, ports, status
+from gaovm.daemon.vms import driver_protocol, machine, ports, reports, status
 from gaovm.model import states
-from gaovm.spec import network
+from gaovm.spec.ports import PortForward
 
 #: A VM with more forwards than this is a mistake; the config has the same bound.
 MAX_ADDED = 256
@@ -35,7 +34,7 @@ async def list_all(ctx: context.Daemon, call: context.Call, args: params.Named) 
 async def _listeners(vm: machine.Machine) -> set[tuple[object, object]] | None:
     """What listens in the guest; None when there is no need to ask, or no answer in time."""
     driver, record = _live(vm), vm.record
-    wanted = record.spec.network.forwards or record.added_ports
+    wanted = record.spec.network.ports or record.added_ports
     if driver is None or not wanted or vm.paused:
         return None
     if vm.state.readiness in (None, states.Readiness.BOOTING):
@@ -54,7 +53,7 @@ async def add(ctx: context.Daemon, call: context.Call, args: params.PortAdd) -> 
         errors.NotFound: another call removed the forward before it was told.
     """
     vm = ctx.find(args.name)
-    port = network.PortForward(
+    port = PortForward(
         guest_port=args.guest_port,
         host_port=args.host_port or 0,
         guest_ip=_address("guest_ip", args.guest_ip),
@@ -65,11 +64,11 @@ async def add(ctx: context.Daemon, call: context.Call, args: params.PortAdd) -> 
         await _live_call(vm, "ports.add", ports.wire(port))
     record = vm.record
     await vm.update(added_ports=(*record.added_ports, port))
-    await start.refresh(vm)
+    await reports.refresh(vm)
     record = vm.record
     if port not in record.added_ports:
         raise errors.NotFound("another call has removed the new forward already")
-    return _statuses(vm)[len(record.spec.network.forwards) + record.added_ports.index(port)]
+    return _statuses(vm)[len(record.spec.network.ports) + record.added_ports.index(port)]
 
 
 async def remove(ctx: context.Daemon, call: context.Call, args: params.PortRemove) -> Any:
@@ -77,7 +76,7 @@ async def remove(ctx: context.Daemon, call: context.Call, args: params.PortRemov
     if args.host_port is None and args.guest_port is None:
         raise errors.InvalidParams("vm.ports.remove: host_port or guest_port is needed")
     vm = ctx.find(args.name)
-    fixed = len(vm.record.spec.network.forwards)
+    fixed = len(vm.record.spec.network.ports)
     statuses = _statuses(vm)
     hits = [index for index, entry in enumerate(statuses) if _matches(entry, args)]
     if not hits:
@@ -100,7 +99,7 @@ async def remove(ctx: context.Daemon, call: context.Call, args: params.PortRemov
         port for index, port in enumerate(vm.record.added_ports, fixed) if index not in chosen
     )
     await vm.update(added_ports=kept)
-    await start.refresh(vm)
+    await reports.refresh(vm)
     return {"removed": [{**statuses[index], "state": "stopped"} for index in chosen]}
 
 
@@ -109,11 +108,11 @@ def _statuses(vm: machine.Machine) -> list[dict[str, Any]]:
     return status.port_statuses(vm.record, running=running)
 
 
-def _check_new(vm: machine.Machine, port: network.PortForward) -> None:
+def _check_new(vm: machine.Machine, port: PortForward) -> None:
     if len(vm.record.added_ports) >= MAX_ADDED:
         raise errors.StateConflict(f"VM {vm.name} has {MAX_ADDED} added ports already")
     for entry in _statuses(vm):
-        there = network.PortForward(
+        there = PortForward(
             guest_port=entry["guest_port"], host_port=entry["host_port"], host_ip=entry["host_ip"]
         )
         if port.clashes(there):
@@ -132,7 +131,7 @@ def _matches(entry: dict[str, Any], args: params.PortRemove) -> bool:
     )
 
 
-def _live(vm: machine.Machine) -> machine.Driver | None:
+def _live(vm: machine.Machine) -> driver_protocol.Driver | None:
     running = vm.state.observed is states.Observed.RUNNING
     return vm.driver if running else None
 

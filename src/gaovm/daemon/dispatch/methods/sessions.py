@@ -8,7 +8,7 @@ from typing import Any
 from gaovm import errors
 from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.model import states
 
 #: A ticket not used for this long is worthless.
@@ -55,7 +55,9 @@ def guest_writable(ctx: context.Daemon) -> list[str]:
     return sorted(found)
 
 
-async def _ask(call: context.Call, name: str, driver: machine.Driver, kind: str) -> dict[str, Any]:
+async def _ask(
+    call: context.Call, name: str, driver: driver_protocol.Driver, kind: str
+) -> dict[str, Any]:
     """The driver's answer; the caller is told when it takes long."""
 
     def say() -> None:
@@ -74,7 +76,7 @@ async def _ask(call: context.Call, name: str, driver: machine.Driver, kind: str)
         timer.cancel()
 
 
-def driver_with_agent(vm: machine.Machine) -> machine.Driver:
+def driver_with_agent(vm: machine.Machine) -> driver_protocol.Driver:
     """The driver of a VM whose agent has answered."""
     state = vm.state
     if vm.driver is None or state.observed is not states.Observed.RUNNING:

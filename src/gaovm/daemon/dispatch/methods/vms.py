@@ -13,7 +13,7 @@ from gaovm.aio import steps
 from gaovm.daemon import params, paths, timestamps
 from gaovm.daemon.config import changes, planning, room
 from gaovm.daemon.dispatch import context
-from gaovm.daemon.lifecycle import start, stop
+from gaovm.daemon.lifecycle import start, stop, waiting
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import approval, directories, machine, project_file, status
 from gaovm.hostfacts import usage
@@ -271,7 +271,7 @@ async def _gone_after_waiting(ctx: context.Daemon, vm: machine.Machine) -> bool:
     if vm.record.deleting:
         async with vm.serial:
             # A removal that failed leaves its machine: then this is the error to show.
-            if ctx.fleet.machines.get(vm.name) is vm:
+            if ctx.fleet.knows(vm):
                 raise errors.StateConflict(
                     f"VM {vm.name} is half removed",
                     actions=(errors.Action("destroy_vm", name=vm.name),),
@@ -327,7 +327,7 @@ async def _bring(
         return _result(vm, created=False, already=True, warnings=warnings)
     if vm.state.readiness is states.Readiness.DEGRADED:
         failure = vm.record.last_error
-        if failure is not None and start.is_passing(vm):
+        if failure is not None and waiting.is_passing(vm):
             warnings.append(failure.message)
             return _result(vm, created=False, already=True, warnings=warnings)
         if not _runs_scripts_again(vm):

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from gaovm import errors
-from gaovm.aio import tasks
-from gaovm.daemon import operations
+from gaovm.aio import joint_work, tasks
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def silent(_: dict[str, Any]) -> None:
 
 async def test_the_last_caller_waits_until_the_work_is_undone(owner: tasks.TaskOwner) -> None:
     undone = asyncio.Event()
-    operation: operations.Operation[int] = operations.Operation("x")
+    operation: joint_work.Operation[dict[str, Any], int] = joint_work.Operation("x")
 
     async def work() -> int:
         try:
@@ -49,7 +48,7 @@ async def test_the_last_caller_waits_until_the_work_is_undone(owner: tasks.TaskO
 
 
 async def test_kept_work_outlives_its_callers(owner: tasks.TaskOwner) -> None:
-    operation: operations.Operation[int] = operations.Operation("x")
+    operation: joint_work.Operation[dict[str, Any], int] = joint_work.Operation("x")
     gate = asyncio.Event()
 
     async def work() -> int:
@@ -68,7 +67,7 @@ async def test_kept_work_outlives_its_callers(owner: tasks.TaskOwner) -> None:
 
 
 async def test_a_mark_lets_go_and_an_error_reaches_everybody(owner: tasks.TaskOwner) -> None:
-    operation: operations.Operation[None] = operations.Operation("x")
+    operation: joint_work.Operation[dict[str, Any], None] = joint_work.Operation("x")
     gate = asyncio.Event()
 
     async def work() -> None:
@@ -94,7 +93,7 @@ async def test_a_mark_lets_go_and_an_error_reaches_everybody(owner: tasks.TaskOw
 async def test_a_defect_becomes_an_internal_error(
     owner: tasks.TaskOwner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    operation: operations.Operation[None] = operations.Operation("x")
+    operation: joint_work.Operation[dict[str, Any], None] = joint_work.Operation("x")
 
     async def work() -> None:
         raise ZeroDivisionError
@@ -106,7 +105,7 @@ async def test_a_defect_becomes_an_internal_error(
 
 
 async def test_cancel_tells_the_reason(owner: tasks.TaskOwner) -> None:
-    operation: operations.Operation[None] = operations.Operation("x")
+    operation: joint_work.Operation[dict[str, Any], None] = joint_work.Operation("x")
     operation.start(owner, asyncio.sleep(3600))
     caller = asyncio.ensure_future(operation.wait(silent))
     await asyncio.sleep(0)
@@ -119,7 +118,7 @@ async def test_cancel_tells_the_reason(owner: tasks.TaskOwner) -> None:
 async def test_work_cancelled_before_its_first_step_still_undoes_itself(
     owner: tasks.TaskOwner,
 ) -> None:
-    operation: operations.Operation[None] = operations.Operation("x")
+    operation: joint_work.Operation[dict[str, Any], None] = joint_work.Operation("x")
     undone = False
 
     async def work() -> None:

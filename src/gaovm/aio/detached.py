@@ -1,0 +1,54 @@
+"""Threads for work that may never return, such as a look into a directory whose server is gone.
+
+They are apart from the pool of ``asyncio.to_thread``, which other work needs, and the process ends
+without them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class Threads:
+    """At most ``limit`` of them at a time; who comes then waits until one has ended."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        self._name = name
+        self._free = asyncio.Semaphore(limit)
+
+    async def run(self, function: Callable[..., Result], *args: Any) -> Result:
+        """The function's result, or what it raises; the loop goes on meanwhile.
+
+        When the caller is cancelled the thread goes on, and counts until it has ended.
+        """
+        await self._free.acquire()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+
+        def deliver(result: Result | None, failure: BaseException | None) -> None:
+            self._free.release()
+            if future.done():
+                return
+            if failure is not None:
+                future.set_exception(failure)
+            else:
+                future.set_result(result)  # type: ignore[arg-type]  # None only if it is one
+
+        def work() -> None:
+            result: Result | None = None
+            failure: BaseException | None = None
+            try:
+                result = function(*args)
+            except BaseException as exc:  # noqa: BLE001  # goes to the caller, whatever it is
+                failure = exc
+            with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+                loop.call_soon_threadsafe(deliver, result, failure)
+
+        threading.Thread(target=work, name=self._name, daemon=True).start()
+        return await future

@@ -1,0 +1,65 @@
+"""The types of events: ``noun.what_happened``, with a dot between nouns, in snake case.
+
+``docs/supervision.md`` and ``docs/reference/control-protocol.md`` say what each carries. A type
+that got another name stays valid where a user filters by it.
+"""
+
+from __future__ import annotations
+
+TYPES = (
+    "daemon.started",
+    "daemon.upgraded",
+    "display.closed",
+    "display.opened",
+    "drift.mended",
+    "driver.exited",
+    "driver.permanent_failure",
+    "driver.restart_scheduled",
+    "driver.start_failed",
+    "driver.started",
+    "driver.stopped",
+    "events.suppressed",
+    "guest.panicked",
+    "guest.responsive",
+    "guest.unresponsive",
+    "guest.watchdog",
+    "hypervisor.exited",
+    "network.back",
+    "network.lost",
+    "vm.config.applied",
+    "vm.config.discarded",
+    "vm.config.quarantined",
+    "vm.config.staged",
+    "vm.config.updated",
+    "vm.created",
+    "vm.paused",
+    "vm.removed",
+    "vm.resumed",
+    "vm.state",
+)
+
+#: Types and groups as they were called at first, and as they are called now.
+RENAMED = {
+    "config": "vm.config",
+    "config.pending_applied": "vm.config.applied",
+    "config.pending_discarded": "vm.config.discarded",
+    "config.quarantined": "vm.config.quarantined",
+    "config.updated": "vm.config.updated",
+    "event.pending_config_replaced": "vm.config.staged",
+    "event.pending_config_written": "vm.config.staged",
+}
+
+#: What an event can be about: the nouns that begin its type.
+GROUPS = tuple(sorted({kind.rpartition(".")[0] for kind in TYPES}))
+
+
+def is_known(wanted: str) -> bool:
+    """Whether a filter may name this: a type, a group, or a later daemon's type in a group."""
+    wanted = RENAMED.get(wanted, wanted)
+    return wanted in GROUPS or any(wanted.startswith(f"{group}.") for group in GROUPS)
+
+
+def matches(kind: str, wanted: str) -> bool:
+    """Whether an event of type ``kind`` is of the type or group ``wanted``; both may be old."""
+    kind, wanted = RENAMED.get(kind, kind), RENAMED.get(wanted, wanted)
+    return kind == wanted or kind.startswith(f"{wanted}.")
