@@ -7,6 +7,7 @@ import signal
 
 import hypothesis
 import pytest
+from tests import budgets, lanes
 
 # Without this, asking for "the current loop" makes one that nobody closes (Python 3.11).
 asyncio.set_event_loop(None)
@@ -21,6 +22,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="rewrite golden files and generated documents instead of comparing them",
     )
+    parser.addoption(
+        "--long", action="store_true", help="make up several times as much input as usual"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where workers share the tests, say what stays together; else the order stays as it is."""
+    if config.getoption("loadgroup", False) or config.getoption("dist", "no") == "loadgroup":
+        lanes.arrange(items)
 
 
 @pytest.fixture
@@ -29,8 +40,12 @@ def regenerate(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--regenerate"))
 
 
-def pytest_configure() -> None:
-    """Started in the background of a script, signals are ignored, and children inherit that."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the options that test modules need; give signals back what a script took away.
+
+    Started in the background of a script, signals are ignored, and children inherit that.
+    """
+    budgets.LONG = bool(config.getoption("--long"))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGHUP, signal.SIGQUIT):

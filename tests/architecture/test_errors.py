@@ -35,22 +35,3 @@ def test_docstring_draws_the_tree() -> None:
 def test_codes_are_unique() -> None:
     codes = [c.code for c in classes()]
     assert sorted(codes) == sorted(set(codes))
-
-
-def test_wire_round_trip_keeps_the_class() -> None:
-    for cls in classes():
-        error = cls("text", field="a.b", remedy="do", details={"k": 1})
-        back = errors.from_wire(errors.to_wire(error))
-        assert type(back) is cls
-        assert (back.message, back.field, back.remedy, back.details) == (
-            "text",
-            "a.b",
-            "do",
-            {"k": 1},
-        )
-
-
-def test_garbage_from_a_peer_is_still_an_error() -> None:
-    assert isinstance(errors.from_wire({}), errors.InternalError)
-    wire = {"code": -32601, "message": 7, "data": [1]}
-    assert isinstance(errors.from_wire(wire), errors.UnknownMethod)

@@ -1,4 +1,4 @@
-"""The control plane: what is wanted of every VM, and the work that makes it so.
+"""The control plane: stores what users want of every VM, and does the work that makes it so.
 
 ``main`` is the program, ``process`` the running daemon and its parts, ``server`` its socket. What
 clients may call is in ``dispatch``, one object per VM in ``vms``, how VMs start and stop in

@@ -1,9 +1,9 @@
 """The window's process: ``python -m gaovm.display --vnc-fd N --title TEXT``; see ``window.run``.
 
-Descriptor N is a socket connected to a VNC server. stdin takes commands, stdout brings reports:
-``open`` and ``size`` {width, height}, ``closed`` (by the user), ``ended`` (the server is gone),
-``failed`` {code, message, remedy, actions?}. All of this stays as it is, or is only added to:
-after an upgrade a driver of the old version starts the window of the new one.
+Descriptor N is a socket that is connected to a VNC server. The process reads commands from stdin
+and writes reports to stdout: ``open`` and ``size`` {width, height}, ``closed`` (by the user),
+``ended`` (the server is gone), ``failed`` {code, message, remedy, actions?}. This contract may only
+grow: after an upgrade a driver of the old version starts the window of the new one.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ def _say(message: dict[str, object]) -> int:
 
 
 def main(argv: list[str]) -> int:
-    """Show the window until it is closed; returns the exit status."""
+    """Show the window until it ends; return the exit status."""
     if len(argv) != 4 or argv[0] != "--vnc-fd" or argv[2] != "--title" or not argv[1].isdecimal():
         sys.stderr.write("usage: python -m gaovm.display --vnc-fd N --title TEXT\n")
         return 2
-    # Ctrl-C at the terminal of the daemon is not for us; and Qt ends by abort when its server goes
+    # Ctrl-C in the daemon's terminal is not for this process. Qt aborts when its server goes away,
+    # which should leave no core file.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     desktop = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
@@ -53,7 +54,7 @@ def main(argv: list[str]) -> int:
         if not missing:
             from gaovm.builder import packages
 
-            # it is there, but a library of the system that it needs is not
+            # PySide6 is installed, but a system library that it needs is not
             remedy = packages.remedy(*packages.WINDOW)
             return _say({**_MISSING, "message": f"the display window: {exc}", "remedy": remedy})
         return _say(_MISSING)

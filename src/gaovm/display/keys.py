@@ -1,17 +1,16 @@
-"""Keyboards: from what the host's window system says of a key to what RFB says of it.
+"""Keyboards: translate a key of the host's window system into a key of RFB.
 
-A key goes to the guest as the *place* that was pressed, so that the guest's own layout decides
-what it means, and as the symbol the host's layout has there, for servers that know no places.
-Places are XT set 1 codes, with 0x80 for the half that a keyboard prefixes with E0. Pure tables;
-nothing of Qt is needed.
+The guest gets the *place* of the key, so that its own layout decides what the key means, and the
+symbol that the host's layout has there, for servers that know no places. Places are XT set 1 codes,
+with 0x80 for the half that a keyboard prefixes with E0. These are pure tables without Qt.
 """
 
 from __future__ import annotations
 
-#: X and Wayland number keys as Linux does, 8 higher.
+#: X and Wayland use Linux' numbers of keys plus 8.
 X_OFFSET = 8
 
-# Linux' number -> place, where they differ; up to 83 (keypad dot) they are the same
+# Linux' number -> place. Up to 83 (keypad dot) the two are the same.
 _PLACES_OF_LINUX = {
     **{number: number for number in range(1, 84)},
     86: 0x56,  # the key between Shift and Z
@@ -26,8 +25,8 @@ _PLACES_OF_LINUX = {
     117: 0x59,  # keypad equals
 }
 
-# X symbol -> place of the keys whose symbol says which key it is, whatever the layout. They go by
-# symbol because X servers that are no desktop (Xvfb, VNC) number them in other ways.
+# X symbol -> place, for keys that have the same symbol in every layout. The symbol decides because
+# X servers without a desktop (Xvfb, VNC) number these keys in other ways.
 _PLACES_OF_SYMBOLS = {
     0xFF08: 0x0E,  # BackSpace
     0xFF09: 0x0F,  # Tab
@@ -131,26 +130,26 @@ _QT_KEYS = {
 
 
 def symbol_of(qt_key: int, text: str) -> int:
-    """The X symbol of a key where the window system names none; 0: there is nothing to go by."""
+    """Find the X symbol of a key for which the window system names none; 0 when there is none."""
     found = _QT_KEYS.get(qt_key)
     if found is not None:
         return found
     if len(text) == 1 and text.isprintable():
         return symbol_of_character(text)
-    # with Ctrl held the text is a control character, but the key still says which one it is
+    # with Ctrl the text is a control character, but Qt's number still tells the key
     if 0x20 <= qt_key < 0x7F:
         return ord(chr(qt_key).lower())
     return 0
 
 
 def symbol_of_character(character: str) -> int:
-    """The X symbol that prints a character."""
+    """Return the X symbol that prints a character."""
     code = ord(character)
     return code if 0x20 <= code <= 0xFF else 0x01000000 | code
 
 
 def place_of(symbol: int, scan_code: int) -> int:
-    """The key's place: by its symbol where that is certain, else by X's number for it; else 0."""
+    """Find a key's place by its symbol, else by X's number for it; 0 when neither tells it."""
     place = _PLACES_OF_SYMBOLS.get(symbol)
     if place is not None:
         return place

@@ -1,10 +1,11 @@
 """A client of the RFB 3.8 protocol (VNC), sans-I/O: bytes in, events and bytes out.
 
-The server is QEMU on a Unix socket of the same machine, so the pixels come raw: every other
-encoding would cost both sides time and this side trust. Beside them: CopyRect, the changes of size
-(DesktopSize, ExtendedDesktopSize), the pointer's shape, and QEMU's key events, which carry the key
-that was pressed beside what is printed on it. Nothing the server says is believed: every size has a
-bound, every rectangle is checked, and what was not asked for ends the connection.
+The server is QEMU on a Unix socket of the same machine, so the client asks for raw pixels: any
+other encoding would cost both sides time, and this side would have to trust a decoder. It also asks
+for CopyRect, changes of size (DesktopSize, ExtendedDesktopSize), the pointer's shape, and QEMU's
+key events, which carry the place of a key besides its symbol. The client does not trust the server:
+it bounds every size, checks every rectangle, and ends the connection at anything it did not ask
+for.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _RECT = struct.Struct(">HHHHi")
 
 @dataclass(frozen=True, slots=True)
 class Resized:
-    """The picture has a new size, and so a new ``Client.screen``; also told once at the start."""
+    """The picture has a new size, and ``Client.screen`` is a new one. The first event is this."""
 
     width: int
     height: int
@@ -43,7 +44,7 @@ class Resized:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A rectangle of the picture was drawn anew."""
+    """The server has drawn a rectangle of the picture."""
 
     x: int
     y: int
@@ -53,13 +54,15 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """All that one update brings was told; the next one is asked for already."""
+    """One update is complete; the client has asked for the next one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """The pointer's shape: ``width * height`` pixels as ``Screen`` has them, and which of them
-    show: a bit each, rows padded to bytes. A size of 0: no pointer is shown.
+    """The pointer's shape: ``width * height`` pixels in the form of ``Screen``, and a mask.
+
+    The mask has a bit for each pixel that shows; its rows are padded to bytes. A pointer of size 0
+    is hidden.
     """
 
     width: int
@@ -71,12 +74,12 @@ class Pointer:
 
 
 Event = Resized | Changed | Finished | Pointer
-#: A parser yields how many bytes it needs next and is sent exactly so many.
+#: A parser yields how many bytes it needs next, and gets exactly that many.
 Parser = Generator[int, bytes, None]
 
 
 class Client:
-    """One connection. ``screen`` is the picture, from the first ``Resized`` event on."""
+    """One connection. From the first ``Resized`` event on, ``screen`` is the picture."""
 
     def __init__(self) -> None:
         self.screen = Screen(1, 1)
@@ -91,10 +94,10 @@ class Client:
         self._failed = False
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Event]:
-        """Take bytes of the server; returns what happened.
+        """Take bytes of the server and return the events in them.
 
         Raises:
-            errors.ProtocolError: the server broke the protocol; the connection is of no more use.
+            errors.ProtocolError: the server broke the protocol; drop the connection.
         """
         if self._failed:
             raise errors.ProtocolError("VNC: the connection has failed already")
@@ -108,15 +111,17 @@ class Client:
         return events
 
     def take(self) -> bytes:
-        """What is to be sent to the server."""
+        """Return the bytes to send to the server, once."""
         output, self._output = bytes(self._output), bytearray()
         return output
 
     # what the user does
 
     def key(self, keysym: int, code: int, *, down: bool) -> None:
-        """A key: ``keysym`` as X names it, ``code`` the key's place (XT set 1, 0x80 for the E0
-        half) or 0 when it is not known. Ignored before the connection is ready.
+        """Press or release a key.
+
+        ``keysym`` is its X symbol, ``code`` its place (XT set 1, 0x80 for the E0 half) or 0 when
+        that is not known. Does nothing before the connection is ready.
         """
         if not self.ready:
             return
@@ -126,8 +131,10 @@ class Client:
             self._output += struct.pack(">BBxxI", 4, int(down), keysym)
 
     def pointer(self, x: int, y: int, buttons: int) -> None:
-        """The pointer's place and the buttons held: 1 left, 2 middle, 4 right, 8 and 16 the wheel
-        up and down, 32 and 64 left and right. Ignored before the connection is ready.
+        """Send the pointer's position and the buttons that are down.
+
+        Buttons are the sum of 1 left, 2 middle, 4 right, 8 and 16 wheel up and down, 32 and 64
+        wheel left and right. Does nothing before the connection is ready.
         """
         if self.ready:
             x = min(max(x, 0), self.screen.width - 1)
@@ -187,7 +194,7 @@ class Client:
         (length,) = struct.unpack(">xxxI", (yield 7))
         if length > _MAX_CUT:
             raise errors.ProtocolError(f"VNC: a clipboard of {length} bytes")
-        yield length  # the host's clipboard stays the host's
+        yield length  # dropped: the guest does not change the host's clipboard
 
     def _update(self) -> Parser:
         (count,) = struct.unpack(">xH", (yield 3))
@@ -200,7 +207,7 @@ class Client:
             yield from self._rectangle(encoding, x, y, width, height)
             grown = grown or self.screen is not before
         self._events.append(Finished())
-        # after a change of size everything is asked for: what fitted of the old is only a filler
+        # After a change of size ask for everything: the new picture only holds old pixels.
         self._request(incremental=not grown)
 
     def _rectangle(self, encoding: int, x: int, y: int, width: int, height: int) -> Parser:
@@ -217,7 +224,7 @@ class Client:
         elif encoding == EXTENDED_SIZE:
             (screens,) = struct.unpack(">Bxxx", (yield 4))
             yield 16 * screens
-            if y == 0:  # else a request for a size was refused, and nothing has changed
+            if y == 0:  # else the server has refused a request for a size, and nothing has changed
                 self._resize(width, height)
         elif encoding == CURSOR:
             yield from self._cursor(x, y, width, height)
@@ -230,7 +237,7 @@ class Client:
         self.screen.check(x, y, width, height)
         if not width or not height:
             return
-        # row by row: an update may be cut anywhere, and never is more held than came
+        # Row by row: an update may arrive in any pieces, and the client keeps no more than a row.
         screen, stride = self.screen, width * PIXEL
         for row in range(y, y + height):
             screen.put_row(x, row, (yield stride))

@@ -1,16 +1,16 @@
-"""The picture: pixels of 32 bits in the host's byte order (0x00RRGGBB), as Qt's RGB32 has them."""
+"""The picture: pixels of 32 bits in the host's byte order (0x00RRGGBB), the form of Qt's RGB32."""
 
 from __future__ import annotations
 
 from gaovm import errors
 
 PIXEL = 4
-#: The longest side. The spec has the same limit; a guest may ask its card for more in vain.
+#: The longest side in pixels. The spec has the same limit; a guest that asks for more fails.
 MAX_SIDE = 8192
 
 
 class Screen:
-    """A picture of fixed size. A change of size makes a new one: ``resized``."""
+    """A picture of fixed size; ``resized`` makes one of another size."""
 
     def __init__(self, width: int, height: int) -> None:
         if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
@@ -21,7 +21,7 @@ class Screen:
         self._view = memoryview(self.pixels)
 
     def resized(self, width: int, height: int) -> Screen:
-        """A picture of another size with what fits of this one.
+        """Make a picture of another size, and copy what fits of this one.
 
         Raises:
             errors.ProtocolError: the size is out of bounds.
@@ -33,7 +33,7 @@ class Screen:
         return new
 
     def check(self, x: int, y: int, width: int, height: int) -> None:
-        """Make sure that a rectangle lies inside.
+        """Check that a rectangle lies inside the picture.
 
         Raises:
             errors.ProtocolError: it does not.
@@ -45,14 +45,14 @@ class Screen:
             )
 
     def put_row(self, x: int, y: int, row: bytes | bytearray | memoryview) -> None:
-        """Write pixels of one row from ``x`` on. The place was checked."""
+        """Write pixels of one row from ``x`` on. The caller has checked the place."""
         start = y * self.stride + x * PIXEL
         self._view[start : start + len(row)] = row
 
     def copy(self, source: tuple[int, int], x: int, y: int, width: int, height: int) -> None:
-        """Move a rectangle; both places were checked and may overlap."""
+        """Copy a rectangle. The caller has checked both places, which may overlap."""
         from_x, from_y = source
-        # from the far end when it moves down, so that no row is read after it was overwritten
+        # When it moves down, start at the bottom, so that no row is overwritten before it is read.
         rows = range(height - 1, -1, -1) if y > from_y else range(height)
         for row in rows:
             start = (from_y + row) * self.stride + from_x * PIXEL

@@ -1,4 +1,4 @@
-"""The Qt window: paints the picture, passes keys and pointer on, follows the guest's size."""
+"""The Qt window: it paints the picture, sends keys and pointer, and follows the guest's size."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gaovm import errors
 from gaovm.display import keys, rfb
 
 READ_BYTES = 1 << 20
-#: What may wait for a server that does not read; beyond it, movements of the pointer are dropped.
+#: With more unsent bytes than this the window drops movements of the pointer.
 MAX_PENDING = 64 << 10
 _WHEEL_STEP = 120
 _BUTTONS = {
@@ -44,7 +44,7 @@ Report = Callable[..., None]
 
 
 class Link:
-    """The connection to the VNC server, driven by Qt's event loop. ``on_end`` is called once."""
+    """The connection to the VNC server, driven by Qt's event loop. It calls ``on_end`` once."""
 
     def __init__(
         self, sock: socket.socket, on_event: Callable[[rfb.Event], None], on_end: Callable[[], None]
@@ -61,11 +61,11 @@ class Link:
 
     @property
     def congested(self) -> bool:
-        """Whether the server does not take what is sent."""
+        """Whether the server reads too slowly."""
         return len(self._pending) > MAX_PENDING
 
     def flush(self) -> None:
-        """Send what the client has to say."""
+        """Send the client's bytes, as many as the socket takes now."""
         self._pending += self.client.take()
         try:
             while self._pending:
@@ -105,7 +105,7 @@ class Link:
 
 
 class Window(QRasterWindow):
-    """The window. ``report`` gets what the driver is to know."""
+    """The window. It calls ``report`` with what the driver must know."""
 
     def __init__(self, sock: socket.socket, title: str, report: Report) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class Window(QRasterWindow):
 
     def _on_size(self, size: rfb.Resized) -> None:
         screen = self._link.client.screen
-        # no copy: the image shows the very bytes that the client writes to
+        # no copy: the image uses the bytes that the client writes to
         self._image = QImage(
             screen.pixels, screen.width, screen.height, screen.stride, QImage.Format.Format_RGB32
         )
@@ -157,7 +157,7 @@ class Window(QRasterWindow):
     # geometry
 
     def _target(self) -> QRect:
-        """Where the picture is: as large as fits, its shape kept, in the middle."""
+        """Return where the picture is: in the middle, as large as fits, in its own shape."""
         size = self._image.size()
         if size.isEmpty():
             return QRect()
@@ -167,14 +167,14 @@ class Window(QRasterWindow):
         return QRect(corner, size)
 
     def _on_window(self, part: QRect) -> QRect:
-        """The place in the window of a part of the picture."""
+        """Return where a part of the picture is in the window."""
         target = self._target()
         if target.size() == self._image.size():
             return part.translated(target.topLeft())
         across = target.width() / max(1, self._image.width())
         down = target.height() / max(1, self._image.height())
         left, top = target.x() + int(part.x() * across), target.y() + int(part.y() * down)
-        # two more on each side: smooth scaling reaches beyond
+        # two pixels more on each side, as smooth scaling reaches beyond the part
         width, height = int(part.width() * across) + 5, int(part.height() * down) + 5
         return QRect(left - 2, top - 2, width, height)
 
@@ -185,7 +185,7 @@ class Window(QRasterWindow):
         return int(x), int(y)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the picture; black around it."""
+        """Paint the picture, and black around it."""
         painter = QPainter(self)
         painter.setClipRegion(event.region())
         target = self._target()
@@ -200,7 +200,7 @@ class Window(QRasterWindow):
     # the user's side
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """A key went down. The host's repetition is left out: the guest's kernel has its own."""
+        """Send a key that goes down, but not its repetitions: the guest's kernel makes its own."""
         if event.isAutoRepeat():
             return
         symbol, place = _key(event)
@@ -210,7 +210,7 @@ class Window(QRasterWindow):
             self._link.flush()
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        """A key went up: the one that went down, whatever it prints by now."""
+        """Send a key that goes up: the one that went down, whatever it prints now."""
         if event.isAutoRepeat():
             return
         held = self._held.pop(_identity(event), None)
@@ -219,29 +219,29 @@ class Window(QRasterWindow):
             self._link.flush()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
-        """The keyboard goes elsewhere: what is held down is let go in the guest."""
+        """Release all held keys in the guest, because the window loses the keyboard."""
         for symbol, place in self._held.values():
             self._link.client.key(symbol, place, down=False)
         self._held.clear()
         self._link.flush()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """The pointer moved."""
+        """Send the pointer's position."""
         if not self._link.congested:
             self._point(event.position())
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """A button went down."""
+        """Send a button that goes down."""
         self._buttons |= _BUTTONS.get(event.button(), 0)
         self._point(event.position())
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """A button went up."""
+        """Send a button that goes up."""
         self._buttons &= ~_BUTTONS.get(event.button(), 0)
         self._point(event.position())
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """The wheel turned: a click of its button for each step."""
+        """Send a click of the wheel's button for each step that the wheel turns."""
         self._wheel += event.angleDelta()
         at = event.position()
         while abs(self._wheel.y()) >= _WHEEL_STEP:
@@ -263,18 +263,18 @@ class Window(QRasterWindow):
         self._link.flush()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """The user closed the window; the VM is not concerned."""
+        """End the process, because the user has closed the window. The VM runs on."""
         self._report("closed")
         QGuiApplication.quit()
 
 
 def _identity(event: QKeyEvent) -> int:
-    """What stays the same between press and release of a key."""
+    """Return a number that is the same at press and release of a key."""
     return event.nativeScanCode() or event.key()
 
 
 def _key(event: QKeyEvent) -> tuple[int, int]:
-    """Symbol and place of a key."""
+    """Return symbol and place of a key."""
     if QGuiApplication.platformName() in _X_PLATFORMS:
         symbol = event.nativeVirtualKey()
         return symbol, keys.place_of(symbol, event.nativeScanCode())
@@ -290,16 +290,16 @@ def _cursor(shape: rfb.Pointer) -> QCursor:
     row = (shape.width + 7) // 8
     mask = QImage(shape.mask, shape.width, shape.height, row, QImage.Format.Format_Mono)
     picture = QPixmap.fromImage(image)
-    # a set bit shows; in a bitmap made from a monochrome image, black (0) is what shows
+    # In RFB a set bit shows; in a Qt bitmap from a monochrome image, black (0) shows.
     mask.invertPixels()
     picture.setMask(QBitmap.fromImage(mask))
     return QCursor(picture, min(shape.hot_x, shape.width - 1), min(shape.hot_y, shape.height - 1))
 
 
 def run(vnc: socket.socket, commands: int, title: str) -> int:
-    """The life of the window in this process; returns its exit status.
+    """Run the window in this process until it ends; return the exit status.
 
-    ``commands`` is a descriptor: ``raise`` brings the window to the front, its end closes it.
+    ``commands`` is a descriptor: ``raise`` brings the window to the front, end of file closes it.
     """
     application = QGuiApplication([sys.argv[0]])
     application.setApplicationName("gaovm")
@@ -325,7 +325,7 @@ def run(vnc: socket.socket, commands: int, title: str) -> int:
 
 
 def report(what: str, **more: Any) -> None:
-    """Tell the driver something: a line of JSON on stdout; one that is gone hears nothing."""
+    """Write a report to stdout, one line of JSON; ignore a driver that is gone."""
     line = json.dumps({"is": what, **more}) + "\n"
     try:
         os.write(1, line.encode())

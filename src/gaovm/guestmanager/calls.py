@@ -1,4 +1,4 @@
-"""Plain JSON calls: encode, send, check the status, decode with a schema."""
+"""Plain JSON calls: encode the body, send it, check the status, decode the answer."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ async def call(
     *,
     limit_s: float = CALL_LIMIT_S,
 ) -> A:
-    """The decoded result of one call.
+    """Make one call and return its decoded answer.
 
     Raises:
         errors.GuestCallFailed: the agent refused it; ``details['agent_code']`` says why.
-        errors.GuestProtocolError: the answer does not fit.
-        errors.GuestUnavailable: no answer.
+        errors.GuestProtocolError: the answer does not have the type of ``row``.
+        errors.GuestUnavailable: the agent did not answer in time.
     """
     data = b"" if body is None else msgspec.json.encode(body)
     status, answer = await connection.call(row.verb, row.path, data, limit_s=limit_s)
@@ -40,7 +40,7 @@ async def call(
 
 
 def failure(code: str, message: str) -> errors.GuestCallFailed:
-    """The error for a refusal of the agent; its words are cut to a sane length."""
+    """Make the error for a refusal of the agent; cut the guest's text to a sane length."""
     return errors.GuestCallFailed(message[:2000] or code, details={"agent_code": code[:64]})
 
 

@@ -1,10 +1,10 @@
 """The agent's port as an asyncio protocol: first lines, then HTTP/2, then first lines again.
 
-The channel outlives connections: after a guest reset, an agent that died or a broken byte stream
-it looks for the next first line. Its listener is told of each connection and of each loss.
+The channel outlives connections: after a guest reset, the death of an agent or a broken byte stream
+it looks for the next first line. It tells its listener of each connection and of each loss.
 
-What is read is worked off in turns, and nothing is read meanwhile: a guest that floods waits, the
-rest of the driver does not (``pacing``).
+It handles what it has read in turns, and reads nothing meanwhile: a guest that floods has to wait,
+the rest of the driver does not (``pacing``).
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ from gaovm.guestmanager.connection import Connection
 from gaovm.wire.agent.handshake import Hello
 
 RECEIVE_BUFFER = 256 << 10
-# Answers that the agent makes us give and does not read: above this nothing more is read either.
+# The agent can make us answer without reading our answers. With more unsent bytes than this, the
+# channel stops reading.
 MAX_UNSENT = 1 << 20
 GARBAGE_PAUSE_S = 1.0
 REJOIN_FIRST_S, REJOIN_LONGEST_S = 0.25, 15.0
-# Bytes that are looked at for a first line in one turn, and what looking costs.
+# The most bytes that one turn searches for a first line.
 SEARCHED = 16 << 10
-# A frame header with an impossible length: whatever the agent's HTTP/2 server is doing, it gives
-# up, reopens the port and says its first line.
+# A frame header with an impossible length. The agent's HTTP/2 server gives up on it in any state,
+# reopens the port and writes its first line.
 _RESYNC = b"\xff" * 9
 _NOTHING = memoryview(b"")
 
 
 class Listener(Protocol):
-    """Who is told. Neither call may block or raise."""
+    """Hears of connections and losses. Its methods must not block or raise."""
 
     def on_connected(self, connection: Connection, hello: Hello) -> None: ...
     def on_lost(self, error: errors.GaoError) -> None: ...
@@ -46,10 +47,10 @@ class Channel(asyncio.BufferedProtocol):
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        # Anonymous memory: pages that no message needs are never touched.
+        # Anonymous memory: the kernel only gives it the pages that messages touch.
         self._view = memoryview(mmap.mmap(-1, RECEIVE_BUFFER))
         self._pending = _NOTHING
-        self._fresh = False  # the pending bytes are a read's first
+        self._fresh = False  # whether the pending bytes start a read
         self._transport: asyncio.Transport | None = None
         self._handshake = handshake.Handshake(secrets.token_hex(16))
         self._pace = pacing.Pace()
@@ -61,18 +62,18 @@ class Channel(asyncio.BufferedProtocol):
 
     @classmethod
     async def open(cls, sock: socket.socket, listener: Listener) -> Channel:
-        """A channel on a connected stream socket, which it owns from now on."""
+        """Make a channel on a connected stream socket, and take over the socket."""
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
         _, protocol = await loop.create_connection(lambda: cls(listener), sock=sock)
         return protocol
 
     def reset(self, reason: str) -> None:
-        """The guest has started anew: end what is pending, wait for a first line."""
+        """End all calls and wait for a first line, because the guest has restarted."""
         self._drop(errors.GuestUnavailable(reason))
 
     def close(self) -> None:
-        """End everything. Idempotent."""
+        """End all calls and close the socket. Idempotent."""
         self._drop(errors.GuestUnavailable("the VM is stopping"))
         self._pending = _NOTHING
         if self._resume is not None:
@@ -114,7 +115,7 @@ class Channel(asyncio.BufferedProtocol):
     # turns
 
     def _turn(self) -> None:
-        """Work off pending bytes, as much as one turn may; then read on, now or later."""
+        """Handle as many pending bytes as one turn may; then read on, now or later."""
         self._resume = None
         transport = self._transport
         if transport is None or transport.is_closing():
@@ -134,7 +135,7 @@ class Channel(asyncio.BufferedProtocol):
             transport.resume_reading()
 
     def _step(self, budget: int) -> int:
-        """Take some of the pending bytes; returns what they cost."""
+        """Handle some of the pending bytes and return their cost."""
         fresh, self._fresh = self._fresh, False
         if self.connection is not None and fresh and self._is_first_line(self._pending):
             self._lose(errors.GuestUnavailable("the agent has started anew"))
@@ -148,7 +149,7 @@ class Channel(asyncio.BufferedProtocol):
         try:
             answer = self._handshake.feed(data)
         except errors.GuestProtocolError as exc:
-            # A guest that only sends garbage is read at 1 MiB a second.
+            # The channel reads a guest that only sends garbage at 1 MiB a second.
             self._pending = self._pending[len(data) :]
             self._rejoining.hold(GARBAGE_PAUSE_S)
             self._listener.on_lost(exc)
@@ -161,10 +162,10 @@ class Channel(asyncio.BufferedProtocol):
 
     @staticmethod
     def _is_first_line(data: memoryview) -> bool:
-        """Whether a received chunk is the first line of a new agent amid HTTP/2.
+        """Tell whether a received chunk is the first line of a new agent instead of HTTP/2.
 
-        Only a chunk that begins with one is looked at: content that merely contains such a line
-        arrives inside frames.
+        Only a chunk that begins with the line counts: content that contains such a line arrives
+        inside frames.
         """
         if data[: len(handshake.MAGIC)] != handshake.MAGIC:
             return False
@@ -186,14 +187,15 @@ class Channel(asyncio.BufferedProtocol):
             count, cost = connection.receive(self._pending, budget)
         except errors.GaoError as exc:
             self._write(_RESYNC)
-            # What broke HTTP/2 may be the first line of the agent's successor: it is searched.
+            # The bytes that broke HTTP/2 may be the first line of the agent's successor, so they
+            # stay pending and the channel searches them.
             self._lose(exc)
             return 1
         self._pending = self._pending[count:]
         return cost
 
     def _lose(self, error: errors.GaoError) -> None:
-        """The agent ended this connection; one that does it again and again waits."""
+        """Drop a connection that the agent has ended; make an agent that repeats this wait."""
         self._rejoining.lost(clock.monotonic() - self._began_at)
         self._drop(error)
 

@@ -1,9 +1,9 @@
-"""The guest's clock: how far it is from ours, and how it comes back.
+"""The guest's clock: how to measure its distance from ours, and how to correct it.
 
-As NTP does it: the guest's time is asked for several times, and the exchange that took least says
-most, for it cannot be wrong by more than half of what it took. What is far off is set by the
-difference, so the time that the order takes does not matter; what is near is slewed by the guest
-kernel's own loop, which learns how fast the guest's clock runs. No I/O but through the connection.
+As in NTP, ``measure`` asks for the guest's time several times and takes the fastest exchange, which
+is wrong by at most half of its round trip. A clock that is far off is stepped by the difference, so
+it does not matter how long the request takes. A clock that is near is slewed by the guest kernel's
+own loop, which learns how fast the guest's clock runs. All I/O goes through the connection.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from gaovm.wire.agent.clock import Correction
 
 EXCHANGES = 8
 CALL_LIMIT_S = 5.0
-#: From here on a clock is set. Below it time neither jumps nor runs backwards in the guest.
+#: A clock that nobody has relied on is stepped from this distance on.
 STEP_NS = 1_000_000
-#: A running guest is slewed up to this: its programs have seen the time.
+#: A clock that programs rely on is slewed up to this distance, so that time does not jump for them.
 SLEW_NS = 50_000_000
-#: What an exchange that took longer than this says is no reason to slew.
+#: An exchange that takes longer than this is too inexact for a slew.
 MAX_ROUND_TRIP_NS = 20_000_000
 FIRST_PAUSE_S, SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 4.0, 16.0, 64.0
-#: Within this the clock is left alone for longer each time.
+#: While the clock stays within this, the pauses between readings double.
 STEADY_NS = 500_000
-#: The kernel's loop is made for 16 s between two corrections; each doubling takes one more.
+#: The pauses for the time constants 0, 1 and 2 of the kernel's loop. At 0 the loop expects a
+#: correction every 16 s; each doubling of the pause adds 1.
 _PAUSES_OF_CONSTANT = (16.0, 32.0, 64.0)
 
 
@@ -39,15 +40,15 @@ class Reading(NamedTuple):
 
 
 async def measure(connection: Connection, exchanges: int = EXCHANGES) -> Reading:
-    """How far the guest's clock is from ours now.
+    """Measure how far the guest's clock is from ours now.
 
     Raises:
-        errors.GuestCallFailed: an agent that is too old to be asked.
-        errors.GuestUnavailable, errors.GuestProtocolError: no answer, or none that fits.
+        errors.GuestCallFailed: the agent is too old for this call.
+        errors.GuestUnavailable, errors.GuestProtocolError: the agent gave no valid answer.
     """
     best: Reading | None = None
     for _ in range(exchanges):
-        began, wall = clock.monotonic_ns(), clock.now_ns()  # the round trip is around all of it
+        began, wall = clock.monotonic_ns(), clock.now_ns()  # the round trip includes both readings
         guest = await calls.call(connection, table.CLOCK, limit_s=CALL_LIMIT_S)
         took = clock.monotonic_ns() - began
         if best is None or took < best.round_trip_ns:
@@ -56,26 +57,26 @@ async def measure(connection: Connection, exchanges: int = EXCHANGES) -> Reading
 
 
 async def correct(connection: Connection, correction: Correction) -> None:
-    """Let the guest correct its clock. Raises as ``measure``."""
+    """Let the guest correct its clock. Raises the same errors as ``measure``."""
     await calls.call(connection, table.CORRECT_CLOCK, correction, limit_s=CALL_LIMIT_S)
 
 
 class Discipline:
-    """Decides what a reading leads to, and when the next one is due.
+    """Decides the correction for each reading, and when the next reading is due.
 
     ``unseen`` is true when the guest's programs cannot have relied on its clock: at boot, and after
-    a pause or a jump of ours. It is set then, for less than what is slewed otherwise.
+    a pause or a jump of ours. The clock is then stepped from ``STEP_NS`` on, else from ``SLEW_NS``.
     """
 
     def __init__(self) -> None:
         self.pause_s = FIRST_PAUSE_S
 
     def restart(self) -> None:
-        """The clock has jumped: it is watched closely again."""
+        """Start with short pauses again, because the clock has jumped."""
         self.pause_s = FIRST_PAUSE_S
 
     def decide(self, reading: Reading, *, unseen: bool) -> Correction | None:
-        """The correction for a reading; None for one that says too little."""
+        """Return the correction for a reading, or None when the reading is too inexact."""
         off, doubt = abs(reading.offset_ns), reading.round_trip_ns // 2
         if off >= (STEP_NS if unseen else SLEW_NS) and off > doubt:
             return Correction(offset_ns=-reading.offset_ns, step=True)

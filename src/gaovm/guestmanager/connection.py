@@ -1,9 +1,9 @@
 """HTTP/2 client on the agent's byte stream: plain calls and full-duplex streams.
 
-An asyncio face of ``h2``. The connection window is refilled at once and is never the limit. Each
-stream has a window of 64 KiB, and some, the first that prove busy, 1 MiB (``stream``): what a guest
-can leave in our memory is the sum of the windows. The connection does no I/O itself: ``channel``
-feeds it and gives it a ``write``.
+It wraps ``h2`` for asyncio. It refills the connection's window at once, so that this window is
+never the limit. Each stream has a window of 64 KiB; the first few busy ones get 1 MiB (``stream``).
+The guest can fill at most the sum of the windows in our memory. The connection does no I/O itself:
+``channel`` feeds it and gives it a ``write``.
 
 Guarantee: when the connection is lost, every pending call and stream ends with the same error.
 """
@@ -32,8 +32,8 @@ CONNECTION_WINDOW = 2 * (MAX_STREAMS * NARROW + MAX_WIDE * WIDE)
 MAX_BODY = 1 << 20
 CALL_LIMIT_S = 10.0
 _AUTHORITY = [(":scheme", "http"), (":authority", "agent")]
-# h2 makes the text of every frame that comes, in hexadecimal, for a trace that is switched off:
-# half of the time that bulk data costs.
+# h2 formats every received frame in hexadecimal for a trace that is off, which takes half of the
+# time of a bulk transfer.
 hyperframe.frame.Frame.__repr__ = object.__repr__  # type: ignore[method-assign]
 
 
@@ -55,7 +55,7 @@ def _h2() -> h2.connection.H2Connection:
 
 
 class Connection:
-    """One HTTP/2 connection; over when ``lost`` was called."""
+    """One HTTP/2 connection; ``lost`` ends it."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
@@ -79,11 +79,12 @@ class Connection:
     async def call(
         self, method: str, path: str, body: bytes = b"", *, limit_s: float = CALL_LIMIT_S
     ) -> tuple[int, bytes]:
-        """Status and body of one plain call.
+        """Make one plain call and return the status and body of its answer.
 
         Raises:
-            errors.GuestUnavailable: no answer within ``limit_s``, or the connection was lost.
-            errors.GuestProtocolError: the answer is above 1 MiB.
+            errors.GuestUnavailable: the agent did not answer within ``limit_s`` seconds, or the
+                connection was lost.
+            errors.GuestProtocolError: the answer is longer than 1 MiB.
         """
         stream = self.open(method, path, end=not body)
         received = bytearray()
@@ -103,14 +104,14 @@ class Connection:
         return stream.status or 0, bytes(received)
 
     def open(self, method: str, path: str, *, end: bool = False) -> Stream:
-        """Begin a request; its body is written and its answer read on the stream.
+        """Begin a request. The caller writes its body to the stream and reads the answer from it.
 
         Raises:
             errors.GuestUnavailable: the connection is lost, or has too many streams.
         """
         if self._error is not None:
             raise again(self._error)
-        if len(self._streams) >= MAX_STREAMS:  # the agent's own limit is its own word
+        if len(self._streams) >= MAX_STREAMS:  # the agent states a limit too, but is not trusted
             raise errors.GuestUnavailable("the agent has no room for more streams")
         stream_id = self._h2.get_next_available_stream_id()
         stream = Stream(self, stream_id)
@@ -128,10 +129,10 @@ class Connection:
         return stream
 
     async def ping(self, limit_s: float) -> None:
-        """Wait for the answer to one ping.
+        """Send a ping and wait for its answer.
 
         Raises:
-            TimeoutError: none within ``limit_s``.
+            TimeoutError: no answer came within ``limit_s`` seconds.
             errors.GuestUnavailable: the connection was lost.
         """
         if self._error is not None:
@@ -148,10 +149,10 @@ class Connection:
     # called by the channel
 
     def receive(self, data: memoryview, budget: int) -> tuple[int, int]:
-        """Take bytes of the agent, as many as the budget allows; returns how many, and their cost.
+        """Take as many bytes of the agent as the budget allows; return how many, and their cost.
 
         Raises:
-            errors.GuestProtocolError: they are no HTTP/2; the connection must be given up.
+            errors.GuestProtocolError: they are not HTTP/2; the caller must drop the connection.
         """
         count, cost = self._guard.take(data, budget)
         wake = False
@@ -180,7 +181,7 @@ class Connection:
             self._pong.set_exception(again(error))
 
     def set_paused(self, paused: bool) -> None:
-        """The transport's buffer is full, or has room again."""
+        """Note that the transport's buffer is full, or has room again."""
         self._paused = paused
         if not paused:
             self._wake_writers()
@@ -188,17 +189,17 @@ class Connection:
     # the streams' side
 
     def sendable(self, stream_id: int) -> int:
-        """How many bytes the windows and the transport take now."""
+        """Return how many bytes the windows and the transport take now."""
         if self._paused:
             return 0
         try:
             window = self._h2.local_flow_control_window(stream_id)
         except h2.exceptions.ProtocolError:
-            return SEND_CHUNK  # the send that follows reports the end
+            return SEND_CHUNK  # the stream is over: the caller learns it from ``send``
         return min(window, self._h2.max_outbound_frame_size, SEND_CHUNK)
 
     def send(self, stream_id: int, data: memoryview, *, end: bool) -> None:
-        """Send one DATA frame; the windows have room for it."""
+        """Send one DATA frame, for which the windows must have room."""
         stream = self._streams.get(stream_id)
         try:
             self._h2.send_data(stream_id, data, end_stream=end)
@@ -211,7 +212,10 @@ class Connection:
         self._flush()
 
     def refill(self, stream_id: int, count: int) -> None:
-        """The consumer has taken ``count`` bytes. A stream that comes here first is a busy one."""
+        """Give ``count`` bytes back to the stream's window; widen it if few streams are wide yet.
+
+        Only busy streams come here, as ``read`` calls it for each quarter of the window.
+        """
         if self._error is not None:
             return
         stream = self._streams.get(stream_id)
@@ -222,11 +226,11 @@ class Connection:
         try:
             self._h2.increment_flow_control_window(count, stream_id)
         except (h2.exceptions.ProtocolError, KeyError):
-            return  # the stream has ended meanwhile
+            return  # the stream has ended in the meantime
         self._flush()
 
     def cancel(self, stream_id: int) -> None:
-        """Reset a stream that is not over."""
+        """Reset a stream, if it is not over."""
         stream = self._pop(stream_id)
         if stream is None or self._error is not None:
             return
@@ -240,7 +244,7 @@ class Connection:
     # events
 
     def _on_event(self, event: h2.events.Event) -> bool:
-        """Returns whether every stream may have room to write again."""
+        """Handle one event; return whether every stream may have room to write again."""
         if isinstance(event, h2.events.DataReceived):
             self._on_data(event)
         elif isinstance(event, h2.events.ResponseReceived):

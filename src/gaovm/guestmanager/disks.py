@@ -7,16 +7,16 @@ from gaovm.guestmanager.connection import Connection
 from gaovm.wire.agent import table
 from gaovm.wire.agent.disks import Grow
 
-#: The kernel writes a few blocks for each 128 MiB that are new.
+#: Seconds; the kernel writes a few blocks for each new 128 MiB.
 GROW_LIMIT_S = 40.0
 
 
 async def grow(connection: Connection, size_bytes: int) -> int:
-    """Make the root file system as large as its disk, which has ``size_bytes``; returns its size.
+    """Grow the root file system to its disk of ``size_bytes``; return its new size in bytes.
 
     Raises:
         errors.GuestCallFailed: the agent refused or failed.
-        errors.GuestUnavailable: no answer.
+        errors.GuestUnavailable: the agent did not answer in time.
     """
     body = Grow(size_bytes=size_bytes)
     grown = await calls.call(connection, table.GROW_DISK, body, limit_s=GROW_LIMIT_S)

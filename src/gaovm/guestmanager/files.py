@@ -1,4 +1,4 @@
-"""Copies in and out: raw streams of frames that carry tar, relayed by the caller."""
+"""Copies in and out: raw streams of frames with a tar archive, which the caller relays."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from gaovm.wire.agent import table
 
 
 def open_copy_in(connection: Connection) -> Stream:
-    """Files into the guest."""
+    """Open the stream of a copy into the guest."""
     return connection.open("POST", table.COPY_IN.path)
 
 
 def open_copy_out(connection: Connection) -> Stream:
-    """Files out of the guest."""
+    """Open the stream of a copy out of the guest."""
     return connection.open("POST", table.COPY_OUT.path)

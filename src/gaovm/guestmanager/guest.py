@@ -1,4 +1,4 @@
-"""The guest as a whole: its configuration after each boot, and the wait for its distribution."""
+"""The guest as a whole: configure it after each boot, and wait for its distribution."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ CONFIGURE_LIMIT_S = 120.0
 
 
 def check_watchdog(done: Configured) -> None:
-    """Raises:
-    errors.GuestCallFailed: a watchdog was asked for and is not fed: it would never fire.
+    """Check that the agent feeds the watchdog: one that nobody feeds would never fire.
+
+    Raises:
+        errors.GuestCallFailed: the agent does not feed it.
     """
     state = done.watchdog
     if state is None or not state.fed:
@@ -28,15 +30,15 @@ def check_watchdog(done: Configured) -> None:
 
 
 def entropy(data: bytes) -> str:
-    """Random bytes in the form of ``Configuration.entropy``."""
+    """Encode random bytes for ``Configuration.entropy``."""
     return base64.b64encode(data).decode()
 
 
 async def configure(connection: Connection, configuration: Configuration) -> Configured:
-    """Apply a configuration; idempotent. A mount that fails is in the result, not an error.
+    """Apply a configuration. Idempotent. The result reports mounts that fail; they are no error.
 
     Raises:
-        errors.GuestCallFailed: the agent refused it, as a user that is one of the system's.
+        errors.GuestCallFailed: the agent refused it, for example a user with a system uid.
     """
     limit_s = CONFIGURE_LIMIT_S
     try:
@@ -55,13 +57,13 @@ async def configure(connection: Connection, configuration: Configuration) -> Con
 
 
 async def wait_booted(connection: Connection, limit_s: float) -> Boot:
-    """Wait until the distribution has booted, or ``limit_s`` have passed."""
+    """Wait until the distribution has booted, or ``limit_s`` seconds have passed."""
     body = Wait(timeout_s=int(limit_s))
     return await calls.call(connection, table.WAIT_BOOTED, body, limit_s=limit_s + CALL_LIMIT_S)
 
 
 async def wait_online(connection: Connection, limit_s: float) -> Network:
-    """Wait until the network that the kernel command line asks for is set up, or cannot be."""
+    """Wait until the agent has set up the network of the kernel command line, or has failed to."""
     return await calls.call(
         connection,
         table.WAIT_ONLINE,

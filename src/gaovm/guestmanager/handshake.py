@@ -1,7 +1,8 @@
 """The three lines before HTTP/2 on the agent's port (docs/reference/agent-protocol.md part 2).
 
-Sans-I/O: ``feed`` bytes, send what it returns, stop when ``done``; ``rest`` are the bytes after the
-last line. Bytes that are no well-formed line are skipped: they are what an earlier connection left.
+Sans-I/O: ``feed`` it bytes, send what it returns, stop when it is ``done``; ``rest`` is what
+follows the last line. It skips bytes that are not a well-formed line: an earlier connection has
+left them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _LINE = re.compile(rb"GAOVM-AGENT/1 ([0-9a-f]{32}) (\{.*\})\r?$")
 
 
 def parse_hello(line: bytes) -> tuple[str, Hello] | None:
-    """Nonce and content of an agent's first line, None when it is not well-formed."""
+    """Parse an agent's first line into nonce and content; None when it is not well-formed."""
     if len(line) > MAX_LINE:
         return None
     match = _LINE.fullmatch(line)
@@ -45,11 +46,11 @@ class Handshake:
         self.rest = b""
 
     def feed(self, data: bytes | memoryview) -> bytes:
-        """Take bytes of the agent, return what is to be sent.
+        """Take bytes of the agent and return the bytes to send.
 
         Raises:
-            errors.GuestProtocolError: more than 1 MiB without a well-formed line. All of ``data``
-                is taken in nevertheless, and the search may go on.
+            errors.GuestProtocolError: the agent sent more than 1 MiB without a well-formed line.
+                ``feed`` has taken all of ``data`` nevertheless, and the caller may go on.
         """
         self._buffer += data
         answer = b""

@@ -1,4 +1,4 @@
-"""What the agent knows of its guest."""
+"""What the agent knows about its guest."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from gaovm.wire.agent.info import Info
 
 
 async def get(connection: Connection) -> Info:
-    """The guest's state now."""
+    """Ask for the guest's state now."""
     return await calls.call(connection, table.INFO)
 
 
 async def ping(connection: Connection) -> None:
-    """One plain call that does nothing."""
+    """Make a plain call that does nothing."""
     await calls.call(connection, table.PING)

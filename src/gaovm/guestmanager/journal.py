@@ -1,4 +1,4 @@
-"""The agent's log, as the agent tells it: lines of JSON on one stream that stays open."""
+"""The agent's log: lines of JSON on one stream that stays open."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from gaovm.wire.agent import table
 from gaovm.wire.agent.journal import Follow, Line
 
 PATH = table.LOG.path
-# Of the agent's own, 1,000 bytes of text; JSON may make six of one.
+# The agent's lines have up to 1,000 bytes of text; JSON may need six bytes for one.
 MAX_LINE = 16 << 10
 
 
 async def follow(connection: Connection, level: str, after: int) -> AsyncIterator[list[Line]]:
-    """The lines behind ``after``, then each batch as it comes, until the connection ends.
+    """Yield the lines behind number ``after``, then each batch until the connection ends.
 
-    The agent keeps lines of this level and graver from now on.
+    From now on the agent keeps lines of ``level`` and graver ones.
 
     Raises:
         errors.GuestUnavailable: the connection ended.
-        errors.GuestCallFailed: the agent has no log to tell.
-        errors.GuestProtocolError: what came is no log.
+        errors.GuestCallFailed: the agent knows no log.
+        errors.GuestProtocolError: the answer is not a log.
     """
     async with connection.open("POST", PATH) as stream:
         await stream.write(msgspec.json.encode(Follow(level=level, after=after)), end=True)

@@ -1,4 +1,4 @@
-"""Shares, as the agent mounts them: the check of its results."""
+"""The shares that the agent mounts: check its results."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from gaovm.wire.agent.mounts import Mount, Mounted
 
 
 def check(wanted: Iterable[Mount], results: Iterable[Mounted]) -> None:
-    """Nothing when every mount is there.
+    """Check that the agent has mounted every share.
 
     Raises:
-        errors.GuestCallFailed: one is not; the message names it and says why.
+        errors.GuestCallFailed: a mount failed; the message names it and says why.
     """
     by_path = {result.path: result for result in results}
     for mount in wanted:

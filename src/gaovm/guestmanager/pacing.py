@@ -1,9 +1,9 @@
 """What a guest may cost the driver: which frames, how many in one turn, how many a second.
 
-Sans-I/O. HTTP/2 lets a peer make work out of few bytes: a ping is answered, a setting is kept, an
-empty frame is looked at. A frame of any kind costs some 25 µs here, so frames are counted, not
-bytes. A guest that floods is read slowly; it loses its own time, and its channel only when it
-breaks the protocol.
+Sans-I/O. With HTTP/2 a few bytes of a peer can make much work: we answer each ping, keep each
+setting, look at each empty frame. Any frame costs some 25 µs, so this module counts frames, not
+bytes. The driver reads a guest that floods slowly: the guest loses its own time, and its channel
+only when it breaks the protocol.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from gaovm.aio import clock
 
 FRAME_HEAD = 9
 MAX_FRAME = 1 << 20
-#: One turn of the loop: 256 frames are some 8 ms.
+#: Frames in one turn of the event loop; 256 take some 8 ms.
 TURN = 256
-#: Sustained, half of a core; a bulk stream at 100 MB/s has 2,000 frames a second, with the
-#: windows that it opens 5,000.
+#: Sustained frames a second, which take half of a core. A bulk stream at 100 MB/s has 2,000, or
+#: 5,000 with the window updates that it causes.
 PER_SECOND = 20_000
 BURST = 40_000
 SETTINGS = 0x4
-#: Of each frame type of RFC 9113 that a server sends: the longest payload, and the cost. Headers of
-#: our agent are 100 bytes, settings 50. It pushes nothing and continues no headers.
+#: The longest payload and the cost of each frame type of RFC 9113 that a server sends. Our agent's
+#: headers have 100 bytes, its settings 50. It sends no PUSH_PROMISE and no CONTINUATION.
 _KNOWN = {
     0x0: (MAX_FRAME, 1),  # DATA
     0x1: (16 << 10, 4),  # HEADERS
@@ -34,12 +34,12 @@ _KNOWN = {
     0x7: (4 << 10, 1),  # GOAWAY
     0x8: (4, 1),  # WINDOW_UPDATE
 }
-#: The agent says its settings once and confirms ours once; each one is kept by the library.
+#: The agent sends its settings once and confirms ours once. h2 keeps every setting.
 MAX_SETTINGS = 64
 
 
 class FrameGuard:
-    """Walks the frames of one connection, before anything else looks at them."""
+    """Checks the frames of one connection before ``h2`` gets them."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -47,11 +47,11 @@ class FrameGuard:
         self._settings = 0
 
     def take(self, data: bytes | memoryview, budget: int) -> tuple[int, int]:
-        """How many of the bytes may go on now, and what they cost; at least one byte does.
+        """Return how many of the bytes ``h2`` may get now (at least one), and their cost.
 
         Raises:
-            errors.GuestProtocolError: a frame that is too long, of a type that no agent sends, or
-                one setting too many. The library would first gather all of it.
+            errors.GuestProtocolError: a frame is too long or of a type that no agent sends, or
+                there are too many settings. ``h2`` would first gather the whole frame.
         """
         at, cost, end = 0, 0, len(data)
         while at < end:
@@ -79,7 +79,7 @@ class FrameGuard:
         if kind == SETTINGS:
             self._settings += 1
             if self._settings > MAX_SETTINGS:
-                raise errors.GuestProtocolError("the agent changes its HTTP/2 settings for ever")
+                raise errors.GuestProtocolError("the agent changes its HTTP/2 settings too often")
         self._left = length
         return cost
 
@@ -92,7 +92,7 @@ class Pace:
         self._tokens, self._at = float(BURST), now()
 
     def spend(self, cost: int) -> float:
-        """Pay for a turn; returns for how many seconds nothing may be read."""
+        """Pay for a turn; return for how many seconds the channel must not read."""
         now = self._now()
         self._tokens = min(BURST, self._tokens + (now - self._at) * PER_SECOND) - cost
         self._at = now
@@ -100,7 +100,7 @@ class Pace:
 
 
 class Rejoining:
-    """How long a guest waits whose connections are lost again and again, by its own doing."""
+    """How long a guest must wait that ends its own connections again and again."""
 
     def __init__(
         self, now: Callable[[], float] = clock.monotonic, *, first_s: float, longest_s: float
@@ -110,7 +110,7 @@ class Rejoining:
         self._until = 0.0
 
     def lost(self, lived_s: float) -> None:
-        """A connection was lost after this time. The first loss costs nothing."""
+        """Count the loss of a connection that has lived this long. The first loss costs nothing."""
         if lived_s > self._longest_s:
             self._losses = 0
         self._losses += 1
@@ -119,10 +119,10 @@ class Rejoining:
             self.hold(pause)
 
     def hold(self, pause_s: float) -> None:
-        """Listen to nothing for so long."""
+        """Do not listen to the guest for this long."""
         self._until = max(self._until, self._now() + pause_s)
 
     @property
     def left_s(self) -> float:
-        """For how long still; 0 when it may speak."""
+        """The seconds that it must still wait; 0 when it may speak."""
         return max(0.0, self._until - self._now())

@@ -1,4 +1,4 @@
-"""Power the guest off, through the distribution's own init."""
+"""Power the guest off through its distribution's init."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from gaovm.wire.agent.power import Power
 
 
 async def off(connection: Connection, *, limit_s: float) -> None:
-    """Ask the guest to power off; returns when the agent has passed it on."""
+    """Ask the guest to power off; return when the agent has accepted that."""
     body = Power(action="poweroff")
     await calls.call(connection, table.POWER, body, limit_s=limit_s)

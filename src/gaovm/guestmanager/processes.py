@@ -1,4 +1,4 @@
-"""Programs in the guest: run one to its end, or open the raw stream of one."""
+"""Programs in the guest: run one to its end, or open its raw stream."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL_INPUT = 256 << 10
 
 
 def open_exec(connection: Connection) -> Stream:
-    """The raw stream of an exec: frames both ways, for a caller that relays them."""
+    """Open the raw stream of an exec: frames both ways, which the caller relays."""
     return connection.open("POST", table.EXEC.path)
 
 
@@ -36,9 +36,9 @@ async def run(
     on_output: OnOutput | None = None,
     limit_s: float | None = None,
 ) -> Exit:
-    """Run a program to its end; ``on_output`` gets the frame type (OUTPUT, STDERR) and bytes.
+    """Run a program to its end; call ``on_output`` with the frame type (OUTPUT, STDERR) and bytes.
 
-    A caller that is cancelled, or the time limit, ends the program in the guest.
+    When the caller is cancelled or ``limit_s`` seconds pass, the program in the guest ends too.
 
     Raises:
         errors.GuestCallFailed: the agent could not start it.
@@ -51,7 +51,7 @@ async def run(
         if len(stdin) <= SMALL_INPUT:
             await _feed(stream, stdin)
             return await _read(stream, on_output)
-        # A program that writes while it reads would else fill every buffer in between.
+        # A program that writes while it reads fills every buffer unless somebody reads meanwhile.
         feeder = tasks.spawn(_feed(stream, stdin), name="stdin")
         try:
             return await _read(stream, on_output)

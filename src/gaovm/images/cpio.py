@@ -1,6 +1,7 @@
-"""A writer of cpio archives in the ``newc`` form the kernel unpacks. Pure and deterministic.
+"""A writer of cpio archives in the ``newc`` form, which the kernel unpacks. Pure and deterministic.
 
-The same entries give the same bytes: sorted by path, owned by root, time 0, inode numbers counted.
+The same entries give the same bytes: the archive is sorted by path, root owns all entries, their
+time is 0, and inode numbers count up.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ _MAX_FILE_BYTES = (1 << 32) - 1
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A file, directory or device node; ``mode`` holds type and permissions, ``rdev`` is (major,
-    minor).
+    """A file, directory or device node.
+
+    ``mode`` has type and permissions; ``rdev`` is (major, minor).
     """
 
     path: str
@@ -27,25 +29,25 @@ class Entry:
 
 
 def file(path: str, data: bytes, permissions: int = 0o644) -> Entry:
-    """A regular file."""
+    """Make a regular file."""
     return Entry(path=path, mode=stat.S_IFREG | permissions, data=data)
 
 
 def directory(path: str, permissions: int = 0o755) -> Entry:
-    """A directory; must be in the archive for every file below it."""
+    """Make a directory. The archive must have one for every file below it."""
     return Entry(path=path, mode=stat.S_IFDIR | permissions)
 
 
 def character_node(path: str, major: int, minor: int, permissions: int = 0o600) -> Entry:
-    """A character device node."""
+    """Make a character device node."""
     return Entry(path=path, mode=stat.S_IFCHR | permissions, rdev=(major, minor))
 
 
 def archive(entries: Iterable[Entry]) -> bytes:
-    """The archive with its trailer, padded to 512 bytes as the kernel's unpacker and others expect.
+    """Return the archive with its trailer, padded to 512 bytes as unpackers expect.
 
-    Raises: ValueError for a path that is absolute, not normal or there twice, and for data over 4
-    GiB.
+    Raises: ValueError for a path that is absolute, not normal or not unique, and for a file above
+    4 GiB.
     """
     ordered = sorted(entries, key=lambda entry: entry.path.split("/"))
     paths = [entry.path for entry in ordered]

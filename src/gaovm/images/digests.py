@@ -1,7 +1,8 @@
-"""Hashing, checking and bringing in the files of an image. Blocking: run through ``in_thread``.
+"""Hash and check the files of an image, and bring them in. Blocking: call it by ``in_thread``.
 
-At each use a file is only looked at (size, time, inode against what was recorded with the full
-digest); it is read again when they differ. A file brought into a store is always read in full.
+A check before use only compares size, time and inode of a file with those recorded at the last full
+digest, and reads the file again when they differ. A file that comes into a store is always read in
+full.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Count = Callable[[int], None]
 
 
 class Stop:
-    """Tells a worker thread that its caller was cancelled, and wakes it from a blocking read."""
+    """Tells a worker thread that its caller was cancelled, and ends its blocking read."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -43,11 +44,11 @@ class Stop:
         self._wake: Callable[[], None] | None = None
 
     def is_set(self) -> bool:
-        """Whether to stop."""
+        """Whether the thread must stop."""
         return self._event.is_set()
 
     def set(self) -> None:
-        """Ask to stop."""
+        """Ask the thread to stop."""
         with self._lock:
             self._event.set()
             if self._wake is not None:
@@ -55,7 +56,7 @@ class Stop:
 
     @contextlib.contextmanager
     def waking(self, wake: Callable[[], None]) -> Iterator[None]:
-        """While the block runs, ``set`` also calls ``wake``, from another thread."""
+        """Make ``set`` also call ``wake``, from another thread, while the block runs."""
         with self._lock:
             self._wake = wake
             if self._event.is_set():
@@ -68,11 +69,11 @@ class Stop:
 
 
 class Stopped(Exception):
-    """Raised in a worker thread whose caller was cancelled; never leaves this package."""
+    """Ends a worker thread whose caller was cancelled. It never leaves this package."""
 
 
 def from_thread(report: Callable[[T], None]) -> Callable[[T], None]:
-    """``report`` for use in a worker thread: it is called in the running loop, in order."""
+    """Make ``report`` callable from a worker thread: the running loop calls it, in order."""
     loop = asyncio.get_running_loop()
 
     def hand_over(value: T) -> None:
@@ -84,9 +85,9 @@ def from_thread(report: Callable[[T], None]) -> Callable[[T], None]:
 async def in_thread(
     work: Callable[Concatenate[Stop, P], T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Run ``work(stop, …)`` in a thread; when we are cancelled ``stop`` is set and its end awaited.
+    """Run ``work(stop, …)`` in a thread. When cancelled, set ``stop`` and wait for its end.
 
-    So no thread still writes into a directory that the caller goes on to remove.
+    So no thread writes into a directory that the caller then removes.
     """
     stop = Stop()
     call = functools.partial(work, stop, *args, **kwargs)
@@ -99,12 +100,12 @@ async def in_thread(
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait([future])
         if not future.cancelled():
-            future.exception()  # retrieved: the cancellation is what is reported
+            future.exception()  # mark it as seen: the caller gets the cancellation
         raise
 
 
 def sha256(stop: Stop, path: Path, count: Count | None = None) -> str:
-    """SHA-256 (hex) of a file; ``count`` hears of every chunk."""
+    """Return the SHA-256 (hex) of a file; call ``count`` with the size of each chunk."""
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(_CHUNK))
     with files.open_regular(path) as file:
@@ -125,13 +126,12 @@ def verify(
     digest: str | None = None,
     count: Count | None = None,
 ) -> None:
-    """Check all artefacts of the image in ``directory`` (named by its digest unless ``digest`` is
-    given).
+    """Check all artefacts of the image in ``directory``.
 
-    What was read is recorded, so that the next check that is not ``full`` only looks at sizes and
-    times.
+    Its name is the image's digest unless ``digest`` is given. The check records what it has read,
+    so that the next one that is not ``full`` only looks at sizes and times.
 
-    Raises: ImageCorrupt naming the file, what was expected and what was found.
+    Raises: ImageCorrupt; the message has the file, what was expected and what was found.
     """
     artefacts = manifest.load(directory, digest).identity.artefacts.values()
     record = {} if full else _read_record(directory)
@@ -155,8 +155,7 @@ def verify(
 
 
 def bring(stop: Stop, source: Path, target: Path, count: Count | None = None) -> str:
-    """Make ``target`` hold what ``source`` holds: by reflink, else hard link, else copy; says
-    which.
+    """Make ``target`` a reflink of ``source``, else a hard link, else a copy; return which it is.
 
     Raises: DiskFull.
     """
@@ -181,7 +180,7 @@ def _reflink(source: Path, target: Path) -> bool:
 
 
 def _copy(stop: Stop, source: Path, target: Path, count: Count | None) -> None:
-    """A sparse copy: blocks of zeros become holes."""
+    """Copy a file; make blocks of zeros holes."""
     zeros = bytes(_CHUNK)
     try:
         with files.open_regular(source) as src, target.open("xb") as dst:
@@ -220,11 +219,11 @@ def _read_record(directory: Path) -> dict[str, list[int]]:
             (directory / RECORD_FILE).read_bytes(), type=dict[str, list[int]]
         )
     except (OSError, msgspec.MsgspecError):
-        return {}  # then everything is read once more
+        return {}  # the next check reads all files
 
 
 def _write_record(directory: Path, record: dict[str, list[int]]) -> None:
-    """Not fsynced: a lost record costs one more reading."""
+    """Write the record without fsync: a lost record only makes the next check slower."""
     temporary = directory / f".{RECORD_FILE}.{os.getpid()}.{threading.get_ident()}"
     temporary.write_bytes(msgspec.json.encode(record))
     temporary.replace(directory / RECORD_FILE)

@@ -1,6 +1,6 @@
-"""A directory of images, each under its digest: what the store and the cache have in common.
+"""A directory of images, each under its digest. The store and the cache are such directories.
 
-Images come in by one rename and go out by one, so a reader sees a whole image or none.
+One rename brings an image in, one takes it out, so a reader sees a whole image or none.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class Shelf:
-    """The images in ``path``; the directory is made by the first image put there."""
+    """The images in ``path``. The first image makes the directory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def images(self) -> list[manifest.ImageInfo]:
-        """All readable images, newest first; unreadable ones are logged and left out."""
+        """Return all readable images, newest first; log the others and leave them out."""
         found = []
         for directory in self.directories():
             try:
                 found.append(manifest.info(directory, manifest.load(directory)))
             except errors.ImageCorrupt as exc:
-                logger.warning("image left out: %s", exc)
+                logger.warning("leaving out an image: %s", exc)
         return sorted(found, key=lambda image: (-image.created, image.digest))
 
     def find_recipe(self, recipe_key: str) -> manifest.ImageInfo | None:
-        """The newest image of a recipe."""
+        """Return the newest image of a recipe."""
         return next((image for image in self.images() if image.recipe_key == recipe_key), None)
 
     def working(self) -> Path:
-        """A new working directory on the same file system."""
+        """Make a working directory on the same file system."""
         return workdirs.make(self.path)
 
     def put(self, work: Path, content: manifest.Manifest) -> manifest.ImageInfo:
-        """Turn a working directory whose artefacts are checked into an image. Blocking.
+        """Make a working directory an image. Blocking.
 
-        Everything in it that is no artefact must be gone. When the image is here already it stays
-        as it is.
+        The caller has checked its artefacts and removed everything else. An image that is here
+        already stays as it is.
         """
         target = self.path / content.digest
         for artefact in content.identity.artefacts.values():
@@ -74,9 +74,9 @@ class Shelf:
         work: Path,
         count: digests.Count | None = None,
     ) -> manifest.ImageInfo:
-        """Take ``image`` of another shelf in, by way of ``work``; every byte is checked. Blocking.
+        """Bring in ``image`` from another shelf by way of ``work``; check every byte. Blocking.
 
-        Raises: ImageCorrupt (of the other shelf's image), DiskFull.
+        Raises: ImageCorrupt (the other shelf's image), DiskFull.
         """
         content = manifest.load(image.directory)
         for artefact in content.identity.artefacts.values():
@@ -85,13 +85,13 @@ class Shelf:
         try:
             digests.verify(stop, work, full=True, digest=content.digest, count=count)
         except errors.ImageCorrupt:
-            # Name the file that lasts, not our passing copy of it.
+            # The error must name the other shelf's file, not the copy, which goes away.
             digests.verify(stop, image.directory, full=True)
             raise
         return self.put(work, content)
 
     def take_out(self, digest: str) -> Path | None:
-        """Make an image vanish at once; the directory to delete, None when it is not here."""
+        """Rename an image away; return the directory to delete, or None when it is not here."""
         target = self.path / digest
         if not _DIGEST.match(digest) or not target.is_dir():
             return None
@@ -101,12 +101,12 @@ class Shelf:
         return grave.parent
 
     def unreadable(self) -> list[str]:
-        """The digests of images whose manifest cannot be read."""
+        """Return the digests of images with an unreadable manifest."""
         readable = {image.digest for image in self.images()}
         return [path.name for path in self.directories() if path.name not in readable]
 
     def directories(self) -> list[Path]:
-        """Where images lie, readable or not."""
+        """Return the directories of all images, readable or not."""
         if not self.path.is_dir():
             return []
         return [entry for entry in self.path.iterdir() if _DIGEST.match(entry.name)]
@@ -119,7 +119,7 @@ def describe(
     identity: manifest.Identity,
     count: digests.Count | None = None,
 ) -> manifest.Identity:
-    """``identity`` with the artefacts found in ``work`` by role. Blocking: reads all bytes."""
+    """Add the artefacts in ``work`` to ``identity``. Blocking: it reads all bytes."""
     artefacts: dict[manifest.Role, manifest.Artefact] = {}
     for role, name in names.items():
         path = work / name
@@ -129,12 +129,12 @@ def describe(
 
 
 def now() -> int:
-    """Unix time in whole seconds."""
+    """Return Unix time in whole seconds."""
     return int(clock.now())
 
 
 def allocated(directory: Path) -> int:
-    """Bytes that deleting ``directory`` frees: blocks of files that have no other name."""
+    """Return the bytes that deleting ``directory`` frees: those of files without another name."""
     stats = (path.lstat() for path in directory.rglob("*"))
     return sum(stat.st_blocks * 512 for stat in stats if stat.st_nlink == 1)
 

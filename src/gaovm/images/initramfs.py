@@ -1,10 +1,9 @@
-"""The initramfs: one segment of kernel modules, kept with the image, and one of the agent, joined
-for the boot.
+"""The initramfs: a segment of kernel modules, which is part of the image, and one of the agent.
 
 The contract with the agent is part 1 of ``docs/reference/agent-protocol.md``. Both segments are
-cpio archives in LZ4's legacy frame: measured, it boots as fast as no compression at all and keeps
-the agent under half its size; gzip and zstd cost 0.15 s where the processor is emulated. The kernel
-unpacks segments one after the other.
+cpio archives in LZ4's legacy frame. Measured, LZ4 boots as fast as no compression and halves the
+agent; gzip and zstd cost 0.15 s on an emulated processor. The kernel unpacks one segment after the
+other.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _MAX_AGENT_BYTES = 64 << 20
 
 
 def modules_segment(root: Path, release: str) -> bytes:
-    """The segment of the kernel ``release`` unpacked below ``root``.
+    """Make the modules' segment of the kernel ``release``, which is unpacked below ``root``.
 
     Raises: ImageBuildFailed when the kernel lacks what a guest needs.
     """
@@ -48,9 +47,7 @@ def modules_segment(root: Path, release: str) -> bytes:
 
 
 def agent_segment(agent: bytes) -> bytes:
-    """The segment with ``/init`` and the console node (the kernel opens it before it runs
-    anything).
-    """
+    """Make the segment with ``/init`` and the console node, which the kernel opens first."""
     return compress(
         cpio.archive(
             [
@@ -63,9 +60,9 @@ def agent_segment(agent: bytes) -> bytes:
 
 
 def compress(data: bytes) -> bytes:
-    """``data`` in LZ4's legacy frame, as the kernel reads it, ended by a zero block size.
+    """Compress ``data`` to LZ4's legacy frame, which the kernel reads.
 
-    The end mark is what lets another segment follow; the padding keeps that one aligned.
+    A block size of 0 at the end lets another segment follow; padding keeps that one aligned.
     """
     out = bytearray(struct.pack("<I", _LEGACY_MAGIC))
     for start in range(0, len(data), _BLOCK_BYTES):
@@ -80,8 +77,9 @@ def compress(data: bytes) -> bytes:
 
 
 def write(modules: Path | None, agent: Path, output: Path) -> None:
-    """Write the initramfs of an image's modules (None for a kernel that needs none) and an agent,
-    atomically.
+    """Write the initramfs of an image's modules and an agent, atomically.
+
+    ``modules`` is None for a kernel that needs none.
     """
     with agent.open("rb") as file:
         program = file.read(_MAX_AGENT_BYTES)

@@ -1,6 +1,6 @@
-"""Which kernel modules the initramfs carries, and in which order they are loaded.
+"""Which kernel modules the initramfs carries, and in which order the agent loads them.
 
-Reads the tables depmod made (``modules.dep``, ``modules.builtin``); the resolution itself is pure.
+It reads the tables of depmod (``modules.dep``, ``modules.builtin``); the resolution itself is pure.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from gaovm import errors
 
-# Without these no guest starts: they are modules or built in, or the kernel is of no use.
+# No guest starts without these, so the kernel must have them as modules or built in.
 REQUIRED = ("virtio_pci", "virtio_blk", "ext4", "virtio_console")
-# Each stage's modules in the order in which they are loaded. A module takes milliseconds where the
-# processor is emulated, and the first command waits for the mounts: so their file systems come
-# first, each only where the VM has such a device. All but ``boot`` are the work of the agent's
-# serving copy, in the background.
+# Each stage's modules in the order in which the agent loads them. A module takes milliseconds on an
+# emulated processor, and the first command waits for the mounts: so their file systems come first,
+# each only if the VM has such a device. The agent's serving copy loads all stages but ``boot`` in
+# the background.
 STAGES: Mapping[str, Sequence[str]] = {
-    # Before the root is mounted. ext4 wants a crc32c; the accelerated one is tried first.
+    # Before the root is mounted. ext4 needs a crc32c; the agent tries the accelerated one first.
     "boot": (
         "virtio_pci",
         "virtio_mmio",
@@ -32,7 +32,7 @@ STAGES: Mapping[str, Sequence[str]] = {
     "9p": ("9pnet_virtio", "9p"),
     "virtiofs": ("virtiofs",),
     "network": ("virtio_net",),
-    # What else the host plugs in, and what guests often want.
+    # Other devices that the host provides, and modules that guests often need.
     "late": (
         "virtio_rng",
         "overlay",
@@ -40,17 +40,17 @@ STAGES: Mapping[str, Sequence[str]] = {
         "virtio_balloon",
         "pvpanic_pci",
     ),
-    # When the VM has such a device: a watchdog that nobody feeds would be worse than none.
+    # Only if the VM has such a device: a watchdog that nobody feeds is worse than none.
     "watchdog": ("i6300esb",),
 }
-#: Stages that are left out where the VM has no such device.
+#: Stages that the agent leaves out if the VM has no such device.
 OPTIONAL = ("9p", "virtiofs", "watchdog")
 _MAX_MODULE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Module:
-    """A module to load: its name, its path below the modules directory and when."""
+    """A module to load: its name, its path below the modules directory, and its stage."""
 
     name: str
     path: str
@@ -58,12 +58,12 @@ class Module:
 
 
 def canonical(path: str) -> str:
-    """The kernel's name of a module file: no directory, no suffix, underscores."""
+    """Return the kernel's name of a module file: no directory, no suffix, underscores."""
     return path.rpartition("/")[2].partition(".")[0].replace("-", "_")
 
 
 def parse_dep(text: str) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """``modules.dep`` as name -> (path, names it needs)."""
+    """Parse ``modules.dep`` to name -> (path, names that it needs)."""
     table = {}
     for line in text.splitlines():
         path, colon, needs = line.partition(":")
@@ -73,7 +73,7 @@ def parse_dep(text: str) -> dict[str, tuple[str, tuple[str, ...]]]:
 
 
 def parse_builtin(text: str) -> set[str]:
-    """``modules.builtin`` as names."""
+    """Parse ``modules.builtin`` to names."""
     return {canonical(line) for line in text.splitlines() if line}
 
 
@@ -82,12 +82,11 @@ def resolve(
     builtin: set[str],
     stages: Mapping[str, Sequence[str]] = STAGES,
 ) -> list[Module]:
-    """The modules to carry, stage after stage, dependencies before what needs them.
+    """Return the modules to carry, stage by stage, dependencies before what needs them.
 
-    Each stands there once, but for one that several stages need of which not all are loaded: the
-    kernel refuses to load a module twice, which does no harm.
-
-    What is built in is left out; what the kernel lacks is left out too, unless it is ``REQUIRED``.
+    A module is in the list once, unless several stages need it and one of them is optional: the
+    kernel refuses to load a module twice, which does no harm. The list leaves out modules that are
+    built in, and modules that the kernel lacks unless they are ``REQUIRED``.
 
     Raises: ImageBuildFailed for a missing required module or a missing dependency.
     """
@@ -110,7 +109,7 @@ def resolve(
 def _closure(
     name: str, dep: Mapping[str, tuple[str, tuple[str, ...]]], there: set[str]
 ) -> Iterator[str]:
-    """What ``name`` needs and is not ``there``, then itself; all of it is there afterwards."""
+    """Yield what ``name`` needs and is not ``there``, then ``name``; add all of it to ``there``."""
     if name in there:
         return
     if name not in dep:
@@ -122,22 +121,22 @@ def _closure(
 
 
 def select(directory: Path) -> list[Module]:
-    """The modules of an unpacked kernel; ``directory`` is its ``lib/modules/RELEASE``."""
+    """Return the modules of an unpacked kernel; ``directory`` is its ``lib/modules/RELEASE``."""
     dep = parse_dep((directory / "modules.dep").read_text())
     builtin = parse_builtin((directory / "modules.builtin").read_text())
     return resolve(dep, builtin)
 
 
 def read(path: Path) -> bytes:
-    """A module's bytes, uncompressed: unpacking costs least on the host.
+    """Return a module's bytes, uncompressed: unpacking is cheapest on the host.
 
-    The signature stays: without it modules load no faster, and the kernel calls itself tainted.
+    They keep their signature: without it modules load no faster, and the kernel is tainted.
 
-    Raises: ImageBuildFailed for a compression that cannot be read here.
+    Raises: ImageBuildFailed for a compression that Python cannot read.
     """
     data = path.read_bytes()
     if path.name.endswith(".ko.xz"):
         return lzma.LZMADecompressor().decompress(data, _MAX_MODULE_BYTES)
     if not path.name.endswith(".ko"):
-        raise errors.ImageBuildFailed(f"{path.name}: this compression of modules is not supported")
+        raise errors.ImageBuildFailed(f"{path.name}: a module in an unsupported compression")
     return data

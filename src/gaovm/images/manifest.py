@@ -1,8 +1,8 @@
 """The manifest of an image and its identity.
 
-An image's digest is the SHA-256 of the identity part of its manifest, which holds the digest of
-every artefact: one word fixes all bytes. When and whence it came is recorded beside it, outside the
-identity.
+An image's digest is the SHA-256 of the identity in its manifest. The identity has the digest of
+every artefact, so the image's digest fixes all bytes. The manifest also records when and from where
+the image came, outside the identity.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from gaovm.aio import files
 FILE = "manifest.json"
 _MAX_BYTES = 64 << 10
 
-# ``kernel`` is the one to boot: an uncompressed ELF where that works, with the ``bzimage`` it came
-# from beside it.
+# ``kernel`` is the one to boot: an uncompressed ELF where that works. Then ``bzimage`` is the file
+# that it was extracted from.
 Role = Literal["disk", "kernel", "bzimage", "modules", "initrd"]
 
 
@@ -33,7 +33,7 @@ class Artefact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the digest covers."""
+    """The part of a manifest that the digest covers."""
 
     name: str
     arch: str
@@ -46,7 +46,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The file ``manifest.json``; ``created`` is Unix time, ``build_s`` what the build took."""
+    """The file ``manifest.json``. ``created`` is Unix time; the build took ``build_s`` seconds."""
 
     identity: Identity
     created: int
@@ -61,8 +61,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One image of the store. ``kernel_path`` is None for a pulled disk that brought no kernel
-    along: such an image needs the kernel of another.
+    """One image of the store.
+
+    ``kernel_path`` is None for a pulled disk without a kernel, which needs that of another image.
     """
 
     digest: str
@@ -83,10 +84,11 @@ class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(directory: Path, digest: str | None = None) -> Manifest:
-    """The manifest of an image directory, whose name is its digest unless ``digest`` says
-    otherwise.
+    """Read the manifest of an image's directory.
 
-    Raises: ImageCorrupt when it is missing, malformed or another image's.
+    The directory's name is the image's digest unless ``digest`` is given.
+
+    Raises: ImageCorrupt when the manifest is missing, malformed or that of another image.
     """
     expected = digest or directory.name
     path = directory / FILE
@@ -106,7 +108,7 @@ def load(directory: Path, digest: str | None = None) -> Manifest:
 
 
 def info(directory: Path, manifest: Manifest) -> ImageInfo:
-    """The image in ``directory``."""
+    """Describe the image in ``directory``."""
     identity = manifest.identity
     paths: dict[Role, Path] = {
         role: directory / artefact.file for role, artefact in identity.artefacts.items()
@@ -131,7 +133,7 @@ def info(directory: Path, manifest: Manifest) -> ImageInfo:
 
 
 def corrupt(path: Path, expected: str, found: str) -> errors.ImageCorrupt:
-    """The error for a stored file that is not what its digest says."""
+    """Make the error for a stored file that does not have its digest."""
     return errors.ImageCorrupt(
         f"{path}: expected {expected}, found {found}",
         remedy="remove the image, then build or pull it again",

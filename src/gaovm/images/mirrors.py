@@ -1,8 +1,7 @@
-"""Where a build gets its packages: the host's own apt sources, when they carry the suite.
+"""Where a build gets its packages: from the host's own apt sources, if they have the suite.
 
-The parsers are pure; ``host_sources`` and ``host_settings`` read the host. A user's mirror
-overrides all of it, and when the host has none, mmdebstrap chooses its own default. No host name is
-known here.
+The parsers are pure; ``host_sources`` reads the host. A mirror of the user overrides all of it. If
+the host has none, mmdebstrap uses its own default. This module knows no host names.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ APT_DIR = Path("/etc/apt")
 _MAX_FILE_BYTES = 1 << 20
 _URI = re.compile(r"https?://[^\s\[\]\"]+\Z")
 _MIRROR = re.compile(r"(https?|file)://[^\s\[\]\"]+\Z")
-# Settings of the host's apt that decide whether a mirror can be reached; the rest is the image's
-# own business.
+# The host's apt settings that decide whether apt can use a mirror. The image decides the others.
 _BUILD_SETTING = re.compile(
     r"Acquire::(https?::|Retries|Check-Valid-Until|Check-Date)", re.IGNORECASE
 )
@@ -27,7 +25,7 @@ _GUEST_SETTING = re.compile(r"Acquire::(Check-Valid-Until|Check-Date)\b", re.IGN
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A repository: a URI, a suite, its components and the keyring (a path) that signs it."""
+    """A repository: a URI, a suite, its components, and the path of the keyring that signs it."""
 
     uri: str
     suite: str
@@ -36,7 +34,7 @@ class Source:
     trusted: bool = False
 
     def line(self) -> str:
-        """The entry in sources.list form."""
+        """Return the entry in the form of sources.list."""
         options = [f"signed-by={self.signed_by}"] if self.signed_by else []
         options += ["trusted=yes"] if self.trusted else []
         middle = f" [{' '.join(options)}]" if options else ""
@@ -44,9 +42,7 @@ class Source:
 
 
 def parse_list(text: str) -> list[Source]:
-    """The ``deb`` entries of a one-line-style file; lines that cannot be read are skipped, as apt's
-    are not ours.
-    """
+    """Parse the ``deb`` entries of a one-line-style file; skip lines of any other form."""
     found = []
     for raw in text.splitlines():
         line = raw.partition("#")[0].strip()
@@ -68,7 +64,7 @@ def parse_list(text: str) -> list[Source]:
 
 
 def parse_deb822(text: str) -> list[Source]:
-    """The ``deb`` entries of a ``.sources`` file, disabled ones left out."""
+    """Parse the enabled ``deb`` entries of a ``.sources`` file."""
     found = []
     for paragraph in re.split(r"\n[ \t]*\n", "\n".join(_without_comments(text))):
         fields = _fields(paragraph)
@@ -92,11 +88,10 @@ def parse_deb822(text: str) -> list[Source]:
 
 
 def choose(sources: list[Source], suite: str, components: tuple[str, ...]) -> list[Source]:
-    """The entries a build of ``suite`` uses, at most one per suite; empty when the suite itself is
-    not carried.
+    """Choose the entries for a build of ``suite``: one for it, one each for updates and security.
 
-    Updates and security follow only when they are listed: an image has the sources its host trusts,
-    no more.
+    The list is empty when no source has the suite. It has updates and security only if a source has
+    them: an image gets the sources that its host trusts, and no others.
     """
     chosen = []
     for wanted in (suite, f"{suite}-updates", f"{suite}-security"):
@@ -119,7 +114,7 @@ def choose(sources: list[Source], suite: str, components: tuple[str, ...]) -> li
 
 
 def explicit(mirror: str, suite: str, components: tuple[str, ...]) -> list[Source]:
-    """The one entry of a mirror the user named. Raises: UsageError when it is no URL."""
+    """Make the entry of a mirror that the user names. Raises: UsageError when it is not a URL."""
     if not _MIRROR.match(mirror):
         raise errors.UsageError(
             f"mirror {mirror!r} is not an http, https or file URL",
@@ -130,7 +125,7 @@ def explicit(mirror: str, suite: str, components: tuple[str, ...]) -> list[Sourc
 
 
 def host_sources(apt_dir: Path = APT_DIR) -> list[Source]:
-    """All enabled entries of the host's apt, in apt's order; empty where there is no apt."""
+    """Return all enabled entries of the host's apt in its order; none on a host without apt."""
     found = parse_list(_read(apt_dir / "sources.list"))
     parts = apt_dir / "sources.list.d"
     for path in sorted(parts.iterdir()) if parts.is_dir() else []:
@@ -142,14 +137,12 @@ def host_sources(apt_dir: Path = APT_DIR) -> list[Source]:
 
 
 def build_settings(dump: str) -> str:
-    """Of ``apt-config dump``: proxies and validity checks, as an apt.conf for the build."""
+    """Filter ``apt-config dump``: the proxies and validity checks, as an apt.conf for the build."""
     return _filtered(dump, _BUILD_SETTING)
 
 
 def guest_settings(dump: str) -> str:
-    """Of ``apt-config dump``: what the guest needs to accept the same mirrors; never a proxy of the
-    host's.
-    """
+    """Filter ``apt-config dump``: what the guest needs to accept the same mirrors, but no proxy."""
     return _filtered(dump, _GUEST_SETTING)
 
 
@@ -176,9 +169,7 @@ def _fields(paragraph: str) -> dict[str, str]:
 
 
 def _keyring(value: str) -> str | None:
-    """A keyring is used when it is a path; inline keys and fingerprints are left to apt's trusted
-    keys.
-    """
+    """Return a keyring that is a path; for inline keys and fingerprints apt's trusted keys do."""
     word = value.strip()
     return word if re.fullmatch(r"/[^\s,\[\]]+", word) else None
 

@@ -1,8 +1,8 @@
-"""Running the builder's programs as root of a place of their own.
+"""Run the builder's programs as root of namespaces of their own.
 
-Everything runs in a new PID and mount namespace that dies with its first process, and that with us:
-whatever is killed, no child and no mount is left. A plain user also gets a user namespace in which
-the subordinate ids of ``/etc/subuid`` stand for the users of the image.
+Each program runs in a new PID and mount namespace, which dies with its first process, which dies
+with this one: whichever of them is killed, no child and no mount is left. A plain user also gets a
+user namespace, in which the subordinate ids of ``/etc/subuid`` are the users of the image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gaovm.aio import commands
 from gaovm.builder import packages
 from gaovm.hostfacts import subids
 
-# As in a login shell of root: mke2fs lives in sbin, which a plain user's PATH lacks.
+# The PATH of root's login shell: mke2fs is in sbin, which a plain user's PATH lacks.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PASSED_ON = (
     "http_proxy",
@@ -71,13 +71,14 @@ def environment() -> dict[str, str]:
 async def run(
     argv: Sequence[str], *, on_line: Callable[[str], None] | None = None, timeout_s: float
 ) -> commands.Completed:
-    """Run ``argv`` as root of new namespaces, its output going to ``on_line``. Cancelling kills all
-    of it.
+    """Run ``argv`` as root of new namespaces and call ``on_line`` with each line of its output.
+
+    Cancelling kills it and all its children.
     """
     user = [] if os.geteuid() == 0 else ["--map-root-user", "--map-auto"]
     wrapper = ["unshare", *user, "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
-    # One stream: apt and dpkg write to stdout what a progress report needs, mmdebstrap to stderr.
-    # The umask is the caller's otherwise, and would end up in the image.
+    # Join both streams: a progress report needs what apt and dpkg write to stdout, and what
+    # mmdebstrap writes to stderr. The caller's umask would decide modes of files in the image.
     merged = ["sh", "-c", 'umask 022; exec "$@" >&2', "sh", *argv]
     return await commands.run(
         [*wrapper, *merged], env=environment(), on_line=on_line, timeout_s=timeout_s
@@ -85,13 +86,12 @@ async def run(
 
 
 async def remove(path: Path) -> None:
-    """Remove a tree that may hold files of subordinate ids and may still be written to by dying
-    processes.
+    """Remove a tree with files of subordinate ids, to which dying processes may still write.
 
-    Raises: HostError when something of it stays.
+    Raises: HostError when part of it stays.
     """
-    # A namespace takes a moment to die after its first process is reaped; what it still writes is
-    # met by the next turn, and nothing can be written once it is gone.
+    # A namespace takes a moment to die after its first process. The next turn removes what it has
+    # written until then; afterwards nothing can write any more.
     tail = ""
     for _ in range(5):
         await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)

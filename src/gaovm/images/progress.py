@@ -1,7 +1,7 @@
-"""Progress of long image work: the value that is reported, and the reader of the builder's output.
+"""Progress of long image work: the reported value, and the reader of the builder's output.
 
-Pure apart from the clock that is handed in. A report is an estimate; it never goes backwards within
-one piece of work.
+Pure except for the clock, which is an argument. A report is an estimate; its share never shrinks
+within one piece of work.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """A moment of a build or a pull. Unknown figures are None; ``percent`` is of the whole work, 0
-    to 100.
+    """How far a build or a pull is. Unknown figures are None.
+
+    ``percent`` is the share of the whole work, 0 to 100.
     """
 
     phase: str
@@ -28,8 +29,7 @@ class Progress:
 
 Report = Callable[[Progress], None]
 
-# Where each phase begins, as a share of a whole build (measured: 19 s of mmdebstrap, 7 s around
-# it).
+# The percentage of a build at which each phase begins. Measured: 19 s of mmdebstrap, 7 s around it.
 _STARTS = {
     "index": 1.0,
     "download": 8.0,
@@ -64,13 +64,14 @@ _STEPS_EXPECTED = 160  # packages unpacked and set up in one installing phase of
 
 
 def parse_size(number: str, unit: str) -> int:
-    """Bytes of apt's ``29.7 MB``."""
+    """Return the bytes of apt's ``29.7 MB``."""
     return int(float(number.replace(",", "")) * _UNITS[unit])
 
 
 class BuildProgress:
-    """Turns mmdebstrap's verbose lines into reports. Feed ``line`` with each line, ``phase`` at our
-    own steps.
+    """Turns mmdebstrap's verbose lines into reports.
+
+    Call ``line`` with each line, and ``phase`` for our own steps.
     """
 
     def __init__(
@@ -84,14 +85,14 @@ class BuildProgress:
         self._done = self._total = self._steps = 0
 
     def phase(self, phase: str, message: str) -> None:
-        """A new phase begins."""
+        """Begin a phase."""
         self._phase, self._message = phase, message
         self._phase_started = self._clock()
         self._done = self._total = self._steps = 0
         self._emit(0.0)
 
     def line(self, line: str) -> None:
-        """One line of the builder's output; lines that say nothing are ignored."""
+        """Read one line of the builder's output; ignore lines without information."""
         for prefix, phase, message in _MARKS:
             if line.startswith(prefix):
                 self.phase(phase, message)
@@ -124,7 +125,7 @@ class BuildProgress:
         )
 
     def _eta(self, now: float) -> float | None:
-        """By the duration of an earlier build when there was one, else by the share done so far."""
+        """Estimate by the duration of an earlier build, else by the share that is done."""
         elapsed = now - self._started
         if self._expected_s is not None:
             return max(0.0, round(self._expected_s - elapsed, 1))
@@ -134,9 +135,7 @@ class BuildProgress:
 
 
 class ByteProgress:
-    """Reports of one counted stream of bytes, at most ``per_s`` a second so that a fast disk floods
-    nobody.
-    """
+    """Reports on one counted stream of bytes, at most five times a second."""
 
     def __init__(
         self,
@@ -153,7 +152,7 @@ class ByteProgress:
         self.done_bytes = 0
 
     def add(self, count: int, *, final: bool = False) -> None:
-        """``count`` more bytes are done."""
+        """Count more bytes; ``final`` makes a report in any case."""
         self.done_bytes += count
         now = self._clock()
         if not final and self._last >= 0 and now - self._last < 0.2:

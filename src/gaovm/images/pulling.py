@@ -1,7 +1,7 @@
-"""Fetches a disk image from a URL or a path into a working directory, hashing it as it comes.
+"""Fetches a disk image from a URL or a path into a working directory, and hashes it meanwhile.
 
-What arrives is not trusted beyond its digest: it is bounded, its form is recognised by content, and
-a qcow2 that would make the hypervisor open other files of the host is refused.
+It trusts the file no further than its digest: it bounds its size, recognises its form by content,
+and refuses a qcow2 that would make the hypervisor open other files of the host.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _FOREIGN = {
 
 @dataclass(frozen=True, kw_only=True)
 class Boot:
-    """A kernel or an initrd that goes with a disk."""
+    """A kernel or an initrd for a disk."""
 
     location: str
     digest: str
@@ -55,8 +55,9 @@ class Boot:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to pull: the disk's location (http, https or file URL, or a path) and digest, and what
-    boots it.
+    """What to pull: a disk, and the kernel and initrd that boot it.
+
+    A location is an http, https or file URL, or a path.
     """
 
     location: str
@@ -68,7 +69,7 @@ class Request:
 
 
 def check(request: Request) -> None:
-    """Raises: UsageError for a location or digest of no known form."""
+    """Check the form of all locations and digests. Raises: UsageError."""
     for part in (request, request.kernel, request.initrd):
         if part is None:
             continue
@@ -86,7 +87,7 @@ def check(request: Request) -> None:
 
 
 def identity(request: Request, names: Mapping[manifest.Role, str]) -> manifest.Identity:
-    """The identity, artefacts still missing, of what ``fetch`` brought."""
+    """Make the identity of what ``fetch`` has brought, without its artefacts."""
     return manifest.Identity(
         name=request.location,
         arch=request.arch,
@@ -99,7 +100,7 @@ def identity(request: Request, names: Mapping[manifest.Role, str]) -> manifest.I
 
 
 def same_boot(request: Request, artefacts: Mapping[manifest.Role, manifest.Artefact]) -> bool:
-    """Whether an image of the same disk has the kernel and initrd asked for."""
+    """Whether an image with the same disk has the wanted kernel and initrd."""
     wanted: dict[manifest.Role, Boot | None] = {"kernel": request.kernel, "initrd": request.initrd}
     for role, boot in wanted.items():
         have = f"sha256:{artefacts[role].sha256}" if role in artefacts else None
@@ -110,8 +111,9 @@ def same_boot(request: Request, artefacts: Mapping[manifest.Role, manifest.Artef
 
 @steps.step
 async def fetch(request: Request, work: Path, report: progress.Report) -> dict[manifest.Role, str]:
-    """Download all parts into ``work``; the file names by role. Nothing unchecked stays under a
-    final name.
+    """Download all parts into ``work``; return the file names by role.
+
+    No unchecked file stays under a final name.
 
     Raises: DigestMismatch, PullFailed, DiskFull, NotFound.
     """
@@ -132,8 +134,9 @@ async def fetch(request: Request, work: Path, report: progress.Report) -> dict[m
 
 
 def recognise(path: Path) -> str:
-    """``raw`` or ``qcow2``, by content. Raises: PullFailed for what cannot be a disk or refers to
-    other files.
+    """Tell ``raw`` from ``qcow2`` by content.
+
+    Raises: PullFailed for a file that cannot be a disk, or that refers to other files.
     """
     with files.open_regular(path) as file:
         head = file.read(104)
@@ -160,7 +163,7 @@ def recognise(path: Path) -> str:
 def _download(
     stop: digests.Stop, part: Boot, target: Path, max_bytes: int, report: progress.Report
 ) -> None:
-    """One part into ``target``, digest and length checked. Stops at once when told to."""
+    """Download one part into ``target``; check its digest and length. ``stop`` ends it at once."""
     algorithm, _, expected = part.digest.partition(":")
     digest = hashlib.new(algorithm)
     try:
@@ -194,7 +197,7 @@ def _download(
         raise errors.DigestMismatch(
             f"{part.location}: expected {part.digest}, found {algorithm}:{digest.hexdigest()}",
             field="digest",
-            remedy="the file was changed or the digest is another file's: nothing was kept",
+            remedy="the file has changed or the digest is of another file; nothing was kept",
         )
 
 
@@ -202,7 +205,7 @@ def _download(
 def _opened(
     location: str, stop: digests.Stop
 ) -> Iterator[tuple[io.BufferedReader | http.client.HTTPResponse, int | None]]:
-    """A location opened for reading, and its size when known."""
+    """Open a location for reading; yield its file and its size if that is known."""
     parts = urllib.parse.urlsplit(location)
     if parts.scheme not in ("http", "https"):
         path = Path(urllib.parse.unquote(parts.path) if parts.scheme == "file" else location)
@@ -222,7 +225,7 @@ def _opened(
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect to where an image may be named, and nowhere else (ftp, by urllib)."""
+    """Follows redirects to http and https only; urllib would also follow one to ftp."""
 
     def redirect_request(
         self,
@@ -240,7 +243,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """HTTP, HTTPS, and the proxies that the environment names for them; nothing else."""
+    """Make an opener for HTTP and HTTPS, with the proxies of the environment, and nothing else."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -256,7 +259,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _hang_up(connection: socket.socket) -> None:
-    """End a connection that another thread reads from: its read returns."""
+    """Shut a connection down, so that another thread's read returns."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
 

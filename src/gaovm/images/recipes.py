@@ -1,8 +1,8 @@
 """What goes into an image: pure data, no I/O.
 
-A recipe fixes the content of an image up to what the mirror delivers on the day. Its ``key`` is the
-digest of all that decides the content, hook scripts and ``REVISION`` included: a changed recipe
-never meets an image of an older one.
+A recipe fixes the content of an image, except for the packages that the mirror has on the day. Its
+``key`` is the digest of everything that decides the content, including the hook scripts and
+``REVISION``, so a changed recipe never finds an image of the old one.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from dataclasses import asdict, dataclass
 
 from gaovm.project import images
 
-# Raised when an image must be rebuilt although neither a list below nor a hook script changed.
+# Raise it when images must be rebuilt although no list below and no hook script has changed.
 REVISION = 3
 
 known = images.known
 ARCHES = images.ARCHES
 KERNELS = images.KERNELS
 
-# A developer's base system: an init, the agent's needs (sudo, bash), and the handful of tools
-# everybody misses.
+# A developer's base system: an init, what the agent needs (sudo, bash), and a few common tools.
 PACKAGES = (
     "ca-certificates",
     "curl",
@@ -31,7 +30,7 @@ PACKAGES = (
     "iputils-ping",
     "kmod",
     "less",
-    "libnss-myhostname",  # sudo and others look the host name up, whatever it is
+    "libnss-myhostname",  # sudo and others look up the host name
     "libpam-systemd",
     "netbase",
     "procps",
@@ -41,7 +40,7 @@ PACKAGES = (
     "vim-tiny",
 )
 
-# Left out by dpkg inside the image, also for packages installed later.
+# dpkg leaves these out inside the image, also of packages that are installed later.
 DPKG_EXCLUDES = (
     "path-exclude=/usr/share/man/*",
     "path-exclude=/usr/share/info/*",
@@ -50,7 +49,7 @@ DPKG_EXCLUDES = (
     "path-include=/usr/share/doc/*/copyright",
 )
 
-# Modules of hardware that no VM of ours has, below ``kernel/``; 395 MB become about 100.
+# Modules, below ``kernel/``, of hardware that no VM of ours has. 395 MB become about 100.
 _NO_HARDWARE: dict[str, str] = {
     "": "sound",
     "net": "bluetooth mac80211 mac802154 nfc wireless",
@@ -103,12 +102,12 @@ class Recipe:
     revision: int = REVISION
 
     def key(self, hooks: bytes) -> str:
-        """SHA-256 of all that decides the content; ``hooks`` is the text of the hook scripts."""
+        """Return the SHA-256 of all that decides the content, ``hooks`` (their text) included."""
         text = json.dumps(asdict(self), sort_keys=True).encode()
         return hashlib.sha256(text + b"\0" + hooks).hexdigest()
 
     def arguments(self) -> list[str]:
-        """What the recipe decides of mmdebstrap's arguments (no mirror, target or hook)."""
+        """Return the recipe's arguments for mmdebstrap (without mirror, target and hooks)."""
         return [
             "--mode=root",
             "--format=directory",
@@ -121,9 +120,9 @@ class Recipe:
 
 
 def find(name: str, arch: str, kernel: str = "generic") -> Recipe:
-    """The recipe of an image name, an architecture (``x86_64``, ``aarch64``) and a kernel flavour.
+    """Find a recipe by image name, architecture (``x86_64``, ``aarch64``) and kernel flavour.
 
-    Raises: ImageUnknown, listing what is known.
+    Raises: ImageUnknown, which lists the known ones.
     """
     images.check_name(name, arch, kernel)
     debian_arch = ARCHES[arch]

@@ -1,8 +1,8 @@
-"""The image store, as the daemon sees it.
+"""The image store, which the daemon calls.
 
-``$GAOVM_HOME/images`` holds the images that VM disks refer to; ``$GAOVM_CACHE`` holds what can be
-made again: built images and the packages they were made of. An image comes into the store checked
-byte by byte, and leaves it only when the caller says that nothing uses it. The store knows no VM.
+``$GAOVM_HOME/images`` has the images to which VM disks refer. ``$GAOVM_CACHE`` has what GaoVM can
+make again: built images and the packages in them. The store checks every byte of an image that
+comes in, and removes one only when the caller says that nothing uses it. The store knows no VMs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Builder = Callable[
 
 @dataclass(frozen=True, kw_only=True)
 class Pruned:
-    """What ``prune`` or ``remove`` took away, and how many bytes of disk that freed."""
+    """The images that ``prune`` or ``remove`` has removed, and the disk space that this freed."""
 
     removed: tuple[ImageInfo, ...]
     freed_bytes: int
@@ -46,7 +46,7 @@ class Pruned:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildRequest:
-    """What ``ensure`` and ``build`` are asked for; ``mirror`` None means the host's own."""
+    """What ``ensure`` and ``build`` must make; ``mirror`` None is the host's own."""
 
     name: str
     arch: str = "x86_64"
@@ -55,12 +55,13 @@ class BuildRequest:
 
 
 def silent(_: progress.Progress) -> None:
-    """A listener that does not listen."""
+    """Ignore a report."""
 
 
 class ImageStore:
-    """All images of one ``$GAOVM_HOME``. One instance per process; methods may run at the same
-    time.
+    """All images of one ``$GAOVM_HOME``.
+
+    A process has one instance; its methods may run concurrently.
     """
 
     def __init__(self, home: Path, cache: Path, *, build: Builder = builder.build) -> None:
@@ -75,26 +76,26 @@ class ImageStore:
         self._agents: dict[tuple[str, int, int], str] = {}
 
     def list(self) -> Sequence[ImageInfo]:
-        """All images, newest first."""
+        """Return all images, newest first."""
         return self._shelf.images()
 
     def get(self, digest: str) -> ImageInfo:
-        """The image of a full digest. Raises: NotFound, ImageCorrupt."""
+        """Return the image with a full digest. Raises: NotFound, ImageCorrupt."""
         directory = self._shelf.path / digest
         if len(digest) != 64 or "/" in digest or not directory.is_dir():
             raise errors.NotFound(f"no image {digest[:12]} in {self._shelf.path}")
         return manifest.info(directory, manifest.load(directory))
 
     def find(self, name: str, arch: str, kernel: str | None) -> ImageInfo | None:
-        """The newest image of that name, architecture and kernel flavour (None: a pulled disk)."""
+        """Find the newest image of a name, architecture and kernel (None: a pulled disk)."""
         wanted = (name, arch, kernel)
         return next((i for i in self.list() if (i.name, i.arch, i.kernel) == wanted), None)
 
     async def ensure(self, request: BuildRequest, report: progress.Report = silent) -> ImageInfo:
-        """The image of a recipe: from the store, else from the cache, else built.
+        """Return the image of a recipe: from the store, else from the cache, else build it.
 
-        Callers that want the same share one piece of work. Cancelling the last of them leaves
-        nothing.
+        Callers that want the same image share the work. When the last of them is cancelled, nothing
+        is left of it.
 
         Raises: ImageUnknown, ProgramMissing, PermissionMissing, DiskFull, UsageError,
         ImageBuildFailed.
@@ -110,9 +111,9 @@ class ImageStore:
         )
 
     async def build(self, request: BuildRequest, report: progress.Report = silent) -> ImageInfo:
-        """Build anew, with what the mirror has today, even when there is an image already.
+        """Build an image from the mirror of today, even when there is one already.
 
-        Raises: as ``ensure``.
+        Raises the same errors as ``ensure``.
         """
         recipe, key = _recipe(request)
         return await self._shared.join(
@@ -122,7 +123,7 @@ class ImageStore:
         )
 
     async def pull(self, request: pulling.Request, report: progress.Report = silent) -> ImageInfo:
-        """Bring a disk image (raw or qcow2) in from a URL or a path; its digest must match.
+        """Bring in a disk image (raw or qcow2) from a URL or a path; its digest must match.
 
         Raises: UsageError, DigestMismatch, PullFailed, DiskFull, NotFound.
         """
@@ -142,16 +143,16 @@ class ImageStore:
         return await self._shared.join(f"pull {request.digest}", start, report)
 
     async def check(self, image: ImageInfo) -> None:
-        """Check before use: cheap when size and time of all files are as when last read in full.
+        """Check an image before use. Cheap when no file has changed since the last full check.
 
-        Raises: ImageCorrupt naming the file, what was expected and what was found.
+        Raises: ImageCorrupt; the message has the file, what was expected and what was found.
         """
         await digests.in_thread(digests.verify, image.directory, full=False)
 
     async def initrd(self, image: ImageInfo, agent: Path) -> Path:
-        """The initramfs of an image for an agent program; made once per agent, older ones go.
+        """Return an image's initramfs with an agent; make it once and remove those of older agents.
 
-        A pulled image that brought its own initrd keeps that.
+        A pulled image with an initrd of its own keeps that.
         """
         if image.initrd_path is not None:
             return image.initrd_path
@@ -166,8 +167,9 @@ class ImageStore:
         return path
 
     async def remove(self, ref: str, in_use: Collection[str]) -> Pruned:
-        """Remove the image with that name or digest, or the one whose name or digest alone begins
-        so; all of a name.
+        """Remove all images of a name, or the image of a digest.
+
+        ``ref`` may be the beginning of a name or digest if only one begins with it.
 
         Raises: NotFound, UsageError (ambiguous), ImageInUse; then nothing was removed.
         """
@@ -182,10 +184,9 @@ class ImageStore:
         return await self._take_out(chosen)
 
     async def prune(self, in_use: Collection[str]) -> Pruned:
-        """Remove every image that is not in use, and from the cache those of recipes that are no
-        longer current.
+        """Remove every image that is not in use, and cached images of outdated recipes.
 
-        The caller must count a VM's image as in use from the moment it asks for it.
+        The caller must count a VM's image as in use as soon as it asks the store for it.
         """
         pruned = await self._take_out([i.digest for i in self.list() if i.digest not in in_use])
         freed = pruned.freed_bytes
@@ -196,21 +197,21 @@ class ImageStore:
         return Pruned(removed=pruned.removed, freed_bytes=freed)
 
     async def clear_cache(self) -> int:
-        """Remove everything that can be made again; returns the bytes freed.
+        """Remove everything that GaoVM can make again; return the freed bytes.
 
-        Raises: StateConflict (an image is being made), HostError.
+        Raises: StateConflict (a build is running), HostError.
         """
         return await caching.clear(self._cache.path.parent)
 
     async def sweep(self) -> int:
-        """Remove what dead builders and pullers left; how many working directories that were."""
+        """Remove working directories of dead builders and pullers; return how many there were."""
         dead = [path for place in (self._shelf, self._cache) for path in workdirs.dead(place.path)]
         for path in dead:
             await namespaces.remove(path)
         return len(dead)
 
     async def close(self) -> None:
-        """Cancel the work under way and wait until it has cleaned up."""
+        """Cancel all work and wait until it has cleaned up."""
         await self._shared.close()
 
     async def _obtain(
@@ -237,7 +238,7 @@ class ImageStore:
     async def _make(
         self, recipe: recipes.Recipe, key: str, mirror: str | None, report: progress.Report
     ) -> ImageInfo:
-        """Build into the cache, bring into the store; the cache keeps a recipe's newest only."""
+        """Build into the cache and bring into the store; cache only a recipe's newest."""
         started = clock.monotonic()
         tracker = progress.BuildProgress(report, clock.monotonic, self._expected_s(recipe))
         packages = self._packages / f"{recipe.suite}-{recipe.debian_arch}-{recipe.kernel}"
@@ -272,7 +273,7 @@ class ImageStore:
         *,
         build_s: float | None = None,
     ) -> ImageInfo:
-        """Describe the artefacts, drop everything else in ``work``, and put it on the shelf."""
+        """Describe the artefacts, remove everything else in ``work``, and put it on the shelf."""
         full = await digests.in_thread(image_dir.describe, work, names, identity)
         for path in sorted(work.iterdir()):
             if path.name not in names.values():
@@ -296,7 +297,7 @@ class ImageStore:
 
     @contextlib.asynccontextmanager
     async def _working(self, place: image_dir.Shelf) -> AsyncIterator[Path]:
-        """A working directory that is gone afterwards, whatever happens (renamed away counts)."""
+        """Make a working directory for the block; afterwards it is removed, or was renamed away."""
         work = place.working()
         try:
             yield work
@@ -307,12 +308,12 @@ class ImageStore:
         self, key: str, report: progress.Report
     ) -> contextlib.AbstractAsyncContextManager[None]:
         waiting = progress.Progress(
-            phase="wait", message="another process makes this image: waiting"
+            phase="wait", message="waiting: another process makes this image"
         )
         return lock_file.locked(self._cache.path / f".lock.{key[-16:]}", lambda: report(waiting))
 
     def _expected_s(self, recipe: recipes.Recipe) -> float | None:
-        """How long the last build of the same thing took."""
+        """Return how long the last build of the same image took, in seconds."""
         for place in (self._cache, self._shelf):
             for image in place.images():
                 if (image.name, image.arch, image.kernel) == (
@@ -341,7 +342,7 @@ class ImageStore:
         return self._agents[key]
 
     def _resolve(self, ref: str) -> Sequence[str]:
-        """The digests of what ``ref`` names: a name, else the beginning of one digest or name."""
+        """Return the digests for ``ref``: a name, else the beginning of one digest or name."""
         images = self.list()
         named = [image.digest for image in images if image.name == ref]
         if named:

@@ -1,8 +1,8 @@
-"""The uncompressed kernel out of a bzImage, for direct boot by its PVH entry. Pure.
+"""Extracts the uncompressed kernel of a bzImage, to boot it by its PVH entry. Pure.
 
-A bzImage unpacks itself in the guest, which takes seconds where the processor is emulated and
-tenths elsewhere. The ELF inside starts at once. It loads at its link address: the kernel's own
-address randomisation is not done.
+A bzImage unpacks itself in the guest, which takes seconds on an emulated processor and tenths of a
+second on others. The ELF in it starts at once. It loads at its link address: the kernel does not
+randomise its addresses.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _PAGE = 4096
 
 
 def extract(image: bytes) -> bytes | None:
-    """The bootable ELF in a bzImage, without what the loader does not need; None when there is none
-    to be had.
+    """Return the bootable ELF in a bzImage, without what the loader does not need.
 
-    None also for a compression not in the standard library and for a kernel without a PVH entry.
+    Returns None when there is none, when the standard library cannot decompress it, and for a
+    kernel without a PVH entry.
     """
     if len(image) < 0x250 or image[0x202:0x206] != _HEADER_MAGIC:
         return None
@@ -37,7 +37,7 @@ def extract(image: bytes) -> bytes | None:
 
 
 def has_pvh_entry(elf: bytes) -> bool:
-    """Whether one of the notes is the PVH entry point."""
+    """Whether an ELF has a note with the PVH entry point."""
     for kind, offset, size in ((h[0], h[2], h[5]) for h in _headers(elf)):
         if kind == _PT_NOTE and _has_note(elf[offset : offset + size]):
             return True
@@ -45,9 +45,7 @@ def has_pvh_entry(elf: bytes) -> bool:
 
 
 def trim(elf: bytes) -> bytes:
-    """The ELF cut to its loaded segments: no sections, no relocations, no stored zeros at a
-    segment's end.
-    """
+    """Cut an ELF to its loaded segments: no sections, relocations, or zeros at a segment's end."""
     out = bytearray(elf)
     end = 0
     table, count = _table(elf)
@@ -68,7 +66,7 @@ def _table(elf: bytes) -> tuple[int, int]:
 
 
 def _headers(elf: bytes) -> list[tuple[int, ...]]:
-    """Program headers: type, flags, offset, two addresses, file size, memory size, alignment."""
+    """Return the program headers: type, flags, offset, 2 addresses, 2 sizes, alignment."""
     table, count = _table(elf)
     return [struct.unpack_from("<IIQQQQQQ", elf, table + 56 * index) for index in range(count)]
 

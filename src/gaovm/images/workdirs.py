@@ -1,8 +1,8 @@
-"""Working directories of builds and pulls: named after their process, removed when it is gone.
+"""Working directories of builds and pulls, which carry the name of their process.
 
-A directory is called ``.tmp.<pid>.<start time>.<random>``: a name alone tells whether the process
-that made it still lives (the start time in clock ticks makes a reused pid harmless). Finished work
-leaves by rename.
+The name ``.tmp.<pid>.<start time>.<random>`` tells whether the process that made the directory is
+still alive: the start time, in clock ticks, tells it from a later process with the same pid.
+Finished work leaves by rename; the store removes directories of dead processes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PREFIX = ".tmp"
 
 
 def make(parent: Path) -> Path:
-    """A new, empty working directory of this process in ``parent`` (made when missing)."""
+    """Make an empty working directory of this process in ``parent``, which may be missing."""
     parent.mkdir(parents=True, exist_ok=True)
     pid, started = processes.identity(os.getpid())
     path = parent / f"{_PREFIX}.{pid}.{started}.{secrets.token_hex(4)}"
@@ -26,7 +26,7 @@ def make(parent: Path) -> Path:
 
 
 def dead(parent: Path) -> list[Path]:
-    """The working directories in ``parent`` whose process is gone."""
+    """Return the working directories in ``parent`` whose process is gone."""
     found = []
     for path in sorted(parent.glob(f"{_PREFIX}.*")):
         parts = path.name.split(".")

@@ -1,7 +1,7 @@
 """Frames of a session's stream: type (1 byte), length (4, big endian), payload up to 1 MiB.
 
 Pure and cheap to import: this is on the path of ``gaovm exec``. The driver relays these frames
-unparsed between a client and the agent; the agent's side is ``frames.go``. What comes from a guest
+unparsed between a client and the agent, whose side is ``agent/internal/wire/frames.go``. The guest
 is not trusted: a frame that breaks the rules is a ``GuestProtocolError``.
 """
 

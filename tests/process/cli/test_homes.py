@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -115,8 +116,9 @@ def tried(
 ) -> Iterator[tuple[str, Home, Results]]:
     """What each command said in a home of one kind."""
     base = tmp_path_factory.mktemp("homes")
-    # pytest's own two directories above, and not the one for everybody's temporary files
-    for directory in (base, *base.parents[:2]):
+    # pytest's own directories above, and not the one for everybody's temporary files
+    above = list(base.parents)
+    for directory in (base, *above[: above.index(Path(tempfile.gettempdir()).resolve())]):
         directory.chmod(0o755)
     project = base / "web"
     (project / ".lima").mkdir(parents=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests import budgets
 from tests.process.fuzz import streams
 
 from gaovm import errors
@@ -16,7 +17,11 @@ from gaovm.client import blocking as client
 from gaovm.client import session
 from gaovm.ipc import blocking, methods
 
-EXAMPLES = settings(max_examples=100, suppress_health_check=list(HealthCheck), database=None)
+EXAMPLES = settings(
+    max_examples=budgets.examples(40, 100),
+    suppress_health_check=list(HealthCheck),
+    database=None,
+)
 NAMES = methods.CONTROL_METHODS
 #: What a daemon says to a client, which speaks first, and to its first call.
 DAEMON = [

@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from tests import budgets
 from tests.process.fuzz import streams, world
 
 from gaovm.daemon.legacy import service as legacy
 from gaovm.ipc import methods
 
-EXAMPLES = settings(max_examples=150, suppress_health_check=list(HealthCheck), database=None)
+EXAMPLES = settings(
+    max_examples=budgets.examples(60, 150),
+    suppress_health_check=list(HealthCheck),
+    database=None,
+)
 PLAUSIBLE = ("web-dev", "default", "/", "20", 8080, True, "ready", "debug", {"cpus": 2}, 0)
 VM = {"name": "web-dev"}
 RIGHT: dict[str, dict[str, Any]] = {

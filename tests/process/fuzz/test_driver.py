@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests import budgets
 from tests.process.fuzz import streams, world
 
 from gaovm import errors
@@ -25,7 +26,11 @@ from gaovm.ipc import methods
 from gaovm.wire import streams as stream_frames
 from gaovm.wire.driver import table
 
-EXAMPLES = settings(max_examples=100, suppress_health_check=list(HealthCheck), database=None)
+EXAMPLES = settings(
+    max_examples=budgets.examples(40, 100),
+    suppress_health_check=list(HealthCheck),
+    database=None,
+)
 PLAUSIBLE: tuple[Any, ...] = (
     "running",
     "ready",

@@ -2,8 +2,7 @@
 
 The model is written from the rules of docs/supervision.md, not from the code: what is wanted, what
 follows from an end, when the next start is due. After every step, with nothing left to run, the
-daemon's memory, its database, its drivers and its events must agree with it. At least 10,000 steps
-a run.
+daemon's memory, its database, its drivers and its events must agree with it.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from tests import budgets
 from tests.unit.daemon.conftest import Call, NoZygote, Preparer, load_config, up_params
 
 from gaovm import errors
@@ -42,7 +42,8 @@ from gaovm.model import states
 from gaovm.spec.supervision import Restart, RestartWhen, Supervision
 from gaovm.testing import fake_driver
 
-EXAMPLES, STEPS = 170, 65
+#: With ``--long`` more than 10,000 steps a run.
+EXAMPLES, STEPS = budgets.examples(60, 170), 65
 NAMES = ("one", "two", "three")
 names = st.sampled_from(NAMES)
 
@@ -450,4 +451,4 @@ def test_the_supervisor_does_what_the_rules_say() -> None:
     run_state_machine_as_test(Machine, settings=RUNS)
     print(f"{_steps} steps, {_given_up} VMs given up")
     assert _given_up > 0
-    assert _steps >= 10_000
+    assert _steps >= EXAMPLES * 58

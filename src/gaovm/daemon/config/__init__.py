@@ -3,5 +3,5 @@
 ``changes`` is the way in; ``planning`` works out what a change means, ``live`` makes it in a
 running VM, ``copies`` are the files beside the disk.
 
-May import: ``machine``, ``storage``. Must not: start or stop a VM.
+May import: ``vms``, ``storage``. Must not: start or stop a VM.
 """

@@ -1,0 +1,110 @@
+"""Which images a file may ask for, and where the file is looked for."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from tests.unit.project.reading import CALLER, IMAGE, PROJECT, load, problem, problems, with_image
+
+from gaovm import errors
+from gaovm.project import config, context, images, names
+
+DIGEST = "sha256:" + "ab" * 32
+
+
+def refusal(text: str) -> errors.GaoError:
+    """What is said of an image that can be read and cannot be had."""
+    with pytest.raises(errors.GaoError) as info:
+        images.check(load(text))
+    return info.value
+
+
+def test_a_name_that_is_built_here_and_files_with_digests_are_fine() -> None:
+    images.check(load(IMAGE))
+    file = f'{{location: /k, digest: "{DIGEST}"}}'
+    images.check(
+        load(f'images: [{{location: /d.raw, digest: "{DIGEST}", kernel: {file}, initrd: {file}}}]')
+    )
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    error = refusal('images: [{location: "debian:99"}]\n')
+    assert isinstance(error, errors.ImageUnknown)
+    assert error.field == "images[0].location"
+    assert error.message.startswith("c.yaml:1: images[0].location: unknown image 'debian:99'")
+    assert "debian:12" in (error.remedy or "")
+
+
+def test_a_name_for_an_architecture_or_a_kernel_that_nobody_builds() -> None:
+    with pytest.raises(errors.ImageUnknown, match="no architecture 'riscv64'"):
+        images.check_name("debian:12", "riscv64", "generic")
+    with pytest.raises(errors.ImageUnknown, match="no kernel 'tiny'") as info:
+        images.check_name("debian:12", "x86_64", "tiny")
+    assert info.value.field == "vmOpts.gaovm.kernel"
+
+
+def test_a_digest_of_what_is_built_here_makes_no_sense() -> None:
+    error = refusal(f'images: [{{location: "debian:12", digest: "{DIGEST}"}}]')
+    assert (type(error), error.field) == (errors.ConfigError, "images[0].digest")
+
+
+@pytest.mark.parametrize(
+    ("entry", "field"),
+    [
+        ("location: /d.raw", "images[0].digest"),
+        ("location: /d, digest: D, kernel: {location: /k}", "images[0].kernel.digest"),
+        (
+            "location: /d, digest: D, kernel: {location: /k, digest: D}, initrd: {location: /i}",
+            "images[0].initrd.digest",
+        ),
+    ],
+)
+def test_a_location_has_to_carry_its_digest(entry: str, field: str) -> None:
+    entry = entry.replace("digest: D", f'digest: "{DIGEST}"')
+    error = refusal(f"images: [{{{entry}}}]")
+    assert (type(error), error.field) == (errors.ImageUnknown, field)
+
+
+def test_the_name_in_the_file_counts_unless_another_was_given() -> None:
+    text = with_image("vmOpts: {gaovm: {name: web}}")
+
+    def loaded(given: bool) -> config.Loaded:
+        host = context.Host("x86_64", "/g/vms/p-dev")
+        return config.load(text, "c.yaml", CALLER, PROJECT, "p-dev", host, given=given)
+
+    assert loaded(given=True).spec.name == "p-dev"
+    assert loaded(given=False).spec.name == "web"
+    host = context.Host("x86_64", "/g/vms/p-dev")
+    unnamed = config.load(IMAGE, "c.yaml", CALLER, PROJECT, "p-dev", host, given=False)
+    assert unnamed.spec.name == "p-dev"
+    bad = with_image('vmOpts: {gaovm: {name: "a b"}}')
+    with pytest.raises(errors.ConfigError, match="name"):
+        config.load(bad, "c.yaml", CALLER, PROJECT, "p-dev", host, given=False)
+
+
+def test_directories_of_one_name_get_numbers() -> None:
+    assert list(itertools.islice(names.of_directories("/x/Web"), 3)) == [
+        *("web-dev", "web-2-dev", "web-3-dev")
+    ]
+    long = list(itertools.islice(names.of_directories("/" + "n" * 100), 2))
+    assert [len(name) for name in long] == [names.MAX_LENGTH] * 2
+    assert long[1].endswith("-2-dev")
+
+
+def test_a_problem_names_its_line_also_deep_in_the_file() -> None:
+    loaded = load(
+        'images:\n  - location: "debian:12"\nmounts:\n  - location: /x\n    mountPoint: /y\n'
+    )
+    assert loaded.place("mounts[0].mountPoint") == "c.yaml:5: mounts[0].mountPoint"
+    assert loaded.place("mounts[0].writable") == "c.yaml:4: mounts[0].writable"
+    assert loaded.place("env.A") == "c.yaml:1: env.A"
+
+
+def test_a_path_with_a_control_character_is_a_problem() -> None:
+    assert "control character" in problem(with_image('mounts: [{location: "/a\\x01b"}]'))
+
+
+def test_a_lone_nul_in_the_file_is_a_problem_with_its_line() -> None:
+    [found] = problems("images: []\n# \x00\n")
+    assert "not valid YAML" in found
