@@ -1,4 +1,4 @@
-"""The actions of errors as command lines. Loaded when an error has any."""
+"""Render the actions of errors as command lines. Only an error that has actions loads this."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
     from gaovm.errors import Action
 
-#: Action code -> words after ``gaovm``. A word with an argument that was not given is left out.
+#: Action code -> words after ``gaovm``. ``words`` drops a word whose argument is missing.
 COMMANDS = {
     "make_vm": "up",
     "make_vm_as": "up --name={new_name}",
@@ -47,25 +47,25 @@ COMMANDS = {
 
 
 def words(action: Action) -> list[str]:
-    """The words of the command that does the action, without ``gaovm``."""
+    """Return the words of the command that does the action, without ``gaovm``."""
     args, found = action.args, []
     for word in COMMANDS[action.code].split():
         try:
             found.append(word.format(**args))
-        except KeyError:  # an argument that it may have, and has not
+        except KeyError:  # an optional argument is missing
             continue
     return found
 
 
 def command(action: Action) -> str:
-    """The command line that does the action, for a shell."""
+    """Return the command line that does the action, quoted for a shell."""
     import shlex
 
     return f"gaovm {shlex.join(words(action))}"
 
 
 def lines(actions: Sequence[Action]) -> list[str]:
-    """A command line for each action; of several, each says what it does."""
+    """Return a command line for each action; where there are several, each says what it does."""
     if len(actions) == 1:
         return [command(actions[0])]
     commands = [command(action) for action in actions]

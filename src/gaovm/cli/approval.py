@@ -1,4 +1,4 @@
-"""Asks a person whether a project file may reach what it asks for. Loaded when it must be asked."""
+"""Ask a person whether a project file may reach what it asks for. Loaded only to ask."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-#: More lines than this tell nobody anything, and comparing them takes long.
+#: Nobody reads more lines than this, and comparing them takes long.
 _COMPARED = 2000
 _SHOWN = 80
 
 
 def given(error: errors.ApprovalNeeded, params: Mapping[str, Any], *, yes: bool) -> str:
-    """The digest that approves the file of ``params``, after asking on the terminal.
+    """Ask on the terminal, and return the digest that approves the file of ``params``.
 
     Raises:
         errors.ApprovalNeeded: nobody can be asked, or there is nothing to approve.
@@ -35,7 +35,7 @@ def given(error: errors.ApprovalNeeded, params: Mapping[str, Any], *, yes: bool)
 
 
 def question(error: errors.ApprovalNeeded, params: Mapping[str, Any]) -> str:
-    """What the file reaches, and how it differs from the one that was approved."""
+    """Say what the file reaches, and how it differs from the one that was approved."""
     lines = [f"{params.get('config_path')}: {error.message}"]
     before = error.details.get("approved_text")
     if isinstance(before, str):

@@ -1,4 +1,4 @@
-"""Calls to the daemon about a VM: the connection, and errors that say what to do next."""
+"""Call the daemon about a VM; errors say what to do next."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def connect(*, start: bool = True) -> blocking.Client:
-    """A connection to the daemon, started when it does not run and ``start`` is true."""
+    """Connect to the daemon; with ``start``, start it first if it does not run."""
     return blocking.connect(paths.home(), start=start)
 
 
@@ -35,7 +35,7 @@ def call(
         return client.call(method, params, timeout_s, on_progress, interrupts)
     except errors.VmNotFound as error:
         if "of_project" in params:
-            raise  # nobody has misspelt anything
+            raise  # nobody typed the name, so nobody misspelt it
         raise with_suggestion(client, str(params.get("name", "")), error) from error
     except errors.GaoError as error:
         if "of_project" not in params and "name" in params:
@@ -46,9 +46,9 @@ def call(
 def with_suggestion(
     client: blocking.Client, name: str, error: errors.VmNotFound
 ) -> errors.VmNotFound:
-    """The error with a remedy: a VM whose name is close to one that was given, or this project's.
+    """Add a remedy: the VM whose name is most like the one that was typed, or this project's.
 
-    Of a name that nobody gave the daemon has said what to do.
+    Where nobody typed a name the daemon has already said what to do.
     """
     from gaovm.errors import suggestions
 
@@ -59,20 +59,17 @@ def with_suggestion(
     listed = client.call("vm.list", about_here)
     own = sorted(listed.get("here", ()))
     meant = suggestions.did_you_mean(name, [str(vm["name"]) for vm in listed["vms"]])
-    error.actions = ()
-    if meant:
-        error.remedy = meant
-    elif own:
-        error.remedy = f"this project's VM is called {own[0]}; gaovm ls lists the others"
-    elif project:
-        error.remedy = "gaovm up makes this project's VM; gaovm ls lists the others"
-    else:
-        error.remedy = "gaovm ls lists the VMs; `gaovm up` makes a project's VM"
+    every = errors.Action("list_vms")
+    error.remedy, error.actions = meant, ()
+    if own and not meant:
+        error.remedy, error.actions = f"this project's VM is called {own[0]}", (every,)
+    elif not meant:
+        error.actions = (errors.Action("make_vm"), every)
     return error
 
 
 def real_name(name: str) -> str:
-    """How a VM is called, for what needs no daemon: where one runs, it knows.
+    """Return the VM's real name. Asks the daemon where one runs; never starts one.
 
     Raises:
         errors.VmNotFound: this project has none.
@@ -87,7 +84,7 @@ def real_name(name: str) -> str:
 
 
 def open_session(client: blocking.Client, name: str, kind: str) -> dict[str, Any]:
-    """The daemon's ticket for a session of a VM that runs.
+    """Ask the daemon for a ticket to a session in a running VM.
 
     Raises:
         errors.VmNotFound, errors.StateConflict, errors.GuestUnavailable: with what to do.
@@ -109,7 +106,7 @@ def open_session(client: blocking.Client, name: str, kind: str) -> dict[str, Any
 
 
 def home(*, write: bool = False) -> str:
-    """The home, for what reads (or with ``write`` changes) it without a daemon.
+    """Return the home of a command that reads it (with ``write``: changes it) without a daemon.
 
     Raises:
         errors.HostError: this user cannot use it.

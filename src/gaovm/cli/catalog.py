@@ -1,4 +1,4 @@
-"""Every command there is: where its code lies, what it is called elsewhere, and how it is found."""
+"""List every command: the module of its code, its names in other tools, and how to find it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ COMMANDS = {
     "uninstall": ("uninstall", "UNINSTALL", "remove all VMs and everything GaoVM keeps"),
     "version": ("version", "VERSION", "print the version"),
 }
-# the command that a part of the overview begins with -> its heading
+# first command of each part of the overview -> the heading of the part
 HEADINGS = {
     "init": "A project and its VM",
     "port add": "Ports and display of a VM",
@@ -70,7 +70,7 @@ HEADINGS = {
     "doctor": "This machine and the daemon",
 }
 GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
-# what people call them elsewhere
+# names of the same commands in other tools
 ELSEWHERE = {
     "ssh": "shell",
     "console": "shell",
@@ -102,7 +102,7 @@ HELP = ("help", "-h", "--help")
 
 
 def find(argv: Sequence[str]) -> tuple[options.Command | None, list[str]]:
-    """The command that ``argv`` names and the words after it; None: the overview is wanted.
+    """Return the command that ``argv`` names and the words after it; None means the overview.
 
     Raises:
         errors.UsageError: there is no such command.
@@ -125,7 +125,7 @@ def find(argv: Sequence[str]) -> tuple[options.Command | None, list[str]]:
 
 
 def load(name: str) -> options.Command:
-    """The declaration of a command; imports its module only."""
+    """Import the module of one command, and return its declaration."""
     import importlib
 
     module, constant, _ = COMMANDS[name]
@@ -136,7 +136,7 @@ def load(name: str) -> options.Command:
 
 
 def names(group: str) -> list[tuple[str, str]]:
-    """The commands and groups that can stand first; with a group, its members. Each with a line."""
+    """Return the commands and groups that can come first, or a group's members, with a line."""
     found: dict[str, str] = {}
     for name, (_, _, about) in COMMANDS.items():
         first, _, member = name.partition(" ")
@@ -165,7 +165,7 @@ def _unknown(name: str) -> errors.UsageError:
 
 
 def overview(group: str) -> str:
-    """Every command with its line, in parts; of a group only its own."""
+    """Return the overview: every command with a line about it, or only those of a group."""
     if group:
         lines = [f"Usage:  gaovm {group} COMMAND [options]", "", "Commands:"]
     else:

@@ -1,10 +1,10 @@
-"""What can stand at the end of a command line: ``gaovm __complete WORDS…``, for shells.
+"""Tell a shell what can come next on a command line: ``gaovm __complete WORDS…``.
 
-The last of the words is the one that is being typed, and may be empty. Each candidate is a line:
-the word, a tab, one line about it. ``:files`` says that file names can stand there too,
-``:nospace`` that the word goes on after a candidate. All of it comes from the declarations of the
-commands. Names of VMs and images come from the daemon; where none listens there are none. Nothing
-is started, and nothing is said of an error.
+The user is typing the last word, which may be empty. Each candidate is a line: the word, a tab and
+one line about it. ``:files`` adds file names to the candidates; ``:nospace`` says that the word
+goes on after a candidate. The declarations of the commands give all of this. The daemon gives the
+names of VMs and images; where none listens there are none. This starts nothing and reports no
+errors.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gaovm.cli import options
 
-    #: Words and what they are; the empty line about a word is left out.
+    #: Pairs of a word and a line about it, which may be empty.
     Candidates = Iterable[tuple[str, str]]
 
 FILES = ":files"
@@ -30,7 +30,7 @@ _ANSWER_LIMIT_S = 1.0
 
 
 def run(words: Sequence[str]) -> int:
-    """Print the candidates; always 0, for a shell has no use for an error."""
+    """Print the candidates; return 0 always, because a shell has no use for an error."""
     try:
         lines = list(candidates(list(words) or [""]))
     except (errors.GaoError, OSError):
@@ -40,7 +40,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def candidates(words: list[str]) -> Iterator[str]:
-    """The lines for a command line whose last word is being typed."""
+    """Return the lines for a command line whose last word the user is typing."""
     *before, current = words
     while before and before[0] in ("help", "-h", "--help"):
         before.pop(0)
@@ -82,7 +82,7 @@ def _of_command(command: options.Command, given: list[str], current: str) -> Ite
 
 
 class _State:
-    """What the words before the current one leave open; the parser's rules, without its errors."""
+    """Track what the words before the current one allow next. A lenient ``Command.parse``."""
 
     def __init__(self, command: options.Command, given: list[str]) -> None:
         self.table = {name: option for option in command.options for name in option.names}
@@ -112,14 +112,14 @@ class _State:
             self.beyond = self._command.greedy
 
     def options_left(self) -> Iterator[tuple[str, str]]:
-        """The options that can still be given, the long name of each first."""
+        """Return the names of the options that can still be given, each long name first."""
         for option in self._command.options:
             if option.many or option.key not in self._used:
                 for name in reversed(option.names):
                     yield name, option.about
 
     def places(self) -> list[str]:
-        """What the next word without a dash can be, in the words of the usage line."""
+        """Return the placeholders of the usage line that the next word without a dash can fill."""
         places = self._command.words.split()
         if not places or self._words >= self._command.count[1]:
             return []
@@ -132,7 +132,7 @@ class _State:
 def _values(
     placeholder: str, choices: tuple[str, ...], current: str, prefix: str = ""
 ) -> Iterator[str]:
-    """What can stand for a placeholder such as ``[NAME]`` or ``KEY=VALUE...``."""
+    """Return the candidates for a placeholder such as ``[NAME]`` or ``KEY=VALUE...``."""
     kind = placeholder.strip("[].")
     if choices or "|" in kind:
         yield from _matching(current, ((word, "") for word in choices or kind.split("|")), prefix)
@@ -157,7 +157,7 @@ def _templates(current: str, prefix: str) -> Iterator[str]:
 
 
 def _keys(current: str, prefix: str) -> Iterator[str]:
-    """The keys of a VM's config."""
+    """Return the keys of a VM's config, each with its ``=``."""
     from gaovm.project import overrides
 
     if "=" not in current:
@@ -166,7 +166,7 @@ def _keys(current: str, prefix: str) -> Iterator[str]:
 
 
 def _places(current: str, prefix: str) -> Iterator[str]:
-    """A file here, or one in a VM, of which only the VM's name is known."""
+    """Return file names of this machine, and ``NAME:`` for a path in each VM."""
     if ":" in current:
         return
     yield NOSPACE
@@ -179,7 +179,7 @@ def _files(current: str, prefix: str) -> Iterator[str]:
     yield FILES
 
 
-#: A placeholder of a usage line -> what can stand there. Others can be anything.
+#: Placeholder of a usage line -> its candidates. Any other placeholder has none.
 PLACES: dict[str, Callable[[str, str], Iterator[str]]] = {
     "NAME": _vms,
     "IMAGE": _images,
@@ -192,7 +192,7 @@ PLACES: dict[str, Callable[[str, str], Iterator[str]]] = {
 
 
 def _ask(method: str, key: str) -> list[dict[str, object]]:
-    """A list of the daemon; empty where none listens."""
+    """Ask the daemon for a list; return an empty one where no daemon listens."""
     from gaovm.cli import calls
 
     try:

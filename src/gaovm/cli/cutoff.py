@@ -1,4 +1,4 @@
-"""Asks what becomes of a VM whose ``up`` is interrupted. Loaded when it must be asked."""
+"""Ask what becomes of a VM whose start is interrupted. Loaded only to ask."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _QUESTION = "interrupted; the VM runs already. (u)ndo, (k)eep it and leave, or (
 
 
 def ask() -> str | None:
-    """``undo``, ``keep`` or, to wait on, None; end of input keeps."""
+    """Return ``undo``, ``keep`` or, to wait on, None. End of input means ``keep``."""
     while True:
         sys.stderr.write(_QUESTION)
         sys.stderr.flush()

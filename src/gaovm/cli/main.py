@@ -1,4 +1,4 @@
-"""``gaovm``: runs the command that is named; an error becomes text and an exit code."""
+"""Run one command line of ``gaovm``; turn errors into text and an exit code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMPLETE = "__complete"
 
 
 def entry() -> None:
-    """The console script: runs ``sys.argv`` and exits, without the interpreter's own end (5 ms)."""
+    """Run ``sys.argv`` and exit at once: the interpreter's own shutdown takes 5 ms."""
     _stand_in_for_closed_streams()
     code = run(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
@@ -33,7 +33,7 @@ def entry() -> None:
 
 
 def _stand_in_for_closed_streams() -> None:
-    """After a shell's ``>&-``: what is written goes nowhere, and no other file gets the number."""
+    """Open /dev/null for each stream that a shell closed (``>&-``), so no file gets its number."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             fd = os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
@@ -78,7 +78,7 @@ def _overview(words: list[str]) -> int:
 
 
 def _of_system(error: OSError) -> errors.HostError:
-    """A failed system call that no command foresaw, without a traceback and with its file."""
+    """Make an error of a failed system call that no command foresaw; it names the file."""
     what = f"{error.filename}: " if error.filename else ""
     return errors.HostError(f"{what}{error.strerror or error}")
 
@@ -98,6 +98,6 @@ def _report(error: errors.GaoError, command: options.Command | None, json: bool)
 
 
 def _closed_output() -> int:
-    """The reader of our output went away (``gaovm ls | head -1``): say nothing, fail."""
+    """Fail silently after the reader of our output went away (``gaovm ls | head -1``)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return 1

@@ -1,4 +1,4 @@
-"""Writes ``docs/gaovm.1`` from the declarations of all commands and the table of variables."""
+"""Write ``docs/gaovm.1`` from the declarations of all commands and the table of variables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FILES = (
 
 
 def text() -> str:
-    """The whole page, in the man macros."""
+    """Return the whole page, in the man macros."""
     lines = [
         f'.TH GAOVM 1 "" "GaoVM {version.VERSION}" "User Commands"',
         '.\\" Written by `python -m gaovm.cli.manpage > docs/gaovm.1`; a test compares.',
@@ -89,7 +89,7 @@ def _lines(text: str) -> list[str]:
 
 
 def escaped(text: str) -> str:
-    """Text as roff shows it: nothing in it is a request or an escape."""
+    """Quote text for roff, so that nothing in it acts as a request or an escape."""
     for plain, meant in (("\\", "\\e"), ("-", "\\-"), ("~", "\\(ti"), ("^", "\\(ha")):
         text = text.replace(plain, meant)
     text = "".join(char if ord(char) < 128 else f"\\[u{ord(char):04X}]" for char in text)

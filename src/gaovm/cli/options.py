@@ -1,7 +1,7 @@
-"""Command-line options, declared once: the declaration parses and writes the ``--help`` text.
+"""Declare command-line options once: a declaration parses, and writes the ``--help`` text.
 
-Hand-written because it is on the path of every command and ``argparse`` alone costs 10 ms.
-Understood: ``--name V``, ``--name=V``, ``-n V``, ``-nV``, bundled flags (``-ft``), ``--`` as the
+Every command loads this module, and ``argparse`` alone costs 10 ms.
+It understands ``--name V``, ``--name=V``, ``-n V``, ``-nV``, bundled flags (``-ft``), ``--`` as the
 end of options. Nothing here prints or exits.
 """
 
@@ -40,15 +40,15 @@ class Option:
 
     @property
     def key(self) -> str:
-        """The long name without dashes."""
+        """Return the long name without dashes."""
         return self.names[-1].lstrip("-")
 
     def text(self) -> str:
-        """What the option does, with its choices."""
+        """Say what the option does, with its choices."""
         return f"{self.about} ({', '.join(self.choices)})" if self.choices else self.about
 
     def head(self) -> str:
-        """The left column of the help text."""
+        """Return the left column of the help text."""
         indent = "" if self.names[0].startswith("--") is False else "    "
         text = indent + ", ".join(self.names)
         return f"{text} {self.value}" if self.value else text
@@ -61,7 +61,7 @@ _HELP = Option("-h, --help", "show this text")
 
 
 class Parsed:
-    """What was given: ``words`` before ``--``, ``rest`` after it, and the options by long name."""
+    """Hold what the user gave: ``words`` before ``--``, ``rest`` after it, options by long name."""
 
     def __init__(self) -> None:
         self.words: list[str] = []
@@ -69,25 +69,25 @@ class Parsed:
         self.values: dict[str, list[str]] = {}
 
     def flag(self, key: str) -> bool:
-        """Whether the option was given."""
+        """Tell whether the option was given."""
         return key in self.values
 
     def many(self, key: str) -> list[str]:
-        """Every value of the option, in order."""
+        """Return every value of the option, in order."""
         return self.values.get(key, [])
 
     def text(self, key: str) -> str | None:
-        """The last value of the option."""
+        """Return the last value of the option."""
         found = self.values.get(key)
         return found[-1] if found else None
 
     def number(self, key: str) -> int | None:
-        """The value as an integer (checked when parsed)."""
+        """Return the value as an integer; ``parse`` has checked it."""
         found = self.text(key)
         return None if found is None else int(found)
 
     def seconds(self, key: str) -> float | None:
-        """The value of a duration in seconds."""
+        """Return the value of a duration in seconds."""
         found = self.text(key)
         if found is None:
             return None
@@ -96,16 +96,16 @@ class Parsed:
         return durations.parse(found)
 
     def word(self, index: int = 0) -> str | None:
-        """The positional word at ``index``."""
+        """Return the positional word at ``index``."""
         return self.words[index] if index < len(self.words) else None
 
 
 class Command:
-    """One command: how it is called, what it says about itself, and the function that runs it.
+    """Declare one command: its usage, its help text, and the function that runs it.
 
     ``words`` is the usage text of the positional words; ``count`` says how many (least, most).
-    ``rest`` names the words after ``--``; with ``greedy`` options end at the first word, which then
-    belongs to ``rest``. ``own_failure`` replaces the exit code of every error of gaovm itself.
+    ``rest`` names the words after ``--``. With ``greedy``, options end at the first word, which
+    then belongs to ``rest``. ``own_failure`` replaces the exit code of every error of gaovm itself.
     """
 
     def __init__(  # noqa: PLR0913  (a declaration: every part is named where it is used)
@@ -134,7 +134,7 @@ class Command:
         self.own_failure = own_failure
 
     def usage(self) -> str:
-        """The usage line."""
+        """Return the usage line."""
         parts = [f"gaovm {self.name} [options]", self.words, self.rest]
         return " ".join(part for part in parts if part)
 
@@ -211,12 +211,12 @@ class Command:
             raise self.mistake(f"unexpected word: {parsed.words[most]}", command)
 
     def mistake(self, message: str, remedy: str = "") -> errors.UsageError:
-        """A usage error of this command; without a remedy the usage line is one."""
+        """Return a usage error of this command, with the usage line as the default remedy."""
         usage = f"{self.usage()}   (gaovm help {self.name})"
         return errors.UsageError(message, remedy=remedy or usage)
 
     def help(self) -> str:
-        """The whole help text."""
+        """Return the whole help text."""
         lines = [self.about.strip(), "", f"Usage:  {self.usage()}", "", "Options:"]
         width = max(len(option.head()) for option in self.options)
         lines += [f"  {option.head():{width}}  {option.text()}" for option in self.options]

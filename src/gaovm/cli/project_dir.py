@@ -1,4 +1,4 @@
-"""The project of the current directory: where it is, and the text of its config file."""
+"""Find the project of the current directory, and read its config file."""
 # pathlib costs 5 ms, and this module is on the path of every command
 # ruff: noqa: PTH109, PTH118, PTH120
 
@@ -9,7 +9,7 @@ import os
 from gaovm import errors
 
 CONFIG = ".lima/config.yaml"
-_CONFIG_LIMIT = 256 << 10  # as the reader's own
+_CONFIG_LIMIT = 256 << 10  # the same limit as the parser's
 
 
 class Project:
@@ -20,16 +20,16 @@ class Project:
         self.config = os.path.join(directory, CONFIG)
 
     def text(self) -> str:
-        """The config file's text.
+        """Read the config file.
 
         Raises:
             errors.ConfigError: it cannot be read, is larger than 256 KiB or is not UTF-8.
         """
         try:
-            # without waiting for the other end of a FIFO; what is no file cannot be read then
+            # O_NONBLOCK: opening a FIFO must not wait for its writer
             fd = os.open(self.config, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             with open(fd, "rb") as file:
-                # nothing of a FIFO whose writer has said nothing yet
+                # None: a FIFO whose writer has written nothing yet
                 data = file.read(_CONFIG_LIMIT + 1) or b""
         except OSError as exc:
             raise errors.ConfigError(f"{self.config}: {exc.strerror}") from exc
@@ -47,7 +47,7 @@ class Project:
 
 
 def find_project() -> Project | None:
-    """The project of the current directory: the nearest one upwards that has a config file."""
+    """Return the nearest project upwards from the current directory, by its config file."""
     directory = working_directory()
     while True:
         if os.path.lexists(os.path.join(directory, CONFIG)):
@@ -59,7 +59,7 @@ def find_project() -> Project | None:
 
 
 def need_project() -> Project:
-    """As ``find_project``.
+    """Find the project, or fail.
 
     Raises:
         errors.UsageError: there is none.
@@ -74,7 +74,7 @@ def need_project() -> Project:
 
 
 def working_directory() -> str:
-    """The real path of the current directory.
+    """Return the real path of the current directory.
 
     Raises:
         errors.UsageError: it was removed.

@@ -1,4 +1,4 @@
-"""Writes ``docs/cli.md`` and ``docs/reference/actions.md`` from what the command line declares."""
+"""Write ``docs/cli.md`` and ``docs/reference/actions.md`` from what the command line declares."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ action is about the VM of the failed call.
 
 
 def text() -> str:
-    """``docs/cli.md``."""
+    """Return ``docs/cli.md``."""
     statuses = _table(("status", "meaning"), EXIT_STATUS)
     variables = [(f"`{s.name}`", s.about, s.default) for s in switches.USER]
     parts = [_HEAD % (statuses, _table(("variable", "what it says", "without it"), variables))]
@@ -85,7 +85,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def actions_page() -> str:
-    """``docs/reference/actions.md``."""
+    """Return ``docs/reference/actions.md``."""
     rows = []
     for code, known in actions.KNOWN.items():
         args = ", ".join([*known.needs, *(f"{name}?" for name in known.may)])

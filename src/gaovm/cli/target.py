@@ -1,4 +1,4 @@
-"""Which VM a command is about: the one that is named, else that of the project."""
+"""Decide which VM a command is about: the one that the user names, else the project's."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 class ProjectVm(str):
-    """A name that nobody gave: what the VM of the project's directory is usually called.
+    """Stand for the project's VM where the user gave no name; the text is its usual name.
 
-    The daemon knows which VM that is, and how it is called: nothing is told of this name.
+    The daemon finds the VM by its directory. No message shows this text: the VM may have another
+    name.
     """
 
     __slots__ = ("project",)
@@ -33,34 +34,34 @@ class ProjectVm(str):
 
 
 def about(name: str) -> dict[str, Any]:
-    """The parameters that say which VM a call is about: no other project's by accident."""
+    """Return the parameters that say which VM a call is about, never another project's."""
     if isinstance(name, ProjectVm):
         return {"name": str(name), "of_project": name.project}
     return {"name": name}
 
 
 def word(name: str) -> str:
-    """A name as the last word of a command that is proposed: empty where nobody gave one."""
+    """Return the last word of a command that a message proposes: the name, if the user gave one."""
     return "" if isinstance(name, ProjectVm) else name
 
 
 def called(name: str) -> str:
-    """A VM in a sentence."""
+    """Return what a sentence calls the VM."""
     return "the VM of this project" if isinstance(name, ProjectVm) else name
 
 
 def here(client: blocking.Client, project: project_dir.Project) -> frozenset[str]:
-    """The names of the VMs of a project's directory, wherever that was when they were made."""
+    """Return the names of the VMs of a project's directory, also if it was moved since."""
     return frozenset(client.call("vm.list", {"of_project": project.directory}).get("here", ()))
 
 
 def is_of(client: blocking.Client, name: str, project: project_dir.Project) -> bool:
-    """Whether a VM is one of a project's directory, so that the project's file is its own."""
+    """Tell whether a VM belongs to a project's directory, and so to the project's file."""
     return isinstance(name, ProjectVm) or name in here(client, project)
 
 
 def vm_name(parsed: options.Parsed, word: int = 0) -> str:
-    """The VM meant: the word, else ``--name``, else ``VM_NAME``, else this project's.
+    """Return the VM meant: the word, else ``--name``, else ``VM_NAME``, else this project's.
 
     Raises:
         errors.UsageError: a name that breaks the rule, two names, or nothing to go by.
@@ -73,7 +74,7 @@ def vm_name(parsed: options.Parsed, word: int = 0) -> str:
 
 
 def project_vm() -> str:
-    """The VM meant when none is named: ``VM_NAME``, else this project's.
+    """Return the VM meant when the user names none: ``VM_NAME``, else this project's.
 
     Raises:
         errors.UsageError: there is neither.
@@ -83,5 +84,5 @@ def project_vm() -> str:
 
 
 def project_name(project: project_dir.Project) -> str:
-    """The name this project's VM has when none is given."""
+    """Return the name that this project's VM has when the user gives none."""
     return names.vm_name(None, os.environ.get("VM_NAME"), project.directory)

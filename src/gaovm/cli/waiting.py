@@ -1,4 +1,4 @@
-"""Calls that take long: what Ctrl-C does to them, and how often a person is asked meanwhile.
+"""Wait for long calls: handle Ctrl-C, and ask the person at the terminal.
 
 ``up``, ``start``, ``restart`` and ``provision`` wait here.
 """
@@ -36,9 +36,9 @@ YES = options.Option("-y, --yes", "approve what the file lets the VM reach on th
 
 
 class Interrupts:
-    """The first Ctrl-C of a long calls.call, as something that can be waited for.
+    """Let a long call wait for Ctrl-C.
 
-    ``then`` is what becomes of the work, None: as the daemon has it.
+    ``then`` tells the daemon what becomes of the work: ``undo``, ``keep``, or None for its default.
     """
 
     def __init__(
@@ -51,15 +51,15 @@ class Interrupts:
         self._effect = effect
 
     def saw(self, params: Mapping[str, Any]) -> None:
-        """One notification of the call's progress."""
+        """Show one notification of the call's progress."""
         self._show.update(params)
 
     def effect(self) -> str | None:
-        """What the interrupt is said to do; None: nothing, the call goes on."""
+        """Return what the interrupt does, for people; None: nothing, the call goes on."""
         return self._effect
 
     def check(self) -> None:
-        """Raise ``KeyboardInterrupt`` if there was one; from then on the next leaves at once."""
+        """Raise ``KeyboardInterrupt`` after the first Ctrl-C; the next one leaves at once."""
         import signal
 
         if self._pipe.take():
@@ -73,9 +73,9 @@ class Interrupts:
 
 
 class BringingUp(Interrupts):
-    """Undoes while nothing of the guest is lost by that; later a person decides.
+    """Undo a start that is interrupted before the agent answers; later, ask the person.
 
-    ``--undo`` and ``--keep`` decide beforehand; where nobody can be asked the VM is kept.
+    ``--undo`` and ``--keep`` decide beforehand. Without a terminal to ask on, keep the VM.
     """
 
     def __init__(
@@ -87,20 +87,20 @@ class BringingUp(Interrupts):
         self._answered = False
 
     def saw(self, params: Mapping[str, Any]) -> None:
-        """One notification: later than the boot, the agent has answered."""
+        """Show a notification; a phase after the boot means that the agent has answered."""
         self._answered = str(params.get("phase", "")) not in phases.BEFORE_AGENT
         super().saw(params)
 
     def effect(self) -> str | None:
-        """What becomes of the VM, after asking whoever sits at the terminal."""
+        """Ask what becomes of the VM, where that is open, and say it."""
         if self._answered and not self._decided:
-            self.then = "keep"  # where nobody can be asked, and for a Ctrl-C at the question
+            self.then = "keep"  # also if nobody can be asked, or Ctrl-C comes at the question
             if sys.stdin.isatty() and sys.stderr.isatty():
                 from gaovm.cli import cutoff
 
                 self._show.rest()
                 answer = cutoff.ask()
-                self.then = answer or "undo"  # if its time limit passes later
+                self.then = answer or "undo"  # in case the time limit passes later
                 if answer is None:
                     return None
         return "keeping the VM, its set-up goes on" if self.then == "keep" else UNDONE
@@ -115,7 +115,7 @@ def long_call(  # noqa: PLR0913  (a call, and how it may end)
     effect: str = UNDONE,
     interrupts: Callable[[signals.SignalPipe], Interrupts] | None = None,
 ) -> Any:
-    """A call that Ctrl-C ends: the first says to what ``effect``, the second leaves at once.
+    """Make a call that Ctrl-C ends. The first one says its ``effect``; the second leaves at once.
 
     Raises:
         errors.Cancelled: it was interrupted.
@@ -138,7 +138,9 @@ def long_call(  # noqa: PLR0913  (a call, and how it may end)
                 interrupts=waiting,
             )
         except errors.Cancelled as error:
-            if error.message == f"{method} was cancelled":  # by us: a stop says of itself
+            if (
+                error.message == f"{method} was cancelled"
+            ):  # by our Ctrl-C; a concurrent stop says so itself
                 error.message = "what was begun is undone"
             error.message = f"interrupted: {error.message}"
             if waiting.then == "keep":
@@ -151,7 +153,7 @@ def long_call(  # noqa: PLR0913  (a call, and how it may end)
 
 
 def until_ready(parsed: options.Parsed) -> str:
-    """How far a call waits, for its parameter ``wait``.
+    """Return how far the call waits: the value of its parameter ``wait``.
 
     Raises:
         errors.UsageError: two options exclude each other.
@@ -165,7 +167,7 @@ def until_ready(parsed: options.Parsed) -> str:
 def bring_up(
     client: blocking.Client, method: str, params: dict[str, Any], parsed: options.Parsed
 ) -> Any:
-    """Make or start a VM, as ``up`` and ``start`` do; a person approves what its file reaches.
+    """Make or start a VM for ``up`` and ``start``; ask for approval where its file needs it.
 
     Raises:
         errors.Cancelled, errors.TimeLimit: as ``long_call``.
@@ -188,9 +190,9 @@ def bring_up(
 def approved(
     ask: Callable[[progress.Progress], Any], file: dict[str, Any], parsed: options.Parsed
 ) -> Any:
-    """The result of a call about a project file, which a person approves where it needs that.
+    """Make a call about a project file; repeat it once a person has approved the file.
 
-    ``file`` are the parameters that hold the file; an approval is added to them.
+    ``file`` holds the parameters of the file; the approval is added to them.
 
     Raises:
         errors.ApprovalNeeded: nobody can be asked.

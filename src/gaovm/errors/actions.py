@@ -1,9 +1,8 @@
-"""What can be done about an error, as a code with arguments: ``Action("resume_vm", name="web")``.
+"""Name what can be done about an error: a code with arguments, ``Action("resume_vm", name="web")``.
 
-Whatever raises an error names actions; a front end renders them in its own terms: the command line
-as commands (``cli/actions.py``), a server as calls. ``KNOWN`` is the one table of them: no other
-code exists, and each takes exactly these arguments. Hot commands load this module: it imports
-nothing.
+The code that raises an error names actions. Each front end renders them in its own terms: the
+command line as commands (``cli/actions.py``), a server as calls. ``KNOWN`` is the one table of
+codes and their arguments. Hot commands load this module, so it imports nothing.
 """
 
 from __future__ import annotations
@@ -15,10 +14,9 @@ if TYPE_CHECKING:
 
 
 class Known:
-    """A row of the table: what the action does, and the arguments that it needs or may have.
+    """Describe one action: what it does, the arguments it needs, and those it may have.
 
-    ``about`` says it in the imperative, for people of any front end; it may name needed arguments
-    in braces.
+    ``about`` is an imperative that fits any front end. It may hold needed arguments in braces.
     """
 
     __slots__ = ("about", "may", "needs")
@@ -76,7 +74,7 @@ KNOWN = {
 
 
 class Action:
-    """One thing to do: a code of ``KNOWN`` with its arguments. Immutable and hashable.
+    """Name one thing to do: a code of ``KNOWN`` with its arguments. Immutable and hashable.
 
     Raises:
         ValueError: there is no such action, or it takes other arguments.
@@ -95,17 +93,17 @@ class Action:
 
     @property
     def code(self) -> str:
-        """The code in ``KNOWN``."""
+        """Return the code in ``KNOWN``."""
         return self._code
 
     @property
     def args(self) -> dict[str, str]:
-        """The arguments; a copy."""
+        """Return a copy of the arguments."""
         return dict(self._args)
 
     @property
     def about(self) -> str:
-        """What it does, in the words of no front end."""
+        """Say what it does, in words that fit any front end."""
         return KNOWN[self._code].about.format(**self._args)
 
     def __eq__(self, other: object) -> bool:
@@ -122,14 +120,14 @@ class Action:
 
 
 def sentence(actions: Sequence[Action]) -> str:
-    """Several actions in one line of text; empty for none."""
+    """Return one line that says what the actions do; empty for no actions."""
     return "; ".join(action.about for action in actions)
 
 
 def naming(actions: Sequence[Action], name: str) -> tuple[Action, ...]:
-    """The actions with the VM that they are about, where they take one and have none.
+    """Add the VM's name to each action that takes one and has none.
 
-    A driver knows one VM only and names none; the daemon adds the name.
+    A driver knows one VM only and leaves the name out; the daemon or the client adds it.
     """
     return tuple(
         Action(action.code, **{**action.args, "name": name})
@@ -140,12 +138,12 @@ def naming(actions: Sequence[Action], name: str) -> tuple[Action, ...]:
 
 
 def to_wire(actions: Sequence[Action]) -> list[dict[str, Any]]:
-    """As JSON data: ``[{"code": …, "args": {…}}]``."""
+    """Return the actions as JSON data: ``[{"code": …, "args": {…}}]``."""
     return [{"code": action.code, "args": action.args} for action in actions]
 
 
 def from_wire(data: object) -> tuple[Action, ...]:
-    """The actions of JSON data. What is no action that is known here is left out."""
+    """Read actions from JSON data; skip whatever this version does not know."""
     return tuple(
         action
         for each in (data if isinstance(data, list | tuple) else ())

@@ -37,11 +37,11 @@ class GaoError(Exception):
 
     @property
     def advice(self) -> str | None:
-        """What to do next in plain words: the remedy, else what the actions do."""
+        """Return what to do next in plain words: the remedy, else what the actions do."""
         return self.remedy or known_actions.sentence(self.actions) or None
 
     def name_vm(self, name: str) -> None:
-        """Say which VM the actions are about that name none."""
+        """Add the VM's name to the actions that take one and have none."""
         self.actions = known_actions.naming(self.actions, name)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""``did you mean …?``: the one place that looks for what a misspelt word was to be."""
+"""Suggest the word that a user meant: the one place that asks ``did you mean …?``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-#: How much two words have in common at least, from 0 to 1: a far-fetched question helps nobody.
+#: The least likeness of two words, from 0 to 1. A far-fetched suggestion helps nobody.
 _LIKENESS = 0.7
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is most like ``word``, in whatever case; None: none is like it."""
-    import difflib  # only when somebody has misspelt something
+    """Return the known word most like ``word``, whatever its case; None if none is like it."""
+    import difflib  # lazily: only a misspelt word needs it
 
     lowered = {each.lower(): each for each in known}
     near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=_LIKENESS)
@@ -21,9 +21,9 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, known: Iterable[str], form: str = "{}") -> str | None:
-    """The question that a remedy asks; None: no known word is like it.
+    """Return the question for a remedy; None if no known word is like ``word``.
 
-    ``form`` is how the known word stands in it, such as in quotes.
+    ``form`` quotes or completes the known word.
     """
     near = nearest(word, known)
     return None if near is None else f"did you mean {form.format(near)}?"

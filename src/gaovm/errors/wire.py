@@ -26,7 +26,7 @@ _BY_CODE = _collect(GaoError)
 def to_wire(error: GaoError) -> dict[str, Any]:
     """The JSON-RPC ``error`` object of an error: code, message, data.
 
-    ``data.remedy`` is always readable by itself, also for a peer that knows no actions.
+    ``data.remedy`` is readable by itself, for a peer that knows no actions.
     """
     data: dict[str, Any] = {"code": error.code, "retriable": error.retriable}
     if error.field is not None:
@@ -57,7 +57,7 @@ def from_wire(wire: Mapping[str, Any]) -> GaoError:
     field, remedy = data.get("field"), data.get("remedy")
     actions = known_actions.from_wire(data.get("actions"))
     if remedy == known_actions.sentence(actions):
-        remedy = None  # it only said what the actions do
+        remedy = None  # the text only repeats the actions
     return cls(
         message,
         field=field if isinstance(field, str) else None,

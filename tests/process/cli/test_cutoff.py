@@ -1,4 +1,4 @@
-"""Ctrl-C of ``gaovm up``: undone before the agent answers, asked about after that."""
+"""Ctrl-C of ``gaovm up`` and ``start``: undone before the agent answers, asked about after it."""
 
 from __future__ import annotations
 
@@ -20,20 +20,29 @@ def ready(daemon: fakes.FakeDaemon) -> threading.Event:
     """An ``up`` that answers when this is set, or ends when it is cancelled."""
     event = threading.Event()
 
-    def up(params: dict[str, Any], call: fakes.Call) -> Any:
-        call.progress(phase=daemon.phase, message="now")
-        while not event.wait(0.02):
-            if call.cancelled.is_set():
-                raise errors.Cancelled("vm.up was cancelled")
-        return {"vm": fakes.vm("web-dev"), "created": True, "already": False, "warnings": []}
+    def answer(method: str) -> fakes.Handler:
+        def bring_up(params: dict[str, Any], call: fakes.Call) -> Any:
+            call.progress(phase=daemon.phase, message="now")
+            while not event.wait(0.02):
+                if call.cancelled.is_set():
+                    raise errors.Cancelled(f"{method} was cancelled")
+            return {"vm": fakes.vm("web-dev"), "created": True, "already": False, "warnings": []}
 
-    daemon.handlers["vm.up"] = up
+        return bring_up
+
+    daemon.handlers.update({method: answer(method) for method in ("vm.up", "vm.start")})
     return event
 
 
+@pytest.fixture(params=["up", "start"])
+def command(request: pytest.FixtureRequest) -> str:
+    """The commands that bring a VM up, and behave alike."""
+    return str(request.param)
+
+
 def interrupted(gaovm: conftest.Gaovm, *words: str) -> tuple[int, str]:
-    """An ``up`` that gets SIGINT as soon as it shows progress; nobody can be asked."""
-    child = gaovm.popen("up", *words)
+    """A command that gets SIGINT as soon as it shows progress; nobody can be asked."""
+    child = gaovm.popen(*words)
     assert child.stderr is not None
     child.stderr.readline()
     child.send_signal(signal.SIGINT)
@@ -61,16 +70,17 @@ def test_without_a_terminal(
     gaovm: conftest.Gaovm,
     daemon: fakes.FakeDaemon,
     ready: threading.Event,
+    command: str,
     phase: str,
     words: tuple[str, ...],
     wish: str,
     told: str,
 ) -> None:
     daemon.phase = phase
-    code, text = interrupted(gaovm, *words)
+    code, text = interrupted(gaovm, command, *words)
     assert (code, then(daemon)) == (130, wish)
     assert told in text
-    assert gaovm("up", "--undo", "--keep").returncode == 2
+    assert gaovm(command, "--undo", "--keep").returncode == 2
 
 
 @pytest.mark.parametrize(("answer", "wish"), [("u", "undo"), ("", "keep"), ("w", None)])
@@ -78,13 +88,14 @@ def test_on_a_terminal_it_asks(
     gaovm: conftest.Gaovm,
     daemon: fakes.FakeDaemon,
     ready: threading.Event,
+    command: str,
     answer: str,
     wish: str | None,
 ) -> None:
     daemon.phase = "provision"
     main, side = pty.openpty()
     child = subprocess.Popen(
-        gaovm.argv("up"),
+        gaovm.argv(command),
         stdin=side,
         stdout=subprocess.DEVNULL,
         stderr=side,
@@ -116,10 +127,10 @@ def until(fd: int, wanted: bytes) -> None:
 
 
 def test_a_time_limit_keeps_where_that_is_wanted(
-    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon, ready: threading.Event
+    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon, ready: threading.Event, command: str
 ) -> None:
     daemon.phase = "provision"
-    done = gaovm("up", "--timeout", "1s", "--keep")
+    done = gaovm(command, "--timeout", "1s", "--keep")
     assert done.returncode == 124 and b"gaovm: not done within 1 s; it goes on" in done.stderr
     assert then(daemon) == "keep"
 

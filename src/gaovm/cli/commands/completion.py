@@ -1,4 +1,4 @@
-"""``gaovm completion``: the script by which a shell completes the words of ``gaovm``."""
+"""``gaovm completion``: print the script with which a shell completes command lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def run(parsed: options.Parsed) -> int:
 
 
 def script(shell: str) -> str:
-    """The script of a shell, as it is installed.
+    """Read the script of a shell from the installation.
 
     Raises:
         errors.HostError: the installation lacks it.
@@ -37,8 +37,8 @@ def script(shell: str) -> str:
 COMPLETION = options.Command(
     "completion",
     run,
-    about="Print the script by which a shell completes commands, options, VMs and images. The\n"
-    "script's first lines say where it belongs.",
+    about="Print the script with which a shell completes commands, options, VMs and images. The\n"
+    "script's first lines say where to put it.",
     words="bash|zsh|fish",
     count=(1, 1),
     examples=(

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def start(parsed: options.Parsed) -> int:
-    """Want a VM to run, and wait until it does; Ctrl-C does what it does to an ``up``."""
+    """Start a VM that exists, and wait until it runs; Ctrl-C asks as that of ``up`` does."""
     params = {"name": target.vm_name(parsed), "wait": waiting.until_ready(parsed)}
     with calls.connect() as client:
         return _say(waiting.bring_up(client, "vm.start", params, parsed), parsed)
 
 
 def restart(parsed: options.Parsed) -> int:
-    """Stop a VM and start it again; a crash in between ends with it running, too."""
+    """Stop a VM and start it again; it also starts if we or the daemon crash in between."""
     params = {"name": target.vm_name(parsed), "wait": waiting.until_ready(parsed)}
     params.update(_stop_params(parsed))
     effect = "the restart goes on"

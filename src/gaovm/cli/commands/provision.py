@@ -1,4 +1,4 @@
-"""``gaovm provision``: a VM's scripts and probes once more, without a restart."""
+"""``gaovm provision``: run a VM's scripts and probes again, without a restart."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run(parsed: options.Parsed) -> int:
-    """Run them as the project file has them now, where that is this project's VM."""
+    """Run them; those of this project's VM as its file has them now."""
     name = target.vm_name(parsed)
     params: dict[str, Any] = {"name": name}
     with calls.connect() as client:

@@ -44,7 +44,8 @@ def shell(parsed: options.Parsed) -> int:
     except errors.VmNotFound as error:
         word = parsed.word()
         if word is not None and not parsed.rest:
-            error.remedy = f"{error.remedy}\na command: gaovm shell -- {word}"
+            meant = f"a command: gaovm shell -- {word}"
+            error.remedy = f"{error.remedy}\n{meant}" if error.remedy else meant
         raise
     # the login shell has said that it found no such program, not why
     if code == _NOT_STARTED["not-found"] and _is_line(parsed.rest):

@@ -52,7 +52,7 @@ def _line(label: str, value: str) -> str:
 
 
 def _next_step(vm: Mapping[str, Any]) -> str:
-    """The command that takes a VM on which is neither up nor at rest as it should be."""
+    """Return what to do about a VM that is paused, or whose first ``up`` has not succeeded."""
     if vm.get("paused"):
         return "`gaovm resume` lets it go on"
     if vm["state"] == "interrupted":

@@ -75,7 +75,7 @@ def _unknown(
     error = errors.VmNotFound(f"there is no VM {name}")
     error = calls.with_suggestion(client, name, error)
     if project is not None:
-        error.remedy = f"{error.remedy}\na new VM of this project: gaovm up --name {name}"
+        error.actions += (errors.Action("make_vm_as", new_name=name),)
     return error
 
 
