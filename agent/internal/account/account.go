@@ -19,8 +19,8 @@ import (
 // Account is what a process needs to know of its user.
 type Account struct {
 	Name   string
-	Uid    uint32
-	Gid    uint32
+	UID    uint32
+	GID    uint32
 	groups []uint32
 	Home   string
 	Shell  string
@@ -119,7 +119,7 @@ func Lookup(spec string) (*Account, error) {
 	known := false
 	for _, e := range passwdFile.get() {
 		if e.name == name || numErr == nil && uint64(e.uid) == number {
-			found = Account{Name: e.name, Uid: e.uid, Gid: e.gid, Home: e.home, Shell: e.shell}
+			found = Account{Name: e.name, UID: e.uid, GID: e.gid, Home: e.home, Shell: e.shell}
 			known = true
 			break
 		}
@@ -128,7 +128,7 @@ func Lookup(spec string) (*Account, error) {
 		if numErr != nil && !(name == "root" && !hasGroup) {
 			return nil, wire.Fail(wire.CodeNoSuchUser, "no user "+strconv.Quote(spec)+" in the guest")
 		}
-		found.Uid, found.Gid = uint32(number), uint32(number)
+		found.UID, found.GID = uint32(number), uint32(number)
 	}
 	if found.Shell == "" {
 		found.Shell = "/bin/sh"
@@ -138,11 +138,11 @@ func Lookup(spec string) (*Account, error) {
 		if err != nil {
 			return nil, err
 		}
-		found.Gid = gid
+		found.GID = gid
 		found.groups = []uint32{gid}
 		return &found, nil
 	}
-	found.groups = supplementary(found.Name, found.Gid)
+	found.groups = supplementary(found.Name, found.GID)
 	return &found, nil
 }
 
@@ -200,11 +200,11 @@ func (a *Accounts) Find(spec string) (*Account, error) {
 		spec = "root"
 	}
 	found, err := Lookup(spec)
-	if err == nil && !a.Real && os.Geteuid() != 0 && int(found.Uid) != os.Geteuid() {
+	if err == nil && !a.Real && os.Geteuid() != 0 && int(found.UID) != os.Geteuid() {
 		return nil, wire.Fail(wire.CodeNoSuchUser, "the agent runs without root, so it can only run programs as its own user")
 	}
 	if err == nil && !a.Real && found.Home == "/" {
-		if me, meErr := user.Current(); meErr == nil && me.Uid == strconv.Itoa(int(found.Uid)) {
+		if me, meErr := user.Current(); meErr == nil && me.Uid == strconv.Itoa(int(found.UID)) {
 			found.Home = me.HomeDir
 		}
 	}
@@ -214,7 +214,7 @@ func (a *Accounts) Find(spec string) (*Account, error) {
 // Searchable tells, by the permission bits, whether the account may enter the directory and all
 // directories above it.
 func (u *Account) Searchable(path string) bool {
-	if u.Uid == 0 {
+	if u.UID == 0 {
 		return true
 	}
 	for at := path; ; at = filepath.Dir(at) {
@@ -236,7 +236,7 @@ func (u *Account) allowed(info os.FileInfo, bit os.FileMode) bool {
 		return true
 	}
 	mode := info.Mode().Perm()
-	if stat.Uid == u.Uid {
+	if stat.Uid == u.UID {
 		return mode&(bit<<6) != 0
 	}
 	for _, gid := range u.groups {
@@ -249,5 +249,5 @@ func (u *Account) allowed(info os.FileInfo, bit os.FileMode) bool {
 
 // Credential returns the ids with which a process of the account runs.
 func (u *Account) Credential() *syscall.Credential {
-	return &syscall.Credential{Uid: u.Uid, Gid: u.Gid, Groups: u.groups}
+	return &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.groups}
 }

@@ -95,12 +95,12 @@ func linger(dir, name string) error {
 // sessionEnvironment names the directory and, where there is one, the user's bus. It does not name
 // a directory that others can write to: a program would trust what they have put there.
 func sessionEnvironment(root string, u *Account) map[string]string {
-	path := runtimeDir(root, u.Uid)
+	path := runtimeDir(root, u.UID)
 	info, err := os.Lstat(path)
 	if err != nil || !info.IsDir() {
 		return nil
 	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || stat.Uid != u.Uid || info.Mode().Perm()&0o077 != 0 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || stat.Uid != u.UID || info.Mode().Perm()&0o077 != 0 {
 		return nil
 	}
 	env := map[string]string{"XDG_RUNTIME_DIR": path}
@@ -114,12 +114,12 @@ func sessionEnvironment(root string, u *Account) map[string]string {
 // EnterSession makes the runtime directory of a user who has none yet, and returns the session's
 // variables.
 func (a *Accounts) EnterSession(u *Account) map[string]string {
-	if a.Real && plainUser(u.Uid) && !sys.Exists(runtimeDir(runtimeDirs, u.Uid)) {
-		if err := makeRuntimeDir(u.Uid, u.Gid); err != nil {
+	if a.Real && plainUser(u.UID) && !sys.Exists(runtimeDir(runtimeDirs, u.UID)) {
+		if err := makeRuntimeDir(u.UID, u.GID); err != nil {
 			journal.Warn("the user's runtime directory: " + err.Error())
 		}
 		if a.booted.Load() {
-			go startUserManager(u.Uid)
+			go startUserManager(u.UID)
 		}
 	}
 	return sessionEnvironment(runtimeDirs, u)

@@ -11,8 +11,8 @@ import (
 
 func TestASessionNamesTheUsersOwnRuntimeDirectoryOnly(t *testing.T) {
 	root := t.TempDir()
-	me := &Account{Uid: uint32(os.Geteuid())}
-	path := runtimeDir(root, me.Uid)
+	me := &Account{UID: uint32(os.Geteuid())}
+	path := runtimeDir(root, me.UID)
 	if env := sessionEnvironment(root, me); len(env) != 0 {
 		t.Fatalf("%v without a directory", env)
 	}
@@ -36,8 +36,8 @@ func TestASessionNamesTheUsersOwnRuntimeDirectoryOnly(t *testing.T) {
 	if env := sessionEnvironment(root, me); len(env) != 0 {
 		t.Fatalf("%v: others may enter it", env)
 	}
-	other := &Account{Uid: me.Uid + 1}
-	if err := os.Rename(path, runtimeDir(root, other.Uid)); err != nil {
+	other := &Account{UID: me.UID + 1}
+	if err := os.Rename(path, runtimeDir(root, other.UID)); err != nil {
 		t.Fatal(err)
 	}
 	if env := sessionEnvironment(root, other); len(env) != 0 {

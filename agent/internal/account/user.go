@@ -90,7 +90,7 @@ func (a *Accounts) Set(want *Spec) (*Result, error) {
 		return &Result{false, want.Name, want.UID, want.GID, want.Home, want.Shell}, nil
 	}
 	a.setDefaultUser(want.Name)
-	return &Result{false, known.Name, known.Uid, known.Gid, known.Home, known.Shell}, nil
+	return &Result{false, known.Name, known.UID, known.GID, known.Home, known.Shell}, nil
 }
 
 func (a *Accounts) setDefaultUser(name string) {

@@ -33,7 +33,7 @@ func buildEnvironment(u *account.Account, term string, layers ...map[string]stri
 		"HOME": u.Home, "USER": u.Name, "LOGNAME": u.Name, "SHELL": u.Shell,
 		"LANG": "C.UTF-8", "PATH": userPath,
 	}
-	if u.Uid == 0 {
+	if u.UID == 0 {
 		env["PATH"] = process.RootPath
 	}
 	if term != "" {

@@ -92,8 +92,8 @@ func checkExec(req *execStart) error {
 	return checkEnvironment("env", req.Env)
 }
 
-// chooseCwd is the wanted directory. When that is missing and cwd_home_ok is set, it is the home,
-// else the root directory.
+// chooseCwd is the wanted directory. Without one, or when it is missing and cwd_home_ok is set, it
+// is the home, else the root directory.
 func chooseCwd(req *execStart, who *account.Account) (string, error) {
 	if req.Cwd != "" {
 		info, err := os.Stat(req.Cwd)

@@ -21,12 +21,12 @@ func openPTY(plan *execPlan) (*process.Stdio, error) {
 		unix.Close(master)
 		return nil, err
 	}
-	group := int(plan.account.Gid)
+	group := int(plan.account.GID)
 	if gid, err := account.LookupGroup("tty"); err == nil {
 		group = int(gid)
 	}
 	// Without root, in development mode, the terminal belongs to the user already.
-	_ = unix.Fchown(slave, int(plan.account.Uid), group)
+	_ = unix.Fchown(slave, int(plan.account.UID), group)
 	_ = unix.Fchmod(slave, 0o620)
 	file := os.NewFile(uintptr(master), "pty")
 	resizePTY(file, plan.rows, plan.cols)

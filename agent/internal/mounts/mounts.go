@@ -171,7 +171,7 @@ func makeMountPoint(path string, owner *account.Account) error {
 	if err != nil {
 		return err
 	}
-	return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+	return os.Lchown(path, int(owner.UID), int(owner.GID))
 }
 
 func makeParents(path string, owner *account.Account) error {
@@ -185,7 +185,7 @@ func makeParents(path string, owner *account.Account) error {
 		return err
 	}
 	if owner.Home != "/" && strings.HasPrefix(path, owner.Home+"/") {
-		return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+		return os.Lchown(path, int(owner.UID), int(owner.GID))
 	}
 	return nil
 }
