@@ -30,6 +30,7 @@ from gaovm.aio import sockets
 from gaovm.daemon.dispatch import subscriptions
 from gaovm.daemon.storage import events, store
 from gaovm.ipc import blocking, connection, hello, methods, peer, server
+from gaovm.wire import anyjson
 
 PROCESSES = 4
 UNDER_WAY = 256
@@ -106,7 +107,7 @@ class Bench:
         self.cut_off += 1
         client.close()
 
-    async def handle(self, method: str, params: dict[str, Any], call: connection.Request) -> Any:
+    async def handle(self, method: str, params: anyjson.Object, call: connection.Request) -> Any:
         self.feed.subscribe(call.connection)
         return {"ok": True, "seq": self.log.last}
 

@@ -58,11 +58,11 @@ async def one(client: AsyncClient, events: Any, name: str, victim: str) -> tuple
     watching = Exit(vm[victim])
     killed_at = time.monotonic()
     os.kill(vm[victim], signal.SIGKILL)
-    while (await anext(events))["type"] != EVENT[victim]:
+    while (await anext(events)).type != EVENT[victim]:
         pass
     told_at = time.monotonic()
     watching.join()
-    while (await anext(events))["type"] != "driver.restart_scheduled":
+    while (await anext(events)).type != "driver.restart_scheduled":
         pass
     while (await client.call("vm.status", {"name": name}))["readiness"] != "ready":
         await anext(events)

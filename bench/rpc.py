@@ -27,6 +27,7 @@ from bench import measure
 
 from gaovm.aio import sockets
 from gaovm.ipc import connection, hello, methods, peer, server
+from gaovm.wire import anyjson
 
 PAYLOAD = "x" * 200
 PROTOCOL = "bench.v1"
@@ -54,7 +55,7 @@ async def pipelined(call: Call, calls: int, window: int) -> float:
 async def serve_ours(path: Path) -> None:
     """Echo by GaoVM's JSON-RPC until killed."""
 
-    async def handle(method: str, params: dict[str, Any], _: connection.Request) -> Any:
+    async def handle(method: str, params: anyjson.Object, _: connection.Request) -> Any:
         return params
 
     service = connection.Service(peer.Terms(hello.Offer(PROTOCOL, NAMES)), handle)
@@ -77,7 +78,7 @@ async def ours(path: Path, calls: int, window: int) -> float:
     return rate
 
 
-async def _refuse(method: str, params: dict[str, Any], _: connection.Request) -> Any:
+async def _refuse(method: str, params: anyjson.Object, _: connection.Request) -> Any:
     raise NotImplementedError
 
 

@@ -46,8 +46,8 @@ class Soak:
         client = await self.place.connect()
         with await client.subscribe() as events:
             async for event in events:
-                self.seqs.append(event["seq"])
-                name, kind = event.get("vm"), event["type"]
+                self.seqs.append(event.seq)
+                name, kind = event.vm, event.type
                 if kind == "driver.restart_scheduled" and name in self.killed:
                     self.reactions.append((time.monotonic() - self.killed.pop(name)) * 1000)
                     self.restarts += 1

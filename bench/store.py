@@ -27,6 +27,7 @@ from gaovm.daemon.storage import records, rows, schema, store
 from gaovm.ipc import blocking, connection, hello, methods, peer, server
 from gaovm.model import states
 from gaovm.spec import disks, guest, vm
+from gaovm.wire import anyjson
 
 COMMAND = "python bench/store.py"
 GOAL = "<= 1.5x bare, or <= bare + 0.3 ms where bare is under 0.6 ms"
@@ -87,7 +88,7 @@ async def serve(directory: Path) -> None:
     database = store.open_store(directory / "state.db")
     one, number = record(), 0
 
-    async def handle(method: str, params: dict[str, Any], context: connection.Request) -> Any:
+    async def handle(method: str, params: anyjson.Object, context: connection.Request) -> Any:
         nonlocal number
         number += 1
         await database.put(turned(number, one))

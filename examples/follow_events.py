@@ -23,7 +23,7 @@ async def main(file: Path, count: int | None) -> None:
     async with await async_client.connect() as client:
         with await client.subscribe(since) as feed:
             async for event in feed:
-                print(event["seq"], event["ts"], event.get("vm") or "-", event["type"], flush=True)
+                print(event.seq, event.ts, event.vm or "-", event.type, flush=True)
                 file.write_text(str(feed.last))
                 if next(counter) == count:
                     return

@@ -12,6 +12,7 @@ import sys
 
 from gaovm import errors
 from gaovm.client import async_client
+from gaovm.wire.control import table, vms
 
 
 async def run_in(client: async_client.AsyncClient, name: str, command: list[str]) -> bool:
@@ -29,8 +30,8 @@ async def run_in(client: async_client.AsyncClient, name: str, command: list[str]
 async def main(command: list[str]) -> int:
     """Connect to the daemon and run the command in all VMs that run."""
     async with await async_client.connect() as client:
-        vms = (await client.call("vm.list"))["vms"]
-        names = [vm["name"] for vm in vms if vm["state"] == "running"]
+        listed = await client.call(table.VM_LIST, vms.List())
+        names = [vm.name for vm in listed.vms if vm.state == "running"]
         succeeded = await asyncio.gather(*(run_in(client, name, command) for name in names))
     return 0 if all(succeeded) else 1
 

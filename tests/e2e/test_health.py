@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.world import CONFIG, World
 
 from gaovm.client import async_client
+from gaovm.wire.control.events import Event
 
 WATCHED = CONFIG + "vmOpts: {gaovm: {watchdog: {device: true, timeout: 5s, WHAT}}}\n"
 LIMIT_S = 120
@@ -21,7 +22,7 @@ AGENT = '$(pgrep -f "^@gaovm-agent")'
 class Ear:
     """The daemon's events about one VM, from its making on."""
 
-    def __init__(self, events: AsyncIterator[Any], vm: str) -> None:
+    def __init__(self, events: AsyncIterator[Event], vm: str) -> None:
         self._events, self._vm = events, vm
 
     async def until(self, *kinds: str) -> None:
@@ -30,16 +31,16 @@ class Ear:
         async with asyncio.timeout(LIMIT_S):
             while missing:
                 event = await anext(self._events)
-                if event.get("vm") == self._vm:
-                    missing.discard(event["type"])
+                if event.vm == self._vm:
+                    missing.discard(event.type)
 
     async def until_ready(self) -> None:
         """Return when the VM has become ready once more."""
         async with asyncio.timeout(LIMIT_S):
             while True:
                 event = await anext(self._events)
-                payload = event["payload"]
-                if event.get("vm") == self._vm and payload.get("readiness") == "ready":
+                payload = event.payload
+                if event.vm == self._vm and payload.get("readiness") == "ready":
                     return
 
 

@@ -51,8 +51,16 @@ class Operation(Generic[Progress, Result]):
         self._error: errors.GaoError | None = None
 
     def start(self, owner: tasks.TaskOwner, work: Coroutine[Any, Any, Result]) -> None:
-        """Begin; called once, before anybody waits."""
-        self._task = owner.start(self._run(work), name=self.name, finishable=True)
+        """Begin; called once, before anybody waits.
+
+        Raises:
+            errors.InternalError: the owner has been left.
+        """
+        try:
+            self._task = owner.start(self._run(work), name=self.name, finishable=True)
+        except errors.InternalError:
+            work.close()
+            raise
 
     async def _run(self, work: Coroutine[Any, Any, Result]) -> None:
         # A failure is a result like another: it belongs to the callers, not to the task's owner.
@@ -217,8 +225,9 @@ class Operations(Generic[Progress, Result]):
         """
         operation = self._under_way.get(key)
         if operation is None or operation.ending:
-            operation = self._under_way[key] = Operation(key)
+            operation = Operation(key)
             operation.start(self._owner, self._run(operation, begin))
+            self._under_way[key] = operation
         return await operation.result(listener)
 
     async def close(self) -> None:

@@ -1,23 +1,38 @@
-"""The daemon's client for programs with an event loop: calls, events, commands in guests."""
+"""The daemon's client for programs with an event loop: calls, events, commands in guests.
+
+A call of a row of ``wire.control.table`` takes and gives that row's structs::
+
+    report = await client.call(table.VM_STATUS, vms.Status(name="web-dev"))
+    report.usage.memory_bytes
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import socket
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
+
+import msgspec
 
 from gaovm import errors
 from gaovm.aio import pubsub, tasks
 from gaovm.client import blocking, events, paths, session
 from gaovm.ipc import connection, methods
-from gaovm.wire import streams
+from gaovm.wire import anyjson, convert, streams
+from gaovm.wire.control import events as wire_events
+from gaovm.wire.control import sessions, table, target
+from gaovm.wire.control.progress import Progress
+from gaovm.wire.method import Method
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from gaovm.aio.pubsub import Subscription
+
+P = TypeVar("P", bound=msgspec.Struct)
+R = TypeVar("R")
 
 # what may gather before its reader is cut off: a page of the past comes all at once
 MAX_UNREAD_EVENTS = 8192
@@ -37,14 +52,16 @@ class Completed:
 class EventFeed:
     """Events in the order of their numbers, each once: an async iterator, a context manager.
 
-    It ends with the connection. ``last`` is the number of the last event handed out: where to
-    resume with ``subscribe(since=last)``, also on another connection.
+    Each is a ``wire.control.events.Event``. The feed ends with the connection. ``last`` is the
+    number of the last event handed out: where to resume with ``subscribe(since=last)``, also on
+    another connection.
 
     Raises (from the iteration):
         errors.TooSlow: we read more slowly than the daemon writes, and were cut off.
+        errors.InvalidReply: what came is no event.
     """
 
-    def __init__(self, subscription: Subscription[Mapping[str, Any]], since: int | None) -> None:
+    def __init__(self, subscription: Subscription[wire_events.Event], since: int | None) -> None:
         self._subscription = subscription
         self.last = since or 0
 
@@ -66,12 +83,11 @@ class EventFeed:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Mapping[str, Any]:
+    async def __anext__(self) -> wire_events.Event:
         while True:
             event = await anext(self._subscription)
-            number = int(event.get("seq", 0))
-            if number > self.last:  # another subscription may have gone back for itself
-                self.last = number
+            if event.seq > self.last:  # another subscription may have gone back for itself
+                self.last = event.seq
                 return event
 
 
@@ -79,7 +95,7 @@ class AsyncClient:
     """A connection to the daemon; an async context manager. Calls may overlap."""
 
     def __init__(self) -> None:
-        self._events: pubsub.Topic[Mapping[str, Any]] = pubsub.Topic()
+        self._events: pubsub.Topic[wire_events.Event] = pubsub.Topic()
         self._connection: connection.Connection | None = None
 
     async def __aenter__(self) -> Self:
@@ -106,21 +122,58 @@ class AsyncClient:
         self._connection = await connection.connect(sock, service, first=True, name="client")
         self._connection.on_close(self._events.close)
 
+    @overload
+    async def call(
+        self,
+        method: Method[target.Nothing, R],
+        params: None = None,
+        timeout_s: float | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> R: ...
+
+    @overload
+    async def call(
+        self,
+        method: Method[P, R],
+        params: P,
+        timeout_s: float | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> R: ...
+
+    @overload
     async def call(
         self,
         method: str,
         params: Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
         on_progress: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> Any: ...
+
+    async def call(
+        self,
+        method: str | Method[Any, Any],
+        params: Mapping[str, Any] | msgspec.Struct | None = None,
+        timeout_s: float | None = None,
+        on_progress: Callable[[Any], None] | None = None,
     ) -> Any:
         """Call a method of ``gaovm.control.v1``; cancelling withdraws from it.
 
+        ``method``: a row of ``wire.control.table``, then parameters, result and progress are
+        structs; or a name, then they are JSON data.
+
         Raises:
+            errors.InvalidReply: the result does not fit the row.
             errors.ConnectionLost, errors.TimeLimit, errors.GaoError: see ``Connection.call``.
         """
         if self._connection is None:
             raise errors.ConnectionLost("the client is not connected")
-        return await self._connection.call(method, params or {}, timeout_s, on_progress)
+        if isinstance(method, str):
+            plain = cast("Mapping[str, Any] | None", params)
+            return await self._connection.call(method, plain or {}, timeout_s, on_progress)
+        given = {} if params is None else convert.arguments(cast("msgspec.Struct", params))
+        listener = None if on_progress is None else _typed(on_progress)
+        answer = await self._connection.call(method.name, given, timeout_s, listener)
+        return convert.reply(method.name, answer, method.result)
 
     async def subscribe(self, since: int | None = None) -> EventFeed:
         """The daemon's events: those after number ``since``, or from now on; then what happens.
@@ -130,17 +183,22 @@ class AsyncClient:
         """
         feed = EventFeed(self._events.subscribe(limit=MAX_UNREAD_EVENTS), since)
         try:
-            await self.call("events.subscribe", {} if since is None else {"since": since})
+            await self.call(table.EVENTS_SUBSCRIBE, wire_events.Subscribe(since=since))
         except BaseException:
             feed.close()
             raise
         return feed
 
     def _on_notification(
-        self, method: str, params: dict[str, Any], source: connection.Connection
+        self, method: str, params: anyjson.Object, source: connection.Connection
     ) -> None:
         if method == methods.EVENT:
-            self._events.publish(params)
+            try:
+                event = convert.reply(method, params, wire_events.Event)
+            except errors.InvalidReply as exc:
+                self._events.end_all(exc)
+            else:
+                self._events.publish(event)
         elif method == methods.EVENT_LAGGED:
             self._events.end_all(events.lagged(params))
 
@@ -162,12 +220,21 @@ class AsyncClient:
             errors.ConnectionLost: the VM went away.
             errors.GaoError: what the daemon answered.
         """
-        ticket = await self.call("vm.session", {"name": name, "kind": "exec"})
-        sock = await asyncio.to_thread(session.open_stream, ticket, "exec")
+        ticket = await self.call(table.VM_SESSION, sessions.Open(name=name, kind="exec"))
+        sock = await asyncio.to_thread(session.open_stream, msgspec.structs.asdict(ticket), "exec")
         return await run_stream(sock, {"cwd_home_ok": True, **(options or {}), "argv": argv}, stdin)
 
 
-async def _serve(method: str, params: dict[str, Any], context: connection.Request) -> Any:
+def _typed(listener: Callable[[Progress], None]) -> Callable[[Mapping[str, Any]], None]:
+    """A listener of JSON data that gives the struct to another."""
+
+    def told(data: Mapping[str, Any]) -> None:
+        listener(convert.reply(methods.PROGRESS, data, Progress))
+
+    return told
+
+
+async def _serve(method: str, params: anyjson.Object, context: connection.Request) -> Any:
     if method == methods.PING:
         return {"ok": True}
     raise errors.UnknownMethod(f"Unknown method: {method}")

@@ -1,4 +1,4 @@
-"""The image store in the daemon's words: what a VM boots from, and ``image.*`` as JSON.
+"""The image store in the daemon's words: what a VM boots from, and the results of ``image.*``.
 
 The store and what it needs are loaded at the first use: a daemon that only answers questions
 does not pay for them.
@@ -23,6 +23,8 @@ from gaovm.daemon.storage import records
 from gaovm.daemon.vms import machine
 from gaovm.hostfacts import facts
 from gaovm.spec import disks
+from gaovm.wire.control import images as wire
+from gaovm.wire.control.progress import Progress
 
 if TYPE_CHECKING:
     from gaovm.images import manifest, progress, pulling, store
@@ -117,32 +119,32 @@ class ImageService:
             "image_digest": image.digest,
         }
 
-    async def all(self) -> list[dict[str, Any]]:
+    async def all(self) -> list[wire.ImageInfo]:
         """Every image, newest first."""
         return [_image_data(image) for image in self._store().list()]
 
-    async def build(self, wanted: dict[str, Any], progress: operations.Listener) -> dict[str, Any]:
+    async def build(self, wanted: wire.Build, progress: operations.Listener) -> wire.ImageInfo:
         """Build, or with ``force`` build anew."""
         from gaovm.images import store
 
         request = store.BuildRequest(
-            name=wanted["name"],
-            arch=wanted["arch"] or os.uname().machine,
-            kernel=wanted["kernel"],
-            mirror=wanted["mirror"],
+            name=wanted.name,
+            arch=wanted.arch or os.uname().machine,
+            kernel=wanted.kernel or "generic",
+            mirror=wanted.mirror,
         )
-        make = self._store().build if wanted["force"] else self._store().ensure
+        make = self._store().build if wanted.force else self._store().ensure
         return _image_data(await make(request, _relay(progress)))
 
     async def pull(
         self, location: str, digest: str, progress: operations.Listener
-    ) -> dict[str, Any]:
+    ) -> wire.ImageInfo:
         """Fetch by location and digest."""
         image = disks.Image(location=location, digest=digest)
         request = _pull_request(image, os.uname().machine)
         return _image_data(await self._store().pull(request, _relay(progress)))
 
-    async def remove(self, ref: str, used: dict[str, list[str]]) -> dict[str, Any]:
+    async def remove(self, ref: str, used: dict[str, list[str]]) -> wire.Pruned:
         """Remove by name or digest."""
         self._refuse_while_preparing()
         try:
@@ -158,7 +160,7 @@ class ImageService:
             raise
         return _pruned(pruned)
 
-    async def prune(self, used: dict[str, list[str]]) -> dict[str, Any]:
+    async def prune(self, used: dict[str, list[str]]) -> wire.Pruned:
         """Remove what no VM uses."""
         self._refuse_while_preparing()
         return _pruned(await self._store().prune(used))
@@ -245,27 +247,31 @@ def _boot(file: disks.ImageFile | None) -> pulling.Boot | None:
 
 def _relay(listener: operations.Listener) -> Callable[[progress.Progress], None]:
     def relay(moment: progress.Progress) -> None:
-        fields = ("done_bytes", "total_bytes", "rate_bytes_s", "eta_s", "percent")
-        known = {name: getattr(moment, name) for name in fields}
-        data = {name: value for name, value in known.items() if value is not None}
-        listener({"phase": moment.phase, "message": moment.message, **data})
+        told = Progress(
+            phase=moment.phase,
+            message=moment.message,
+            percent=moment.percent,
+            done_bytes=moment.done_bytes,
+            total_bytes=moment.total_bytes,
+            rate_bytes_s=moment.rate_bytes_s,
+            eta_s=moment.eta_s,
+        )
+        listener(told)
 
     return relay
 
 
-def _image_data(image: manifest.ImageInfo) -> dict[str, Any]:
-    return {
-        "name": image.name,
-        "arch": image.arch,
-        "kernel": image.kernel,
-        "digest": image.digest,
-        "size_bytes": image.size_bytes,
-        "created_at": timestamps.of(image.created),
-    }
+def _image_data(image: manifest.ImageInfo) -> wire.ImageInfo:
+    return wire.ImageInfo(
+        name=image.name,
+        arch=image.arch,
+        kernel=image.kernel,
+        digest=image.digest,
+        size_bytes=image.size_bytes,
+        created_at=timestamps.of(image.created),
+    )
 
 
-def _pruned(pruned: store.Pruned) -> dict[str, Any]:
-    return {
-        "removed": [_image_data(image) for image in pruned.removed],
-        "freed_bytes": pruned.freed_bytes,
-    }
+def _pruned(pruned: store.Pruned) -> wire.Pruned:
+    removed = tuple(map(_image_data, pruned.removed))
+    return wire.Pruned(removed=removed, freed_bytes=pruned.freed_bytes)

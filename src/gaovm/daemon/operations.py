@@ -1,13 +1,14 @@
-"""An operation of this daemon: joint work whose progress is told to clients as JSON."""
+"""An operation of this daemon: joint work whose progress clients are told."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gaovm.aio import joint_work
+from gaovm.wire.control.progress import Progress
 
 Result = TypeVar("Result")
-Progress = dict[str, Any]
+Progress = Progress
 Listener = Callable[[Progress], None]
 Operation = joint_work.Operation[Progress, Result]

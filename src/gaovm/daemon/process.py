@@ -20,6 +20,7 @@ from gaovm.daemon.upgrading import takeover, upgrade
 from gaovm.daemon.vms.fleet import Fleet
 from gaovm.ipc import server as ipc_server
 from gaovm.platform import processes, system
+from gaovm.wire.control import payloads
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ class DaemonProcess:
         front = server.Front(self._context)
         taken: takeover.Takeover | None = None
         if self._origin.given is None:
-            self._fleet.events.emit("daemon.started", None, {"pid": os.getpid()})
+            self._fleet.events.tell(None, payloads.DaemonStarted(pid=os.getpid()))
             recovery.load(self._fleet, self._fleet.store.load())
             listener = sockets.bind_unix(self._fleet.paths.socket)
         else:

@@ -16,6 +16,9 @@ from gaovm.daemon.legacy import events as legacy_events
 from gaovm.daemon.legacy import service as legacy_service
 from gaovm.daemon.storage import events
 from gaovm.ipc import connection, hello, methods, peer
+from gaovm.wire import anyjson
+from gaovm.wire.control import table
+from gaovm.wire.control.progress import Progress
 
 #: The largest request is an `up` with its config file, of at most 256 KiB before it is quoted.
 MAX_REQUEST_BYTES = 2 << 20
@@ -30,8 +33,8 @@ class _Call:
         self._side = side
         self._request = request
 
-    def progress(self, data: dict[str, Any]) -> None:
-        self._request.progress(data)
+    def progress(self, data: Progress) -> None:
+        self._request.progress(msgspec.to_builtins(data))
 
     @property
     def origin(self) -> connection.Request:
@@ -54,7 +57,7 @@ class _Side:
         self._dispatch = dispatch
         self.feed = feed
 
-    async def handle(self, method: str, params: dict[str, Any], request: connection.Request) -> Any:
+    async def handle(self, method: str, params: anyjson.Object, request: connection.Request) -> Any:
         return await self._dispatch(self._ctx, _Call(self, request), method, params)
 
 
@@ -68,7 +71,7 @@ class Front:
             log, legacy_events.translate, connection.Connection.close
         )
         old = _Side(ctx, legacy_service.dispatch, old_feed)
-        offer = hello.Offer(methods.CONTROL, methods.CONTROL_METHODS)
+        offer = hello.Offer(methods.CONTROL, (methods.HELLO, *table.METHODS))
         old_offer = hello.Offer(methods.LEGACY, legacy_service.CAPABILITIES)
         self._feeds = {methods.CONTROL: ours.feed, methods.LEGACY: old.feed}
         enter = ctx.upgrade_gate.enter
@@ -88,7 +91,7 @@ class Front:
         self._feeds[client.protocol].subscribe(client, cursor)
 
 
-def _as_it_is(event: events.Event) -> dict[str, Any]:
+def _as_it_is(event: events.Event) -> anyjson.Object:
     return msgspec.structs.asdict(event)
 
 

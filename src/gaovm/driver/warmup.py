@@ -29,7 +29,7 @@ from gaovm.builder import qcow2
 from gaovm.driver import main, rehearsal_fakes
 from gaovm.ipc import connection, hello, methods, peer
 from gaovm.platform import processes
-from gaovm.wire import sessions, streams
+from gaovm.wire import anyjson, sessions, streams
 from gaovm.wire.driver import table
 
 logger = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ class _Daemon:
     async def refuse(self, method: str, params: Any, context: connection.Request) -> Any:
         raise errors.UnknownMethod(method)
 
-    def note(self, method: str, params: dict[str, Any], _: connection.Connection) -> None:
+    def note(self, method: str, params: anyjson.Object, _: connection.Connection) -> None:
         if params.get("readiness") in ("ready", "degraded"):
             self.ready.set()
 

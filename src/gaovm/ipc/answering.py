@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from gaovm.aio import tasks
     from gaovm.ipc import jsonrpc, peer
+    from gaovm.wire import anyjson
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,8 @@ class Served(Protocol[Context]):
     """What is served; ``connection.Service`` says more of each part."""
 
     terms: peer.Terms
-    handle: Callable[[str, dict[str, Any], Context], Awaitable[Any]]
-    immediate: Mapping[str, Callable[[dict[str, Any], Context], Any]]
+    handle: Callable[[str, anyjson.Object, Context], Awaitable[Any]]
+    immediate: Mapping[str, Callable[[anyjson.Object, Context], Any]]
     gate: Callable[[str], Awaitable[None]] | None
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gaovm.ipc import jsonrpc, peer
+    from gaovm.wire import anyjson
 
 # tokens of calls whose answer nobody awaits
 _BEAT: Any = object()
@@ -27,7 +28,7 @@ class Calls:
     def __init__(self, side: peer.Peer, changed: Callable[[], None]) -> None:
         self._peer = side
         self._changed = changed
-        self._listeners: dict[int, Callable[[dict[str, Any]], None]] = {}
+        self._listeners: dict[int, Callable[[anyjson.Object], None]] = {}
         #: Called when a ping of ``beat`` is answered.
         self.on_beat: Callable[[], None] | None = None
         #: Why the connection has ended.
@@ -38,7 +39,7 @@ class Calls:
         method: str,
         params: Mapping[str, Any] | None,
         timeout_s: float | None,
-        on_progress: Callable[[dict[str, Any]], None] | None,
+        on_progress: Callable[[anyjson.Object], None] | None,
     ) -> Any:
         """Call a method of the other side; as ``Connection.call`` says."""
         if self._ended is not None:

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
-    Handler = Callable[[str, dict[str, Any], "Request"], Awaitable[Any]]
+    from gaovm.wire import anyjson
+
+    Handler = Callable[[str, anyjson.Object, "Request"], Awaitable[Any]]
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +69,8 @@ class Service:
         terms: peer.Terms,
         handle: Handler,
         *,
-        immediate: Mapping[str, Callable[[dict[str, Any], Request], Any]] | None = None,
-        on_notification: Callable[[str, dict[str, Any], Connection], None] | None = None,
+        immediate: Mapping[str, Callable[[anyjson.Object, Request], Any]] | None = None,
+        on_notification: Callable[[str, anyjson.Object, Connection], None] | None = None,
         on_open: Callable[[Connection], None] | None = None,
         gate: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
@@ -152,7 +154,7 @@ class Connection(transport.Transport):
         method: str,
         params: Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
-        on_progress: Callable[[dict[str, Any]], None] | None = None,
+        on_progress: Callable[[anyjson.Object], None] | None = None,
     ) -> Any:
         """Call a method of the other side. ``on_progress`` gets the call's notifications.
 

@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from gaovm.wire import anyjson
+
 HEADER_BYTES = 4
 MAX_FRAME_BYTES = 16 << 20
 # What a decoder makes of a frame costs by the value: 16 MiB of empty lists take seconds and 600 MB,
@@ -123,7 +125,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def check_object(value: Any) -> dict[str, Any]:
+def check_object(value: Any) -> anyjson.Object:
     """The value when it is an object.
 
     Raises:
@@ -136,7 +138,7 @@ def check_object(value: Any) -> dict[str, Any]:
     raise errors.FrameError("Top-level JSON value must be an object.")
 
 
-def decode(body: bytes) -> dict[str, Any]:
+def decode(body: bytes) -> anyjson.Object:
     """The object in a frame.
 
     Raises:
@@ -166,7 +168,7 @@ def frame(body: bytes) -> bytes:
     return _HEADER.pack(len(body)) + body
 
 
-def encode(message: dict[str, Any]) -> bytes:
+def encode(message: anyjson.Object) -> bytes:
     """One message as a frame.
 
     Raises:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from gaovm.ipc import connection, handshake, inflow, jsonrpc, methods
+from gaovm.wire import anyjson
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
+
+    from gaovm.ipc import peer
 
 
 class PeerState(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +27,7 @@ class PeerState(msgspec.Struct, frozen=True, kw_only=True):
 
     protocol: str | None
     last_id: int
-    own_hello: int | None
+    own_hello: int | str | None
     answered: bool
     accepted: bool
     ready: bool
@@ -38,7 +41,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int | str
     method: str
-    params: dict[str, Any]
+    params: anyjson.Object
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +135,7 @@ class Movable(connection.Connection):
         Raises:
             errors.HandshakeError: its protocol is none of ours.
         """
-        self._peer.resume(msgspec.structs.asdict(snapshot.peer))
+        self._peer.resume(cast("peer.Exported", msgspec.structs.asdict(snapshot.peer)))
         self._resumed = snapshot
 
     def answer(self, request_id: int | str, value: Any) -> None:

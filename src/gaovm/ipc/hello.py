@@ -13,7 +13,25 @@ from gaovm.ipc import methods
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, NotRequired, TypedDict
+
+    from gaovm.wire import anyjson
+
+    class Params(TypedDict):
+        """The parameters of ``hello``."""
+
+        protocol: str
+        capabilities: list[str]
+        requiredCapabilities: list[str]
+        authToken: NotRequired[str]
+
+    class Accepted(TypedDict):
+        """The result of ``hello``."""
+
+        protocol: str
+        capabilities: list[str]
+        acceptedCapabilities: list[str]
+
 
 _SHOWN = 10
 #: Where a driver that was started, not forked, finds its token.
@@ -37,9 +55,9 @@ class Offer:
         self.required = tuple(required)
         self.token = token
 
-    def params(self) -> dict[str, Any]:
+    def params(self) -> Params:
         """The parameters of the ``hello`` request."""
-        params: dict[str, Any] = {
+        params: Params = {
             "protocol": self.protocol,
             "capabilities": list(self.capabilities),
             "requiredCapabilities": list(self.required),
@@ -49,7 +67,7 @@ class Offer:
         return params
 
 
-def protocol_of(params: dict[str, Any]) -> str:
+def protocol_of(params: anyjson.Object) -> str:
     """The protocol that a hello asks for.
 
     Raises:
@@ -68,7 +86,7 @@ def mismatch(expected: str, actual: str) -> errors.HandshakeError:
     )
 
 
-def answer(params: dict[str, Any], own: Offer, expected_token: str | None = None) -> dict[str, Any]:
+def answer(params: anyjson.Object, own: Offer, expected_token: str | None = None) -> Accepted:
     """The result of the other side's hello.
 
     Raises:
@@ -117,7 +135,7 @@ def _check_token(given: Any, expected: str) -> None:
         raise errors.AuthError("Authentication failed: missing or wrong token")
 
 
-def _names(params: dict[str, Any], key: str, *, optional: bool = False) -> list[str]:
+def _names(params: anyjson.Object, key: str, *, optional: bool = False) -> list[str]:
     names = params.get(key, [] if optional else None)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise errors.InvalidParams(f"{key} must be a list of strings", field=key)

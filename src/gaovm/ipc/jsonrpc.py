@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
+    from gaovm.wire import anyjson
+
     Id: TypeAlias = int | str
 
 
@@ -20,7 +22,7 @@ class Request:
 
     __slots__ = ("id", "method", "params")
 
-    def __init__(self, id: Id, method: str, params: dict[str, Any]) -> None:
+    def __init__(self, id: Id, method: str, params: anyjson.Object) -> None:
         self.id = id
         self.method = method
         self.params = params
@@ -31,7 +33,7 @@ class Notification:
 
     __slots__ = ("method", "params")
 
-    def __init__(self, method: str, params: dict[str, Any]) -> None:
+    def __init__(self, method: str, params: anyjson.Object) -> None:
         self.method = method
         self.params = params
 
@@ -41,7 +43,7 @@ class Response:
 
     __slots__ = ("error", "id", "result")
 
-    def __init__(self, id: Id | None, result: Any, error: dict[str, Any] | None) -> None:
+    def __init__(self, id: Id | None, result: Any, error: anyjson.Object | None) -> None:
         self.id = id
         self.result = result
         self.error = error
@@ -62,7 +64,7 @@ if TYPE_CHECKING:
     Message: TypeAlias = Request | Notification | Response | Invalid
 
 
-def parse(message: dict[str, Any]) -> Message:
+def parse(message: anyjson.Object) -> Message:
     """The message in an object of the wire."""
     number = message.get("id")
     usable = type(number) is int or type(number) is str
@@ -99,7 +101,7 @@ def _invalid(number: Id | None, reason: str, is_response: bool) -> Invalid:
     return Invalid(number, errors.InvalidRequest(f"Invalid request: {reason}"), is_response)
 
 
-def _response(message: dict[str, Any], number: Id | None) -> Response | Invalid:
+def _response(message: anyjson.Object, number: Id | None) -> Response | Invalid:
     if "error" not in message:
         return Response(number, message["result"], None)
     error = message["error"]
@@ -114,7 +116,7 @@ def _response(message: dict[str, Any], number: Id | None) -> Response | Invalid:
     return Response(number, None, error)
 
 
-def request(id: Id, method: str, params: Any = None) -> dict[str, Any]:
+def request(id: Id, method: str, params: Any = None) -> anyjson.Object:
     """The object of a request; ``params`` None leaves them out."""
     message: dict[str, Any] = {"jsonrpc": "2.0", "id": id, "method": method}
     if params is not None:
@@ -122,7 +124,7 @@ def request(id: Id, method: str, params: Any = None) -> dict[str, Any]:
     return message
 
 
-def notification(method: str, params: Any = None) -> dict[str, Any]:
+def notification(method: str, params: Any = None) -> anyjson.Object:
     """The object of a notification."""
     message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
     if params is not None:
@@ -130,12 +132,12 @@ def notification(method: str, params: Any = None) -> dict[str, Any]:
     return message
 
 
-def result(id: Id, value: Any) -> dict[str, Any]:
+def result(id: Id, value: Any) -> anyjson.Object:
     """The object of a good answer."""
     return {"jsonrpc": "2.0", "id": id, "result": value}
 
 
-def error(id: Id | None, error: dict[str, Any]) -> dict[str, Any]:
+def error(id: Id | None, error: anyjson.Object) -> anyjson.Object:
     """The object of an error answer; ``id`` None when the request's is not known."""
     return {"jsonrpc": "2.0", "id": id, "error": error}
 
@@ -143,7 +145,7 @@ def error(id: Id | None, error: dict[str, Any]) -> dict[str, Any]:
 _LEGACY_CODES = frozenset((-32700, -32600, -32601, -32602, -32603, -32010, -32011, -32012))
 
 
-def legacy_error(error: errors.GaoError) -> dict[str, Any]:
+def legacy_error(error: errors.GaoError) -> anyjson.Object:
     """The error object as ``gaovm.v1.2`` has it: one of its codes, message, data where it has some.
 
     What it has no code of its own for is internal there.

@@ -16,8 +16,23 @@ from gaovm.ipc import frames, hello, jsonrpc, methods
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, TypeAlias
+    from collections.abc import Callable, Sequence
+    from typing import Any, TypeAlias, TypedDict
+
+    from gaovm.wire import anyjson
+
+    class Exported(TypedDict):
+        """What another process needs to go on; ``handover.PeerState`` has the same fields."""
+
+        protocol: str | None
+        last_id: int
+        own_hello: int | str | None
+        answered: bool
+        accepted: bool
+        ready: bool
+        callable: tuple[str, ...]
+        served: tuple[str, ...]
+        unread: bytes
 
 
 class Terms:
@@ -136,7 +151,7 @@ class Peer:
         self.output_bytes = 0
         return output
 
-    def _put(self, message: dict[str, Any]) -> None:
+    def _put(self, message: anyjson.Object) -> None:
         data = frames.frame(self._dumps(message))
         self._output.append(data)
         self.output_bytes += len(data)
@@ -200,7 +215,7 @@ class Peer:
 
     # another process goes on
 
-    def export(self) -> dict[str, Any]:
+    def export(self) -> Exported:
         """Everything that a peer in another process needs to go on from here, by ``resume``.
 
         Output that was not taken is not in it. Calls of ours that are pending are not either: an
@@ -214,12 +229,12 @@ class Peer:
             "answered": self._answered,
             "accepted": self._accepted,
             "ready": self.ready,
-            "callable": sorted(self.callable),
-            "served": sorted(self.served),
+            "callable": tuple(sorted(self.callable)),
+            "served": tuple(sorted(self.served)),
             "unread": self._decoder.unread(),
         }
 
-    def resume(self, state: Mapping[str, Any]) -> None:
+    def resume(self, state: Exported) -> None:
         """Go on from what another peer exported; instead of ``begin``, before anything is fed.
 
         Raises:

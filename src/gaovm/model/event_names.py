@@ -26,6 +26,7 @@ TYPES = (
     "hypervisor.exited",
     "network.back",
     "network.lost",
+    "state.recovered",
     "vm.config.applied",
     "vm.config.discarded",
     "vm.config.quarantined",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gaovm import errors
 from gaovm.ipc import connection, hello, methods, peer
+from gaovm.wire import anyjson
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 PROTOCOL = "test.v1"
 
 
-async def refuse(method: str, params: dict[str, Any], context: connection.Request) -> Any:
+async def refuse(method: str, params: anyjson.Object, context: connection.Request) -> Any:
     """A handler that knows no method."""
     raise errors.UnknownMethod(f"Unknown method: {method}")
 

@@ -10,8 +10,8 @@ import msgspec
 P = TypeVar("P", bound=msgspec.Struct)
 R = TypeVar("R")
 
-#: ``read``: changes nothing and is answered while an upgrade waits; ``change``: everything else;
-#: ``operation``: begins work that a stopping daemon does not begin any more.
+#: ``read``: changes nothing, and is answered while an upgrade waits; ``operation``: begins work
+#: that a stopping daemon does not begin any more; ``change``: everything else.
 Kind = Literal["read", "change", "operation"]
 
 
@@ -20,7 +20,8 @@ class Method(Generic[P, R]):
     """One row of a protocol's table; its types check both the caller and whoever answers.
 
     ``streams``: sends ``progress`` notifications before its result. ``core``: every driver has it;
-    whether a driver has another, its hello says. ``about``: one line for the reference.
+    whether a driver has another, its hello says. ``about``: what it does, for the reference.
+    ``spared``: no read, and yet answered while an upgrade waits, as it begins nothing that lasts.
     """
 
     name: str
@@ -30,3 +31,4 @@ class Method(Generic[P, R]):
     streams: bool = False
     core: bool = False
     about: str = ""
+    spared: bool = False

@@ -23,12 +23,18 @@ _SIMPLE: tuple[tuple[type[Any], str], ...] = (
 _LISTS = (inspect.ListType, inspect.VarTupleType, inspect.SetType, inspect.FrozenSetType)
 
 
-def fields(struct: type[msgspec.Struct], *, sent: bool = False) -> str:
-    """The fields of a struct, in braces; ``sent``: whoever sends it always sends all of them."""
+def fields(struct: type[msgspec.Struct], *, sent: bool = False, defaults: bool = False) -> str:
+    """The fields of a struct, in braces.
+
+    ``sent``: whoever sends it always sends all of them. ``defaults``: show plain values that hold
+    for a field that is left out.
+    """
     parts = []
     for field in msgspec.structs.fields(struct):
         mark = "" if sent or field.required else "?"
-        parts.append(f"{field.encode_name}{mark}: {shape(field.type)}")
+        plain = defaults and isinstance(field.default, str | int | float) and field.default != ""
+        value = f" = {msgspec.json.encode(field.default).decode()}" if plain else ""
+        parts.append(f"{field.encode_name}{mark}: {shape(field.type)}{value}")
     return "{" + ", ".join(parts) + "}"
 
 

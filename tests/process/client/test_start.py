@@ -25,6 +25,7 @@ from gaovm.aio import files, sockets
 from gaovm.client import paths
 from gaovm.ipc import connection, hello, methods, peer, server
 
+EVENT = {{"seq": 1, "type": "x", "vm": None, "payload": {{}}, "ts": ""}}
 home = os.environ["GAOVM_HOME"]
 assert sys.argv[1:4] == ["-P", "-m", "gaovm.daemon"], sys.argv
 assert os.getcwd() == "/"
@@ -46,9 +47,9 @@ async def handle(method, params, context):
         return {{"stopping": True}}
     if method == "events.subscribe":
         asyncio.get_running_loop().call_later(
-            0.01, context.connection.notify, "event", {{"seq": 1, "type": "x"}}
+            0.01, context.connection.notify, "event", EVENT
         )
-        return {{"ok": True}}
+        return {{"ok": True, "seq": 0, "oldest": 1}}
     return {{"pid": os.getpid()}}
 
 async def main():
@@ -181,7 +182,7 @@ async def test_the_async_client_calls_and_gets_events(home: Path) -> None:
     async with await async_client.connect(home) as client:
         assert (await client.call("daemon.status"))["pid"] == started(home)[0]
         with await client.subscribe() as events:
-            assert (await anext(events))["seq"] == 1
+            assert (await anext(events)).seq == 1
             await client.aclose()
             assert [event async for event in events] == []
         with pytest.raises(errors.ConnectionLost):

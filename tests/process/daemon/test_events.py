@@ -8,6 +8,8 @@ from typing import Any
 from tests.process.daemon import conftest
 
 from gaovm.client import async_client, blocking
+from gaovm.wire.control import status as result
+from gaovm.wire.control import table, vms
 
 
 def _events(client: conftest.Client, count: int) -> list[dict[str, Any]]:
@@ -38,7 +40,7 @@ def test_numbers_go_on_after_a_kill(daemons: conftest.Daemons) -> None:
 
 
 async def test_both_clients_have_an_iterator(daemons: conftest.Daemons) -> None:
-    daemons.start()
+    process = daemons.start()
     with blocking.connect(daemons.home, start=False) as client:
         assert next(iter(client.events(0)))["type"] == "daemon.started"
     with blocking.connect(daemons.home, start=False) as client:
@@ -47,7 +49,11 @@ async def test_both_clients_have_an_iterator(daemons: conftest.Daemons) -> None:
         assert (stream.seq, stream.oldest, stream.last) == (1, 1, 1)
     async with await async_client.connect(daemons.home, start=False) as other:
         with await other.subscribe(since=0) as one, await other.subscribe(since=0) as two:
-            assert (await anext(one))["seq"] == (await anext(two))["seq"] == 1
+            assert (await anext(one)).seq == (await anext(two)).seq == 1
             assert one.last == 1
+        status = await other.call(table.DAEMON_STATUS)
+        assert (status.pid, status.vms.total) == (process.pid, 0)
+        adopted = await other.call(table.VM_ADOPT, vms.Adopt(project_dir="/"))
+        assert adopted == result.Lost(lost=())
         await other.aclose()
         assert [event async for event in one] == []

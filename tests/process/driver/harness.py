@@ -24,6 +24,7 @@ from gaovm import errors
 from gaovm.aio import process
 from gaovm.ipc import connection, hello, methods, peer
 from gaovm.platform import unix_sockets
+from gaovm.wire import anyjson
 from gaovm.wire.driver import table
 
 STEP_S = 30.0
@@ -34,9 +35,9 @@ class Link:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.states: list[dict[str, Any]] = []
-        self.notified: list[tuple[str, dict[str, Any]]] = []
-        self.progress: list[dict[str, Any]] = []
+        self.states: list[anyjson.Object] = []
+        self.notified: list[tuple[str, anyjson.Object]] = []
+        self.progress: list[anyjson.Object] = []
         self.hello_ms = 0.0
         self.exit_status: int | None = None
         self._changed = asyncio.Event()
@@ -47,7 +48,7 @@ class Link:
 
     async def until(
         self, limit_s: float = STEP_S, *, after: int = 0, **wanted: Any
-    ) -> dict[str, Any]:
+    ) -> anyjson.Object:
         """The first state, old or new, in which every named field has the wanted value.
 
         ``after``: how many of the states do not count.
@@ -56,7 +57,7 @@ class Link:
 
     async def heard(
         self, method: str, limit_s: float = STEP_S, *, after: int = 0, **wanted: Any
-    ) -> dict[str, Any]:
+    ) -> anyjson.Object:
         """The same for any notification."""
         async with asyncio.timeout(limit_s):
             while True:
@@ -68,11 +69,11 @@ class Link:
                 await self._changed.wait()
 
     @property
-    def displays(self) -> list[dict[str, Any]]:
+    def displays(self) -> list[anyjson.Object]:
         """What was told of windows."""
         return [params for method, params in self.notified if method == "display"]
 
-    async def until_display(self, limit_s: float = STEP_S, **wanted: Any) -> dict[str, Any]:
+    async def until_display(self, limit_s: float = STEP_S, **wanted: Any) -> anyjson.Object:
         """As ``until``, of windows."""
         async with asyncio.timeout(limit_s):
             while True:
@@ -82,7 +83,7 @@ class Link:
                 self._changed.clear()
                 await self._changed.wait()
 
-    def on_notification(self, method: str, params: dict[str, Any], _: Any) -> None:
+    def on_notification(self, method: str, params: anyjson.Object, _: Any) -> None:
         self.notified.append((method, params))
         if method in ("state", "progress"):
             (self.states if method == "state" else self.progress).append(params)
@@ -94,7 +95,7 @@ class Zygote:
 
     def __init__(self, **env: str) -> None:
         self._env = env
-        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._waiting: dict[int, asyncio.Future[anyjson.Object]] = {}
         self._exits: dict[int, asyncio.Future[int]] = {}
         self._next = 0
 
@@ -135,7 +136,7 @@ class Zygote:
         ours, theirs = socket.socketpair()
         self._next += 1
         message = {"op": "fork", "id": self._next, "token": token or good, "vm": name}
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[anyjson.Object] = asyncio.get_running_loop().create_future()
         self._waiting[self._next] = answer
         began = time.perf_counter()
         data = json.dumps({**message, "log": str(log)}).encode()
@@ -194,7 +195,7 @@ def fake_qemu_path(directory: Path) -> str:
     return f"{directory}:{os.environ['PATH']}"
 
 
-def launch_request(base: Path, spec: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def launch_request(base: Path, spec: anyjson.Object | None = None, **more: Any) -> anyjson.Object:
     """A LaunchRequest whose directories lie in ``base``; made if missing."""
     for name in ("vm", "run"):
         (base / name).mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from tests.process.driver.harness import Link, Zygote
 from tests.process.driver.test_lifecycle import STOP, up
 
 from gaovm import errors
+from gaovm.wire import anyjson
 
 PANIC = "[1.0] Kernel panic - not syncing: sysrq triggered crash\r\n"
 #: The least that a spec may have; a ping then goes out after a third of it.
@@ -50,7 +51,7 @@ class Vm:
     def event(self, name: str, **data: Any) -> None:
         self.order(event=name, data=data)
 
-    async def heard(self, kind: str, limit_s: float = 30) -> dict[str, Any]:
+    async def heard(self, kind: str, limit_s: float = 30) -> anyjson.Object:
         """The first ``health`` of a kind."""
         return await self.link.heard("health", limit_s, kind=kind)
 

@@ -23,6 +23,7 @@ from gaovm.aio import tasks
 from gaovm.client import session
 from gaovm.driver import main
 from gaovm.ipc import methods
+from gaovm.wire import anyjson
 from gaovm.wire import streams as stream_frames
 from gaovm.wire.driver import table
 
@@ -78,7 +79,7 @@ REPORTS: dict[str, dict[str, Any]] = {
 }
 
 
-async def _drive(chunks: list[bytes]) -> list[dict[str, object]]:
+async def _drive(chunks: list[bytes]) -> list[anyjson.Object]:
     """A real driver whose daemon says these chunks; returns what the driver said."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)

@@ -27,6 +27,8 @@ from gaovm.driver.session import Sessions
 from gaovm.guestmanager.connection import Connection
 from gaovm.ipc import frames
 from gaovm.ipc import server as ipc_server
+from gaovm.wire import anyjson
+from gaovm.wire.control import images
 
 LIMIT_S = 20.0
 SILENCE_S = 0.02
@@ -36,20 +38,20 @@ _PIDS = itertools.count(5_000_001)  # above pid_max: no process
 class NoImages:
     """An empty image store."""
 
-    async def all(self) -> list[dict[str, Any]]:
+    async def all(self) -> list[images.ImageInfo]:
         return []
 
-    async def build(self, wanted: dict[str, Any], progress: Any) -> dict[str, Any]:
+    async def build(self, wanted: images.Build, progress: Any) -> images.ImageInfo:
         raise errors.NotFound("there are no images")
 
-    async def pull(self, location: str, digest: str, progress: Any) -> dict[str, Any]:
+    async def pull(self, location: str, digest: str, progress: Any) -> images.ImageInfo:
         raise errors.NotFound("there are no images")
 
-    async def remove(self, ref: str, used: dict[str, list[str]]) -> dict[str, Any]:
+    async def remove(self, ref: str, used: dict[str, list[str]]) -> images.Pruned:
         raise errors.NotFound("there are no images")
 
-    async def prune(self, used: dict[str, list[str]]) -> dict[str, Any]:
-        return {"removed": [], "freed_bytes": 0}
+    async def prune(self, used: dict[str, list[str]]) -> images.Pruned:
+        return images.Pruned(removed=(), freed_bytes=0)
 
     async def clear_cache(self) -> int:
         return 0
@@ -170,7 +172,7 @@ class World:
                 self._sessions.close()
         daemon.database.close()
 
-    def attack(self, chunks: list[bytes]) -> list[dict[str, Any]]:
+    def attack(self, chunks: list[bytes]) -> list[anyjson.Object]:
         """Send the chunks on a connection of its own, then the end; what was answered.
 
         The connection must end, and all that came must be whole messages.
@@ -223,7 +225,7 @@ def read_all(sock: socket.socket) -> bytes:
     return received
 
 
-def messages(data: bytes) -> list[dict[str, Any]]:
+def messages(data: bytes) -> list[anyjson.Object]:
     """The messages in what a side of ours has sent; all of it must be whole and good."""
     decoder = frames.FrameDecoder()
     decoder.feed(data)

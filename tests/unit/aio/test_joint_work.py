@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -132,3 +132,72 @@ async def test_work_cancelled_before_its_first_step_still_undoes_itself(
     operation.cancel("at once")
     await operation.ended()
     assert undone
+
+
+async def test_callers_of_one_key_share_work_progress_and_result() -> None:
+    work: joint_work.Operations[int, str] = joint_work.Operations("test")
+    gate, begun = asyncio.Event(), 0
+    heard: tuple[list[int], list[int]] = ([], [])
+
+    async def build(report: Callable[[int], None]) -> str:
+        nonlocal begun
+        begun += 1
+        report(50)
+        await gate.wait()
+        return "built"
+
+    first = asyncio.ensure_future(work.join("a", build, heard[0].append))
+    await asyncio.sleep(0.01)
+    second = asyncio.ensure_future(work.join("a", build, heard[1].append))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    await asyncio.wait([first])
+    gate.set()
+    assert (await second, begun) == ("built", 1)
+    assert heard == ([50], [50]), "a newcomer gets the latest progress"
+    assert await work.join("a", build, heard[0].append) == "built"
+    assert begun == 2, "what has ended is not joined"
+
+
+async def test_who_comes_while_work_is_undone_begins_anew() -> None:
+    work: joint_work.Operations[int, int] = joint_work.Operations("test")
+    undoing, undone = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: Callable[[int], None]) -> int:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            undoing.set()
+            await undone.wait()
+        return 1
+
+    async def again(_: Callable[[int], None]) -> int:
+        return 2
+
+    first = asyncio.ensure_future(work.join("a", hang, lambda _: None))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    await undoing.wait()
+    assert await work.join("a", again, lambda _: None) == 2
+    assert not first.done(), "the last caller waits until its work is undone"
+    undone.set()
+    await asyncio.wait([first])
+    assert first.cancelled()
+
+
+async def test_closing_ends_all_work_and_tells_its_callers() -> None:
+    work: joint_work.Operations[int, None] = joint_work.Operations("test")
+
+    async def hang(_: Callable[[int], None]) -> None:
+        await asyncio.sleep(3600)
+
+    callers = [
+        asyncio.ensure_future(work.join(key, hang, lambda _: None)) for key in ("a", "a", "b")
+    ]
+    await asyncio.sleep(0.01)
+    await work.close()
+    for caller in callers:
+        with pytest.raises(errors.Cancelled):
+            await caller
+    with pytest.raises(errors.InternalError):
+        await work.join("a", hang, lambda _: None)

@@ -12,7 +12,7 @@ import pytest
 
 from gaovm import errors
 from gaovm.aio import tasks
-from gaovm.daemon import operations, params, paths
+from gaovm.daemon import operations, paths
 from gaovm.daemon.dispatch import context, service
 from gaovm.daemon.lifecycle import start, supervisor
 from gaovm.daemon.lifecycle.strategies import cold_boot
@@ -23,6 +23,8 @@ from gaovm.hostfacts import limits
 from gaovm.spec import disks, guest
 from gaovm.spec.vm import VmSpec
 from gaovm.testing import fake_driver
+from gaovm.wire.control import vms
+from gaovm.wire.control.progress import Progress
 
 IMAGE = records.ImageRef(name="debian:12", digest="sha256:" + "ab" * 32, kernel="generic")
 
@@ -38,7 +40,7 @@ class Preparer:
         self, vm: machine.Machine, progress: operations.Listener, *, fresh_disk: bool
     ) -> cold_boot.PreparedBoot:
         self.fresh.append(fresh_disk)
-        progress({"phase": "image", "message": "unpacking", "percent": 50})
+        progress(Progress(phase="image", message="unpacking", percent=50))
         if self.failure is not None:
             raise self.failure
         vm.fleet.paths.vm_dir(vm.name).mkdir(exist_ok=True)
@@ -52,8 +54,8 @@ class Call:
         self.seen: list[dict[str, Any]] = []
         self.subscribed = False
 
-    def progress(self, data: dict[str, Any]) -> None:
-        self.seen.append(data)
+    def progress(self, data: Progress) -> None:
+        self.seen.append(msgspec.to_builtins(data))
 
     @property
     def origin(self) -> None:
@@ -70,11 +72,11 @@ class NoZygote:
     pid = None
 
 
-async def load_config(args: params.Up, where: paths.Paths) -> project_file.Wanted:
+async def load_config(args: vms.Up, where: paths.Paths) -> project_file.Wanted:
     """The config text is the disk's size in GiB."""
     user = guest.User(name=args.user.name, uid=args.user.uid, gid=args.user.gid, home="/home/u")
     spec = VmSpec(
-        name=args.name or (args.usual_name if isinstance(args, params.Placed) else "web-dev"),
+        name=args.name or (args.usual_name if isinstance(args, project_file.Placed) else "web-dev"),
         image=disks.Image(location="debian:12"),
         guest=guest.Guest(user=user, hostname="web"),
         disk=disks.Disk(size_bytes=int(args.config_text) << 30),
@@ -108,9 +110,9 @@ class Daemon:
         self.events = self.fleet.events.subscribe()
 
     async def call(self, method: str, call: Call | None = None, **data: Any) -> Any:
+        """The result as JSON data: what a client of any language sees."""
         result = await service.dispatch(self.ctx, call or Call(), method, data)
-        msgspec.json.encode(result)  # everything that goes out is JSON
-        return result
+        return msgspec.json.decode(msgspec.json.encode(result))
 
     async def up(self, call: Call | None = None, **data: Any) -> Any:
         return await self.call("vm.up", call, **{**up_params(), **data})

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.unit.daemon.test_events import record, rows
 
@@ -60,13 +61,14 @@ async def test_a_lost_database_is_made_from_its_copy(
     database = store.open_store(path)
     assert names(database) == ["a", "b"]
     assert database.recovered is not None
-    assert database.recovered["vms"] == 2
+    assert database.recovered.vms == 2
     if damage not in (empty, Path.unlink):
-        kept = Path(database.recovered["quarantined"])
-        assert kept.exists() and str(kept) in database.recovered["reason"]
+        kept = Path(database.recovered.quarantined or "")
+        assert kept.exists() and str(kept) in database.recovered.reason
     log = events.Events(database)
     (told,) = await log.read(0, 10)
-    assert (told.type, told.payload) == ("state.recovered", database.recovered)
+    recovered = msgspec.to_builtins(database.recovered)
+    assert (told.type, told.payload) == ("state.recovered", recovered)
     assert told.seq > 1_700_000_000_000  # above all that were given before
     assert (await log.emit("t", None, {})).seq == told.seq + 1
     database.close()

@@ -219,7 +219,7 @@ async def test_a_guest_is_told_of_within_its_rate(
         log.emit("driver.exited", "loud", {})
         log.emit_of_guest("vm.state", "quiet", {}) if number < 4 else None
     seen: list[events.Event] = []
-    while not seen or seen[-1].type != rates.SUPPRESSED:
+    while not seen or seen[-1].type != "events.suppressed":
         seen.append(await anext(feed))
     told = seen[-1]
     assert (told.vm, told.payload["count"]) == ("loud", 25)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from tests.unit.daemon.conftest import Call, Daemon
 
@@ -25,7 +26,8 @@ STATUS = [
 
 
 async def old(daemon: Daemon, called: str, /, call: Call | None = None, **data: Any) -> Any:
-    return await service.dispatch(daemon.ctx, call or Call(), called, data)
+    result = await service.dispatch(daemon.ctx, call or Call(), called, data)
+    return msgspec.json.decode(msgspec.json.encode(result))
 
 
 def test_everything_is_offered_in_the_old_order() -> None:

@@ -16,6 +16,7 @@ from gaovm.daemon.vms import reports, status
 from gaovm.ipc import methods
 from gaovm.spec import diff
 from gaovm.spec.shares import Share
+from gaovm.wire.control.progress import Progress
 
 STATUS_FIELDS = """
     name project state detail desired observed readiness first_up created_at started_at vm_type arch
@@ -26,14 +27,14 @@ STATUS_FIELDS = """
 
 
 def test_the_table_is_the_protocol() -> None:
-    assert set(service.METHODS) | {"hello"} == set(methods.CONTROL_METHODS)
+    assert set(service.HANDLERS) | {"hello"} == set(methods.CONTROL_METHODS)
 
 
 async def test_status_has_every_field(daemon: Daemon) -> None:
     await daemon.up()
     assert sorted(await daemon.status()) == sorted(STATUS_FIELDS)
     with_guest = await daemon.call("vm.status", name="web-dev", guest=True)
-    assert with_guest["guest"] == {"hostname": "web-dev"}
+    assert with_guest["guest"]["hostname"] == "web-dev"
     await daemon.call("vm.stop", name="web-dev")
     stopped = await daemon.call("vm.status", name="web-dev", guest=True)
     assert sorted(stopped) == sorted([*STATUS_FIELDS, "guest"])
@@ -203,8 +204,8 @@ async def test_who_waits_for_a_session_hears_of_a_driver_that_does_not_answer(
     await daemon.up()
     call, told = Call(), asyncio.Event()
 
-    def progress(data: dict[str, Any]) -> None:
-        call.seen.append(data)
+    def progress(data: Progress) -> None:
+        call.seen.append(msgspec.to_builtins(data))
         told.set()
 
     monkeypatch.setattr(call, "progress", progress)

@@ -32,7 +32,7 @@ from tests.unit.daemon.conftest import Call, NoZygote, Preparer, load_config, up
 
 from gaovm import errors
 from gaovm.aio import clock, files, tasks
-from gaovm.daemon import params, paths
+from gaovm.daemon import paths
 from gaovm.daemon.dispatch import context, service
 from gaovm.daemon.lifecycle import recovery, start, supervisor
 from gaovm.daemon.storage import events, schema, store
@@ -41,6 +41,7 @@ from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states
 from gaovm.spec.supervision import Restart, RestartWhen, Supervision
 from gaovm.testing import fake_driver
+from gaovm.wire.control import vms
 
 #: With ``--long`` more than 10,000 steps a run.
 EXAMPLES, STEPS = budgets.examples(60, 170), 65
@@ -263,7 +264,7 @@ class Machine(RuleBasedStateMachine):
         """Write the project file; the next `up` reads it."""
         self.files[name] = Supervision(restart=Restart(policy=policy), autostart=auto)
 
-    async def _load(self, args: params.Up, where: paths.Paths) -> project_file.Wanted:
+    async def _load(self, args: vms.Up, where: paths.Paths) -> project_file.Wanted:
         wanted = await load_config(args, where)
         supervision = self.files.get(wanted.spec.name, Supervision())
         spec = msgspec.structs.replace(wanted.spec, supervision=supervision)

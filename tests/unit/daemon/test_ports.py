@@ -33,10 +33,10 @@ async def test_any_host_port_comes_after_those_that_are_named(daemon: Daemon) ->
     assert [known.get("host_port") for _, known in found] == [4000, 81, None]
     assert [port for port, _ in found] == [free, named, free]
     shown = status.port_statuses(record, running=True)
-    assert [port["source"] for port in shown] == ["config", "config", "added"]
+    assert [port.source for port in shown] == ["config", "config", "added"]
     stopped = status.port_statuses(record, running=False)
-    assert [port["host_port"] for port in stopped] == [4000, 81, 0], "it keeps what it had"
-    assert {port["state"] for port in stopped} == {"stopped"}
+    assert [port.host_port for port in stopped] == [4000, 81, 0], "it keeps what it had"
+    assert {port.state for port in stopped} == {"stopped"}
 
 
 async def test_of_two_addresses_the_right_one_is_removed(daemon: Daemon) -> None:

@@ -13,10 +13,11 @@ import pytest
 from gaovm import errors, version
 from gaovm.aio import tasks
 from gaovm.daemon import handover
-from gaovm.daemon.dispatch import service, upgrade_gate
+from gaovm.daemon.dispatch import upgrade_gate
 from gaovm.daemon.storage import store
 from gaovm.daemon.upgrading import preflight
 from gaovm.ipc import methods
+from gaovm.wire.control import table as control_table
 from gaovm.wire.driver import table
 
 
@@ -75,7 +76,7 @@ def test_a_hand_over_of_another_format_is_refused_by_its_first_field() -> None:
 
 
 def test_only_what_reads_is_spared() -> None:
-    beginnings = set(service.BEGINNINGS) - {"daemon.upgrade"}
+    beginnings = control_table.OPERATIONS - {"daemon.upgrade"}
     assert not beginnings & upgrade_gate.READS
     assert upgrade_gate.INSTANT < upgrade_gate.READS
 

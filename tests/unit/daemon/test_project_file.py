@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 
 from gaovm import errors
-from gaovm.daemon import params, paths
+from gaovm.daemon import paths
 from gaovm.daemon.vms import project_file
 from gaovm.project import config
+from gaovm.wire.control import vms
 
 LIMIT_S = 20.0
-USER = params.Caller(name="u", uid=1000, gid=1000, home="/home/u")
+USER = vms.Caller(name="u", uid=1000, gid=1000, home="/home/u")
 
 
-def args(project: Path, text: str) -> params.Up:
-    return params.Up(project_dir=str(project), config_path="c.yaml", config_text=text, user=USER)
+def args(project: Path, text: str) -> vms.Up:
+    return vms.Up(project_dir=str(project), config_path="c.yaml", config_text=text, user=USER)
 
 
 async def test_the_loop_goes_on_while_a_file_is_read(

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +15,7 @@ from gaovm.daemon.dispatch import subscriptions
 from gaovm.daemon.storage import events, retention, store
 from gaovm.ipc import connection, methods
 from gaovm.testing import connections
+from gaovm.wire import anyjson
 
 
 class World:
@@ -25,20 +25,20 @@ class World:
         self.database = database
         self.log = log = events.Events(database)
         self.feed = subscriptions.Subscriptions(log, self.translate, self.cut_off)
-        self.seen: list[tuple[str, dict[str, Any]]] = []
+        self.seen: list[tuple[str, anyjson.Object]] = []
         self.arrived = asyncio.Event()
         self.encoded = 0
         self.server: connection.Connection
         self.client: connection.Connection
 
-    def translate(self, event: events.Event) -> dict[str, Any] | None:
+    def translate(self, event: events.Event) -> anyjson.Object | None:
         self.encoded += 1
         return None if event.type == "secret" else msgspec.structs.asdict(event)
 
     def cut_off(self, client: connection.Connection, failure: errors.TooSlow) -> None:
         client.notify(methods.EVENT_LAGGED, failure.details)
 
-    def receive(self, method: str, params: dict[str, Any], _: connection.Connection) -> None:
+    def receive(self, method: str, params: anyjson.Object, _: connection.Connection) -> None:
         self.seen.append((method, params))
         self.arrived.set()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import msgspec
 import pytest
@@ -14,6 +13,7 @@ from gaovm.daemon.lifecycle import supervisor
 from gaovm.daemon.vms import machine, reports
 from gaovm.model import states
 from gaovm.spec.supervision import OnHang, Restart, RestartWhen, Supervision, Watchdog
+from gaovm.wire import anyjson
 
 
 def policy(
@@ -26,7 +26,7 @@ def policy(
     return vm
 
 
-async def seen(daemon: Daemon, kind: str) -> list[dict[str, Any]]:
+async def seen(daemon: Daemon, kind: str) -> list[anyjson.Object]:
     """The payloads of all events of a kind; no more events come after this."""
     await daemon.fleet.store.flush()
     daemon.fleet.events.close()
@@ -190,7 +190,7 @@ async def test_after_five_attempts_it_is_given_up(daemon: Daemon) -> None:
     assert daemon.launcher.launched[-1].calls[-1][0] == "exit"
     (final,) = await seen(daemon, "driver.permanent_failure")
     assert (final["attempts"], final["reason"]) == (5, "no")
-    assert final["serial_tail"] == ["one", "[31mKernel panic"]
+    assert list(final["serial_tail"]) == ["one", "[31mKernel panic"]
     assert daemon.stored()["web-dev"].state.desired is states.Desired.STOPPED
 
 

@@ -25,9 +25,10 @@ from gaovm.ipc import (
     transport,
 )
 from gaovm.testing import connections
+from gaovm.wire import anyjson
 
 
-async def handle(method: str, params: dict[str, Any], context: connection.Request) -> Any:
+async def handle(method: str, params: anyjson.Object, context: connection.Request) -> Any:
     if method == "echo":
         return params
     if method == "fail":
@@ -85,7 +86,7 @@ async def test_a_method_outside_the_accepted_ones_is_refused() -> None:
 
 
 async def test_immediate_methods_run_without_a_task() -> None:
-    def now(params: dict[str, Any], context: connection.Request) -> Any:
+    def now(params: anyjson.Object, context: connection.Request) -> Any:
         if params:
             raise errors.InvalidParams("none expected")
         return 5
@@ -98,10 +99,10 @@ async def test_immediate_methods_run_without_a_task() -> None:
 
 
 async def test_progress_reaches_only_its_call_and_a_cancelled_call_says_so() -> None:
-    seen: list[dict[str, Any]] = []
+    seen: list[anyjson.Object] = []
     started = asyncio.Event()
 
-    def on_progress(params: dict[str, Any]) -> None:
+    def on_progress(params: anyjson.Object) -> None:
         seen.append(params)
         started.set()
 
@@ -119,7 +120,7 @@ async def test_progress_reaches_only_its_call_and_a_cancelled_call_says_so() -> 
 async def test_cancelling_the_caller_withdraws_the_call() -> None:
     started, cancelled = asyncio.Event(), asyncio.Event()
 
-    async def slow(method: str, params: dict[str, Any], context: connection.Request) -> Any:
+    async def slow(method: str, params: anyjson.Object, context: connection.Request) -> Any:
         if method == methods.CANCEL:
             return {"cancelled": context.cancel(params["id"])}
         started.set()
@@ -157,7 +158,7 @@ async def test_pending_calls_end_and_tasks_are_cancelled_when_the_peer_goes() ->
     ended = asyncio.Event()
     began = asyncio.Event()
 
-    async def slow(method: str, params: dict[str, Any], context: connection.Request) -> Any:
+    async def slow(method: str, params: anyjson.Object, context: connection.Request) -> Any:
         began.set()
         try:
             await asyncio.sleep(60)
@@ -182,9 +183,9 @@ async def test_pending_calls_end_and_tasks_are_cancelled_when_the_peer_goes() ->
 
 
 async def test_notifications_reach_the_service() -> None:
-    got: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
+    got: asyncio.Queue[tuple[str, anyjson.Object]] = asyncio.Queue()
 
-    def on_notification(method: str, params: dict[str, Any], source: connection.Connection) -> None:
+    def on_notification(method: str, params: anyjson.Object, source: connection.Connection) -> None:
         got.put_nowait((method, params))
 
     own = service(on_notification=on_notification)
@@ -211,7 +212,7 @@ async def test_a_silent_peer_is_noticed_by_the_heartbeat() -> None:
 async def test_a_heartbeat_that_is_answered_keeps_the_connection() -> None:
     beats = 0
 
-    async def pong(method: str, params: dict[str, Any], context: connection.Request) -> Any:
+    async def pong(method: str, params: anyjson.Object, context: connection.Request) -> Any:
         nonlocal beats
         beats += 1
         return {"ok": True}
@@ -337,7 +338,7 @@ async def test_the_same_id_twice_is_refused() -> None:
 
 
 async def test_the_protocol_of_hello_picks_the_service(tmp_path: Path) -> None:
-    async def old(method: str, params: dict[str, Any], context: connection.Request) -> Any:
+    async def old(method: str, params: anyjson.Object, context: connection.Request) -> Any:
         if method == "ping":
             return {"ok": True, "ts": "now"}
         raise errors.UnknownMethod(f"Unknown method: {method}", details=None)

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from gaovm import errors
 from gaovm.ipc import frames
+from gaovm.wire import anyjson
 
 VECTORS = json.loads(
     (Path(__file__).parents[2] / "data" / "gaovm" / "v1.2-vectors.json").read_text()
 )
 
 
-def decode_all(decoder: frames.FrameDecoder) -> list[dict[str, Any]]:
+def decode_all(decoder: frames.FrameDecoder) -> list[anyjson.Object]:
     found = []
     while (body := decoder.next_frame()) is not None:
         found.append(frames.decode(body))
@@ -28,7 +29,7 @@ def decode_all(decoder: frames.FrameDecoder) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("vector", VECTORS["frames"], ids=lambda v: v["name"])
-def test_good_frames_are_exact(vector: dict[str, Any]) -> None:
+def test_good_frames_are_exact(vector: anyjson.Object) -> None:
     data = bytes.fromhex(vector["frame_hex"])
     assert frames.encode(vector["message"]) == data
     decoder = frames.FrameDecoder()
@@ -38,7 +39,7 @@ def test_good_frames_are_exact(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", VECTORS["bad_frames"], ids=lambda v: v["name"])
-def test_bad_frames_are_refused_with_their_text(vector: dict[str, Any]) -> None:
+def test_bad_frames_are_refused_with_their_text(vector: anyjson.Object) -> None:
     decoder = frames.FrameDecoder()
     decoder.feed(bytes.fromhex(vector["hex"]))
     with pytest.raises(errors.FrameError) as caught:
@@ -108,7 +109,7 @@ OBJECTS = st.dictionaries(
 
 
 @given(st.lists(OBJECTS, max_size=6), st.data())
-def test_any_cutting_gives_the_same_messages(messages: list[dict[str, Any]], data: Any) -> None:
+def test_any_cutting_gives_the_same_messages(messages: list[anyjson.Object], data: Any) -> None:
     stream = b"".join(frames.encode(message) for message in messages)
     decoder = frames.FrameDecoder()
     found = []

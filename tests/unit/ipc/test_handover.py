@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -16,14 +16,16 @@ from gaovm import errors
 from gaovm.aio import tasks
 from gaovm.ipc import connection, frames, handover, hello, jsonrpc, methods, peer
 from gaovm.testing import connections
+from gaovm.wire import anyjson
 
 OFFER = hello.Offer("test.v1", (methods.HELLO, methods.PING, methods.CANCEL, "echo", "wait"))
 
 
-def wired(state: dict[str, Any]) -> dict[str, Any]:
+def wired(state: peer.Exported) -> peer.Exported:
     """What arrives of an exported peer after its way through JSON."""
     data = msgspec.json.encode(handover.PeerState(**state))
-    return msgspec.structs.asdict(msgspec.json.decode(data, type=handover.PeerState))
+    arrived = msgspec.json.decode(data, type=handover.PeerState)
+    return cast("peer.Exported", msgspec.structs.asdict(arrived))
 
 
 def said(side: peer.Peer) -> list[Any]:
@@ -126,7 +128,7 @@ class Serving:
     async def gate(self, method: str) -> None:
         await self.open.wait()
 
-    async def handle(self, method: str, params: dict[str, Any], _: connection.Request) -> Any:
+    async def handle(self, method: str, params: anyjson.Object, _: connection.Request) -> Any:
         self.begun.append(method)
         if method == "wait":
             await asyncio.sleep(60)
@@ -146,14 +148,14 @@ async def start(serving: Serving) -> tuple[handover.Movable, socket.socket]:
     return made, theirs
 
 
-async def send(sock: socket.socket, *messages: dict[str, Any]) -> None:
+async def send(sock: socket.socket, *messages: anyjson.Object) -> None:
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(sock, b"".join(frames.encode(message) for message in messages))
 
 
-async def receive(sock: socket.socket, count: int) -> list[dict[str, Any]]:
+async def receive(sock: socket.socket, count: int) -> list[anyjson.Object]:
     decoder = frames.FrameDecoder()
-    found: list[dict[str, Any]] = []
+    found: list[anyjson.Object] = []
     while len(found) < count:
         decoder.feed(await asyncio.get_running_loop().sock_recv(sock, 1 << 20))
         while (body := decoder.next_frame()) is not None:

@@ -14,6 +14,7 @@ from gaovm import errors
 from gaovm.aio import sockets
 from gaovm.ipc import connection, frames, inflow, jsonrpc, server
 from gaovm.testing import connections
+from gaovm.wire import anyjson
 
 LENGTH = struct.Struct(">I")
 
@@ -83,7 +84,7 @@ async def test_half_frames_of_many_clients_share_one_budget(tmp_path: Path) -> N
 async def test_calls_under_way_count_until_they_end(tmp_path: Path) -> None:
     going_on = asyncio.Event()
 
-    async def slow(method: str, params: dict[str, Any], context: connection.Request) -> Any:
+    async def slow(method: str, params: anyjson.Object, context: connection.Request) -> Any:
         await going_on.wait()
 
     running = await server.serve_unix(
@@ -126,7 +127,7 @@ async def test_a_frame_of_too_many_values_is_refused_before_it_is_decoded() -> N
 
 
 async def test_a_large_text_is_no_large_number_of_values() -> None:
-    async def echo(method: str, params: dict[str, Any], context: connection.Request) -> Any:
+    async def echo(method: str, params: anyjson.Object, context: connection.Request) -> Any:
         return len(params["text"])
 
     own = connections.service(echo, "echo")
@@ -138,7 +139,7 @@ async def test_a_large_text_is_no_large_number_of_values() -> None:
 
 
 async def test_who_connects_takes_as_many_values_as_its_server_sends() -> None:
-    async def many(method: str, params: dict[str, Any], context: connection.Request) -> Any:
+    async def many(method: str, params: anyjson.Object, context: connection.Request) -> Any:
         return [1] * (2 * frames.MAX_VALUES)
 
     own = connections.service(many, "many")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gaovm import errors
 from gaovm.ipc import frames, hello, jsonrpc, methods, peer
+from gaovm.wire import anyjson
 from gaovm.wire.driver import table
 
 VECTORS = json.loads(
@@ -23,7 +24,7 @@ CONTROL = peer.Terms(hello.Offer(methods.CONTROL, methods.CONTROL_METHODS))
 LEGACY = peer.Terms(hello.Offer(methods.LEGACY, methods.LEGACY_METHODS), legacy=True)
 
 
-def messages(side: peer.Peer) -> list[dict[str, Any]]:
+def messages(side: peer.Peer) -> list[anyjson.Object]:
     decoder = frames.FrameDecoder()
     decoder.feed(b"".join(side.take_output()))
     found = []
@@ -32,7 +33,7 @@ def messages(side: peer.Peer) -> list[dict[str, Any]]:
     return found
 
 
-def events(side: peer.Peer, *given: dict[str, Any] | bytes) -> list[peer.Event]:
+def events(side: peer.Peer, *given: anyjson.Object | bytes) -> list[peer.Event]:
     for each in given:
         side.feed(each if isinstance(each, bytes) else frames.encode(each))
     found = []
@@ -154,10 +155,10 @@ def test_the_right_token() -> None:
     ],
 )
 def test_a_hello_that_does_not_fit_ends_the_handshake(
-    change: dict[str, Any], kind: type[errors.GaoError]
+    change: anyjson.Object, kind: type[errors.GaoError]
 ) -> None:
     second = peer.Peer([CONTROL], first=False)
-    params = CONTROL.offer.params() | change
+    params = {**CONTROL.offer.params(), **change}
     assert type(failure(events(second, jsonrpc.request(1, "hello", params)))) is kind
     (reply,) = messages(second)
     assert reply["error"]["data"]["code"] == kind.code

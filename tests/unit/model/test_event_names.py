@@ -7,17 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from gaovm.daemon.storage import rates
 from gaovm.daemon.vms import reports
 from gaovm.model import event_names
+from gaovm.wire.control import payloads
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_the_types_are_those_of_the_code() -> None:
     code = "".join(path.read_text() for path in (ROOT / "src/gaovm/daemon").rglob("*.py"))
-    emitted = set(re.findall(r"emit\(\s*\"([\w.]+)\"", code))
-    assert emitted | {*reports.HEALTH_EVENTS.values(), rates.SUPPRESSED} == set(event_names.TYPES)
+    told = set(re.findall(r"payloads\.(\w+)", code))
+    told |= {kind.__name__ for kind in reports.HEALTH_EVENTS.values()}
+    assert {kind.TYPE for kind in payloads.PAYLOADS.values() if kind.__name__ in told} == set(
+        event_names.TYPES
+    )
+    assert set(payloads.PAYLOADS) == set(event_names.TYPES)
+    assert not re.findall(r"emit\(\s*\"", code), "an event without a payload's struct"
     assert list(event_names.TYPES) == sorted(event_names.TYPES)
 
 

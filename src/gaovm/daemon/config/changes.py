@@ -29,6 +29,7 @@ from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states
 from gaovm.spec import diff
 from gaovm.spec.vm import VmSpec
+from gaovm.wire.control import payloads
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ async def change(
         changed = _says_something(vm, plan)
         if changed or (whole and plan.staged):
             await _record(vm, plan)
-            await _mirror(vm)
+            await _write_copies(vm)
         applied, staged, warnings = list(plan.now), list(plan.staged), [*plan.warnings, *fits]
         failed: list[diff.Difference] = []
         for field in plan.by_driver:
@@ -82,7 +83,7 @@ async def change(
         if failed:
             await _tell_failed(vm, failed)
         if plan.by_driver:
-            await _mirror(vm)
+            await _write_copies(vm)
     if plan.soon:
         name = f"vm {vm.name}: live change"
         vm.fleet.background(name, _once_it_answers(vm, whole=whole))
@@ -124,14 +125,14 @@ async def apply_pending(vm: machine.Machine) -> None:
         return
     async with vm.config:
         await _take_pending(vm)
-        await _mirror(vm)
+        await _write_copies(vm)
 
 
 async def take_scripts(vm: machine.Machine) -> None:
     """Bring scripts and probes that wait into force in a VM that runs; for running them again."""
     async with vm.config:
         await _take_scripts(vm)
-        await _mirror(vm)
+        await _write_copies(vm)
 
 
 @steps.step
@@ -195,7 +196,7 @@ async def _record(vm: machine.Machine, plan: planning.Plan) -> None:
         replaced, restart = before.pending is not None, plan.restart_required
         _tell_pending(vm, plan.staged, replaced=replaced, restart=restart)
     elif before.pending is not None and plan.pending is None and plan.running:
-        vm.fleet.events.emit("vm.config.discarded", vm.name, {})
+        vm.fleet.events.tell(vm.name, payloads.ConfigDiscarded())
     await written
 
 
@@ -209,13 +210,13 @@ async def _take_pending(vm: machine.Machine) -> None:
     pending = vm.record.pending
     if pending is None:
         return
-    fields = [found.field for found in _waiting(vm.record)]
+    fields = tuple(found.field for found in _waiting(vm.record))
     written = vm.update(spec=pending, pending=None)
-    vm.fleet.events.emit("vm.config.applied", vm.name, {"fields": fields})
+    vm.fleet.events.tell(vm.name, payloads.ConfigApplied(fields=fields))
     await written
 
 
-async def _mirror(vm: machine.Machine) -> None:
+async def _write_copies(vm: machine.Machine) -> None:
     try:
         await _write_config(vm)
         if vm.record.pending is None:
@@ -243,7 +244,7 @@ async def _remove_pending(vm: machine.Machine) -> None:
 
 
 async def _mend(vm: machine.Machine, name: str, spec: VmSpec | None) -> None:
-    """Make one mirror say what it must; a damaged one is named."""
+    """Make one copy say what the database says; tell of a damaged one."""
     if _gone(vm):
         return
     path = vm.fleet.paths.vm_dir(vm.name) / name
@@ -251,8 +252,8 @@ async def _mend(vm: machine.Machine, name: str, spec: VmSpec | None) -> None:
     if kept is not None:
         damage = copies.damaged(path, kept)
         logger.warning("vm %s: %s", vm.name, damage, extra={"vm": vm.name})
-        payload = {"file": str(path), "kept": str(kept), "message": damage.message}
-        vm.fleet.events.emit("vm.config.quarantined", vm.name, payload)
+        payload = payloads.ConfigQuarantined(file=str(path), kept=str(kept), message=damage.message)
+        vm.fleet.events.tell(vm.name, payload)
 
 
 @steps.step
@@ -280,13 +281,13 @@ async def _tell_failed(vm: machine.Machine, failed: list[diff.Difference]) -> No
 
 
 def _tell_updated(vm: machine.Machine, found: Iterable[diff.Difference], *, running: bool) -> None:
-    payload: dict[str, Any] = {
-        "fields": [difference.field for difference in found],
-        "restart_required": any(difference.restart for difference in found),
-        "applied": True,
-        "while_running": running,
-    }
-    vm.fleet.events.emit("vm.config.updated", vm.name, payload)
+    payload = payloads.ConfigUpdated(
+        fields=tuple(difference.field for difference in found),
+        restart_required=any(difference.restart for difference in found),
+        applied=True,
+        while_running=running,
+    )
+    vm.fleet.events.tell(vm.name, payload)
 
 
 def _tell_pending(
@@ -296,9 +297,9 @@ def _tell_pending(
     replaced: bool,
     restart: bool = True,
 ) -> None:
-    payload = {
-        "fields": [difference.field for difference in found],
-        "restart_required": restart,
-        "replaced": replaced,
-    }
-    vm.fleet.events.emit("vm.config.staged", vm.name, payload)
+    payload = payloads.ConfigStaged(
+        fields=tuple(difference.field for difference in found),
+        replaced=replaced,
+        restart_required=restart,
+    )
+    vm.fleet.events.tell(vm.name, payload)

@@ -8,39 +8,41 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from gaovm import errors
 from gaovm.aio import stalls
-from gaovm.daemon import operations, params, paths
+from gaovm.daemon import operations, paths
 from gaovm.daemon.dispatch import upgrade_gate
 from gaovm.daemon.lifecycle import start
 from gaovm.daemon.vms import machine, project_file
 from gaovm.daemon.vms.fleet import Fleet
 from gaovm.errors import suggestions
 from gaovm.ipc import connection
+from gaovm.wire.control import images, vms
+from gaovm.wire.control.progress import Progress
 
 Result = TypeVar("Result")
 
 
 class Images(Protocol):
-    """The image store as the methods use it; all data is JSON as the protocol has it."""
+    """The image store as the methods use it."""
 
-    async def all(self) -> list[dict[str, Any]]:
-        """Every image of the store, without ``used_by``."""
+    async def all(self) -> list[images.ImageInfo]:
+        """Every image of the store."""
         ...
 
-    async def build(self, wanted: dict[str, Any], progress: operations.Listener) -> dict[str, Any]:
+    async def build(self, wanted: images.Build, progress: operations.Listener) -> images.ImageInfo:
         """Build an image; callers of the same build share one. Cancelling withdraws."""
         ...
 
     async def pull(
         self, location: str, digest: str, progress: operations.Listener
-    ) -> dict[str, Any]:
+    ) -> images.ImageInfo:
         """Fetch an image; as ``build``."""
         ...
 
-    async def remove(self, ref: str, used: dict[str, list[str]]) -> dict[str, Any]:
+    async def remove(self, ref: str, used: dict[str, list[str]]) -> images.Pruned:
         """Remove an image that no VM uses."""
         ...
 
-    async def prune(self, used: dict[str, list[str]]) -> dict[str, Any]:
+    async def prune(self, used: dict[str, list[str]]) -> images.Pruned:
         """Remove what no VM uses."""
         ...
 
@@ -93,9 +95,7 @@ class Daemon:
     supervisor: Supervisor
     started_at: str
     request_stop: Callable[[], None]
-    load_config: Callable[[params.Up, paths.Paths], Awaitable[project_file.Wanted]] = (
-        project_file.load
-    )
+    load_config: Callable[[vms.Up, paths.Paths], Awaitable[project_file.Wanted]] = project_file.load
     watch: stalls.Watch = dataclasses.field(default_factory=stalls.Watch)
     stopping: bool = False
     upgrade_gate: upgrade_gate.Gate = dataclasses.field(default_factory=upgrade_gate.Gate)
@@ -134,7 +134,7 @@ class Daemon:
 class Call(Protocol):
     """One request of a client."""
 
-    def progress(self, data: dict[str, Any]) -> None:
+    def progress(self, data: Progress) -> None:
         """Send a ``progress`` notification for this call."""
         ...
 

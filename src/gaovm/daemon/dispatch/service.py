@@ -1,15 +1,17 @@
-"""The table of methods of ``gaovm.control.v1``: name, parameters, function. No wildcard."""
+"""Which function answers each method of ``gaovm.control.v1``, and the way of a call to it.
+
+The methods, their parameters and results stand in ``wire.control.table``.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.dispatch.methods import (
     adopting,
@@ -23,58 +25,64 @@ from gaovm.daemon.dispatch.methods import (
     vms,
 )
 from gaovm.daemon.vms import directories
+from gaovm.wire import convert
+from gaovm.wire.control import config as wire_config
+from gaovm.wire.control import logs as wire_logs
+from gaovm.wire.control import table, target
+from gaovm.wire.method import Method
 
 logger = logging.getLogger(__name__)
 
+P = TypeVar("P", bound=msgspec.Struct)
+R = TypeVar("R")
 Handler = Callable[[context.Daemon, context.Call, Any], Awaitable[Any]]
 
-METHODS: dict[str, tuple[type[msgspec.Struct], Handler]] = {
-    "ping": (params.Nothing, process.ping),
-    "daemon.status": (params.Nothing, process.daemon_status),
-    "daemon.stop": (params.Nothing, process.daemon_stop),
-    "daemon.upgrade": (params.Upgrade, process.daemon_upgrade),
-    "events.subscribe": (params.Subscribe, process.subscribe),
-    "call.cancel": (params.CallCancel, process.cancel),
-    "vm.list": (params.List, vms.list_all),
-    "vm.status": (params.Status, vms.show),
-    "vm.up": (params.Up, vms.up),
-    "vm.start": (params.Start, vms.start_vm),
-    "vm.stop": (params.Stop, vms.stop_vm),
-    "vm.restart": (params.Restart, vms.restart),
-    "vm.pause": (params.Named, vms.pause),
-    "vm.resume": (params.Named, vms.resume),
-    "vm.destroy": (params.Named, vms.destroy),
-    "vm.adopt": (params.Adopt, adopting.adopt),
-    "vm.provision": (params.Provision, vms.provision),
-    "vm.config.set": (params.ConfigSet, config.change),
-    "vm.config.diff": (params.ConfigDiff, config.diff),
-    "vm.config.plan": (params.ConfigPlan, config.plan),
-    "vm.session": (params.Session, sessions.open_session),
-    "vm.ports.list": (params.Named, ports.list_all),
-    "vm.ports.add": (params.PortAdd, ports.add),
-    "vm.ports.remove": (params.PortRemove, ports.remove),
-    "vm.display.open": (params.DisplayOpen, display.open_window),
-    "vm.display.close": (params.Named, display.close_window),
-    "vm.display.status": (params.Named, display.show),
-    "vm.display.screenshot": (params.Named, display.screenshot),
-    "image.list": (params.Nothing, images.list_all),
-    "image.build": (params.ImageBuild, images.build),
-    "image.pull": (params.ImagePull, images.pull),
-    "image.remove": (params.ImageRemove, images.remove),
-    "image.prune": (params.ImagePrune, images.prune),
-    "log.level": (params.LogLevel, logs.level),
-}
+
+def _on(
+    row: Method[P, R], handler: Callable[[context.Daemon, context.Call, P], Awaitable[R]]
+) -> tuple[str, Handler]:
+    """One entry of ``HANDLERS``; the type checker holds the function against the table's row."""
+    return row.name, handler
 
 
-#: What a daemon that is on its way out does not begin any more.
-BEGINNINGS = (
-    "daemon.upgrade",
-    "vm.up",
-    "vm.start",
-    "vm.restart",
-    "vm.provision",
-    "image.build",
-    "image.pull",
+#: Who answers each method of the table; a test holds that none is missing and none is more.
+HANDLERS: dict[str, Handler] = dict(
+    (
+        _on(table.PING, process.ping),
+        _on(table.CALL_CANCEL, process.cancel),
+        _on(table.DAEMON_STATUS, process.daemon_status),
+        _on(table.DAEMON_STOP, process.daemon_stop),
+        _on(table.DAEMON_UPGRADE, process.daemon_upgrade),
+        _on(table.EVENTS_SUBSCRIBE, process.subscribe),
+        _on(table.VM_LIST, vms.list_all),
+        _on(table.VM_STATUS, vms.show),
+        _on(table.VM_UP, vms.up),
+        _on(table.VM_START, vms.start_vm),
+        _on(table.VM_STOP, vms.stop_vm),
+        _on(table.VM_RESTART, vms.restart),
+        _on(table.VM_PAUSE, vms.pause),
+        _on(table.VM_RESUME, vms.resume),
+        _on(table.VM_DESTROY, vms.destroy),
+        _on(table.VM_ADOPT, adopting.adopt),
+        _on(table.VM_PROVISION, vms.provision),
+        _on(table.VM_CONFIG_SET, config.change),
+        _on(table.VM_CONFIG_DIFF, config.diff),
+        _on(table.VM_CONFIG_PLAN, config.plan),
+        _on(table.VM_SESSION, sessions.open_session),
+        _on(table.VM_PORTS_LIST, ports.list_all),
+        _on(table.VM_PORTS_ADD, ports.add),
+        _on(table.VM_PORTS_REMOVE, ports.remove),
+        _on(table.VM_DISPLAY_OPEN, display.open_window),
+        _on(table.VM_DISPLAY_CLOSE, display.close_window),
+        _on(table.VM_DISPLAY_STATUS, display.show),
+        _on(table.VM_DISPLAY_SCREENSHOT, display.screenshot),
+        _on(table.IMAGE_LIST, images.list_all),
+        _on(table.IMAGE_BUILD, images.build),
+        _on(table.IMAGE_PULL, images.pull),
+        _on(table.IMAGE_REMOVE, images.remove),
+        _on(table.IMAGE_PRUNE, images.prune),
+        _on(table.LOG_LEVEL, logs.level),
+    )
 )
 
 
@@ -85,15 +93,14 @@ async def dispatch(ctx: context.Daemon, call: context.Call, method: str, data: A
         errors.UnknownMethod, errors.InvalidParams: nothing was done.
         errors.GaoError: whatever the method raises.
     """
-    entry = METHODS.get(method)
-    if entry is None:
+    row, handler = table.METHODS.get(method), HANDLERS.get(method)
+    if row is None or handler is None:
         raise errors.UnknownMethod(f"Unknown method: {method}")
-    if ctx.stopping and method in BEGINNINGS:
+    if ctx.stopping and row.kind == "operation":
         raise errors.StateConflict("the daemon is stopping", remedy="try again when it has ended")
     logger.debug("call %s", method)
-    kind, handler = entry
-    decoded = params.decode(kind, method, data)
-    if isinstance(decoded, params.OfVm | params.LogLevel) and decoded.of_project is not None:
+    decoded = convert.decode(row.params, method, data)
+    if isinstance(decoded, target.OfVm | wire_logs.SetLevel) and decoded.of_project is not None:
         decoded = await _of_directory(ctx, decoded, decoded.of_project)
     return await handler(ctx, call, decoded)
 
@@ -108,7 +115,7 @@ async def _of_directory(ctx: context.Daemon, decoded: Any, path: str) -> Any:
     vm = directories.default_of(ctx.fleet, seen)
     if vm is not None:
         return msgspec.structs.replace(decoded, name=vm.name)
-    if isinstance(decoded, params.ConfigPlan) and decoded.project is not None:
+    if isinstance(decoded, wire_config.Plan) and decoded.project is not None:
         # what an `up` would do, which makes one
         return msgspec.structs.replace(decoded, name=directories.free_name(ctx.fleet, seen.path))
     raise directories.missing(ctx.fleet, seen)

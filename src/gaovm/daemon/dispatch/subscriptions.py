@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from gaovm import errors
 from gaovm.daemon.storage import events
 from gaovm.ipc import connection, methods, transport
+from gaovm.wire import anyjson
 
 #: How far a subscriber may fall behind: seconds of the busiest machine, a megabyte or two.
 KEPT_EVENTS = 4096
@@ -27,7 +27,7 @@ KEPT_PIECES = 16
 #: Events read from the database at once.
 PAGE = 500
 
-Translate = Callable[[events.Event], dict[str, Any] | None]
+Translate = Callable[[events.Event], anyjson.Object | None]
 CutOff = Callable[[connection.Connection, errors.TooSlow], None]
 
 

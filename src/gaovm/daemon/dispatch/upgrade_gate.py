@@ -8,33 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Container
 
+from gaovm.ipc import methods
+from gaovm.wire.control import table
+
 #: Answered while operations that are under way are waited for: they begin nothing that lasts.
 #: What is not named here is held, so that a new method is safe before anybody thinks of it.
-READS = frozenset(
-    (
-        "call.cancel",
-        "capabilities",
-        "daemon.status",
-        "daemon.stop",
-        "daemon.upgrade",
-        "doctor",
-        "events.subscribe",
-        "image.list",
-        "list_vms",
-        "ping",
-        "subscribe_events",
-        "vm.config.diff",
-        "vm.config.get",
-        "vm.config.plan",
-        "vm.display.status",
-        "vm.list",
-        "vm.ports.list",
-        "vm.session",
-        "vm.status",
-    )
-)
+READS = table.SPARED | frozenset(methods.LEGACY_READS)
 #: Answered up to the last moment: they never wait for anything themselves.
-INSTANT = frozenset(("call.cancel", "daemon.stop"))
+INSTANT = frozenset((table.CALL_CANCEL.name, table.DAEMON_STOP.name))
 
 
 class Gate:

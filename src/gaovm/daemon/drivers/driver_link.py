@@ -17,6 +17,7 @@ from gaovm.daemon.handover import Driver
 from gaovm.daemon.vms import driver_protocol, machine, reports
 from gaovm.ipc import connection, handover, hello, methods, peer
 from gaovm.platform import processes
+from gaovm.wire import anyjson
 from gaovm.wire.driver import table
 
 logger = logging.getLogger(__name__)
@@ -265,7 +266,7 @@ def _connect(vm: machine.Machine, link: Link, made: handover.Movable) -> None:
 def _service(vm: machine.Machine, token: str | None) -> connection.Service:
     """What is served to a driver: it reports."""
 
-    def on_notification(method: str, params: dict[str, Any], _: connection.Connection) -> None:
+    def on_notification(method: str, params: anyjson.Object, _: connection.Connection) -> None:
         reports.on_notification(vm, method, old_drivers.translate(params))
 
     offer = hello.Offer(methods.DRIVER, table.NAMES, required=table.CORE)
@@ -273,7 +274,7 @@ def _service(vm: machine.Machine, token: str | None) -> connection.Service:
     return connection.Service(terms, _refuse, on_notification=on_notification)
 
 
-async def _refuse(method: str, params: dict[str, Any], _: connection.Request) -> Any:
+async def _refuse(method: str, params: anyjson.Object, _: connection.Request) -> Any:
     if method == methods.PING:
         return {"ok": True}
     raise errors.UnknownMethod(f"Unknown method: {method}")

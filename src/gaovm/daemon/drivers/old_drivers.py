@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from gaovm.wire import anyjson
 
 _WORDS = {
     "agent-lost": "agent_lost",
@@ -13,7 +13,7 @@ _WORDS = {
 _KEYS = ("kind", "reason", "detail")
 
 
-def translate(params: dict[str, Any]) -> dict[str, Any]:
+def translate(params: anyjson.Object) -> anyjson.Object:
     """A notification's parameters in the words of today's drivers."""
     words = {key: params[key] for key in _KEYS if isinstance(params.get(key), str)}
     old = {key: _WORDS[word] for key, word in words.items() if word in _WORDS}

@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import params
 from gaovm.daemon.config import changes, planning
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.legacy import vms
 from gaovm.daemon.vms import machine
 from gaovm.spec.vm import VmSpec
+from gaovm.wire import convert
 
 _MIB = 1 << 20
 _Unset = msgspec.UnsetType
@@ -89,7 +89,7 @@ async def replace(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     Raises:
         errors.InvalidParams: a value is wrong, unknown, or cannot be had; nothing changed.
     """
-    config = params.decode(_Set, "vm.config.set", data).config
+    config = convert.decode(_Set, "vm.config.set", data).config
     vm = vms.machine_of(ctx)
 
     def make() -> planning.Layers:
@@ -107,7 +107,7 @@ async def patch(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     Raises:
         errors.InvalidParams: as ``replace``.
     """
-    config = params.decode(_Patch, "vm.config.patch", data).patch
+    config = convert.decode(_Patch, "vm.config.patch", data).patch
     vm = vms.machine_of(ctx)
     source: list[str] = []
 

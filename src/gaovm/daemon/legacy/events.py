@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gaovm.daemon.legacy import vms
 from gaovm.daemon.storage import events
 
-_Payload = dict[str, Any]
+_Payload = Mapping[str, Any]
 
 
 def translate(event: events.Event) -> dict[str, Any] | None:
@@ -50,7 +50,7 @@ def _restart(payload: _Payload) -> _Payload:
 
 
 def _failure(payload: _Payload) -> _Payload:
-    told = _only("reason", "attempts")(payload)
+    told: dict[str, Any] = {key: payload[key] for key in ("reason", "attempts")}
     if "window_limit" in payload:
         told["windowLimit"] = payload["window_limit"]
         told["windowSeconds"] = round(payload["window_s"])

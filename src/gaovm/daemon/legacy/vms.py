@@ -10,12 +10,15 @@ from typing import Annotated, Any
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import params, timestamps
+from gaovm.daemon import timestamps
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.dispatch.methods import display
 from gaovm.daemon.lifecycle import stop
 from gaovm.daemon.vms import machine
 from gaovm.model import states
+from gaovm.wire import convert
+from gaovm.wire.control import display as wire
+from gaovm.wire.control import target
 
 VM_ID = "default"
 _ENABLE_EXEC = "GAOVM_ENABLE_DRIVER_EXEC"
@@ -87,13 +90,13 @@ async def show(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
 async def open_display(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """Open the window on the desktop that the driver inherited; the driver's result."""
     vm = machine_of(ctx)
-    return await display.open_window(ctx, call, params.DisplayOpen(name=vm.name))
+    return await display.open_window(ctx, call, wire.Open(name=vm.name))
 
 
 async def close_display(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """Close the window; the driver's result."""
     vm = machine_of(ctx)
-    return await display.close_window(ctx, call, params.Named(name=vm.name))
+    return await display.close_window(ctx, call, target.Named(name=vm.name))
 
 
 class _Exec(msgspec.Struct, forbid_unknown_fields=True):
@@ -110,7 +113,7 @@ async def driver_exec(ctx: context.Daemon, call: context.Call, data: Any) -> Any
     """
     if os.environ.get(_ENABLE_EXEC) != "1":
         raise errors.UnknownMethod(_NO_EXEC)
-    wanted = params.decode(_Exec, "driver.exec", data)
+    wanted = convert.decode(_Exec, "driver.exec", data)
     vm = machine_of(ctx)
     if vm.driver is None:
         raise errors.StateConflict("The driver is not running")
@@ -161,12 +164,12 @@ async def _status(ctx: context.Daemon, call: context.Call, vm: machine.Machine) 
     observed = vm.state.observed
     running = observed is states.Observed.RUNNING
     try:
-        window = await display.show(ctx, call, params.Named(name=vm.name))
+        window = await display.show(ctx, call, target.Named(name=vm.name))
     except errors.GaoError as exc:
         return {**status, "driverVmError": exc.message}
     status["driverVm"] = {
         "configured": True,
-        "graphicsWindowOpen": bool(window.get("open")),
+        "graphicsWindowOpen": window.open,
         "state": _STATES.get(observed, "paused" if vm.paused else str(observed)),
         "canStart": observed in states.AT_REST,
         "canPause": running and not vm.paused,

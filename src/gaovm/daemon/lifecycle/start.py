@@ -21,6 +21,8 @@ from gaovm.daemon.lifecycle import stop, waiting
 from gaovm.daemon.lifecycle.strategies import cold_boot, protocol
 from gaovm.daemon.vms import approval, driver_protocol, driver_watch, machine
 from gaovm.model import phases, states, supervision
+from gaovm.wire.control import payloads
+from gaovm.wire.control.progress import Progress
 
 
 class Launcher(Protocol):
@@ -158,7 +160,7 @@ class Starter:
         vm.forget_failure()
         if operation.created:
             # In one transaction with the record: what is told of is there.
-            vm.fleet.events.emit("vm.created", vm.name, {"project": record.project})
+            vm.fleet.events.tell(vm.name, payloads.VmCreated(project=record.project))
         restarts = record.restarts if operation.supervised else supervision.History()
         await vm.apply(
             states.Event.UP_ASKED,
@@ -197,8 +199,8 @@ def _make_directories(vm: machine.Machine) -> None:
 @steps.step
 async def _record_started(vm: machine.Machine, driver: driver_protocol.Driver) -> None:
     socket = vm.fleet.paths.driver_socket(vm.record.run_id)
-    payload = {"pid": driver.pid, "socket_path": str(socket)}
-    vm.fleet.events.emit("driver.started", vm.name, payload)
+    payload = payloads.DriverStarted(pid=driver.pid, socket_path=str(socket))
+    vm.fleet.events.tell(vm.name, payload)
     if vm.state.observed is states.Observed.STARTING:
         vm.apply(states.Event.HYPERVISOR_STARTED, started_at=timestamps.now())
     else:
@@ -246,9 +248,8 @@ async def _settle(vm: machine.Machine, operation: Up, error: errors.GaoError) ->
     elif vm.state.observed is not states.Observed.BACKOFF:
         # Its end was told already; this is what whoever waited for the `up` is told.
         vm.fail(error)
-    payload = {"error": error.message}
-    vm.fleet.events.emit("driver.start_failed", vm.name, payload)
+    vm.fleet.events.tell(vm.name, payloads.DriverStartFailed(error=error.message))
 
 
 def _report(operation: Up, phase: str, message: str) -> None:
-    operation.report({"phase": phase, "message": message})
+    operation.report(Progress(phase=phase, message=message))

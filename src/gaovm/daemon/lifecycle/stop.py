@@ -19,6 +19,7 @@ from gaovm.aio import steps
 from gaovm.daemon.drivers import occupancy
 from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.model import states
+from gaovm.wire.control import payloads
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ async def shut_down(vm: machine.Machine, limits: Limits) -> None:
         await _let_driver_go(vm)
         await vm.until(lambda: vm.driver is None)
         vm.closing = False
-    vm.fleet.events.emit("driver.stopped", vm.name, {})
+    vm.fleet.events.tell(vm.name, payloads.DriverStopped())
 
 
 async def _take_down(
@@ -242,7 +243,7 @@ async def _forget(vm: machine.Machine) -> None:
     # Not `written`: a row without its files would be a VM again for the next daemon.
     removed = fleet.store.remove(vm.name)
     fleet.events.forget(vm.name)
-    fleet.events.emit("vm.removed", vm.name, {})  # in the same commit
+    fleet.events.tell(vm.name, payloads.VmRemoved())  # in the same commit
     await removed
     fleet.forget(vm)
     vm.touch()

@@ -22,6 +22,7 @@ from gaovm.daemon.lifecycle import start, stop
 from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states, supervision
+from gaovm.wire.control import payloads
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ class Supervisor:
         for vm, what in drifted:
             self.mended += 1
             logger.error("vm %s: %s; mending it", vm.name, what, extra={"vm": vm.name})
-            self._fleet.events.emit("drift.mended", vm.name, {"what": what})
+            self._fleet.events.tell(vm.name, payloads.DriftMended(what=what))
             self._mend(vm)
         return len(drifted)
 
@@ -209,14 +210,14 @@ def _schedule(
 ) -> None:
     reason = failure.message if failure is not None else "the guest switched itself off"
     vm.apply(states.Event.RESTART_SCHEDULED, failure, **{**changes, "restarts": again.history})
-    payload = {
-        "attempt": again.history.attempts,
-        "max_attempts": vm.record.spec.supervision.restart.max_attempts,
-        "delay_s": round(again.delay_s, 3),
-        "nominal_s": again.nominal_s,
-        "reason": reason,
-    }
-    vm.fleet.events.emit("driver.restart_scheduled", vm.name, payload)
+    payload = payloads.RestartScheduled(
+        attempt=again.history.attempts,
+        max_attempts=vm.record.spec.supervision.restart.max_attempts,
+        delay_s=round(again.delay_s, 3),
+        nominal_s=again.nominal_s,
+        reason=reason,
+    )
+    vm.fleet.events.tell(vm.name, payload)
 
 
 @steps.step
@@ -238,16 +239,15 @@ def _give_up(
         details={"serial_tail": tail},
     )
     vm.apply(states.Event.GAVE_UP, final, **changes)
-    payload: dict[str, Any] = {
-        "reason": reason,
-        "attempts": decision.attempts,
-        "max_attempts": vm.record.spec.supervision.restart.max_attempts,
-        "serial_tail": tail,
-    }
-    if decision.window:
-        payload["window_limit"] = decision.attempts
-        payload["window_s"] = supervision.WINDOW_S
-    vm.fleet.events.emit("driver.permanent_failure", vm.name, payload)
+    payload = payloads.PermanentFailure(
+        reason=reason,
+        attempts=decision.attempts,
+        max_attempts=vm.record.spec.supervision.restart.max_attempts,
+        serial_tail=tuple(tail),
+        window_limit=decision.attempts if decision.window else None,
+        window_s=supervision.WINDOW_S if decision.window else None,
+    )
+    vm.fleet.events.tell(vm.name, payload)
 
 
 @steps.step

@@ -12,7 +12,6 @@ import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -20,6 +19,7 @@ from gaovm import errors
 from gaovm.aio import clock, files
 from gaovm.daemon import timestamps
 from gaovm.daemon.storage import quarantine, schema
+from gaovm.wire.control import payloads
 
 #: What a damaged database may cost at most: changes of the last seconds.
 EVERY_S = 10.0
@@ -92,7 +92,7 @@ def make(source: sqlite3.Connection, target: Path) -> None:
     _build(target, None, fill)
 
 
-def restore(database: Path, facts: dict[str, Any]) -> dict[str, Any]:
+def restore(database: Path, reason: str, quarantined: str | None) -> payloads.StateRecovered:
     """Make a database of the copy, with the event ``state.recovered`` in it; returns its payload.
 
     Numbers of events go on from the time in milliseconds: above all that the lost log has given.
@@ -105,16 +105,22 @@ def restore(database: Path, facts: dict[str, Any]) -> dict[str, Any]:
     copy = path_of(database)
     if not copy.exists():
         raise errors.NotFound(f"there is no {copy}")
-    payload = {**facts, "copied_at": timestamps.of(copy.stat().st_mtime)}
+    told: list[payloads.StateRecovered] = []
 
     def fill(made: sqlite3.Connection) -> None:
-        (payload["vms"],) = made.execute("SELECT count(*) FROM vms").fetchone()
-        text = msgspec.json.encode(payload).decode()
+        (count,) = made.execute("SELECT count(*) FROM vms").fetchone()
+        payload = payloads.StateRecovered(
+            reason=reason,
+            quarantined=quarantined,
+            copied_at=timestamps.of(copy.stat().st_mtime),
+            vms=count,
+        )
         leap(made)
         made.execute(
-            "INSERT INTO events (ts, type, vm, payload) VALUES (?, 'state.recovered', NULL, ?)",
-            (timestamps.now(), text),
+            "INSERT INTO events (ts, type, vm, payload) VALUES (?, ?, NULL, ?)",
+            (timestamps.now(), payload.TYPE, msgspec.json.encode(payload).decode()),
         )
+        told.append(payload)
 
     try:
         _build(database, copy.read_bytes(), fill)
@@ -125,7 +131,7 @@ def restore(database: Path, facts: dict[str, Any]) -> dict[str, Any]:
             remedy=f"put a good copy back as {database}, or start again with no VMs known",
             details={"quarantined": str(kept)},
         ) from exc
-    return payload
+    return told[0]
 
 
 def leap(connection: sqlite3.Connection) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -18,18 +18,11 @@ import msgspec
 from gaovm.aio import pubsub
 from gaovm.daemon import timestamps
 from gaovm.daemon.storage import rates, retention, store
+from gaovm.wire import anyjson
+from gaovm.wire.control import events as wire
+from gaovm.wire.control import payloads
 
-
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One event as clients see it. ``seq`` grows by one from event to event."""
-
-    seq: int
-    type: str
-    vm: str | None
-    payload: dict[str, Any]
-    ts: str
-
-
+Event = wire.Event
 Feed = pubsub.Subscription[Event]
 
 _APPEND = "INSERT INTO events (ts, type, vm, payload) VALUES (?, ?, ?, ?)"
@@ -55,8 +48,16 @@ class Events:
         """The number of the oldest event that is kept; ``last + 1`` when none is."""
         return self._retention.oldest
 
-    def emit(self, kind: str, vm: str | None, payload: dict[str, Any]) -> asyncio.Future[Event]:
-        """Write an event; never waits. Done when it is on disk and published.
+    def tell(self, vm: str | None, payload: payloads.Payload) -> asyncio.Future[Event]:
+        """Write the event that the payload is of; as ``emit``."""
+        return self.emit(payload.TYPE, vm, msgspec.to_builtins(payload))
+
+    def tell_of_guest(self, vm: str, payload: payloads.Payload) -> None:
+        """As ``tell``, of what a guest brings about as often as it likes: within its rate."""
+        self.emit_of_guest(payload.TYPE, vm, msgspec.to_builtins(payload))
+
+    def emit(self, kind: str, vm: str | None, payload: anyjson.Object) -> asyncio.Future[Event]:
+        """Write an event of any type; never waits. Done when it is on disk and published.
 
         In one turn of the event loop with a change of a record: both are on disk, or neither.
         """
@@ -76,13 +77,14 @@ class Events:
         if not written.cancelled() and written.exception() is not None:
             self._retention.doubt()
 
-    def emit_of_guest(self, kind: str, vm: str, payload: dict[str, Any]) -> None:
-        """As ``emit``, of what a guest brings about as often as it likes: within its rate."""
+    def emit_of_guest(self, kind: str, vm: str, payload: anyjson.Object) -> None:
+        """As ``emit``, within the VM's rate."""
         if self._rates.admit(vm, kind):
             self.emit(kind, vm, payload)
 
-    def _tell_suppressed(self, vm: str, payload: dict[str, Any]) -> None:
-        self.emit(rates.SUPPRESSED, vm, payload)
+    def _tell_suppressed(self, vm: str, types: Mapping[str, int]) -> None:
+        payload = payloads.EventsSuppressed(count=sum(types.values()), types=dict(types))
+        self.tell(vm, payload)
 
     def forget(self, vm: str) -> None:
         """A VM was removed: what it may say is counted no more."""

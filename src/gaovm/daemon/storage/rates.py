@@ -1,19 +1,17 @@
 """How often a guest may be told of: so many events at once, and then one a second.
 
 A guest decides how often its agent begins anew, and each time is an event. What is left out is
-counted, and told in one event of its own (``SUPPRESSED``).
+counted, and told in one event of its own (``events.suppressed``).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from gaovm.aio import clock
 
-SUPPRESSED = "events.suppressed"
 #: A boot makes 5; a guest that is rebooted again and again for minutes is told of in full.
 BURST = 100.0
 PER_S = 1.0
@@ -45,7 +43,7 @@ class _Bucket:
 class Rates:
     """A bucket for every VM; ``tell`` writes the event of what was left out."""
 
-    def __init__(self, tell: Callable[[str, dict[str, Any]], None]) -> None:
+    def __init__(self, tell: Callable[[str, Mapping[str, int]], None]) -> None:
         self._tell = tell
         self._buckets: dict[str, _Bucket] = {}
 
@@ -68,7 +66,7 @@ class Rates:
             bucket.timer = None
         types, bucket.suppressed = bucket.suppressed, Counter()
         if types:
-            self._tell(vm, {"count": types.total(), "types": dict(types)})
+            self._tell(vm, types)
 
     def forget(self, vm: str) -> None:
         """A VM was removed: tell what is left to tell of it."""

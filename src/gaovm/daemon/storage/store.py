@@ -29,6 +29,7 @@ from gaovm.daemon.storage import (
     wal_preallocation,
     writer,
 )
+from gaovm.wire.control import process
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Store:
         self,
         connection: sqlite3.Connection,
         path: Path,
-        recovered: dict[str, Any] | None = None,
+        recovered: process.Recovered | None = None,
         mended: Sequence[str] = (),
     ) -> None:
         self.path = path
@@ -200,7 +201,7 @@ def open_store(path: Path) -> Store:
             newer GaoVM (it was left alone).
         errors.HostError: it cannot be opened; it was left alone.
     """
-    recovered: dict[str, Any] | None = None
+    recovered: process.Recovered | None = None
     is_new = not path.exists() or _is_emptied(path)
     if is_new:
         recovered = _begin(path)
@@ -223,14 +224,14 @@ def _is_emptied(path: Path) -> bool:
     return path.stat().st_size == 0 and not log.exists() and backup.path_of(path).exists()
 
 
-def _begin(path: Path) -> dict[str, Any] | None:
+def _begin(path: Path) -> process.Recovered | None:
     """A database where there is none: of the copy, as whoever moved it aside was cut short."""
     for suffix in ("-wal", "-shm"):  # of another file: they would be applied to this one
         stray = path.with_name(path.name + suffix)
         if stray.exists():
             quarantine.aside(stray)
     try:
-        return backup.restore(path, {"reason": f"{path} was missing", "quarantined": None})
+        return backup.restore(path, f"{path} was missing", None)
     except errors.NotFound:
         path.touch(mode=0o600)
         files.sync_directory(path.parent)  # SQLite sees to the names of its other files only
@@ -242,18 +243,18 @@ def _follows_another(path: Path) -> bool:
     return any(path.parent.glob(f"{path.name}.corrupt-*"))
 
 
-def _replace(path: Path, exc: sqlite3.DatabaseError) -> dict[str, Any]:
+def _replace(path: Path, exc: sqlite3.DatabaseError) -> process.Recovered:
     kept = quarantine.aside(path, "-wal", "-shm")
     reason = f"{path} is damaged ({exc}); it was moved to {kept}"
     try:
-        found = backup.restore(path, {"reason": reason, "quarantined": str(kept)})
+        found = backup.restore(path, reason, str(kept))
     except (errors.NotFound, errors.StateCorrupt) as failure:
         raise errors.StateCorrupt(
             f"{reason}; {failure}",
             remedy=f"put a good copy back as {path}, or start again with no VMs known",
             details={"quarantined": str(kept)},
         ) from exc
-    logger.error("%s; the copy of %s took its place", reason, found["copied_at"])
+    logger.error("%s; the copy of %s took its place", reason, found.copied_at)
     return found
 
 

@@ -13,7 +13,8 @@ import os
 import signal
 import socket
 import sys
-from typing import Any
+
+import msgspec
 
 from gaovm import errors, version
 from gaovm.aio import steps
@@ -24,6 +25,7 @@ from gaovm.daemon.vms import driver_watch, machine
 from gaovm.daemon.vms.fleet import Fleet
 from gaovm.ipc import handover as connections
 from gaovm.ipc import server as ipc_server
+from gaovm.wire.control import payloads, process
 
 logger = logging.getLogger(__name__)
 
@@ -102,18 +104,19 @@ class Takeover:
             if asked is not None and place == asked.client:
                 asking = made
         result = self._result()
+        told = payloads.DaemonUpgraded(**msgspec.structs.asdict(result))
         # on disk before anybody is told that it is done
-        await self._fleet.events.emit("daemon.upgraded", None, result)
-        logger.info("upgraded from %(old_version)s to %(new_version)s", result)
+        await self._fleet.events.tell(None, told)
+        logger.info("upgraded from %s to %s", result.old_version, result.new_version)
         if asking is not None and asked is not None:
             asking.answer(asked.call, result)
 
-    def _result(self) -> dict[str, Any]:
-        return {
-            "old_version": self._given.version,
-            "new_version": version.VERSION,
-            "pid": os.getpid(),
-            "python": sys.executable,
-            "vms": len(self._given.drivers),
-            "clients": len(self._given.clients),
-        }
+    def _result(self) -> process.Upgraded:
+        return process.Upgraded(
+            old_version=self._given.version,
+            new_version=version.VERSION,
+            pid=os.getpid(),
+            python=sys.executable,
+            vms=len(self._given.drivers),
+            clients=len(self._given.clients),
+        )

@@ -15,12 +15,12 @@ import os
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import params
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import lookups, machine, project_file
 from gaovm.daemon.vms.fleet import Fleet
 from gaovm.spec import reach
 from gaovm.spec.vm import VmSpec
+from gaovm.wire.control import vms
 
 #: A longer text is kept and compared, but not sent along to be shown.
 _SHOWN_BYTES = 64 << 10
@@ -37,9 +37,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     base: tuple[reach.Reach, ...] = ()
 
 
-async def examine(
-    vm: machine.Machine | None, args: params.Up, wanted: project_file.Wanted
-) -> Asked:
+async def examine(vm: machine.Machine | None, args: vms.Up, wanted: project_file.Wanted) -> Asked:
     """Follow the links of what a file asks for. In a thread: a path may lie on a slow server."""
     old = None if vm is None else vm.record.base
     return await lookups.run(_examine, args.config_text, wanted, old)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import msgspec
 
 from gaovm.daemon.storage import events
+from gaovm.wire import anyjson
+from gaovm.wire.control import payloads
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     height: int = 0
 
 
-def on_report(topic: events.Events, name: str, params: dict[str, Any]) -> None:
+def on_report(topic: events.Events, name: str, params: anyjson.Object) -> None:
     """Take in a ``display`` notification of a VM; nonsense is logged and dropped."""
     try:
         report = msgspec.convert(params, Report)
@@ -29,7 +30,6 @@ def on_report(topic: events.Events, name: str, params: dict[str, Any]) -> None:
         logger.warning("vm %s: bad report of the driver: %s", name, exc)
         return
     if report.open:
-        size = {"width": report.width, "height": report.height}
-        topic.emit("display.opened", name, size)
+        topic.tell(name, payloads.DisplayOpened(width=report.width, height=report.height))
     else:
-        topic.emit("display.closed", name, {"reason": report.reason[:40]})
+        topic.tell(name, payloads.DisplayClosed(reason=report.reason[:40]))

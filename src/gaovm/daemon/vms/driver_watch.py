@@ -6,6 +6,7 @@ from gaovm import errors
 from gaovm.daemon import paths
 from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.model import states, supervision
+from gaovm.wire.control import payloads
 
 
 def adopt(vm: machine.Machine, driver: driver_protocol.Driver) -> None:
@@ -30,8 +31,8 @@ async def _watch(vm: machine.Machine, driver: driver_protocol.Driver) -> None:
     paths.remove_sockets(vm.fleet.paths.run_dir(vm.record.run_id))
     alive = vm.state.observed in (states.Observed.RUNNING, states.Observed.STARTING)
     died = alive and not vm.closing
-    payload = {"pid": ended.pid, "exit_code": ended.exit_code, "expected": not died}
-    vm.fleet.events.emit("driver.exited", vm.name, payload)
+    payload = payloads.DriverExited(pid=ended.pid, exit_code=ended.exit_code, expected=not died)
+    vm.fleet.events.tell(vm.name, payload)
     if died:
         failure = errors.DriverLost(
             f"the driver of VM {vm.name} ended with {_how(ended.exit_code)}",

@@ -20,6 +20,7 @@ from gaovm.daemon import operations, paths, timestamps
 from gaovm.daemon.storage import events, records, store
 from gaovm.daemon.vms import driver_protocol
 from gaovm.model import labels, states, supervision
+from gaovm.wire.control import payloads
 
 logger = logging.getLogger(__name__)
 
@@ -159,8 +160,8 @@ class Machine:
                 extra={"vm": self.name},
             )
             events_of = self.fleet.events
-            emit = events_of.emit_of_guest if event in states.OF_GUEST else events_of.emit
-            emit("vm.state", self.name, self._state_payload(event, failure))
+            tell = events_of.tell_of_guest if event in states.OF_GUEST else events_of.tell
+            tell(self.name, self._state_payload(event, failure))
         return written
 
     def update(self, **changes: Any) -> asyncio.Future[None]:
@@ -219,19 +220,20 @@ class Machine:
 
     def _state_payload(
         self, event: states.Event, failure: errors.GaoError | None
-    ) -> dict[str, Any]:
+    ) -> payloads.VmState:
         state = self.state
-        payload: dict[str, Any] = {
-            "event": event.value,
-            "desired": state.desired,
-            "observed": state.observed,
-            "readiness": state.readiness,
-            "first_up": state.first_up,
-            "state": self.describe()[0],
-        }
+        why = None
         if failure is not None:
-            payload["error"] = {"code": failure.code, "message": failure.message}
-        return payload
+            why = payloads.Reason(code=failure.code, message=failure.message)
+        return payloads.VmState(
+            event=event.value,
+            desired=state.desired,
+            observed=state.observed,
+            readiness=state.readiness,
+            first_up=state.first_up,
+            state=self.describe()[0],
+            error=why,
+        )
 
 
 def _failure(error: errors.GaoError, name: str) -> records.Failure:

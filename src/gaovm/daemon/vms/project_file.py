@@ -13,14 +13,21 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock
-from gaovm.daemon import params, paths
+from gaovm.daemon import paths
 from gaovm.daemon.vms import lookups
 from gaovm.platform import priority
 from gaovm.spec import vm
 from gaovm.spec.boot import Arch
+from gaovm.wire.control import vms
 
 if TYPE_CHECKING:
     from gaovm.project import config
+
+
+class Placed(vms.Up, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An ``up`` whose directory was looked up; ``usual_name``: its VM's where nobody names it."""
+
+    usual_name: str
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +43,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     asked_at: float | None = None
 
 
-async def load(args: params.Up, where: paths.Paths) -> Wanted:
+async def load(args: vms.Up, where: paths.Paths) -> Wanted:
     """Read the config file that the client sent; the loop goes on meanwhile.
 
     Files are read one at a time: whoever sends many waits for its own.
@@ -76,14 +83,14 @@ _reader = futures.ThreadPoolExecutor(
 )
 
 
-def _read(args: params.Up, where: paths.Paths) -> config.Loaded:
+def _read(args: vms.Up, where: paths.Paths) -> config.Loaded:
     # The YAML reader is loaded at the first up, not at the daemon's start.
     from gaovm.project import config, names
     from gaovm.project import context as project_context
 
     if not args.project_dir.startswith("/"):
         raise errors.UsageError(f"{args.project_dir!r} is not an absolute path")
-    usual = args.usual_name if isinstance(args, params.Placed) else None
+    usual = args.usual_name if isinstance(args, Placed) else None
     given = bool(args.name or args.env_name)
     name = names.vm_name(args.name, args.env_name or usual, args.project_dir)
     user = args.user

@@ -16,19 +16,22 @@ from gaovm.daemon.storage import records
 from gaovm.daemon.vms import display, driver_watch, machine
 from gaovm.ipc import methods
 from gaovm.model import states, supervision
+from gaovm.wire import anyjson
+from gaovm.wire.control import payloads
+from gaovm.wire.control.progress import Progress
 
 logger = logging.getLogger(__name__)
 
 #: What a driver tells of its guest's health, and the events of it.
 HEALTH_EVENTS = {
-    "watchdog": "guest.watchdog",
-    "panic": "guest.panicked",
-    "unresponsive": "guest.unresponsive",
-    "responsive": "guest.responsive",
-    "paused": "vm.paused",
-    "resumed": "vm.resumed",
-    "network_lost": "network.lost",
-    "network_back": "network.back",
+    "watchdog": payloads.GuestWatchdog,
+    "panic": payloads.GuestPanicked,
+    "unresponsive": payloads.GuestUnresponsive,
+    "responsive": payloads.GuestResponsive,
+    "paused": payloads.VmPaused,
+    "resumed": payloads.VmResumed,
+    "network_lost": payloads.NetworkLost,
+    "network_back": payloads.NetworkBack,
 }
 
 
@@ -50,7 +53,7 @@ class StateReport(msgspec.Struct, frozen=True, kw_only=True):
         return errors.from_wire(data)
 
 
-def on_notification(vm: machine.Machine, method: str, params: dict[str, Any]) -> None:
+def on_notification(vm: machine.Machine, method: str, params: anyjson.Object) -> None:
     """Take in what a driver says; notifications of a newer driver are ignored."""
     if method == methods.STATE:
         on_state(vm, params)
@@ -64,7 +67,7 @@ def on_notification(vm: machine.Machine, method: str, params: dict[str, Any]) ->
         on_health(vm, params)
 
 
-def on_state(vm: machine.Machine, params: dict[str, Any]) -> None:
+def on_state(vm: machine.Machine, params: anyjson.Object) -> None:
     """Take in a ``state`` notification; one that cannot be read is logged and dropped."""
     try:
         report = msgspec.convert(params, StateReport)
@@ -96,22 +99,27 @@ def on_state(vm: machine.Machine, params: dict[str, Any]) -> None:
     driver_watch.dismiss(vm)
 
 
-def on_progress(vm: machine.Machine, params: dict[str, Any]) -> None:
+def on_progress(vm: machine.Machine, params: anyjson.Object) -> None:
     """Pass ``progress`` on to whoever waits for the ``up``."""
     phase, message = str(params.get("phase", ""))[:80], str(params.get("message", ""))[:2000]
     vm.note = f"{phase}: {message}" if phase and message else message or phase or None
     if vm.up is not None:
-        vm.up.report({"phase": phase, "message": message})
+        vm.up.report(Progress(phase=phase, message=message))
 
 
-def on_hypervisor_exit(vm: machine.Machine, params: dict[str, Any]) -> None:
+def on_hypervisor_exit(vm: machine.Machine, params: anyjson.Object) -> None:
     """Record that the hypervisor exited; what it means comes with the next ``state``."""
     stopping = vm.closing or vm.state.observed is states.Observed.STOPPING
-    payload = {key: params.get(key) for key in ("pid", "status", "at")}
-    vm.fleet.events.emit("hypervisor.exited", vm.name, {**payload, "expected": stopping})
+    told = {key: params.get(key) for key in ("pid", "status", "at")}
+    try:
+        payload = msgspec.convert({**told, "expected": stopping}, payloads.HypervisorExited)
+    except msgspec.ValidationError as exc:
+        logger.warning("vm %s: bad report of the driver: %s", vm.name, exc)
+        return
+    vm.fleet.events.tell(vm.name, payload)
 
 
-def on_health(vm: machine.Machine, params: dict[str, Any]) -> None:
+def on_health(vm: machine.Machine, params: anyjson.Object) -> None:
     """Take in the health of a running guest: emit an event, and let the VM's policy act."""
     kind, detail = str(params.get("kind")), str(params.get("detail") or "")[:1000]
     if kind not in HEALTH_EVENTS or vm.state.observed is not states.Observed.RUNNING:
@@ -121,7 +129,7 @@ def on_health(vm: machine.Machine, params: dict[str, Any]) -> None:
     elif kind in ("network_lost", "network_back"):
         _note_network(vm, detail if kind == "network_lost" else None)
     logger.info("vm %s: %s: %s", vm.name, kind, detail, extra={"vm": vm.name})
-    vm.fleet.events.emit_of_guest(HEALTH_EVENTS[kind], vm.name, {"detail": detail})
+    vm.fleet.events.tell_of_guest(vm.name, HEALTH_EVENTS[kind](detail=detail))
     if not vm.closing:
         vm.fleet.supervisor.hangs(vm, kind)
     vm.touch()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -11,123 +11,142 @@ from gaovm.daemon.storage import records
 from gaovm.daemon.vms import machine, ports
 from gaovm.model import states
 from gaovm.spec import diff
+from gaovm.wire.control import status as wire
+from gaovm.wire.control.ports import PortStatus
+
+T = TypeVar("T")
 
 
-def vm_status(vm: machine.Machine) -> dict[str, Any]:
-    """The VmStatus of ``docs/reference/control-protocol.md``."""
+def vm_status(vm: machine.Machine) -> wire.VmStatus:
+    """The VM as clients see it; costs no I/O."""
     record, spec, where = vm.record, vm.record.spec, vm.fleet.paths
     word, detail = vm.describe()
     user = spec.guest.user
     running = record.state.observed is states.Observed.RUNNING
-    return {
-        "name": record.name,
-        "project": record.project,
-        "state": word,
-        "detail": detail,
-        "desired": record.state.desired,
-        "observed": record.state.observed,
-        "readiness": record.state.readiness,
-        "first_up": record.state.first_up,
-        "paused": vm.paused,
-        "created_at": record.created_at,
-        "started_at": record.started_at,
-        "vm_type": "qemu",
-        "arch": spec.boot.arch,
-        "cpus": spec.processors.count,
-        "memory_bytes": spec.memory.size_bytes,
-        "disk_bytes": spec.disk.size_bytes,
-        "image": _image(record),
-        "machine": record.facts.machine or None,
-        "accelerator": record.facts.accelerator,
-        "mounts": _mounts(record),
-        "ports": port_statuses(record, running=running),
-        "network": _network(record),
-        "confinement": record.facts.confinement,
-        "user": {"name": user.name, "uid": user.uid, "gid": user.gid, "home": user.home},
-        "driver_pid": vm.driver.pid if vm.driver else None,
-        "hypervisor_pid": vm.hypervisor_pid if running else None,
-        "boot": {**record.facts.boot, **vm.timings} if running and record.facts.boot else None,
-        "restarts": _restarts(record),
-        "last_error": msgspec.to_builtins(record.last_error),
-        "dir": str(where.vm_dir(record.name)),
-        "run_dir": str(where.run_dir(record.run_id)),
-        "logs": {
-            "serial": str(where.serial_log(record.name)),
-            "driver": str(where.driver_log(record.name)),
-        },
-        "message": spec.message,
-        "pending": _pending(record),
-        "overrides": record.overrides,
-    }
+    return wire.VmStatus(
+        name=record.name,
+        project=record.project,
+        state=word,
+        detail=detail,
+        desired=record.state.desired,
+        observed=record.state.observed,
+        readiness=record.state.readiness,
+        first_up=record.state.first_up,
+        paused=vm.paused,
+        created_at=record.created_at,
+        started_at=record.started_at,
+        vm_type="qemu",
+        arch=spec.boot.arch,
+        cpus=spec.processors.count,
+        memory_bytes=spec.memory.size_bytes,
+        disk_bytes=spec.disk.size_bytes,
+        image=_image(record),
+        machine=record.facts.machine or None,
+        accelerator=_told(record.facts.accelerator, wire.Accelerator),
+        mounts=_mounts(record),
+        ports=port_statuses(record, running=running),
+        network=_network(record),
+        confinement=_told(record.facts.confinement, wire.Confinement),
+        user=wire.User(name=user.name, uid=user.uid, gid=user.gid, home=user.home),
+        driver_pid=vm.driver.pid if vm.driver else None,
+        hypervisor_pid=vm.hypervisor_pid if running else None,
+        boot=_boot(vm) if running else None,
+        restarts=_restarts(record),
+        last_error=_told(record.last_error, wire.Failure),
+        dir=str(where.vm_dir(record.name)),
+        run_dir=str(where.run_dir(record.run_id)),
+        logs=wire.Logs(
+            serial=str(where.serial_log(record.name)),
+            driver=str(where.driver_log(record.name)),
+        ),
+        message=spec.message,
+        pending=_pending(record),
+        overrides=record.overrides,
+    )
 
 
-def _restarts(record: records.VmRecord) -> dict[str, Any]:
+def _told(data: Any, kind: type[T]) -> T | None:
+    """What a driver said, as clients see it; None when it said nothing that makes sense."""
+    if data is None:
+        return None
+    try:
+        return msgspec.convert(data, kind, from_attributes=True)
+    except msgspec.ValidationError:
+        return None
+
+
+def _boot(vm: machine.Machine) -> wire.Boot | None:
+    known = vm.record.facts.boot
+    return _told({**known, **vm.timings}, wire.Boot) if known else None
+
+
+def _restarts(record: records.VmRecord) -> wire.Restarts:
     wanted, history = record.spec.supervision.restart, record.restarts
-    return {
-        "policy": wanted.policy,
-        "attempts": history.attempts,
-        "max_attempts": wanted.max_attempts,
-        "due_at": None if history.due_at is None else timestamps.of(history.due_at),
-    }
+    return wire.Restarts(
+        policy=wanted.policy,
+        attempts=history.attempts,
+        max_attempts=wanted.max_attempts,
+        due_at=None if history.due_at is None else timestamps.of(history.due_at),
+    )
 
 
-def _pending(record: records.VmRecord) -> list[dict[str, Any]]:
+def _pending(record: records.VmRecord) -> tuple[diff.Difference, ...]:
     """What the next start changes."""
     if record.pending is None:
-        return []
-    found = diff.differences(record.spec, record.pending)
-    return [msgspec.to_builtins(difference) for difference in found]
+        return ()
+    return tuple(diff.differences(record.spec, record.pending))
 
 
-def _image(record: records.VmRecord) -> dict[str, Any]:
-    if record.image is not None:
-        return {
-            "name": record.image.name,
-            "digest": record.image.digest,
-            "kernel": record.image.kernel,
-        }
-    wanted = record.spec.image
-    return {"name": wanted.location, "digest": wanted.digest, "kernel": record.spec.boot.kernel}
+def _image(record: records.VmRecord) -> wire.VmImage:
+    image, wanted = record.image, record.spec.image
+    if image is not None:
+        return wire.VmImage(name=image.name, digest=image.digest, kernel=image.kernel)
+    return wire.VmImage(name=wanted.location, digest=wanted.digest, kernel=record.spec.boot.kernel)
 
 
-def _mounts(record: records.VmRecord) -> list[dict[str, Any]]:
-    if record.facts.mounts:
-        return list(record.facts.mounts)
-    return [
-        {
-            "location": share.location,
-            "mount_point": share.mount_point,
-            "type": share.type,
-            "reason": "decided at the first start",
-            "writable": share.writable,
-        }
+def _mounts(record: records.VmRecord) -> tuple[wire.Mount, ...]:
+    told = _told(record.facts.mounts, tuple[wire.Mount, ...])
+    return told or tuple(
+        wire.Mount(
+            location=share.location,
+            mount_point=share.mount_point,
+            type=share.type,
+            reason="decided at the first start",
+            writable=share.writable,
+        )
         for share in record.spec.shares
-    ]
+    )
 
 
-def _network(record: records.VmRecord) -> dict[str, Any]:
+def _network(record: records.VmRecord) -> wire.Network:
     """What carries the guest's network, and whether the host is open to it on purpose."""
     known = record.facts.network or {"type": None, "reason": "decided at the first start"}
-    return {"problem": None, **known, "host_access": record.spec.network.host_access}
+    return wire.Network(
+        problem=known.get("problem"),
+        type=known.get("type"),
+        reason=str(known.get("reason", "")),
+        host_access=record.spec.network.host_access,
+    )
 
 
 def warnings(record: records.VmRecord) -> list[str]:
     """What of this VM, as it was started, is not as safe or as whole as it should be."""
     known, found = _network(record), []
-    if known["type"] == "slirp" and not known["host_access"]:
+    if known.type == "slirp" and not known.host_access:
         found.append(
             "this VM reaches servers on the host's 127.0.0.1, by 10.0.2.2: "
-            f"{known['reason']}; a check of this host says more"
+            f"{known.reason}; a check of this host says more"
         )
-    missing = (record.facts.confinement or {}).get("missing") or {}
+    told = _told(record.facts.confinement, wire.Confinement)
+    missing = {} if told is None else told.missing
     found += [
         f"the VM's hypervisor has no {what} around it: {missing[what]}; "
         "a check of this host says more"
         for what in ("cage", "namespaces")
         if what in missing
     ]
-    if record.state.observed is states.Observed.RUNNING and known["problem"]:
-        found.append(str(known["problem"]))
+    if record.state.observed is states.Observed.RUNNING and known.problem:
+        found.append(known.problem)
     for port, entry in ports.bound(record):
         if entry.get("lost_host_port"):
             found.append(
@@ -137,21 +156,18 @@ def warnings(record: records.VmRecord) -> list[str]:
     return found
 
 
-def port_statuses(record: records.VmRecord, *, running: bool) -> list[dict[str, Any]]:
-    """PortStatus of every forward; while running as the driver reported them."""
+def port_statuses(record: records.VmRecord, *, running: bool) -> tuple[PortStatus, ...]:
+    """Every forward of a VM, those of its config first; while it runs as the driver told them."""
     fixed = len(record.spec.network.ports)
-    result = []
-    for index, (port, entry) in enumerate(ports.bound(record)):
-        known = entry if running else {}
-        result.append(
-            {
-                "guest_ip": port.guest_ip,
-                "guest_port": port.guest_port,
-                "host_ip": port.host_ip,
-                # of one that is stopped: what the next start tries first
-                "host_port": entry.get("host_port", port.host_port),
-                "source": "config" if index < fixed else "added",
-                "state": "forwarded" if known else "stopped",
-            }
+    return tuple(
+        PortStatus(
+            guest_ip=port.guest_ip,
+            guest_port=port.guest_port,
+            host_ip=port.host_ip,
+            # of one that is stopped: what the next start tries first
+            host_port=entry.get("host_port", port.host_port),
+            source="config" if index < fixed else "added",
+            state="forwarded" if running and entry else "stopped",
         )
-    return result
+        for index, (port, entry) in enumerate(ports.bound(record))
+    )

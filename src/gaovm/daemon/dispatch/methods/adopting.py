@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gaovm import errors
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.vms import directories, lookups, status
+from gaovm.wire.control import status as wire_status
+from gaovm.wire.control import vms as wire
 
 
-async def adopt(ctx: context.Daemon, call: context.Call, args: params.Adopt) -> Any:
+async def adopt(
+    ctx: context.Daemon, call: context.Call, args: wire.Adopt
+) -> wire_status.VmStatus | wire_status.Lost:
     """Give a VM to a directory; without a name only tell which VMs have lost theirs.
 
     The next ``up`` in that directory reads its file for the VM.
@@ -21,7 +22,7 @@ async def adopt(ctx: context.Daemon, call: context.Call, args: params.Adopt) -> 
     """
     if args.name is None:
         lost = await directories.lost(ctx.fleet)
-        return {"lost": [status.vm_status(vm) for vm in lost]}
+        return wire_status.Lost(lost=tuple(map(status.vm_status, lost)))
     vm = ctx.find(args.name)
     seen = await directories.look(ctx.fleet, args.project_dir)
     if seen.directory is None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from gaovm import errors
-from gaovm.daemon import params
 from gaovm.daemon.config import changes, planning, room
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import machine, project_file, status
 from gaovm.model import states
 from gaovm.spec import diff as differing
+from gaovm.wire.control import config as wire
 
 
-async def change(ctx: context.Daemon, call: context.Call, args: params.ConfigSet) -> Any:
+async def change(ctx: context.Daemon, call: context.Call, args: wire.Set) -> wire.SetResult:
     """Change the override layer: at once where it can be, else at the next start.
 
     Goes on when the caller goes away.
@@ -34,19 +34,19 @@ async def change(ctx: context.Daemon, call: context.Call, args: params.ConfigSet
 
     work = changes.change(vm, make)
     outcome = await ctx.to_its_end(f"vm {args.name}: config", work)
-    return {
-        "vm": status.vm_status(vm),
-        "applied": _plain(outcome.applied),
-        "staged": _plain(outcome.staged),
-        "running": outcome.running,
-        "restart_required": bool(outcome.staged),
-        "pending_replaced": outcome.replaced and bool(outcome.staged),
-        "overrides": vm.record.overrides,
-        "warnings": [*kept, *outcome.warnings],
-    }
+    return wire.SetResult(
+        vm=status.vm_status(vm),
+        applied=outcome.applied,
+        staged=outcome.staged,
+        running=outcome.running,
+        restart_required=bool(outcome.staged),
+        pending_replaced=outcome.replaced and bool(outcome.staged),
+        overrides=vm.record.overrides,
+        warnings=(*kept, *outcome.warnings),
+    )
 
 
-async def diff(ctx: context.Daemon, call: context.Call, args: params.ConfigDiff) -> Any:
+async def diff(ctx: context.Daemon, call: context.Call, args: wire.Diff) -> wire.DiffResult:
     """What the next start changes, and what the project file asks for beyond that."""
     vm = ctx.find(args.name)
     wanted: project_file.Wanted | None = None
@@ -55,23 +55,24 @@ async def diff(ctx: context.Daemon, call: context.Call, args: params.ConfigDiff)
         wanted = await ctx.load_config(asked, ctx.fleet.paths)
     record = vm.record
     coming = record.pending or record.spec
-    file: list[differing.Difference] | None = None
+    file: tuple[differing.Difference, ...] | None = None
     warnings: tuple[str, ...] = ()
     if wanted is not None:
         warnings = wanted.warnings
-        file = differing.differences(coming, planning.combine(wanted.spec, record.overrides))
-    return {
-        "name": record.name,
-        "state": vm.describe()[0],
-        "running": record.state.observed not in states.AT_REST,
-        "pending": _plain(differing.differences(record.spec, coming)),
-        "file": None if file is None else _plain(file),
-        "overrides": record.overrides,
-        "warnings": list(warnings),
-    }
+        asked_for = planning.combine(wanted.spec, record.overrides)
+        file = tuple(differing.differences(coming, asked_for))
+    return wire.DiffResult(
+        name=record.name,
+        state=vm.describe()[0],
+        running=record.state.observed not in states.AT_REST,
+        pending=tuple(differing.differences(record.spec, coming)),
+        file=file,
+        overrides=record.overrides,
+        warnings=warnings,
+    )
 
 
-async def plan(ctx: context.Daemon, call: context.Call, args: params.ConfigPlan) -> Any:
+async def plan(ctx: context.Daemon, call: context.Call, args: wire.Plan) -> wire.PlanResult:
     """What a ``set``, an ``up`` or a start would do; does nothing."""
     warnings: list[str] = []
     layers = planning.Layers()
@@ -90,37 +91,33 @@ async def plan(ctx: context.Daemon, call: context.Call, args: params.ConfigPlan)
     return _foreseen(vm, found, [*warnings, *room.check(found.wanted)])
 
 
-def _nothing_yet(name: str, warnings: list[str]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "exists": False,
-        "running": False,
-        "now": [],
-        "next_start": [],
-        "restart_required": False,
-        "warnings": warnings,
-    }
+def _nothing_yet(name: str, warnings: list[str]) -> wire.PlanResult:
+    return wire.PlanResult(
+        name=name,
+        exists=False,
+        running=False,
+        now=(),
+        next_start=(),
+        restart_required=False,
+        warnings=tuple(warnings),
+    )
 
 
-def _foreseen(vm: machine.Machine, found: planning.Plan, warnings: list[str]) -> dict[str, Any]:
-    return {
-        "name": vm.name,
-        "exists": True,
-        "running": found.running,
-        "now": _plain((*found.now, *found.live)),
-        "next_start": _plain(found.staged),
-        "restart_required": found.running and found.restart_required,
-        "warnings": [*warnings, *found.warnings],
-    }
+def _foreseen(vm: machine.Machine, found: planning.Plan, warnings: list[str]) -> wire.PlanResult:
+    return wire.PlanResult(
+        name=vm.name,
+        exists=True,
+        running=found.running,
+        now=(*found.now, *found.live),
+        next_start=found.staged,
+        restart_required=found.running and found.restart_required,
+        warnings=(*warnings, *found.warnings),
+    )
 
 
 def _layers(
-    record: records.VmRecord, wanted: dict[str, Any], *, discard: bool
+    record: records.VmRecord, wanted: Mapping[str, Any], *, discard: bool
 ) -> tuple[planning.Layers, list[str]]:
     present, warnings = planning.without_layer(record) if discard else (record.overrides, [])
     overrides = planning.with_changes(present, wanted)
     return planning.Layers(overrides=overrides), warnings
-
-
-def _plain(found: Iterable[differing.Difference]) -> list[dict[str, Any]]:
-    return [msgspec.to_builtins(difference) for difference in found]

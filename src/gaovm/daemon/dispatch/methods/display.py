@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from gaovm import errors
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.dispatch.methods import sessions
 from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.model import states
+from gaovm.wire import convert
+from gaovm.wire.control import display as wire
+from gaovm.wire.control import target
 
 #: The driver's own limits are 30 s, for the window and for a picture; it tells what it was.
 CALL_LIMIT_S = 45.0
 
 
-async def open_window(ctx: context.Daemon, call: context.Call, args: params.DisplayOpen) -> Any:
+async def open_window(
+    ctx: context.Daemon, call: context.Call, args: wire.Open
+) -> wire.DisplayStatus:
     """Open the window on the caller's desktop; one that is open comes to the front.
 
     Raises:
@@ -24,26 +28,30 @@ async def open_window(ctx: context.Daemon, call: context.Call, args: params.Disp
         errors.CapabilityError: the VM's driver has no window.
     """
     vm = ctx.find(args.name)
-    return await _call(vm, "display.open", {"seat": args.seat})
+    return _status(vm, await _call(vm, "display.open", {"seat": args.seat}))
 
 
-async def close_window(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+async def close_window(
+    ctx: context.Daemon, call: context.Call, args: target.Named
+) -> wire.DisplayStatus:
     """Close the window, if it is open; the VM goes on."""
     vm = ctx.find(args.name)
     if not _has_display(vm):
         return _closed(vm)
-    return await _call(vm, "display.close", {})
+    return _status(vm, await _call(vm, "display.close", {}))
 
 
-async def show(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+async def show(ctx: context.Daemon, call: context.Call, args: target.Named) -> wire.DisplayStatus:
     """Whether there is a display and a window, and the picture's size as last seen."""
     vm = ctx.find(args.name)
     if not _has_display(vm):
         return _closed(vm)
-    return await _call(vm, "display.status", {})
+    return _status(vm, await _call(vm, "display.status", {}))
 
 
-async def screenshot(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+async def screenshot(
+    ctx: context.Daemon, call: context.Call, args: target.Named
+) -> wire.Screenshot:
     """Write what the display shows to a file in the VM's directory.
 
     ``shared`` as in a ticket for a copy: the caller writes the picture where guests may have laid
@@ -57,7 +65,8 @@ async def screenshot(ctx: context.Daemon, call: context.Call, args: params.Named
     taken = await _call(vm, "display.screenshot", {})
     # the caller opens this path, with its own rights: a driver does not choose it
     path = ctx.fleet.paths.vm_dir(vm.name) / "screenshot.png"
-    return {**taken, "path": str(path), "shared": sessions.guest_writable(ctx)}
+    told = {**taken, "name": vm.name, "path": str(path), "shared": sessions.guest_writable(ctx)}
+    return convert.reply("display.screenshot", told, wire.Screenshot)
 
 
 def _has_display(vm: machine.Machine) -> bool:
@@ -65,30 +74,34 @@ def _has_display(vm: machine.Machine) -> bool:
     return running and vm.record.spec.graphics.enabled
 
 
-def _closed(vm: machine.Machine) -> dict[str, Any]:
+def _closed(vm: machine.Machine) -> wire.DisplayStatus:
     graphics = vm.record.spec.graphics
-    return {
-        "name": vm.name,
-        "enabled": graphics.enabled,
-        "open": False,
-        "width": graphics.width if graphics.enabled else 0,
-        "height": graphics.height if graphics.enabled else 0,
-        "opened_count": 0,
-        "window_pid": None,
-    }
+    return wire.DisplayStatus(
+        name=vm.name,
+        enabled=graphics.enabled,
+        open=False,
+        width=graphics.width if graphics.enabled else 0,
+        height=graphics.height if graphics.enabled else 0,
+        opened_count=0,
+        window_pid=None,
+    )
+
+
+def _status(vm: machine.Machine, told: dict[str, Any]) -> wire.DisplayStatus:
+    """What the driver told of its window, as clients see it."""
+    return convert.reply("display.status", {"name": vm.name, **told}, wire.DisplayStatus)
 
 
 async def _call(vm: machine.Machine, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
     driver = _driver(vm)
     try:
-        result = await driver.call(method, arguments, timeout_s=CALL_LIMIT_S)
+        return await driver.call(method, arguments, timeout_s=CALL_LIMIT_S)
     except errors.CapabilityError as exc:
         raise errors.CapabilityError(
             f"the driver of VM {vm.name} does not offer {method}",
             remedy="restart the VM: a new driver does",
             details={"missing": [method]},
         ) from exc
-    return {"name": vm.name, **result}
 
 
 def _driver(vm: machine.Machine) -> driver_protocol.Driver:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import msgspec
 
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
+from gaovm.wire.control import images as wire
+from gaovm.wire.control import target
 
 
 def used_by(ctx: context.Daemon) -> dict[str, list[str]]:
@@ -17,45 +18,39 @@ def used_by(ctx: context.Daemon) -> dict[str, list[str]]:
     return used
 
 
-async def list_all(ctx: context.Daemon, call: context.Call, args: params.Nothing) -> Any:
+async def list_all(ctx: context.Daemon, call: context.Call, args: target.Nothing) -> wire.ImageList:
     """Every image of the store and who uses it."""
     used = used_by(ctx)
     images = await ctx.images.all()
-    return {"images": [_with_users(image, used) for image in images]}
+    return wire.ImageList(images=tuple(_with_users(image, used) for image in images))
 
 
-async def build(ctx: context.Daemon, call: context.Call, args: params.ImageBuild) -> Any:
+async def build(ctx: context.Daemon, call: context.Call, args: wire.Build) -> wire.Image:
     """Build an image; callers of the same build share it, the last to withdraw ends it."""
-    wanted = {
-        "name": args.name,
-        "arch": args.arch,
-        "kernel": args.kernel or "generic",
-        "mirror": args.mirror,
-        "force": args.force,
-    }
-    image = await ctx.images.build(wanted, call.progress)
+    image = await ctx.images.build(args, call.progress)
     return _with_users(image, used_by(ctx))
 
 
-async def pull(ctx: context.Daemon, call: context.Call, args: params.ImagePull) -> Any:
+async def pull(ctx: context.Daemon, call: context.Call, args: wire.Pull) -> wire.Image:
     """Fetch an image by location and digest; shared as a build is."""
     image = await ctx.images.pull(args.location, args.digest, call.progress)
     return _with_users(image, used_by(ctx))
 
 
-async def remove(ctx: context.Daemon, call: context.Call, args: params.ImageRemove) -> Any:
+async def remove(ctx: context.Daemon, call: context.Call, args: wire.Remove) -> wire.Pruned:
     """Remove an image that no VM uses."""
     return await ctx.images.remove(args.ref, used_by(ctx))
 
 
-async def prune(ctx: context.Daemon, call: context.Call, args: params.ImagePrune) -> Any:
+async def prune(ctx: context.Daemon, call: context.Call, args: wire.Prune) -> wire.Pruned:
     """Remove every image that no VM uses; with ``cache`` also what can be made again."""
     if args.cache:
         cleared = await ctx.images.clear_cache()
-        pruned: dict[str, Any] = await ctx.images.prune(used_by(ctx))
-        return {**pruned, "cache_freed_bytes": cleared}
+        pruned = await ctx.images.prune(used_by(ctx))
+        return msgspec.structs.replace(pruned, cache_freed_bytes=cleared)
     return await ctx.images.prune(used_by(ctx))
 
 
-def _with_users(image: dict[str, Any], used: dict[str, list[str]]) -> dict[str, Any]:
-    return {**image, "used_by": used.get(str(image.get("digest")), [])}
+def _with_users(image: wire.ImageInfo, used: dict[str, list[str]]) -> wire.Image:
+    users = tuple(used.get(image.digest, ()))
+    return wire.Image(**msgspec.structs.asdict(image), used_by=users)

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from gaovm.aio import logs
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.ipc import methods
+from gaovm.wire import convert
+from gaovm.wire.control import logs as wire
 
 logger = logging.getLogger(__name__)
 
 
-async def level(ctx: context.Daemon, call: context.Call, args: params.LogLevel) -> Any:
+async def level(ctx: context.Daemon, call: context.Call, args: wire.SetLevel) -> wire.LevelResult:
     """Change or tell the level, at once. Of a VM that does not run it holds from its next start."""
     if args.name is None:
         if args.level is not None:
             logs.set_level(args.level)
             logger.info("log level is now %s", args.level)
-        return {"name": None, "level": logs.level(), "running": True}
+        return wire.LevelResult(name=None, level=logs.level(), running=True)
     vm = ctx.find(args.name)
     if args.level is not None:
         ctx.fleet.log_levels[vm.name] = args.level
     if vm.driver is not None:
         answer = await vm.driver.call(methods.LOG_LEVEL, {"level": args.level})
-        return {"name": vm.name, "level": answer.get("level"), "running": True}
+        told = {"name": vm.name, "level": answer.get("level"), "running": True}
+        return convert.reply(methods.LOG_LEVEL, told, wire.LevelResult)
     found = ctx.fleet.log_levels.get(vm.name) or logs.initial_level()
-    return {"name": vm.name, "level": found, "running": False}
+    return wire.LevelResult(name=vm.name, level=found, running=False)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+import msgspec
+
 from gaovm import errors
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.vms import driver_protocol, machine, ports, reports, status
 from gaovm.model import states
 from gaovm.spec.ports import PortForward
+from gaovm.wire.control import ports as wire
+from gaovm.wire.control import target
 
 #: A VM with more forwards than this is a mistake; the config has the same bound.
 MAX_ADDED = 256
@@ -18,17 +21,17 @@ MAX_ADDED = 256
 LISTENERS_S = 1.0
 
 
-async def list_all(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+async def list_all(ctx: context.Daemon, call: context.Call, args: target.Named) -> wire.PortList:
     """The forwards of a VM, from its config and added, and whether they are served in the guest."""
     vm = ctx.find(args.name)
     listeners = await _listeners(vm)
-    found = _statuses(vm)
+    found = list(_statuses(vm))
     if listeners is not None:
-        for entry, (port, bound) in zip(found, ports.bound(vm.record), strict=True):
+        for index, (port, bound) in enumerate(ports.bound(vm.record)):
             if bound:
-                served = ports.served(port, listeners)
-                entry["state"] = "listening" if served else "no_listener"
-    return {"ports": found}
+                state = "listening" if ports.served(port, listeners) else "no_listener"
+                found[index] = msgspec.structs.replace(found[index], state=state)
+    return wire.PortList(ports=tuple(found))
 
 
 async def _listeners(vm: machine.Machine) -> set[tuple[object, object]] | None:
@@ -45,7 +48,7 @@ async def _listeners(vm: machine.Machine) -> set[tuple[object, object]] | None:
         return None
 
 
-async def add(ctx: context.Daemon, call: context.Call, args: params.PortAdd) -> Any:
+async def add(ctx: context.Daemon, call: context.Call, args: wire.Add) -> wire.PortStatus:
     """Forward a port from now on, also after restarts.
 
     Raises:
@@ -71,7 +74,7 @@ async def add(ctx: context.Daemon, call: context.Call, args: params.PortAdd) -> 
     return _statuses(vm)[len(record.spec.network.ports) + record.added_ports.index(port)]
 
 
-async def remove(ctx: context.Daemon, call: context.Call, args: params.PortRemove) -> Any:
+async def remove(ctx: context.Daemon, call: context.Call, args: wire.Remove) -> wire.Removed:
     """Remove added forwards by host port, guest port or both."""
     if args.host_port is None and args.guest_port is None:
         raise errors.InvalidParams("vm.ports.remove: host_port or guest_port is needed")
@@ -94,16 +97,22 @@ async def remove(ctx: context.Daemon, call: context.Call, args: params.PortRemov
     chosen = [index for index in hits if index >= fixed]
     if _live(vm) is not None:
         for index in chosen:
-            await _live_call(vm, "ports.remove", ports.key(statuses[index]))
+            await _live_call(vm, "ports.remove", _key(statuses[index]))
     kept = tuple(
         port for index, port in enumerate(vm.record.added_ports, fixed) if index not in chosen
     )
     await vm.update(added_ports=kept)
     await reports.refresh(vm)
-    return {"removed": [{**statuses[index], "state": "stopped"} for index in chosen]}
+    removed = (msgspec.structs.replace(statuses[index], state="stopped") for index in chosen)
+    return wire.Removed(removed=tuple(removed))
 
 
-def _statuses(vm: machine.Machine) -> list[dict[str, Any]]:
+def _key(port: wire.PortStatus) -> dict[str, Any]:
+    """What names exactly this forward in a call of the driver's ``ports.remove``."""
+    return {"host_ip": port.host_ip, "host_port": port.host_port, "guest_port": port.guest_port}
+
+
+def _statuses(vm: machine.Machine) -> tuple[wire.PortStatus, ...]:
     running = vm.state.observed is states.Observed.RUNNING
     return status.port_statuses(vm.record, running=running)
 
@@ -113,22 +122,20 @@ def _check_new(vm: machine.Machine, port: PortForward) -> None:
         raise errors.StateConflict(f"VM {vm.name} has {MAX_ADDED} added ports already")
     for entry in _statuses(vm):
         there = PortForward(
-            guest_port=entry["guest_port"], host_port=entry["host_port"], host_ip=entry["host_ip"]
+            guest_port=entry.guest_port, host_port=entry.host_port, host_ip=entry.host_ip
         )
         if port.clashes(there):
             raise errors.PortTaken(
                 f"VM {vm.name} forwards {there.host_ip}:{port.host_port} already, "
-                f"to port {entry['guest_port']} of the guest",
+                f"to port {entry.guest_port} of the guest",
                 remedy="give another host port, or none",
                 actions=(errors.Action("list_ports", name=vm.name),),
             )
 
 
-def _matches(entry: dict[str, Any], args: params.PortRemove) -> bool:
-    return args.host_port in (None, entry["host_port"]) and args.guest_port in (
-        None,
-        entry["guest_port"],
-    )
+def _matches(port: wire.PortStatus, args: wire.Remove) -> bool:
+    same_host_port = args.host_port in (None, port.host_port)
+    return same_host_port and args.guest_port in (None, port.guest_port)
 
 
 def _live(vm: machine.Machine) -> driver_protocol.Driver | None:

@@ -3,49 +3,56 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from gaovm import errors, version
 from gaovm.aio import clock
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.ipc import methods
 from gaovm.model import states
 from gaovm.platform import processes
+from gaovm.wire.control import events, target
+from gaovm.wire.control import process as wire
+from gaovm.wire.control.progress import Progress
 
 
-async def ping(ctx: context.Daemon, call: context.Call, args: params.Nothing) -> Any:
+async def ping(ctx: context.Daemon, call: context.Call, args: target.Nothing) -> wire.Pong:
     """The daemon answers."""
-    return {"ok": True, "ts": clock.now()}
+    return wire.Pong(ok=True, ts=clock.now())
 
 
-async def daemon_status(ctx: context.Daemon, call: context.Call, args: params.Nothing) -> Any:
+async def daemon_status(
+    ctx: context.Daemon, call: context.Call, args: target.Nothing
+) -> wire.DaemonStatus:
     """Facts about the daemon."""
     machines = ctx.fleet.machines.values()
     running = sum(vm.state.observed is states.Observed.RUNNING for vm in machines)
-    return {
-        "pid": os.getpid(),
-        "version": version.VERSION,
-        "protocol": methods.CONTROL,
-        "home": str(ctx.fleet.paths.home),
-        "started_at": ctx.started_at,
-        "vms": {"running": running, "total": len(machines)},
-        "zygote_pid": ctx.zygote.pid,
-        "recovered": ctx.fleet.store.recovered,
-        "quarantined_vms": list(ctx.fleet.store.mended),
-        "drift_mended": ctx.supervisor.mended,
-        "stalls": {"count": ctx.watch.count, "longest_s": round(ctx.watch.longest_s, 3)},
-        "rss_bytes": processes.resident_bytes(),
-    }
+    return wire.DaemonStatus(
+        pid=os.getpid(),
+        version=version.VERSION,
+        protocol=methods.CONTROL,
+        home=str(ctx.fleet.paths.home),
+        started_at=ctx.started_at,
+        vms=wire.VmCount(running=running, total=len(machines)),
+        zygote_pid=ctx.zygote.pid,
+        recovered=ctx.fleet.store.recovered,
+        quarantined_vms=tuple(ctx.fleet.store.mended),
+        drift_mended=ctx.supervisor.mended,
+        stalls=wire.Stalls(count=ctx.watch.count, longest_s=round(ctx.watch.longest_s, 3)),
+        rss_bytes=processes.resident_bytes(),
+    )
 
 
-async def daemon_stop(ctx: context.Daemon, call: context.Call, args: params.Nothing) -> Any:
+async def daemon_stop(
+    ctx: context.Daemon, call: context.Call, args: target.Nothing
+) -> wire.Stopping:
     """Begin the end: guests are stopped, what is wanted of them stays."""
     ctx.request_stop()
-    return {"stopping": True}
+    return wire.Stopping(stopping=True)
 
 
-async def daemon_upgrade(ctx: context.Daemon, call: context.Call, args: params.Upgrade) -> Any:
+async def daemon_upgrade(
+    ctx: context.Daemon, call: context.Call, args: wire.Upgrade
+) -> wire.Upgraded:
     """Execute the code that is installed now in this process; it gives the answer.
 
     Raises:
@@ -56,12 +63,14 @@ async def daemon_upgrade(ctx: context.Daemon, call: context.Call, args: params.U
         raise errors.StateConflict("this daemon cannot hand over")
 
     def progress(phase: str, message: str) -> None:
-        call.progress({"phase": phase, "message": message})
+        call.progress(Progress(phase=phase, message=message))
 
     await ctx.upgrade.run(origin, progress, args.timeout_s)
 
 
-async def subscribe(ctx: context.Daemon, call: context.Call, args: params.Subscribe) -> Any:
+async def subscribe(
+    ctx: context.Daemon, call: context.Call, args: events.Subscribe
+) -> events.Subscribed:
     """Send events to this connection: those after ``since``, then whatever happens.
 
     ``seq`` is the number of the newest event, ``oldest`` of the oldest that is kept: with a
@@ -70,9 +79,9 @@ async def subscribe(ctx: context.Daemon, call: context.Call, args: params.Subscr
     log = ctx.fleet.events
     seq, oldest = log.last, log.oldest
     call.subscribe(args.since)
-    return {"ok": True, "seq": seq, "oldest": oldest}
+    return events.Subscribed(ok=True, seq=seq, oldest=oldest)
 
 
-async def cancel(ctx: context.Daemon, call: context.Call, args: params.CallCancel) -> Any:
+async def cancel(ctx: context.Daemon, call: context.Call, args: wire.Cancel) -> wire.Cancelled:
     """Withdraw from another call of this connection."""
-    return {"cancelled": call.cancel(args.id, args.then)}
+    return wire.Cancelled(cancelled=call.cancel(args.id, args.then))

@@ -6,10 +6,12 @@ import asyncio
 from typing import Any
 
 from gaovm import errors
-from gaovm.daemon import params
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.model import states
+from gaovm.wire import convert
+from gaovm.wire.control import sessions as wire
+from gaovm.wire.control.progress import Progress
 
 #: A ticket not used for this long is worthless.
 TICKET_S = 30.0
@@ -17,7 +19,7 @@ TICKET_S = 30.0
 PATIENCE_S = 1.0
 
 
-async def open_session(ctx: context.Daemon, call: context.Call, args: params.Session) -> Any:
+async def open_session(ctx: context.Daemon, call: context.Call, args: wire.Open) -> wire.Ticket:
     """A one-time ticket for the driver's socket.
 
     Raises:
@@ -29,19 +31,16 @@ async def open_session(ctx: context.Daemon, call: context.Call, args: params.Ses
     opened = await _ask(call, vm.name, driver, args.kind)
     spec = vm.record.spec
     mounts = vm.record.facts.mounts
-    more = {"shared": guest_writable(ctx)} if args.kind == "copy" else {}
-    return {
-        **more,
+    told = {
         # Not what the driver says: one that was taken over could send clients elsewhere.
         "socket": str(ctx.fleet.paths.driver_socket(vm.record.run_id)),
         "ticket": opened.get("ticket"),
         "user": spec.guest.user.name,
         "home": spec.guest.user.home,
-        "mounts": [
-            {"location": mount.get("location"), "mount_point": mount.get("mount_point")}
-            for mount in mounts
-        ],
+        "mounts": mounts,
+        "shared": guest_writable(ctx) if args.kind == "copy" else None,
     }
+    return convert.reply("session.open", told, wire.Ticket)
 
 
 def guest_writable(ctx: context.Daemon) -> list[str]:
@@ -62,7 +61,7 @@ async def _ask(
 
     def say() -> None:
         message = f"the driver of VM {name} (process {driver.pid}) does not answer"
-        call.progress({"phase": "session", "message": message})
+        call.progress(Progress(phase="session", message=message))
 
     timer = asyncio.get_running_loop().call_later(PATIENCE_S, say)
     try:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
 from gaovm import errors
 from gaovm.aio import steps
-from gaovm.daemon import params, paths, timestamps
+from gaovm.daemon import paths, timestamps
 from gaovm.daemon.config import changes, planning, room
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.lifecycle import start, stop, waiting
@@ -19,6 +18,12 @@ from gaovm.daemon.vms import approval, directories, machine, project_file, statu
 from gaovm.hostfacts import usage
 from gaovm.model import states
 from gaovm.project import names
+from gaovm.wire import convert
+from gaovm.wire.agent import info
+from gaovm.wire.control import bounds, target
+from gaovm.wire.control import status as result
+from gaovm.wire.control import vms as wire
+from gaovm.wire.control.progress import Progress
 
 #: The agent's answer to a status question: a guest that hangs must not hang ``status``.
 GUEST_INFO_S = 5.0
@@ -29,49 +34,49 @@ _SCRIPTS = ("provision", "probes")
 _OF_SCRIPTS = (errors.ProvisionFailed.code, errors.ProbeFailed.code)
 
 
-async def list_all(ctx: context.Daemon, call: context.Call, args: params.List) -> Any:
+async def list_all(ctx: context.Daemon, call: context.Call, args: wire.List) -> result.VmList:
     """Every VM, by name; and with ``of_project`` the names of those of that directory."""
-    here: dict[str, Any] = {}
+    here: tuple[str, ...] | None = None
     if args.of_project is not None:
         seen = await directories.look(ctx.fleet, args.of_project)
-        here["here"] = [vm.name for vm in directories.of(ctx.fleet, seen)]
+        here = tuple(vm.name for vm in directories.of(ctx.fleet, seen))
     machines = sorted(ctx.fleet.machines.values(), key=lambda vm: vm.name)
-    return {"vms": [status.vm_status(vm) for vm in machines], **here}
+    return result.VmList(vms=tuple(map(status.vm_status, machines)), here=here)
 
 
-async def show(ctx: context.Daemon, call: context.Call, args: params.Status) -> Any:
+async def show(ctx: context.Daemon, call: context.Call, args: wire.Status) -> result.VmReport:
     """One VM and what it takes; with ``guest`` also what the agent says, null without an answer."""
     vm = ctx.find(args.name)
-    result = status.vm_status(vm)
-    result["usage"] = await _usage(vm)
-    if args.guest:
-        result["guest"] = await _guest_info(vm)
-    return result
+    known = msgspec.structs.asdict(status.vm_status(vm))  # now, not after what takes its time
+    taken = await _usage(vm)
+    guest = await _guest_info(vm) if args.guest else msgspec.UNSET
+    return result.VmReport(**known, usage=taken, guest=guest)
 
 
-async def _usage(vm: machine.Machine) -> dict[str, Any]:
+async def _usage(vm: machine.Machine) -> result.Usage:
     """What the VM takes of the host now."""
     memory = usage.of_tree(vm.driver.pid) if vm.driver is not None else None
     directory = vm.fleet.paths.vm_dir(vm.name)
-    return {
-        "memory_bytes": None if memory is None else memory.bytes,
-        "processes": 0 if memory is None else memory.processes,
+    return result.Usage(
+        memory_bytes=None if memory is None else memory.bytes,
+        processes=0 if memory is None else memory.processes,
         # its directory may be on a slow disk
-        "disk_bytes": await asyncio.to_thread(usage.disk_bytes, directory),
-    }
+        disk_bytes=await asyncio.to_thread(usage.disk_bytes, directory),
+    )
 
 
-async def _guest_info(vm: machine.Machine) -> dict[str, Any] | None:
+async def _guest_info(vm: machine.Machine) -> info.Info | None:
     readiness = vm.state.readiness
     if vm.driver is None or readiness in (None, states.Readiness.BOOTING):
         return None
     try:
-        return await vm.driver.call("guest.info", {}, timeout_s=GUEST_INFO_S)
+        told = await vm.driver.call("guest.info", {}, timeout_s=GUEST_INFO_S)
+        return convert.reply("guest.info", told, info.Info)
     except errors.GaoError:
         return None
 
 
-async def up(ctx: context.Daemon, call: context.Call, args: params.Up) -> Any:
+async def up(ctx: context.Daemon, call: context.Call, args: wire.Up) -> result.UpResult:
     """Create or start the VM of a project; join an ``up`` under way.
 
     Raises:
@@ -103,17 +108,19 @@ async def up(ctx: context.Daemon, call: context.Call, args: params.Up) -> Any:
         return await _bring(ctx, vm, call, args.wait, warnings, wanted.asked_at)
 
 
-async def _place(ctx: context.Daemon, args: params.Up) -> tuple[params.Placed, directories.Seen]:
+async def _place(
+    ctx: context.Daemon, args: wire.Up
+) -> tuple[project_file.Placed, directories.Seen]:
     """What the directory of an ``up`` is, and how its VM is called when nobody says."""
     seen = await directories.look(ctx.fleet, args.project_dir)
     own = directories.default_of(ctx.fleet, seen)
     usual = own.name if own is not None else directories.free_name(ctx.fleet, seen.path)
-    return params.Placed(**msgspec.structs.asdict(args), usual_name=usual), seen
+    return project_file.Placed(**msgspec.structs.asdict(args), usual_name=usual), seen
 
 
 async def _check(
     ctx: context.Daemon,
-    args: params.Placed,
+    args: project_file.Placed,
     seen: directories.Seen,
     name: str,
     asked: approval.Asked,
@@ -144,7 +151,7 @@ async def _check(
     return True
 
 
-def _about_name(ctx: context.Daemon, args: params.Placed, name: str) -> list[str]:
+def _about_name(ctx: context.Daemon, args: project_file.Placed, name: str) -> list[str]:
     """Said once, by the ``up`` that makes it: why a VM has a number in its name."""
     usual = names.of_directory(args.project_dir)
     other = ctx.fleet.machines.get(usual)
@@ -153,7 +160,7 @@ def _about_name(ctx: context.Daemon, args: params.Placed, name: str) -> list[str
     return [f"{usual} is the VM of {other.record.project}; this directory's is called {name}"]
 
 
-async def start_vm(ctx: context.Daemon, call: context.Call, args: params.Start) -> Any:
+async def start_vm(ctx: context.Daemon, call: context.Call, args: wire.Start) -> result.UpResult:
     """Start a VM that exists, with the config of its last ``up``."""
     while True:
         vm = ctx.find(args.name)
@@ -161,7 +168,7 @@ async def start_vm(ctx: context.Daemon, call: context.Call, args: params.Start) 
             return await _bring(ctx, vm, call, args.wait, [], None)
 
 
-async def stop_vm(ctx: context.Daemon, call: context.Call, args: params.Stop) -> Any:
+async def stop_vm(ctx: context.Daemon, call: context.Call, args: wire.Stop) -> result.VmStatus:
     """Stop a VM; goes on when the caller goes away."""
     vm = ctx.find(args.name)
     intended = asyncio.Event()
@@ -175,11 +182,11 @@ async def stop_vm(ctx: context.Daemon, call: context.Call, args: params.Stop) ->
     return status.vm_status(vm)
 
 
-async def restart(ctx: context.Daemon, call: context.Call, args: params.Restart) -> Any:
+async def restart(ctx: context.Daemon, call: context.Call, args: wire.Restart) -> result.UpResult:
     """Stop a VM and start it again; from the stop on that is what is wanted of it."""
     vm = ctx.find(args.name)
     limits = stop.Limits(force=args.force, grace_s=args.timeout_s)
-    call.progress({"phase": "stop", "message": "stopping"})
+    call.progress(Progress(phase="stop", message="stopping"))
     intended = asyncio.Event()
     work = _stop_and_begin(ctx, vm, limits, intended.set)
     operation = ctx.lasting(f"vm {args.name}: restart", work)
@@ -188,7 +195,7 @@ async def restart(ctx: context.Daemon, call: context.Call, args: params.Restart)
         return _result(vm, created=False, already=False, warnings=[])
     if not await operation.wait(lambda _: None):
         raise errors.Cancelled(f"the restart of VM {args.name} was cancelled by a stop")
-    begin = params.Start(name=args.name, wait=args.wait)
+    begin = wire.Start(name=args.name, wait=args.wait)
     return await start_vm(ctx, call, begin)
 
 
@@ -209,7 +216,9 @@ async def _stop_and_begin(
     return vm.up is not None
 
 
-async def provision(ctx: context.Daemon, call: context.Call, args: params.Provision) -> Any:
+async def provision(
+    ctx: context.Daemon, call: context.Call, args: wire.Provision
+) -> result.UpResult:
     """Run the scripts and probes of a VM that runs once more; with ``project`` as its file is now.
 
     Raises:
@@ -236,17 +245,17 @@ async def provision(ctx: context.Daemon, call: context.Call, args: params.Provis
     return await _wait(vm, call, args.wait, warnings)
 
 
-async def pause(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+async def pause(ctx: context.Daemon, call: context.Call, args: target.Named) -> result.VmStatus:
     """Make a guest's processors and clocks stand still. Idempotent."""
     return await _call_running(ctx.find(args.name), "vm.pause")
 
 
-async def resume(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+async def resume(ctx: context.Daemon, call: context.Call, args: target.Named) -> result.VmStatus:
     """Let a paused guest go on. Idempotent."""
     return await _call_running(ctx.find(args.name), "vm.resume")
 
 
-async def _call_running(vm: machine.Machine, method: str) -> dict[str, Any]:
+async def _call_running(vm: machine.Machine, method: str) -> result.VmStatus:
     if vm.driver is None or vm.state.observed is not states.Observed.RUNNING:
         raise errors.StateConflict(
             f"VM {vm.name} is not running: it is {vm.describe()[0]}",
@@ -256,11 +265,11 @@ async def _call_running(vm: machine.Machine, method: str) -> dict[str, Any]:
     return status.vm_status(vm)
 
 
-async def destroy(ctx: context.Daemon, call: context.Call, args: params.Named) -> Any:
+async def destroy(ctx: context.Daemon, call: context.Call, args: target.Named) -> result.Destroyed:
     """Stop a VM and remove everything of it; goes on when the caller goes away."""
     vm = ctx.find(args.name)
     freed = await ctx.to_its_end(f"vm {args.name}: destroy", stop.destroy(vm))
-    return {"name": args.name, "freed_bytes": freed}
+    return result.Destroyed(name=args.name, freed_bytes=freed)
 
 
 async def _gone_after_waiting(ctx: context.Daemon, vm: machine.Machine) -> bool:
@@ -311,10 +320,10 @@ async def _bring(
     ctx: context.Daemon,
     vm: machine.Machine,
     call: context.Call,
-    wait: params.Wait,
+    wait: bounds.Wait,
     warnings: list[str],
     asked_at: float | None,
-) -> Any:
+) -> result.UpResult:
     if vm.up is not None:
         return await _wait(vm, call, wait, warnings)
     readiness = states.Readiness.AGENT if wait == "none" else states.Readiness(wait)
@@ -388,8 +397,8 @@ def _still_degraded(vm: machine.Machine) -> errors.GaoError:
 
 
 async def _wait(
-    vm: machine.Machine, call: context.Call, wait: params.Wait, warnings: list[str]
-) -> Any:
+    vm: machine.Machine, call: context.Call, wait: bounds.Wait, warnings: list[str]
+) -> result.UpResult:
     operation = _operation(vm)
     created = operation.created
     while True:
@@ -400,7 +409,7 @@ async def _wait(
             if not _is_tried_again(vm, operation, exc):
                 raise
             # It is started again: what the caller waits for may still come true.
-            call.progress({"phase": "restart", "message": vm.describe()[1]})
+            call.progress(Progress(phase="restart", message=vm.describe()[1]))
             operation = await _next(vm, operation, exc)
     # What a client was told survives a crash that comes a moment later.
     await vm.fleet.store.flush()
@@ -437,10 +446,10 @@ async def _next(vm: machine.Machine, last: start.Up, failure: errors.GaoError) -
 
 def _result(
     vm: machine.Machine, *, created: bool, already: bool, warnings: list[str]
-) -> dict[str, Any]:
-    return {
-        "vm": status.vm_status(vm),
-        "created": created,
-        "already": already,
-        "warnings": [*warnings, *status.warnings(vm.record)],
-    }
+) -> result.UpResult:
+    return result.UpResult(
+        vm=status.vm_status(vm),
+        created=created,
+        already=already,
+        warnings=(*warnings, *status.warnings(vm.record)),
+    )

@@ -20,6 +20,7 @@ from gaovm.daemon.storage import records
 from gaovm.daemon.vms import driver_protocol, machine, ports
 from gaovm.model import phases
 from gaovm.spec.vm import to_builtins
+from gaovm.wire.control.progress import Progress
 
 #: From the hypervisor's start to the agent's first message; TCG on a busy host takes a minute.
 #: The driver's own limit is shorter and knows more; this one holds if the driver forgets.
@@ -136,4 +137,4 @@ class ColdBoot:
         await stop.undo(self._vm, created=created)
 
     def _report(self, phase: str, message: str) -> None:
-        self._progress({"phase": phase, "message": message})
+        self._progress(Progress(phase=phase, message=message))

@@ -1,0 +1,54 @@
+"""``vm.ports.*``: forwards of a VM, from its config and added by hand."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from gaovm.wire.control.bounds import HostPort, Port, Text
+from gaovm.wire.control.target import OfVm
+
+
+class Add(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``host_port`` 0 or null: the daemon takes any free one."""
+
+    guest_port: Port
+    host_port: HostPort | None = None
+    host_ip: Text | None = None
+    guest_ip: Text | None = None
+
+
+class Remove(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """At least one of the two ports; both narrow the choice."""
+
+    host_port: Port | None = None
+    guest_port: Port | None = None
+
+
+class PortStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One forward.
+
+    ``state``: ``forwarded`` while the VM runs, else ``stopped``. ``vm.ports.list`` asks the guest,
+    for a second at most, and says ``listening`` when a server there takes what comes and
+    ``no_listener`` when none does. ``host_port`` of a stopped one: what the next start tries first.
+    """
+
+    guest_ip: str
+    guest_port: int
+    host_ip: str
+    host_port: int
+    source: Literal["config", "added"]
+    state: Literal["listening", "no_listener", "forwarded", "stopped"]
+
+
+class PortList(msgspec.Struct, frozen=True, kw_only=True):
+    """The forwards of a VM, those of its config first."""
+
+    ports: tuple[PortStatus, ...]
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """The forwards that the call removed."""
+
+    removed: tuple[PortStatus, ...]

@@ -1,0 +1,227 @@
+"""The keys that the command line reads of results are fields of the contract's structs.
+
+Commands that must start fast load no msgspec, so they read plain dictionaries. Each expression that
+is read by a literal key is declared here: as what it holds, or as not of the contract. A new one
+fails until it is declared, a declared one that is not read any more fails too.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import gaovm
+from gaovm.spec.diff import Difference
+from gaovm.wire.agent import info
+from gaovm.wire.control import (
+    config,
+    display,
+    events,
+    images,
+    logs,
+    ports,
+    process,
+    sessions,
+    status,
+    table,
+    target,
+    vms,
+)
+from gaovm.wire.control.progress import Progress
+
+SRC = Path(gaovm.__file__).parent
+Kinds = tuple[type[msgspec.Struct], ...]
+
+#: Read of results: by file, the expression and the structs that it may hold.
+READS: dict[str, dict[str, Kinds]] = {
+    "cli/commands/adopt.py": {"result": (status.VmStatus, status.Lost)},
+    "cli/commands/config.py": {
+        "result": (config.SetResult, config.DiffResult, config.PlanResult),
+        "result['vm']": (status.VmStatus,),
+        "row": (Difference,),
+    },
+    "cli/commands/daemon.py": {
+        "client.call('daemon.status', {})": (process.DaemonStatus,),
+        "found": (process.DaemonStatus,),
+        "result": (process.Upgraded,),
+        "stalls": (process.Stalls,),
+        "vms": (process.VmCount,),
+    },
+    "cli/commands/display.py": {
+        "about": (display.Screenshot,),
+        "status": (display.DisplayStatus,),
+        "taken": (display.Screenshot,),
+    },
+    "cli/commands/doctor.py": {
+        "client.call('daemon.status', {}, _ANSWER_LIMIT_S)": (process.DaemonStatus,),
+        "stalls": (process.Stalls,),
+    },
+    "cli/commands/events.py": {"event": (events.Event,)},
+    "cli/commands/explain.py": {"vm": (status.VmStatus,)},
+    "cli/commands/images.py": {
+        "client.call('image.list', {})": (images.ImageList,),
+        "image": (images.Image,),
+        "item": (images.ImageInfo,),
+        "result": (images.Pruned,),
+    },
+    "cli/commands/lifecycle.py": {
+        "result": (status.UpResult, status.Destroyed),
+        "vm": (status.VmStatus,),
+    },
+    "cli/commands/listing.py": {
+        "client.call('vm.list', {})": (status.VmList,),
+        "port": (ports.PortStatus,),
+        "vm": (status.VmStatus,),
+    },
+    "cli/commands/loglevel.py": {"found": (logs.LevelResult,)},
+    "cli/commands/ports.py": {
+        "port": (ports.PortStatus,),
+        "calls.call(client, 'vm.ports.list', {'name': name})": (ports.PortList,),
+        "calls.call(client, 'vm.ports.remove', params)": (ports.Removed,),
+    },
+    "cli/commands/provision.py": {
+        "result": (status.UpResult,),
+        "result['vm']": (status.VmStatus,),
+    },
+    "cli/commands/run.py": {
+        "client.call('vm.list', {})": (status.VmList,),
+        "mount": (sessions.Mounted,),
+        "ticket": (sessions.Ticket,),
+        "vm": (status.VmStatus,),
+    },
+    "cli/commands/status.py": {
+        "a": (info.Address, info.Listener),
+        "accelerator": (status.Accelerator,),
+        "found": (Difference,),
+        "guard": (status.Guard,),
+        "image": (status.VmImage,),
+        "info": (info.Info,),
+        "known": (status.Confinement,),
+        "last": (status.Failure,),
+        "memory": (info.Memory,),
+        "mount": (status.Mount,),
+        "network": (status.Network,),
+        "port": (ports.PortStatus,),
+        "restarts": (status.Restarts,),
+        "calls.call(client, 'vm.ports.list', {'name': vm['name']})": (ports.PortList,),
+        "usage": (status.Usage,),
+        "user": (status.User,),
+        "vm": (status.VmReport,),
+    },
+    "cli/commands/up.py": {
+        "client.call('vm.list', {})": (status.VmList,),
+        "mount": (status.Mount,),
+        "result": (status.UpResult,),
+        "result['vm']": (status.VmStatus,),
+        "vm": (status.VmStatus,),
+        "vm.get('boot') or {}": (status.Boot,),
+    },
+    "cli/calls.py": {
+        "call(client, 'vm.status', {'name': name})": (status.VmReport,),
+        "listed": (status.VmList,),
+        "vm": (status.VmStatus,),
+    },
+    "cli/completing.py": {"image": (images.Image,), "vm": (status.VmStatus,)},
+    "cli/target.py": {
+        "client.call('vm.list', {'of_project': project.directory})": (status.VmList,),
+    },
+    "client/copy.py": {"ticket": (sessions.Ticket,)},
+    "client/events.py": {
+        "answer": (events.Subscribed,),
+        "event": (events.Event,),
+        "params": (events.Lagged,),
+    },
+    "client/inquiry.py": {
+        "asked": (status.VmReport,),
+        "failure": (status.Failure,),
+        "status": (status.VmReport,),
+    },
+    "client/session.py": {"ticket": (sessions.Ticket,)},
+}
+#: Written to parameters, or read of those that were written.
+PARAMS: dict[str, dict[str, Kinds]] = {
+    "cli/approval.py": {"params": (vms.Up,)},
+    "cli/commands/adopt.py": {"params": (vms.Adopt,)},
+    "cli/commands/config.py": {"params": (config.Set, config.Diff, config.Plan)},
+    "cli/commands/explain.py": {"who": (vms.Caller,)},
+    "cli/commands/images.py": {"params": (images.Build, images.Pull)},
+    "cli/commands/lifecycle.py": {"params": (vms.Stop, vms.Restart)},
+    "cli/commands/loglevel.py": {"params": (logs.SetLevel,)},
+    "cli/commands/ports.py": {"params": (ports.Add, ports.Remove)},
+    "cli/commands/provision.py": {"params": (vms.Provision,)},
+    "cli/commands/status.py": {"params": (vms.Status,)},
+    "cli/commands/up.py": {"params": (vms.Up,)},
+    "cli/progress.py": {"params": (Progress,)},
+    "cli/calls.py": {"params": (target.OfVm, Progress)},
+    "cli/waiting.py": {"file": (vms.Up,), "params": (Progress,)},
+}
+#: Of no result: environments, error details, log lines, session frames, tables of the commands.
+OTHERS = {
+    "cli/approval.py": {"error.details"},
+    "cli/commands/daemon.py": {"recovered", "unit"},
+    "cli/commands/doctor.py": {"counts"},
+    "cli/commands/run.py": {"_NOT_STARTED", "error.details", "start"},
+    "cli/commands/units.py": {"environment"},
+    "cli/entries.py": {"data", "entry.data", "line", "self.data"},
+    "cli/output.py": {"data"},
+    "client/session.py": {"error", "reply", "wanted"},
+}
+
+
+def reads(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Every ``x["key"]`` and ``x.get("key")``: what ``x`` is, and the key."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript):
+            of, key = node.value, node.slice
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr != "get" or not node.args:
+                continue
+            of, key = node.func.value, node.args[0]
+        else:
+            continue
+        if isinstance(key, ast.Constant) and isinstance(key.value, str):
+            yield ast.unparse(of), key.value
+
+
+def found() -> dict[str, dict[str, set[str]]]:
+    """What is read where: by file and expression the keys; environments are left out."""
+    result: dict[str, dict[str, set[str]]] = {}
+    for path in sorted([*(SRC / "cli").rglob("*.py"), *(SRC / "client").rglob("*.py")]):
+        file = str(path.relative_to(SRC))
+        for of, key in reads(ast.parse(path.read_text())):
+            if of != "os.environ":
+                result.setdefault(file, {}).setdefault(of, set()).add(key)
+    return result
+
+
+FOUND = found()
+
+
+def fields(kinds: Kinds) -> set[str]:
+    return {field.encode_name for kind in kinds for field in msgspec.structs.fields(kind)}
+
+
+@pytest.mark.parametrize("file", sorted({*FOUND, *READS, *PARAMS, *OTHERS}))
+def test_every_key_is_of_the_contract(file: str) -> None:
+    results, params, others = READS.get(file, {}), PARAMS.get(file, {}), OTHERS.get(file, set())
+    seen = FOUND.get(file, {})
+    assert set(seen) == {*results, *params, *others}, "declare it here, or drop it"
+    for of, keys in seen.items():
+        if of not in others:
+            known = fields((*results.get(of, ()), *params.get(of, ())))
+            assert keys <= known, f"{of} has no {sorted(keys - known)}"
+
+
+def test_every_method_that_is_called_by_name_is_in_the_table() -> None:
+    called = set()
+    for path in [*(SRC / "cli").rglob("*.py"), *(SRC / "client").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("call"):
+                words = [each.value for each in node.args if isinstance(each, ast.Constant)]
+                called |= {word for word in words if isinstance(word, str)}
+    assert len(called) > 15
+    assert called <= set(table.METHODS)
