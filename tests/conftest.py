@@ -27,11 +27,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where workers share the tests, say what stays together; else the order stays as it is."""
-    if config.getoption("loadgroup", False) or config.getoption("dist", "no") == "loadgroup":
+    """Where workers share the tests, long ones come first; else the order stays as it is."""
+    if hasattr(config, "workerinput"):
         lanes.arrange(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """With ``--dist loadscope``, what stays together is for ``lanes`` to say."""
+    return lanes.scheduler(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.fixture

@@ -1,44 +1,67 @@
 """In which order tests run, and which of them stay together when workers share them.
 
-``pytest -n 2 --dist loadgroup`` gives a whole group to one worker. Tests of one file are a group:
-they share what its fixtures start. Tests that use the shared VM are one group wherever they stand,
-so that it boots once; every other test with real VMs is a group of its own. Long groups come first:
-a worker that began one at the end would keep the others waiting.
+With ``pytest -n 2 --dist loadscope`` a whole group goes to one worker. Tests of one file are a
+group: they share what its fixtures start. Tests that use the shared VM are one group wherever they
+stand, so that it boots once; every other test with real VMs is a group of its own. Long groups come
+first: a worker that began one at the end would keep the others waiting.
 """
 
 from __future__ import annotations
 
-import re
+import ast
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
-HERE = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[1]
 #: The first folder below tests/, in the order in which they run.
 ORDER = ("crash", "e2e", "process", "unit", "golden", "architecture")
 #: Tests with real VMs whose file keeps something running for all of them.
 SHARING_FILES = {"test_display.py"}
+#: The fixtures of the shared VM.
+SHARED_VM = {"vm", "terminal"}
 
 
-def group_of(item: pytest.Item) -> str:
+def group_of(nodeid: str) -> str:
     """The name of the group that a test belongs to."""
-    path = item.path.relative_to(HERE)
-    if path.parts[0] == "e2e" and path.name not in SHARING_FILES:
-        fixtures = getattr(item, "fixturenames", ())
-        # the scheduler takes what follows the last "@" after the last "]" for the group
-        return "e2e/vm" if "vm" in fixtures else re.sub(r"[\[\]@]", "_", item.nodeid)
-    return str(path)
+    file, _, function = nodeid.partition("::")
+    path = Path(file)
+    if path.parts[1:2] != ("e2e",) or path.name in SHARING_FILES:
+        return file
+    fixtures = fixtures_of(path).get(function.partition("[")[0], frozenset())
+    return "tests/e2e" if fixtures & SHARED_VM else nodeid
 
 
-def rank_of(item: pytest.Item) -> tuple[int, bool]:
-    """The place of a test in the order: its folder, in which shared things come first."""
-    folder = item.path.relative_to(HERE).parts[0]
+@cache
+def fixtures_of(path: Path) -> dict[str, frozenset[str]]:
+    """Of each test of a file, what it asks for."""
+    tree = ast.parse((ROOT / path).read_text())
+    return {
+        node.name: frozenset(argument.arg for argument in node.args.args)
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+def rank_of(nodeid: str) -> tuple[int, str]:
+    """The place of a test in the order: its folder, in which what is shared comes first."""
+    folder = Path(nodeid.partition("::")[0]).parts[1]
     place = ORDER.index(folder) if folder in ORDER else len(ORDER)
-    return place, not group_of(item).startswith("e2e/vm")
+    return place, "" if group_of(nodeid) == "tests/e2e" else folder
 
 
 def arrange(items: list[pytest.Item]) -> None:
-    """Mark every test with its group and put them in order; same groups stay in their order."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    items.sort(key=rank_of)
+    """Put tests in their order; within a folder they stay as they were."""
+    items.sort(key=lambda item: rank_of(item.nodeid))
+
+
+def scheduler(config: pytest.Config, log: object) -> object:
+    """Hands whole groups to workers."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    made = LoadScopeScheduling(config, log)
+    made._split_scope = group_of
+    return made

@@ -11,9 +11,7 @@ import importlib.resources
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from gaovm import errors
 from gaovm.aio import steps
@@ -25,6 +23,7 @@ from gaovm.hostfacts import facts
 from gaovm.spec import disks
 from gaovm.wire.control import images as wire
 from gaovm.wire.control.progress import Progress
+from gaovm.wire.driver import launch
 
 if TYPE_CHECKING:
     from gaovm.images import manifest, progress, pulling, store
@@ -75,8 +74,8 @@ class ImageService:
         host = await asyncio.to_thread(facts.collect, self._paths.home)
         return cold_boot.PreparedBoot(
             image=reference,
-            launch=await self._launch(vm, image),
-            facts=msgspec.to_builtins(host),
+            files=await self._files(vm, image),
+            facts=host,
         )
 
     @steps.step
@@ -102,7 +101,7 @@ class ImageService:
         return await self._store().ensure(request, _relay(progress))
 
     @steps.step
-    async def _launch(self, vm: machine.Machine, image: manifest.ImageInfo) -> dict[str, Any]:
+    async def _files(self, vm: machine.Machine, image: manifest.ImageInfo) -> launch.Image:
         arch = vm.record.spec.boot.arch
         booted = image
         if image.kernel_path is None:
@@ -111,13 +110,13 @@ class ImageService:
                 "debian:12", arch, vm.record.spec.boot.kernel, lambda _: None
             )
         initrd = await self._store().initrd(booted, agent_program(arch))
-        return {
-            "disk": str(image.disk),
-            "disk_format": image.disk_format,
-            "kernel": str(booted.kernel_path),
-            "initrd": str(initrd),
-            "image_digest": image.digest,
-        }
+        return launch.Image(
+            disk=str(image.disk),
+            disk_format=image.disk_format,
+            kernel=str(booted.kernel_path),
+            initrd=str(initrd),
+            image_digest=image.digest,
+        )
 
     async def all(self) -> list[wire.ImageInfo]:
         """Every image, newest first."""

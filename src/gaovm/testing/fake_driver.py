@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
 
 from gaovm import errors
 from gaovm.daemon.vms import driver_protocol, machine, reports
+from gaovm.wire import anyjson, convert
+from gaovm.wire.agent import info
+from gaovm.wire.driver import launch, params, results, table
+from gaovm.wire.method import Method
 
 STEPS = ("booting", "agent", "provisioning", "probing", "ready")
+P = TypeVar("P", bound=msgspec.Struct)
+R = TypeVar("R", bound=msgspec.Struct)
 _pids = itertools.count(1_000_001)  # above pid_max: can never be the pid of a process
 
 
 class FakeDriver:
-    """Answers the driver protocol from memory."""
+    """Answers the driver protocol from memory. ``calls``: names and parameters, as JSON data."""
 
     def __init__(self, vm: machine.Machine, launcher: FakeLauncher) -> None:
         self.pid = next(_pids)
@@ -27,13 +36,46 @@ class FakeDriver:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.vm = vm
         self._launcher = launcher
+        self._chosen = results.Choices()
         self._ended: asyncio.Future[driver_protocol.Ended] = (
             asyncio.get_running_loop().create_future()
+        )
+        self._handlers = self._bind_all()
+
+    def _bind_all(self) -> dict[str, Callable[[Any], msgspec.Struct]]:
+        return dict(
+            (
+                _bind(table.PING, lambda _: results.Pong()),
+                _bind(table.VM_CONFIGURE, self._configure),
+                _bind(table.VM_START, self._start),
+                _bind(table.VM_STOP, self._stop),
+                _bind(table.VM_STATUS, self._status),
+                _bind(table.VM_PAUSE, self._pause),
+                _bind(table.VM_RESUME, self._resume),
+                _bind(table.VM_KILL, self._kill),
+                _bind(table.SESSION_OPEN, lambda _: results.Session(ticket="00" * 32)),
+                _bind(table.PORTS_ADD, self._add_port),
+                _bind(table.PORTS_REMOVE, self._remove_port),
+                _bind(table.PORTS_LIST, lambda _: results.Ports(ports=self._chosen.ports)),
+                _bind(table.GUEST_INFO, self._guest_info),
+                _bind(table.GUEST_ENVIRONMENT, lambda _: results.Done()),
+                _bind(table.GUEST_PROVISION, self._provision),
+                _bind(table.DISK_GROW, lambda _: results.Grown()),
+                _bind(table.WATCHDOG_REACTION, lambda _: results.Done()),
+                _bind(table.LOG_LEVEL, self._set_level),
+                _bind(table.DISPLAY_OPEN, lambda _: self._show(window=True)),
+                _bind(table.DISPLAY_CLOSE, lambda _: self._show(window=False)),
+                _bind(table.DISPLAY_STATUS, lambda _: self._show(window=self._window)),
+                _bind(table.EXIT, lambda _: results.Done()),
+            )
         )
 
     def report(self, observed: str, readiness: str | None = None, **more: Any) -> None:
         """Send a ``state`` notification."""
-        reports.on_state(self.vm, {"observed": observed, "readiness": readiness, **more})
+        self._tell("state", {"observed": observed, "readiness": readiness, **more})
+
+    def _tell(self, name: str, data: dict[str, Any]) -> None:
+        reports.on_notification(self.vm, name, data)
 
     def boot(self, until: str) -> None:
         """Report every step up to ``until``."""
@@ -45,20 +87,27 @@ class FakeDriver:
         if not self._ended.done():
             self._ended.set_result(driver_protocol.Ended(pid=self.pid, exit_code=exit_code))
 
-    async def call(
-        self, method: str, params: dict[str, Any] | None = None, *, timeout_s: float = 5.0
-    ) -> dict[str, Any]:
-        """One call of the driver protocol."""
-        self.calls.append((method, params or {}))
+    async def call(self, row: Method[P, R], params: P, *, timeout_s: float = 5.0) -> R:
+        """One call of the driver protocol, with all of its data as JSON in between."""
+        told = await self.relay(row.name, msgspec.json.decode(msgspec.json.encode(params)))
+        return convert.reply(row.name, told, row.result)
+
+    async def relay(
+        self, method: str, params: anyjson.Object, *, timeout_s: float = 5.0
+    ) -> anyjson.Object:
+        """One call by its name."""
+        self.calls.append((method, dict(params)))
         if self._ended.done():
             raise errors.DriverLost("the driver is gone")
         failure = self._launcher.failures.get(method)
         if failure is not None:
             raise failure
-        answer = getattr(self, "_on_" + method.replace(".", "_"), None)
-        if answer is None:
+        handler = self._handlers.get(method)
+        if handler is None:
             raise errors.UnknownMethod(f"Unknown method: {method}")
-        return dict(answer(params or {}))
+        given = convert.params(params, table.METHODS[method].params)
+        told: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(handler(given)))
+        return told
 
     def alive(self) -> bool:
         """Until it dies."""
@@ -74,91 +123,81 @@ class FakeDriver:
         self.die(0)
         return await self.gone()
 
-    def _on_display_open(self, params: dict[str, Any]) -> dict[str, Any]:
-        self._window = True
-        return self._on_display_status(params)
-
-    def _on_display_close(self, params: dict[str, Any]) -> dict[str, Any]:
-        self._window = False
-        return self._on_display_status(params)
-
-    def _on_display_status(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _show(self, *, window: bool) -> results.Display:
+        self._window = window
         size = {"width": 1024, "height": 768}
-        return {"enabled": True, "open": self._window, **size, "opened_count": 1, "window_pid": 7}
+        return results.Display(enabled=True, open=window, **size, opened_count=1, window_pid=7)
 
-    def _on_vm_configure(self, params: dict[str, Any]) -> dict[str, Any]:
-        forwards = params["spec"]["network"]["forwards"]
-        earlier = params["host_ports"]
-        ports = [
-            {**port, "host_port": port["host_port"] or 40_000 + index, "state": "forwarded"}
-            for index, port in enumerate(forwards)
-        ]
-        for port, before in zip(ports, earlier, strict=True):
-            if port["guest_port"] in self._launcher.lost_ports:
-                port["lost_host_port"] = before
-        accelerator = {"name": "tcg", "reason": "this is a fake"}
-        network = self._launcher.network
-        parts = {"mounts": [], "ports": ports, "network": network}
-        return {"machine": "q35", "accelerator": accelerator, **parts}
+    def _configure(self, wanted: launch.LaunchRequest) -> results.Choices:
+        lost, ports = self._launcher.lost_ports, []
+        for index, (port, before) in enumerate(
+            zip(wanted.spec.network.ports, wanted.host_ports, strict=True)
+        ):
+            bound = results.Port(
+                guest_ip=port.guest_ip,
+                guest_port=port.guest_port,
+                host_ip=port.host_ip,
+                host_port=port.host_port or 40_000 + index,
+                lost_host_port=before if port.guest_port in lost else None,
+            )
+            ports.append(bound)
+        self._chosen = results.Choices(
+            machine="q35",
+            accelerator=results.Accelerator(name="tcg", reason="this is a fake"),
+            ports=tuple(ports),
+            network=self._launcher.network,
+        )
+        return self._chosen
 
-    def _on_vm_start(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _start(self, _: params.Nothing) -> results.Started:
         loop = asyncio.get_running_loop()
         loop.call_soon(self.boot, self._launcher.boot_until)
         if self._launcher.guest_error is not None:
             error = errors.to_wire(self._launcher.guest_error)
             loop.call_soon(lambda: self.report("running", "degraded", error=error))
-        return {"hypervisor_pid": self.pid + 1_000_000, "argv": ["qemu"]}
+        return results.Started(hypervisor_pid=self.pid + 1_000_000, argv=("qemu",))
 
-    def _on_vm_stop(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _stop(self, limits: params.Stop) -> results.Stopped:
         self.report("stopped", reason="stop")
-        return {"how": "force" if params["grace_s"] == 0 else "agent"}
+        return results.Stopped(how="force" if limits.grace_s == 0 else "agent")
 
-    def _on_vm_status(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {"boot": {"agent_ms": 1000, "ready_ms": 2000}}
+    def _status(self, _: params.Nothing) -> results.VmStatus:
+        boot = results.Boot(agent_ms=1000, ready_ms=2000)
+        chosen = msgspec.structs.asdict(self._chosen)
+        return results.VmStatus(**chosen, boot=boot, paused=self.vm.paused)
 
-    def _on_vm_pause(self, params: dict[str, Any]) -> dict[str, Any]:
-        reports.on_health(self.vm, {"kind": "paused", "detail": "asked"})
-        return {"paused": True}
+    def _pause(self, _: params.Nothing) -> results.Paused:
+        self._tell("health", {"kind": "paused", "detail": "asked"})
+        return results.Paused(paused=True)
 
-    def _on_vm_resume(self, params: dict[str, Any]) -> dict[str, Any]:
-        reports.on_health(self.vm, {"kind": "resumed"})
-        return {"paused": False}
+    def _resume(self, _: params.Nothing) -> results.Paused:
+        self._tell("health", {"kind": "resumed"})
+        return results.Paused(paused=False)
 
-    def _on_vm_kill(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _kill(self, wanted: params.Kill) -> results.Done:
         error = {"code": "guest_failed", "message": "the guest hung"}
-        self.report("failed", reason=params["reason"], error=error)
-        return {}
+        self.report("failed", reason=wanted.reason, error=error)
+        return results.Done()
 
-    def _on_session_open(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {"ticket": "00" * 32, "socket": "/nowhere"}
+    def _guest_info(self, _: params.Nothing) -> info.Info:
+        return info.Info(hostname=self.vm.name, listeners=tuple(self._launcher.listeners))
 
-    def _on_guest_info(self, params: dict[str, Any]) -> dict[str, Any]:
-        listeners = self._launcher.listeners
-        return {"hostname": self.vm.name, **({"listeners": listeners} if listeners else {})}
+    def _add_port(self, wanted: params.AddPort) -> results.Port:
+        port = results.Port(**msgspec.structs.asdict(wanted), source="added")
+        self._chosen = msgspec.structs.replace(self._chosen, ports=(*self._chosen.ports, port))
+        return port
 
-    def _on_ports_add(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {**params, "state": "forwarded"}
+    def _remove_port(self, wanted: params.RemovePort) -> results.RemovedPorts:
+        gone = tuple(port for port in self._chosen.ports if port.host_port == wanted.host_port)
+        kept = tuple(port for port in self._chosen.ports if port not in gone)
+        self._chosen = msgspec.structs.replace(self._chosen, ports=kept)
+        return results.RemovedPorts(removed=gone)
 
-    def _on_ports_remove(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {"removed": [params]}
+    def _set_level(self, wanted: params.LogLevel) -> results.LogLevel:
+        self.log_level = wanted.level or self.log_level
+        return results.LogLevel(level=self.log_level)
 
-    def _on_log_level(self, params: dict[str, Any]) -> dict[str, Any]:
-        self.log_level = params["level"] or self.log_level
-        return {"level": self.log_level}
-
-    def _on_ports_list(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {"ports": []}
-
-    def _on_disk_grow(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {}
-
-    def _on_watchdog_reaction(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {}
-
-    def _on_guest_environment(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {}
-
-    def _on_guest_provision(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _provision(self, _: params.Provision) -> results.Done:
         self.report("running", "agent")
         loop = asyncio.get_running_loop()
         if self._launcher.guest_error is not None:
@@ -166,10 +205,13 @@ class FakeDriver:
             loop.call_soon(lambda: self.report("running", "degraded", error=error))
         else:
             loop.call_soon(self.boot, self._launcher.boot_until)
-        return {}
+        return results.Done()
 
-    def _on_ping(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {"ok": True}
+
+def _bind(
+    row: Method[P, R], handler: Callable[[P], R]
+) -> tuple[str, Callable[[Any], msgspec.Struct]]:
+    return row.name, handler
 
 
 class FakeLauncher:
@@ -180,11 +222,11 @@ class FakeLauncher:
         self.failures: dict[str, errors.GaoError] = {}
         self.guest_error: errors.GaoError | None = None
         #: What listens in the guest, as ``guest.info`` says it.
-        self.listeners: list[dict[str, Any]] = []
+        self.listeners: list[info.Listener] = []
         #: Guest ports whose host port of the last start is taken meanwhile.
         self.lost_ports: set[int] = set()
         #: What a driver says of the guest's network.
-        self.network: dict[str, Any] | None = None
+        self.network: results.Network | None = None
         self.launched: list[FakeDriver] = []
 
     async def launch(self, vm: machine.Machine) -> FakeDriver:

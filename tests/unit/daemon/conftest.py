@@ -25,6 +25,7 @@ from gaovm.spec.vm import VmSpec
 from gaovm.testing import fake_driver
 from gaovm.wire.control import vms
 from gaovm.wire.control.progress import Progress
+from gaovm.wire.driver import launch
 
 IMAGE = records.ImageRef(name="debian:12", digest="sha256:" + "ab" * 32, kernel="generic")
 
@@ -44,7 +45,7 @@ class Preparer:
         if self.failure is not None:
             raise self.failure
         vm.fleet.paths.vm_dir(vm.name).mkdir(exist_ok=True)
-        return cold_boot.PreparedBoot(image=IMAGE, launch={"disk": "x"})
+        return cold_boot.PreparedBoot(image=IMAGE, files=launch.Image(disk="x", kernel="k"))
 
 
 class Call:

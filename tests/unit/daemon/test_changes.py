@@ -382,7 +382,7 @@ async def test_a_crash_after_the_intent_leaves_a_change_that_comes(daemon: Daemo
     """The daemon ends between the transaction and the driver's call."""
     await daemon.up()
     gate = _Hang()
-    daemon.driver.call = gate.call  # type: ignore[method-assign]
+    daemon.driver.relay = gate.relay  # type: ignore[method-assign]
     begun = daemon.second.start(change(daemon, disk="40GiB"), name="set", finishable=True)
     await gate.reached.wait()
     kept = record(daemon)
@@ -400,12 +400,12 @@ async def test_a_crash_after_the_intent_leaves_a_change_that_comes(daemon: Daemo
 
 
 class _Hang:
-    """A driver's ``call`` that does not return."""
+    """A driver's ``relay`` that does not return."""
 
     def __init__(self) -> None:
         self.reached, self.go = asyncio.Event(), asyncio.Event()
 
-    async def call(self, method: str, params: Any = None, *, timeout_s: float = 5) -> Any:
+    async def relay(self, method: str, params: Any, *, timeout_s: float = 5) -> Any:
         self.reached.set()
         await self.go.wait()
         return {}

@@ -116,7 +116,7 @@ async def test_driver_exec_is_off_unless_it_is_switched_on(
         await old(daemon, "driver.exec", method="ping")
     monkeypatch.setenv("GAOVM_ENABLE_DRIVER_EXEC", "1")
     done = await old(daemon, "driver.exec", method="ping", params={})
-    assert done == {"method": "ping", "driverResult": {"ok": True}}
+    assert done == {"method": "ping", "driverResult": {"ok": True, "ts": 0.0}}
     with pytest.raises(errors.InvalidParams):
         await old(daemon, "driver.exec")
     await daemon.call("vm.stop", name="default")

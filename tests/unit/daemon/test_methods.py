@@ -16,7 +16,9 @@ from gaovm.daemon.vms import reports, status
 from gaovm.ipc import methods
 from gaovm.spec import diff
 from gaovm.spec.shares import Share
+from gaovm.wire.agent import info
 from gaovm.wire.control.progress import Progress
+from gaovm.wire.driver import results
 
 STATUS_FIELDS = """
     name project state detail desired observed readiness first_up created_at started_at vm_type arch
@@ -282,7 +284,7 @@ async def test_listening_means_somebody_listens_in_the_guest(
     await daemon.up()
     await daemon.call("vm.ports.add", name="web-dev", guest_port=80, guest_ip=guest_ip)
     await daemon.call("vm.restart", name="web-dev")
-    daemon.launcher.listeners = [{"proto": proto, "address": address, "port": port}]
+    daemon.launcher.listeners = [info.Listener(proto=proto, address=address, port=port)]
     (found,) = (await daemon.call("vm.ports.list", name="web-dev"))["ports"]
     assert found["state"] == state
     assert (await daemon.status())["ports"][0]["state"] == "forwarded"  # the guest is not asked
@@ -366,7 +368,7 @@ async def test_the_log_level_of_the_daemon(daemon: Daemon) -> None:
 async def test_up_says_what_the_network_leaves_open(
     daemon: Daemon, network: dict[str, Any], opened: bool, told: list[str]
 ) -> None:
-    daemon.launcher.network = network
+    daemon.launcher.network = results.Network(**network)
     result = await daemon.up()
     assert (await daemon.status())["network"] == {
         "problem": None,
@@ -385,7 +387,7 @@ async def test_up_says_what_the_network_leaves_open(
 
 
 async def test_status_says_what_is_wrong_with_the_network_while_it_is(daemon: Daemon) -> None:
-    daemon.launcher.network = {"type": "passt", "reason": "usable", "problem": "no route"}
+    daemon.launcher.network = results.Network(type="passt", reason="usable", problem="no route")
     await daemon.up()
     vm = daemon.fleet.machines["web-dev"]
     for kind, problem in (

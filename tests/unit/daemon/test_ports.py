@@ -9,16 +9,11 @@ from tests.unit.daemon.conftest import Daemon
 from gaovm import errors
 from gaovm.daemon.vms import ports, status
 from gaovm.spec.ports import PortForward
+from gaovm.wire.driver import results
 
 
-def entry(host_port: int, host_ip: str = "127.0.0.1") -> dict[str, object]:
-    return {
-        "guest_ip": "127.0.0.1",
-        "guest_port": 80,
-        "host_ip": host_ip,
-        "host_port": host_port,
-        "state": "listening",
-    }
+def entry(host_port: int, host_ip: str = "127.0.0.1") -> results.Port:
+    return results.Port(guest_port=80, host_ip=host_ip, host_port=host_port, state="listening")
 
 
 async def test_any_host_port_comes_after_those_that_are_named(daemon: Daemon) -> None:
@@ -30,7 +25,7 @@ async def test_any_host_port_comes_after_those_that_are_named(daemon: Daemon) ->
     spec = msgspec.structs.replace(record.spec, network=network)
     record = msgspec.structs.replace(record, spec=spec, facts=facts, added_ports=(free,))
     found = ports.bound(record)
-    assert [known.get("host_port") for _, known in found] == [4000, 81, None]
+    assert [known and known.host_port for _, known in found] == [4000, 81, None]
     assert [port for port, _ in found] == [free, named, free]
     shown = status.port_statuses(record, running=True)
     assert [port.source for port in shown] == ["config", "config", "added"]

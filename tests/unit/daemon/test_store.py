@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from gaovm import errors
-from gaovm.daemon.storage import records, schema, store
+from gaovm.daemon.storage import records, rows, schema, store
 from gaovm.model import states, supervision
 from gaovm.spec import boot, disks, guest, memory, network, processors, shares, vm
 from gaovm.spec.ports import PortForward
+from gaovm.wire.driver import results
 
 
 def full_record() -> records.VmRecord:
@@ -53,7 +54,11 @@ def full_record() -> records.VmRecord:
         started_at="2026-01-01T00:00:01.000Z",
         boot_id="b",
         image=records.ImageRef(name="debian:12", digest="d", kernel="generic"),
-        facts=records.Facts(machine="q35", accelerator={"name": "tcg"}, ports=({"a": 1},)),
+        facts=records.Facts(
+            machine="q35",
+            accelerator=results.Accelerator(name="tcg"),
+            ports=(results.Port(guest_port=80, host_port=8080),),
+        ),
         last_error=records.Failure(code="c", message="m", at="t", remedy="r"),
         added_ports=(port,),
         disk_used=True,
@@ -150,3 +155,11 @@ def test_a_migration_that_fails_changes_nothing(
         assert "extra" not in columns
         assert connection.execute("PRAGMA user_version").fetchone() == (len(bad) - 1,)
         connection.close()
+
+
+def test_facts_that_make_no_sense_today_cost_no_vm() -> None:
+    row = list(rows.encode(full_record()))
+    at = rows.COLUMNS.split(", ").index("facts")
+    row[at] = '{"machine":"q35","ports":[{"of":"another time"}],"moon":1,"accelerator":null}'
+    found = rows.decode(tuple(row)).facts
+    assert (found.machine, found.ports, found.accelerator) == ("q35", (), None)

@@ -13,6 +13,8 @@ from gaovm.daemon.lifecycle.strategies import cold_boot, protocol
 from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.images import progress
 from gaovm.model import phases
+from gaovm.wire.driver import table
+from gaovm.wire.driver.params import NOTHING
 
 
 class FromMemory:
@@ -35,7 +37,7 @@ class FromMemory:
 
     async def begin(self, driver: driver_protocol.Driver) -> None:
         self.done.append("begin")
-        await driver.call("vm.start", {})
+        await driver.call(table.VM_START, NOTHING)
 
     async def until_answered(self) -> None:
         self.done.append("until_answered")

@@ -79,7 +79,7 @@ async def test_two_ups_share_one_boot_and_its_result(daemon: Daemon) -> None:
     await daemon.rest()
     assert second_call.seen, "a joiner is told the latest progress at once"
     machine = daemon.fleet.machines["web-dev"]
-    reports.on_progress(machine, {"phase": "provision", "message": "step 1"})
+    reports.on_notification(machine, "progress", {"phase": "provision", "message": "step 1"})
     assert first_call.seen[-1] == second_call.seen[-1]
     assert second_call.seen[-1]["message"] == "step 1"
     daemon.driver.boot("ready")

@@ -5,8 +5,8 @@ Each takes the whole spec that is wanted, and may be repeated.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import msgspec
 
@@ -15,6 +15,7 @@ from gaovm.daemon.storage import records
 from gaovm.daemon.vms import driver_protocol, machine, ports
 from gaovm.spec.ports import PortForward
 from gaovm.spec.vm import VmSpec
+from gaovm.wire.driver import params, table
 
 #: A resize writes metadata only; the guest's file system takes seconds on a slow host.
 GROW_LIMIT_S = 60.0
@@ -24,17 +25,16 @@ _Change = Callable[[machine.Machine, VmSpec], Awaitable[list[str]]]
 
 
 async def _grow_disk(vm: machine.Machine, wanted: VmSpec) -> list[str]:
-    size = {"size_bytes": wanted.disk.size_bytes}
-    answer = await _driver(vm).call("disk.grow", size, timeout_s=GROW_LIMIT_S)
-    problem = answer.get("problem")
-    if problem is None:
+    size = params.GrowDisk(size_bytes=wanted.disk.size_bytes)
+    grown = await _driver(vm).call(table.DISK_GROW, size, timeout_s=GROW_LIMIT_S)
+    if grown.problem is None:
         return []
-    return [f"disk: it has grown, the guest's file system grows at the next start: {problem}"]
+    return [f"disk: it has grown, the guest's file system grows at the next start: {grown.problem}"]
 
 
 async def _set_environment(vm: machine.Machine, wanted: VmSpec) -> list[str]:
-    env = {"env": wanted.guest.env}
-    await _driver(vm).call("guest.environment", env, timeout_s=ENVIRONMENT_LIMIT_S)
+    env = params.Environment(env=wanted.guest.env)
+    await _driver(vm).call(table.GUEST_ENVIRONMENT, env, timeout_s=ENVIRONMENT_LIMIT_S)
     return []
 
 
@@ -43,29 +43,25 @@ async def _forward_ports(vm: machine.Machine, wanted: VmSpec) -> list[str]:
     driver = _driver(vm)
     before = {ports.identity(port): port for port in vm.record.spec.network.ports}
     after = {ports.identity(port): port for port in wanted.network.ports}
-    undo: list[tuple[str, dict[str, Any]]] = []
-    try:
+    async with contextlib.AsyncExitStack() as undo:
         for key, port in before.items():
             if key not in after:
-                await driver.call("ports.remove", _bound(vm.record, port))
-                undo.append(("ports.add", ports.wire(port)))
+                await driver.call(table.PORTS_REMOVE, _bound(vm.record, port))
+                undo.push_async_callback(driver.call, table.PORTS_ADD, ports.added(port))
         for key, port in after.items():
             if key not in before:
-                bound = await driver.call("ports.add", ports.wire(port))
-                undo.append(("ports.remove", ports.key(bound)))
-    except errors.GaoError:
-        for method, arguments in reversed(undo):
-            await driver.call(method, arguments)
-        raise
-    listed = (await driver.call("ports.list")).get("ports", [])
-    vm.update(facts=msgspec.structs.replace(vm.record.facts, ports=tuple(listed)))
+                bound = await driver.call(table.PORTS_ADD, ports.added(port))
+                undo.push_async_callback(driver.call, table.PORTS_REMOVE, ports.removed(bound))
+        undo.pop_all()
+    listed = await driver.call(table.PORTS_LIST, params.NOTHING)
+    vm.update(facts=msgspec.structs.replace(vm.record.facts, ports=listed.ports))
     return []
 
 
 async def _set_reaction(vm: machine.Machine, wanted: VmSpec) -> list[str]:
     """The daemon's own part follows from the record; QEMU's is what a kernel panic does."""
-    reaction = {"on_hang": wanted.supervision.watchdog.on_hang}
-    await _driver(vm).call("watchdog.reaction", reaction)
+    reaction = params.Reaction(on_hang=wanted.supervision.watchdog.on_hang)
+    await _driver(vm).call(table.WATCHDOG_REACTION, reaction)
     return []
 
 
@@ -84,9 +80,9 @@ def _driver(vm: machine.Machine) -> driver_protocol.Driver:
     return vm.driver
 
 
-def _bound(record: records.VmRecord, port: PortForward) -> dict[str, Any]:
+def _bound(record: records.VmRecord, port: PortForward) -> params.RemovePort:
     """The ports of a forward as the driver has them: a host port of 0 was chosen by it."""
     for known, entry in ports.bound(record):
         if entry and ports.identity(known) == ports.identity(port):
-            return ports.key(entry)
-    return ports.key(ports.wire(port))
+            return ports.removed(entry)
+    return ports.removed(port)

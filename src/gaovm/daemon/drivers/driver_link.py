@@ -8,7 +8,9 @@ import os
 import signal
 import socket
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, descriptors, steps, tasks
@@ -17,10 +19,15 @@ from gaovm.daemon.handover import Driver
 from gaovm.daemon.vms import driver_protocol, machine, reports
 from gaovm.ipc import connection, handover, hello, methods, peer
 from gaovm.platform import processes
-from gaovm.wire import anyjson
+from gaovm.wire import anyjson, convert
+from gaovm.wire.driver import params as wire
 from gaovm.wire.driver import table
+from gaovm.wire.driver.params import NOTHING
+from gaovm.wire.method import Method
 
 logger = logging.getLogger(__name__)
+P = TypeVar("P", bound=msgspec.Struct)
+R = TypeVar("R", bound=msgspec.Struct)
 
 #: A driver says hello within 10 ms of its fork; this is for a host that swaps.
 HANDSHAKE_S = 10.0
@@ -76,21 +83,31 @@ class Link:
             self._connection.close()
         self._ended.set_result(driver_protocol.Ended(pid=self.pid, exit_code=exit_code))
 
-    async def call(
-        self, method: str, params: dict[str, Any] | None = None, *, timeout_s: float = 5.0
-    ) -> dict[str, Any]:
+    async def call(self, row: Method[P, R], params: P, *, timeout_s: float = 5.0) -> R:
         """Call a method of the driver.
 
         Raises:
             errors.CapabilityError: the driver does not serve the method; nothing was asked.
             errors.DriverLost: the driver ended; whether the call had an effect is unknown.
+            errors.InvalidReply: the answer does not fit the row.
             errors.GaoError: what the driver answered, or that it did not in time.
+        """
+        told = await self.relay(row.name, msgspec.to_builtins(params), timeout_s=timeout_s)
+        return convert.reply(row.name, told, row.result)
+
+    async def relay(
+        self, method: str, params: anyjson.Object, *, timeout_s: float = 5.0
+    ) -> anyjson.Object:
+        """Call a method by its name, with JSON data that nobody looked at; as ``call`` otherwise.
+
+        Raises:
+            errors.InvalidReply: the answer is no object.
         """
         if self._connection is None:
             raise errors.DriverLost(f"driver {self.pid} has no connection")
         self.require(method)
         try:
-            result = await self._connection.call(method, params or {}, timeout_s=timeout_s)
+            result = await self._connection.call(method, params, timeout_s=timeout_s)
         except errors.ConnectionLost as exc:
             raise errors.DriverLost(
                 f"driver {self.pid} ended during {method}", remedy=f"see {self._log}"
@@ -128,7 +145,7 @@ class Link:
         """Ask the driver to leave; kill it after the limit. May be called by several."""
         if not self._ended.done():
             try:
-                await self.call("exit", timeout_s=limit_s)
+                await self.call(table.EXIT, NOTHING, timeout_s=limit_s)
             except errors.GaoError as exc:
                 logger.debug("driver %d: exit: %s", self.pid, exc)
             if self._connection is not None:
@@ -251,8 +268,9 @@ class ForkLauncher:
 
 async def _set_level(link: Link, level: str) -> None:
     """What was asked of the VM before holds for its next driver too."""
+    wanted = convert.params({"level": level}, wire.LogLevel)
     try:
-        await link.call(methods.LOG_LEVEL, {"level": level})
+        await link.call(table.LOG_LEVEL, wanted)
     except errors.GaoError as exc:
         logger.warning("the log level of driver %d stays: %s", link.pid, exc)
 

@@ -117,7 +117,7 @@ async def driver_exec(ctx: context.Daemon, call: context.Call, data: Any) -> Any
     vm = machine_of(ctx)
     if vm.driver is None:
         raise errors.StateConflict("The driver is not running")
-    result = await vm.driver.call(wanted.method, wanted.params, timeout_s=_DRIVER_CALL_S)
+    result = await vm.driver.relay(wanted.method, wanted.params or {}, timeout_s=_DRIVER_CALL_S)
     return {"method": wanted.method, "driverResult": result}
 
 

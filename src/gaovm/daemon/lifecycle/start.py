@@ -23,6 +23,7 @@ from gaovm.daemon.vms import approval, driver_protocol, driver_watch, machine
 from gaovm.model import phases, states, supervision
 from gaovm.wire.control import payloads
 from gaovm.wire.control.progress import Progress
+from gaovm.wire.driver import params, table
 
 
 class Launcher(Protocol):
@@ -226,8 +227,8 @@ async def _run_scripts(vm: machine.Machine) -> None:
         )
     vm.forget_failure()
     inside = vm.record.spec.guest
-    wanted = {"provision": inside.provision, "probes": inside.probes}
-    await vm.driver.call("guest.provision", msgspec.to_builtins(wanted))
+    wanted = params.Provision(provision=inside.provision, probes=inside.probes)
+    await vm.driver.call(table.GUEST_PROVISION, wanted)
 
 
 async def _settle(vm: machine.Machine, operation: Up, error: errors.GaoError) -> None:

@@ -20,6 +20,7 @@ from gaovm.daemon.drivers import occupancy
 from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.model import states
 from gaovm.wire.control import payloads
+from gaovm.wire.driver import params, table
 
 logger = logging.getLogger(__name__)
 
@@ -201,8 +202,9 @@ async def _mark_deleting(vm: machine.Machine) -> None:
 async def _end_guest(
     vm: machine.Machine, driver: driver_protocol.Driver, grace_s: float, force_s: float
 ) -> None:
-    limits = {"grace_s": grace_s, "force_s": force_s}
-    await driver.call("vm.stop", limits, timeout_s=grace_s + force_s + driver_protocol.LEAVE_S)
+    limits = params.Stop(grace_s=grace_s, force_s=force_s)
+    limit_s = grace_s + force_s + driver_protocol.LEAVE_S
+    await driver.call(table.VM_STOP, limits, timeout_s=limit_s)
 
 
 @steps.step

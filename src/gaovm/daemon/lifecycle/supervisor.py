@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states, supervision
 from gaovm.wire.control import payloads
+from gaovm.wire.driver import params, table
 
 logger = logging.getLogger(__name__)
 
@@ -90,11 +91,12 @@ class Supervisor:
         policy = vm.record.spec.supervision.watchdog.on_hang
         if vm.driver is None or policy == "event" or kind not in HANGS:
             return
+        work: Coroutine[Any, Any, object]
         if policy == "restart":
             # The driver reports the VM's end, and the supervisor decides as after any death.
-            work = vm.driver.call("vm.kill", {"reason": kind})
+            work = vm.driver.call(table.VM_KILL, params.Kill(reason=kind))
         else:
-            work = vm.driver.call("vm.pause")
+            work = vm.driver.call(table.VM_PAUSE, params.NOTHING)
         logger.warning("vm %s: %s: %s", vm.name, kind, policy, extra={"vm": vm.name})
         self._fleet.background(f"vm {vm.name}: {policy} after {kind}", work)
 

@@ -10,6 +10,7 @@ import msgspec
 from gaovm.model import states, supervision
 from gaovm.spec import reach, vm
 from gaovm.spec.ports import PortForward
+from gaovm.wire.driver import results
 
 
 class ImageRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,16 +21,24 @@ class ImageRef(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the driver chose at the last start; JSON data as it sent it."""
+class Facts(results.Choices, frozen=True, kw_only=True):
+    """What the driver chose at the last start, and how long that boot took."""
 
-    machine: str = ""
-    accelerator: dict[str, Any] | None = None
-    mounts: tuple[dict[str, Any], ...] = ()
-    ports: tuple[dict[str, Any], ...] = ()
-    network: dict[str, Any] | None = None
-    boot: dict[str, Any] | None = None
-    confinement: dict[str, Any] | None = None
+    boot: results.Boot | None = None
+
+    @classmethod
+    def of(cls, told: results.Choices) -> Facts:
+        """The facts in an answer to ``vm.configure`` or ``vm.status``."""
+        boot = told.boot if isinstance(told, results.VmStatus) else None
+        return cls(
+            machine=told.machine,
+            accelerator=told.accelerator,
+            mounts=told.mounts,
+            ports=told.ports,
+            network=told.network,
+            confinement=told.confinement,
+            boot=boot,
+        )
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):

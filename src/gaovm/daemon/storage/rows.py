@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import msgspec
@@ -80,7 +81,7 @@ def decode(row: tuple[Any, ...]) -> records.VmRecord:
             started_at=fields["started_at"],
             boot_id=fields["boot_id"],
             image=_decoded(fields["image"], records.ImageRef),
-            facts=_decoded(fields["facts"], records.Facts) or records.Facts(),
+            facts=_facts(fields["facts"]),
             last_error=_decoded(fields["last_error"], records.Failure),
             added_ports=_decoded(fields["added_ports"], tuple[PortForward, ...]) or (),
             disk_used=bool(fields["disk_used"]),
@@ -95,6 +96,17 @@ def decode(row: tuple[Any, ...]) -> records.VmRecord:
         )
     except msgspec.MsgspecError as exc:
         raise errors.StateCorrupt(f"state.db: the row of VM {fields['name']!r}: {exc}") from exc
+
+
+def _facts(text: str | None) -> records.Facts:
+    """What a driver once said, as far as it makes sense today; the next start tells it anew."""
+    known = _decoded(text, dict[str, Any]) or {}
+    found = {}
+    for field in msgspec.structs.fields(records.Facts):
+        with contextlib.suppress(msgspec.ValidationError):
+            if field.name in known:
+                found[field.name] = msgspec.convert(known[field.name], field.type)
+    return records.Facts(**found)
 
 
 def _decoded(text: str | None, kind: Any) -> Any:

@@ -5,9 +5,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
+
+from gaovm.wire import anyjson
+from gaovm.wire.method import Method
+
+P = TypeVar("P", bound=msgspec.Struct)
+R = TypeVar("R", bound=msgspec.Struct)
 
 #: How long a driver may take to leave once its VM is gone, before it is killed.
 LEAVE_S = 10.0
@@ -29,10 +35,14 @@ class Driver(Protocol):
         """Whether the process runs, as far as the kernel says now."""
         ...
 
-    async def call(
-        self, method: str, params: dict[str, Any] | None = None, *, timeout_s: float = 5.0
-    ) -> dict[str, Any]:
-        """Call a method of the driver protocol."""
+    async def call(self, row: Method[P, R], params: P, *, timeout_s: float = 5.0) -> R:
+        """Call a method of ``gaovm.driver.v1``; the result has the type of its row."""
+        ...
+
+    async def relay(
+        self, method: str, params: anyjson.Object, *, timeout_s: float = 5.0
+    ) -> anyjson.Object:
+        """Call a method by its name, with JSON data that nobody looked at."""
         ...
 
     async def gone(self) -> Ended:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
 
 from gaovm.daemon.storage import records
 from gaovm.spec import vm
 from gaovm.spec.ports import PortForward
+from gaovm.wire.agent import info
+from gaovm.wire.driver import params, results
 
 
-def bound(record: records.VmRecord) -> list[tuple[PortForward, dict[str, Any]]]:
-    """Every forwarded port, those of the config first, with the driver's entry, empty if none.
+def bound(record: records.VmRecord) -> list[tuple[PortForward, results.Port | None]]:
+    """Every forwarded port, those of the config first, with the driver's entry or None.
 
     Each entry is used once. A forward that takes any host port comes after those that name theirs.
     """
     wanted = (*record.spec.network.ports, *record.added_ports)
     live = list(record.facts.ports)
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[int, results.Port | None] = {}
     for index in sorted(range(len(wanted)), key=lambda index: wanted[index].host_port == 0):
         found[index] = _take(live, wanted[index])
     return [(port, found[index]) for index, port in enumerate(wanted)]
@@ -33,23 +32,19 @@ def with_added(record: records.VmRecord) -> vm.VmSpec:
     )
 
 
-def earlier(record: records.VmRecord) -> list[int]:
+def earlier(record: records.VmRecord) -> tuple[int, ...]:
     """For each of ``bound`` the host port to try first: its last one, if it takes any; else 0."""
-    return [
-        0 if port.host_port else int(entry.get("host_port") or 0) for port, entry in bound(record)
-    ]
+    return tuple(
+        0 if port.host_port or entry is None else entry.host_port for port, entry in bound(record)
+    )
 
 
-def listening(info: Mapping[str, Any]) -> set[tuple[object, object]]:
-    """Addresses and TCP ports on which a guest listens, of an answer to ``guest.info``."""
-    return {
-        (entry.get("address"), entry.get("port"))
-        for entry in info.get("listeners", ())
-        if entry.get("proto") == "tcp"
-    }
+def listening(about: info.Info) -> set[tuple[str, int]]:
+    """Addresses and TCP ports on which a guest listens."""
+    return {(each.address, each.port) for each in about.listeners if each.proto == "tcp"}
 
 
-def served(port: PortForward, listeners: set[tuple[object, object]]) -> bool:
+def served(port: PortForward, listeners: set[tuple[str, int]]) -> bool:
     """Whether one of them takes what the forward brings."""
     addresses = (port.guest_ip, *_every_address(port.guest_ip))
     return any((address, port.guest_port) in listeners for address in addresses)
@@ -65,30 +60,32 @@ def identity(port: PortForward) -> tuple[str, int, str, int]:
     return port.guest_ip, port.guest_port, port.host_ip, port.host_port
 
 
-def wire(port: PortForward) -> dict[str, Any]:
-    """A forward as parameters of ``ports.add``."""
-    return {
-        "guest_port": port.guest_port,
-        "host_port": port.host_port,
-        "guest_ip": port.guest_ip,
-        "host_ip": port.host_ip,
-    }
+def added(port: PortForward) -> params.AddPort:
+    """The parameters of ``ports.add`` for a forward."""
+    return params.AddPort(
+        guest_port=port.guest_port,
+        host_port=port.host_port,
+        guest_ip=port.guest_ip,
+        host_ip=port.host_ip,
+    )
 
 
-def key(entry: dict[str, Any]) -> dict[str, Any]:
-    """What names exactly this entry in a call of ``ports.remove``."""
-    return {name: entry[name] for name in ("host_ip", "host_port", "guest_port")}
+def removed(port: results.Port | PortForward) -> params.RemovePort:
+    """The parameters of ``ports.remove`` for exactly this forward."""
+    return params.RemovePort(
+        host_ip=port.host_ip, host_port=port.host_port or None, guest_port=port.guest_port
+    )
 
 
-def _take(live: list[dict[str, Any]], port: PortForward) -> dict[str, Any]:
+def _take(live: list[results.Port], port: PortForward) -> results.Port | None:
     for entry in live:
         same = (
-            entry.get("guest_port") == port.guest_port
-            and entry.get("guest_ip", port.guest_ip) == port.guest_ip
-            and entry.get("host_ip", port.host_ip) == port.host_ip
-            and port.host_port in (0, entry.get("host_port"))
+            entry.guest_port == port.guest_port
+            and entry.guest_ip == port.guest_ip
+            and entry.host_ip == port.host_ip
+            and port.host_port in (0, entry.host_port)
         )
         if same:
             live.remove(entry)
             return entry
-    return {}
+    return None

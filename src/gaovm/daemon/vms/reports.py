@@ -14,11 +14,12 @@ import msgspec
 from gaovm import errors
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import display, driver_watch, machine
-from gaovm.ipc import methods
 from gaovm.model import states, supervision
 from gaovm.wire import anyjson
 from gaovm.wire.control import payloads
 from gaovm.wire.control.progress import Progress
+from gaovm.wire.driver import notifications, table
+from gaovm.wire.driver.params import NOTHING
 
 logger = logging.getLogger(__name__)
 
@@ -35,49 +36,34 @@ HEALTH_EVENTS = {
 }
 
 
-class StateReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A driver's ``state`` notification; fields that it adds later are ignored."""
+def on_notification(vm: machine.Machine, name: str, params: anyjson.Object) -> None:
+    """Take in what a driver says.
 
-    observed: states.Observed
-    readiness: states.Readiness | None = None
-    at: str | float | int | None = None
-    reason: str | None = None
-    error: dict[str, Any] | None = None
-    boot: dict[str, Any] | None = None
-
-    def failure(self) -> errors.GaoError:
-        """The error as a member of the tree: either wire form, or ``{code, message, …}``."""
-        data = dict(self.error or {})
-        if not isinstance(data.get("data"), dict):
-            data["data"] = {k: v for k, v in data.items() if k != "message"}
-        return errors.from_wire(data)
-
-
-def on_notification(vm: machine.Machine, method: str, params: anyjson.Object) -> None:
-    """Take in what a driver says; notifications of a newer driver are ignored."""
-    if method == methods.STATE:
-        on_state(vm, params)
-    elif method == methods.PROGRESS:
-        on_progress(vm, params)
-    elif method == methods.HYPERVISOR:
-        on_hypervisor_exit(vm, params)
-    elif method == methods.DISPLAY:
-        display.on_report(vm.fleet.events, vm.name, params)
-    elif method == methods.HEALTH:
-        on_health(vm, params)
-
-
-def on_state(vm: machine.Machine, params: anyjson.Object) -> None:
-    """Take in a ``state`` notification; one that cannot be read is logged and dropped."""
+    Notifications of a newer driver are ignored; one that cannot be read is logged and dropped.
+    """
     try:
-        report = msgspec.convert(params, StateReport)
-    except msgspec.ValidationError as exc:
-        logger.warning("vm %s: bad report of the driver: %s", vm.name, exc)
+        told = notifications.decode(name, params)
+    except errors.InvalidParams as exc:
+        logger.warning("vm %s: bad report of the driver: %s: %s", vm.name, name, exc)
         return
-    failure = None if report.error is None else report.failure()
+    if isinstance(told, notifications.State):
+        on_state(vm, told)
+    elif isinstance(told, notifications.Progress):
+        on_progress(vm, told)
+    elif isinstance(told, notifications.Hypervisor):
+        on_hypervisor_exit(vm, told)
+    elif isinstance(told, notifications.Display):
+        display.on_report(vm.fleet.events, vm.name, told)
+    elif isinstance(told, notifications.Health):
+        on_health(vm, told)
+
+
+def on_state(vm: machine.Machine, report: notifications.State) -> None:
+    """Take in a change of the VM's state; one that says nothing new is dropped."""
+    failure = report.failure()
     event = states.of_report(vm.state, report.observed, report.readiness, report.reason)
     if event is None:
-        logger.debug("vm %s: report %s says nothing new", vm.name, params)
+        logger.debug("vm %s: report %s says nothing new", vm.name, report)
         return
     if vm.closing:
         return
@@ -99,29 +85,26 @@ def on_state(vm: machine.Machine, params: anyjson.Object) -> None:
     driver_watch.dismiss(vm)
 
 
-def on_progress(vm: machine.Machine, params: anyjson.Object) -> None:
+def on_progress(vm: machine.Machine, told: notifications.Progress) -> None:
     """Pass ``progress`` on to whoever waits for the ``up``."""
-    phase, message = str(params.get("phase", ""))[:80], str(params.get("message", ""))[:2000]
+    phase, message = told.phase[:80], told.message[:2000]
     vm.note = f"{phase}: {message}" if phase and message else message or phase or None
     if vm.up is not None:
         vm.up.report(Progress(phase=phase, message=message))
 
 
-def on_hypervisor_exit(vm: machine.Machine, params: anyjson.Object) -> None:
+def on_hypervisor_exit(vm: machine.Machine, told: notifications.Hypervisor) -> None:
     """Record that the hypervisor exited; what it means comes with the next ``state``."""
     stopping = vm.closing or vm.state.observed is states.Observed.STOPPING
-    told = {key: params.get(key) for key in ("pid", "status", "at")}
-    try:
-        payload = msgspec.convert({**told, "expected": stopping}, payloads.HypervisorExited)
-    except msgspec.ValidationError as exc:
-        logger.warning("vm %s: bad report of the driver: %s", vm.name, exc)
-        return
+    payload = payloads.HypervisorExited(
+        pid=told.pid, status=told.status, at=told.at, expected=stopping
+    )
     vm.fleet.events.tell(vm.name, payload)
 
 
-def on_health(vm: machine.Machine, params: anyjson.Object) -> None:
+def on_health(vm: machine.Machine, told: notifications.Health) -> None:
     """Take in the health of a running guest: emit an event, and let the VM's policy act."""
-    kind, detail = str(params.get("kind")), str(params.get("detail") or "")[:1000]
+    kind, detail = told.kind, told.detail[:1000]
     if kind not in HEALTH_EVENTS or vm.state.observed is not states.Observed.RUNNING:
         return
     if kind in ("paused", "resumed"):
@@ -141,22 +124,19 @@ async def refresh(vm: machine.Machine) -> None:
     if driver is None:
         return
     try:
-        status = await driver.call("vm.status", {})
-        vm.paused = status.get("paused") is True
-        seen = {k: v for k, v in status.items() if k in records.Facts.__struct_fields__}
-        merged = {**msgspec.structs.asdict(vm.record.facts), **seen}
-        facts = msgspec.convert(merged, records.Facts)
-    except (errors.GaoError, msgspec.ValidationError) as exc:
+        status = await driver.call(table.VM_STATUS, NOTHING)
+    except errors.GaoError as exc:
         logger.warning("vm %s: no status of the driver: %s", vm.name, exc)
         return
-    vm.update(facts=facts)
+    vm.paused = status.paused
+    vm.update(facts=records.Facts.of(status))
 
 
 def _note_network(vm: machine.Machine, problem: str | None) -> None:
     """Let ``status`` say what is wrong with the guest's network while it is wrong."""
     facts = vm.record.facts
-    if facts.network is not None and facts.network.get("problem") != problem:
-        network = {**facts.network, "problem": problem}
+    if facts.network is not None and facts.network.problem != problem:
+        network = msgspec.structs.replace(facts.network, problem=problem)
         vm.update(facts=msgspec.structs.replace(facts, network=network))
 
 

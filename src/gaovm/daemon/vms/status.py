@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import asdict
 
 from gaovm.daemon import timestamps
 from gaovm.daemon.storage import records
@@ -13,6 +14,7 @@ from gaovm.model import states
 from gaovm.spec import diff
 from gaovm.wire.control import status as wire
 from gaovm.wire.control.ports import PortStatus
+from gaovm.wire.driver import results
 
 T = TypeVar("T")
 
@@ -77,7 +79,7 @@ def _told(data: Any, kind: type[T]) -> T | None:
 
 def _boot(vm: machine.Machine) -> wire.Boot | None:
     known = vm.record.facts.boot
-    return _told({**known, **vm.timings}, wire.Boot) if known else None
+    return None if known is None else _told({**asdict(known), **vm.timings}, wire.Boot)
 
 
 def _restarts(record: records.VmRecord) -> wire.Restarts:
@@ -120,11 +122,11 @@ def _mounts(record: records.VmRecord) -> tuple[wire.Mount, ...]:
 
 def _network(record: records.VmRecord) -> wire.Network:
     """What carries the guest's network, and whether the host is open to it on purpose."""
-    known = record.facts.network or {"type": None, "reason": "decided at the first start"}
+    known = record.facts.network or results.Network(reason="decided at the first start")
     return wire.Network(
-        problem=known.get("problem"),
-        type=known.get("type"),
-        reason=str(known.get("reason", "")),
+        problem=known.problem,
+        type=known.type,
+        reason=known.reason,
         host_access=record.spec.network.host_access,
     )
 
@@ -148,10 +150,10 @@ def warnings(record: records.VmRecord) -> list[str]:
     if record.state.observed is states.Observed.RUNNING and known.problem:
         found.append(known.problem)
     for port, entry in ports.bound(record):
-        if entry.get("lost_host_port"):
+        if entry is not None and entry.lost_host_port:
             found.append(
-                f"host port {entry['lost_host_port']} of guest port {port.guest_port} is taken by "
-                f"somebody else; it is {entry['host_port']} now"
+                f"host port {entry.lost_host_port} of guest port {port.guest_port} is taken by "
+                f"somebody else; it is {entry.host_port} now"
             )
     return found
 
@@ -165,7 +167,7 @@ def port_statuses(record: records.VmRecord, *, running: bool) -> tuple[PortStatu
             guest_port=port.guest_port,
             host_ip=port.host_ip,
             # of one that is stopped: what the next start tries first
-            host_port=entry.get("host_port", port.host_port),
+            host_port=port.host_port if entry is None else entry.host_port,
             source="config" if index < fixed else "added",
             state="forwarded" if running and entry else "stopped",
         )

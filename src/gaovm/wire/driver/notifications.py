@@ -74,7 +74,7 @@ class Display(msgspec.Struct, frozen=True, kw_only=True):
     """``display``: the window has opened, in this size, or closed, for this ``reason``."""
 
     open: bool
-    reason: str = "asked"
+    reason: str | None = None
     width: int = 0
     height: int = 0
 

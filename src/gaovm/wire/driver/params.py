@@ -19,6 +19,9 @@ class Nothing(msgspec.Struct, frozen=True):
     """No parameters."""
 
 
+NOTHING = Nothing()
+
+
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """``vm.stop``: seconds until the driver stops waiting for the guest, then for QEMU's end."""
 
@@ -29,7 +32,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 class Kill(msgspec.Struct, frozen=True, kw_only=True):
     """``vm.kill``: the ``reason`` of the state that follows."""
 
-    reason: Annotated[str, msgspec.Meta(pattern="^[a-z-]{1,32}$")]
+    reason: Annotated[str, msgspec.Meta(pattern="^[a-z_-]{1,32}$")]
 
 
 class OpenSession(msgspec.Struct, frozen=True, kw_only=True):

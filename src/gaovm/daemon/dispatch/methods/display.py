@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
+
+import msgspec
 
 from gaovm import errors
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.dispatch.methods import sessions
 from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.model import states
-from gaovm.wire import convert
 from gaovm.wire.control import display as wire
 from gaovm.wire.control import target
+from gaovm.wire.driver import params, results, table
+from gaovm.wire.method import Method
+
+P = TypeVar("P", bound=msgspec.Struct)
+R = TypeVar("R", bound=msgspec.Struct)
 
 #: The driver's own limits are 30 s, for the window and for a picture; it tells what it was.
 CALL_LIMIT_S = 45.0
@@ -28,7 +34,7 @@ async def open_window(
         errors.CapabilityError: the VM's driver has no window.
     """
     vm = ctx.find(args.name)
-    return _status(vm, await _call(vm, "display.open", {"seat": args.seat}))
+    return _status(vm, await _call(vm, table.DISPLAY_OPEN, params.OpenDisplay(seat=args.seat)))
 
 
 async def close_window(
@@ -38,7 +44,7 @@ async def close_window(
     vm = ctx.find(args.name)
     if not _has_display(vm):
         return _closed(vm)
-    return _status(vm, await _call(vm, "display.close", {}))
+    return _status(vm, await _call(vm, table.DISPLAY_CLOSE, params.NOTHING))
 
 
 async def show(ctx: context.Daemon, call: context.Call, args: target.Named) -> wire.DisplayStatus:
@@ -46,7 +52,7 @@ async def show(ctx: context.Daemon, call: context.Call, args: target.Named) -> w
     vm = ctx.find(args.name)
     if not _has_display(vm):
         return _closed(vm)
-    return _status(vm, await _call(vm, "display.status", {}))
+    return _status(vm, await _call(vm, table.DISPLAY_STATUS, params.NOTHING))
 
 
 async def screenshot(
@@ -62,11 +68,18 @@ async def screenshot(
         errors.CapabilityError: the VM's driver makes none.
     """
     vm = ctx.find(args.name)
-    taken = await _call(vm, "display.screenshot", {})
+    taken = await _call(vm, table.DISPLAY_SCREENSHOT, params.NOTHING)
     # the caller opens this path, with its own rights: a driver does not choose it
     path = ctx.fleet.paths.vm_dir(vm.name) / "screenshot.png"
-    told = {**taken, "name": vm.name, "path": str(path), "shared": sessions.guest_writable(ctx)}
-    return convert.reply("display.screenshot", told, wire.Screenshot)
+    return wire.Screenshot(
+        name=vm.name,
+        path=str(path),
+        format="png",
+        width=taken.width,
+        height=taken.height,
+        size_bytes=taken.size_bytes,
+        shared=tuple(sessions.guest_writable(ctx)),
+    )
 
 
 def _has_display(vm: machine.Machine) -> bool:
@@ -87,20 +100,20 @@ def _closed(vm: machine.Machine) -> wire.DisplayStatus:
     )
 
 
-def _status(vm: machine.Machine, told: dict[str, Any]) -> wire.DisplayStatus:
+def _status(vm: machine.Machine, told: results.Display) -> wire.DisplayStatus:
     """What the driver told of its window, as clients see it."""
-    return convert.reply("display.status", {"name": vm.name, **told}, wire.DisplayStatus)
+    return wire.DisplayStatus(name=vm.name, **msgspec.structs.asdict(told))
 
 
-async def _call(vm: machine.Machine, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
+async def _call(vm: machine.Machine, row: Method[P, R], arguments: P) -> R:
     driver = _driver(vm)
     try:
-        return await driver.call(method, arguments, timeout_s=CALL_LIMIT_S)
+        return await driver.call(row, arguments, timeout_s=CALL_LIMIT_S)
     except errors.CapabilityError as exc:
         raise errors.CapabilityError(
-            f"the driver of VM {vm.name} does not offer {method}",
+            f"the driver of VM {vm.name} does not offer {row.name}",
             remedy="restart the VM: a new driver does",
-            details={"missing": [method]},
+            details={"missing": [row.name]},
         ) from exc
 
 

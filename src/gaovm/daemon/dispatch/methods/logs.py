@@ -6,9 +6,8 @@ import logging
 
 from gaovm.aio import logs
 from gaovm.daemon.dispatch import context
-from gaovm.ipc import methods
-from gaovm.wire import convert
 from gaovm.wire.control import logs as wire
+from gaovm.wire.driver import params, table
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +23,7 @@ async def level(ctx: context.Daemon, call: context.Call, args: wire.SetLevel) ->
     if args.level is not None:
         ctx.fleet.log_levels[vm.name] = args.level
     if vm.driver is not None:
-        answer = await vm.driver.call(methods.LOG_LEVEL, {"level": args.level})
-        told = {"name": vm.name, "level": answer.get("level"), "running": True}
-        return convert.reply(methods.LOG_LEVEL, told, wire.LevelResult)
+        told = await vm.driver.call(table.LOG_LEVEL, params.LogLevel(level=args.level))
+        return wire.LevelResult(name=vm.name, level=told.level, running=True)
     found = ctx.fleet.log_levels.get(vm.name) or logs.initial_level()
     return wire.LevelResult(name=vm.name, level=found, running=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
 
 import msgspec
 
@@ -14,6 +13,7 @@ from gaovm.model import states
 from gaovm.spec.ports import PortForward
 from gaovm.wire.control import ports as wire
 from gaovm.wire.control import target
+from gaovm.wire.driver import params, table
 
 #: A VM with more forwards than this is a mistake; the config has the same bound.
 MAX_ADDED = 256
@@ -28,13 +28,13 @@ async def list_all(ctx: context.Daemon, call: context.Call, args: target.Named) 
     found = list(_statuses(vm))
     if listeners is not None:
         for index, (port, bound) in enumerate(ports.bound(vm.record)):
-            if bound:
+            if bound is not None:
                 state = "listening" if ports.served(port, listeners) else "no_listener"
                 found[index] = msgspec.structs.replace(found[index], state=state)
     return wire.PortList(ports=tuple(found))
 
 
-async def _listeners(vm: machine.Machine) -> set[tuple[object, object]] | None:
+async def _listeners(vm: machine.Machine) -> set[tuple[str, int]] | None:
     """What listens in the guest; None when there is no need to ask, or no answer in time."""
     driver, record = _live(vm), vm.record
     wanted = record.spec.network.ports or record.added_ports
@@ -43,9 +43,10 @@ async def _listeners(vm: machine.Machine) -> set[tuple[object, object]] | None:
     if vm.state.readiness in (None, states.Readiness.BOOTING):
         return None
     try:
-        return ports.listening(await driver.call("guest.info", {}, timeout_s=LISTENERS_S))
+        about = await driver.call(table.GUEST_INFO, params.NOTHING, timeout_s=LISTENERS_S)
     except errors.GaoError:
         return None
+    return ports.listening(about)
 
 
 async def add(ctx: context.Daemon, call: context.Call, args: wire.Add) -> wire.PortStatus:
@@ -63,8 +64,8 @@ async def add(ctx: context.Daemon, call: context.Call, args: wire.Add) -> wire.P
         host_ip=_address("host_ip", args.host_ip),
     )
     _check_new(vm, port)
-    if _live(vm) is not None:
-        await _live_call(vm, "ports.add", ports.wire(port))
+    if (driver := _live(vm)) is not None:
+        await driver.call(table.PORTS_ADD, ports.added(port))
     record = vm.record
     await vm.update(added_ports=(*record.added_ports, port))
     await reports.refresh(vm)
@@ -95,9 +96,9 @@ async def remove(ctx: context.Daemon, call: context.Call, args: wire.Remove) -> 
             actions=(errors.Action("start_vm", name=vm.name),),
         )
     chosen = [index for index in hits if index >= fixed]
-    if _live(vm) is not None:
-        for index in chosen:
-            await _live_call(vm, "ports.remove", _key(statuses[index]))
+    for index in chosen:
+        if (driver := _live(vm)) is not None:
+            await driver.call(table.PORTS_REMOVE, _removed(statuses[index]))
     kept = tuple(
         port for index, port in enumerate(vm.record.added_ports, fixed) if index not in chosen
     )
@@ -107,9 +108,11 @@ async def remove(ctx: context.Daemon, call: context.Call, args: wire.Remove) -> 
     return wire.Removed(removed=tuple(removed))
 
 
-def _key(port: wire.PortStatus) -> dict[str, Any]:
-    """What names exactly this forward in a call of the driver's ``ports.remove``."""
-    return {"host_ip": port.host_ip, "host_port": port.host_port, "guest_port": port.guest_port}
+def _removed(port: wire.PortStatus) -> params.RemovePort:
+    """The parameters of the driver's ``ports.remove`` for exactly this forward."""
+    return params.RemovePort(
+        host_ip=port.host_ip, host_port=port.host_port, guest_port=port.guest_port
+    )
 
 
 def _statuses(vm: machine.Machine) -> tuple[wire.PortStatus, ...]:
@@ -141,12 +144,6 @@ def _matches(port: wire.PortStatus, args: wire.Remove) -> bool:
 def _live(vm: machine.Machine) -> driver_protocol.Driver | None:
     running = vm.state.observed is states.Observed.RUNNING
     return vm.driver if running else None
-
-
-async def _live_call(vm: machine.Machine, method: str, arguments: dict[str, Any]) -> None:
-    driver = _live(vm)
-    if driver is not None:
-        await driver.call(method, arguments)
 
 
 def _address(field: str, text: str | None) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from gaovm import errors
 from gaovm.daemon.dispatch import context
 from gaovm.daemon.vms import driver_protocol, machine
 from gaovm.model import states
-from gaovm.wire import convert
 from gaovm.wire.control import sessions as wire
 from gaovm.wire.control.progress import Progress
+from gaovm.wire.driver import params, results, table
 
 #: A ticket not used for this long is worthless.
 TICKET_S = 30.0
@@ -28,19 +27,21 @@ async def open_session(ctx: context.Daemon, call: context.Call, args: wire.Open)
     """
     vm = ctx.find(args.name)
     driver = driver_with_agent(vm)
-    opened = await _ask(call, vm.name, driver, args.kind)
+    wanted = params.OpenSession(ttl_s=TICKET_S, kind=args.kind)
+    opened = await _ask(call, vm.name, driver, wanted)
     spec = vm.record.spec
-    mounts = vm.record.facts.mounts
-    told = {
+    return wire.Ticket(
         # Not what the driver says: one that was taken over could send clients elsewhere.
-        "socket": str(ctx.fleet.paths.driver_socket(vm.record.run_id)),
-        "ticket": opened.get("ticket"),
-        "user": spec.guest.user.name,
-        "home": spec.guest.user.home,
-        "mounts": mounts,
-        "shared": guest_writable(ctx) if args.kind == "copy" else None,
-    }
-    return convert.reply("session.open", told, wire.Ticket)
+        socket=str(ctx.fleet.paths.driver_socket(vm.record.run_id)),
+        ticket=opened.ticket,
+        user=spec.guest.user.name,
+        home=spec.guest.user.home,
+        mounts=tuple(
+            wire.Mounted(location=mount.location, mount_point=mount.mount_point)
+            for mount in vm.record.facts.mounts
+        ),
+        shared=tuple(guest_writable(ctx)) if args.kind == "copy" else None,
+    )
 
 
 def guest_writable(ctx: context.Daemon) -> list[str]:
@@ -50,13 +51,13 @@ def guest_writable(ctx: context.Daemon) -> list[str]:
         shares = vm.record.spec.shares
         found |= {share.location for share in shares if share.writable}
         mounts = vm.record.facts.mounts
-        found |= {str(mount["location"]) for mount in mounts if mount.get("writable")}
+        found |= {mount.location for mount in mounts if mount.writable}
     return sorted(found)
 
 
 async def _ask(
-    call: context.Call, name: str, driver: driver_protocol.Driver, kind: str
-) -> dict[str, Any]:
+    call: context.Call, name: str, driver: driver_protocol.Driver, wanted: params.OpenSession
+) -> results.Session:
     """The driver's answer; the caller is told when it takes long."""
 
     def say() -> None:
@@ -65,7 +66,7 @@ async def _ask(
 
     timer = asyncio.get_running_loop().call_later(PATIENCE_S, say)
     try:
-        return await driver.call("session.open", {"ttl_s": TICKET_S, "kind": kind})
+        return await driver.call(table.SESSION_OPEN, wanted)
     except errors.TimeLimit as exc:
         raise errors.GuestUnavailable(
             f"the driver of VM {name} (process {driver.pid}) does not answer",

@@ -18,12 +18,15 @@ from gaovm.daemon.vms import approval, directories, machine, project_file, statu
 from gaovm.hostfacts import usage
 from gaovm.model import states
 from gaovm.project import names
-from gaovm.wire import convert
 from gaovm.wire.agent import info
 from gaovm.wire.control import bounds, target
 from gaovm.wire.control import status as result
 from gaovm.wire.control import vms as wire
 from gaovm.wire.control.progress import Progress
+from gaovm.wire.driver import table
+from gaovm.wire.driver.params import NOTHING, Nothing
+from gaovm.wire.driver.results import Paused
+from gaovm.wire.method import Method
 
 #: The agent's answer to a status question: a guest that hangs must not hang ``status``.
 GUEST_INFO_S = 5.0
@@ -70,8 +73,7 @@ async def _guest_info(vm: machine.Machine) -> info.Info | None:
     if vm.driver is None or readiness in (None, states.Readiness.BOOTING):
         return None
     try:
-        told = await vm.driver.call("guest.info", {}, timeout_s=GUEST_INFO_S)
-        return convert.reply("guest.info", told, info.Info)
+        return await vm.driver.call(table.GUEST_INFO, NOTHING, timeout_s=GUEST_INFO_S)
     except errors.GaoError:
         return None
 
@@ -247,21 +249,21 @@ async def provision(
 
 async def pause(ctx: context.Daemon, call: context.Call, args: target.Named) -> result.VmStatus:
     """Make a guest's processors and clocks stand still. Idempotent."""
-    return await _call_running(ctx.find(args.name), "vm.pause")
+    return await _call_running(ctx.find(args.name), table.VM_PAUSE)
 
 
 async def resume(ctx: context.Daemon, call: context.Call, args: target.Named) -> result.VmStatus:
     """Let a paused guest go on. Idempotent."""
-    return await _call_running(ctx.find(args.name), "vm.resume")
+    return await _call_running(ctx.find(args.name), table.VM_RESUME)
 
 
-async def _call_running(vm: machine.Machine, method: str) -> result.VmStatus:
+async def _call_running(vm: machine.Machine, row: Method[Nothing, Paused]) -> result.VmStatus:
     if vm.driver is None or vm.state.observed is not states.Observed.RUNNING:
         raise errors.StateConflict(
             f"VM {vm.name} is not running: it is {vm.describe()[0]}",
             actions=(errors.Action("start_vm", name=vm.name),),
         )
-    await vm.driver.call(method)
+    await vm.driver.call(row, NOTHING)
     return status.vm_status(vm)
 
 

@@ -7,7 +7,7 @@ undone after a crash.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -19,8 +19,10 @@ from gaovm.daemon.lifecycle import stop, waiting
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import driver_protocol, machine, ports
 from gaovm.model import phases
-from gaovm.spec.vm import to_builtins
+from gaovm.model.facts import HostFacts
 from gaovm.wire.control.progress import Progress
+from gaovm.wire.driver import launch, table
+from gaovm.wire.driver.params import NOTHING
 
 #: From the hypervisor's start to the agent's first message; TCG on a busy host takes a minute.
 #: The driver's own limit is shorter and knows more; this one holds if the driver forgets.
@@ -30,11 +32,11 @@ CALL_LIMIT_S = 60.0
 
 
 class PreparedBoot(msgspec.Struct, frozen=True, kw_only=True):
-    """What a driver boots from; ``launch`` and ``facts`` go into its LaunchRequest as they are."""
+    """What a driver boots from; ``files`` and ``facts`` go into its LaunchRequest as they are."""
 
     image: records.ImageRef
-    launch: dict[str, Any]
-    facts: Any = None
+    files: launch.Image
+    facts: HostFacts | None = None
 
 
 class Preparer(Protocol):
@@ -86,30 +88,26 @@ class ColdBoot:
     @steps.step
     async def configure(self, driver: driver_protocol.Driver) -> None:
         """Send the LaunchRequest: spec, files to boot from, host facts, ports of the last run."""
-        chosen = await driver.call("vm.configure", self._request(), timeout_s=CALL_LIMIT_S)
-        try:
-            facts = msgspec.convert(chosen, records.Facts)
-        except msgspec.ValidationError as exc:
-            raise errors.InvalidReply(f"vm.configure: {exc}") from exc
-        self._vm.update(facts=facts)
+        chosen = await driver.call(table.VM_CONFIGURE, self._request(), timeout_s=CALL_LIMIT_S)
+        self._vm.update(facts=records.Facts.of(chosen))
 
-    def _request(self) -> dict[str, Any]:
+    def _request(self) -> launch.LaunchRequest:
         if self._prepared is None:
             raise errors.InternalError(f"vm {self._vm.name}: configured before it is prepared")
         where, record = self._vm.fleet.paths, self._vm.record
-        return {
-            "spec": to_builtins(ports.with_added(record)),
-            "home": str(where.home),
-            "cache": str(paths.cache_directory()),
-            "vm_dir": str(where.vm_dir(record.name)),
-            "run_dir": str(where.run_dir(record.run_id)),
-            "artefacts": self._prepared.launch,
-            "facts": self._prepared.facts,
+        return launch.LaunchRequest(
+            spec=ports.with_added(record),
+            home=str(where.home),
+            cache=str(paths.cache_directory()),
+            vm_dir=str(where.vm_dir(record.name)),
+            run_dir=str(where.run_dir(record.run_id)),
+            artefacts=self._prepared.files,
+            facts=self._prepared.facts,
             # Lima runs provision scripts at every boot, and files written for it rely on that.
-            "provision": True,
-            "host_ports": ports.earlier(record),
-            "stop": {"agent_s": stop.AGENT_S, "acpi_s": stop.ACPI_S},
-        }
+            provision=True,
+            host_ports=ports.earlier(record),
+            stop=launch.StopLimits(agent_s=stop.AGENT_S, acpi_s=stop.ACPI_S),
+        )
 
     async def begin(self, driver: driver_protocol.Driver) -> None:
         """Start the hypervisor."""
@@ -121,11 +119,10 @@ class ColdBoot:
 
     @steps.step
     async def _start_hypervisor(self, driver: driver_protocol.Driver) -> None:
-        started = await driver.call("vm.start", {}, timeout_s=CALL_LIMIT_S)
-        pid = started.get("hypervisor_pid")
-        self._vm.hypervisor_pid = pid if isinstance(pid, int) else None
-        if isinstance(exec_at := started.get("exec_at"), float):
-            spent = (exec_at - self._asked_at) * 1000
+        started = await driver.call(table.VM_START, NOTHING, timeout_s=CALL_LIMIT_S)
+        self._vm.hypervisor_pid = started.hypervisor_pid
+        if started.exec_at is not None:
+            spent = (started.exec_at - self._asked_at) * 1000
             self._vm.timings["request_to_exec_ms"] = round(spent, 2)
 
     async def until_answered(self) -> None:
