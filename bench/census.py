@@ -57,7 +57,7 @@ class Census:
             words = Path(f"/proc/{pid}/cmdline").read_bytes()
             if b"gaovm.daemon" in words:
                 return "daemon"
-            if b"gaovm.driver.zygote" in words:
+            if b"gaovm.driver.spawn.zygote" in words:
                 return "zygote" if parent == self.daemon else "driver"
             if b"fake_qemu" in words or b"qemu-system" in words:
                 return "hypervisor"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from gaovm.builder import backends, capabilities_page
 from gaovm.ipc import methods
 from gaovm.model import capabilities
 from gaovm.wire.driver import table
@@ -13,7 +14,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "capabilitie
 
 
 def test_capabilities_page_is_up_to_date(regenerate: bool) -> None:
-    text = capabilities.render_markdown()
+    text = capabilities_page.render_markdown()
     if regenerate:
         PAGE.write_text(text)
     assert PAGE.read_text() == text
@@ -29,6 +30,6 @@ def test_every_method_of_a_driver_stands_in_one_row() -> None:
 def test_back_ends_offer_rows_of_the_table() -> None:
     names = [row.name for row in capabilities.FEATURES]
     assert len(names) == len(set(names))
-    for backend in capabilities.BACKENDS:
+    for backend in backends.BACKENDS:
         assert backend.offers | set(backend.limits) <= set(names)
         assert bool(backend.offers) == backend.present

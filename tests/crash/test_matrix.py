@@ -24,6 +24,7 @@ from tests.crash.world import World
 
 import gaovm.daemon
 import gaovm.driver
+import gaovm.vmmanager
 from gaovm.aio import steps
 
 CHOICE = os.environ.get("GAOVM_CRASH_POINTS", "")
@@ -85,7 +86,7 @@ async def _find() -> dict[str, list[matrix.Point]]:
 def registered() -> Iterator[str]:
     """Every step of the daemon, the driver and what they prepare a start with."""
     importlib.import_module("gaovm.images.store")
-    for package in (gaovm.daemon, gaovm.driver):
+    for package in (gaovm.daemon, gaovm.driver, gaovm.vmmanager):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)

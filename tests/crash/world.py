@@ -345,7 +345,7 @@ def _holds(pid: int, home: Path) -> bool:
 def _kind(words: str) -> str:
     if "gaovm.daemon" in words:
         return "daemon"
-    if "gaovm.driver.zygote" in words:
+    if "gaovm.driver.spawn.zygote" in words:
         return "driver"  # or the zygote, whose parent is the daemon
     if "fake_qemu" in words or "qemu-system" in words:
         return "hypervisor"

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 #: In an order in which one leaves what the next one begins with.
 SAMPLE = (
-    matrix.Point("create", "driver.hypervisor.Hypervisor.start:end", "daemon"),
+    matrix.Point("create", "vmmanager.qemu.hypervisor.Hypervisor.start:end", "daemon"),
     matrix.Point("stage", "daemon.config.changes._record:end", "driver"),
     matrix.Point("upgrade", "daemon.upgrading.takeover.Takeover.drivers:begin", "zygote"),
     matrix.Point("stop", "driver.shutdown._ask_agent:begin", "hypervisor"),

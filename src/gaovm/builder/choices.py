@@ -1,4 +1,4 @@
-"""Decides what a spec leaves to the host, each time with the reason, which status shows."""
+"""Decides what a spec leaves open, with the reason for it, which status shows."""
 
 from __future__ import annotations
 
@@ -6,15 +6,8 @@ from gaovm import errors
 from gaovm.builder import packages
 from gaovm.model import facts as host_facts
 from gaovm.spec.base import Frozen
-from gaovm.spec.boot import Accelerator, Arch, MachineType
+from gaovm.spec.boot import Accelerator, Arch
 from gaovm.spec.shares import ShareType
-
-# microVM is never chosen by itself: under TCG some boots of it hang at timer calibration
-_MACHINES: dict[Arch, str] = {"x86_64": "q35", "aarch64": "virt"}
-_ALLOWED: dict[Arch, tuple[MachineType, ...]] = {
-    "x86_64": ("q35", "microvm"),
-    "aarch64": ("virt",),
-}
 
 
 class Choice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,24 +15,6 @@ class Choice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     name: str
     reason: str
-
-
-def choose_machine(requested: MachineType, arch: Arch) -> Choice:
-    """The QEMU machine type.
-
-    Raises:
-        errors.ConfigError: the machine type does not exist for the architecture.
-    """
-    if requested == "auto":
-        return Choice(name=_MACHINES[arch], reason=f"the machine type for {arch}")
-    if requested not in _ALLOWED[arch]:
-        allowed = ", ".join(_ALLOWED[arch])
-        raise errors.ConfigError(
-            f"machine type {requested} does not exist for {arch}",
-            field="vmOpts.gaovm.machine",
-            remedy=f"use auto, or one of: {allowed}",
-        )
-    return Choice(name=requested, reason="asked for in the config")
 
 
 def choose_accelerator(requested: Accelerator, arch: Arch, host: host_facts.HostFacts) -> Choice:
@@ -69,17 +44,6 @@ def choose_accelerator(requested: Accelerator, arch: Arch, host: host_facts.Host
             actions=(errors.Action("check_host"),),
         )
     return Choice(name="tcg", reason="; ".join(reasons) or "this system has no accelerator")
-
-
-def choose_network(host: host_facts.HostFacts) -> Choice:
-    """What carries the guest's network: passt where it is usable, else QEMU's own slirp.
-
-    slirp cannot keep the guest from the host's loopback.
-    """
-    found = host.passt
-    if found is None:
-        return Choice(name="slirp", reason=f"passt is not installed ({packages.remedy('passt')})")
-    return Choice(name="passt" if found.usable else "slirp", reason=found.reason)
 
 
 def choose_share(requested: ShareType, host: host_facts.HostFacts) -> Choice:

@@ -1,6 +1,6 @@
-"""Which Debian package brings a program: one table for every error, ``doctor`` and image builds.
+"""Which Debian package brings a program, and where programs lie that are not on the ``PATH``.
 
-A test holds ``scripts/setup`` against it.
+One table for every error, ``doctor`` and image builds; a test holds ``scripts/setup`` against it.
 """
 
 from __future__ import annotations
@@ -41,6 +41,20 @@ WINDOW = (
 #: The programs that build an image, and those that a build without root needs as well.
 IMAGE_BUILD = ("mmdebstrap", "apt-config", "dpkg-deb", "mke2fs", "unshare", "tar")
 IMAGE_BUILD_WITHOUT_ROOT = ("newuidmap", "newgidmap")
+
+#: Where distributions keep helpers of hypervisors.
+HELPERS = ("/usr/libexec", "/usr/lib/qemu")
+#: Where to look after the ``PATH``: helpers, the administrator's directories that a user may lack,
+#: and Homebrew.
+DIRECTORIES = (
+    "/usr/lib/qemu",
+    "/usr/libexec",
+    "/usr/lib",
+    "/usr/sbin",
+    "/sbin",
+    "/usr/local/bin",
+    "/opt/homebrew/bin",
+)
 
 
 def of(programs: Iterable[str]) -> list[str]:

@@ -21,7 +21,7 @@ class Boot:
         self._firmware: asyncio.TimerHandle | None = None
 
     def begin(self, accelerator: str) -> None:
-        """The agent has its time from now, if it has not begun."""
+        """Start the agent's time limit, unless it runs already."""
         if self._limit is None:
             limit_s = float(
                 os.environ.get("GAOVM_BOOT_TIMEOUT_S", LIMITS_S.get(accelerator, 180.0))
@@ -31,7 +31,7 @@ class Boot:
             self._limit = loop.call_later(limit_s, self._failed, message)
 
     def begin_again(self, accelerator: str) -> None:
-        """The machine was reset: once the firmware is done, another reset is a boot that failed."""
+        """The machine was reset: another reset, once the firmware is done, is a failed boot."""
         self.begin(accelerator)
         if self._firmware is not None:
             self._firmware.cancel()
@@ -39,7 +39,7 @@ class Boot:
         self._firmware = loop.call_later(FIRMWARE_S, self._forbid_reset)
 
     def end(self) -> None:
-        """Nothing is bounded any more. Idempotent."""
+        """Stop all timers. Idempotent."""
         for timer in (self._limit, self._firmware):
             if timer is not None:
                 timer.cancel()

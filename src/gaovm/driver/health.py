@@ -1,4 +1,4 @@
-"""What QEMU's events say of a running guest, and the failures that end one.
+"""What events say of a running guest's health, and the failures that end one.
 
 Tells, and leaves the reaction to the daemon, whose policy it is; only a guest that cannot go on is
 ended here.
@@ -6,8 +6,8 @@ ended here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from gaovm import errors
 from gaovm.driver.status import Status
@@ -59,7 +59,7 @@ class Lost(NamedTuple):
 
 
 class Health:
-    """Takes QEMU's events. ``ending`` is called when QEMU ends by itself for a panic."""
+    """Tells the daemon. ``ending`` is called when the VM ends by itself for a panic."""
 
     def __init__(self, status: Status, ending: Callable[[], None]) -> None:
         self._status, self._ending = status, ending
@@ -67,10 +67,10 @@ class Health:
         self.panicked = False
         self.io_error = False
 
-    def on_panic(self, data: Mapping[str, Any]) -> None:
-        """``GUEST_PANICKED``: QEMU ends, or pauses if the policy says so."""
+    def on_panic(self, *, paused: bool) -> None:
+        """The guest's kernel panicked: the VM ends, or is paused if the policy says so."""
         self._status.health("panic", PANIC)
-        if data.get("action") == "pause":
+        if paused:
             self.panicked = True
             error = errors.GuestFailed(
                 f"{PANIC} and is paused",
@@ -81,15 +81,13 @@ class Health:
             self._ending()
 
     def on_watchdog(self) -> None:
-        """``WATCHDOG``: the guest has not fed its watchdog in time."""
+        """The guest has not fed its watchdog in time."""
         self._status.health("watchdog", KILLED["watchdog"])
 
-    def on_io_error(self, data: Mapping[str, Any]) -> None:
-        """``BLOCK_IO_ERROR``: QEMU pauses the guest when the host's disk is full."""
-        if data.get("action") != "stop":
-            return
+    def on_io_error(self, *, no_space: bool) -> None:
+        """The guest is paused, for its disk could not be written on the host."""
         self.io_error = True
-        kind = errors.DiskFull if data.get("nospace") else errors.HostError
+        kind = errors.DiskFull if no_space else errors.HostError
         error = kind(
             "the VM is paused: its disk could not be written on the host",
             remedy="make space on the host, then resume the VM",
@@ -98,7 +96,7 @@ class Health:
         self._status.change("running", "degraded", reason="io_error", error=error)
 
     def on_pause(self, paused: bool) -> None:
-        """``STOP`` and ``RESUME``."""
+        """The guest was paused, or goes on."""
         detail = "panic" if self.panicked else "io_error" if self.io_error else "asked"
         self._status.pause(paused, detail if paused else "")
         if not paused:

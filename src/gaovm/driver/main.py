@@ -20,33 +20,30 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import descriptors, logs, steps, tasks
-from gaovm.driver import confinement, liveness, service, vm
-from gaovm.driver.hypervisor import Hypervisor
+from gaovm.driver import backend, liveness, service, vm
 from gaovm.ipc import connection, hello, methods, peer
 from gaovm.platform import priority
+from gaovm.platform.confine import abilities, identities
 from gaovm.wire.driver import launch, notifications, table
 
 logger = logging.getLogger(__name__)
 HELLO_LIMIT_S = 10.0
 # The exit status of a driver that the daemon forgot; a number of gaovm.v1.2.
 ABANDONED = 12
-# For QEMU to quit with its disks flushed; with the guest's 10 s and the kill all is over in 15 s.
+# For the hypervisor to quit with its disks flushed; with the guest's 10 s and the kill all is
+# over in 15 s.
 QUIT_LIMIT_S = 2.0
 
 
 class Driver:
-    """One driver: the VM, the daemon's calls, and when to leave."""
+    """One driver: the VM, the daemon's calls, and when to leave. ``create`` as ``vm.Vm``."""
 
-    def __init__(
-        self, owner: tasks.TaskOwner, make_hypervisor: vm.MakeHypervisor = Hypervisor
-    ) -> None:
+    def __init__(self, owner: tasks.TaskOwner, create: backend.Create | None = None) -> None:
         self._leaving = asyncio.Event()
         self._link: connection.Connection | None = None
         self.reason = "asked"
         self.exit_status = 0
-        self.vm = vm.Vm(
-            owner, self._notify, lambda: self.leave("the VM has ended"), make_hypervisor
-        )
+        self.vm = vm.Vm(owner, self._notify, lambda: self.leave("the VM has ended"), create)
         self._calls = service.Service(self.vm, lambda: self.leave("asked by the daemon"))
         self._liveness = liveness.Liveness(self._on_silence, liveness.LIMIT_S)
 
@@ -116,7 +113,7 @@ def run(control: socket.socket, token: str, name: str) -> int:
     0 it was to leave, 1 it failed, 12 no call of the daemon came for 15 s.
     """
     priority.nice()
-    confinement.own_namespace()
+    _own_namespace()
     logger.info("driver of %s, pid %s", name, os.getpid())
     try:
         return asyncio.run(_main(control, token))
@@ -126,6 +123,22 @@ def run(control: socket.socket, token: str, name: str) -> int:
     except Exception:
         logger.exception("driver of %s: defect", name)
         return 1
+
+
+def _own_namespace() -> None:
+    """Let the driver of a plain user make cages: in a user namespace of its own.
+
+    Called while this process has one thread, before it does anything. Where that is not allowed the
+    cage has fewer walls, which ``vm.status`` tells.
+    """
+    if abilities.switched_off():
+        return
+    can = abilities.find()
+    if not can.root and not can.namespaces:
+        try:
+            identities.own_namespace()
+        except OSError as exc:
+            logger.warning("no user namespace: %s", exc.strerror)
 
 
 def set_up_logging() -> logs.Handler:
@@ -143,7 +156,7 @@ def log_to(handler: logs.Handler, log: logs.RotatingFile, vm_name: str) -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    sys.stderr.write(f"gaovm-driver-qemu: {message}\n")
+    sys.stderr.write(f"{Path(sys.argv[0]).name}: {message}\n")
     raise SystemExit(1)
 
 
@@ -153,14 +166,14 @@ def _options(words: list[str]) -> dict[str, str]:
     found = dict(zip(words[::2], words[1::2], strict=False))
     right = len(words) % 2 == 0 and len(found) == len(words) // 2 and found.keys() <= known
     if not right or not found.get("--control-fd", "").isdecimal():
-        _fail("usage: gaovm-driver-qemu --control-fd N [--log FILE] [--vm NAME]")
+        _fail("usage: --control-fd N [--log FILE] [--vm NAME]")
     return found
 
 
 def entry() -> None:
-    """Run as a program: ``gaovm-driver-qemu --control-fd N [--log FILE] [--vm NAME]``.
+    """Run as a program, with ``--control-fd N`` and the token in the environment.
 
-    The token is in the environment. Without ``--log`` it logs to stderr.
+    ``--log FILE`` and ``--vm NAME`` as for a forked driver; without them it logs to stderr.
     """
     token = os.environ.pop(hello.TOKEN_VARIABLE, None)
     if not token:

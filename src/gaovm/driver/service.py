@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -156,15 +155,12 @@ class Service:
         return results.Done()
 
     async def _set_reaction(self, wanted: params.Reaction) -> results.Done:
-        await self._vm.hypervisor.set_panic(pause=wanted.on_hang == "pause")
+        await self._vm.host.hypervisor.set_panic(pause=wanted.on_hang == "pause")
         return results.Done()
 
     async def _grow_disk(self, wanted: params.GrowDisk) -> results.Grown:
-        hypervisor, launched = self._vm.hypervisor, self._vm.request
-        if launched is None:
-            raise errors.StateConflict("the VM is not configured")
-        connection, size = self._vm.guest.connection, wanted.size_bytes
-        problem = await disks.grow_live(Path(launched.disk), hypervisor, connection, size)
+        host, connection = self._vm.host, self._vm.guest.connection
+        problem = await disks.grow_live(host, connection, wanted.size_bytes)
         return results.Grown(problem=problem)
 
     async def _exit(self, _: params.Nothing) -> results.Done:

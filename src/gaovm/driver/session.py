@@ -21,7 +21,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import clock, sockets, steps, tasks
-from gaovm.guestmanager import files, processes, tunnel
+from gaovm.guestmanager import files, ports, processes
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.stream import Stream
 from gaovm.platform import hangups
@@ -36,7 +36,7 @@ CHUNK = 256 << 10
 # a stream: what a ticket for it was asked for, and who opens it
 _OPENERS: dict[str, tuple[str, Callable[[Connection], Stream]]] = {
     "exec": ("exec", processes.open_exec),
-    "tunnel": ("tunnel", tunnel.open_tunnel),
+    "tunnel": ("tunnel", ports.open_tunnel),
     "copy-in": ("copy", files.open_copy_in),
     "copy-out": ("copy", files.open_copy_out),
 }

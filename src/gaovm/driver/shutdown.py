@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from gaovm import errors
 from gaovm.aio import steps
-from gaovm.driver.guest import GuestLink
-from gaovm.driver.hypervisor import Hypervisor
+from gaovm.driver.backend import Stoppable
+from gaovm.driver.guest.link import GuestLink
 from gaovm.guestmanager import power
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class Limits(NamedTuple):
 
 
 async def end(
-    hypervisor: Hypervisor, guest: GuestLink | None, limits: Limits, *, resume_first: bool
+    hypervisor: Stoppable, guest: GuestLink | None, limits: Limits, *, resume_first: bool
 ) -> str:
     """End the hypervisor and return the way that worked: ``agent``, ``acpi`` or ``force``.
 

@@ -83,7 +83,7 @@ class Status:
         self._notify(notifications.Progress(phase=phase, message=message[:1000]))
 
     def boot(self) -> Boot | None:
-        """Milliseconds from the exec of QEMU to the agent, and to ready."""
+        """Milliseconds from the exec of the hypervisor to the agent, and to ready."""
         if self.agent_ms is None:
             return None
         return Boot(agent_ms=self.agent_ms, ready_ms=self.ready_ms)

@@ -1,91 +1,81 @@
 """The lifecycle of one VM, in steps: configure, start, stop. Each step is idempotent.
 
-Owns the order of things; how each is done stands in the file of its noun. When the VM has ended,
-for whatever reason, everything it held is released and the daemon has been told why.
+Owns the order of things; how each is done stands in the file of its noun, and what happens
+meanwhile in ``reactions``. When the VM has ended, for whatever reason, everything it held is
+released and the daemon has been told why.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import clock, files, process, steps, tasks
-from gaovm.builder.qemu import build
-from gaovm.builder.qemu.document import BootFiles, Document
+from gaovm.aio import clock, files, steps, tasks
+from gaovm.builder import backends
+from gaovm.builder.document import BootFiles, Document
 from gaovm.driver import (
-    boot,
-    choices,
-    confinement,
-    disks,
-    display,
+    backend,
+    console,
+    description,
     health,
     lock,
     logs,
-    network,
-    pipes,
+    ports,
+    reactions,
     session,
-    shares,
     shutdown,
     status,
-    uplink,
 )
-from gaovm.driver.guest import GuestLink
-from gaovm.driver.hypervisor import Hypervisor, OnEvent
+from gaovm.driver.display.screen import Display
+from gaovm.driver.guest.link import GuestLink
 from gaovm.guestmanager import info
 from gaovm.hostfacts import facts as hostfacts
-from gaovm.model.facts import HostFacts
 from gaovm.model.states import Observed, Readiness
+from gaovm.vmmanager import events, shares
 from gaovm.wire.agent.info import Info
 from gaovm.wire.driver import results
 from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
-FATAL_GATHER_S = 0.3
-# What the dead QEMU had written to the console is there at once; this only bounds it.
+# What the dead hypervisor had written to the console is there at once; this only bounds it.
 CONSOLE_DRAIN_S = 1.0
 # Of an asked-for stop's grace, the agent's way gets this share and ACPI the rest.
 AGENT_SHARE = 0.7
-MakeHypervisor = Callable[[tasks.TaskOwner, OnEvent], Hypervisor]
 
 
 class Vm:
-    """One VM; ``on_ended`` is called when it ended although the daemon did not ask."""
+    """One VM; ``on_ended`` is called when it ended although the daemon did not ask.
+
+    ``create`` makes its host side; None: the back end that the spec names does.
+    """
 
     def __init__(
         self,
         owner: tasks.TaskOwner,
         notify: status.Notify,
         on_ended: Callable[[], None],
-        make_hypervisor: MakeHypervisor = Hypervisor,
+        create: backend.Create | None = None,
     ) -> None:
-        self._owner, self._on_ended = owner, on_ended
-        self._make_hypervisor = make_hypervisor
+        self._owner, self._on_ended, self._create = owner, on_ended, create
         self.status = status.Status(notify)
         self.request: LaunchRequest | None = None
         self._lock: files.Lock | None = None
-        self._facts: HostFacts | None = None
         self._document: Document | None = None
-        self._hypervisor: Hypervisor | None = None
+        self._manager: backend.Manager | None = None
+        self._reactions: reactions.Reactions | None = None
         self._guest: GuestLink | None = None
-        self._console: pipes.Console | None = None
-        self._boot = boot.Boot(self._boot_failed, lambda: self._set_reboot(allowed=False))
-        self._health = health.Health(self.status, self._on_panic)
-        self._failure: health.Failure | health.Lost | None = None
+        self._console: console.Console | None = None
         self._executed_at = 0.0
         self._stopping = self._was_paused = False
         self._released = asyncio.Event()
-        self.ports = network.Ports(owner, lambda: self.guest.connection)
-        self.shares = shares.Shares(owner, self._on_share_end)
-        self.uplink = uplink.Uplink(owner, self._on_uplink)
+        self.ports = ports.Ports(owner, lambda: self.guest.connection)
         self.sessions: session.Sessions | None = None
-        self.display = display.Display(owner, notify)
-        self._confinement = confinement.Confinement()
+        self.display = Display(owner, notify)
 
     @property
     def guest(self) -> GuestLink:
@@ -99,15 +89,17 @@ class Vm:
         return self._guest
 
     @property
-    def hypervisor(self) -> Hypervisor:
-        """QEMU, for changes while it runs.
+    def host(self) -> backend.Manager:
+        """The host's side, for changes while it runs.
 
         Raises:
-            errors.StateConflict: it does not.
+            errors.StateConflict: the VM does not run.
         """
-        if self._hypervisor is None or self._hypervisor.ended.is_set():
+        if self._manager is None or self._reactions is None:
             raise errors.StateConflict("the VM is not running")
-        return self._hypervisor
+        if self._manager.hypervisor.ended.is_set():
+            raise errors.StateConflict("the VM is not running")
+        return self._manager
 
     # configure
 
@@ -118,37 +110,38 @@ class Vm:
             errors.LockHeld, errors.PortTaken, errors.MountMissing, errors.MountRefused,
             errors.DiskShrink and what the builder raises; everything taken is given back then.
         """
-        if self._hypervisor is not None:
+        if self._reactions is not None:
             raise errors.StateConflict("the VM has been started already")
         await self._release()
         self._released.clear()
-        vm_dir = Path(request.vm_dir)
         try:
-            self._lock = lock.take(vm_dir)
+            self._lock = lock.take(Path(request.vm_dir))
             shares.check(request.spec.shares, Path(request.home))
             # Up to 3 s without a cached probe; nothing else is under way in this process yet.
-            self._facts = request.facts or hostfacts.collect(Path(request.home))
-            self._document = build.build(request.spec, self._facts, _artefacts(request))
+            facts = request.facts or hostfacts.collect(Path(request.home))
+            name = request.spec.boot.backend
+            document = backends.builder(name).build(request.spec, facts, _artefacts(request))
             self.ports.bind_all(request.spec.network.ports, request.host_ports)
-            await disks.prepare(request, self._facts.qemu_img)
-            await self._confinement.prepare(request, self._document, self._facts.virtiofsd)
+            create = self._create or backend.of(name).create
+            self._manager = create(request, facts, document, self._owner, self._on_event)
+            await self._manager.prepare()
         except BaseException:
             await self._release()
             raise
-        self.request = request
+        self.request, self._document = request, document
         return self._choices()
 
     def _choices(self) -> results.Choices:
-        return choices.describe(self._document, self.ports, self.uplink, self._confinement)
+        return description.describe(self._document, self._manager, self.ports)
 
     def describe(self) -> results.VmStatus:
         """The answer to ``vm.status``."""
-        now = self.status
+        now, running = self.status, None if self._reactions is None else self._manager
         return results.VmStatus(
             observed=Observed(now.observed),
             readiness=None if now.readiness is None else Readiness(now.readiness),
             paused=now.paused,
-            hypervisor_pid=None if self._hypervisor is None else self._hypervisor.pid,
+            hypervisor_pid=None if running is None else running.hypervisor.pid,
             boot=now.boot(),
             **msgspec.structs.asdict(self._choices()),
         )
@@ -156,142 +149,65 @@ class Vm:
     # start
 
     async def start(self) -> results.Started:
-        """Execute QEMU and return; notifications report the boot.
+        """Execute the hypervisor and return; notifications report the boot.
 
         Raises:
             errors.StateConflict: not configured, or started before.
-            errors.ProgramMissing: QEMU or virtiofsd cannot be executed.
+            errors.ProgramMissing: a program that the VM needs cannot be executed.
         """
-        request, document = self.request, self._document
-        if request is None or document is None or self._stopping:
+        request, document, manager = self.request, self._document, self._manager
+        if request is None or document is None or manager is None or self._stopping:
             raise errors.StateConflict("the VM is not configured")
-        if self._hypervisor is None:
-            self._hypervisor = self._make_hypervisor(self._owner, self._on_event)
+        hypervisor = manager.hypervisor
+        if self._reactions is None:
+            self._reactions = reactions.Reactions(
+                hypervisor, document.accelerator.name, self.status, self._owner
+            )
             try:
-                await self._start(self._hypervisor, request, document)
+                await self._start(manager, self._reactions, request, document)
             except BaseException:
-                self._hypervisor.kill()
+                hypervisor.kill()
                 await self._release()
-                self._hypervisor = None
+                self._reactions = self.request = None
                 raise
         return results.Started(
-            hypervisor_pid=self._hypervisor.pid,
-            argv=tuple(self._hypervisor.argv),
+            hypervisor_pid=hypervisor.pid,
+            argv=tuple(hypervisor.argv),
             exec_at=self._executed_at,
         )
 
     async def _start(
-        self, hypervisor: Hypervisor, request: LaunchRequest, document: Document
+        self,
+        manager: backend.Manager,
+        reacting: reactions.Reactions,
+        request: LaunchRequest,
+        document: Document,
     ) -> None:
         run_dir, vm_dir = Path(request.run_dir), Path(request.vm_dir)
-        ends = self.shares.prepare(document, run_dir)
-        ends.update(self.uplink.prepare(document, run_dir))
         self.status.begin()
-        socks = await hypervisor.start(document, ends, vm_dir, self._confinement.place)
+        channels = await manager.start()
         self._executed_at = clock.monotonic()
-        self._owner.start(self._watch(hypervisor), name="hypervisor", finishable=True)
-        server = self._facts.virtiofsd if self._facts else None
-        await self.shares.start(server, self._confinement.servers)
-        carrier = self._facts.passt if self._facts else None
-        self.uplink.keeper = await self._confinement.keep(request, carrier)
-        self.uplink.start(
-            carrier.path if carrier else None, host_access=request.spec.network.host_access
-        )
+        self._owner.start(self._watch(manager, reacting), name="hypervisor", finishable=True)
+        await manager.serve()
         self.status.change("running", "booting")
-        self.display.attach(request, hypervisor)
-        self._guest = GuestLink(request, document.shares, self.status, self._owner, self._on_answer)
-        await self._guest.open(socks["agent"])
-        self._console = pipes.Console(logs.StampedLog(vm_dir / "serial.log"), self._on_fatal)
-        await self._console.attach(socks["console"])
+        self.display.attach(request, manager.hypervisor)
+        guest = self._guest = GuestLink(
+            request, document.shares, self.status, self._owner, reacting.on_answer
+        )
+        self._console = console.Console(logs.StampedLog(vm_dir / "serial.log"), reacting.on_fatal)
+        reacting.watch(guest, self._console)
+        await guest.open(channels.agent)
+        await self._console.attach(channels.console)
         self.sessions = session.Sessions(
             self._owner, run_dir / "driver.sock", lambda: self.guest.usable()
         )
         self.sessions.open()
         self.ports.serve()
-        self._boot.begin(self._accelerator)
-        self._confinement.shed(request)
+        manager.shed()
 
-    # what happens meanwhile
-
-    @property
-    def _accelerator(self) -> str:
-        return self._document.accelerator.name if self._document else "tcg"
-
-    def _on_answer(self) -> None:
-        self._boot.end()
-        if self._console is not None:
-            self._console.booting = False
-        self._set_reboot(allowed=True)
-
-    def _set_reboot(self, *, allowed: bool) -> None:
-        if self._hypervisor is not None:
-            self._owner.start(
-                self._hypervisor.set_reboot(allowed=allowed), name="set reboot", finishable=True
-            )
-
-    def _on_fatal(self) -> None:
-        # The lines that say why come right after the one that says that.
-        loop = asyncio.get_running_loop()
-        loop.call_later(FATAL_GATHER_S, self._boot_failed, "the guest's boot failed")
-
-    def _boot_failed(self, message: str) -> None:
-        self._fail(health.Failure(errors.BootFailed, message, "failed"))
-
-    def _fail(self, failure: health.Failure | health.Lost, *, kill: bool = True) -> None:
-        """The VM ends because of this; the first reason counts."""
-        self._boot.end()
-        if self._failure is None and not self._stopping and self._hypervisor is not None:
-            self._failure = failure
-            if kill:
-                self._hypervisor.kill()
-
-    def _on_event(self, name: str, data: Mapping[str, Any]) -> None:
-        if self._stopping or self._failure is not None:
-            return
-        if name == "RESET":
-            self._on_reset()
-        elif name == "GUEST_PANICKED":
-            self._health.on_panic(data)
-        elif name == "WATCHDOG":
-            self._health.on_watchdog()
-        elif name == "BLOCK_IO_ERROR":
-            self._health.on_io_error(data)
-        elif name in ("STOP", "RESUME"):
-            self._on_pause(name == "STOP")
-        elif name == "VSERPORT_CHANGE" and self._guest is not None:
-            self._guest.on_port(is_open=data.get("open") is True)
-
-    def _on_reset(self) -> None:
-        if self._guest is None or self._console is None:
-            return
-        if self._console.panicked:
-            # No panic device told of it (a microVM, an old kernel): it would look like a reboot.
-            self.status.health("panic", health.PANIC)
-            self._fail(health.Failure(errors.GuestFailed, health.PANIC, "panic"))
-            return
-        # From here to the agent's next answer a boot may fail, as at the start.
-        self._boot.begin_again(self._accelerator)
-        if not self._console.booting:
-            logger.info("the guest was reset")
-            self.status.change("running", "booting", reason="reset")
-            self._guest.restart()
-            self._console.booting = True
-
-    def _on_panic(self) -> None:
-        kind = errors.GuestFailed if self._guest and self._guest.answered else errors.BootFailed
-        self._fail(health.Failure(kind, health.PANIC, "panic"), kill=False)
-
-    def _on_pause(self, paused: bool) -> None:
-        guest, stuck = self._guest, self._health.io_error
-        self._health.on_pause(paused)
-        if guest is None:
-            return
-        if paused:
-            self._boot.end()
-            return
-        if not guest.answered:
-            self._boot.begin(self._accelerator)
-        guest.resumed(recovered=stuck)
+    def _on_event(self, event: events.Event) -> None:
+        if self._reactions is not None:
+            self._reactions.on_event(event)
 
     # what the daemon asks of a running VM
 
@@ -300,16 +216,16 @@ class Vm:
 
         Raises:
             errors.StateConflict: the VM does not run.
-            errors.HypervisorFailed: QEMU does not take it.
+            errors.HypervisorFailed: the hypervisor does not take it.
         """
-        if not await self._running().pause():
-            raise errors.HypervisorFailed("QEMU did not pause the VM")
+        if not await self._running().hypervisor.pause():
+            raise errors.HypervisorFailed("the hypervisor did not pause the VM")
         return self.status.paused
 
     async def resume(self) -> bool:
         """Let the guest go on; as ``pause`` otherwise."""
-        if not await self._running().resume():
-            raise errors.HypervisorFailed("QEMU did not resume the VM")
+        if not await self._running().hypervisor.resume():
+            raise errors.HypervisorFailed("the hypervisor did not resume the VM")
         return self.status.paused
 
     def kill(self, reason: str) -> None:
@@ -319,29 +235,22 @@ class Vm:
             errors.StateConflict: the VM does not run.
         """
         self._running()
-        message = health.KILLED.get(reason, f"the guest was ended: {reason}")
-        self._fail(health.Failure(errors.GuestFailed, message, reason))
+        if self._reactions is not None:
+            self._reactions.kill(reason)
 
-    def _running(self) -> Hypervisor:
-        if self._hypervisor is None or self._stopping or self._hypervisor.ended.is_set():
+    def _running(self) -> backend.Manager:
+        if self._stopping:
             raise errors.StateConflict("the VM is not running")
-        return self._hypervisor
+        return self.host
 
-    def _on_share_end(self, error: errors.GaoError) -> None:
-        # QEMU takes no server back, and another would not know the guest's open files.
-        logger.error("%s", error)
-        self._fail(health.Lost(error, "share"))
+    def relevel(self) -> None:
+        """The log level has changed; the agent follows, now or when it answers."""
+        if self._guest is not None:
+            self._guest.relevel()
 
-    def _on_uplink(self, error: errors.GaoError | None) -> None:
-        """The guest has lost its network, or has it again. It can be worked with all the same."""
-        if error is not None:
-            self.status.health("network_lost", error.message)
-            if self.status.readiness == "ready":
-                self.status.change("running", "degraded", reason="network_lost", error=error)
-            return
-        self.status.health("network_back", "the guest has its network again")
-        if self.status.observed == "running" and self.status.reason == "network_lost":
-            self.status.change("running", "ready")
+    async def guest_info(self) -> Info:
+        """What the agent knows of the guest."""
+        return await info.get(self.guest.connection)
 
     # the end
 
@@ -354,21 +263,21 @@ class Vm:
         return await self.shut_down(agent_s, grace_s - agent_s, force_s)
 
     async def shut_down(self, agent_s: float, acpi_s: float, force_s: float) -> str:
-        """As ``stop``, with a limit for each way; QEMU is killed in the end."""
-        hypervisor = self._hypervisor
-        if hypervisor is None or hypervisor.ended.is_set():
+        """As ``stop``, with a limit for each way; the hypervisor is killed in the end."""
+        reacting, manager = self._reactions, self._manager
+        if reacting is None or manager is None or manager.hypervisor.ended.is_set():
             self._stopping = True
             await self._release()
             return "gone"
         if not self._stopping:
             self._stopping = True
-            self._boot.end()
+            reacting.stop()
             self._was_paused = self.status.paused
             self.status.change("stopping")
-        if self._health.panicked:
+        if reacting.panicked:
             agent_s = acpi_s = 0.0  # it will never answer
         how = await shutdown.end(
-            hypervisor,
+            manager.hypervisor,
             self._guest,
             shutdown.Limits(agent_s, acpi_s, force_s),
             resume_first=self._was_paused,
@@ -376,8 +285,8 @@ class Vm:
         await self._released.wait()
         return how
 
-    async def _watch(self, hypervisor: Hypervisor) -> None:
-        asked = False
+    async def _watch(self, manager: backend.Manager, reacting: reactions.Reactions) -> None:
+        asked, hypervisor = False, manager.hypervisor
         try:
             code, at = await hypervisor.exited()
             # First of all: what follows takes its time, and the daemon's record does not wait.
@@ -386,12 +295,13 @@ class Vm:
             if self._console is not None:
                 await asyncio.wait([self._console.ended], timeout=CONSOLE_DRAIN_S)
             asked = self._stopping
-            if code > 0 and not asked:
-                await self.shares.settle()
+            cause: errors.GaoError | None = None
+            if not asked and (code != 0 or hypervisor.ended_by_host):
+                cause = await manager.cause_of_end(code)
             await tasks.finish(self._release())
-            self._tell_end(hypervisor, code, asked=asked)
+            self._tell_end(code, reacting.failure, cause, asked=asked)
         except Exception:
-            logger.exception("watching QEMU failed")
+            logger.exception("watching the hypervisor failed")
             raise
         finally:
             self._released.set()
@@ -399,23 +309,26 @@ class Vm:
                 self._on_ended()
 
     @steps.step
-    def _tell_end(self, hypervisor: Hypervisor, code: int, *, asked: bool) -> None:
-        logger.info("QEMU ended with status %s", code)
+    def _tell_end(
+        self,
+        code: int,
+        failure: health.Failure | health.Lost | None,
+        cause: errors.GaoError | None,
+        *,
+        asked: bool,
+    ) -> None:
+        logger.info("the hypervisor ended with status %s", code)
         if asked:
             self.status.change("stopped", reason="stop")
-        elif self._failure is not None:
-            error = self._failure.error(self._console_lines())
-            self.status.change("failed", reason=self._failure.reason, error=error)
-        elif code != 0 or hypervisor.ended_by_host:
-            lost = self.shares.failure if code > 0 else None  # QEMU ended for want of it
-            error = lost or _died(hypervisor, code)
-            self.status.change("failed", reason="killed", error=error)
+        elif failure is not None:
+            error = failure.error(self._console_lines())
+            self.status.change("failed", reason=failure.reason, error=error)
+        elif cause is not None:
+            self.status.change("failed", reason="killed", error=cause)
         elif self._guest is None or not self._guest.answered:
             message = "the guest switched itself off before its agent answered"
-            failure = health.Failure(errors.BootFailed, message, "failed")
-            self.status.change(
-                "failed", reason="failed", error=failure.error(self._console_lines())
-            )
+            early = health.Failure(errors.BootFailed, message, "failed")
+            self.status.change("failed", reason="failed", error=early.error(self._console_lines()))
         else:
             self.status.change("stopped", reason="guest")
 
@@ -424,7 +337,8 @@ class Vm:
 
     @steps.step
     async def _release(self) -> None:
-        self._boot.end()
+        if self._reactions is not None:
+            self._reactions.end_boot()
         if self._guest is not None:
             self._guest.close()
         if self._console is not None:
@@ -433,36 +347,17 @@ class Vm:
             self.sessions.close()
         await self.display.detach()
         await self.ports.close()
-        await self.shares.close()
-        await self.uplink.close()
-        await self._confinement.close()
+        if self._manager is not None:
+            await self._manager.close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-
-    def relevel(self) -> None:
-        """The log level has changed; the agent follows, now or when it answers."""
-        if self._guest is not None:
-            self._guest.relevel()
-
-    async def guest_info(self) -> Info:
-        """What the agent knows of the guest."""
-        return await info.get(self.guest.connection)
-
-
-def _died(hypervisor: Hypervisor, code: int) -> errors.HypervisorFailed:
-    words = hypervisor.last_words()
-    return errors.HypervisorFailed(
-        f"QEMU {process.ended(code)}" + (f": {words}" if words else ""),
-        actions=(errors.Action("show_driver_log"),),
-        details={"status": code, "argv": list(hypervisor.argv)},
-    )
 
 
 def _artefacts(request: LaunchRequest) -> BootFiles:
     image = request.artefacts
     return BootFiles(
-        disk=request.disk,
+        disk=str(request.disk),
         base=image.disk,
         base_format=image.disk_format,
         kernel=image.kernel,

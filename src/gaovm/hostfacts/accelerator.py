@@ -1,7 +1,7 @@
 """Which accelerators work here. Never believed from ``/dev/kvm`` being there: code is run in it.
 
 The result is cached in ``$GAOVM_HOME/accelerator.json`` for as long as the host is up and neither
-the user nor the permissions of ``/dev/kvm`` nor QEMU change.
+the user nor the permissions of ``/dev/kvm`` nor a hypervisor change.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from gaovm.platform import processes
 
 _KVM = Path("/dev/kvm")
 _CACHE = "accelerator.json"
-_CACHE_VERSION = 2
+_CACHE_VERSION = 3
 _CACHE_LIMIT = 64 << 10
 # A probe that works takes well under a millisecond in the guest; 2 s is for a busy host.
 _PROBE_LIMIT_S = 2.0
@@ -42,13 +42,15 @@ class Measured(NamedTuple):
     tsc_khz: int | None
 
 
-def measured(home: Path, emulators: Mapping[str, str]) -> Measured:
+def measured(home: Path, programs: Iterable[str]) -> Measured:
     """The accelerators of this system and its counter's rate, from the cache when it is valid.
+
+    ``programs`` are paths of programs whose change makes the cache invalid.
 
     Without a valid cache this takes up to 3 s, on a usual host 0.1 s. A cache that cannot be
     written is no error: the next call probes again.
     """
-    key = _key(emulators)
+    key = _key(programs)
     cached = _load(home / _CACHE, key)
     if cached is not None:
         return cached
@@ -151,26 +153,26 @@ def _hvf() -> AcceleratorFact:
     return AcceleratorFact(name="hvf", usable=False, reason="kern.hv_support is not 1")
 
 
-def _key(emulators: Mapping[str, str]) -> dict[str, Any]:
+def _key(programs: Iterable[str]) -> dict[str, Any]:
     """All that a result depends on."""
     try:
         status = _KVM.stat()
         device = [status.st_mode, status.st_uid, status.st_gid, status.st_rdev]
     except OSError:
         device = []
-    programs = []
-    for path in sorted(emulators.values()):
+    changed = []
+    for path in sorted(programs):
         try:
-            programs.append([path, Path(path).stat().st_mtime_ns])
+            changed.append([path, Path(path).stat().st_mtime_ns])
         except OSError:
-            programs.append([path, 0])
+            changed.append([path, 0])
     return {
         "version": _CACHE_VERSION,
         "boot_id": processes.boot_id(),
         "uid": os.geteuid(),
         "groups": sorted(os.getgroups()),
         "kvm": device,
-        "qemu": programs,
+        "programs": changed,
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gaovm.builder import qcow2
-from gaovm.builder.qemu.document import BootFiles
+from gaovm.builder.document import BootFiles
 from gaovm.spec.vm import VmSpec
 
 _MANIFEST_BYTES = 64 << 10

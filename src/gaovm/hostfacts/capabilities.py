@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from gaovm.builder import packages
+from gaovm.builder import backends, packages
 from gaovm.model import capabilities
 from gaovm.model.facts import HostFacts
 from gaovm.spec.base import Frozen
@@ -32,9 +32,9 @@ class Backend(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def table(host: HostFacts, *, window: bool) -> tuple[Backend, ...]:
     """Every back end. ``window``: whether this installation can open one."""
-    lacking = _lacking(host, window=window)
     found = []
-    for backend in capabilities.BACKENDS:
+    for backend in backends.BACKENDS:
+        lacking = _lacking(backend, host, window=window)
         features = [
             _feature(backend, feature, lacking)
             for feature in capabilities.FEATURES
@@ -57,7 +57,7 @@ def has_window() -> bool:
 
 
 def _feature(
-    backend: capabilities.Backend,
+    backend: backends.Backend,
     feature: capabilities.Feature,
     lacking: dict[str, tuple[bool, str]],
 ) -> Feature:
@@ -75,15 +75,17 @@ def _feature(
     )
 
 
-def _lacking(host: HostFacts, *, window: bool) -> dict[str, tuple[bool, str]]:
+def _lacking(
+    backend: backends.Backend, host: HostFacts, *, window: bool
+) -> dict[str, tuple[bool, str]]:
     """What depends on the machine: whether it works, and what decides that; "" is all else."""
-    emulator = host.emulators.get(host.arch)
-    missing = packages.remedy(f"qemu-system-{host.arch}")
-    run = (True, "") if emulator else (False, missing)
-    found = {"run": (emulator is not None, emulator or missing), "tcg": run, "": run}
-    for arch in ("x86_64", "aarch64"):
-        path = host.emulators.get(arch)
-        found[arch] = (path is not None, path or packages.remedy(f"qemu-system-{arch}"))
+    found: dict[str, tuple[bool, str]] = {}
+    for arch, program in backend.hypervisors.items():
+        path = host.programs.get(program)
+        found[arch] = (path is not None, path or packages.remedy(program))
+    found["run"] = found.get(host.arch, (False, "")) if backend.hypervisors else (True, "")
+    run = (True, "") if found["run"][0] else found["run"]
+    found["tcg"] = found[""] = run
     for name in ("kvm", "hvf"):
         fact = next((fact for fact in host.accelerators if fact.name == name), None)
         system = "Linux" if name == "kvm" else "macOS"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from gaovm import errors
-from gaovm.builder import packages
+from gaovm.builder import backends, packages
 from gaovm.hostfacts import accelerator, cage, homes, host, limits, programs, subids
 from gaovm.platform import priority
 from gaovm.spec.base import Frozen
@@ -37,8 +37,9 @@ class Check(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def checks(home: Path) -> list[Check]:
     """Every check, in the order of importance. The accelerator is probed anew."""
-    result = [_qemu(), _accelerator()]
-    result += [_program(name, why) for name, why in _PROGRAMS]
+    result = [_hypervisor(), _accelerator()]
+    tools = [tuple(tool) for backend in backends.present() for tool in backend.tools]
+    result += [_program(name, why) for name, why in (*tools, *_PROGRAMS)]
     for check in (
         _virtiofsd,
         _kernel,
@@ -58,22 +59,19 @@ def checks(home: Path) -> list[Check]:
     return result
 
 
-_PROGRAMS = (
-    ("qemu-img", "needed to make a VM's disk larger"),
-    *((program, "needed to build images") for program in packages.IMAGE_BUILD),
-)
+_PROGRAMS = (*((program, "needed to build images") for program in packages.IMAGE_BUILD),)
 
 
-def _qemu() -> Check:
-    arch = host.arch()
-    program = f"qemu-system-{arch}"
-    found = programs.emulators()
-    if arch not in found:
+def _hypervisor() -> Check:
+    table = [backend.hypervisors for backend in backends.present()]
+    wanted = [programs_of[host.arch()] for programs_of in table if host.arch() in programs_of]
+    found = programs.find_all(name for programs_of in table for name in programs_of.values())
+    if not found.keys() & set(wanted):
         return Check(
             name="hypervisor",
             level="fail",
-            found=f"{program} is not installed",
-            remedy=packages.remedy(program),
+            found=f"{wanted[0]} is not installed",
+            remedy=packages.remedy(wanted[0]),
         )
     return Check(name="hypervisor", level="ok", found=", ".join(sorted(found.values())))
 

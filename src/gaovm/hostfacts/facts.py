@@ -6,6 +6,7 @@ import os
 import platform
 from pathlib import Path
 
+from gaovm.builder import backends
 from gaovm.hostfacts import accelerator, host, limits, programs
 from gaovm.model.facts import HostFacts
 from gaovm.platform import huge_pages, processes
@@ -19,9 +20,9 @@ def collect(home: Path) -> HostFacts:
     Raises:
         errors.HostError: an architecture that GaoVM does not know.
     """
-    emulators = programs.emulators()
+    found = programs.find_all(backends.programs())
     free = limits.memory()
-    measured = accelerator.measured(home, emulators)
+    measured = accelerator.measured(home, found.values())
     return HostFacts(
         arch=host.arch(),
         system="darwin" if platform.system() == "Darwin" else "linux",
@@ -32,9 +33,8 @@ def collect(home: Path) -> HostFacts:
         boot_id=processes.boot_id(),
         accelerators=measured.accelerators,
         tsc_khz=measured.tsc_khz,
-        emulators=emulators,
+        programs=found,
         huge_shared_memory=huge_pages.available(),
-        qemu_img=programs.find("qemu-img"),
         virtiofsd=programs.virtiofsd(),
         passt=programs.passt(),
     )

@@ -4,39 +4,36 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
+from gaovm.builder import packages
 from gaovm.hostfacts import host
 from gaovm.model.facts import PasstFact, VirtiofsdFact
-from gaovm.spec.boot import Arch
 
-# helpers that Debian keeps off the PATH, and the administrator's directories a user may lack
-_EXTRA = ("/usr/lib/qemu", "/usr/libexec", "/usr/lib", "/usr/sbin", "/sbin", "/usr/local/bin")
-_HOMEBREW = "/opt/homebrew/bin"
-ARCHES: tuple[Arch, ...] = ("x86_64", "aarch64")
 # the Rust compiler leaves its paths in every binary, for panic messages
 _RUST_SIGNS = (b"/rustc/", b"rust_panic")
 
 
 def find(program: str) -> str | None:
     """The path of an executable: ``PATH`` first, then where distributions keep helpers."""
-    for directory in (*os.get_exec_path(), *_EXTRA, _HOMEBREW):
+    for directory in (*os.get_exec_path(), *packages.DIRECTORIES):
         path = f"{directory}/{program}"
         if directory.startswith("/") and os.access(path, os.X_OK) and Path(path).is_file():
             return path
     return None
 
 
-def emulators() -> dict[str, str]:
-    """The QEMU of each architecture that has one."""
-    found = {arch: find(f"qemu-system-{arch}") for arch in ARCHES}
-    return {arch: path for arch, path in found.items() if path is not None}
+def find_all(names: Iterable[str]) -> dict[str, str]:
+    """The path of each of these programs that is installed, by its name."""
+    found = {name: find(name) for name in names}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 def virtiofsd() -> VirtiofsdFact | None:
     """The best virtiofsd: one that this user can run, else any, else None."""
     facts = []
-    for directory in ("/usr/libexec", "/usr/lib/qemu", *os.get_exec_path(), "/usr/lib"):
+    for directory in (*packages.HELPERS, *os.get_exec_path(), "/usr/lib"):
         path = Path(directory, "virtiofsd")
         if path.is_absolute() and os.access(path, os.X_OK) and path.is_file():
             facts.append(judge_virtiofsd(str(path), is_rust(path), root=os.geteuid() == 0))
@@ -54,7 +51,7 @@ def is_rust(path: Path) -> bool:
 
 
 def judge_virtiofsd(path: str, rust: bool, *, root: bool) -> VirtiofsdFact:
-    """What a virtiofsd is good for: the older one, of QEMU before 8.0, works for root only."""
+    """What a virtiofsd is good for: the older one, written in C, works for root only."""
     if rust:
         return VirtiofsdFact(path=path, flavour="rust", usable=True, reason="it runs as any user")
     reason = "it runs as root" if root else f"{path} works for root only"

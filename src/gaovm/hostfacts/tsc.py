@@ -1,7 +1,7 @@
 """How fast the host's time stamp counter runs, which no file of an unpatched kernel tells.
 
 An emulated x86 guest reads the same counter. On a busy host its kernel may fail to measure it, so
-it is told (``builder.qemu.boot``).
+it is told (``boot`` of the builder).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class AcceleratorFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=T
 class VirtiofsdFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A virtiofsd that was found. The two flavours take different options.
 
-    ``c`` is the one of QEMU before 8.0, which runs as root only; ``rust`` its successor.
+    ``c`` is the older one, written in C, which runs as root only; ``rust`` its successor.
     """
 
     path: str
@@ -31,7 +31,7 @@ class VirtiofsdFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class PasstFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A passt that was found: the guest's network outside QEMU."""
+    """A passt that was found: it carries a guest's network outside the hypervisor."""
 
     path: str
     usable: bool
@@ -39,7 +39,7 @@ class PasstFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class HostFacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The facts a document depends on. ``emulators`` maps an architecture to its QEMU."""
+    """The facts a document depends on. ``programs`` has each that was found: its path, by name."""
 
     arch: Arch
     system: Literal["linux", "darwin"] = "linux"
@@ -51,8 +51,7 @@ class HostFacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     accelerators: tuple[AcceleratorFact, ...] = ()
     #: The rate of the time stamp counter in kHz, where there is one and it is known.
     tsc_khz: int | None = None
-    emulators: dict[str, str] = msgspec.field(default_factory=dict)
-    qemu_img: str | None = None
+    programs: dict[str, str] = msgspec.field(default_factory=dict)
     #: Whether memory that virtiofsd maps too can be had in huge pages: ``platform.huge_pages``.
     huge_shared_memory: bool = False
     virtiofsd: VirtiofsdFact | None = None

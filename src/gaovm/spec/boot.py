@@ -13,10 +13,14 @@ KernelFlavour = Literal["generic", "cloud"]
 
 
 class Boot(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Boot choices. ``auto`` is decided from host facts by the builder, and shown in status."""
+    """Boot choices. ``auto`` is decided from host facts by the builder, and shown in status.
+
+    ``backend`` is a name of the table of back ends; "" is the default one.
+    """
 
     arch: Arch = "x86_64"
     machine: MachineType = "auto"
     accelerator: Accelerator = "auto"
     kernel: KernelFlavour = "generic"
     extra_arguments: str = ""
+    backend: str = ""

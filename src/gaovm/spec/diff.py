@@ -42,6 +42,7 @@ _PLAIN = (
     ("memory.size_bytes", "memory", When.START),
     ("disk.size_bytes", "disk", When.DRIVER),
     ("image", "images", When.START),
+    ("boot.backend", "vmType", When.START),
     ("boot.arch", "arch", When.START),
     ("boot.machine", "machine", When.START),
     ("boot.accelerator", "accel", When.START),

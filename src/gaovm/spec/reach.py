@@ -28,7 +28,8 @@ REACHING = frozenset(("image", "shares", "network.ports", "network.host_access")
 INSIDE = frozenset(
     (
         *("name", "message", "processors.count", "memory.size_bytes", "disk.size_bytes"),
-        *("boot.arch", "boot.machine", "boot.accelerator", "boot.kernel", "boot.extra_arguments"),
+        *("boot.backend", "boot.arch", "boot.machine", "boot.accelerator", "boot.kernel"),
+        *("boot.extra_arguments",),
         *("graphics.enabled", "graphics.width", "graphics.height", "network.mode"),
         *("guest.user", "guest.hostname", "guest.env", "guest.provision", "guest.probes"),
         *("supervision.restart.policy", "supervision.restart.max_attempts"),

@@ -1,8 +1,8 @@
 """Host side of a VM: thin calls to a hypervisor and its tools, one package per hypervisor.
 
-Each function makes one request and translates its failure into our error tree. No state, no
-order of steps: that is ``driver``.
+Each function makes one request and translates its failure into our error tree. The order of steps
+is the driver's.
 
-May import: ``errors``, ``spec``, ``builder``, ``hostfacts``, ``aio``. Must not: know the
-guest's agent, a driver, a daemon.
+May import: ``errors``, ``spec``, ``model``, ``wire``, ``builder``, ``hostfacts``, ``aio``. Must
+not: know the guest's agent, a driver, a daemon.
 """

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from gaovm.builder.choices import Choice
-from gaovm.builder.qemu.document import Document, ShareDevice
+from gaovm.builder.document import ShareDevice
+from gaovm.builder.qemu.document import Document
 from gaovm.platform.confine import abilities, place
 from gaovm.platform.confine.cage import Cage, Ids
 from gaovm.vmmanager.qemu import cage as policy

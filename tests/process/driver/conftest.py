@@ -1,4 +1,4 @@
-"""A zygote whose QEMU is the fake, and directories with short paths."""
+"""A zygote whose hypervisor is a fake, and directories with short paths."""
 
 from __future__ import annotations
 
@@ -23,14 +23,23 @@ def base() -> Iterator[Path]:
 
 
 @pytest.fixture
-async def zygote(base: Path, request: pytest.FixtureRequest) -> AsyncIterator[harness.Zygote]:
-    """Parametrised indirectly with the options of ``fake_qemu`` and, in ``env``, variables."""
+def backend() -> str:
+    """The back end; tests that hold for every one are marked with ``backends.EVERY_BACKEND``."""
+    return "qemu"
+
+
+@pytest.fixture
+async def zygote(
+    base: Path, backend: str, request: pytest.FixtureRequest
+) -> AsyncIterator[harness.Zygote]:
+    """Parametrised indirectly with the options of the fake and, in ``env``, variables."""
     options: dict[str, Any] = dict(getattr(request, "param", {}))
     env = options.pop("env", {})
     path = harness.fake_qemu_path(base / "bin")
     imports = base / "imports"
     env = {"PYTHONPATH": str(GUARD), "GAOVM_TEST_IMPORTS": str(imports), **env}
-    async with harness.Zygote(PATH=path, GAOVM_FAKE_QEMU=json.dumps(options), **env) as started:
+    env["GAOVM_FAKE_QEMU"] = json.dumps(options)
+    async with harness.Zygote(backend, PATH=path, **env) as started:
         yield started
     # nothing of a newer installation may get into a driver that runs: import it in the warm-up
     assert not imports.exists(), f"imported after the fork:\n{imports.read_text()}"

@@ -28,6 +28,8 @@ from gaovm.wire import anyjson
 from gaovm.wire.driver import table
 
 STEP_S = 30.0
+#: By the back end that its drivers take for the default one: the program of a zygote.
+ZYGOTES = {"qemu": "gaovm.driver.spawn.zygote", "toy": "gaovm.testing.toy.zygote"}
 
 
 class Link:
@@ -91,10 +93,13 @@ class Link:
 
 
 class Zygote:
-    """``async with Zygote() as zygote``; every driver is killed at the end if it is left."""
+    """``async with Zygote() as zygote``; every driver is killed at the end if it is left.
 
-    def __init__(self, **env: str) -> None:
-        self._env = env
+    ``backend`` is the one that its drivers take for the default.
+    """
+
+    def __init__(self, backend: str = "qemu", **env: str) -> None:
+        self.backend, self._env = backend, env
         self._waiting: dict[int, asyncio.Future[anyjson.Object]] = {}
         self._exits: dict[int, asyncio.Future[int]] = {}
         self._next = 0
@@ -102,7 +107,7 @@ class Zygote:
     async def __aenter__(self) -> Zygote:
         self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._sock.setblocking(False)
-        argv = [sys.executable, "-m", "gaovm.driver.zygote", "--fd", str(theirs.fileno())]
+        argv = [sys.executable, "-m", ZYGOTES[self.backend], "--fd", str(theirs.fileno())]
         self.process = subprocess.Popen(
             argv, pass_fds=[theirs.fileno()], env={**os.environ, **UNCAGED, **self._env}
         )

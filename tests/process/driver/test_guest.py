@@ -8,11 +8,14 @@ import socket
 from pathlib import Path
 
 import pytest
+from tests.process.driver.backends import EVERY_BACKEND
 from tests.process.driver.harness import Session, Zygote, launch_request
 from tests.process.driver.test_lifecycle import up
 
 from gaovm import errors
 from gaovm.model.phases import BEFORE_AGENT
+
+pytestmark = EVERY_BACKEND
 
 
 def script(text: str, name: str = "provision[0]") -> dict[str, str]:

@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 from tests.process.driver import harness
+from tests.process.driver.backends import EVERY_BACKEND
 from tests.process.driver.harness import Zygote, launch_request
 
 from gaovm import errors
 from gaovm.aio import files
 
+pytestmark = EVERY_BACKEND
 STOP = {"grace_s": 2, "force_s": 1}
 
 
@@ -93,7 +95,7 @@ async def test_the_log_is_json_lines_at_the_level_asked_for(zygote: Zygote, base
     assert {line["vm"] for line in lines} == {"test"}
     assert lines[0]["message"] == f"driver of test, pid {link.pid}"
     assert {line["level"] for line in lines} == {"info"}
-    assert "log level is now" not in text and "QEMU ended" not in text
+    assert "log level is now" not in text and "hypervisor ended" not in text
 
 
 async def test_end_of_file_ends_everything(zygote: Zygote, base: Path) -> None:

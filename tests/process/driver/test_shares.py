@@ -48,9 +48,9 @@ async def start(zygote: Zygote, base: Path, server: Server, shared: Path) -> Lin
     """A VM with one virtiofs share of that server, which is no program for a cage."""
     share = {"location": str(shared), "mount_point": "/mnt", "type": "virtiofs"}
     fact = VirtiofsdFact(path=str(server.path), flavour="c", usable=True, reason="a script")
-    qemu = {"x86_64": str(base / "bin" / "qemu-system-x86_64")}
+    qemu = {"qemu-system-x86_64": str(base / "bin" / "qemu-system-x86_64")}
     found = facts.collect(base)
-    found = msgspec.structs.replace(found, virtiofsd=fact, emulators=qemu)
+    found = msgspec.structs.replace(found, virtiofsd=fact, programs=qemu)
     spec = {"shares": [share]}
     request = harness.launch_request(base, spec, facts=msgspec.to_builtins(found), confine=False)
     link = await zygote.fork("test", base / "vm" / "driver.log")

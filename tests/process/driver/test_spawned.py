@@ -46,7 +46,7 @@ def test_it_says_hello_with_its_token_and_leaves_on_end_of_file() -> None:
 
 def test_a_bad_request_is_answered_and_the_zygote_lives(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    argv = [sys.executable, "-m", "gaovm.driver.zygote", "--fd", str(theirs.fileno())]
+    argv = [sys.executable, "-m", "gaovm.driver.spawn.zygote", "--fd", str(theirs.fileno())]
     child = subprocess.Popen(argv, pass_fds=[theirs.fileno()])
     theirs.close()
     ours.settimeout(20)

@@ -14,9 +14,9 @@ import pytest
 from tests.process.driver import harness
 from tests.process.driver.harness import Zygote
 
-from gaovm.builder.qemu import network as card
+from gaovm.builder import network as card
 from gaovm.hostfacts import programs
-from gaovm.vmmanager.qemu import network
+from gaovm.vmmanager.qemu import passt
 
 MAC = bytes.fromhex("525400123456")
 GUEST = ipaddress.ip_address(card.GUEST).packed
@@ -81,7 +81,7 @@ async def test_the_hosts_loopback_is_closed_to_every_frame_unless_it_is_opened(
     ours.setblocking(False)
     with ours, socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
-        running = network.run(found.path, theirs, host_access=opened, output=2)
+        running = passt.run(found.path, theirs, host_access=opened, output=2)
         async with asyncio.timeout(30), running:
             theirs.close()
             guest = Guest(ours)

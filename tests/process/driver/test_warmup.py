@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gaovm.aio import logs
-from gaovm.driver import warmup
+from gaovm.driver.spawn import warmup
 from gaovm.platform import processes
 
 
@@ -65,7 +65,7 @@ def test_a_driver_lives_and_leaves_nothing(heard: Lines, place: Path) -> None:
     assert handler.sinks == (heard,)
     assert list(place.iterdir()) == []
     assert children() == before
-    assert {"Hypervisor.start", "GuestLink._provision", "Sessions._session", "Vm.stop"} <= ran
+    assert {"Hypervisor.start", "run_scripts", "Sessions._session", "Vm.stop"} <= ran
 
 
 def test_a_warm_up_that_fails_is_only_reported(

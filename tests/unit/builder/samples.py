@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gaovm.builder.qemu.document import BootFiles
+from gaovm.builder.document import BootFiles
 from gaovm.model.facts import AcceleratorFact, HostFacts, PasstFact, VirtiofsdFact
 from gaovm.spec.boot import Boot
 from gaovm.spec.disks import Image
@@ -27,9 +27,9 @@ C_PLAIN = VirtiofsdFact(
     path="/usr/lib/qemu/virtiofsd", flavour="c", usable=False, reason="it works for root only"
 )
 PASST = PasstFact(path="/usr/bin/passt", usable=True, reason="/usr/bin/passt is usable")
-EMULATORS = {
-    "x86_64": "/usr/bin/qemu-system-x86_64",
-    "aarch64": "/usr/bin/qemu-system-aarch64",
+PROGRAMS = {
+    "qemu-system-x86_64": "/usr/bin/qemu-system-x86_64",
+    "qemu-system-aarch64": "/usr/bin/qemu-system-aarch64",
 }
 HOST = HostFacts(
     tsc_khz=2_596_144,
@@ -37,24 +37,24 @@ HOST = HostFacts(
     root=True,
     cpus=2,
     accelerators=(NO_KVM,),
-    emulators=EMULATORS,
+    programs=PROGRAMS,
     virtiofsd=C_ROOT,
     passt=PASST,
 )
 HUGE = msgspec.structs.replace(HOST, huge_shared_memory=True)
 PLAIN = HostFacts(
-    arch="x86_64", cpus=2, accelerators=(NO_KVM,), emulators=EMULATORS, virtiofsd=C_PLAIN
+    arch="x86_64", cpus=2, accelerators=(NO_KVM,), programs=PROGRAMS, virtiofsd=C_PLAIN
 )
 KVM_HOST = HostFacts(
     arch="x86_64",
     root=True,
     cpus=8,
     accelerators=(KVM,),
-    emulators=EMULATORS,
+    programs=PROGRAMS,
     virtiofsd=C_ROOT,
     passt=PASST,
 )
-ARM_KVM_HOST = HostFacts(arch="aarch64", accelerators=(KVM,), emulators=EMULATORS)
+ARM_KVM_HOST = HostFacts(arch="aarch64", accelerators=(KVM,), programs=PROGRAMS)
 FILES = BootFiles(
     disk="/g/vms/p-dev/disk.qcow2",
     base="/g/images/disk.raw",

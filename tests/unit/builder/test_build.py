@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from tests.unit.builder import samples
 
 from gaovm import errors
-from gaovm.builder.qemu import build, network, quoting
-from gaovm.builder.qemu.document import BootFiles, Document
+from gaovm.builder import network
+from gaovm.builder.document import BootFiles
+from gaovm.builder.qemu import build, quoting
+from gaovm.builder.qemu.document import Document
 from gaovm.spec.boot import Boot
 from gaovm.spec.shares import Share
 from gaovm.spec.supervision import OnHang
@@ -195,7 +197,7 @@ def test_a_display_that_the_guest_cannot_drive_is_refused(boot: Boot, field: str
 
 
 def test_no_emulator_is_an_error_with_the_package() -> None:
-    host = msgspec.structs.replace(samples.HOST, emulators={})
+    host = msgspec.structs.replace(samples.HOST, programs={})
     with pytest.raises(errors.ProgramMissing) as info:
         build.build(samples.spec(), host, samples.FILES)
     assert info.value.remedy == "apt-get install qemu-system-x86"
@@ -214,7 +216,7 @@ def test_addresses_are_stable_and_differ_by_name() -> None:
 @pytest.mark.parametrize("name", sorted(samples.CASES))
 def test_explain_is_the_command_line(name: str) -> None:
     document = build.build(*samples.CASES[name])
-    lines = build.explain(document)
+    lines = document.lines()
     assert tuple(shlex.split("\n".join(lines))) == document.argv
     assert lines[0] == document.argv[0]
     assert "  -nodefaults" in lines

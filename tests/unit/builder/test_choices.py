@@ -8,6 +8,7 @@ from tests.unit.builder import samples
 
 from gaovm import errors
 from gaovm.builder import choices, packages
+from gaovm.builder.qemu import machine, network
 from gaovm.model.facts import VirtiofsdFact
 
 
@@ -40,11 +41,11 @@ def test_an_unusable_accelerator_asked_for_is_an_error(name: str) -> None:
 
 
 def test_machines() -> None:
-    assert choices.choose_machine("auto", "x86_64").name == "q35"
-    assert choices.choose_machine("auto", "aarch64").name == "virt"
-    assert choices.choose_machine("microvm", "x86_64").name == "microvm"
+    assert machine.choose("auto", "x86_64").name == "q35"
+    assert machine.choose("auto", "aarch64").name == "virt"
+    assert machine.choose("microvm", "x86_64").name == "microvm"
     with pytest.raises(errors.ConfigError, match="virt does not exist for x86_64"):
-        choices.choose_machine("virt", "x86_64")
+        machine.choose("virt", "x86_64")
 
 
 def test_shares_take_virtiofs_where_it_is_usable() -> None:
@@ -76,12 +77,12 @@ def test_forced_virtiofs_that_cannot_work_is_an_error_with_a_remedy() -> None:
 
 
 def test_passt_carries_the_network_where_it_is_usable() -> None:
-    assert choices.choose_network(samples.HOST).name == "passt"
-    missing = choices.choose_network(samples.PLAIN)
+    assert network.choose(samples.HOST).name == "passt"
+    missing = network.choose(samples.PLAIN)
     assert (missing.name, "apt-get install passt" in missing.reason) == ("slirp", True)
     unusable = msgspec.structs.replace(samples.PASST, usable=False, reason="no namespaces")
     host = msgspec.structs.replace(samples.HOST, passt=unusable)
-    assert choices.choose_network(host) == choices.Choice(name="slirp", reason="no namespaces")
+    assert network.choose(host) == choices.Choice(name="slirp", reason="no namespaces")
 
 
 def test_a_missing_program_names_its_package() -> None:

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 from tests.unit.builder import samples
 
+from gaovm.builder.document import BootFiles
 from gaovm.builder.qemu import build
-from gaovm.builder.qemu.document import BootFiles
 from gaovm.spec.boot import Boot, MachineType
 from gaovm.spec.shares import Share
 from gaovm.vmmanager.qemu import lifetime
@@ -45,7 +45,7 @@ def test_qemu_starts_with_the_document(tmp_path: Path, machine: MachineType) -> 
         boot=Boot(machine=machine, accelerator="tcg"),
         memory_bytes=128 << 20,
     )
-    host = msgspec.structs.replace(samples.HOST, emulators={"x86_64": QEMU})
+    host = msgspec.structs.replace(samples.HOST, programs={"qemu-system-x86_64": QEMU})
     document = build.build(spec, host, artefacts)
     opened = lifetime.open_files(document)
     pairs = {name: socket.socketpair() for name in document.fds if name not in opened}

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.guestmanager.pairs import Pair
 
 from gaovm.aio import clock, logs, tasks
-from gaovm.driver.agentlog import AgentLog
+from gaovm.driver.guest.agentlog import AgentLog
 
 
 def line(seq: int, message: str, **more: Any) -> bytes:

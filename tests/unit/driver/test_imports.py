@@ -9,7 +9,9 @@ import sys
 # Everything that a warm zygote has loaded, and what its modules would import later.
 PROBE = """
 import ast, json, sys
-from gaovm.driver import main, warmup, zygote
+from gaovm.driver import backend, main
+from gaovm.driver.spawn import warmup, zygote
+backend.load_all()
 warmup.run(main.set_up_logging())
 late = {}
 for name, module in sorted(sys.modules.items()):

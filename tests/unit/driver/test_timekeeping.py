@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from gaovm import errors
-from gaovm.driver.timekeeping import Timekeeper
+from gaovm.driver.guest.timekeeping import Timekeeper
 from gaovm.guestmanager import clock
 from gaovm.guestmanager.clock import Reading
 from gaovm.guestmanager.connection import Connection

@@ -86,22 +86,22 @@ def test_the_cache_holds_for_this_boot_and_these_programs(
     monkeypatch.setattr(accelerator, "probe", probe)
     qemu = tmp_path / "qemu"
     qemu.write_text("")
-    emulators = {"x86_64": str(qemu)}
+    programs = [str(qemu)]
     home = tmp_path / "home"
     for _ in range(3):
-        assert accelerator.measured(home, emulators).accelerators == FACTS
+        assert accelerator.measured(home, programs).accelerators == FACTS
     assert len(runs) == 1
     os.utime(qemu, (1, 1))
-    accelerator.measured(home, emulators)
+    accelerator.measured(home, programs)
     assert len(runs) == 2
     monkeypatch.setattr(processes, "boot_id", lambda: "another")
-    accelerator.measured(home, emulators)
+    accelerator.measured(home, programs)
     assert len(runs) == 3
     cache = home / "accelerator.json"
     assert cache.stat().st_mode & 0o777 == 0o600
     for broken in ("", "[]", "{}", '{"key": 1}', "\xff", json.dumps({"accelerators": [1]})):
         cache.write_text(broken)
-        assert accelerator.measured(home, emulators).accelerators == FACTS
+        assert accelerator.measured(home, programs).accelerators == FACTS
     assert len(runs) == 9
 
 
@@ -110,7 +110,7 @@ def test_a_home_that_cannot_be_written_is_no_error(
 ) -> None:
     monkeypatch.setattr(accelerator, "probe", lambda: FACTS)
     (tmp_path / "file").write_text("")
-    assert accelerator.measured(tmp_path / "file" / "home", {}).accelerators == FACTS
+    assert accelerator.measured(tmp_path / "file" / "home", []).accelerators == FACTS
 
 
 def test_the_probe_here_tells_the_truth_in_one_line() -> None:
@@ -138,5 +138,5 @@ def test_a_cached_collect_starts_no_process(
     monkeypatch.setattr(subprocess, "Popen", refuse)
     second = facts.collect(tmp_path)
     assert second.accelerators == first.accelerators
-    assert second.emulators == first.emulators
+    assert second.programs == first.programs
     assert second.memory_total_bytes > 0

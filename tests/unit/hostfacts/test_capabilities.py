@@ -3,7 +3,7 @@ from __future__ import annotations
 from gaovm.hostfacts import capabilities
 from gaovm.model.facts import AcceleratorFact, HostFacts, VirtiofsdFact
 
-EMULATORS = {"x86_64": "/qemu"}
+PROGRAMS = {"qemu-system-x86_64": "/qemu"}
 
 
 def qemu(host: HostFacts, *, window: bool = True) -> dict[str, capabilities.Feature]:
@@ -16,7 +16,7 @@ def qemu(host: HostFacts, *, window: bool = True) -> dict[str, capabilities.Feat
 def test_a_good_host_has_what_qemu_offers() -> None:
     kvm = AcceleratorFact(name="kvm", usable=True, reason="tried")
     virtiofsd = VirtiofsdFact(path="/v", flavour="rust", usable=True, reason="it runs as any user")
-    host = HostFacts(arch="x86_64", emulators=EMULATORS, accelerators=(kvm,), virtiofsd=virtiofsd)
+    host = HostFacts(arch="x86_64", programs=PROGRAMS, accelerators=(kvm,), virtiofsd=virtiofsd)
     found = qemu(host)
     assert {name for name, feature in found.items() if feature.offered and not feature.here} == {
         "hvf",
@@ -28,7 +28,7 @@ def test_a_good_host_has_what_qemu_offers() -> None:
 
 
 def test_what_is_missing_is_named() -> None:
-    found = qemu(HostFacts(arch="x86_64", emulators=EMULATORS), window=False)
+    found = qemu(HostFacts(arch="x86_64", programs=PROGRAMS), window=False)
     assert not found["virtiofs"].here and found["virtiofs"].note == "no virtiofsd is installed"
     assert not found["display"].here and "gaovm[desktop]" in found["display"].note
     assert found["screenshot"].here and found["9p"].here

@@ -53,7 +53,7 @@ def test_host_facts_cross_the_wire_unchanged() -> None:
     known = facts.HostFacts(
         arch="x86_64",
         accelerators=(facts.AcceleratorFact(name="kvm", usable=False, reason="no /dev/kvm"),),
-        emulators={"x86_64": "/usr/bin/qemu-system-x86_64"},
+        programs={"qemu-system-x86_64": "/usr/bin/qemu-system-x86_64"},
         virtiofsd=facts.VirtiofsdFact(path="/v", flavour="c", usable=True, reason="as root"),
         passt=facts.PasstFact(path="/p", usable=True, reason="it runs"),
     )

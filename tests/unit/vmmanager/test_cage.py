@@ -80,7 +80,7 @@ def test_a_qemu_of_ones_own_brings_its_prefix(tmp_path: Path) -> None:
     program = tmp_path / "opt" / "bin" / "qemu-system-x86_64"
     program.parent.mkdir(parents=True)
     program.write_text("")
-    host = msgspec.structs.replace(samples.HOST, emulators={"x86_64": str(program)})
+    host = msgspec.structs.replace(samples.HOST, programs={"qemu-system-x86_64": str(program)})
     paths = {bind.path for bind in made(tmp_path / "home", host=host).binds if bind.programs}
     assert str(tmp_path / "opt") in paths
 
@@ -90,7 +90,7 @@ def test_a_qemu_that_is_a_link_runs_under_its_own_path(tmp_path: Path) -> None:
     link = tmp_path / "bin" / "qemu-system-x86_64"
     link.parent.mkdir()
     link.symlink_to("/usr/bin/qemu-system-x86_64")
-    host = msgspec.structs.replace(samples.HOST, emulators={"x86_64": str(link)})
+    host = msgspec.structs.replace(samples.HOST, programs={"qemu-system-x86_64": str(link)})
     found = made(tmp_path / "home", host=host)
     real = str(link.resolve())
     assert (str(link), real) in found.links
@@ -109,7 +109,7 @@ def test_a_qemu_in_a_users_home_brings_nothing_private(
     program.write_text("")
     if of_user:
         monkeypatch.setenv("HOME", str(tmp_path))
-    host = msgspec.structs.replace(samples.HOST, emulators={"x86_64": str(program)})
+    host = msgspec.structs.replace(samples.HOST, programs={"qemu-system-x86_64": str(program)})
     home = Path("/absent") if of_user else tmp_path / "state"
     paths = [bind.path for bind in made(home, host=host).binds]
     own = {path for path in paths if Path(path).is_relative_to(tmp_path)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gaovm.builder.qemu import graphics, network, quoting, watchdog
-from gaovm.builder.qemu.document import BootFiles, File
+from gaovm.builder import network
+from gaovm.builder.document import BootFiles, File
+from gaovm.builder.qemu import graphics, quoting, watchdog
 from gaovm.builder.qemu.machine import console
 from gaovm.spec.vm import VmSpec
 

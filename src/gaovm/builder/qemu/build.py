@@ -1,10 +1,10 @@
-"""Puts the nouns together, and prints the result for people."""
+"""Puts the nouns together."""
 
 from __future__ import annotations
 
-import shlex
-
 from gaovm.builder import choices, fit, packages
+from gaovm.builder import shares as share_devices
+from gaovm.builder.document import BootFiles
 from gaovm.builder.qemu import (
     boot,
     disks,
@@ -18,7 +18,7 @@ from gaovm.builder.qemu import (
     shares,
     watchdog,
 )
-from gaovm.builder.qemu.document import BootFiles, Document, Slot
+from gaovm.builder.qemu.document import Document, Slot
 from gaovm.model.facts import HostFacts
 from gaovm.spec.vm import VmSpec
 
@@ -34,16 +34,17 @@ def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
             or the VM does not fit on the host.
     """
     arch = spec.boot.arch
-    program = host.emulators.get(arch)
+    name = f"qemu-system-{arch}"
+    program = host.programs.get(name)
     if program is None:
-        raise packages.missing(f"qemu-system-{arch}")
+        raise packages.missing(name)
     fit.check(spec, host)
-    board = choices.choose_machine(spec.boot.machine, arch)
+    board = machine.choose(spec.boot.machine, arch)
     graphics.check(spec, board.name)
     accelerator = choices.choose_accelerator(spec.boot.accelerator, arch, host)
-    carrier = choices.choose_network(host)
-    devices = shares.decide(spec.shares, host)
-    shared = shares.needs_shared_memory(devices)
+    carrier = network.choose(host)
+    devices = share_devices.decide(spec.shares, host)
+    shared = share_devices.needs_shared_memory(devices)
     huge = shared and host.huge_shared_memory
     # the guest of an emulator reads the host's counter only where both are of one kind
     tsc_khz = host.tsc_khz if arch == host.arch else None
@@ -93,21 +94,3 @@ def _slots(argv: tuple[str, ...], fds: list[str]) -> tuple[Slot, ...]:
             found = [fd for fd in fds if quoting.descriptor(fd) in argument]
             slots += [Slot(index=index, fd=fd) for fd in found]
     return tuple(slots)
-
-
-def explain(document: Document) -> list[str]:
-    """The command line for people: one option with its value a line, quoted for a shell."""
-    lines: list[str] = []
-    pending: list[str] = []
-    for argument in document.argv:
-        if argument.startswith("-") and pending and _is_option(pending):
-            lines.append(" ".join(pending))
-            pending = []
-        pending.append(shlex.quote(argument))
-    lines.append(" ".join(pending))
-    return [lines[0], *(f"  {line}" for line in lines[1:])]
-
-
-def _is_option(pending: list[str]) -> bool:
-    """Whether an option is complete; ``-append`` may be followed by text that begins with ``-``."""
-    return pending != ["-append"]

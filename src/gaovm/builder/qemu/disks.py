@@ -6,8 +6,8 @@ whoever wrote to it could have written another one there.
 
 from __future__ import annotations
 
+from gaovm.builder.document import BootFiles, File
 from gaovm.builder.qemu import quoting
-from gaovm.builder.qemu.document import BootFiles, File
 from gaovm.builder.qemu.machine import bus
 
 DISK, BASE = "disk", "base"

@@ -2,46 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
-from gaovm.builder import choices
+from gaovm.builder import document
 from gaovm.builder.qemu import quoting
 from gaovm.spec.base import Frozen
-
-
-class BootFiles(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The files a VM boots from.
-
-    ``base`` is the image's disk, which ``disk`` is an overlay of; None: it stands alone.
-    """
-
-    disk: str
-    base: str | None = None
-    base_format: str = "raw"
-    kernel: str
-    initrd: str | None = None
-    disk_format: str = "qcow2"
-    image_digest: str = ""
-
-
-class File(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file that the driver opens for QEMU; ``fd`` names its descriptor."""
-
-    fd: str
-    path: str
-    writable: bool = False
-
-
-class ShareDevice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A share as the document has it. ``fd`` names the descriptor of a virtiofs one."""
-
-    tag: str
-    type: str
-    reason: str
-    location: str
-    mount_point: str
-    writable: bool
-    fd: str | None = None
 
 
 class Slot(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,24 +17,15 @@ class Slot(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fd: str
 
 
-class Document(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Document(document.Document, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A QEMU command line: ``argv[0]`` is the program, ``slots`` say where descriptors go.
 
-    ``files`` are opened before the start. ``memory_file_bytes``: how large the file is that
-    descriptor ``memory`` must be; None: there is none. ``memory_bytes`` is what QEMU needs at most.
-    Only slots are ever replaced, so a path that looks like a placeholder stays what it is.
+    ``memory_file_bytes``: how large the file is that descriptor ``memory`` must be; None: there is
+    none. Only slots are ever replaced, so a path that looks like a placeholder stays what it is.
     """
 
     argv: tuple[str, ...]
     slots: tuple[Slot, ...]
-    machine: choices.Choice
-    accelerator: choices.Choice
-    shares: tuple[ShareDevice, ...]
-    network: choices.Choice
-    kernel_arguments: str
-    files: tuple[File, ...]
-    memory_bytes: int
-    processors: int
     memory_file_bytes: int | None = None
 
     @property
@@ -92,3 +49,24 @@ class Document(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
             placeholder = quoting.descriptor(slot.fd)
             argv[slot.index] = argv[slot.index].replace(placeholder, str(descriptors[slot.fd]))
         return tuple(argv)
+
+    def lines(self) -> list[str]:
+        """The command line for people: one option with its value a line, quoted for a shell."""
+        lines: list[str] = []
+        pending: list[str] = []
+        for argument in self.argv:
+            if argument.startswith("-") and pending and _is_option(pending):
+                lines.append(" ".join(pending))
+                pending = []
+            pending.append(shlex.quote(argument))
+        lines.append(" ".join(pending))
+        return [lines[0], *(f"  {line}" for line in lines[1:])]
+
+    def data(self) -> dict[str, object]:
+        """The command line as it is executed, with its placeholders."""
+        return {"argv": list(self.argv)}
+
+
+def _is_option(pending: list[str]) -> bool:
+    """Whether an option is complete; ``-append`` may be followed by text that begins with ``-``."""
+    return pending != ["-append"]

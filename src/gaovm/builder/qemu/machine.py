@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from gaovm import errors
+from gaovm.builder.choices import Choice
 from gaovm.builder.qemu import quoting
+from gaovm.spec.boot import Arch, MachineType
 from gaovm.spec.memory import MIB
 from gaovm.spec.vm import VmSpec
 
@@ -18,6 +21,31 @@ _Q35: dict[str, quoting.Scalar] = {
 _VIRT: dict[str, quoting.Scalar] = {"gic-version": "max", "dump-guest-core": False}
 _MICROVM: dict[str, quoting.Scalar] = {"rtc": True, "pit": True, "dump-guest-core": False}
 OPTIONS = {"q35": _Q35, "virt": _VIRT, "microvm": _MICROVM}
+
+# microVM is never chosen by itself: under TCG some boots of it hang at timer calibration
+_MACHINES: dict[Arch, str] = {"x86_64": "q35", "aarch64": "virt"}
+_ALLOWED: dict[Arch, tuple[MachineType, ...]] = {
+    "x86_64": ("q35", "microvm"),
+    "aarch64": ("virt",),
+}
+
+
+def choose(requested: MachineType, arch: Arch) -> Choice:
+    """The QEMU machine type.
+
+    Raises:
+        errors.ConfigError: the machine type does not exist for the architecture.
+    """
+    if requested == "auto":
+        return Choice(name=_MACHINES[arch], reason=f"the machine type for {arch}")
+    if requested not in _ALLOWED[arch]:
+        allowed = ", ".join(_ALLOWED[arch])
+        raise errors.ConfigError(
+            f"machine type {requested} does not exist for {arch}",
+            field="vmOpts.gaovm.machine",
+            remedy=f"use auto, or one of: {allowed}",
+        )
+    return Choice(name=requested, reason="asked for in the config")
 
 
 def bus(machine: str) -> str:

@@ -1,37 +1,30 @@
 """The guest's card and its way out, without root: passt, else QEMU's slirp.
 
-Ports go through the agent. Both give the guest the same addresses, so one image and one kernel
-command line serve both.
+Ports go through the agent. Both give the guest the addresses of ``builder.network``.
 """
 
 from __future__ import annotations
 
-import hashlib
-
+from gaovm.builder import network, packages
+from gaovm.builder.choices import Choice
 from gaovm.builder.qemu import quoting
 from gaovm.builder.qemu.machine import bus
+from gaovm.model.facts import HostFacts
 from gaovm.spec.vm import VmSpec
 
-NETWORK = "10.0.2.0/24"
-GUEST = "10.0.2.15"
-GATEWAY = "10.0.2.2"
-DNS = "10.0.2.3"
-INTERFACE = "eth0"
 #: The descriptor of the socket on which QEMU waits for passt.
 FD = "network"
-# The largest that an IPv4 packet's length allows: passt has no other way to carry much at once.
-MTU = 65520
 
 
-def mac(name: str) -> str:
-    """A stable address for the VM's interface, in QEMU's own range."""
-    tail = hashlib.sha256(name.encode()).digest()[:3]
-    return "52:54:00:" + ":".join(f"{byte:02x}" for byte in tail)
+def choose(host: HostFacts) -> Choice:
+    """What carries the guest's network: passt where it is usable, else QEMU's own slirp.
 
-
-def kernel_argument(spec: VmSpec) -> str:
-    """The guest's address, fixed on the kernel's command line: DHCP would cost a round trip."""
-    return f"ip={GUEST}::{GATEWAY}:255.255.255.0:{spec.guest.hostname}:{INTERFACE}:off:{DNS}"
+    slirp cannot keep the guest from the host's loopback.
+    """
+    found = host.passt
+    if found is None:
+        return Choice(name="slirp", reason=f"passt is not installed ({packages.remedy('passt')})")
+    return Choice(name="passt" if found.usable else "slirp", reason=found.reason)
 
 
 def arguments(spec: VmSpec, machine: str, carrier: str) -> list[str]:
@@ -40,10 +33,10 @@ def arguments(spec: VmSpec, machine: str, carrier: str) -> list[str]:
         "driver": f"virtio-net-{bus(machine)}",
         "id": "nic0",
         "netdev": "net0",
-        "mac": mac(spec.name),
+        "mac": network.mac(spec.name),
     }
     if carrier == "passt":
-        device["host_mtu"] = MTU
+        device["host_mtu"] = network.MTU
     if machine != "microvm":
         device["romfile"] = ""  # no network boot ROM for the firmware to run
     netdev = _passt() if carrier == "passt" else _slirp(spec)
@@ -61,10 +54,10 @@ def _slirp(spec: VmSpec) -> dict[str, quoting.Json]:
     return {
         "type": "user",
         "id": "net0",
-        "net": NETWORK,
-        "host": GATEWAY,
-        "dns": DNS,
-        "dhcpstart": GUEST,
+        "net": network.NETWORK,
+        "host": network.GATEWAY,
+        "dns": network.DNS,
+        "dhcpstart": network.GUEST,
         "hostname": spec.guest.hostname,
         # QEMU announces a prefix even when the host has no route, and clients then wait
         "ipv6": False,

@@ -1,6 +1,6 @@
 """``gaovm explain``: the hypervisor's command line of this project's VM, without a daemon.
 
-The same pure builder makes the command line that a driver executes.
+The same pure builder makes the document that a driver starts the VM from.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.builder import fit
-from gaovm.builder.qemu import build, document
+from gaovm.builder import backends, fit
+from gaovm.builder.document import Document
 from gaovm.cli import calls, options, output, project_dir, target
 from gaovm.cli.commands import up
 from gaovm.client import paths
@@ -27,7 +27,8 @@ def run(parsed: options.Parsed) -> int:
     loaded = load(parsed, host, name)
     admission.check(loaded, home)
     spec = overrides.apply(loaded.spec, layer)
-    built = build.build(spec, host, boot_files.find(home, spec))
+    build = backends.builder(spec.boot.backend).build
+    built = build(spec, host, boot_files.find(home, spec))
     for warning in (*loaded.warnings, *fit.check(spec, host)):
         output.err(output.harmless(f"warning: {warning}"))
     if parsed.flag("json"):
@@ -43,7 +44,7 @@ def run(parsed: options.Parsed) -> int:
         for file in built.files:
             mode = "read and written" if file.writable else "read"
             output.out(output.harmless(f"# <fd:{file.fd}> is {file.path}, {mode}"))
-        output.out(" \\\n".join(build.explain(built)))
+        output.out(" \\\n".join(built.lines()))
     return 0
 
 
@@ -82,11 +83,11 @@ def load(parsed: options.Parsed, host: HostFacts, name: str) -> config.Loaded:
     )
 
 
-def data(name: str, built: document.Document, *, host_access: bool) -> dict[str, Any]:
+def data(name: str, built: Document, *, host_access: bool) -> dict[str, Any]:
     """The document as ``--json`` prints it."""
     return {
         "name": name,
-        "argv": list(built.argv),
+        **built.data(),
         "machine": {"name": built.machine.name, "reason": built.machine.reason},
         "accelerator": {"name": built.accelerator.name, "reason": built.accelerator.reason},
         "network": {

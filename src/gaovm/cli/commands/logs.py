@@ -167,7 +167,7 @@ several and they are merged. Rotated files are read too. Works for a stopped VM.
             "-n, --lines", "only the last N lines (with -f: 10)", value="N", kind="number"
         ),
         options.Option("--serial", "the serial console; alone: byte for byte"),
-        options.Option("--driver", "the VM's driver process, QEMU and virtiofsd"),
+        options.Option("--driver", "the VM's driver process, its hypervisor and share servers"),
         options.Option("--agent", "the agent in the guest"),
         options.Option("--provision", "the output of the provision scripts"),
         options.Option("--daemon", "the daemon; alone: all of it, unless a NAME is given"),

@@ -162,7 +162,7 @@ def remove(plan: Plan) -> None:
 
 
 def _await_driver(vm: Path) -> None:
-    """Wait until the driver of a VM has left: QEMU writes to the disk until then."""
+    """Wait until the driver of a VM has left: its hypervisor writes to the disk until then."""
     if not (vm / "lock").exists():
         return
     lock = files.Lock(vm / "lock")

@@ -1,7 +1,7 @@
 """The warm process that drivers are forked from: started in the background, replaced when it dies.
 
 A zygote's death touches no driver. The contract of the messages stands at the top of
-``gaovm.driver.zygote``; ``--fd N`` is all that the two share.
+``gaovm.driver.spawn.zygote``; ``--fd N`` is all that the two share.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gaovm.platform import processes, unix_sockets
 
 logger = logging.getLogger(__name__)
 
-ARGV = (sys.executable, "-P", "-m", "gaovm.driver.zygote")
+ARGV = (sys.executable, "-P", "-m", "gaovm.driver.spawn.zygote")
 MAX_MESSAGE = 64 << 10
 #: A fork takes 2 ms; a zygote that has just been started needs up to a second to be warm.
 FORK_LIMIT_S = 20.0

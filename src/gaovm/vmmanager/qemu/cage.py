@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gaovm.builder.qemu.document import Document, ShareDevice
+from gaovm.builder.document import ShareDevice
+from gaovm.builder.qemu.document import Document
 from gaovm.platform.confine.cage import Bind, Cage, Ids, Limits
 
 MIB = 1 << 20
@@ -109,7 +110,7 @@ def make_server(
 
 
 def _outer_first(binds: Iterable[Bind]) -> tuple[Bind, ...]:
-    """In an order in which none covers another: a share may be ``/usr``, or lie in it."""
+    """Sort binds so that none covers another: a share may be ``/usr``, or lie in it."""
     return tuple(sorted(binds, key=lambda bind: len(Path(bind.path).parts)))
 
 
@@ -131,7 +132,7 @@ def _limits(document: Document, home: Path) -> Limits:
 
 
 def _in_memory(paths: Iterable[Path]) -> int:
-    """Bytes that file systems in memory among these can hold: who writes there has taken them."""
+    """How much the file systems in memory among these can hold: files there count as memory."""
     devices = {path.stat().st_dev: path for path in paths if path.exists()}
     total = 0
     for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
@@ -157,8 +158,8 @@ def _program(program: str, home: Path) -> list[Bind]:
 
 
 def _beside(prefix: Path, home: Path) -> list[Path]:
-    """A prefix that a program was installed to; of one that is a user's whole home, as that of
-    ``~/bin`` is, or holds the state directory, only where programs have their files.
+    """What of the prefix of a program is shown: all, or only where programs have their files, if
+    the prefix holds a user's home (as that of ``~/bin`` is) or the state directory.
     """
     private = [Path(os.path.realpath(path)) for path in (home, os.path.expanduser("~"))]  # noqa: PTH111
 
@@ -172,7 +173,7 @@ def _beside(prefix: Path, home: Path) -> list[Path]:
 
 
 def _there(paths: Sequence[str]) -> list[Bind]:
-    """Those that exist and are no link into another of them."""
+    """A bind for each path that exists and is no link into another one."""
     return [
         Bind(path, source=os.path.realpath(path))
         for path in paths
@@ -181,7 +182,7 @@ def _there(paths: Sequence[str]) -> list[Bind]:
 
 
 def _links(program: str) -> Iterable[tuple[str, str]]:
-    """``/lib`` and its like, which are links where /usr is merged; and a program that is a link.
+    """The links to make: ``/lib`` and its like where /usr is merged, and a program that is a link.
 
     QEMU looks for its modules beside the path by which the kernel knows it: a bind under the
     link's name would lead it astray.
@@ -211,7 +212,7 @@ def _owner(path: str) -> tuple[int, int]:
 
 
 def _hidden(shares: Sequence[ShareDevice], own: Own) -> tuple[str, ...]:
-    """The state directory and the cache, wherever they are below a share; none in another."""
+    """Where the state directory and the cache lie below a share; none that lies in another."""
     found = set()
     there = [path for path in own if path is own.home or (path is not None and path.is_dir())]
     for real in (Path(os.path.realpath(path)) for path in there if path is not None):

@@ -1,107 +1,91 @@
-"""Disk images: overlays and their headers, without a program; grown with ``qemu-img``."""
+"""The VM's disk: there before a start, large enough, never smaller."""
 
 from __future__ import annotations
 
-import os
-import struct
 from pathlib import Path
-from typing import NamedTuple
 
 from gaovm import errors
-from gaovm.aio import commands, files
-from gaovm.builder import qcow2
+from gaovm.aio import steps
+from gaovm.builder import packages
+from gaovm.vmmanager.qemu import overlay
+from gaovm.wire.driver.launch import LaunchRequest
 
-_CLUSTER_BITS = 16
-_CLUSTER = 1 << _CLUSTER_BITS
-_BACKING_FORMAT = 0xE2792ACA
-_HEADER_LENGTH = qcow2.HEADER_BYTES
-#: What can be done about a disk that is lost: the VM begins anew.
-ANEW = (errors.Action("destroy_vm"), errors.Action("make_vm"))
-LIMIT_S = 60.0
+TOOL = "qemu-img"
+GIB = 1 << 30
 
 
-class Overlay(NamedTuple):
-    """What the header says: virtual size in bytes and the backing file, if any."""
-
-    size_bytes: int
-    backing: str | None
-
-
-def read_overlay(path: Path) -> Overlay:
-    """The header of a qcow2 file.
+@steps.step
+async def prepare(request: LaunchRequest, tool: str | None) -> None:
+    """Make the overlay if it is missing, grow it if the spec is larger. Idempotent.
 
     Raises:
-        errors.StateCorrupt: it is not qcow2.
-        FileNotFoundError: it does not exist.
+        errors.ImageCorrupt: the image's file, or the one the overlay refers to, is missing.
+        errors.DiskShrink: the spec is smaller than the disk or the image.
+        errors.ProgramMissing: the disk has to grow, and ``qemu-img`` is not installed.
+        errors.DiskFull, errors.HypervisorFailed: ``qemu-img`` failed.
     """
-    with path.open("rb", buffering=0) as file:
-        header = qcow2.parse(file.read(qcow2.HEADER_BYTES))
-        if header is None:
-            raise errors.StateCorrupt(f"{path} is not a qcow2 disk", actions=ANEW)
-        if header.features & ~qcow2.MENDABLE:
-            raise errors.StateCorrupt(
-                f"{path} has features that no disk of GaoVM's has: its header was changed",
-                actions=ANEW,
-            )
-        backing = None
-        if header.backing_at and 0 < header.backing_bytes <= qcow2.MAX_BACKING:
-            file.seek(header.backing_at)
-            backing = file.read(header.backing_bytes).decode("utf-8", "surrogateescape")
-    return Overlay(header.size_bytes, backing)
-
-
-def create_overlay(path: Path, base: Path, base_format: str, size_bytes: int) -> None:
-    """Make a qcow2 overlay at ``path``; it appears whole and durable, or not at all.
-
-    An overlay nothing was written to is a header and three tables (QEMU's docs/interop/qcow2.txt,
-    version 3), laid out as ``qemu-img create`` does: the table of reference counts, its first
-    block, which counts what is here, and an L1 table of nothing.
-
-    Raises:
-        errors.StateConflict: there is something at ``path``.
-        errors.DiskFull, errors.HostError: it cannot be written, or the path of ``base`` is longer
-            than the format allows.
-    """
-    backing = os.fsencode(base)
-    if len(backing) > qcow2.MAX_BACKING:
-        raise errors.HostError(
-            f"the path of the image is {len(backing)} bytes long; "
-            f"a disk can refer to {qcow2.MAX_BACKING}"
-        )
-    kind = base_format.encode()
-    extension = struct.pack(">II", _BACKING_FORMAT, len(kind)) + kind.ljust(
-        -(-len(kind) // 8) * 8, b"\0"
-    )
-    extension += bytes(8)  # the end of the extensions
-    entries = -(-size_bytes // (_CLUSTER * (_CLUSTER // 8)))
-    clusters = 3 + -(-entries * 8 // _CLUSTER)
-    header = struct.pack(
-        ">4sIQIIQIIQQIIQQQQII",
-        *(qcow2.MAGIC, 3, _HEADER_LENGTH + len(extension), len(backing), _CLUSTER_BITS, size_bytes),
-        *(0, entries, 3 * _CLUSTER),  # no encryption; the L1 table
-        *(_CLUSTER, 1, 0, 0),  # the reference counts; no snapshots
-        *(0, 0, 0, 4, _HEADER_LENGTH),  # no feature bits; counts of 16 bits
-    )
-    head = header + extension + backing
-    tables = struct.pack(">Q", 2 * _CLUSTER).ljust(_CLUSTER, b"\0")
-    counts = struct.pack(f">{clusters}H", *[1] * clusters).ljust(_CLUSTER, b"\0")
-    files.create_atomic(path, head.ljust(_CLUSTER, b"\0") + tables + counts + bytes(entries * 8))
-
-
-async def grow(qemu_img: str, path: Path, size_bytes: int) -> None:
-    """Make the virtual size larger; the content stays.
-
-    Raises:
-        errors.DiskFull, errors.HypervisorFailed: qemu-img failed.
-    """
-    await _run([qemu_img, "resize", "-q", "-f", "qcow2", str(path), str(size_bytes)])
-
-
-async def _run(argv: list[str]) -> None:
-    done = await commands.run(argv, timeout_s=LIMIT_S)
-    if done.returncode == 0:
+    path, wanted = Path(request.disk), request.spec.disk.size_bytes
+    base = Path(request.artefacts.disk)
+    try:
+        found = overlay.read_overlay(path)
+    except FileNotFoundError:
+        _create(request, base)
         return
-    words = done.stderr.decode(errors="replace").strip()[-1000:]
-    if "No space left" in words:
-        raise errors.DiskFull(f"no space for the VM's disk: {words}")
-    raise errors.HypervisorFailed(f"{' '.join(argv[:2])} failed: {words}")
+    if found.backing is not None and not Path(found.backing).is_file():
+        raise errors.ImageCorrupt(
+            f"the VM's disk is based on {found.backing}, which is missing",
+            remedy="bring the file back, or begin anew",
+            actions=overlay.ANEW,
+        )
+    if wanted < found.size_bytes:
+        raise _shrink(wanted, found.size_bytes, "the disk has")
+    if wanted > found.size_bytes:
+        if found.backing not in (None, str(base)):
+            # the tool, with our rights, would open what the header names; it may not be our word
+            raise errors.StateCorrupt(
+                f"the VM's disk refers to {found.backing}, and not to its image {base}",
+                actions=overlay.ANEW,
+            )
+        await overlay.grow(_program(tool), path, wanted)
+
+
+def check_growth(path: Path, size_bytes: int) -> bool:
+    """Whether a disk has to grow to have that size.
+
+    Raises:
+        errors.DiskShrink: the disk is larger than that.
+    """
+    now = overlay.read_overlay(path).size_bytes
+    if size_bytes < now:
+        raise _shrink(size_bytes, now, "the disk has")
+    return size_bytes > now
+
+
+@steps.step
+def _create(request: LaunchRequest, base: Path) -> None:
+    wanted, kind = request.spec.disk.size_bytes, request.artefacts.disk_format
+    try:
+        size = overlay.read_overlay(base).size_bytes if kind == "qcow2" else base.stat().st_size
+    except FileNotFoundError as exc:
+        raise errors.ImageCorrupt(
+            f"the image's disk {base} is missing",
+            remedy="build or pull the image again",
+            actions=(errors.Action("build_image", image=request.spec.image.location),),
+        ) from exc
+    if wanted < size:
+        raise _shrink(wanted, size, "the image has")
+    overlay.create_overlay(Path(request.disk), base, kind, wanted)
+
+
+def _shrink(wanted: int, size: int, who: str) -> errors.DiskShrink:
+    return errors.DiskShrink(
+        f"disk: {wanted / GIB:g} GiB is less than the {size / GIB:g} GiB that {who}",
+        field="disk",
+        remedy=f"set disk to {-(-size // GIB)}GiB or more",
+    )
+
+
+def _program(tool: str | None) -> str:
+    if tool is None:
+        raise packages.missing(TOOL)
+    return tool

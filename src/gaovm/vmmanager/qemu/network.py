@@ -1,63 +1,148 @@
-"""passt, which carries the guest's network outside QEMU, behind a filter of ours.
+"""Keeps passt running, which carries the guest's network; slirp needs nothing here.
 
-QEMU listens on a Unix socket; each run of passt is one connection to it. passt enters namespaces of
-its own, drops every right and, started as root, becomes the user that it is told, else nobody.
+When passt ends, another one is started after a pause that grows each time. QEMU waits on its socket
+meanwhile, and the guest sees its cable pulled and put in again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import os
+import logging
 import socket
-import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
 
-from gaovm.aio import process
-from gaovm.builder.qemu import network
-from gaovm.vmmanager.qemu import netfilter
+from gaovm import errors
+from gaovm.aio import keeping, process, sockets, steps, tasks
+from gaovm.builder.qemu.document import Document
+from gaovm.builder.qemu.network import FD
+from gaovm.vmmanager import events
+from gaovm.vmmanager.pipes import LastWords
+from gaovm.vmmanager.qemu import lifetime, passt
 
-GRACE_S = 0.5
-
-
-def arguments(program: str, *, host_access: bool, user: int = netfilter.NOBODY) -> list[str]:
-    """passt's command line, but for the number of its socket, which comes last.
-
-    ``host_access``: the gateway's address leads to the loopback of the host. ``user``: who it is,
-    and which group, when it is root that starts it.
-    """
-    words = [program, "-f", "-q", "-4"]  # IPv4 only, as the guest has no other address
-    if os.geteuid() == 0:
-        words += ["--runas", f"{user}:{user}"]
-    words += ["-a", network.GUEST, "-n", "24", "-g", network.GATEWAY]
-    words += ["--dns-forward", network.DNS, "-m", str(network.MTU)]
-    if not host_access:
-        words.append("--no-map-gw")
-    return [*words, "-F"]
+logger = logging.getLogger(__name__)
+# passt ends as soon as QEMU does, and its end may be seen first.
+QEMU_END_GRACE_S = 1.0
+#: Seconds to wait before each further start; the last one is repeated.
+PAUSES_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+#: A passt that has run for so long works: one that cannot ends within milliseconds.
+SETTLED_S = 1.0
+PASST = "passt"
 
 
-def command(
-    program: str, connection: int, *, host_access: bool, user: int = netfilter.NOBODY
-) -> list[str]:
-    """The whole command line, the filter's first; ``connection`` is a descriptor."""
-    own = [sys.executable, "-I", "-S", netfilter.__file__, f"{connection},{user}"]
-    return [*own, *arguments(program, host_access=host_access, user=user)]
+def socket_of(run_dir: Path) -> Path:
+    """Where QEMU listens for passt."""
+    return run_dir / "net.sock"
 
 
-def run(
-    program: str, connection: socket.socket, *, host_access: bool, output: int
-) -> contextlib.AbstractAsyncContextManager[process.Child]:
-    """passt for the length of a block; it ends when QEMU or this process does.
+class Network:
+    """Keeps one passt running; ``on_event`` is told its loss, once, and then its return."""
 
-    ``connection`` leads to QEMU and stays the caller's to close; ``output`` gets what it says.
+    def __init__(self, owner: tasks.TaskOwner, on_event: events.OnEvent) -> None:
+        self._owner = owner
+        self._on_event = on_event
+        self._path: Path | None = None
+        self._task: asyncio.Task[None] | None = None
+        #: Starts passt when this process has dropped the rights to do so.
+        self.keeper: keeping.Keeper | None = None
+        #: Why the guest has no network now.
+        self.problem: errors.GaoError | None = None
 
-    Raises:
-        errors.ProgramMissing: this Python cannot be executed any more.
-    """
-    return process.spawn(
-        command(program, connection.fileno(), host_access=host_access),
-        env={},
-        stdout=output,
-        stderr=output,
-        pass_fds=(connection.fileno(),),
-        new_session=True,  # passt is the filter's child: both end together
-        grace_s=GRACE_S,
-    )
+    @steps.step
+    def prepare(self, document: Document, run_dir: Path) -> dict[str, lifetime.Descriptor]:
+        """Bind QEMU's socket; returns what QEMU inherits by descriptor name.
+
+        Raises:
+            errors.HostError: the socket cannot be made.
+        """
+        if FD not in document.fds:
+            return {}
+        self._path = socket_of(run_dir)
+        return {FD: sockets.bind_unix(self._path)}
+
+    @steps.step
+    def start(self, program: str | None, *, host_access: bool) -> None:
+        """Start passt for the socket that was prepared, in the background."""
+        if self._path is not None and program is not None:
+            work = self._keep(self._path, program, host_access)
+            self._task = self._owner.start(work, name="passt", finishable=True)
+
+    async def _keep(self, path: Path, program: str, host_access: bool) -> None:
+        failures = 0
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                error = await self._run(path, program, host_access)
+            except (errors.GaoError, OSError) as exc:
+                error = errors.NetworkLost(f"passt could not be started: {exc}")
+            await asyncio.sleep(QEMU_END_GRACE_S)
+            lasted_s = asyncio.get_running_loop().time() - began
+            failures = 0 if lasted_s > PAUSES_S[-1] else failures + 1
+            self._lost(error)
+            await asyncio.sleep(PAUSES_S[min(max(failures - 1, 0), len(PAUSES_S) - 1)])
+
+    async def _run(self, path: Path, program: str, host_access: bool) -> errors.GaoError:
+        """One run of passt; returns why it ended."""
+        words = LastWords("passt")
+        ours, theirs = socket.socketpair()
+        await words.attach(ours)
+        try:
+            with theirs:
+                async with self._starting(path, program, theirs.fileno(), host_access) as child:
+                    theirs.close()
+                    status = await self._watch(child)
+        finally:
+            words.close()
+        last = "; ".join(words.tail.lines(3)) or "no message"
+        return errors.NetworkLost(
+            f"the VM has no network: passt {process.ended(status)}: {last}",
+            remedy="it is started again by itself; the driver's log says more",
+            actions=(errors.Action("show_driver_log"),),
+        )
+
+    @contextlib.asynccontextmanager
+    async def _starting(
+        self, path: Path, program: str, output: int, host_access: bool
+    ) -> AsyncIterator[process.Child]:
+        """passt with a connection to QEMU, which the kernel takes up at once."""
+        if self.keeper is not None:
+            grace_s = passt.GRACE_S
+            async with self.keeper.start(PASST, (), output=output, grace_s=grace_s) as child:
+                yield child
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(str(path))
+            async with passt.run(
+                program, connection, host_access=host_access, output=output
+            ) as child:
+                connection.close()
+                yield child
+
+    async def _watch(self, child: process.Child) -> int:
+        if self.problem is not None:
+            try:
+                async with asyncio.timeout(SETTLED_S):
+                    return await child.wait()
+            except TimeoutError:
+                self.problem = None
+                logger.info("passt runs again")
+                self._on_event(events.NetworkBack())
+        return await child.wait()
+
+    def _lost(self, error: errors.GaoError) -> None:
+        logger.warning("%s", error)
+        first, self.problem = self.problem is None, error
+        if first:
+            self._on_event(events.NetworkLost(error))
+
+    @steps.step
+    async def close(self) -> None:
+        """End and reap it. Idempotent."""
+        task, self._task = self._task, None
+        if task is not None:
+            await tasks.cancel_and_wait(task)
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+            self._path = None
+        self.problem = None

@@ -1,112 +1,137 @@
-"""The virtiofsd of one share: its sockets, its command line and its start.
-
-The socket is bound and QEMU's end connected before virtiofsd starts, so nothing is waited for;
-the file is gone again before the function returns.
-"""
+"""The virtiofsd processes of a VM, one for each virtiofs share. 9p shares need none."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gaovm.aio import process, sockets
-from gaovm.builder.qemu.document import ShareDevice
+from gaovm import errors
+from gaovm.aio import process, steps, tasks
+from gaovm.builder.document import ShareDevice
+from gaovm.builder.qemu.document import Document
+from gaovm.builder.qemu.memory import FD as MEMORY
 from gaovm.model.facts import VirtiofsdFact
+from gaovm.platform import huge_pages
 from gaovm.platform.confine import place
-from gaovm.vmmanager.qemu import lifetime, share_guard
+from gaovm.vmmanager.pipes import LastWords
+from gaovm.vmmanager.qemu import lifetime, virtiofsd
 
-GRACE_S = 0.5
-# Both flavours claim these for themselves, and fail to: ``share_guard`` took them.
-_CAPABILITIES = "modcaps=-mknod:-setfcap:-fsetid"
+QEMU_END_GRACE_S = 1.0
+DRAIN_LIMIT_S = 1.0
+OnEnd = Callable[[errors.GaoError], None]
 
 
-def make_sockets(path: Path) -> tuple[socket.socket, socket.socket]:
-    """A listening socket for virtiofsd and a socket connected to it for QEMU."""
-    listener = sockets.bind_unix(path)
-    try:
-        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+class Shares:
+    """Starts and stops the servers; calls ``on_end`` when one ends although nobody asked."""
+
+    def __init__(self, owner: tasks.TaskOwner, on_end: OnEnd) -> None:
+        self._owner = owner
+        self._on_end = on_end
+        self._children = contextlib.AsyncExitStack()
+        self._closing = False
+        #: Why the first server failed; QEMU's end may be seen before the server's.
+        self.failure: errors.GaoError | None = None
+        self._seen: list[asyncio.Future[None]] = []
+        self._bound: list[tuple[ShareDevice, socket.socket]] = []
+
+    @steps.step
+    def prepare(self, document: Document, run_dir: Path) -> dict[str, lifetime.Descriptor]:
+        """Bind the socket of each; returns what QEMU inherits by descriptor name.
+
+        QEMU's ends are connected already, so QEMU and virtiofsd need not wait for each other. The
+        file of the memory that both map is among them, if the document wants one.
+
+        Raises:
+            errors.HostError: a socket or that file cannot be made.
+        """
+        ends: dict[str, lifetime.Descriptor] = {}
+        if document.memory_file_bytes is not None:
+            fd = huge_pages.create(document.memory_file_bytes)
+            ends[MEMORY] = os.fdopen(fd, "r+b", buffering=0)
+        for share in document.shares:
+            if share.fd is not None:
+                listener, ends[share.fd] = virtiofsd.make_sockets(run_dir / share.fd)
+                self._bound.append((share, listener))
+        self._closing = False
+        return ends
+
+    @steps.step
+    async def start(self, program: VirtiofsdFact | None, cages: Mapping[str, place.Place]) -> None:
+        """Start what was prepared; ``cages`` by the name of a share's descriptor.
+
+        Raises:
+            errors.ProgramMissing: virtiofsd cannot be executed.
+            errors.HostError: a cage cannot be made.
+        """
+        while self._bound:
+            share, listener = self._bound.pop()
+            with listener:
+                if program is not None:
+                    await self._start_one(share, program, listener, cages.get(share.fd or ""))
+
+    async def _start_one(
+        self,
+        share: ShareDevice,
+        program: VirtiofsdFact,
+        listener: socket.socket,
+        into: place.Place | None,
+    ) -> None:
+        ours, theirs = socket.socketpair()
         try:
-            connected.connect(str(path))
+            child = await self._children.enter_async_context(
+                virtiofsd.run(program, share, listener, output=theirs.fileno(), into=into)
+            )
         except BaseException:
-            connected.close()
+            ours.close()
             raise
-    except BaseException:
-        listener.close()
-        raise
-    finally:
-        path.unlink(missing_ok=True)
-    listener.setblocking(True)
-    return listener, connected
+        finally:
+            theirs.close()
+        words = LastWords("virtiofsd")
+        await words.attach(ours)
+        seen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._seen.append(seen)
+        self._owner.start(
+            self._watch(child, share, words, seen), name=f"virtiofsd {share.tag}", finishable=True
+        )
 
+    async def settle(self) -> None:
+        """Wait a moment to learn whether QEMU, which ended with an error, lacked a server."""
+        if self._seen:
+            await asyncio.wait(self._seen, timeout=QEMU_END_GRACE_S)
 
-def arguments(
-    program: VirtiofsdFact, share: ShareDevice, listener_fd: int, *, caged: bool
-) -> list[str]:
-    """The command line of virtiofsd for a share. ``caged``: it runs in a root made for it.
+    async def _watch(
+        self,
+        child: process.Child,
+        share: ShareDevice,
+        words: LastWords,
+        seen: asyncio.Future[None],
+    ) -> None:
+        status = await child.wait()
+        await asyncio.wait([words.ended], timeout=DRAIN_LIMIT_S)
+        words.close()
+        last = "; ".join(words.tail.lines(3)) or "no message"
+        error = errors.HypervisorFailed(
+            f"the virtiofsd of {share.location} {process.ended(status)}: {last}",
+            remedy="see the driver's log; mountType: 9p needs no virtiofsd",
+            actions=(errors.Action("show_driver_log"),),
+        )
+        if status != 0 and not self._closing:
+            self.failure = self.failure or error
+        seen.set_result(None)
+        # virtiofsd ends as soon as QEMU does, and its end may be seen first.
+        await asyncio.sleep(QEMU_END_GRACE_S)
+        if not self._closing:
+            self._on_end(error)
 
-    The host changes files too: what the guest knows of one is asked for again each time
-    (``timeout=0``, or no cache); with the kernel's usual second, and any longer one, it reads what
-    was there.
-    """
-    # Outside of a cage the C virtiofsd takes no symbolic link for its source.
-    source = share.location if caged else os.path.realpath(share.location)
-    # It makes namespaces of its own outside; a cage has them and lets nobody make more.
-    sandbox = "chroot" if caged else "namespace"
-    fd, limit = f"--fd={listener_fd}", "--rlimit-nofile=0"
-    if program.flavour == "c":
-        options = [f"source={_comma_safe(source)}", "cache=auto", "timeout=0", "log_level=warn"]
-        options += [f"sandbox={sandbox}", _CAPABILITIES]
-        pairs = [word for option in options for word in ("-o", option)]
-        return [program.path, "-f", fd, *pairs, *([limit] if caged else [])]
-    words = [program.path, fd, f"--shared-dir={source}", "--cache=never", "--log-level=warn"]
-    if os.geteuid() != 0:
-        # Without root there is no user namespace to enter with the caller's own ids kept.
-        return [*words, "--sandbox=none"]
-    return [*words, f"--sandbox={sandbox}", f"--{_CAPABILITIES}", *([limit] if caged else [])]
-
-
-def run(
-    program: VirtiofsdFact,
-    share: ShareDevice,
-    listener: socket.socket,
-    *,
-    output: int,
-    into: place.Place | None,
-) -> contextlib.AbstractAsyncContextManager[process.Child]:
-    """virtiofsd for the length of a block, in a cage if there is one.
-
-    ``output`` gets its stdout and stderr.
-
-    Raises:
-        errors.ProgramMissing: it cannot be executed.
-        errors.HostError: the cage cannot be made.
-    """
-    argv = arguments(program, share, listener.fileno(), caged=into is not None)
-    if into is not None:
-        return _confined(argv, listener.fileno(), output, into)
-    return process.spawn(
-        argv,
-        stdout=output,
-        stderr=output,
-        pass_fds=(listener.fileno(),),
-        before_exec=share_guard.before_exec(),
-        grace_s=GRACE_S,
-    )
-
-
-@contextlib.asynccontextmanager
-async def _confined(
-    argv: list[str], fd: int, output: int, into: place.Place
-) -> AsyncIterator[process.Child]:
-    last = share_guard.inside_a_cage()
-    pid = into.start(argv, lifetime.ENVIRONMENT, output=output, pass_fds=(fd,), last=last)
-    async with process.adopt(pid, grace_s=GRACE_S) as child:
-        yield child
-
-
-def _comma_safe(path: str) -> str:
-    """The C virtiofsd splits its options at commas; a backslash keeps one."""
-    return path.replace("\\", "\\\\").replace(",", "\\,")
+    @steps.step
+    async def close(self) -> None:
+        """End and reap all. Idempotent."""
+        self._closing = True
+        for _, listener in self._bound:
+            listener.close()
+        self._bound.clear()
+        await self._children.aclose()

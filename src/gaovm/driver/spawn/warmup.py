@@ -25,8 +25,9 @@ from typing import Any
 
 from gaovm import errors
 from gaovm.aio import logs, steps, tasks
-from gaovm.builder import qcow2
-from gaovm.driver import main, rehearsal_fakes
+from gaovm.builder import backends, qcow2
+from gaovm.driver import backend, main
+from gaovm.driver.spawn import rehearsal_fakes
 from gaovm.ipc import connection, hello, methods, peer
 from gaovm.platform import processes
 from gaovm.wire import anyjson, sessions, streams
@@ -103,7 +104,7 @@ def _request(place: Path) -> dict[str, Any]:
         "run_dir": here,
         "artefacts": {"disk": program, "kernel": program, "initrd": program},
         "confine": False,
-        "facts": {"arch": "x86_64", "emulators": {"x86_64": f"{here}/hypervisor"}},
+        "facts": {"arch": "x86_64", "programs": {backends.find("").hypervisors["x86_64"]: program}},
     }
 
 
@@ -128,7 +129,8 @@ async def _live(place: Path) -> None:
     terms = peer.Terms(offer, expected_token=token)
     service = connection.Service(terms, told.refuse, on_notification=told.note)
     async with tasks.TaskOwner("warm-up") as owner:
-        driver = main.Driver(owner, rehearsal_fakes.StandIn)
+        create = backend.of("").rehearse(rehearsal_fakes.PLAYERS)
+        driver = main.Driver(owner, create)
         life = owner.start(driver.run(ours, token), name="driver", finishable=True)
         daemon = await connection.connect(theirs, service, first=False)
         await daemon.call("ping")

@@ -1,7 +1,7 @@
 """``agent.log``: what the agent in the guest tells of itself, kept within bounds.
 
-The guest is not trusted: lines are cut, control characters taken out, and a guest that talks
-without end is listened to slowly; what it cannot keep meanwhile is its own loss.
+The guest is not trusted: lines are cut and control characters taken out. A guest that writes
+without end is read slowly, and loses what it cannot keep meanwhile.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class AgentLog:
         self.relevel()
 
     def relevel(self) -> None:
-        """The driver's log level has changed: the agent's becomes the same."""
+        """Give the agent the driver's log level, which has changed."""
         if self._task is not None:
             self._task.cancel()
         if self._connection is not None:

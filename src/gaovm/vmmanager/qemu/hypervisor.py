@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,17 @@ from gaovm import errors
 from gaovm.aio import process, steps, tasks
 from gaovm.builder.qemu import graphics
 from gaovm.builder.qemu.document import Document
-from gaovm.driver.pipes import LastWords
 from gaovm.platform.confine import place
-from gaovm.vmmanager.qemu import lifetime, monitor
+from gaovm.vmmanager.events import OnEvent
+from gaovm.vmmanager.pipes import Channels, LastWords
+from gaovm.vmmanager.qemu import events, lifetime, monitor
 
 logger = logging.getLogger(__name__)
 DRAIN_LIMIT_S = 1.0
 # A picture of 8192 x 8192 that no compression makes smaller.
 MAX_PICTURE = 256 << 20
+_PNG = b"\x89PNG\r\n\x1a\n"
 PIPES = ("qmp", "console", "agent")
-OnEvent = Callable[[str, Mapping[str, Any]], None]
 
 
 class Hypervisor:
@@ -44,7 +45,7 @@ class Hypervisor:
         self._viewers = 0
         self.argv: tuple[str, ...] = ()
         self.returncode: int | None = None
-        #: QEMU said that the host ended it, as by a signal: not what the guest wanted.
+        #: QEMU said that the host ended it, as by a signal; the guest did not want to.
         self.ended_by_host = False
         self.ended = asyncio.Event()
 
@@ -64,7 +65,7 @@ class Hypervisor:
         shared: Mapping[str, lifetime.Descriptor],
         cwd: Path,
         into: place.Place | None = None,
-    ) -> dict[str, socket.socket]:
+    ) -> Channels:
         """Execute QEMU; returns our ends of the console and the agent port. ``shared`` are closed.
 
         The monitor is negotiated in the background: the boot never waits for it.
@@ -101,7 +102,7 @@ class Hypervisor:
             self._connect(pairs["qmp"][0]), name="monitor", finishable=True
         )
         await self._words.attach(words)
-        return {"console": pairs["console"][0], "agent": pairs["agent"][0]}
+        return Channels(console=pairs["console"][0], agent=pairs["agent"][0])
 
     async def exited(self) -> tuple[int, float]:
         """QEMU's status and when its exit was seen (monotonic), as soon as it is seen."""
@@ -165,7 +166,7 @@ class Hypervisor:
         """The display's picture as PNG; ``ready`` came first, and one at a time.
 
         Raises:
-            errors.HypervisorFailed: QEMU refused or ended.
+            errors.HypervisorFailed: QEMU refused or ended, or wrote another format.
         """
         if self._picture is None:
             raise errors.HypervisorFailed("the VM has no display")
@@ -173,8 +174,11 @@ class Hypervisor:
         self._picture.seek(0)
         self._picture.truncate(0)
         await self._monitor.screendump(f"/dev/fdset/{graphics.SCREENSHOT_SET}")
-        with open(f"/proc/self/fd/{self._picture.fileno()}", "rb", buffering=0) as picture:
-            return picture.read(MAX_PICTURE)
+        with open(f"/proc/self/fd/{self._picture.fileno()}", "rb", buffering=0) as file:
+            picture = file.read(MAX_PICTURE)
+        if not picture.startswith(_PNG):
+            raise errors.HypervisorFailed("QEMU wrote no PNG", remedy="QEMU 7.1 or later is needed")
+        return picture
 
     async def view(self, viewer: socket.socket) -> None:
         """Serve the display to a viewer, by its connected socket, of which QEMU gets a copy.
@@ -226,7 +230,9 @@ class Hypervisor:
         logger.debug("QMP event %s %s", name, data)
         if name == "SHUTDOWN":
             self.ended_by_host = data.get("guest") is False
-        self._on_event(name, data)
+        event = events.neutral(name, data)
+        if event is not None:
+            self._on_event(event)
 
 
 def _picture() -> io.FileIO:

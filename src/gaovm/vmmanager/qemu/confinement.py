@@ -1,6 +1,6 @@
 """The cage of this VM's QEMU: made at configure, used by each start, taken down with the VM.
 
-Also what the driver drops of its own power once the VM runs.
+Also drops the rights that the driver itself needs no more once the VM runs.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from gaovm import errors
 from gaovm.aio import keeping, steps
-from gaovm.builder.qemu.document import Document, ShareDevice
-from gaovm.driver import uplink
+from gaovm.builder.document import ShareDevice
+from gaovm.builder.qemu.document import Document
 from gaovm.model.facts import PasstFact, VirtiofsdFact
 from gaovm.platform.confine import abilities, identities, keeper, landlock, place, shed
-from gaovm.vmmanager.qemu import cage, network
+from gaovm.vmmanager.qemu import cage, network, passt
 from gaovm.wire.driver import results
 from gaovm.wire.driver.launch import LaunchRequest
 
@@ -30,7 +30,7 @@ class Confinement:
 
     def __init__(self) -> None:
         self.place: place.Place | None = None
-        #: Those of the virtiofsd of each share, by the name of its descriptor.
+        #: The place of each share's virtiofsd, by the name of the share's descriptor.
         self.servers: dict[str, place.Place] = {}
         self._lent: identities.Lent | None = None
         self._off = self._shed = self._driver = ""
@@ -100,7 +100,7 @@ class Confinement:
     async def keep(
         self, request: LaunchRequest, carrier: PasstFact | None
     ) -> keeping.Keeper | None:
-        """Fork who starts passt, now and again, once this process has dropped the rights for it.
+        """Fork a keeper that can start passt after this process has dropped the rights to do so.
 
         None: nothing will be dropped, or there is no passt.
         """
@@ -110,18 +110,18 @@ class Confinement:
         # as root one of the VM's ids, and another than QEMU's
         user = {} if ids is None else {"user": ids.first + 1}
 
-        def passt(fds: Sequence[int]) -> list[str]:
-            return network.command(carrier.path, fds[0], host_access=access, **user)
+        def carry(fds: Sequence[int]) -> list[str]:
+            return passt.command(carrier.path, fds[0], host_access=access, **user)
 
-        recipe = keeper.Recipe(passt, connects=str(uplink.socket_of(Path(request.run_dir))))
-        return await self._kept.enter_async_context(keeping.fork({uplink.PASST: recipe}))
+        recipe = keeper.Recipe(carry, connects=str(network.socket_of(Path(request.run_dir))))
+        return await self._kept.enter_async_context(keeping.fork({network.PASST: recipe}))
 
     @steps.step
     def shed(self, request: LaunchRequest) -> None:
-        """Drop what the driver of a VM that runs has no use for: it reads what its guest sends.
+        """Drop the rights that a driver does not need while its VM runs: the guest may be hostile.
 
-        It keeps its two directories, and the rights to end its QEMU and to listen below port 1024.
-        One whose VM has a display keeps the files, for its window's program is of the desktop.
+        It keeps access to its two directories, and the rights to end QEMU and to listen below port
+        1024. If the VM has a display it keeps access to files, which the window's program needs.
         """
         if self.place is None:
             return
@@ -139,7 +139,7 @@ class Confinement:
 
     @steps.step
     async def close(self) -> None:
-        """Take it down; nothing runs in it any more. Idempotent."""
+        """Take the cages down, after all in them has ended. Idempotent."""
         for server in self.servers.values():
             server.close()
         self.servers.clear()
@@ -170,22 +170,6 @@ def _rules(request: LaunchRequest, made: place.Place) -> landlock.Rules:
     own += [str(path) for path in made.group_parents]
     paths = [(path, landlock.WRITE) for path in own]
     # what it asks of the processes it started; the last log lines of a defect show their source
-    read = ("/proc", str(Path(__file__).parents[1]))
+    read = ("/proc", str(Path(__file__).parents[2]))
     paths += [(path, landlock.READ) for path in read]
     return landlock.Rules(tuple(paths), binds=True, scoped=False)
-
-
-def own_namespace() -> None:
-    """Let the driver of a plain user make cages: in a user namespace of its own.
-
-    To be called while it has one thread, before it does anything. Where that is not allowed the
-    cage has fewer walls, which ``describe`` tells.
-    """
-    if abilities.switched_off():
-        return
-    can = abilities.find()
-    if not can.root and not can.namespaces:
-        try:
-            identities.own_namespace()
-        except OSError as exc:
-            logger.warning("no user namespace: %s", exc.strerror)

@@ -1,7 +1,7 @@
 """Forwarded ports: host listeners whose connections go through the agent into the guest.
 
-Listeners are bound before QEMU starts, so a taken port fails the start. Half-close is kept both
-ways; a connection that the guest refuses is reset on the host side.
+Listeners are bound before the hypervisor starts, so a taken port fails the start. Half-close is
+kept both ways; a connection that the guest refuses is reset on the host side.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from gaovm import errors
 from gaovm.aio import steps, tasks
-from gaovm.guestmanager import tunnel
+from gaovm.guestmanager import ports
 from gaovm.guestmanager.connection import Connection
 from gaovm.hostfacts import listeners
 from gaovm.spec.ports import PortForward
@@ -168,7 +168,7 @@ class Ports:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             host = f"[{wanted.guest_ip}]" if ":" in wanted.guest_ip else wanted.guest_ip
             address = f"{host}:{wanted.guest_port}"
-            inside = await tunnel.Tunnel.connect(self._get_connection(), address)
+            inside = await ports.Tunnel.connect(self._get_connection(), address)
             async with inside, asyncio.TaskGroup() as group:
                 group.create_task(_to_guest(client, inside))
                 group.create_task(_to_client(client, inside))
@@ -182,7 +182,7 @@ class Ports:
             client.close()
 
 
-async def _to_guest(client: socket.socket, inside: tunnel.Tunnel) -> None:
+async def _to_guest(client: socket.socket, inside: ports.Tunnel) -> None:
     loop = asyncio.get_running_loop()
     while data := await loop.sock_recv(client, CHUNK):
         if not await inside.write(data):
@@ -190,7 +190,7 @@ async def _to_guest(client: socket.socket, inside: tunnel.Tunnel) -> None:
     await inside.end()
 
 
-async def _to_client(client: socket.socket, inside: tunnel.Tunnel) -> None:
+async def _to_client(client: socket.socket, inside: ports.Tunnel) -> None:
     loop = asyncio.get_running_loop()
     while data := await inside.read():
         await loop.sock_sendall(client, data)

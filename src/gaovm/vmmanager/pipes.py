@@ -1,4 +1,4 @@
-"""Bytes that QEMU and its children write: the serial console, and their last words.
+"""Bytes that a hypervisor and its children write, such as their last words.
 
 Everything is kept in a bounded tail, for errors, and appended to a bounded log.
 """
@@ -10,17 +10,12 @@ import logging
 import mmap
 import re
 import socket
-from collections.abc import Callable
-from typing import cast
-
-from gaovm.driver.logs import StampedLog
+from typing import NamedTuple, Protocol, cast
 
 TAIL_BYTES = 64 << 10
 READ_BYTES = 16 << 10
 OVERLAP = 64
 MAX_LINE = 4096
-_RESTARTS = re.compile(rb"(Kernel panic - not syncing)|reboot: Restarting system")
-_FATAL = re.compile(rb"Kernel panic - not syncing|gaovm-agent: fatal:")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>()][A-Z0-9]?|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -55,10 +50,29 @@ class Tail:
         return found
 
 
+class Channels(NamedTuple):
+    """Our ends of the byte channels of a VM that was just started."""
+
+    console: socket.socket
+    agent: socket.socket
+
+
+class Log(Protocol):
+    """Where a pipe's bytes are appended."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append."""
+        ...
+
+    def close(self) -> None:
+        """Close it. Idempotent."""
+        ...
+
+
 class Pipe(asyncio.BufferedProtocol):
     """Reads one socket to its end into a tail and, when given, a log."""
 
-    def __init__(self, log: StampedLog | None = None) -> None:
+    def __init__(self, log: Log | None = None) -> None:
         self.tail = Tail()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._log = log
@@ -96,29 +110,6 @@ class Pipe(asyncio.BufferedProtocol):
         """Begin to read a connected stream socket, owned from now on."""
         sock.setblocking(False)
         await asyncio.get_running_loop().create_connection(lambda: self, sock=sock)
-
-
-class Console(Pipe):
-    """The serial console; ``on_fatal`` is called for a text that means the boot is over.
-
-    Once, and only while ``booting``: when the agent has answered, the text is only text.
-    """
-
-    def __init__(self, log: StampedLog, on_fatal: Callable[[], None]) -> None:
-        super().__init__(log)
-        self._on_fatal = on_fatal
-        self.booting = True
-
-    def on_bytes(self, count: int) -> None:
-        if self.booting and self.tail.find(_FATAL, count):
-            self.booting = False
-            self._on_fatal()
-
-    @property
-    def panicked(self) -> bool:
-        """Whether the guest that has just been reset panicked, by its own last words."""
-        found = self.tail.last(_RESTARTS)
-        return found is not None and found[1] is not None
 
 
 class LastWords(Pipe):

@@ -28,24 +28,24 @@ class Timekeeper:
         self._jumps: jumps.Jumps | None = None
 
     def open(self) -> None:
-        """Hear of the host's jumps from now on."""
+        """Begin to listen for jumps of the host's clock."""
         try:
             self._jumps = jumps.Jumps(self.jump)
         except errors.HostError as exc:
             logger.info("the guest's clock follows ours at the next look only: %s", exc.message)
 
     def close(self) -> None:
-        """Hear of no jump any more. Idempotent."""
+        """Stop listening. Idempotent."""
         if self._jumps is not None:
             self._jumps.close()
             self._jumps = None
 
     def jump(self) -> None:
-        """Our clock, or the guest's, has jumped: ``keep`` looks at once."""
+        """Make ``keep`` look at once: our clock, or the guest's, has jumped."""
         self._jumped.set()
 
     async def set(self, connection: Connection) -> None:
-        """Bring the clock here now; one that is near stays as it is.
+        """Set the guest's clock to ours now; leave one that is near.
 
         Raises as ``clock.measure``.
         """
@@ -62,7 +62,7 @@ class Timekeeper:
                 logger.debug("the guest's clock was off by %.1f ms", reading.offset_ns / 1e6)
 
     async def keep(self, connection: Connection) -> None:
-        """Keep it here, until the connection ends or the task is cancelled."""
+        """Keep the guest's clock on ours until the connection ends or the task is cancelled."""
         try:
             await self.set(connection)
             while True:

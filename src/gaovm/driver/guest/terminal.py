@@ -1,4 +1,4 @@
-"""What a display shows of a guest that has no desktop: a terminal with the VM's user logged in.
+"""Shows a terminal, with the VM's user logged in, on the display of a guest without a desktop.
 
 The image starts no login prompt, for nobody has a password; whoever sees the display may act as the
 user anyway (``gaovm shell``). Nothing of it is written to the guest's disk. A guest with a desktop,

@@ -1,4 +1,4 @@
-"""The warm process from which drivers are forked: ``python -m gaovm.driver.zygote --fd N``.
+"""The warm process from which drivers are forked: ``python -m gaovm.driver.spawn.zygote --fd N``.
 
 A fresh interpreter with a driver's imports costs a tenth of a second and a dozen MiB; a fork of
 this one 2 ms and what it writes to. So everything is imported and run once, frozen out of the
@@ -30,8 +30,9 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import descriptors, logs, steps
+from gaovm.driver import backend
 from gaovm.driver import main as driver
-from gaovm.driver import warmup
+from gaovm.driver.spawn import warmup
 from gaovm.platform import priority, processes, unix_sockets
 from gaovm.platform.confine import abilities, groups
 
@@ -164,7 +165,7 @@ class Zygote:
 def entry() -> None:
     """Run as a program."""
     if len(sys.argv) != 3 or sys.argv[1] != "--fd" or not sys.argv[2].isdecimal():
-        sys.stderr.write("usage: python -m gaovm.driver.zygote --fd N\n")
+        sys.stderr.write("usage: python -m gaovm.driver.spawn.zygote --fd N\n")
         raise SystemExit(2)
     sock = socket.socket(fileno=int(sys.argv[2]))
     sock.set_inheritable(False)
@@ -173,6 +174,7 @@ def entry() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     descriptors.raise_limit()  # for drivers: each forward and session takes some
     handler = driver.set_up_logging()
+    backend.load_all()
     if ROUNDS:
         warmup.run(handler, ROUNDS)
     gc.collect()

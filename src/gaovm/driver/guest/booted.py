@@ -1,4 +1,4 @@
-"""Ready means ready: a guest is called that when its distribution has booted, not before.
+"""Waits until the guest's distribution has booted: no guest is called ready before.
 
 The agent answers long before: as process 1's first child, when the distribution's init has only
 begun. Until the end of the boot its services refuse connections.

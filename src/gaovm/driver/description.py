@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from gaovm.builder.qemu.document import Document
-from gaovm.driver import confinement, network, uplink
+from gaovm.builder.document import Document
+from gaovm.driver.backend import Manager
+from gaovm.driver.ports import Ports
 from gaovm.wire.driver import results
 
 
-def describe(
-    document: Document | None,
-    ports: network.Ports,
-    carrier: uplink.Uplink,
-    cage: confinement.Confinement,
-) -> results.Choices:
-    """Nothing is known before the VM was configured."""
-    if document is None:
+def describe(document: Document | None, manager: Manager | None, ports: Ports) -> results.Choices:
+    """The choices; empty before the VM was configured."""
+    if document is None or manager is None:
         return results.Choices()
     mounts = tuple(
         results.Mount(
@@ -23,17 +19,17 @@ def describe(
             type=share.type,
             reason=share.reason,
             writable=share.writable,
-            guard=cage.of_share(share),
+            guard=manager.guard(share),
         )
         for share in document.shares
     )
     accelerator, kind = document.accelerator, document.network
-    problem = None if carrier.problem is None else carrier.problem.message
+    problem = None if manager.network_problem is None else manager.network_problem.message
     return results.Choices(
         machine=document.machine.name,
         accelerator=results.Accelerator(name=accelerator.name, reason=accelerator.reason),
         mounts=mounts,
         ports=ports.describe(),
         network=results.Network(type=kind.name, reason=kind.reason, problem=problem),
-        confinement=cage.describe(),
+        confinement=manager.confinement(),
     )

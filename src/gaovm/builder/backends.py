@@ -1,0 +1,113 @@
+"""The one table of back ends: what each can do, the programs it needs, and where its halves are.
+
+A back end is a builder (pure, ``builder.NAME``: from a spec to a document) and a manager
+(``vmmanager.NAME``: runs a VM from that document). Both are imported by name, when they are first
+needed: nothing else imports them, which a contract of ``.importlinter`` holds.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol, cast
+
+from gaovm import errors
+from gaovm.builder.document import BootFiles, Document
+from gaovm.model import capabilities
+from gaovm.model.facts import HostFacts
+from gaovm.spec.boot import Arch
+from gaovm.spec.vm import VmSpec
+
+
+class Builder(Protocol):
+    """The pure half of a back end, as a module."""
+
+    def build(self, spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
+        """The document of a VM. The same input always gives the same document."""
+        ...
+
+
+class Tool(NamedTuple):
+    """A program that a back end needs beside its hypervisor, and what it needs it for."""
+
+    program: str
+    why: str
+
+
+class Backend(NamedTuple):
+    """A back end. ``offers`` are its features; what ``limits`` says of one goes with it.
+
+    ``hypervisors`` has the program that runs guests of an architecture. ``builder`` and ``manager``
+    are names of modules: a ``Builder``, and what ``driver.backend`` wants of a manager.
+    """
+
+    name: str
+    about: str
+    present: bool
+    offers: frozenset[str] = frozenset()
+    limits: Mapping[str, str] = {}
+    hypervisors: Mapping[Arch, str] = {}
+    tools: tuple[Tool, ...] = ()
+    builder: str = ""
+    manager: str = ""
+
+
+_ALL = frozenset(feature.name for feature in capabilities.FEATURES)
+
+#: The first one is the default.
+BACKENDS: tuple[Backend, ...] = (
+    Backend(
+        "qemu",
+        "QEMU on Linux and macOS",
+        present=True,
+        offers=_ALL - {"hot-plug", "snapshot"},
+        limits={
+            "hot-plug": "they change at the next start",
+            "snapshot": "there is none yet",
+        },
+        hypervisors={"x86_64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"},
+        tools=(Tool("qemu-img", "needed to make a VM's disk larger"),),
+        builder="gaovm.builder.qemu.build",
+        manager="gaovm.vmmanager.qemu.manager",
+    ),
+    Backend("cloud-hypervisor", "Cloud Hypervisor on Linux", present=False),
+    Backend("vz", "Virtualization.framework on macOS", present=False),
+    Backend("hcs", "the Host Compute Service of Windows", present=False),
+)
+
+
+def present() -> tuple[Backend, ...]:
+    """The back ends that can be used, the default one first."""
+    return tuple(backend for backend in BACKENDS if backend.present)
+
+
+def find(name: str) -> Backend:
+    """The back end of that name, as ``spec.boot.backend`` has it; "" is the default one.
+
+    Raises:
+        errors.ConfigError: there is none of that name, or it is not present.
+    """
+    known = present()
+    for backend in known:
+        if name in (backend.name, ""):
+            return backend
+    names = ", ".join(backend.name for backend in known)
+    raise errors.ConfigError(
+        f"there is no back end {name}", field="vmType", remedy=f"use one of: {names}"
+    )
+
+
+def builder(name: str) -> Builder:
+    """The builder of a back end; imports it at the first call.
+
+    Raises:
+        errors.ConfigError: as ``find``.
+    """
+    return cast("Builder", importlib.import_module(find(name).builder))
+
+
+def programs() -> tuple[str, ...]:
+    """Every program that a present back end may start."""
+    found = [program for backend in present() for program in backend.hypervisors.values()]
+    found += [tool.program for backend in present() for tool in backend.tools]
+    return tuple(dict.fromkeys(found))

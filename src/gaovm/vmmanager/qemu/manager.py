@@ -1,0 +1,166 @@
+"""The host side of one VM on QEMU: its process, and what serves it, put together.
+
+The entry of this back end: the table of back ends names this module, and a driver finds in it what
+``driver.backend`` asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from gaovm import errors
+from gaovm.aio import process, tasks
+from gaovm.builder import document
+from gaovm.builder.qemu.document import Document
+from gaovm.model.facts import HostFacts
+from gaovm.vmmanager import events
+from gaovm.vmmanager.pipes import Channels
+from gaovm.vmmanager.qemu import confinement, disks, network, rehearsal, shares
+from gaovm.vmmanager.qemu.hypervisor import Hypervisor
+from gaovm.wire.driver import results
+from gaovm.wire.driver.launch import LaunchRequest
+
+MakeHypervisor = Callable[[tasks.TaskOwner, events.OnEvent], Hypervisor]
+
+
+class Qemu:
+    """One VM on QEMU, from its preparation until everything of it is released."""
+
+    def __init__(
+        self,
+        request: LaunchRequest,
+        facts: HostFacts,
+        made: Document,
+        owner: tasks.TaskOwner,
+        on_event: events.OnEvent,
+        make_hypervisor: MakeHypervisor = Hypervisor,
+    ) -> None:
+        self._request, self._facts, self._document = request, facts, made
+        #: The process; what it can be told, and what it tells.
+        self.hypervisor = make_hypervisor(owner, on_event)
+        self._shares = shares.Shares(owner, lambda error: on_event(events.ShareLost(error)))
+        self._network = network.Network(owner, on_event)
+        self._confinement = confinement.Confinement()
+
+    async def prepare(self) -> None:
+        """Make or grow the disk, and prepare the cages. Starts nothing.
+
+        Raises:
+            errors.GaoError: the disk cannot be made or grown (``disks``), or what would confine the
+                VM is not permitted (``confinement``).
+        """
+        await disks.prepare(self._request, self._facts.programs.get(disks.TOOL))
+        await self._confinement.prepare(self._request, self._document, self._facts.virtiofsd)
+
+    async def start(self) -> Channels:
+        """Execute QEMU.
+
+        Raises:
+            errors.ProgramMissing: QEMU cannot be executed.
+            errors.HostError: a file cannot be opened, or the cage not be made.
+        """
+        run_dir = Path(self._request.run_dir)
+        ends = self._shares.prepare(self._document, run_dir)
+        ends.update(self._network.prepare(self._document, run_dir))
+        vm_dir = Path(self._request.vm_dir)
+        return await self.hypervisor.start(self._document, ends, vm_dir, self._confinement.place)
+
+    async def serve(self) -> None:
+        """Start the servers of shares, and passt, for the QEMU that was started.
+
+        Raises:
+            errors.ProgramMissing: virtiofsd cannot be executed.
+            errors.HostError: a cage cannot be made.
+        """
+        await self._shares.start(self._facts.virtiofsd, self._confinement.servers)
+        carrier = self._facts.passt
+        self._network.keeper = await self._confinement.keep(self._request, carrier)
+        self._network.start(
+            carrier.path if carrier else None,
+            host_access=self._request.spec.network.host_access,
+        )
+
+    def shed(self) -> None:
+        """Drop the rights that this process needs no more, once the VM runs."""
+        self._confinement.shed(self._request)
+
+    async def close(self) -> None:
+        """End and reap what serves the VM, and take its cages down. Idempotent."""
+        await self._shares.close()
+        await self._network.close()
+        await self._confinement.close()
+
+    async def cause_of_end(self, status: int) -> errors.GaoError:
+        """Why QEMU ended with that status: its own words, or the share that it lacked."""
+        if status > 0:
+            await self._shares.settle()
+            if self._shares.failure is not None:
+                return self._shares.failure
+        words = self.hypervisor.last_words()
+        return errors.HypervisorFailed(
+            f"QEMU {process.ended(status)}" + (f": {words}" if words else ""),
+            actions=(errors.Action("show_driver_log"),),
+            details={"status": status, "argv": list(self.hypervisor.argv)},
+        )
+
+    async def grow_disk(self, size_bytes: int) -> None:
+        """Give the root disk that size; nothing happens to one that has it.
+
+        Raises:
+            errors.DiskShrink: the disk is larger.
+            errors.HypervisorFailed: QEMU refused it, for example for want of space.
+        """
+        if disks.check_growth(Path(self._request.disk), size_bytes):
+            await self.hypervisor.resize_disk(size_bytes)
+
+    @property
+    def network_problem(self) -> errors.GaoError | None:
+        """Why the guest has no way out now."""
+        return self._network.problem
+
+    def confinement(self) -> results.Confinement | None:
+        """What QEMU is kept from, for ``status``; None before the first start."""
+        return self._confinement.describe()
+
+    def guard(self, share: document.ShareDevice) -> results.Guard:
+        """What holds for the server of a share, for ``status``."""
+        return self._confinement.of_share(share)
+
+
+def create(
+    request: LaunchRequest,
+    facts: HostFacts,
+    made: document.Document,
+    owner: tasks.TaskOwner,
+    on_event: events.OnEvent,
+) -> Qemu:
+    """The host side of a VM, of which nothing exists yet."""
+    return Qemu(request, facts, _own(made), owner, on_event)
+
+
+def rehearse(players: Mapping[str, rehearsal.Player]) -> Callable[..., Qemu]:
+    """As ``create``, for a VM whose program only waits.
+
+    ``players`` play the other ends of the channels ``console`` and ``agent``.
+    """
+
+    def make(owner: tasks.TaskOwner, on_event: events.OnEvent) -> Hypervisor:
+        return rehearsal.StandIn(owner, on_event, players)
+
+    def create_one(
+        request: LaunchRequest,
+        facts: HostFacts,
+        made: document.Document,
+        owner: tasks.TaskOwner,
+        on_event: events.OnEvent,
+    ) -> Qemu:
+        return Qemu(request, facts, _own(made), owner, on_event, make)
+
+    return create_one
+
+
+def _own(made: document.Document) -> Document:
+    if not isinstance(made, Document):
+        raise TypeError(f"not a document of this back end: {type(made).__name__}")
+    return made

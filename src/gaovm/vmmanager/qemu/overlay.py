@@ -1,0 +1,107 @@
+"""Disk images: overlays and their headers, without a program; grown with ``qemu-img``."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+from gaovm import errors
+from gaovm.aio import commands, files
+from gaovm.builder import qcow2
+
+_HEADER_LENGTH = qcow2.HEADER_BYTES
+_CLUSTER_BITS = 16
+_CLUSTER = 1 << _CLUSTER_BITS
+_BACKING_FORMAT = 0xE2792ACA
+#: What can be done about a disk that is lost: the VM begins anew.
+ANEW = (errors.Action("destroy_vm"), errors.Action("make_vm"))
+LIMIT_S = 60.0
+
+
+class Overlay(NamedTuple):
+    """What the header says: virtual size in bytes and the backing file, if any."""
+
+    size_bytes: int
+    backing: str | None
+
+
+def read_overlay(path: Path) -> Overlay:
+    """The header of a qcow2 file.
+
+    Raises:
+        errors.StateCorrupt: it is not qcow2.
+        FileNotFoundError: it does not exist.
+    """
+    with path.open("rb", buffering=0) as file:
+        header = qcow2.parse(file.read(qcow2.HEADER_BYTES))
+        if header is None:
+            raise errors.StateCorrupt(f"{path} is not a qcow2 disk", actions=ANEW)
+        if header.features & ~qcow2.MENDABLE:
+            raise errors.StateCorrupt(
+                f"{path} has features that no disk of GaoVM's has: its header was changed",
+                actions=ANEW,
+            )
+        backing = None
+        if header.backing_at and 0 < header.backing_bytes <= qcow2.MAX_BACKING:
+            file.seek(header.backing_at)
+            backing = file.read(header.backing_bytes).decode("utf-8", "surrogateescape")
+    return Overlay(header.size_bytes, backing)
+
+
+def create_overlay(path: Path, base: Path, base_format: str, size_bytes: int) -> None:
+    """Make a qcow2 overlay at ``path``; it appears whole and durable, or not at all.
+
+    An overlay nothing was written to is a header and three tables (QEMU's docs/interop/qcow2.txt,
+    version 3), laid out as ``qemu-img create`` does: the table of reference counts, its first
+    block, which counts what is here, and an L1 table of nothing.
+
+    Raises:
+        errors.StateConflict: there is something at ``path``.
+        errors.DiskFull, errors.HostError: it cannot be written, or the path of ``base`` is longer
+            than the format allows.
+    """
+    backing = os.fsencode(base)
+    if len(backing) > qcow2.MAX_BACKING:
+        raise errors.HostError(
+            f"the path of the image is {len(backing)} bytes long; "
+            f"a disk can refer to {qcow2.MAX_BACKING}"
+        )
+    kind = base_format.encode()
+    extension = struct.pack(">II", _BACKING_FORMAT, len(kind)) + kind.ljust(
+        -(-len(kind) // 8) * 8, b"\0"
+    )
+    extension += bytes(8)  # the end of the extensions
+    entries = -(-size_bytes // (_CLUSTER * (_CLUSTER // 8)))
+    clusters = 3 + -(-entries * 8 // _CLUSTER)
+    header = struct.pack(
+        ">4sIQIIQIIQQIIQQQQII",
+        *(qcow2.MAGIC, 3, _HEADER_LENGTH + len(extension), len(backing), _CLUSTER_BITS, size_bytes),
+        *(0, entries, 3 * _CLUSTER),  # no encryption; the L1 table
+        *(_CLUSTER, 1, 0, 0),  # the reference counts; no snapshots
+        *(0, 0, 0, 4, _HEADER_LENGTH),  # no feature bits; counts of 16 bits
+    )
+    head = header + extension + backing
+    tables = struct.pack(">Q", 2 * _CLUSTER).ljust(_CLUSTER, b"\0")
+    counts = struct.pack(f">{clusters}H", *[1] * clusters).ljust(_CLUSTER, b"\0")
+    files.create_atomic(path, head.ljust(_CLUSTER, b"\0") + tables + counts + bytes(entries * 8))
+
+
+async def grow(tool: str, path: Path, size_bytes: int) -> None:
+    """Make the virtual size larger; the content stays.
+
+    Raises:
+        errors.DiskFull, errors.HypervisorFailed: qemu-img failed.
+    """
+    await _run([tool, "resize", "-q", "-f", "qcow2", str(path), str(size_bytes)])
+
+
+async def _run(argv: list[str]) -> None:
+    done = await commands.run(argv, timeout_s=LIMIT_S)
+    if done.returncode == 0:
+        return
+    words = done.stderr.decode(errors="replace").strip()[-1000:]
+    if "No space left" in words:
+        raise errors.DiskFull(f"no space for the VM's disk: {words}")
+    raise errors.HypervisorFailed(f"{' '.join(argv[:2])} failed: {words}")

@@ -1,0 +1,63 @@
+"""passt, which carries the guest's network outside QEMU, behind a filter of ours.
+
+QEMU listens on a Unix socket; each run of passt is one connection to it. passt enters namespaces of
+its own, drops every right and, started as root, becomes the user that it is told, else nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+
+from gaovm.aio import process
+from gaovm.builder import network
+from gaovm.vmmanager.qemu import netfilter
+
+GRACE_S = 0.5
+
+
+def arguments(program: str, *, host_access: bool, user: int = netfilter.NOBODY) -> list[str]:
+    """passt's command line, but for the number of its socket, which comes last.
+
+    ``host_access``: the gateway's address leads to the loopback of the host. ``user``: who it is,
+    and which group, when it is root that starts it.
+    """
+    words = [program, "-f", "-q", "-4"]  # IPv4 only, as the guest has no other address
+    if os.geteuid() == 0:
+        words += ["--runas", f"{user}:{user}"]
+    words += ["-a", network.GUEST, "-n", "24", "-g", network.GATEWAY]
+    words += ["--dns-forward", network.DNS, "-m", str(network.MTU)]
+    if not host_access:
+        words.append("--no-map-gw")
+    return [*words, "-F"]
+
+
+def command(
+    program: str, connection: int, *, host_access: bool, user: int = netfilter.NOBODY
+) -> list[str]:
+    """The whole command line, the filter's first; ``connection`` is a descriptor."""
+    own = [sys.executable, "-I", "-S", netfilter.__file__, f"{connection},{user}"]
+    return [*own, *arguments(program, host_access=host_access, user=user)]
+
+
+def run(
+    program: str, connection: socket.socket, *, host_access: bool, output: int
+) -> contextlib.AbstractAsyncContextManager[process.Child]:
+    """passt for the length of a block; it ends when QEMU or this process does.
+
+    ``connection`` leads to QEMU and stays the caller's to close; ``output`` gets what it says.
+
+    Raises:
+        errors.ProgramMissing: this Python cannot be executed any more.
+    """
+    return process.spawn(
+        command(program, connection.fileno(), host_access=host_access),
+        env={},
+        stdout=output,
+        stderr=output,
+        pass_fds=(connection.fileno(),),
+        new_session=True,  # passt is the filter's child: both end together
+        grace_s=GRACE_S,
+    )

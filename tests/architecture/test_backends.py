@@ -1,0 +1,64 @@
+"""The seam between what every back end shares and each back end: names, types and the table."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import gaovm.builder.qemu.build
+import gaovm.testing.toy.build
+import gaovm.testing.toy.manager
+import gaovm.vmmanager.qemu.manager
+from gaovm import errors
+from gaovm.builder import backends
+from gaovm.driver import backend
+
+SOURCE = Path(__file__).resolve().parents[2] / "src" / "gaovm"
+#: Packages that every back end shares; they name none, not even in a comment.
+NEUTRAL = ("cli", "driver", "hostfacts", "model", "spec")
+NAMES = re.compile(r"qemu|qmp", re.IGNORECASE)
+
+# mypy holds what these are annotated with
+BUILDERS: tuple[backends.Builder, ...] = (gaovm.builder.qemu.build, gaovm.testing.toy.build)
+MANAGERS: tuple[backend.Backend, ...] = (
+    gaovm.vmmanager.qemu.manager,
+    gaovm.testing.toy.manager,
+)
+
+
+@pytest.mark.parametrize("package", NEUTRAL)
+def test_what_every_back_end_shares_names_none(package: str) -> None:
+    found = [
+        f"{path.relative_to(SOURCE)}:{number}: {line.strip()}"
+        for path in sorted((SOURCE / package).rglob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if NAMES.search(line)
+    ]
+    assert found == []
+
+
+def test_the_table_names_what_is_there() -> None:
+    for row in backends.present():
+        assert callable(backends.builder(row.name).build)
+        manager = backend.of(row.name)
+        assert callable(manager.create) and callable(manager.rehearse)
+    for row in backends.BACKENDS:
+        assert bool(row.builder) == bool(row.manager) == row.present
+
+
+def test_tests_alone_know_the_toy() -> None:
+    assert "toy" not in {row.name for row in backends.BACKENDS}
+    with pytest.raises(errors.ConfigError, match="no back end toy"):
+        backends.find("toy")
+    assert backends.find("") is backends.find("qemu")
+
+
+def test_the_toy_comes_with_its_zygote(monkeypatch: pytest.MonkeyPatch) -> None:
+    zygote = importlib.import_module("gaovm.testing.toy.zygote")
+    monkeypatch.setattr(backends, "BACKENDS", backends.BACKENDS)
+    zygote.register()
+    assert backends.find("") is backends.find("toy") is zygote.TOY
+    assert backends.builder("toy") is gaovm.testing.toy.build
