@@ -1,4 +1,4 @@
-"""What a change of a VM's config would do: decided here, from data alone, before it is done.
+"""Decides what a change of a VM's config would do, from data alone, before it is done.
 
 A VM's config is in layers: the project file as it was last read (``base``), over it what
 ``gaovm set`` was told (``overrides``). Both together are what is wanted. ``spec`` is what is in
@@ -18,7 +18,7 @@ from gaovm.daemon.storage import records
 from gaovm.model import states
 from gaovm.spec import diff, vm
 
-#: Of a VM that is on its way up: the guest cannot be changed yet.
+#: The readiness of a VM on its way up, whose guest cannot be changed yet.
 _TOO_EARLY = (None, states.Readiness.BOOTING)
 
 
@@ -101,7 +101,7 @@ def work_out(record: records.VmRecord, layers: Layers, *, whole: bool = False) -
 
 
 def is_on_its_way(record: records.VmRecord) -> bool:
-    """Whether the VM is started and its guest does not answer yet."""
+    """Whether the VM starts or runs and its guest does not answer yet."""
     up = record.state.observed in (states.Observed.STARTING, states.Observed.RUNNING)
     return up and record.state.readiness in _TOO_EARLY
 
@@ -114,7 +114,7 @@ def combine(base: vm.VmSpec, overrides: Mapping[str, Any]) -> vm.VmSpec:
     """
     if not overrides:
         return base
-    # The YAML reader comes with it; a daemon whose users never set anything does without.
+    # This loads the YAML reader; a daemon whose users never set anything does without it.
     from gaovm.project import overrides as layer
 
     return layer.apply(base, overrides)
