@@ -1,7 +1,7 @@
 """Every environment variable that GaoVM reads: the one table, from which the documents are made.
 
-Pure data: whoever reads a variable does so itself, by its name here. A test finds a variable that
-is read and does not stand here.
+Pure data. The code that reads a variable names it itself; a test finds a variable that is read
+somewhere and missing here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Switch(NamedTuple):
-    """One variable. ``readers``: the processes that read it; ``default``: what holds without it."""
+    """Describe one variable: who reads it (``readers``), and its value when unset (``default``)."""
 
     name: str
     about: str
@@ -18,7 +18,7 @@ class Switch(NamedTuple):
     readers: str
 
 
-#: What a user may set.
+#: Users set these.
 USER = (
     Switch(
         "GAOVM_HOME",
@@ -70,7 +70,7 @@ USER = (
         "daemon",
     ),
 )
-#: For debugging and for tests; a wrong value makes VMs less safe, slower or unusable.
+#: Developers and tests set these; a wrong value makes VMs less safe, slower or unusable.
 DEBUGGING = (
     Switch(
         "GAOVM_CONFINE",
@@ -103,7 +103,7 @@ DEBUGGING = (
     Switch("GAOVM_STEP_LOG", "the file to which every step that is reached is appended", "", "all"),
     Switch("GAOVM_FAKE_QEMU", "how the tests' hypervisor behaves, as JSON", "", "fake hypervisor"),
 )
-#: What GaoVM's own processes hand to each other; nobody else sets it.
+#: GaoVM's own processes set these for each other; nobody else does.
 OWN = (
     Switch("GAOVM_DRIVER_TOKEN", "with what a driver says that it is the daemon's", "", "driver"),
     Switch("GAOVM_CGROUP_FD", "the descriptor of the guest's control groups", "", "agent"),
@@ -115,7 +115,7 @@ OWN = (
     ),
     Switch("GAOVM_STARTED_NS", "when the guest's kernel started the agent", "", "agent"),
 )
-#: What the system and its desktop set.
+#: The system and its desktop set these.
 SYSTEM = (
     Switch("HOME", "the user's home directory", "of the user database", "command line"),
     Switch("PWD", "the current directory as the shell names it", "its real path", "command line"),
@@ -133,7 +133,7 @@ SYSTEM = (
     Switch("XDG_RUNTIME_DIR", "where the user's systemd listens", "/run/user/UID", "command line"),
     Switch("SYSTEMD_EXEC_PID", "whether systemd started this process", "", "daemon"),
 )
-#: What the window of a display gets of the caller's desktop, and an image build of the caller.
+#: GaoVM hands these on: to the window of a display, to an image build.
 HANDED_ON = (
     *(
         Switch(name, "the desktop on which a display's window opens", "", "command line")

@@ -1,6 +1,6 @@
-"""Colour for people at a terminal: none in pipes and files, with NO_COLOR or a dumb terminal.
+"""Colour text for people at a terminal; never in pipes and files, with NO_COLOR or TERM=dumb.
 
-What is coloured is finished text of ours: texts from a guest were made harmless before.
+Only finished text of our own comes here. ``output`` has made a guest's text harmless before.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
-#: What a word of a state or of a check means.
+#: Word of a state or a check -> its colour.
 WORDS = {
     "running": GREEN,
     "ready": GREEN,
@@ -32,19 +32,19 @@ WORDS = {
 
 
 def wanted(stream: TextIO) -> bool:
-    """Whether this stream's reader wants colour (no-color.org: any NO_COLOR but an empty one)."""
+    """Tell whether the stream's reader wants colour (no-color.org: empty NO_COLOR is unset)."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
         return False
     return stream.isatty()
 
 
 def paint(text: str, style: str) -> str:
-    """The text in a style, whatever stood before it."""
+    """Return the text in a style."""
     return f"\x1b[{style}m{text}\x1b[0m" if text else text
 
 
 def column(table: str, head: str, stream: TextIO) -> str:
-    """A finished table with its head in bold, and the words of one column in their colours."""
+    """Colour a finished table: its head in bold, and the state words of one column."""
     if not wanted(stream):
         return table
     first, *lines = table.split("\n")
@@ -57,7 +57,7 @@ def column(table: str, head: str, stream: TextIO) -> str:
 
 
 def words_at(text: str, at: int, stream: TextIO) -> str:
-    """Lines whose word at an offset has its colour, where it is one that means something."""
+    """Colour the word at an offset of each line, if it is a state or the result of a check."""
     if not wanted(stream):
         return text
     lines = []
@@ -68,7 +68,7 @@ def words_at(text: str, at: int, stream: TextIO) -> str:
 
 
 def headings(text: str, stream: TextIO) -> str:
-    """A help text whose headings are bold: what stands at the left before a colon."""
+    """Make the headings of a help text bold: unindented text before a colon."""
     if not wanted(stream):
         return text
     lines = []
@@ -80,7 +80,7 @@ def headings(text: str, stream: TextIO) -> str:
 
 
 def error(text: str, stream: TextIO) -> str:
-    """An error text: its first word in red, the labels below it in bold."""
+    """Colour an error text: its first word in red, the labels below it in bold."""
     if not wanted(stream):
         return text
     lines = []

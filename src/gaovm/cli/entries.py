@@ -1,4 +1,4 @@
-"""Lines of logs with their time, level and source: read, chosen, merged and printed."""
+"""Read, choose, merge and print lines of logs with their time, level and source."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PREFIXES = ("gaovm.driver.", "gaovm.daemon.", "gaovm.")
 
 
 class Entry:
-    """One line. ``when``: seconds since 1970, None when the line does not say."""
+    """Hold one line. ``when``: seconds since 1970, None when the line does not say."""
 
     __slots__ = ("data", "level", "message", "source", "vm", "when")
 
@@ -32,7 +32,7 @@ class Entry:
         self.vm = data.get("vm")
 
     def text(self, *, with_source: bool) -> str:
-        """The line for people."""
+        """Write the line for people."""
         parts = [stamp(self.when or 0)]
         if with_source:
             parts.append(f"{self.source:9}")
@@ -44,7 +44,7 @@ class Entry:
             parts.append(f"{logger}:")
         first, *more = self.message.split("\n")
         parts.append(first)
-        # indented: no line of a message looks like one of the log
+        # indented, so that no line of a message looks like an entry
         lines = [" ".join(parts).rstrip(), *(f"    {line}" for line in more)]
         error = self.data.get("error")
         if isinstance(error, str):
@@ -52,7 +52,7 @@ class Entry:
         return output.harmless("\n".join(lines)) + "\n"
 
     def json(self) -> str:
-        """The line as a JSON object: what is in the log, and ``source``."""
+        """Write the line as a JSON object: its own fields, and ``source``."""
         line = {"ts": stamp(self.when or 0), "source": self.source, "level": self.level or None}
         line.update({key: value for key, value in self.data.items() if key not in line})
         line["message"] = self.message
@@ -61,9 +61,9 @@ class Entry:
 
 
 class Source:
-    """One log: a name, its file, and whether its lines are JSON or plain bytes with an index.
+    """Describe one log: a name, its file, and whether it holds JSON lines or bytes with an index.
 
-    ``vm``: the one VM that it is about, None for the daemon's.
+    ``vm``: the one VM that it is about, None for the daemon's log.
     """
 
     def __init__(self, name: str, path: Path, *, plain: bool, vm: str | None = None) -> None:
@@ -71,7 +71,7 @@ class Source:
         self._times = logfiles.Times(path) if plain else None
 
     def entry(self, line: logfiles.Line) -> Entry:
-        """A line of the file as an entry."""
+        """Make an entry of a line of the file."""
         data, inode, offset = line
         if self._times is not None:
             message = data.decode("utf-8", "replace").rstrip("\r\n")
@@ -83,7 +83,7 @@ class Source:
 
 
 class Choice:
-    """Which entries are wanted. ``vm``: entries about no VM or another are not."""
+    """Say which entries the user wants. ``vm``: only entries about this VM."""
 
     def __init__(
         self, level: str | None = None, since: float | None = None, vm: str | None = None
@@ -93,7 +93,7 @@ class Choice:
         self.vm = vm
 
     def takes(self, entry: Entry) -> bool:
-        """Whether an entry is wanted; plain output of the guest counts as info, if not empty."""
+        """Tell whether the user wants an entry; plain output of the guest counts as info."""
         return (
             bool(entry.level or entry.message)
             and (entry.level or "info") in self.levels
@@ -103,7 +103,7 @@ class Choice:
 
 
 def forwards(source: Source, file: logfiles.LogFile) -> Iterator[Entry]:
-    """Every entry, oldest first; one without a time gets that of the one before it."""
+    """Yield every entry, oldest first; one without a time gets the time of the one before it."""
     when = 0.0
     for line in file.lines():
         entry = source.entry(line)
@@ -112,7 +112,7 @@ def forwards(source: Source, file: logfiles.LogFile) -> Iterator[Entry]:
 
 
 def backwards(source: Source, file: logfiles.LogFile) -> Iterator[Entry]:
-    """As ``forwards``, newest first."""
+    """Yield every entry as ``forwards`` does, but newest first."""
     waiting: list[Entry] = []
     for line in file.lines_back():
         entry = source.entry(line)
@@ -129,7 +129,7 @@ def backwards(source: Source, file: logfiles.LogFile) -> Iterator[Entry]:
 
 
 def last(source: Source, file: logfiles.LogFile, choice: Choice, count: int) -> list[Entry]:
-    """The last ``count`` entries that are wanted, oldest first."""
+    """Return the last ``count`` wanted entries, oldest first."""
     found: list[Entry] = []
     if count > 0:
         for entry in backwards(source, file):
@@ -146,25 +146,25 @@ def last(source: Source, file: logfiles.LogFile, choice: Choice, count: int) -> 
 def last_of_all(
     sources: Sequence[Source], files: Sequence[logfiles.LogFile], choice: Choice, count: int
 ) -> list[Entry]:
-    """As ``last``, of all sources together."""
+    """Return the last ``count`` wanted entries of all sources together."""
     pairs = zip(sources, files, strict=True)
     lists = [last(source, file, choice, count) for source, file in pairs]
     return list(merged(lists))[-count:] if count else []
 
 
 def merged(sources: Iterable[Iterable[Entry]]) -> Iterator[Entry]:
-    """Several sources as one, by time; at the same time in the order given."""
+    """Merge several sources by time; entries of one time stay in the order given."""
     return heapq.merge(*sources, key=lambda entry: entry.when or 0)
 
 
 def stamp(seconds: float) -> str:
-    """A time as it stands in logs: UTC, milliseconds."""
+    """Write a time as logs do: UTC, with milliseconds."""
     moment = datetime.datetime.fromtimestamp(min(max(seconds, 0), _LAST_S), datetime.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def parse_time(text: str) -> float | None:
-    """Seconds since 1970 of an ISO 8601 time, local when it names no zone; None: it is none."""
+    """Return seconds since 1970 of an ISO 8601 time, local without a zone; None if it is none."""
     try:
         return datetime.datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError, OSError):
@@ -177,7 +177,7 @@ def _structured(source: str, line: bytes) -> Entry:
     except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict) or not isinstance(data.get("message"), str):
-        # what a process said past its logger: the traceback of a crash, a library's complaint
+        # output past the logger: the traceback of a crash, a library's complaint
         return Entry(source, None, "error", line.decode("utf-8", "replace").rstrip("\r\n"), {})
     stamped, level = data.get("ts"), data.get("level")
     when = parse_time(stamped) if isinstance(stamped, str) else None

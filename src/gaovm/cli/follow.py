@@ -1,7 +1,6 @@
-"""Logs as they grow and rotate, woken by the system: no polling where it tells of changed files.
+"""Follow logs as they grow and rotate; the system wakes us where it tells of changed files.
 
-Directories are watched rather than files: a rotation renames a file and makes a new one of the
-same name.
+We watch directories, not files: a rotation renames a file and makes a new one of the same name.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-# A line without an end, such as a prompt, is shown after this time.
+# After this time we show a line without an end, such as a prompt.
 _PARTIAL_S = 0.3
 
 
 def raw(path: Path, count: int) -> Iterator[bytes]:
-    """The last ``count`` lines, then all that is written, across rotations.
+    """Yield the last ``count`` lines, then every new byte, across rotations.
 
-    Ends when the directory is removed. A file that does not exist yet is waited for.
+    Wait for a file that does not exist yet. End when somebody removes the directory.
     """
     with (
         contextlib.closing(notices.contents([str(path.parent)])) as told,
@@ -42,13 +41,13 @@ def raw(path: Path, count: int) -> Iterator[bytes]:
 def merged(
     sources: Sequence[entries.Source], choice: entries.Choice, count: int
 ) -> Iterator[list[entries.Entry]]:
-    """The last ``count`` entries of several logs, then all that come, those at one time sorted.
+    """Yield the last ``count`` entries of several logs, then the new ones, sorted by time.
 
-    Ends when a directory of theirs is removed.
+    End when somebody removes one of their directories.
     """
     directories = sorted({str(source.path.parent) for source in sources})
     with contextlib.ExitStack() as stack:
-        # before the files are opened: nothing that happens after it is missed
+        # before we open the files, so that no later change is missed
         told = stack.enter_context(contextlib.closing(notices.contents(directories)))
         files = [stack.enter_context(logfiles.LogFile(source.path)) for source in sources]
         yield entries.last_of_all(sources, files, choice, count)
@@ -68,7 +67,7 @@ def merged(
 
 
 class _Following:
-    """One log as it grows."""
+    """Follow one log as it grows."""
 
     def __init__(self, source: entries.Source, tail: logfiles.Tail) -> None:
         self._source, self._tail = source, tail
@@ -77,11 +76,11 @@ class _Following:
 
     @property
     def pending(self) -> bool:
-        """Whether a line has begun and not ended."""
+        """Tell whether the last line has no end yet."""
         return self._cutter.pending
 
     def come(self) -> list[entries.Entry]:
-        """What has come since the last call."""
+        """Return the entries that came since the last call."""
         lines = [
             line
             for block, inode, offset in self._tail.blocks()
@@ -90,7 +89,7 @@ class _Following:
         return [self._entry(line) for line in lines]
 
     def rest(self) -> list[entries.Entry]:
-        """The line that has not ended, as it is."""
+        """Return the line that has no end yet, as it is."""
         return [self._entry(line) for line in self._cutter.rest()]
 
     def _entry(self, line: logfiles.Line) -> entries.Entry:

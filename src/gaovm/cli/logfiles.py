@@ -1,7 +1,7 @@
-"""A log with its rotated generations, as one text: read forwards, backwards, or as it grows.
+"""Read a log and its rotated generations as one text: forwards, backwards, or as it grows.
 
-``path`` is the file being written, ``path.1`` the one before it, and so on. All are opened newest
-first, so that a rotation meanwhile can show a file twice, which is noticed, but never hide one.
+``path`` is the file being written, ``path.1`` the one before it, and so on. We open the newest
+first: a rotation meanwhile can show a file twice, which we notice, but never hides one.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    # bytes of a line with its end, and where it begins: inode of the file, offset in it
+    # bytes of a line with its end, and where it begins: inode and offset of the file
     Line = tuple[bytes, int, int]
 
 MAX_GENERATIONS = 9
 CHUNK = 64 << 10
-# A longer line is handed on in pieces.
+# We hand on a longer line in pieces.
 MAX_LINE = 1 << 20
 _PAIR = struct.Struct("<QQ")
 
 
 class LogFile:
-    """The generations that exist now, up to their present ends. A context manager."""
+    """Hold the generations that exist now, up to their present ends. A context manager."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -61,7 +61,7 @@ class LogFile:
         self._parts = []
 
     def blocks(self) -> Iterator[bytes]:
-        """All bytes, oldest first."""
+        """Yield all bytes, oldest first."""
         for fd, _, size in self._parts:
             at = 0
             while at < size and (block := os.pread(fd, min(CHUNK, size - at), at)):
@@ -69,7 +69,7 @@ class LogFile:
                 yield block
 
     def lines(self, since: float = 0) -> Iterator[Line]:
-        """Every line, oldest first; files last written before ``since`` (epoch) are left out."""
+        """Yield every line, oldest first; skip files last written before ``since`` (epoch)."""
         cutter = Cutter()
         for fd, inode, size in self._parts:
             if os.fstat(fd).st_mtime < since:
@@ -81,7 +81,7 @@ class LogFile:
         yield from cutter.rest()
 
     def lines_back(self) -> Iterator[Line]:
-        """Every line, newest first."""
+        """Yield every line, newest first."""
         rest, after = b"", 0
         for fd, inode, size in reversed(self._parts):
             position = size
@@ -105,7 +105,7 @@ class LogFile:
             yield rest, after, 0
 
     def last(self, count: int) -> list[bytes]:
-        """The last ``count`` lines, oldest first."""
+        """Return the last ``count`` lines, oldest first."""
         found: list[bytes] = []
         if count > 0:
             for data, _, _ in self.lines_back():
@@ -116,7 +116,7 @@ class LogFile:
         return found
 
     def tail(self) -> Tail:
-        """What is written from now on. Takes the newest file over, so call it last."""
+        """Follow what is written from now on. Takes the newest file over, so call it last."""
         tail = Tail(self.path)
         if self._parts:
             fd, inode, size = self._parts.pop()
@@ -125,14 +125,14 @@ class LogFile:
 
 
 class Cutter:
-    """Makes lines of blocks."""
+    """Cut blocks into lines."""
 
     def __init__(self) -> None:
         self._data = b""
         self._inode = self._offset = 0
 
     def add(self, block: bytes, inode: int, offset: int) -> Iterator[Line]:
-        """The lines that end in this block, which was read at ``offset`` of a file."""
+        """Return the lines that end in this block, which was read at ``offset`` of a file."""
         if not self._data:
             self._inode, self._offset = inode, offset
         data, base = self._data + block, offset - len(self._data)
@@ -146,26 +146,26 @@ class Cutter:
             yield from self.rest()
 
     def rest(self) -> Iterator[Line]:
-        """The line that has no end yet, if there is one; what follows begins a new line."""
+        """Return the line that has no end yet, if any; the next block begins a new line."""
         if self._data:
             yield self._data, self._inode, self._offset
             self._data = b""
 
     @property
     def pending(self) -> bool:
-        """Whether a line has begun that has no end yet."""
+        """Tell whether the last line has no end yet."""
         return bool(self._data)
 
 
 class Tail:
-    """Follows a log from where it is now, through any number of rotations."""
+    """Follow a log from its present end, through any number of rotations."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd, self._inode, self._at = -1, 0, 0
 
     def begin(self, fd: int, inode: int, at: int) -> None:
-        """Go on in an open file, owned from now on."""
+        """Go on in an open file; this object closes it from now on."""
         self.close()
         self._fd, self._inode, self._at = fd, inode, at
 
@@ -176,7 +176,7 @@ class Tail:
             self._fd = -1
 
     def blocks(self) -> Iterator[tuple[bytes, int, int]]:
-        """What has come since the last call: bytes, inode, offset."""
+        """Yield what came since the last call: bytes, inode, offset."""
         while True:
             yield from self._drain()
             if self._fd >= 0 and os.fstat(self._fd).st_nlink == 0:
@@ -199,7 +199,7 @@ class Tail:
             self._at += len(block)
 
     def _successor(self) -> int:
-        """A descriptor of the file that was begun after ours; -1 when ours is the newest."""
+        """Open the file that was begun after ours; return -1 when ours is the newest."""
         found = -1
         for number in range(MAX_GENERATIONS + 1):
             fd = open_file(generation(self._path, number))
@@ -217,14 +217,14 @@ class Tail:
 
 
 class Times:
-    """The index of times of a log without any in it: when which byte was written."""
+    """Look up when each byte of a log was written whose lines have no times."""
 
     def __init__(self, path: Path) -> None:
         self._path = path.with_suffix(".times")
         self._known: dict[int, tuple[list[int], list[int]]] = {}
 
     def find(self, inode: int, offset: int) -> float | None:
-        """Seconds since 1970 at which this byte of this file came, if that is known."""
+        """Return when this byte of this file came, in seconds since 1970; None if unknown."""
         offsets, times = self._known.get(inode, ([], []))
         if not offsets or offset > offsets[-1]:
             self._load(inode)
@@ -251,12 +251,12 @@ class Times:
 
 
 def generation(path: Path, number: int) -> Path:
-    """The file that was rotated ``number`` times; 0 is the one being written."""
+    """Return the path of the file that was rotated ``number`` times; 0: the one being written."""
     return path.with_name(f"{path.name}.{number}") if number else path
 
 
 def open_file(path: Path) -> int:
-    """A descriptor to read from, -1 when the file is not there."""
+    """Open a file to read; return its descriptor, or -1 when it is not there."""
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What commands print: tables, sizes, times, errors. Text from a guest is made harmless first."""
+"""Print what commands say: tables, sizes, times, errors. Make text from a guest harmless first."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _SCALE = ("B", "KiB", "MiB", "GiB", "TiB")
 _TAIL_LINES = 20
-# What a terminal acts on, or shows elsewhere than it stands: the control characters of both sets,
-# and what turns the direction of text or begins a line (Bidi_Control, U+2028 and U+2029).
+# Characters that steer a terminal: the control characters of both sets, and those that change the
+# direction of text or begin a line (Bidi_Control, U+2028 and U+2029).
 _STEERING = (
     *range(32),
     *range(127, 160),
@@ -29,22 +29,22 @@ _IN_JSON = {code: f"\\u{code:04x}" for code in _STEERING if code >= 127}
 
 
 def out(text: str = "") -> None:
-    """One line on standard output."""
+    """Print one line on standard output."""
     print(text)
 
 
 def err(text: str) -> None:
-    """One line on standard error."""
+    """Print one line on standard error."""
     print(text, file=sys.stderr)
 
 
 def json_out(data: Any) -> None:
-    """JSON on standard output, indented."""
+    """Print JSON on standard output, indented."""
     print(json_text(data, indent=2))
 
 
 def json_text(data: Any, *, indent: int | None = None) -> str:
-    """JSON that means what ``data`` is, with all that steers a terminal escaped; else as text."""
+    """Return ``data`` as JSON; escape every character that steers a terminal."""
     import json
 
     separators = (",", ":") if indent is None else None
@@ -53,17 +53,17 @@ def json_text(data: Any, *, indent: int | None = None) -> str:
 
 
 def harmless(text: str) -> str:
-    """Text without what steers a terminal (tab and newline stay): a guest cannot forge a screen."""
+    """Drop characters that steer a terminal, so no guest forges a screen; keep tab and newline."""
     return text.translate(_CONTROL)
 
 
 def one_line(text: str) -> str:
-    """As ``harmless``, for a value beside others: a newline is shown as ``\\n``."""
+    """Make a value harmless that stands beside others: show a newline as ``\\n``."""
     return text.translate(_IN_ONE_LINE)
 
 
 def size(count: float | None) -> str:
-    """A number of bytes for people: ``2.0 GiB``."""
+    """Write a number of bytes for people: ``2.0 GiB``."""
     if count is None:
         return "-"
     value, unit = float(count), 0
@@ -74,12 +74,12 @@ def size(count: float | None) -> str:
 
 
 def short_digest(digest: object) -> str:
-    """The first 12 digits of a digest: what commands take as well; ``-`` for none."""
+    """Return the first 12 digits of a digest, which commands accept too; ``-`` for none."""
     return str(digest or "-").removeprefix("sha256:")[:12]
 
 
 def duration(seconds: float) -> str:
-    """A time span for people: ``4.2s``, ``3m05s``, ``2h01m``, ``3d04h``."""
+    """Write a time span for people: ``4.2s``, ``3m05s``, ``2h01m``, ``3d04h``."""
     if seconds < 10:
         return f"{max(seconds, 0):.1f}s"
     whole = int(seconds)
@@ -93,7 +93,7 @@ def duration(seconds: float) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns padded with spaces, two apart; the last column is not padded. A cell is one line."""
+    """Align columns with spaces, two apart; leave the last one unpadded. A cell is one line."""
     lines = [[one_line(cell) for cell in line] for line in (head, *rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(head))]
     return "\n".join(
@@ -103,14 +103,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def confirm(question: str) -> bool:
-    """Ask on the terminal; only y or yes is yes. End of input is no."""
+    """Ask on the terminal; only y or yes means yes. End of input means no."""
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def error_json(error: errors.GaoError) -> dict[str, Any]:
-    """The error as the JSON object that ``--json`` prints."""
+    """Return the error as the JSON object that ``--json`` prints."""
     data: dict[str, Any] = {"code": error.code, "message": error.message}
     optional = {"field": error.field, "remedy": error.advice}
     data.update({key: value for key, value in optional.items() if value is not None})
@@ -122,7 +122,7 @@ def error_json(error: errors.GaoError) -> dict[str, Any]:
 
 
 def actions_json(actions: Sequence[errors.Action]) -> list[dict[str, Any]]:
-    """Actions as JSON data, each with the command line that does it."""
+    """Return actions as JSON data, each with its command line."""
     from gaovm.cli import actions as commands
 
     return [
@@ -132,9 +132,9 @@ def actions_json(actions: Sequence[errors.Action]) -> list[dict[str, Any]]:
 
 
 def error_text(error: errors.GaoError) -> str:
-    """The error for people: message, the guest's last output, ``field:`` and ``remedy:``.
+    """Write the error for people: message, the guest's last output, ``field:`` and ``remedy:``.
 
-    The remedy is its text, then the command line of each of its actions.
+    The remedy is its text, then the command line of each action.
     """
     lines = ["gaovm: " + error.message.replace("\n", "\n       "), *_tail(error)]
     if error.field:
@@ -145,7 +145,7 @@ def error_text(error: errors.GaoError) -> str:
 
 
 def remedy_lines(remedy: str | None, actions: Sequence[errors.Action]) -> list[str]:
-    """What to do about something: the text, then a command line for each action."""
+    """Return the lines of a remedy: its text, then a command line for each action."""
     lines = (remedy or "").splitlines()
     if actions:
         from gaovm.cli import actions as commands
@@ -155,7 +155,7 @@ def remedy_lines(remedy: str | None, actions: Sequence[errors.Action]) -> list[s
 
 
 def _tail(error: errors.GaoError) -> list[str]:
-    """What a script or a console said last, unless the message says all of it."""
+    """Return the last lines of a script or console, unless the message holds all of them."""
     lines: list[str] = []
     for key in ("hint", "tail", "serial_tail"):
         tail = error.details.get(key)

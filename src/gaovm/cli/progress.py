@@ -1,7 +1,7 @@
-"""Progress on standard error: one updating line per phase on a terminal, plain lines elsewhere.
+"""Show progress on standard error: an updating line per phase on a terminal, else plain lines.
 
-A phase is what the daemon calls one (``image``, ``boot``, ``provision``); when the next begins, the
-line of the old one stays with the time it took. On a terminal a timer redraws the line once a
+The daemon names the phases (``image``, ``boot``, ``provision``). When the next one begins, the line
+of the old one stays with the time it took. On a terminal a timer redraws the line once a
 second, so the elapsed time runs while nothing arrives.
 """
 
@@ -27,13 +27,13 @@ _LABEL = 10
 
 
 class Progress:
-    """Shows ``progress`` notifications; a context manager. This base shows nothing (``-q``)."""
+    """Show ``progress`` notifications; a context manager. This base shows nothing (``-q``)."""
 
     def update(self, params: Mapping[str, Any]) -> None:
-        """One notification: ``phase``, ``message`` and optional figures."""
+        """Show one notification: ``phase``, ``message`` and optional figures."""
 
     def note(self, text: str) -> None:
-        """One line that stays."""
+        """Print one line that stays."""
 
     def rest(self) -> None:
         """Leave the terminal to a question, until the next notification."""
@@ -54,7 +54,7 @@ class Progress:
 
 
 class Plain(Progress):
-    """Plain lines for logs and pipes: every new phase, then at most one line in 5 s."""
+    """Print plain lines for logs and pipes: every new phase, then at most one line in 5 s."""
 
     def __init__(
         self, write: Callable[[str], None], now: Callable[[], float] = time.monotonic
@@ -78,7 +78,7 @@ class Plain(Progress):
 
 
 class Terminal(Progress):
-    """One line per phase, redrawn in place."""
+    """Redraw one line per phase in place."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class Terminal(Progress):
 
 
 class _Ticking(Terminal):
-    """A ``Terminal`` that a timer signal redraws; the system restarts interrupted reads."""
+    """Redraw a ``Terminal`` at a timer signal; the system restarts interrupted reads."""
 
     def __enter__(self) -> Progress:
         self._before = signal.signal(signal.SIGALRM, self._tick)
@@ -144,7 +144,7 @@ class _Ticking(Terminal):
 
 
 def to_stderr(*, quiet: bool) -> Progress:
-    """The progress display that fits standard error."""
+    """Return the progress display that fits standard error."""
     if quiet:
         return Progress()
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
@@ -153,7 +153,7 @@ def to_stderr(*, quiet: bool) -> Progress:
 
 
 def describe(params: Mapping[str, Any]) -> str:
-    """One notification as one line: phase, message, share, amount, rate, time left."""
+    """Write one notification as one line: phase, message, share, amount, rate, time left."""
     message = str(params.get("message") or "").strip()
     last = output.harmless(message.splitlines()[-1]) if message else ""
     parts = [f"{_label(str(params.get('phase', '')))} {last}".rstrip()]

@@ -1,4 +1,4 @@
-"""A call ended without its answer: nobody listens, it took too long, or we have a defect."""
+"""A call ended without its answer: nobody listens, time ran out, or we have a defect."""
 
 from __future__ import annotations
 

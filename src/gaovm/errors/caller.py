@@ -90,7 +90,7 @@ class MountRefused(CallerError):
 
 
 class NotFound(CallerError):
-    """A thing other than a VM (a port, a file, an image in the store) does not exist."""
+    """Something other than a VM does not exist: a port, a file, an image in the store."""
 
     code = "not_found"
     http_status = 404
@@ -112,7 +112,7 @@ class ImageInUse(CallerError):
 
 
 class DigestMismatch(CallerError):
-    """Bytes do not have the digest that was asked for."""
+    """The bytes do not have the digest that the caller asked for."""
 
     code = "digest_mismatch"
     http_status = 422
@@ -127,7 +127,7 @@ class DiskShrink(CallerError):
 
 
 class TooSlow(CallerError):
-    """A subscriber or peer read more slowly than was written for it, and was cut off."""
+    """A subscriber or peer reads too slowly; the sender has cut it off."""
 
     code = "too_slow"
     http_status = 503

@@ -33,7 +33,7 @@ class BootFailed(GuestError):
 
 
 class GuestFailed(GuestError):
-    """The guest panicked, or hung and was ended; ``details['serial_tail']``: its last lines."""
+    """The guest panicked, or hung and was ended; ``details['serial_tail']`` is its last output."""
 
     code = "guest_failed"
 
@@ -51,6 +51,6 @@ class ProbeFailed(GuestError):
 
 
 class GuestCallFailed(GuestError):
-    """The agent refused a call; ``details['agent_code']`` is its word for why."""
+    """The agent refused a call; ``details['agent_code']`` is the code of its reason."""
 
     code = "guest_call_failed"

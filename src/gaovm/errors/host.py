@@ -33,7 +33,7 @@ class DiskFull(HostError):
 
 
 class DescriptorsScarce(HostError):
-    """The daemon may open few descriptors more, and keeps them for what must not fail."""
+    """The daemon is short of descriptors, and keeps the rest for what must not fail."""
 
     code = "descriptors_scarce"
     retriable = True
@@ -71,6 +71,6 @@ class StateCorrupt(HostError):
 
 
 class LinkBelowShare(HostError):
-    """A path goes over a symbolic link in a directory that a guest can write."""
+    """A path leads through a symbolic link in a directory that a guest can write."""
 
     code = "link_below_share"

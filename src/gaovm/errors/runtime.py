@@ -31,7 +31,7 @@ class HypervisorFailed(RuntimeFailure):
 
 
 class NetworkLost(RuntimeFailure):
-    """A VM's way out is gone for a moment; it is made again by itself, and the VM works on."""
+    """A VM has lost its network for a moment; its driver restores it, and the VM works on."""
 
     code = "network_lost"
 

@@ -1,4 +1,4 @@
-"""``gaovm adopt``: a VM whose directory was moved or copied past our sight becomes this one's."""
+"""``gaovm adopt``: give this directory a VM whose own directory is out of our sight."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def run(parsed: options.Parsed) -> int:
-    """Without NAME list the VMs that have lost their directory; with it take one over."""
+    """List the VMs that have lost their directory; with NAME, take one over."""
     project = project_dir.need_project()
     params: dict[str, Any] = {"project_dir": project.directory}
     if (name := parsed.word()) is not None:

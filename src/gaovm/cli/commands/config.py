@@ -44,7 +44,7 @@ def diff(parsed: options.Parsed) -> int:
     with calls.connect() as client:
         params: dict[str, Any] = {"name": name}
         project = project_dir.find_project()
-        calls.call(client, "vm.status", params)  # a VM that there is not is told first
+        calls.call(client, "vm.status", params)  # an unknown VM is reported first
         if project is not None and not target.is_of(client, name, project):
             project = None
         result = _differences(client, params, project)
@@ -57,7 +57,7 @@ def diff(parsed: options.Parsed) -> int:
 
 
 def _differences(client: Any, params: dict[str, Any], project: project_dir.Project | None) -> Any:
-    """A file that cannot be read hides what it asks for, not what waits for the next start."""
+    """Ask for the differences; an unreadable file hides only what the file asks for."""
     if project is None:
         return calls.call(client, "vm.config.diff", params)
     try:

@@ -34,7 +34,7 @@ class Place:
 
 
 def plan(words: Sequence[str]) -> tuple[list[Place], Place]:
-    """Sources and destination.
+    """Split the words into sources and destination.
 
     Raises:
         errors.UsageError: source and destination are both on the host; or a path is empty, as that
@@ -88,7 +88,7 @@ def _vm(place: Place) -> str:
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """Through the end of every block: what is half copied is removed."""
+    """Leave through the end of every block, which removes what is half copied."""
     raise SystemExit(128 + number)
 
 
@@ -111,14 +111,14 @@ def _copy(
 
 
 def _directory(destination: Place) -> str:
-    """The destination of more than one source: written so that it can only be a directory."""
+    """Write the destination of several sources so that it can only be a directory."""
     if destination.vm is None and not Path(destination.path).is_dir():
         raise errors.UsageError(f"{destination.path} must be a directory: there are many sources")
     return destination.path.rstrip("/") + "/"
 
 
 class Meter:
-    """Counts bytes and shows them once a copy takes longer than a second, five times a second."""
+    """Count bytes, and show them five times a second once a copy takes longer than a second."""
 
     def __init__(
         self, show: progress.Progress, name: str, now: Callable[[], float] = time.monotonic

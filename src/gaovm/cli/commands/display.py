@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-# what says where the caller's desktop is; the daemon's own environment may be of another day
+# these name the caller's desktop; the daemon's own environment may be older
 SEAT = (
     "DISPLAY",
     "XAUTHORITY",
@@ -53,7 +53,7 @@ def show(parsed: options.Parsed) -> int:
 
 
 def screenshot(parsed: options.Parsed) -> int:
-    """Write the picture to a file of the caller's."""
+    """Write the picture to the caller's file."""
     name = target.vm_name(parsed)
     wanted = parsed.text("output")
     with calls.connect() as client:
@@ -77,7 +77,7 @@ def screenshot(parsed: options.Parsed) -> int:
 
 
 def seat() -> dict[str, str]:
-    """The caller's desktop, as the daemon takes it.
+    """Return the variables that name the caller's desktop, for the daemon.
 
     Raises:
         errors.HostError: there is none.

@@ -17,7 +17,7 @@ _MARKS = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
 
 
 def run(parsed: options.Parsed) -> int:
-    """Check everything; 1 when something that ``up`` needs is missing."""
+    """Check everything; return 1 when something is missing that ``up`` needs."""
     checks = doctor.checks(Path(paths.home())) + _daemon()
     failed = any(check.level == "fail" for check in checks)
     if parsed.flag("json"):
@@ -38,7 +38,7 @@ def _json(check: doctor.Check) -> dict[str, Any]:
 
 
 def _daemon() -> list[doctor.Check]:
-    """Whether the daemon's loop has stood still; nothing where no daemon runs."""
+    """Check whether the daemon's loop has stood still; no check where no daemon runs."""
     try:
         with calls.connect(start=False) as client:
             stalls = client.call("daemon.status", {}, _ANSWER_LIMIT_S).get("stalls") or {}
@@ -61,7 +61,7 @@ def _daemon() -> list[doctor.Check]:
 
 
 def text(checks: list[doctor.Check]) -> str:
-    """The report: a line for each check, with its remedy below."""
+    """Write the report: a line for each check, with its remedy below."""
     width = max(len(check.name) for check in checks)
     lines = []
     for check in checks:

@@ -1,4 +1,4 @@
-"""``gaovm events``: what happened and happens, from the daemon's durable log."""
+"""``gaovm events``: print what happened and follow what happens, from the daemon's event log."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(parsed: options.Parsed) -> int:
 
 
 class _Shown:
-    """What is to be shown, how, and up to where it was."""
+    """Hold what to show, how, and the last number shown."""
 
     def __init__(self, parsed: options.Parsed) -> None:
         self._json = parsed.flag("json")
@@ -64,7 +64,7 @@ class _Shown:
         return not self._types or any(event_names.matches(kind, each) for each in self._types)
 
     def note_lost(self, stream: EventStream) -> None:
-        """Say which events are gone that were asked for; 0 asks for those there are."""
+        """Say which of the wanted events are gone; 0 asks for whatever is there."""
         if self.since is None:
             self.since = stream.seq
         elif 0 < self.since < stream.oldest - 1:
@@ -81,7 +81,7 @@ def _print_stored(stream: EventStream, shown: _Shown) -> None:
 
 
 def _follow(client: blocking.Client, stream: EventStream, shown: _Shown) -> errors.GaoError:
-    """Show events until the daemon goes away; returns how it went."""
+    """Show events until the daemon goes away; return why it went."""
     while True:
         try:
             for event in stream:
@@ -90,7 +90,7 @@ def _follow(client: blocking.Client, stream: EventStream, shown: _Shown) -> erro
         except errors.ConnectionLost as exc:
             return exc
         except errors.TooSlow:
-            # whoever reads our output is slow: the log has the rest
+            # the reader of our output is slow; the event log has the rest
             stream = _resume(client, shown)
 
 
@@ -98,7 +98,7 @@ def _resume(client: blocking.Client, shown: _Shown) -> EventStream:
     try:
         stream = client.events(shown.since)
     except errors.InvalidParams as exc:
-        # the log has been begun anew: show all of the new one
+        # the daemon began a new log: show all of it
         output.err(f"gaovm: {exc.message}")
         shown.since = 0
         stream = client.events(0)
@@ -107,7 +107,7 @@ def _resume(client: blocking.Client, shown: _Shown) -> EventStream:
 
 
 def _await_daemon(failure: errors.GaoError) -> blocking.Client:
-    """A connection as soon as a daemon listens again; woken by its socket's appearance."""
+    """Connect as soon as a daemon listens again; its new socket file wakes us."""
     from gaovm.platform import notices
 
     told = notices.contents([calls.home()])
@@ -123,7 +123,7 @@ def _await_daemon(failure: errors.GaoError) -> blocking.Client:
 
 
 def text(event: Mapping[str, Any]) -> str:
-    """One event for people: time, number, VM, type, and what it carries."""
+    """Write one event for people: time, number, VM, type, and what it carries."""
     payload = event.get("payload")
     facts = payload.items() if isinstance(payload, dict) else ()
     words = [f"{key}={_value(value)}" for key, value in facts if value is not None]

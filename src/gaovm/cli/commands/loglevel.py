@@ -32,7 +32,7 @@ def run(parsed: options.Parsed) -> int:
 
 
 def _take_level(parsed: options.Parsed) -> str | None:
-    """The level among the words, which is taken out; a VM called like one needs ``--name``."""
+    """Take the level out of the words; a VM whose name is a level needs ``--name``."""
     level = next((word for word in parsed.words if word in LEVELS), None)
     if level is not None:
         parsed.words.remove(level)

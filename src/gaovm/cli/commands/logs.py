@@ -50,7 +50,7 @@ def run(parsed: options.Parsed) -> int:
 
 
 def sources_of(parsed: options.Parsed) -> list[entries.Source]:
-    """The logs that the options choose; of the daemon's, with none chosen, what is of the VM.
+    """Return the logs that the options choose; without a choice, all logs of the VM.
 
     Raises:
         errors.UsageError: no name is known.
@@ -75,7 +75,7 @@ def sources_of(parsed: options.Parsed) -> list[entries.Source]:
 
 
 def choice_of(parsed: options.Parsed) -> entries.Choice:
-    """Which lines the options choose.
+    """Return which lines the options choose.
 
     Raises:
         errors.UsageError: ``--since`` is no time.
@@ -116,7 +116,7 @@ def _follow(
 
 
 class _Printer:
-    """Writes entries as the options say."""
+    """Write entries as the options say."""
 
     def __init__(self, parsed: options.Parsed, sources: list[entries.Source]) -> None:
         self._json = parsed.flag("json")
@@ -146,7 +146,7 @@ def _unknown(name: str, vms: Path) -> errors.VmNotFound:
 def _write_bytes(blocks: Iterable[bytes]) -> None:
     stream, plain = sys.stdout.buffer, sys.stdout.isatty()
     for block in blocks:
-        # a guest's console may hold anything: a terminal gets plain text only
+        # a guest's console may hold anything; a terminal gets plain text only
         text = output.harmless(block.decode(errors="replace")) if plain else ""
         stream.write(text.encode(errors="replace") if plain else block)
         stream.flush()

@@ -1,4 +1,4 @@
-"""``gaovm exec`` and ``gaovm shell``: the guest's exit status becomes ours.
+"""``gaovm exec`` and ``gaovm shell``: run a command in the guest, and exit with its status.
 
 125: gaovm itself failed; 126 and 127: the guest could not execute or find the program.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gaovm.client import inquiry
 
 OWN_FAILURE = 125
-# what no program's name has, and every line for a shell
+# characters of shell lines that no program's name has
 _SHELL_CHARACTERS = frozenset(" \t\n|&;<>()$`\"'*?")
 _NOT_STARTED = {"not-found": 127, "not-executable": 126}
 
@@ -47,7 +47,7 @@ def shell(parsed: options.Parsed) -> int:
             meant = f"a command: gaovm shell -- {word}"
             error.remedy = f"{error.remedy}\n{meant}" if error.remedy else meant
         raise
-    # the login shell has said that it found no such program, not why
+    # the login shell says that it found no program, but not why
     if code == _NOT_STARTED["not-found"] and _is_line(parsed.rest):
         output.err(output.harmless(f"gaovm: a line for a shell: {_through_shell(parsed.rest[0])}"))
     return code
@@ -73,7 +73,7 @@ def _session(parsed: options.Parsed, start: dict[str, Any]) -> int:
 
 
 def _meant(argv: Sequence[str]) -> str | None:
-    """What to call instead when a program was not found: a line for a shell, or a VM's name."""
+    """Return what the user meant when the guest has no such program: a shell line or a VM."""
     if _is_line(argv):
         return _through_shell(argv[0])
     if len(argv) > 1 and names.is_valid(argv[0]):
@@ -94,7 +94,7 @@ def _through_shell(line: str) -> str:
 
 
 def _inquire(name: str) -> inquiry.Finding:
-    """Why the VM is silent; few sessions want to know."""
+    """Find out why the VM is silent; few sessions need this code."""
     from gaovm.client import inquiry
 
     found = inquiry.ask(paths.home(), target.about(name))
@@ -106,7 +106,7 @@ def _inquire(name: str) -> inquiry.Finding:
 
 
 def environment(settings: Sequence[str]) -> dict[str, str]:
-    """``K=V`` as it is; ``K`` alone takes the value it has here, or nothing when unset.
+    """Read ``K=V`` as it is; ``K`` alone takes its value here, or is left out when unset.
 
     Raises:
         errors.UsageError: no name before ``=``.
@@ -122,7 +122,7 @@ def environment(settings: Sequence[str]) -> dict[str, str]:
 
 
 def working_directory(wanted: str | None, ticket: Mapping[str, Any]) -> tuple[str, bool]:
-    """Where the command starts, and whether the home directory will do instead.
+    """Return where the command starts, and whether the home directory will do instead.
 
     Without ``--workdir``: the current directory when a mount has it, else the home directory. A
     relative ``--workdir`` goes on from there.
@@ -137,7 +137,7 @@ def working_directory(wanted: str | None, ticket: Mapping[str, Any]) -> tuple[st
 
 
 def guest_path(mounts: Sequence[Mapping[str, Any]], directories: Sequence[str]) -> str | None:
-    """The guest's path of the first of ``directories`` that lies in a mount; the deepest mount."""
+    """Return the guest's path of the first of ``directories`` in a mount, by the deepest mount."""
     for directory in directories:
         best = ""
         found = None
@@ -153,7 +153,7 @@ def guest_path(mounts: Sequence[Mapping[str, Any]], directories: Sequence[str]) 
 
 
 def _directories() -> list[str]:
-    """The current directory: by its real path, and as the shell that called us names it."""
+    """Return the current directory: its real path, and the path that our shell uses."""
     real = project_dir.working_directory()
     logical = os.environ.get("PWD", "")
     return [real, logical] if logical.startswith("/") and _same(real, logical) else [real]

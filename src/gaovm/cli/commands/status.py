@@ -46,7 +46,7 @@ def text(vm: Mapping[str, Any]) -> str:
 
 
 def _line(label: str, value: str) -> str:
-    """A value beside its label; what has more lines goes on below it, where no label can stand."""
+    """Write a value beside its label; further lines go below it, never where a label stands."""
     first, *more = value.split("\n")
     return "\n".join([f"{label:{_LABEL}} {first}", *(f"{'':{_LABEL}} {line}" for line in more)])
 
@@ -85,7 +85,7 @@ def _machine(vm: Mapping[str, Any]) -> list[str]:
 
 
 def _usage(usage: Mapping[str, Any]) -> list[str]:
-    """What it takes of the host; ``machine`` says what the guest is given."""
+    """Write what the VM takes of the host; ``machine`` says what the guest gets."""
     if not usage:
         return []
     taken = [f"{output.size(usage.get('disk_bytes'))} disk"]
@@ -145,18 +145,18 @@ def _ports(vm: Mapping[str, Any]) -> list[str]:
 
 
 def port_line(port: Mapping[str, Any]) -> str:
-    """One forwarded port for people, and how it is with it."""
+    """Write one forwarded port for people, with its state."""
     return f"{port_way(port)} ({port_state(port)})"
 
 
 def port_way(port: Mapping[str, Any]) -> str:
-    """From where a port is forwarded, and to where."""
+    """Write from where a port is forwarded, and to where."""
     host = f"{port.get('host_ip')}:{port.get('host_port') or '(free one at start)'}"
     return f"{host} -> {port.get('guest_ip')}:{port.get('guest_port')} in the VM"
 
 
 def port_state(port: Mapping[str, Any]) -> str:
-    """How it is with a forwarded port, for people."""
+    """Write the state of a forwarded port for people."""
     state = str(port.get("state"))
     return "nobody listens" if state == "no_listener" else state
 
@@ -181,7 +181,7 @@ def _places(vm: Mapping[str, Any]) -> list[str]:
 
 
 def _cage(known: Mapping[str, Any] | None) -> list[str]:
-    """What keeps the hypervisor in, and which walls this host does not have."""
+    """Write what confines the hypervisor, and which walls this host lacks."""
     if not known:
         return []
     held = ", ".join(str(word) for word in known.get("in_force") or ())
@@ -192,7 +192,7 @@ def _cage(known: Mapping[str, Any] | None) -> list[str]:
 
 
 def _pending(vm: Mapping[str, Any]) -> list[str]:
-    """What the next start changes. The details are ``gaovm diff``'s, whose code is not loaded."""
+    """Write what the next start changes; ``gaovm diff`` has the details, and the code for them."""
     fields = [str(found.get("field")) for found in vm.get("pending") or ()]
     if not fields:
         return []

@@ -1,6 +1,6 @@
-"""``gaovm uninstall``: ends the VMs and the daemon, and removes what they left on this machine.
+"""``gaovm uninstall``: end the VMs and the daemon, and remove what they left on this machine.
 
-Only what GaoVM makes is removed: a home may be a directory that holds other things, too.
+It removes only what GaoVM makes: a home may be a directory that holds other things, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gaovm.platform import exits
 
 # its lock is what makes a directory a home
 _LOCK = "gaovmd.lock"
-# in this order: a removal that is cut short leaves no database of VMs whose disks are gone
+# in this order: an interrupted removal leaves no database of VMs whose disks are gone
 _OF_HOME = (
     "state.db*",
     "state.backup.db*",
@@ -44,7 +44,7 @@ _DRIVERS_S = 20.0
 
 
 class Plan(NamedTuple):
-    """What is to go. ``vms``: the names of the VMs whose disks go with it."""
+    """Say what goes. ``vms``: the names of the VMs whose disks go with it."""
 
     home: Path
     vms: list[str]
@@ -54,7 +54,7 @@ class Plan(NamedTuple):
 
     @property
     def size_bytes(self) -> int:
-        """What all of it takes on the disk."""
+        """Return how many bytes all of it takes on the disk."""
         return sum(_size(path) for path in (*self.things, *self.cache))
 
 
@@ -73,7 +73,7 @@ def run(parsed: options.Parsed) -> int:
     freed = plan.size_bytes
     with progress.to_stderr(quiet=parsed.flag("quiet")) as shown:
         if plan.unit is not None:
-            units.remove(plan.unit)  # first: else systemd would start the daemon again
+            units.remove(plan.unit)  # first, or systemd would start the daemon again
         _end(shown)
         remove(plan)
         _remove_all(plan.cache)
@@ -90,7 +90,7 @@ def _refuse_without_terminal() -> None:
 
 
 def look(home: Path, *, with_cache: bool) -> Plan:
-    """What there is of this home."""
+    """Look up what there is of this home."""
     unit = units.find(str(home))
     cache = cache_directory()
     is_home = (home / _LOCK).exists()
@@ -104,7 +104,7 @@ def look(home: Path, *, with_cache: bool) -> Plan:
 
 
 def question(plan: Plan) -> str:
-    """What the user is asked."""
+    """Write the question for the user."""
     parts = []
     if plan.vms:
         parts.append(f"{len(plan.vms)} VMs with their disks ({', '.join(plan.vms)})")
@@ -136,7 +136,7 @@ def _end(shown: progress.Progress) -> None:
 def remove(plan: Plan) -> None:
     """Remove what GaoVM keeps in the home, and the home if nothing else is in it.
 
-    The daemon's lock is held meanwhile, so that none is started.
+    Holds the daemon's lock meanwhile, so that no daemon starts.
 
     Raises:
         errors.StateConflict: a daemon or a driver still runs; what it needs was left.
@@ -173,7 +173,7 @@ def _await_driver(vm: Path) -> None:
     try:
         watched = exits.watch(pid) if pid is not None else None
     except OSError:
-        return  # it has just left
+        return  # the driver has just left
     if watched is None or not exits.wait(watched, _DRIVERS_S):
         raise errors.StateConflict(
             f"the driver of VM {vm.name} (process {pid}) still runs",
@@ -212,7 +212,7 @@ def _remove_directory(directory: Path) -> None:
         else:
             directory.rmdir()
     except OSError:
-        return  # not ours alone, or never there
+        return  # others keep files in it, or it never existed
 
 
 def _size(path: Path) -> int:

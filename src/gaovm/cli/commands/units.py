@@ -1,8 +1,8 @@
-"""``gaovm daemon enable | disable``: a systemd unit that starts the daemon, and with it the VMs.
+"""``gaovm daemon enable | disable``: write a systemd unit that starts the daemon, and so the VMs.
 
-As root a unit of the system, for anybody else one of the user's own manager. The files are written
-by hand, as ``systemctl enable`` would: it works also where systemd does not run now, as in a
-container or a chroot.
+Root gets a unit of the system, anybody else one of the user's own manager. We write the files as
+``systemctl enable`` would, so that it also works where systemd does not run now, as in a container
+or a chroot.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from gaovm.cli import calls, options, output
 
 _SYSTEMCTL_LIMIT_S = 20.0
 SYSTEM = Path("/etc/systemd/system")
-#: Passed on to the daemon as they are now: where programs, state and cache are, and whose files.
+#: The unit passes these on as they are now: where programs, state and cache are, and whose files.
 _VARIABLES = ("PATH", "GAOVM_CACHE", "GAOVM_LOG_LEVEL", "GAOVM_UID_RANGE")
 
 
 class Unit(NamedTuple):
-    """A unit of one home. ``link`` is what makes ``target`` want it."""
+    """Describe the unit of one home. ``link`` is the file that makes ``target`` want it."""
 
     path: Path
     link: Path
@@ -34,17 +34,17 @@ class Unit(NamedTuple):
 
     @property
     def systemctl(self) -> str:
-        """How a user calls systemctl for it."""
+        """Return how a user calls systemctl for it."""
         return "systemctl --user" if self.is_user else "systemctl"
 
     @property
     def enabled(self) -> bool:
-        """Whether it is there and wanted at boot or login."""
+        """Tell whether the unit exists, and starts at boot or login."""
         return self.path.is_file() and self.link.is_symlink()
 
 
 def find(home: str) -> Unit:
-    """The unit of a home, whether or not it exists."""
+    """Return the unit of a home, whether or not it exists."""
     is_user = not is_root()
     if is_user:
         base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd/user"
@@ -57,12 +57,12 @@ def find(home: str) -> Unit:
 
 
 def is_root() -> bool:
-    """Whether units of the system are ours to write."""
+    """Tell whether we may write units of the system."""
     return os.geteuid() == 0
 
 
 def _name(home: str) -> str:
-    """``gaovm`` for the usual home; another home has a name of its own."""
+    """Return ``gaovm`` for the usual home, and a name of its own for any other."""
     if home == str(Path.home() / ".gaovm"):
         return "gaovm"
     import hashlib
@@ -71,7 +71,7 @@ def _name(home: str) -> str:
 
 
 def text(unit: Unit, python: str, environment: dict[str, str]) -> str:
-    """The unit file.
+    """Write the text of the unit file.
 
     Raises:
         errors.UsageError: a path or variable that no unit file can hold.
@@ -142,7 +142,7 @@ def disable(parsed: options.Parsed) -> int:
 
 
 def remove(unit: Unit) -> bool:
-    """Remove the unit's files; whether systemd was told.
+    """Remove the unit's files; return whether systemd took notice.
 
     Raises:
         errors.HostError: they cannot be removed.
@@ -158,7 +158,7 @@ def remove(unit: Unit) -> bool:
 
 
 def is_running(unit: Unit) -> bool:
-    """Whether the manager that would start the unit runs here."""
+    """Tell whether the manager that would start the unit runs here."""
     if not unit.is_user:
         return Path("/run/systemd/system").is_dir()
     directory = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
@@ -166,7 +166,7 @@ def is_running(unit: Unit) -> bool:
 
 
 def reload_manager(unit: Unit) -> bool:
-    """Let the manager read its units anew; False when it does not run here.
+    """Let the manager read its units again; return False when it does not run here.
 
     Raises:
         errors.HostError: it does, and refuses.
@@ -183,7 +183,7 @@ def reload_manager(unit: Unit) -> bool:
 
 
 def state(home: str) -> dict[str, object]:
-    """Path of the unit, whether it is enabled, and whether its manager runs."""
+    """Return the path of the unit, whether it is enabled, and whether its manager runs."""
     unit = find(home)
     return {"path": str(unit.path), "enabled": unit.enabled, "systemd": is_running(unit)}
 

@@ -1,7 +1,7 @@
-"""``gaovm up``: makes or starts a VM, shows what happens, says where things are.
+"""``gaovm up``: make or start a VM, show what happens, and say where things are.
 
-Ctrl-C before the agent answers undoes what this ``up`` began. Later it asks, and where nobody can
-be asked the VM is kept.
+Ctrl-C before the agent answers undoes what this ``up`` began. Later it asks; without a terminal to
+ask on, it keeps the VM.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def run(parsed: options.Parsed) -> int:
 def request(
     client: blocking.Client, parsed: options.Parsed, wait: str
 ) -> tuple[str, dict[str, Any]]:
-    """The call to make: ``vm.up`` for this project's VM, ``vm.start`` for another that exists.
+    """Choose the call: ``vm.up`` for this project's VM, ``vm.start`` for another that exists.
 
     A NAME that is neither creates nothing; ``--name`` names a new VM of this project.
 
@@ -87,7 +87,7 @@ def _up_params(parsed: options.Parsed, project: project_dir.Project, wait: str) 
 
 
 def project_params(project: project_dir.Project, name: str | None) -> dict[str, Any]:
-    """A project as the daemon takes it; without ``name`` its VM is called as always."""
+    """Return the project's parameters for the daemon; without ``name`` its VM keeps its name."""
     params: dict[str, Any] = {
         "project_dir": project.directory,
         "config_path": project.config,
@@ -102,7 +102,7 @@ def project_params(project: project_dir.Project, name: str | None) -> dict[str, 
 
 
 def caller() -> dict[str, Any]:
-    """The user who runs gaovm: the guest gets the same name, uid and gid.
+    """Return the user who runs gaovm; the guest gets the same name, uid and gid.
 
     Raises:
         errors.HostError: the uid has no name.
@@ -124,7 +124,7 @@ def caller() -> dict[str, Any]:
 
 
 def summary(result: Mapping[str, Any]) -> str:
-    """What ``up`` says at its end: state, mounts, ports, the file's message, what to do next."""
+    """Write the last words of ``up``: state, mounts, ports, the file's message, what to do next."""
     vm = result["vm"]
     word = "was running already" if result.get("already") else "is up"
     spent = (vm.get("boot") or {}).get("ready_ms")
