@@ -32,6 +32,7 @@ else:
     )
 
 __all__ = [
+    "START_TOLERANCE",
     "alive",
     "boot_id",
     "exit_status",

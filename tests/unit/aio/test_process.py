@@ -133,7 +133,7 @@ async def test_the_child_dies_with_its_parent() -> None:
 async def test_identity_tells_processes_apart() -> None:
     pid, start_time = processes.identity(os.getpid())
     assert processes.alive(pid, start_time)
-    assert not processes.alive(pid, start_time + 1)
+    assert not processes.alive(pid, start_time + processes.START_TOLERANCE + 1)
     async with process.spawn(["sleep", "60"]) as child:
         pid, start_time = processes.identity(child.pid)
         assert processes.alive(pid, start_time)
@@ -155,7 +155,7 @@ async def test_how_a_process_ended_is_known_before_its_parent_asks(
     child.stdin.close()
     await process.wait_pid(child.pid)
     assert processes.exit_status(*which) == status
-    assert processes.exit_status(child.pid, which[1] + 1) is None, "another process"
+    assert processes.exit_status(child.pid, which[1] + 60) is None, "another process"
     child.wait()
     assert processes.exit_status(*which) is None, "its parent has asked"
 

@@ -29,14 +29,31 @@ def look(pid: int) -> Look:
         errors.NotFound: there is no such process.
         errors.HostError: ``ps`` cannot be run.
     """
-    words = _ps("-o", "stat=", "-o", "lstart=", "-p", str(pid)).split()
+    try:
+        words = _ps("-o", "stat=", "-o", "lstart=", "-p", str(pid)).split()
+    except errors.HostError as exc:
+        raise errors.HostError(f"process {pid} cannot be looked at: {exc.message}") from exc
     if not words:
         raise errors.NotFound(f"no process has the pid {pid}")
     try:
         started = calendar.timegm(time.strptime(" ".join(words[1:6]), _FORMAT))
     except ValueError as exc:
         raise errors.HostError(f"process {pid} cannot be looked at: {exc}") from exc
-    return Look(words[0][0], started, None)
+    state = words[0][0]
+    return Look(state, started, _wait_status(pid) if state == "Z" else None)
+
+
+def _wait_status(pid: int) -> int | None:
+    """How a child of this process ended, which stays to be reaped; None: it cannot be told."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        return None
+    try:
+        found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    if found is None:
+        return None
+    return found.si_status << 8 if found.si_code == os.CLD_EXITED else found.si_status
 
 
 def _ps(*arguments: str) -> str:
