@@ -131,7 +131,7 @@ def _own_namespace() -> None:
     Called while this process has one thread, before it does anything. Where that is not allowed the
     cage has fewer walls, which ``vm.status`` tells.
     """
-    if abilities.switched_off():
+    if abilities.absence():
         return
     can = abilities.find()
     if not can.root and not can.namespaces:

@@ -197,13 +197,14 @@ def _cage() -> Check:
         found = cage.find()
     except errors.HostError as exc:
         return Check(name=name, level="fail", found=exc.message, remedy=exc.advice or "")
-    if found.off:
+    if found.absent:
+        switched_off = bool(found.held)
         return Check(
             name=name,
             level="warn",
-            found="GAOVM_CONFINE=off: hypervisors run with all rights of their user",
-            remedy="unset GAOVM_CONFINE, which is for debugging only, and stop the daemon",
-            actions=(errors.Action("stop_daemon"),),
+            found=f"{found.absent}; hypervisors run with all rights of their user",
+            remedy="unset GAOVM_CONFINE and stop the daemon" if switched_off else "",
+            actions=(errors.Action("stop_daemon"),) if switched_off else (),
         )
     held = ", ".join(found.held)
     if "namespaces" in found.missing:

@@ -5,6 +5,7 @@ And nothing that only Linux has is needed to load what a Mac loads.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -60,9 +61,23 @@ def test_a_mac_loads_every_module(package: str) -> None:
     assert int(done.stdout) > 5
 
 
+def test_the_doctor_promises_no_cage() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gaovm", "doctor", "--json"],
+        env={**os.environ, **ENVIRONMENT},
+        capture_output=True,
+        check=False,
+    )
+    (cage,) = [each for each in json.loads(done.stdout)["checks"] if each["name"] == "cage"]
+    assert cage["level"] == "warn"
+    assert "portable half forced" in cage["found"]
+    assert "all rights of their user" in cage["found"]
+
+
 @pytest.fixture
 def portable(world: World) -> World:
     world.daemons.env |= ENVIRONMENT
+    del world.daemons.env["GAOVM_CONFINE"]  # there is no cage to be switched off
     return world
 
 
@@ -93,6 +108,7 @@ def test_a_vm_from_its_start_to_its_end(portable: World) -> None:
     assert len(drivers) == 2
     status = client.call("vm.status", {"name": "one"})
     assert status["state"] == "running"
+    assert "portable half forced" in status["confinement"]["missing"]["cage"]
     assert "error" not in client.call("vm.stop", {"name": "one"})
     until(lambda: not alive(drivers["one"]))
     assert client.call("daemon.stop") == {"stopping": True}

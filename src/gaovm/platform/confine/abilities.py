@@ -26,6 +26,13 @@ def switched_off() -> bool:
     return os.environ.get(VARIABLE, "").lower() in ("off", "0", "no", "false")
 
 
+def absence() -> str:
+    """Why there is no cage here at all; empty: there is one, with what ``find`` says."""
+    if switched_off():
+        return f"{VARIABLE}=off: for debugging only"
+    return "" if system.LINUX else f"{system.describe()} has none"
+
+
 @functools.cache
 def find() -> Abilities:
     """What can be had here, found once a process by trying in a child. Takes some 10 ms."""

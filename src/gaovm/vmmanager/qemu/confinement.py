@@ -22,7 +22,6 @@ from gaovm.wire.driver import results
 from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
-OFF = f"{abilities.VARIABLE}=off: for debugging only"
 
 
 class Confinement:
@@ -40,7 +39,7 @@ class Confinement:
     async def prepare(
         self, request: LaunchRequest, document: Document, virtiofsd: VirtiofsdFact | None
     ) -> None:
-        """Lend the VM its ids and prepare its cages, unless they are switched off.
+        """Lend the VM its ids and prepare its cages, unless there are none here.
 
         Raises:
             errors.MountRefused: a mount holds the state directory, and it cannot be hidden here.
@@ -48,7 +47,7 @@ class Confinement:
             errors.HostError: no user id is free, or ``GAOVM_UID_RANGE`` is no range.
         """
         await self.close()
-        self._off = OFF if abilities.switched_off() else ""
+        self._off = abilities.absence()
         home = Path(request.home)
         if not request.confine:
             return
