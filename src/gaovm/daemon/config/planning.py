@@ -17,6 +17,7 @@ from gaovm import errors
 from gaovm.daemon.storage import records
 from gaovm.model import states
 from gaovm.spec import diff, vm
+from gaovm.wire import anyjson
 
 #: The readiness of a VM on its way up, whose guest cannot be changed yet.
 _TOO_EARLY = (None, states.Readiness.BOOTING)
@@ -42,7 +43,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     base: vm.VmSpec
-    overrides: dict[str, Any]
+    overrides: anyjson.Object
     config_path: str
     approved: records.Approval | None
     wanted: vm.VmSpec
@@ -120,14 +121,14 @@ def combine(base: vm.VmSpec, overrides: Mapping[str, Any]) -> vm.VmSpec:
     return layer.apply(base, overrides)
 
 
-def with_changes(present: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def with_changes(present: Mapping[str, Any], changes: Mapping[str, Any]) -> anyjson.Object:
     """Overrides with some changed; one that becomes empty is taken away."""
     empty = {word for word, value in changes.items() if value in (None, "")}
     after = {**present, **changes}
     return {word: value for word, value in after.items() if word not in empty}
 
 
-def without_layer(record: records.VmRecord) -> tuple[dict[str, Any], list[str]]:
+def without_layer(record: records.VmRecord) -> tuple[anyjson.Object, list[str]]:
     """What remains of the overrides when they are discarded, and why.
 
     A disk that has grown cannot shrink again, so its size stays.

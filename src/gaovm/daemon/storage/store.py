@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gaovm import errors
-from gaovm.aio import files
+from gaovm.aio import files, threads
 from gaovm.daemon.storage import (
     backup,
     ballast,
@@ -67,7 +67,9 @@ class Store:
         self._closed = False
         self._forsaken = False
         self._reading: sqlite3.Connection | None = None
-        self._reader = futures.ThreadPoolExecutor(1, thread_name_prefix="store-read")
+        self._reader = futures.ThreadPoolExecutor(
+            1, thread_name_prefix="store-read", initializer=threads.leave_signals
+        )
 
     def load(self) -> list[records.VmRecord]:
         """Every record; for start-up, before the loop runs.

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from gaovm import errors
-from gaovm.aio import priority
+from gaovm.aio import priority, threads
 
 logger = logging.getLogger(__name__)
 
@@ -122,6 +122,7 @@ class Writer:
     # the thread
 
     def _run(self) -> None:
+        threads.leave_signals()
         with priority.first():  # clients wait for a commit
             self._serve()
 
