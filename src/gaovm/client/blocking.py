@@ -14,6 +14,7 @@ from gaovm import errors
 from gaovm.client import paths
 from gaovm.hostfacts import homes
 from gaovm.ipc import blocking, hello, methods, peer
+from gaovm.platform import unix_sockets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from gaovm.client import events
 
 START_LIMIT_S = 30.0
-# sun_path has 108 bytes, the last of them zero
-_MAX_PATH_BYTES = 107
 # the daemon's exit status when another one has the lock (EX_TEMPFAIL)
 _ALREADY_RUNNING = 75
 _TAIL_BYTES = 2000
@@ -78,13 +77,10 @@ class Client:
         self._connection.wait_closed(timeout_s)
 
     def events(self, since: int | None = None) -> events.EventStream:
-        """Subscribe to events: those after number ``since``, then each new one.
-
-        Without ``since``, the stream begins with the next new event.
+        """Subscribe to the events after number ``since``, or from now on.
 
         Raises:
-            errors.InvalidParams: no event has number ``since`` yet; ``details['seq']`` is the
-                newest number.
+            errors.InvalidParams: ``since`` is above the newest number, ``details['seq']``.
         """
         from gaovm.client import events  # only few commands need it
 
@@ -92,12 +88,12 @@ class Client:
 
 
 def terms() -> peer.Terms:
-    """Return what a client says about itself in hello."""
+    """The protocol and the methods that a client offers in hello."""
     return peer.Terms(hello.Offer(methods.CONTROL, methods.CONTROL_METHODS))
 
 
 def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
-    """Connect to the daemon of ``home``; start the daemon when it does not run.
+    """Connect to the daemon of ``home``; start it if it does not run.
 
     Raises:
         errors.DaemonUnreachable: no daemon listens and ``start`` is false, or the daemon did not
@@ -107,9 +103,9 @@ def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
     """
     directory = os.fspath(home)
     path = paths.socket(directory)
-    if len(os.fsencode(path)) > _MAX_PATH_BYTES:
+    if len(os.fsencode(path)) > unix_sockets.MAX_PATH_BYTES:
         raise errors.DaemonUnreachable(
-            f"socket path is longer than {_MAX_PATH_BYTES} bytes: {path}",
+            f"socket path is longer than {unix_sockets.MAX_PATH_BYTES} bytes: {path}",
             remedy="set GAOVM_HOME to a shorter path",
         )
     homes.check(directory, write=False)
@@ -131,7 +127,7 @@ def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
 
 
 def _try_connect(path: str) -> Client | None:
-    """Connect to a daemon; return None when none listens or the one that listened is ending."""
+    """Connect; None: nobody listens, or the daemon is just ending."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.connect(path)

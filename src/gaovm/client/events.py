@@ -21,8 +21,7 @@ class EventStream:
 
     Raises (from the iteration):
         errors.ConnectionLost: the daemon went away.
-        errors.TooSlow: this client reads more slowly than the daemon writes; resume at
-            ``details['seq']``.
+        errors.TooSlow: this program reads too slowly; ``details['seq']`` is where to resume.
     """
 
     def __init__(self, connection: blocking.BlockingConnection, since: int | None) -> None:

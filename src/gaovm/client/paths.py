@@ -36,11 +36,6 @@ def socket(home: str) -> str:
     return os.path.join(home, "gaovmd.sock")
 
 
-def lock(home: str) -> str:
-    """Return the path of the lock file, which ensures that only one daemon runs."""
-    return os.path.join(home, "gaovmd.lock")
-
-
 def logs(home: str) -> str:
     """Return the directory of the logs."""
     return os.path.join(home, "logs")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from gaovm import errors, version
 from gaovm.aio import clock
 from gaovm.daemon.dispatch import context
 from gaovm.ipc import methods
 from gaovm.model import states
+from gaovm.platform import processes
 from gaovm.wire.control import events, target
 from gaovm.wire.control import process as wire
 from gaovm.wire.control.progress import Progress
@@ -23,7 +23,7 @@ async def ping(ctx: context.Daemon, call: context.Call, args: target.Nothing) ->
 async def daemon_status(
     ctx: context.Daemon, call: context.Call, args: target.Nothing
 ) -> wire.DaemonStatus:
-    """Facts about the daemon."""
+    """Tell facts about the daemon."""
     machines = ctx.fleet.machines.values()
     running = sum(vm.state.observed is states.Observed.RUNNING for vm in machines)
     return wire.DaemonStatus(
@@ -38,14 +38,14 @@ async def daemon_status(
         quarantined_vms=tuple(ctx.fleet.store.mended),
         drift_mended=ctx.supervisor.mended,
         stalls=wire.Stalls(count=ctx.watch.count, longest_s=round(ctx.watch.longest_s, 3)),
-        rss_bytes=_resident_bytes(),
+        rss_bytes=processes.resident_bytes(),
     )
 
 
 async def daemon_stop(
     ctx: context.Daemon, call: context.Call, args: target.Nothing
 ) -> wire.Stopping:
-    """Begin the end: guests are stopped, what is wanted of them stays."""
+    """Begin to end the daemon: it stops the guests, and keeps what is wanted of them."""
     ctx.request_stop()
     return wire.Stopping(stopping=True)
 
@@ -53,7 +53,7 @@ async def daemon_stop(
 async def daemon_upgrade(
     ctx: context.Daemon, call: context.Call, args: wire.Upgrade
 ) -> wire.Upgraded:
-    """Execute the code that is installed now in this process; it gives the answer.
+    """Execute the code that is installed now, in this process; the new code answers.
 
     Raises:
         errors.StateConflict, errors.HostError: nothing has changed.
@@ -71,7 +71,7 @@ async def daemon_upgrade(
 async def subscribe(
     ctx: context.Daemon, call: context.Call, args: events.Subscribe
 ) -> events.Subscribed:
-    """Send events to this connection: those after ``since``, then whatever happens.
+    """Send this connection the events after ``since``, then whatever happens.
 
     ``seq`` is the number of the newest event, ``oldest`` of the oldest that is kept: with a
     ``since`` below ``oldest - 1`` some are lost, and the replay begins with ``oldest``.
@@ -85,11 +85,3 @@ async def subscribe(
 async def cancel(ctx: context.Daemon, call: context.Call, args: wire.Cancel) -> wire.Cancelled:
     """Withdraw from another call of this connection."""
     return wire.Cancelled(cancelled=call.cancel(args.id, args.then))
-
-
-def _resident_bytes() -> int:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError) as exc:
-        raise errors.InternalError(f"/proc/self/statm: {exc}") from exc
-    return pages * os.sysconf("SC_PAGE_SIZE")
