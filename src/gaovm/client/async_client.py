@@ -227,7 +227,7 @@ class AsyncClient:
 
 
 def _typed(listener: Callable[[Progress], None]) -> Callable[[Mapping[str, Any]], None]:
-    """Wrap a listener of structs as one of JSON data."""
+    """Return a listener that decodes JSON data and passes the struct to ``listener``."""
 
     def told(data: Mapping[str, Any]) -> None:
         listener(convert.reply(methods.PROGRESS, data, Progress))

@@ -8,9 +8,9 @@ import socket
 import stat
 from collections import deque
 
-# what a pipe that polls as writable takes without blocking
 # macOS has no MSG_NOSIGNAL; Python ignores SIGPIPE there as well
 _SEND_FLAGS = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
+# a pipe that polls as writable accepts this many bytes without blocking
 _SAFE_BYTES = 4096
 # the reader went away; EIO: a terminal that hung up
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.EIO)

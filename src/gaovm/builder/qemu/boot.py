@@ -23,7 +23,7 @@ def kernel_arguments(
     accelerator: str,
     tsc_khz: int | None = None,
 ) -> str:
-    """The kernel's command line. What comes later wins: ours, then the image's, then the config's.
+    """Return the kernel's command line: our arguments, the image's, the config's; the last wins.
 
     ``tsc_khz`` is the rate of the host's time stamp counter.
     """
