@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / folder / "README.md" for folder in ("agent", "bench", "examples")),
+    ]
+)
 TESTS = {path: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
 
 
@@ -16,6 +22,14 @@ TESTS = {path: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
 def test_no_merge_was_left_half_done(path: Path) -> None:
     marks = re.findall(r"^(?:<{7} |={7}$|>{7} ).*", path.read_text(), re.M)
     assert marks == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_lines_fit_100_columns(path: Path) -> None:
+    """Tables apart, which cannot be broken."""
+    lines = enumerate(path.read_text().splitlines(), 1)
+    long = [number for number, line in lines if len(line) > 100 and not line.startswith("|")]
+    assert not long, f"break lines {long}"
 
 
 def test_every_test_that_the_security_document_names_is_there() -> None:

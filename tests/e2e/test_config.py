@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.e2e.world import CONFIG, World
+from tests.e2e.world import LIGHT, World
 
 
 def fields(found: list[dict[str, Any]]) -> list[str]:
@@ -13,7 +13,7 @@ def fields(found: list[dict[str, Any]]) -> list[str]:
 
 
 def test_a_running_vm_is_changed_and_changes_at_its_next_start(world: World) -> None:
-    project = world.project("staged")
+    project = world.project("staged", LIGHT)
     world.run("up", cwd=project)
 
     def inside(script: str) -> str:
@@ -35,7 +35,7 @@ def test_a_running_vm_is_changed_and_changes_at_its_next_start(world: World) -> 
     assert json.loads(kept.read_text())["spec"]["processors"]["count"] == 2
     world.run("set", "disk=3GiB", cwd=project, check=2)
     world.run("stop", cwd=project)
-    (project / ".lima" / "config.yaml").write_text(CONFIG + "env: {B: two}\n")
+    (project / ".lima" / "config.yaml").write_text(LIGHT + "env: {B: two}\n")
     assert fields(world.json("diff", cwd=project)["file"]) == ["env.B"]
     world.run("up", "--wait=agent", cwd=project)
     assert inside("nproc; echo $A$B") == "2\n1two"

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.world import CONFIG, World
+from tests.e2e.world import CONFIG, SHORT_BOOT, World
 
 from gaovm.client import async_client
 from gaovm.wire.control.events import Event
 
-WATCHED = CONFIG + "vmOpts: {gaovm: {watchdog: {device: true, timeout: 5s, WHAT}}}\n"
+WATCHED = CONFIG + (
+    f"vmOpts: {{gaovm: {{{SHORT_BOOT}, watchdog: {{device: true, timeout: 5s, WHAT}}}}}}\n"
+)
 LIMIT_S = 120
 AGENT = '$(pgrep -f "^@gaovm-agent")'
 

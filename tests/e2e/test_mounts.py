@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from bench import truth
-from tests.e2e.world import CONFIG, World
+from tests.e2e.world import CONFIG, SHORT_BOOT, World
 
 MOUNTS = """\
 mountType: "{kind}"
@@ -23,7 +23,7 @@ mounts:
     mountPoint: /mnt/extra
   - location: "{around}"
     mountPoint: /mnt/around
-vmOpts: {{gaovm: {{machine: {machine}}}}}
+vmOpts: {{gaovm: {{machine: {machine}, {boot}}}}}
 """
 
 
@@ -40,7 +40,7 @@ def test_each_kind(world: World, tmp_path: Path, kind: str, machine: str) -> Non
     quoted = str(link).replace('"', '\\"')
     around = world.home.parent
     config = CONFIG + MOUNTS.format(
-        kind=kind, project=project, extra=quoted, around=around, machine=machine
+        kind=kind, project=project, extra=quoted, around=around, machine=machine, boot=SHORT_BOOT
     )
     world.project(project.name, config)
     asked = world.run("up", "--wait=agent", cwd=project, check=2)  # it is outside the project

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.world import CONFIG, World
+from tests.e2e.world import CONFIG, SHORT_BOOT, World
 
 # Two servers on the guest's loopback only.
 SERVERS = r"""
@@ -23,11 +23,11 @@ while(select($w=$r,undef,undef,undef)){
   for(@s){if(vec($w,fileno($_),1)){$c=$_->accept;syswrite($c,"guest");close $c}}
 }
 """
-OPENED = """\
-vmOpts: {gaovm: {hostAccess: true}}
+OPENED = f"""\
+vmOpts: {{gaovm: {{hostAccess: true, {SHORT_BOOT}}}}}
 portForwards:
-  - {guestPort: 7000, hostPort: 0}
-  - {guestPort: 7001, hostPort: 0, guestIP: 0.0.0.0}
+  - {{guestPort: 7000, hostPort: 0}}
+  - {{guestPort: 7001, hostPort: 0, guestIP: 0.0.0.0}}
 """
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.e2e.world import CONFIG, World
+from tests.e2e.world import LIGHT, World
 
 GOOD = (
-    CONFIG
+    LIGHT
     + """\
 env:
   COLOUR: "blue green"
@@ -29,7 +29,7 @@ message: |
 """
 )
 BAD = (
-    CONFIG
+    LIGHT
     + """\
 provision:
   - mode: system

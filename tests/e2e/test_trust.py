@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
-from tests.e2e.world import CONFIG, World
+from tests.e2e.world import LIGHT, World
 
 SCRIPT = """\
 provision:
@@ -21,7 +21,7 @@ WIDER += "portForwards: [{guestPort: 22, hostPort: 0, hostIP: 0.0.0.0}]\n"
 def test_a_vm_and_whom_it_trusts(world: World) -> None:
     project = world.home.parent / "projects" / "trust"
     waits = f"until test -e {project}/go; do sleep 0.2; done; echo once >> /var/tmp/runs"
-    world.project("trust", CONFIG + SCRIPT.format(line=waits))
+    world.project("trust", LIGHT + SCRIPT.format(line=waits))
     file = project / ".lima" / "config.yaml"
 
     up = world.start("up", cwd=project, start_new_session=True)
@@ -52,10 +52,10 @@ def test_a_vm_and_whom_it_trusts(world: World) -> None:
     file.write_text(text)
 
     # a script that fails, and is mended
-    file.write_text(CONFIG + SCRIPT.format(line="exit 33"))
+    file.write_text(LIGHT + SCRIPT.format(line="exit 33"))
     world.run("provision", cwd=project, check=1)
     assert world.json("status", cwd=project)["state"] == "degraded"
-    file.write_text(CONFIG + SCRIPT.format(line="echo mended >> /var/tmp/runs"))
+    file.write_text(LIGHT + SCRIPT.format(line="echo mended >> /var/tmp/runs"))
     world.run("up", cwd=project)
     runs = world.run("exec", "--", "cat", "/var/tmp/runs", cwd=project).stdout
     assert runs == b"once\nmended\n"

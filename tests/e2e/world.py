@@ -23,6 +23,9 @@ cpus: 1
 memory: 512MiB
 disk: 4GiB
 """
+#: For guests that need not boot to the end: that takes a third of the processor's time off.
+SHORT_BOOT = "cmdline: systemd.unit=basic.target"
+LIGHT = CONFIG + f"vmOpts: {{gaovm: {{{SHORT_BOOT}}}}}\n"
 
 
 @dataclass

@@ -13,6 +13,8 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from gaovm.aio import threads
+
 
 @contextlib.asynccontextmanager
 async def locked(path: Path, on_wait: Callable[[], None]) -> AsyncIterator[None]:
@@ -49,6 +51,7 @@ async def _wait_for_lock(handle: int) -> None:
             future.set_result(None)
 
     def wait() -> None:
+        threads.leave_signals()
         fcntl.flock(own, fcntl.LOCK_EX)
         os.close(own)
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more

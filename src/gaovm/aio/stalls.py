@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import selectors
-import signal
 import sys
 import threading
 import time
 import traceback
 from typing import TYPE_CHECKING, Any, Self
+
+from gaovm.aio import threads
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -79,7 +80,7 @@ class Watch:
 
     def _look(self) -> None:
         # signals are the loop's thread's: one that is kept for another program is not taken here
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        threads.leave_signals()
         while not self._ending.is_set():
             since = self._since
             left_s = since + self.limit_s - time.monotonic()

@@ -83,7 +83,7 @@ def real_name(name: str) -> str:
     return name
 
 
-def open_session(client: blocking.Client, name: str, kind: str) -> dict[str, Any]:
+def open_session(client: blocking.Client, name: str, kind: str) -> Mapping[str, Any]:
     """Ask the daemon for a ticket to a session in a running VM.
 
     Raises:

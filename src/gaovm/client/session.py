@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gaovm.client import blocking, inquiry, silence
+    from gaovm.wire import anyjson
 
 TICKET_LIMIT_S = 10.0
 
@@ -28,7 +29,7 @@ def ask(
     vm: Mapping[str, Any],
     kind: str,
     on_progress: Callable[[Mapping[str, Any]], None] | None = None,
-) -> dict[str, Any]:
+) -> anyjson.Object:
     """Ask the daemon for a session: ``socket``, ``ticket``, ``user``, ``home``, ``mounts``.
 
     ``vm``: the parameters that say of which VM. ``on_progress`` hears why it takes long.

@@ -17,9 +17,10 @@ import contextlib
 import logging
 import os
 import sys
+from concurrent import futures
 
 from gaovm import errors
-from gaovm.aio import descriptors, files, priority, stalls, tasks
+from gaovm.aio import descriptors, files, priority, stalls, tasks, threads
 from gaovm.aio import logs as log_levels
 from gaovm.daemon import handover, logs, paths, process
 from gaovm.daemon.storage import store
@@ -64,6 +65,10 @@ def _run_loop(where: paths.Paths, database: store.Store, origin: process.Origin)
 async def _main(
     where: paths.Paths, database: store.Store, origin: process.Origin, watch: stalls.Watch
 ) -> None:
+    pool = futures.ThreadPoolExecutor(
+        thread_name_prefix="daemon", initializer=threads.leave_signals
+    )
+    asyncio.get_running_loop().set_default_executor(pool)
     with priority.first():
         async with tasks.TaskOwner("gaovmd") as owner:
             await process.DaemonProcess(where, database, owner, origin, watch).run()

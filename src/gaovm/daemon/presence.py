@@ -1,7 +1,7 @@
 """Why a daemon leaves although nobody asked: its home is gone, or it has nothing to do.
 
-The home is gone when the file of the daemon's lock is: removed with all the rest, or moved. From
-then on another daemon may take the place, so nothing is written there any more.
+The home is gone when the daemon's lock file is: somebody removed or moved it. From then on another
+daemon may take the place, so this one writes nothing there any more.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 
 IDLE_EXIT = "GAOVM_IDLE_EXIT"
 IDLE_S = 15 * 60.0
-#: How often a daemon looks whether it is idle, at most.
+#: The longest pause between two looks whether the daemon is idle.
 _TICK_S = 60.0
-#: Where the system watches no files: how often the lock's file is looked at.
+#: The pause between looks at the lock's file, where the system cannot watch files.
 _LOOK_S = 5.0
 
 
@@ -71,7 +71,7 @@ class Idleness:
         self._serving = serving
 
     async def until_over(self, limit_s: float, leave: Callable[[], None]) -> None:
-        """Call ``leave`` when there was nothing for so long; nobody is accepted any more then."""
+        """Call ``leave`` after ``limit_s`` seconds without work; no client is accepted then."""
         loop = asyncio.get_running_loop()
         since, seen = loop.time(), self._serving.accepted
         while True:
@@ -94,9 +94,12 @@ class Idleness:
         )
 
     async def _shut_the_door(self, seen: int) -> bool:
-        """Accept nobody, unless somebody stands in it: a client that comes now starts a daemon."""
+        """Accept nobody any more, unless a client is just connecting; whether nobody is.
+
+        A client that comes later starts a daemon of its own.
+        """
         self._serving.pause()
-        # one turn for who was accepted and is not made yet, one for what that begins
+        # one turn for connections that were accepted just now, one for what they begin
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         if self.busy() or self._serving.accepted != seen or _waits(self._serving.fileno()):

@@ -27,6 +27,7 @@ TYPES = (
     "network.back",
     "network.lost",
     "state.recovered",
+    "state.row_quarantined",
     "vm.config.applied",
     "vm.config.discarded",
     "vm.config.quarantined",

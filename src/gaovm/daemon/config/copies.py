@@ -1,9 +1,9 @@
 """``config.json`` and ``pending_config.json``: copies of what the database holds of a VM's config.
 
 The database is the authority; the files are for people and for programs that look at a VM's
-directory. They are written whole or not at all, carry a digest, are looked at when the daemon
-starts and at each start of the VM, and are rewritten from the database when they differ. One whose
-digest is wrong was torn or edited: it is put aside under another name, never overwritten.
+directory. The daemon writes them whole or not at all, with a digest, checks them when it starts and
+at each start of the VM, and rewrites those that differ from the database. A file whose digest is
+wrong was torn or edited: it is put aside under another name, never overwritten.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def remove(path: Path) -> None:
 
 
 def mend(path: Path, wanted: vm.VmSpec | None) -> Path | None:
-    """Make the file say what is wanted (None: that there is none); costs a read when it does.
+    """Make the file say what is wanted (None: no file). Only reads where nothing has to change.
 
     Returns where a damaged file was put.
 

@@ -1,4 +1,4 @@
-"""What a change of a VM's config would do: decided here, from data alone, before it is done.
+"""Decides what a change of a VM's config would do, from data alone, before it is done.
 
 A VM's config is in layers: the project file as it was last read (``base``), over it what
 ``gaovm set`` was told (``overrides``). Both together are what is wanted. ``spec`` is what is in
@@ -17,8 +17,9 @@ from gaovm import errors
 from gaovm.daemon.storage import records
 from gaovm.model import states
 from gaovm.spec import diff, vm
+from gaovm.wire import anyjson
 
-#: Of a VM that is on its way up: the guest cannot be changed yet.
+#: The readiness of a VM on its way up, whose guest cannot be changed yet.
 _TOO_EARLY = (None, states.Readiness.BOOTING)
 
 
@@ -42,7 +43,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     base: vm.VmSpec
-    overrides: dict[str, Any]
+    overrides: anyjson.Object
     config_path: str
     approved: records.Approval | None
     wanted: vm.VmSpec
@@ -101,7 +102,7 @@ def work_out(record: records.VmRecord, layers: Layers, *, whole: bool = False) -
 
 
 def is_on_its_way(record: records.VmRecord) -> bool:
-    """Whether the VM is started and its guest does not answer yet."""
+    """Whether the VM starts or runs and its guest does not answer yet."""
     up = record.state.observed in (states.Observed.STARTING, states.Observed.RUNNING)
     return up and record.state.readiness in _TOO_EARLY
 
@@ -114,20 +115,20 @@ def combine(base: vm.VmSpec, overrides: Mapping[str, Any]) -> vm.VmSpec:
     """
     if not overrides:
         return base
-    # The YAML reader comes with it; a daemon whose users never set anything does without.
+    # This loads the YAML reader; a daemon whose users never set anything does without it.
     from gaovm.project import overrides as layer
 
     return layer.apply(base, overrides)
 
 
-def with_changes(present: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def with_changes(present: Mapping[str, Any], changes: Mapping[str, Any]) -> anyjson.Object:
     """Overrides with some changed; one that becomes empty is taken away."""
     empty = {word for word, value in changes.items() if value in (None, "")}
     after = {**present, **changes}
     return {word: value for word, value in after.items() if word not in empty}
 
 
-def without_layer(record: records.VmRecord) -> tuple[dict[str, Any], list[str]]:
+def without_layer(record: records.VmRecord) -> tuple[anyjson.Object, list[str]]:
     """What remains of the overrides when they are discarded, and why.
 
     A disk that has grown cannot shrink again, so its size stays.

@@ -22,6 +22,7 @@ from gaovm.daemon.dispatch.methods import (
     ports,
     process,
     sessions,
+    up,
     vms,
 )
 from gaovm.daemon.vms import directories
@@ -56,7 +57,7 @@ HANDLERS: dict[str, Handler] = dict(
         _on(table.EVENTS_SUBSCRIBE, process.subscribe),
         _on(table.VM_LIST, vms.list_all),
         _on(table.VM_STATUS, vms.show),
-        _on(table.VM_UP, vms.up),
+        _on(table.VM_UP, up.up),
         _on(table.VM_START, vms.start_vm),
         _on(table.VM_STOP, vms.stop_vm),
         _on(table.VM_RESTART, vms.restart),

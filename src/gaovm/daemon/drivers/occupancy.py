@@ -1,7 +1,7 @@
 """Who has a VM's lock: the driver of an earlier daemon, or one that this daemon has given up.
 
-A driver holds the lock for as long as its hypervisor lives, so a lock that is free is the proof
-that nothing of a VM runs, whatever this daemon remembers.
+A driver holds the lock for as long as its hypervisor lives. So a free lock proves that nothing of
+the VM runs, whatever this daemon remembers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 #: A driver that lost its daemon leaves within 10 s, or 15 s when it has to notice by silence.
 OLD_DRIVER_S = 20.0
-#: Between looks at a lock whose holder cannot be named: only time can tell.
+#: The pause between looks at a lock whose holder nobody can name.
 _LOOK_S = 0.2
 _LOCKS = Path("/proc/locks")
 
@@ -30,7 +30,7 @@ def held(vm: machine.Machine) -> bool:
     """Whether a process has the VM's lock.
 
     Raises:
-        errors.HostError: that cannot be told.
+        errors.HostError: the lock's file cannot be opened.
     """
     lock = _lock(vm)
     if not lock.path.exists():
@@ -61,7 +61,7 @@ async def until_free(vm: machine.Machine, limit_s: float) -> None:
 
 
 def kill(vm: machine.Machine) -> None:
-    """End whoever has the lock at once, if the kernel agrees that it is who the file says."""
+    """Kill the process that has the lock, if the kernel confirms the pid that the file names."""
     lock = _lock(vm)
     pid = lock.holder()
     if pid is None or not _has_it(pid, lock.path):
@@ -98,7 +98,7 @@ def _exists(pid: int) -> bool:
         process.identity(pid)
     except errors.NotFound:
         return False
-    except errors.HostError:  # nobody can tell: then it is waited for
+    except errors.HostError:  # unknown: wait for it
         return True
     return True
 

@@ -1,6 +1,6 @@
 """Zygotes of the code before an upgrade: they fork no more, and tell how their drivers ended.
 
-Each is let go when its last driver has ended. Its death touches no driver.
+The daemon lets each go when its last driver has ended. Its death touches no driver.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class OldZygote:
-    """One of them. Implements ``launching.Source``."""
+    """One such zygote. Implements ``driver_link.Source``."""
 
     def __init__(self, given: handover.Zygote) -> None:
         self.pid = given.pid
@@ -32,7 +32,7 @@ class OldZygote:
         return self._sock.fileno()
 
     async def run(self) -> None:
-        """See it out: until its last driver has ended, or it has."""
+        """Listen until its last driver has ended, or the zygote has."""
         loop = asyncio.get_running_loop()
         try:
             async with process.adopt(self.pid):
@@ -43,14 +43,14 @@ class OldZygote:
                 finally:
                     loop.remove_reader(self._sock)
                     self.exits.forget()
-                    # End of file is how a zygote is told to leave; TERM follows.
+                    # End of file tells a zygote to leave; TERM follows.
                     self._sock.close()
         finally:
             self._sock.close()
         logger.info("zygote %d of the code before has ended", self.pid)
 
     async def gone(self, forked: zygote.Forked) -> int | None:
-        """Return when one of its drivers has ended; as ``Exits.gone``."""
+        """Return when one of its drivers has ended; see ``Exits.gone``."""
         status = await self.exits.gone(forked)
         self._look()
         return status

@@ -26,13 +26,13 @@ logger = logging.getLogger(__name__)
 
 ARGV = (sys.executable, "-P", "-m", "gaovm.driver.spawn.zygote")
 MAX_MESSAGE = 64 << 10
-#: A fork takes 2 ms; a zygote that has just been started needs up to a second to be warm.
+#: A fork takes 2 ms; a new zygote needs up to a second to be warm.
 FORK_LIMIT_S = 20.0
-#: Between the deaths of zygotes that cannot live, so that a broken one does not spin.
+#: Pauses between zygotes that die at once, so that a broken one does not spin.
 RETRY_S = (0.0, 0.2, 1.0, 5.0, 15.0)
-#: One that was ready can live: whoever killed it, the pause grows no further than this place.
+#: A zygote that was ready can live: after its death the pause grows no further than this place.
 WARM_FAILURES = 1
-#: One that lived this long died of something else than its start.
+#: A zygote that lived this long died of something else than its start.
 STABLE_S = 30.0
 
 
@@ -55,7 +55,7 @@ class Message(msgspec.Struct, kw_only=True):
 
 
 class Exits:
-    """How the drivers of one zygote ended, as it tells."""
+    """How the drivers of one zygote ended, as the zygote tells."""
 
     def __init__(self, known: Mapping[int, int | None] | None = None) -> None:
         self._exits: dict[int, asyncio.Future[int]] = {}
@@ -68,17 +68,17 @@ class Exits:
         return len(self._exits)
 
     def expect(self, pid: int) -> None:
-        """A driver was forked."""
+        """Note that a driver was forked."""
         self._exits[pid] = asyncio.get_running_loop().create_future()
 
     def tell(self, pid: int, status: int) -> None:
-        """The zygote says that it ended."""
+        """Note how a driver ended, as the zygote says."""
         exited = self._exits.get(pid)
         if exited is not None and not exited.done():
             exited.set_result(status)
 
     def forget(self) -> None:
-        """The zygote is gone: how its drivers end will not be told any more."""
+        """Note that the zygote is gone: nobody tells any more how its drivers end."""
         self._exits.clear()
 
     def known(self) -> dict[int, int | None]:
@@ -90,14 +90,14 @@ class Exits:
     async def gone(self, forked: Forked) -> int | None:
         """Return when a driver has ended: its status, minus the signal, or None if unknown.
 
-        The kernel tells us as soon as the zygote, and no other process has to run first.
+        The kernel tells us when it tells the zygote, so no other process has to run first.
         """
         exited = self._exits.get(forked.pid)
         if exited is None or not exited.done():
             await _wait_process(forked)
         status = process.exit_status(forked.pid, forked.start_time)
         if status is None and exited is not None:
-            # The zygote has asked before us: its word is on its way.
+            # The zygote took the status before us, and its message is on its way.
             await asyncio.wait([exited], timeout=0.5)
             status = exited.result() if exited.done() else None
         self._exits.pop(forked.pid, None)
@@ -109,7 +109,7 @@ def receive(sock: socket.socket) -> Message | None:
 
     Raises:
         BlockingIOError: there is none yet.
-        errors.InvalidReply: it says what nobody understands.
+        errors.InvalidReply: it cannot be understood.
     """
     try:
         data, fds = sockets.recv_with_fds(sock, MAX_MESSAGE, 1)
@@ -188,7 +188,7 @@ class Zygote:
                 finally:
                     loop.remove_reader(ours)
                     self._lost()
-                    # End of file is how a zygote is told to leave; TERM follows.
+                    # End of file tells a zygote to leave; TERM follows.
                     ours.close()
             logger.warning("zygote %d ended with status %s", child.pid, child.returncode)
         finally:
@@ -202,7 +202,7 @@ class Zygote:
         for future in self._forks.values():
             if not future.done():
                 lost = errors.DriverStartFailed("the zygote died")
-                lost.retriable = True  # by its next one, with another connection
+                lost.retriable = True  # from the next zygote, with another connection
                 future.set_exception(lost)
         self._forks.clear()
         self.exits.forget()  # its drivers live on
@@ -278,7 +278,7 @@ class Zygote:
                 self._forks.pop(ident, None)
 
     async def gone(self, forked: Forked) -> int | None:
-        """Return when a driver has ended; as ``Exits.gone``."""
+        """Return when a driver has ended; see ``Exits.gone``."""
         return await self.exits.gone(forked)
 
 

@@ -1,7 +1,7 @@
 """Space that is kept for the database: a file that is given up when the disk is full.
 
-That a VM is to be stopped must be written down also then. A commit needs some pages of SQLite's
-log, and opening the database some more. What becomes free is taken at once, as room in that log
+A stop must be written down on a full disk too. A commit needs some pages of SQLite's log, and
+opening the database some more. The space that becomes free is taken at once, as room in that log
 (``wal_preallocation``), before a guest that writes can have it.
 """
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 #: The room in the log, and what SQLite wants beside it.
 BYTES = wal_preallocation.ROOM_BYTES + (512 << 10)
 QUIET_S = 0.3
-#: How often it is tried to make it anew.
+#: The pause before the file is made anew.
 RETRY_S = 60.0
 
 
@@ -38,11 +38,11 @@ class Ballast:
         self._due: float | None = clock.monotonic() + QUIET_S
 
     def due_s(self) -> float | None:
-        """Seconds until it is tried again; None: it is there."""
+        """Seconds until the next attempt; None: the file is there."""
         return None if self._due is None else max(QUIET_S, self._due - clock.monotonic())
 
     def urgent(self) -> bool:
-        """Never: when the disk is full it is too late."""
+        """Never: the file can wait for a quiet moment."""
         return False
 
     def run(self, connection: sqlite3.Connection) -> None:
@@ -62,7 +62,7 @@ class Ballast:
 
 
 def make(path: Path) -> bool:
-    """Make the file, whole or not at all; whether it is there. A failure is only logged."""
+    """Make the file, whole or not at all; returns whether it is there. Logs a failure."""
     with contextlib.suppress(OSError):
         if path.stat().st_size >= BYTES:
             return True
@@ -82,7 +82,7 @@ def make(path: Path) -> bool:
 
 
 def release(path: Path) -> bool:
-    """Remove the file; whether there was one."""
+    """Remove the file; returns whether there was one."""
     try:
         path.unlink()
     except OSError:

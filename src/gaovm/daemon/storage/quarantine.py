@@ -1,7 +1,7 @@
 """Damaged files of the state directory: moved aside under a name of their own, never deleted.
 
-``read`` is how a file that only mirrors the database is read: whole and right, or out of the way,
-so that the caller can write it anew.
+``read`` reads a file that is only a copy of the database: it gives the whole, right content, or
+moves the file out of the way, so that the caller can write it anew.
 """
 
 from __future__ import annotations

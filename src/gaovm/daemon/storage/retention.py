@@ -20,13 +20,13 @@ MAX_BYTES = 32 << 20
 MAX_AGE_S = 7 * 86_400
 #: Events dropped at a time: a write that comes meanwhile waits a millisecond or two.
 BITE = 500
-#: How quiet it must be before old events are dropped.
+#: Seconds without a write before old events are dropped.
 QUIET_S = 0.2
-#: How often age is looked at.
+#: The pause between looks for events that are too old.
 AGE_CHECK_S = 3600.0
-#: How long to leave it alone after a failure, as on a full disk.
+#: The pause after a failure, as on a full disk.
 RETRY_S = 60.0
-#: Beyond the limits by this much nobody waits for a quiet moment.
+#: Beyond the limits by this factor the log is cut without waiting for a quiet moment.
 _URGENT = 1.1
 _OLD = "SELECT seq, vm, length(payload) FROM events WHERE ts < ? ORDER BY seq LIMIT ?"
 _OLDEST_OF = "SELECT seq, length(payload) FROM events WHERE vm IS ? ORDER BY seq LIMIT ?"
@@ -70,7 +70,7 @@ class Retention:
             self._add(vm, 1, size)
 
     def doubt(self) -> None:
-        """A write failed: what was counted of it is not there. From any thread."""
+        """Count anew: a write failed whose events were counted. From any thread."""
         self._doubtful = True
 
     def due_s(self) -> float | None:
@@ -87,7 +87,7 @@ class Retention:
         return self._over(_URGENT) and clock.monotonic() >= self._held_until
 
     def _over(self, factor: float) -> bool:
-        # Before they are counted the numbers tell: there can be no more events than those.
+        # Until the events are counted their numbers bound how many there are.
         count = self._last - self.oldest + 1 if self._shares is None else self._all.count
         return count > MAX_EVENTS * factor or self._all.size > MAX_BYTES * factor
 

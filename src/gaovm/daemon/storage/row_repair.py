@@ -1,7 +1,7 @@
-"""Rows that cannot be read: set aside one by one, so that one VM's damage is not all VMs' damage.
+"""Sets aside rows that cannot be read, one by one, so that one VM's damage harms no other VM.
 
-The row goes to the table ``quarantine`` as it is; in its place comes the row of the last good copy,
-or none. The event ``state.row_quarantined`` tells of it, in the same commit.
+The row goes to the table ``quarantine`` as it is. The row of the last good copy takes its place, if
+there is one. The event ``state.row_quarantined`` tells of it, in the same commit.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import msgspec
 from gaovm import errors
 from gaovm.daemon import timestamps
 from gaovm.daemon.storage import rows
+from gaovm.wire.control import payloads
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def _set_aside(
     fields = dict(zip(_NAMES, shown, strict=True))
     name = str(fields["name"])
     good = _good_row(copy, name)
-    payload = {"reason": reason, "restored": good is not None}
+    told = payloads.StateRowQuarantined(reason=reason, restored=good is not None)
     now = timestamps.now()
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -66,8 +67,8 @@ def _set_aside(
         if good is not None:
             connection.execute(rows.PUT, good)
         connection.execute(
-            "INSERT INTO events (ts, type, vm, payload) VALUES (?, 'state.row_quarantined', ?, ?)",
-            (now, name, msgspec.json.encode(payload).decode()),
+            "INSERT INTO events (ts, type, vm, payload) VALUES (?, ?, ?, ?)",
+            (now, told.TYPE, name, msgspec.json.encode(told).decode()),
         )
         connection.execute("COMMIT")
     except BaseException:

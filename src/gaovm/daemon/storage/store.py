@@ -2,7 +2,7 @@
 
 SQLite in WAL mode with full sync. One thread writes (``writer``), another one reads what is too
 much for memory, so the event loop never waits for a disk. Readers of records do not come here: the
-registry holds every record in memory.
+fleet's machines hold every record in memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gaovm import errors
-from gaovm.aio import files
+from gaovm.aio import files, threads
 from gaovm.daemon.storage import (
     backup,
     ballast,
@@ -58,7 +58,7 @@ class Store:
         self.upkeep = upkeep.Upkeep()
         self._backup = backup.Backup(self._begin_copy)
         self.upkeep.add(self._backup)
-        self.upkeep.add(wal_preallocation.LogRoom())
+        self.upkeep.add(wal_preallocation.Preallocation())
         kept = ballast.Ballast(ballast.path_of(path))
         self.upkeep.add(kept)
         self._connection = connection
@@ -67,7 +67,9 @@ class Store:
         self._closed = False
         self._forsaken = False
         self._reading: sqlite3.Connection | None = None
-        self._reader = futures.ThreadPoolExecutor(1, thread_name_prefix="store-read")
+        self._reader = futures.ThreadPoolExecutor(
+            1, thread_name_prefix="store-read", initializer=threads.leave_signals
+        )
 
     def load(self) -> list[records.VmRecord]:
         """Every record; for start-up, before the loop runs.
@@ -219,13 +221,13 @@ def open_store(path: Path) -> Store:
 
 
 def _is_emptied(path: Path) -> bool:
-    """Whether nothing is left of a database that once was. A new one is never empty for long."""
+    """Whether a database that once held something is an empty file now."""
     log = path.with_name(path.name + "-wal")
     return path.stat().st_size == 0 and not log.exists() and backup.path_of(path).exists()
 
 
 def _begin(path: Path) -> process.Recovered | None:
-    """A database where there is none: of the copy, as whoever moved it aside was cut short."""
+    """Create the missing database, from the backup if a recovery was interrupted."""
     for suffix in ("-wal", "-shm"):  # of another file: they would be applied to this one
         stray = path.with_name(path.name + suffix)
         if stray.exists():
@@ -239,7 +241,7 @@ def _begin(path: Path) -> process.Recovered | None:
 
 
 def _follows_another(path: Path) -> bool:
-    """Whether a database that was lost without a copy lay here: its numbers are not given again."""
+    """Whether a database was lost here without a backup; its event numbers are not given again."""
     return any(path.parent.glob(f"{path.name}.corrupt-*"))
 
 
@@ -258,7 +260,7 @@ def _replace(path: Path, exc: sqlite3.DatabaseError) -> process.Recovered:
     return found
 
 
-# what a full disk, another process or a missing right bring about, and no damage of the file
+# errors that a full disk, another process or a missing right causes: the file is not damaged
 _NOT_DAMAGE = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
@@ -272,7 +274,7 @@ _NOT_DAMAGE = {
 
 
 def _code(exc: sqlite3.DatabaseError) -> int:
-    """SQLite's reason; what the check found has none of its own."""
+    """SQLite's error code; damage that only our check found has none of its own."""
     return getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
 
 
@@ -283,7 +285,7 @@ def _cannot_open(path: Path, exc: sqlite3.DatabaseError) -> errors.HostError:
 
 
 def _connect_with_space(path: Path) -> sqlite3.Connection:
-    """Opening takes space, which on a full disk is what was kept for that."""
+    """Open the database; on a full disk give up the space that is kept for that."""
     try:
         return _connect(path)
     except sqlite3.DatabaseError as exc:

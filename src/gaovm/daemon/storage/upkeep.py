@@ -1,4 +1,4 @@
-"""Upkeep of the database: done by the writer's thread in small pieces, when nothing waits."""
+"""Upkeep of the database: the writer's thread does it in small pieces, when nothing waits."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Room in SQLite's write-ahead log, made before it is needed.
 
-A commit that makes the log longer waits for the file system's journal too, a thread of the kernel
-that may stand behind whatever else is at work; one that writes where the log has been before waits
-for its own bytes alone. Measured on ext4: 0.14 ms instead of 0.25, and 1.4 instead of 3.7 at worst
-while a hypervisor's memory is taken apart beside it. SQLite itself writes from the log's beginning
-again after each checkpoint, but deletes it with the last connection.
+A commit that makes the log longer also waits for the file system's journal, a kernel thread that
+may be busy for others. A commit that writes within the log's present length waits for its own bytes
+alone. Measured on ext4: 0.14 ms instead of 0.25, and at worst, while the kernel takes a
+hypervisor's memory apart, 1.4 instead of 3.7. SQLite writes from the log's beginning again after
+each checkpoint, but deletes it with the last connection.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ logger = logging.getLogger(__name__)
 
 #: What SQLite writes to the log before a checkpoint: 1,000 pages, unless told otherwise.
 ROOM_BYTES = 1000 * 4096
-#: How quiet it must be: what is written meanwhile waits some 8 ms.
+#: Seconds without a write before the room is made; a write that comes meanwhile waits some 8 ms.
 QUIET_S = 0.2
 _PAGE_BYTES = 4096
 #: Pages kept in memory meanwhile; the rest goes to the log.
 _CACHE_PAGES = 16
 
 
-class LogRoom:
+class Preallocation:
     """Makes the room once, at the first quiet moment. Lives in the writer's thread."""
 
     def __init__(self) -> None:
         self._tried = False
 
     def due_s(self) -> float | None:
-        """How quiet it must be until the room is made; None: it has been."""
+        """Seconds without a write until the room is made; None: that has been tried."""
         return None if self._tried else QUIET_S
 
     def urgent(self) -> bool:
@@ -38,7 +38,7 @@ class LogRoom:
         return False
 
     def run(self, connection: sqlite3.Connection) -> None:
-        """Make it, if it has not been tried yet: a full disk has no room to make."""
+        """Make the room once; a full disk has none to make."""
         if self._tried:
             return
         self._tried = True
@@ -49,7 +49,7 @@ class LogRoom:
 
 
 def make(connection: sqlite3.Connection, room_bytes: int) -> None:
-    """Write as much to the log and take it back: the database does not change, the file stays.
+    """Write ``room_bytes`` to the log and roll back: the database stays, and the log's length too.
 
     Raises:
         sqlite3.OperationalError: the disk is full; nothing has changed.
@@ -67,6 +67,6 @@ def make(connection: sqlite3.Connection, room_bytes: int) -> None:
                 connection.execute("ROLLBACK")
     finally:
         connection.execute(f"PRAGMA cache_size = {cache}")
-    # A commit, and with it a sync of all that: the next one that somebody waits for has less to do.
+    # This commit syncs all of it, so that the next commit has less to wait for.
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     connection.execute(f"PRAGMA user_version = {version}")

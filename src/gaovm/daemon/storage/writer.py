@@ -1,8 +1,8 @@
 """The one thread that writes to the database: in call order, many changes in one commit.
 
-What is asked for within one turn of the event loop is one transaction: all of it is on disk, or
-none, also after a power cut. A record and the event that tells of it need no more than that. Turns
-that gather while the disk is busy share a commit, so that a burst costs one sync and not hundreds.
+All changes of one turn of the event loop are one transaction: after a power cut all of them are on
+disk, or none. A record and the event that tells of it need no more than that. Turns that gather
+while the disk is busy share a commit, so that a burst costs one sync and not hundreds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from gaovm import errors
-from gaovm.aio import priority
+from gaovm.aio import priority, threads
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ Work = Callable[[sqlite3.Connection], Any]
 
 
 class Chores(Protocol):
-    """Upkeep that can wait: done in the writer's thread when all is quiet after a first write."""
+    """Upkeep that can wait: the writer's thread does it in quiet moments after a first write."""
 
     def due_s(self) -> float | None:
         """Seconds until there is something to do; None: nothing is foreseen."""
@@ -122,14 +122,15 @@ class Writer:
     # the thread
 
     def _run(self) -> None:
-        with priority.first():  # behind a commit waits whoever is told of it
+        threads.leave_signals()
+        with priority.first():  # clients wait for a commit
             self._serve()
 
     def _serve(self) -> None:
         begun = False
         while True:
             try:
-                # Until something is written the connection is the caller's, who reads all there is.
+                # Until the first write the connection is the caller's, who reads every record.
                 turn = self._queue.get(timeout=self._chores.due_s() if begun else None)
                 begun = True
             except queue.Empty:
@@ -219,6 +220,6 @@ def _typed(exc: Exception) -> Exception:
 
 
 def _log_failure(written: asyncio.Future[Any]) -> None:
-    # Not every writer waits; a change that could not be stored must be seen all the same.
+    # Not every caller waits; a change that could not be stored must be seen all the same.
     if not written.cancelled() and (error := written.exception()) is not None:
         logger.error("not stored: %s", error)

@@ -41,7 +41,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def look(fleet: Fleet, path: str) -> Seen:
-    """What a directory is. In a thread: it may lie on a slow server.
+    """What a directory is now; asked in a thread, as it may lie on a slow server.
 
     Raises:
         errors.UsageError: the path is not absolute.
@@ -90,7 +90,7 @@ def belongs(record: records.VmRecord, seen: Seen) -> bool:
 
 
 def of(fleet: Fleet, seen: Seen) -> list[machine.Machine]:
-    """The VMs of a directory, by name. What was moved is written down as being here now."""
+    """The VMs of a directory, by name. Records where a directory that was moved is now."""
     found = [vm for vm in fleet.machines.values() if belongs(vm.record, seen)]
     for vm in found:
         _follow(vm, seen)
@@ -124,7 +124,7 @@ def free_name(fleet: Fleet, path: str) -> str:
 
 
 def missing(fleet: Fleet, seen: Seen) -> errors.VmNotFound:
-    """No VM is this directory's own: what to do. Names no VM of another directory."""
+    """The error of a directory that has no VM of its own. Names no VM of another directory."""
     message = f"{seen.path} has no VM"
     own = [vm.name for vm in of(fleet, seen)]
     if own:
@@ -133,10 +133,10 @@ def missing(fleet: Fleet, seen: Seen) -> errors.VmNotFound:
 
 
 async def settle(fleet: Fleet, seen: Seen) -> records.Directory | None:
-    """What to write down of a directory that gets a VM; its mark is in it afterwards.
+    """What to record of a directory that gets a VM; writes the mark into it.
 
-    A mark that is known stays, also where it cannot be written: by standing in its way a guest must
-    not bring it about that its VM goes without one.
+    A known mark stays, also where it cannot be written: a guest must not rid its VM of the mark by
+    standing in its way.
     """
     if seen.directory is None:
         return None
@@ -155,7 +155,7 @@ def note(
     *,
     own: bool,
 ) -> None:
-    """Write down which directory a VM belongs to; ``own``: it is the one that this means now."""
+    """Record which directory a VM belongs to; ``own``: the directory means this VM from now on."""
     if directory is not None and chosen.record.directory != directory:
         chosen.update(directory=directory)
     for vm in of(fleet, seen) if own else ():

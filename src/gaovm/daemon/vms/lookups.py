@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from gaovm.aio import detached
+from gaovm.aio import threads
 
 Result = TypeVar("Result")
 
 #: Directories that do not answer hold a thread each; with all of these held, other users wait.
 _LIMIT = 16
-_threads = detached.Threads("look-up", _LIMIT)
+_threads = threads.Detached("look-up", _LIMIT)
 
 
 async def run(function: Callable[..., Result], *args: Any) -> Result:

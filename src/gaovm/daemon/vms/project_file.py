@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from concurrent import futures
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import clock, priority
+from gaovm.aio import clock, priority, threads
 from gaovm.daemon import paths
 from gaovm.daemon.vms import lookups
 from gaovm.spec import vm
@@ -70,8 +69,7 @@ async def load(args: vms.Up, where: paths.Paths) -> Wanted:
 
 def _begin_reader() -> None:
     """Make the reader's thread one that the loop can live beside."""
-    # signals are the loop's, and are kept for the next program while an upgrade hands over
-    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    threads.leave_signals()
     # a busy machine must not put it aside while the loop waits for its turn behind it
     priority.nice()
 

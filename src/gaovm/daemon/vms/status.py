@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import asdict
@@ -44,17 +44,17 @@ def vm_status(vm: machine.Machine) -> wire.VmStatus:
         disk_bytes=spec.disk.size_bytes,
         image=_image(record),
         machine=record.facts.machine or None,
-        accelerator=_told(record.facts.accelerator, wire.Accelerator),
+        accelerator=_as(wire.Accelerator, record.facts.accelerator),
         mounts=_mounts(record),
         ports=port_statuses(record, running=running),
         network=_network(record),
-        confinement=_told(record.facts.confinement, wire.Confinement),
+        confinement=_as(wire.Confinement, record.facts.confinement),
         user=wire.User(name=user.name, uid=user.uid, gid=user.gid, home=user.home),
         driver_pid=vm.driver.pid if vm.driver else None,
         hypervisor_pid=vm.hypervisor_pid if running else None,
         boot=_boot(vm) if running else None,
         restarts=_restarts(record),
-        last_error=_told(record.last_error, wire.Failure),
+        last_error=_as(wire.Failure, record.last_error),
         dir=str(where.vm_dir(record.name)),
         run_dir=str(where.run_dir(record.run_id)),
         logs=wire.Logs(
@@ -67,19 +67,14 @@ def vm_status(vm: machine.Machine) -> wire.VmStatus:
     )
 
 
-def _told(data: Any, kind: type[T]) -> T | None:
-    """What a driver said, as clients see it; None when it said nothing that makes sense."""
-    if data is None:
-        return None
-    try:
-        return msgspec.convert(data, kind, from_attributes=True)
-    except msgspec.ValidationError:
-        return None
+def _as(kind: type[T], known: msgspec.Struct | None) -> T | None:
+    """Turn a struct of the driver's protocol or of a record into the client's of the same noun."""
+    return None if known is None else msgspec.convert(known, kind, from_attributes=True)
 
 
 def _boot(vm: machine.Machine) -> wire.Boot | None:
     known = vm.record.facts.boot
-    return None if known is None else _told({**asdict(known), **vm.timings}, wire.Boot)
+    return None if known is None else msgspec.convert({**asdict(known), **vm.timings}, wire.Boot)
 
 
 def _restarts(record: records.VmRecord) -> wire.Restarts:
@@ -107,8 +102,9 @@ def _image(record: records.VmRecord) -> wire.VmImage:
 
 
 def _mounts(record: records.VmRecord) -> tuple[wire.Mount, ...]:
-    told = _told(record.facts.mounts, tuple[wire.Mount, ...])
-    return told or tuple(
+    if record.facts.mounts:
+        return msgspec.convert(record.facts.mounts, tuple[wire.Mount, ...], from_attributes=True)
+    return tuple(
         wire.Mount(
             location=share.location,
             mount_point=share.mount_point,
@@ -121,7 +117,7 @@ def _mounts(record: records.VmRecord) -> tuple[wire.Mount, ...]:
 
 
 def _network(record: records.VmRecord) -> wire.Network:
-    """What carries the guest's network, and whether the host is open to it on purpose."""
+    """Tell what carries the guest's network, and whether the config opens the host to it."""
     known = record.facts.network or results.Network(reason="decided at the first start")
     return wire.Network(
         problem=known.problem,
@@ -132,15 +128,15 @@ def _network(record: records.VmRecord) -> wire.Network:
 
 
 def warnings(record: records.VmRecord) -> list[str]:
-    """What of this VM, as it was started, is not as safe or as whole as it should be."""
+    """Name what of this VM, as it was started, is less safe or less whole than it should be."""
     known, found = _network(record), []
     if known.type == "slirp" and not known.host_access:
         found.append(
             "this VM reaches servers on the host's 127.0.0.1, by 10.0.2.2: "
             f"{known.reason}; a check of this host says more"
         )
-    told = _told(record.facts.confinement, wire.Confinement)
-    missing = {} if told is None else told.missing
+    cage = record.facts.confinement
+    missing = {} if cage is None else cage.missing
     found += [
         f"the VM's hypervisor has no {what} around it: {missing[what]}; "
         "a check of this host says more"

@@ -39,6 +39,14 @@ class StateRecovered(Recovered, Payload, frozen=True, kw_only=True):
     TYPE = "state.recovered"
 
 
+class StateRowQuarantined(Payload, frozen=True, kw_only=True):
+    """The daemon set aside a VM's row that it cannot read; ``restored``: from the copy."""
+
+    TYPE = "state.row_quarantined"
+    reason: str
+    restored: bool
+
+
 class DriftMended(Payload, frozen=True, kw_only=True):
     """The daemon corrected what no event explains; ``what`` says it."""
 
@@ -272,6 +280,7 @@ _ALL: tuple[type[Payload], ...] = (
     DaemonStarted,
     DaemonUpgraded,
     StateRecovered,
+    StateRowQuarantined,
     DriftMended,
     EventsSuppressed,
     VmCreated,

@@ -31,7 +31,7 @@ class Accelerator(msgspec.Struct, frozen=True, kw_only=True):
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for the server of a mount: its user id and the measures in force."""
 
-    uid: int
+    uid: int | None
     in_force: tuple[str, ...]
 
 
@@ -64,7 +64,7 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True):
 
     in_force: tuple[str, ...]
     missing: dict[str, str]
-    uid: int
+    uid: int | None
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):

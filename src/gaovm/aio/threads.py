@@ -1,13 +1,15 @@
-"""Threads for work that may never return, such as a look into a directory whose server is gone.
+"""Threads beside the event loop: they leave signals to the main thread.
 
-They are apart from the pool of ``asyncio.to_thread``, which other work needs, and the process ends
-without them.
+``Detached`` runs work that may never return, such as a look into a directory whose server is gone.
+Its threads are apart from the pool of ``asyncio.to_thread``, which other work needs, and the
+process ends without them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,8 +17,17 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
-class Threads:
-    """At most ``limit`` of them at a time; who comes then waits until one has ended."""
+def leave_signals() -> None:
+    """Let no signal come to the calling thread.
+
+    A signal that comes to the process while its main thread blocks it stays pending then, and an
+    exec does not lose it.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+class Detached:
+    """At most ``limit`` threads at a time; who comes then waits until one has ended."""
 
     def __init__(self, name: str, limit: int) -> None:
         self._name = name
@@ -43,6 +54,7 @@ class Threads:
         def work() -> None:
             result: Result | None = None
             failure: BaseException | None = None
+            leave_signals()
             try:
                 result = function(*args)
             except BaseException as exc:  # noqa: BLE001  # goes to the caller, whatever it is

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 import threading
 
 import pytest
 
-from gaovm.aio import detached
+from gaovm.aio import threads
 
 
 async def test_results_and_failures_come_back() -> None:
-    threads = detached.Threads("t", 1)
-    assert await threads.run(lambda a, b: a + b, 1, 2) == 3
+    pool = threads.Detached("t", 1)
+    assert await pool.run(lambda a, b: a + b, 1, 2) == 3
     with pytest.raises(OSError, match="gone"):
-        await threads.run(_fail)
+        await pool.run(_fail)
 
 
 def _fail() -> None:
@@ -24,19 +25,19 @@ def _fail() -> None:
 
 
 async def test_a_hung_call_counts_until_it_has_ended() -> None:
-    threads = detached.Threads("t", 1)
+    pool = threads.Detached("t", 1)
     hung, began = threading.Event(), threading.Event()
 
     def hang() -> None:
         began.set()
         hung.wait(10)
 
-    first = asyncio.ensure_future(threads.run(hang))
+    first = asyncio.ensure_future(pool.run(hang))
     await asyncio.to_thread(began.wait, 10)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
-    second = asyncio.ensure_future(threads.run(lambda: 7))
+    second = asyncio.ensure_future(pool.run(lambda: 7))
     assert await asyncio.to_thread(lambda: 8) == 8
     assert not second.done(), "the first call holds the only thread"
     hung.set()
@@ -46,11 +47,17 @@ async def test_a_hung_call_counts_until_it_has_ended() -> None:
 def test_a_process_ends_without_what_hangs() -> None:
     code = """
 import asyncio, time
-from gaovm.aio import detached
+from gaovm.aio import threads
 async def main():
-    work = asyncio.ensure_future(detached.Threads("t", 1).run(time.sleep, 3600))
+    work = asyncio.ensure_future(threads.Detached("t", 1).run(time.sleep, 3600))
     await asyncio.sleep(0)
     work.cancel()
 asyncio.run(main())
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_signals_stay_away_from_them() -> None:
+    pool = threads.Detached("t", 1)
+    blocked = await pool.run(signal.pthread_sigmask, signal.SIG_BLOCK, ())
+    assert {signal.SIGTERM, signal.SIGINT} <= blocked
