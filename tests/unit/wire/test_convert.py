@@ -37,7 +37,7 @@ def test_a_result_may_have_more_fields_and_no_fewer() -> None:
 def test_of_two_results_the_one_that_fits_is_taken() -> None:
     found = convert.reply("vm.adopt", {"lost": []}, table.VM_ADOPT.result)
     assert found == status.Lost(lost=())
-    with pytest.raises(errors.InvalidReply, match="vm.adopt"):
+    with pytest.raises(errors.InvalidReply, match=r"vm\.adopt"):
         convert.reply("vm.adopt", {}, table.VM_ADOPT.result)
 
 
