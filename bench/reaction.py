@@ -28,8 +28,8 @@ from bench import measure
 from bench.fleet import percentile
 from bench.seat import CONFIG, Seat, seat
 
-from gaovm.aio import priority
 from gaovm.client.async_client import AsyncClient
+from gaovm.platform import priority
 
 EVENT = {"driver_pid": "driver.exited", "hypervisor_pid": "hypervisor.exited"}
 

@@ -17,25 +17,26 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import measure
 
-from gaovm.aio import process, tasks
+from gaovm.aio import tasks
 from gaovm.daemon import paths
 from gaovm.daemon.lifecycle import start, supervisor
 from gaovm.daemon.storage import events, records, store
 from gaovm.daemon.vms import machine
 from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states
+from gaovm.platform import processes
 from gaovm.spec import disks, guest
 from gaovm.spec.vm import VmSpec
 from gaovm.testing import fake_driver
 
-_SELF, _STARTED = process.identity(os.getpid())
+_SELF, _STARTED = processes.identity(os.getpid())
 
 
 class Driver(fake_driver.FakeDriver):
     """Looks at a real process when it is asked whether it lives."""
 
     def alive(self) -> bool:
-        return process.alive(_SELF, _STARTED)
+        return processes.alive(_SELF, _STARTED)
 
 
 def make(fleet: Fleet, number: int, launcher: fake_driver.FakeLauncher) -> None:

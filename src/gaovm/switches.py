@@ -52,6 +52,12 @@ USER = (
         "driver",
     ),
     Switch(
+        "GAOVM_REALTIME",
+        "0: the daemon's threads run at a usual priority, never in real time",
+        "real time, where the user may have it",
+        "daemon, doctor",
+    ),
+    Switch(
         "NO_COLOR",
         "any value: no colour at a terminal; there is none elsewhere",
         "",
@@ -86,6 +92,12 @@ DEBUGGING = (
     ),
     Switch("GAOVM_PROBE_TIMEOUT_S", "how many seconds a readiness probe has", "600", "driver"),
     Switch("GAOVM_ZYGOTE_ROUNDS", "how often a zygote rehearses a driver; 0: never", "8", "zygote"),
+    Switch(
+        "GAOVM_PLATFORM",
+        "`portable`: use what any Unix has in place of Linux's own; without a cage",
+        "Linux's own, on Linux",
+        "all",
+    ),
     Switch("GAOVM_HALT_AT", "the step at which a process stands still (`aio/steps.py`)", "", "all"),
     Switch("GAOVM_HALT_SOCKET", "the socket on which it says that it stands still", "", "all"),
     Switch("GAOVM_STEP_LOG", "the file to which every step that is reached is appended", "", "all"),

@@ -21,8 +21,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gaovm.aio.confine import keeper
 from gaovm.client.async_client import AsyncClient
+from gaovm.platform.confine import keeper
 
 LIMIT_S = 60.0
 #: A real guest boots its distribution before it is ready, on a machine that may be busy.

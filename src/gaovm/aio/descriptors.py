@@ -55,9 +55,17 @@ def scarce(keep: int = RESERVE) -> bool:
     if allowed == resource.RLIM_INFINITY:
         return False
     try:
-        # not open(2): the probe must not depend on a file
-        probe = os.eventfd(0)
+        probe = _probe()
     except OSError:
         return True
     os.close(probe)
     return probe >= allowed - keep
+
+
+def _probe() -> int:
+    """A new descriptor, not by open(2): the probe must not depend on a file."""
+    if hasattr(os, "eventfd"):
+        return os.eventfd(0)
+    reading, writing = os.pipe()
+    os.close(writing)
+    return reading

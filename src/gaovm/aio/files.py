@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
-import json
 import os
 import re
 import stat
 from pathlib import Path
-from typing import Any
 
 from gaovm import errors
 
@@ -173,29 +171,6 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
-
-
-def read_json(path: str | Path, max_size: int = 16 << 20) -> Any:
-    """The value in a JSON file.
-
-    Raises:
-        errors.NotFound: there is no such file.
-        errors.StateCorrupt: larger than ``max_size`` bytes, or not JSON.
-        errors.HostError: it cannot be read.
-    """
-    try:
-        with open_regular(path) as file:
-            data = file.read(max_size + 1)
-    except FileNotFoundError as exc:
-        raise errors.NotFound(f"{path} does not exist") from exc
-    except OSError as exc:
-        raise errors_of(exc, f"cannot read {path}") from exc
-    if len(data) > max_size:
-        raise errors.StateCorrupt(f"{path} is larger than {max_size} bytes")
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as exc:
-        raise errors.StateCorrupt(f"{path} is not JSON: {exc}") from exc
 
 
 class Lock:

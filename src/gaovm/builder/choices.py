@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gaovm import errors
+from gaovm.builder import packages
 from gaovm.model import facts as host_facts
 from gaovm.spec.base import Frozen
 from gaovm.spec.boot import Accelerator, Arch
@@ -70,7 +71,7 @@ def choose_share(requested: ShareType, host: host_facts.HostFacts) -> Choice:
         raise errors.ProgramMissing(
             f"mountType virtiofs: {why}",
             field="mountType",
-            remedy="apt-get install virtiofsd (Debian 12: qemu-system-common), or use 9p",
+            remedy=f"{packages.remedy('virtiofsd')} (Debian 12: qemu-system-common), or use 9p",
             details={"program": "virtiofsd"},
         )
     raise errors.PermissionMissing(

@@ -7,7 +7,7 @@ from gaovm.spec.base import Frozen
 
 
 class BootFiles(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The files a VM boots from. ``base_arguments`` are the image's own kernel arguments.
+    """The files a VM boots from.
 
     ``base`` is the image's disk, which ``disk`` is an overlay of; None: ``disk`` stands alone.
     """
@@ -18,7 +18,6 @@ class BootFiles(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kernel: str
     initrd: str | None = None
     disk_format: str = "qcow2"
-    base_arguments: str = ""
     image_digest: str = ""
 
 

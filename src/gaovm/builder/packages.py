@@ -1,6 +1,11 @@
-"""Which Debian package brings a program, and where programs lie that are not on the ``PATH``."""
+"""Which Debian package brings a program, and where programs lie that are not on the ``PATH``.
+
+One table for every error, ``doctor`` and image builds; a test holds ``scripts/setup`` against it.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from gaovm import errors
 
@@ -9,12 +14,33 @@ PACKAGES = {
     "qemu-system-aarch64": "qemu-system-arm",
     "qemu-img": "qemu-utils",
     "mmdebstrap": "mmdebstrap",
+    "apt-config": "apt",
+    "dpkg-deb": "dpkg",
     "mke2fs": "e2fsprogs",
+    "unshare": "util-linux",
+    "tar": "tar",
     "passt": "passt",
     "newuidmap": "uidmap",
     "newgidmap": "uidmap",
     "virtiofsd": "virtiofsd",  # Debian 13 and later; in Debian 12 it is part of qemu-system-common
+    "qemu-user": "qemu-user-static",  # runs the programs of another architecture
 }
+#: What the window of a VM takes from the system.
+WINDOW = (
+    "libegl1",
+    "libgl1",
+    "libxkbcommon-x11-0",
+    "libxcb-cursor0",
+    "libxcb-icccm4",
+    "libxcb-keysyms1",
+    "libxcb-shape0",
+    "libdbus-1-3",
+    "libfontconfig1",
+    "libglib2.0-0",
+)
+#: The programs that build an image, and those that a build without root needs as well.
+IMAGE_BUILD = ("mmdebstrap", "apt-config", "dpkg-deb", "mke2fs", "unshare", "tar")
+IMAGE_BUILD_WITHOUT_ROOT = ("newuidmap", "newgidmap")
 
 #: Where distributions keep helpers of hypervisors.
 HELPERS = ("/usr/libexec", "/usr/lib/qemu")
@@ -31,9 +57,14 @@ DIRECTORIES = (
 )
 
 
-def remedy(program: str) -> str:
-    """The command that installs a program."""
-    return f"apt-get install {PACKAGES.get(program, program)}"
+def of(programs: Iterable[str]) -> list[str]:
+    """The packages that bring these programs, sorted."""
+    return sorted({PACKAGES.get(program, program) for program in programs})
+
+
+def remedy(*programs: str) -> str:
+    """The command that installs these programs."""
+    return f"apt-get install {' '.join(of(programs))}"
 
 
 def missing(program: str) -> errors.ProgramMissing:

@@ -14,6 +14,7 @@ from gaovm import errors
 from gaovm.client import paths
 from gaovm.hostfacts import homes
 from gaovm.ipc import blocking, hello, methods, peer
+from gaovm.platform import unix_sockets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from gaovm.client import events
 
 START_LIMIT_S = 30.0
-# sun_path has 108 bytes, the last of them zero
-_MAX_PATH_BYTES = 107
 # the daemon's exit status when another one has the lock (EX_TEMPFAIL)
 _ALREADY_RUNNING = 75
 _TAIL_BYTES = 2000
@@ -103,9 +102,9 @@ def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
     """
     directory = os.fspath(home)
     path = paths.socket(directory)
-    if len(os.fsencode(path)) > _MAX_PATH_BYTES:
+    if len(os.fsencode(path)) > unix_sockets.MAX_PATH_BYTES:
         raise errors.DaemonUnreachable(
-            f"socket path is longer than {_MAX_PATH_BYTES} bytes: {path}",
+            f"socket path is longer than {unix_sockets.MAX_PATH_BYTES} bytes: {path}",
             remedy="set GAOVM_HOME to a shorter path",
         )
     homes.check(directory, write=False)

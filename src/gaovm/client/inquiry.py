@@ -10,6 +10,7 @@ import socket
 from gaovm import errors
 from gaovm.client import blocking, paths
 from gaovm.ipc import blocking as wire
+from gaovm.platform import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _known(status: Mapping[str, Any], name: str) -> Finding | None:
         return Finding(f"{name} is paused: {pause_reason(status)}", (resume,))
     for key, what in (("hypervisor_pid", "hypervisor"), ("driver_pid", "driver")):
         pid = status.get(key)
-        if isinstance(pid, int) and _is_stopped(pid):
+        if isinstance(pid, int) and processes.is_stopped(pid):
             return Finding(f"{name} stands still: its {what} was stopped (kill -CONT {pid})")
     return None
 
@@ -90,13 +91,3 @@ def pause_reason(status: Mapping[str, Any]) -> str:
     """Why a VM is paused, of its ``vm.status``."""
     failure = status.get("last_error") if status.get("readiness") == "degraded" else None
     return str(failure.get("message")) if failure else "somebody asked for that"
-
-
-def _is_stopped(pid: int) -> bool:
-    """Whether a process was stopped by a signal or a debugger, where the kernel says so."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            state = file.read(4096).rpartition(b")")[2].split()[:1]
-    except OSError:
-        return False
-    return state in ([b"T"], [b"t"])

@@ -36,11 +36,6 @@ def socket(home: str) -> str:
     return os.path.join(home, "gaovmd.sock")
 
 
-def lock(home: str) -> str:
-    """The lock that makes the daemon the only one."""
-    return os.path.join(home, "gaovmd.lock")
-
-
 def logs(home: str) -> str:
     """The directory of the logs."""
     return os.path.join(home, "logs")

@@ -46,11 +46,6 @@ def ask(
     return reply
 
 
-def open_session(client: blocking.Client, name: str, kind: str, stream: str) -> socket.socket:
-    """``ask`` and ``open_stream`` in one."""
-    return open_stream(ask(client, {"name": name}, kind), stream)
-
-
 def open_stream(ticket: Mapping[str, Any], stream: str) -> socket.socket:
     """Turn the daemon's answer into a connected socket that speaks raw stream frames.
 

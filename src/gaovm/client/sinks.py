@@ -9,6 +9,8 @@ import stat
 from collections import deque
 
 # what a pipe that polls as writable takes without blocking
+# macOS has no MSG_NOSIGNAL; Python ignores SIGPIPE there as well
+_SEND_FLAGS = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 _SAFE_BYTES = 4096
 # the reader went away; EIO: a terminal that hung up
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.EIO)
@@ -93,7 +95,7 @@ class Sink:
 
     def _write_once(self, view: memoryview) -> int:
         if self._socket is not None:
-            return self._socket.send(view, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            return self._socket.send(view, _SEND_FLAGS)
         return os.write(self.fd, view)
 
     def _break(self, error: OSError) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.ipc import handover as connections
+from gaovm.platform import blobs
 
 FORMAT = 1
 FLAG = "--take-over"
@@ -91,7 +92,7 @@ class _Head(msgspec.Struct):
 
 def write(given: Handover) -> int:
     """A descriptor of a file in memory that holds it; not inherited yet."""
-    fd = os.memfd_create("gaovmd-handover")
+    fd = blobs.create("gaovmd-handover")
     view = memoryview(msgspec.json.encode(given))
     while view:
         view = view[os.write(fd, view) :]

@@ -20,11 +20,12 @@ import sys
 from concurrent import futures
 
 from gaovm import errors
-from gaovm.aio import descriptors, files, priority, stalls, tasks, threads
+from gaovm.aio import descriptors, files, stalls, tasks, threads
 from gaovm.aio import logs as log_levels
 from gaovm.daemon import handover, logs, paths, process
 from gaovm.daemon.storage import store
 from gaovm.daemon.upgrading import preflight
+from gaovm.platform import priority
 
 logger = logging.getLogger(__name__)
 

@@ -8,23 +8,21 @@ import dataclasses
 import logging
 import os
 import signal
-from pathlib import Path
 
 from gaovm.aio import files, sockets, stalls, tasks
 from gaovm.daemon import handover, images, paths, presence, server, timestamps
 from gaovm.daemon.config import changes
 from gaovm.daemon.dispatch import context
-from gaovm.daemon.drivers import driver_link, zygote
+from gaovm.daemon.drivers import driver_link, forks, spawner, zygote
 from gaovm.daemon.lifecycle import recovery, shutdown, start, supervisor
 from gaovm.daemon.storage import events, store
 from gaovm.daemon.upgrading import takeover, upgrade
 from gaovm.daemon.vms.fleet import Fleet
 from gaovm.ipc import server as ipc_server
+from gaovm.platform import processes, system
 from gaovm.wire.control import payloads
 
 logger = logging.getLogger(__name__)
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclasses.dataclass
@@ -52,10 +50,12 @@ class DaemonProcess:
         self._origin = origin
         given = origin.given
         self._fleet = Fleet(where, database, events.Events(database), owner)
-        self._zygote = zygote.Zygote(where.zygote_log)
+        self._forks: forks.Forks = (
+            zygote.Zygote(where.zygote_log) if system.LINUX else spawner.Spawner()
+        )
         self._images = images.ImageService(where)
-        self._boot_id = _boot_id()
-        self._launcher = driver_link.ForkLauncher(self._zygote)
+        self._boot_id = processes.boot_id()
+        self._launcher = driver_link.ForkLauncher(self._forks)
         self._starter = start.Starter(self._images, self._launcher, self._boot_id)
         self._supervisor = supervisor.Supervisor(self._fleet, self._starter)
         self._stop = asyncio.Event()
@@ -64,7 +64,7 @@ class DaemonProcess:
             fleet=self._fleet,
             starter=self._starter,
             images=self._images,
-            zygote=self._zygote,
+            zygote=self._forks,
             supervisor=self._supervisor,
             started_at=timestamps.now() if given is None else given.started_at,
             request_stop=self.request_stop,
@@ -88,7 +88,7 @@ class DaemonProcess:
         self._begin_to_watch(serving)
         _say_ready(self._origin.ready_fd)
         logger.info("serving %s, pid %d", self._fleet.paths.socket, os.getpid())
-        forking = tasks.spawn(self._zygote.run(), name="zygote")
+        forking = tasks.spawn(self._forks.run(), name="drivers")
         self._fleet.background("recovery", self._recover())
         try:
             await self._stop.wait()
@@ -133,7 +133,7 @@ class DaemonProcess:
                 ctx=self._context,
                 lock=self._origin.lock,
                 foreground=self._origin.foreground,
-                forks=self._zygote,
+                forks=self._forks,
                 old_zygotes=taken.old_zygotes if taken is not None else [],
                 front=front,
                 serving=serving,
@@ -151,13 +151,6 @@ class DaemonProcess:
         if any(self._fleet.paths.images.iterdir()):
             await self._images.sweep()
         await self._supervisor.run()
-
-
-def _boot_id() -> str:
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
 
 
 def _say_ready(ready_fd: int | None) -> None:

@@ -52,13 +52,14 @@ def main(argv: list[str]) -> int:
     except ImportError as exc:
         missing = exc.name is not None and exc.name.partition(".")[0] in ("PySide6", "shiboken6")
         if not missing:
+            from gaovm.builder import packages
+
             # PySide6 is installed, but a system library that it needs is not
-            return _say({**_MISSING, "message": f"the display window: {exc}", "remedy": _LIBRARIES})
+            remedy = packages.remedy(*packages.WINDOW)
+            return _say({**_MISSING, "message": f"the display window: {exc}", "remedy": remedy})
         return _say(_MISSING)
     return window.run(socket.socket(fileno=int(argv[1])), 0, argv[3])
 
-
-_LIBRARIES = "apt-get install libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4"
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

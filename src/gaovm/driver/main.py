@@ -19,14 +19,14 @@ from typing import Any, NoReturn
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import logs, priority, steps, tasks
-from gaovm.aio.confine import abilities, identities
+from gaovm.aio import descriptors, logs, steps, tasks
 from gaovm.driver import backend, liveness, service, vm
 from gaovm.ipc import connection, hello, methods, peer
+from gaovm.platform import priority
+from gaovm.platform.confine import abilities, identities
 from gaovm.wire.driver import launch, notifications, table
 
 logger = logging.getLogger(__name__)
-TOKEN = "GAOVM_DRIVER_TOKEN"
 HELLO_LIMIT_S = 10.0
 # The exit status of a driver that the daemon forgot; a number of gaovm.v1.2.
 ABANDONED = 12
@@ -131,7 +131,7 @@ def _own_namespace() -> None:
     Called while this process has one thread, before it does anything. Where that is not allowed the
     cage has fewer walls, which ``vm.status`` tells.
     """
-    if abilities.switched_off():
+    if abilities.absence():
         return
     can = abilities.find()
     if not can.root and not can.namespaces:
@@ -160,17 +160,34 @@ def _fail(message: str) -> NoReturn:
     raise SystemExit(1)
 
 
+def _options(words: list[str]) -> dict[str, str]:
+    """The command line as a table; ends the process when it is wrong."""
+    known = {"--control-fd", "--log", "--vm"}
+    found = dict(zip(words[::2], words[1::2], strict=False))
+    right = len(words) % 2 == 0 and len(found) == len(words) // 2 and found.keys() <= known
+    if not right or not found.get("--control-fd", "").isdecimal():
+        _fail("usage: --control-fd N [--log FILE] [--vm NAME]")
+    return found
+
+
 def entry() -> None:
-    """Run as a program, with ``--control-fd N`` and the token in the environment."""
-    token = os.environ.pop(TOKEN, None)
+    """Run as a program, with ``--control-fd N`` and the token in the environment.
+
+    ``--log FILE`` and ``--vm NAME`` as for a forked driver; without them it logs to stderr.
+    """
+    token = os.environ.pop(hello.TOKEN_VARIABLE, None)
     if not token:
-        _fail(f"no {TOKEN} in the environment: drivers are started by gaovmd")
-    if len(sys.argv) != 3 or sys.argv[1] != "--control-fd" or not sys.argv[2].isdecimal():
-        _fail("usage: --control-fd N")
+        _fail(f"no {hello.TOKEN_VARIABLE} in the environment: drivers are started by gaovmd")
+    options = _options(sys.argv[1:])
+    fd, name = options["--control-fd"], options.get("--vm", "spawned")
     try:
-        control = socket.socket(fileno=int(sys.argv[2]))
+        control = socket.socket(fileno=int(fd))
+        log = logs.RotatingFile(Path(options["--log"])) if "--log" in options else None
     except OSError as exc:
-        _fail(f"descriptor {sys.argv[2]} is no socket: {exc.strerror}")
+        _fail(f"--control-fd {fd}, --log {options.get('--log')}: {exc.strerror}")
     control.set_inheritable(False)
-    set_up_logging()
-    raise SystemExit(run(control, token, "spawned"))
+    handler = set_up_logging()
+    descriptors.raise_limit()  # each forward and session takes some
+    if log is not None:
+        log_to(handler, log, name)
+    raise SystemExit(run(control, token, name))

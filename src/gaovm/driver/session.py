@@ -13,7 +13,6 @@ import hmac
 import logging
 import mmap
 import secrets
-import select
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from gaovm.aio import clock, sockets, steps, tasks
 from gaovm.guestmanager import files, ports, processes
 from gaovm.guestmanager.connection import Connection
 from gaovm.guestmanager.stream import Stream
+from gaovm.platform import hangups
 from gaovm.wire import sessions
 from gaovm.wire.driver.opening import Answer, Opening, Refusal
 
@@ -220,11 +220,6 @@ async def _to_guest(client: socket.socket, stream: Stream) -> None:
 
 
 async def _hung_up(client: socket.socket) -> None:
-    """Return when the client has closed its socket, as opposed to having ended its direction.
-
-    An epoll with no events asked for reports the hang-up alone; the plain socket would be readable
-    all the time.
-    """
-    with select.epoll() as watcher:
-        watcher.register(client.fileno(), 0)
-        await sockets.readable(watcher.fileno())
+    """Return when the client has closed its socket, as opposed to having ended its direction."""
+    with contextlib.closing(hangups.watch(client)) as watched:
+        await sockets.readable(watched.fileno())

@@ -363,6 +363,5 @@ def _artefacts(request: LaunchRequest) -> BootFiles:
         kernel=image.kernel,
         initrd=image.initrd,
         disk_format="qcow2",
-        base_arguments=image.base_arguments,
         image_digest=image.image_digest,
     )

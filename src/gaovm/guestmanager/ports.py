@@ -1,4 +1,4 @@
-"""A connection to a port inside the guest, with half-close kept both ways."""
+"""A connection to a port inside the guest. Each of its directions ends on its own."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ CONNECT_LIMIT_S = 30.0
 
 
 def open_tunnel(connection: Connection) -> Stream:
-    """The raw stream of a tunnel: frames both ways, for a caller that relays them."""
+    """Open the raw stream of a tunnel: frames both ways, which the caller relays."""
     return connection.open("POST", table.TUNNEL.path)
 
 
 class Tunnel:
-    """One connection; ``connect`` first. Leaving ``async with`` resets what is not over."""
+    """One connection; ``connect`` makes it. Leaving ``async with`` resets it if it is not over."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -37,8 +37,8 @@ class Tunnel:
         """Connect to ``address`` (``127.0.0.1:80``) inside the guest.
 
         Raises:
-            errors.GuestCallFailed: it was refused there (agent code ``unreachable``).
-            errors.GuestUnavailable: no agent, or no answer within 30 s.
+            errors.GuestCallFailed: nobody listens there (agent code ``unreachable``).
+            errors.GuestUnavailable: the agent is gone, or did not answer within 30 s.
         """
         tunnel = cls(open_tunnel(connection))
         body = msgspec.json.encode(wire.Tunnel(address=address))
@@ -63,7 +63,7 @@ class Tunnel:
         self.reset()
 
     async def read(self) -> bytes:
-        """The next bytes from the guest, ``b""`` at the end of its direction.
+        """Return the next bytes from the guest, ``b""`` at the end of its direction.
 
         Raises:
             errors.GuestCallFailed: the connection inside the guest broke.
@@ -78,11 +78,11 @@ class Tunnel:
         return b""
 
     async def write(self, data: bytes) -> bool:
-        """Send bytes (at most 1 MiB); False when the guest takes no more."""
+        """Send bytes (at most 1 MiB); return False when the guest takes no more."""
         return await self._stream.write(streams.encode(streams.DATA, data))
 
     async def end(self) -> None:
-        """End our direction; the other goes on."""
+        """End our direction; the guest's goes on."""
         await self._stream.write(streams.encode(streams.EOF), end=True)
 
     def reset(self) -> None:

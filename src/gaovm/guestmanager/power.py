@@ -1,4 +1,4 @@
-"""Power off and reboot the guest through its distribution's init."""
+"""Power the guest off through its distribution's init."""
 
 from __future__ import annotations
 
@@ -11,10 +11,4 @@ from gaovm.wire.agent.power import Power
 async def off(connection: Connection, *, limit_s: float) -> None:
     """Ask the guest to power off; return when the agent has accepted that."""
     body = Power(action="poweroff")
-    await calls.call(connection, table.POWER, body, limit_s=limit_s)
-
-
-async def reboot(connection: Connection, *, limit_s: float) -> None:
-    """Ask the guest to reboot."""
-    body = Power(action="reboot")
     await calls.call(connection, table.POWER, body, limit_s=limit_s)

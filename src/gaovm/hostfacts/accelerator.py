@@ -19,6 +19,7 @@ from gaovm import errors
 from gaovm.aio import files
 from gaovm.hostfacts import homes, host, tsc
 from gaovm.model.facts import AcceleratorFact
+from gaovm.platform import processes
 
 _KVM = Path("/dev/kvm")
 _CACHE = "accelerator.json"
@@ -167,7 +168,7 @@ def _key(programs: Iterable[str]) -> dict[str, Any]:
             changed.append([path, 0])
     return {
         "version": _CACHE_VERSION,
-        "boot_id": host.boot_id(),
+        "boot_id": processes.boot_id(),
         "uid": os.geteuid(),
         "groups": sorted(os.getgroups()),
         "kvm": device,

@@ -7,17 +7,14 @@ What is not there yet (no image built, no ``up`` so far) is a placeholder such a
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 from typing import Any
 
+from gaovm.builder import qcow2
 from gaovm.builder.document import BootFiles
 from gaovm.spec.vm import VmSpec
 
 _MANIFEST_BYTES = 64 << 10
-_QCOW2_MAGIC = b"QFI\xfb"
-_HEADER = struct.Struct(">4sIQI")
-_NAME_BYTES = 1023  # of a backing file, by the format
 _OWN_IMAGE = "debian:12"
 
 
@@ -60,12 +57,12 @@ def _backing(disk: Path) -> Path | None:
     """The image directory that a qcow2 overlay refers to."""
     try:
         with disk.open("rb") as file:
-            magic, _, offset, length = _HEADER.unpack(file.read(_HEADER.size))
-            if magic != _QCOW2_MAGIC or not 0 < length <= _NAME_BYTES:
+            header = qcow2.parse(file.read(qcow2.HEADER_BYTES))
+            if header is None or not 0 < header.backing_bytes <= qcow2.MAX_BACKING:
                 return None
-            file.seek(offset)
-            name = file.read(length).decode()
-    except (OSError, ValueError, struct.error):
+            file.seek(header.backing_at)
+            name = file.read(header.backing_bytes).decode()
+    except (OSError, ValueError):
         return None
     directory = Path(name).parent
     return directory if (directory / "manifest.json").is_file() else None

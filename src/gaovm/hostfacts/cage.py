@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gaovm.aio.confine import abilities, groups, identities
-from gaovm.aio.confine.cage import Limits
+from gaovm.platform.confine import abilities, groups, identities
+from gaovm.platform.confine.cage import Limits
+
+
+def absence() -> str:
+    """Why hypervisors run in no cage on this host; empty: they run in one."""
+    return abilities.absence()
 
 
 class Found(NamedTuple):
-    """``held`` in words; ``missing``: what is not there, and why; ``off``: somebody debugs."""
+    """``held`` in words; ``missing``: what is not there, and why; ``absent``: as ``absence``."""
 
     held: tuple[str, ...]
     missing: dict[str, str]
-    off: bool
+    absent: str
 
 
 def find() -> Found:
@@ -22,6 +27,9 @@ def find() -> Found:
     Raises:
         errors.HostError: ``GAOVM_UID_RANGE`` is no range.
     """
+    absent = abilities.absence()
+    if absent and not abilities.switched_off():
+        return Found((), {}, absent)
     can = abilities.find()
     held, missing = [], {}
     if can.root:
@@ -44,4 +52,4 @@ def find() -> Found:
         held.append(f"cgroup limits of {', '.join(group.limited)}")
     if "memory" not in group.limited:
         missing["cgroup memory"] = group.missing["memory"]
-    return Found(tuple(held), missing, abilities.switched_off())
+    return Found(tuple(held), missing, absent)

@@ -9,6 +9,7 @@ from typing import Literal
 from gaovm import errors
 from gaovm.builder import backends, packages
 from gaovm.hostfacts import accelerator, cage, homes, host, limits, programs, subids
+from gaovm.platform import priority
 from gaovm.spec.base import Frozen
 
 Level = Literal["ok", "warn", "fail"]
@@ -48,17 +49,17 @@ def checks(home: Path) -> list[Check]:
         _network,
         _cage,
         _namespaces,
+        _real_time,
     ):
         result.append(check())
     if os.geteuid() != 0:
-        result += [_program("newuidmap", "needed to build images without root"), _subids()]
+        why = "needed to build images without root"
+        result += [_program(name, why) for name in packages.IMAGE_BUILD_WITHOUT_ROOT]
+        result.append(_subids())
     return result
 
 
-_PROGRAMS = (
-    ("mmdebstrap", "needed to build images"),
-    ("mke2fs", "needed to build images"),
-)
+_PROGRAMS = (*((program, "needed to build images") for program in packages.IMAGE_BUILD),)
 
 
 def _hypervisor() -> Check:
@@ -116,7 +117,7 @@ def _virtiofsd() -> Check:
         name="shares",
         level="ok",
         found=f"9p: {why}",
-        remedy="apt-get install virtiofsd (Debian 13 and later) for faster shares",
+        remedy=f"{packages.remedy('virtiofsd')} (Debian 13 and later) for faster shares",
     )
 
 
@@ -196,13 +197,14 @@ def _cage() -> Check:
         found = cage.find()
     except errors.HostError as exc:
         return Check(name=name, level="fail", found=exc.message, remedy=exc.advice or "")
-    if found.off:
+    if found.absent:
+        switched_off = bool(found.held)
         return Check(
             name=name,
             level="warn",
-            found="GAOVM_CONFINE=off: hypervisors run with all rights of their user",
-            remedy="unset GAOVM_CONFINE, which is for debugging only, and stop the daemon",
-            actions=(errors.Action("stop_daemon"),),
+            found=f"{found.absent}; hypervisors run with all rights of their user",
+            remedy="unset GAOVM_CONFINE and stop the daemon" if switched_off else "",
+            actions=(errors.Action("stop_daemon"),) if switched_off else (),
         )
     held = ", ".join(found.held)
     if "namespaces" in found.missing:
@@ -233,15 +235,27 @@ def _namespaces() -> Check:
     return Check(name=name, level="ok", found="allowed")
 
 
+def _real_time() -> Check:
+    name = "real time"
+    if priority.switched_off():
+        found = f"switched off ({priority.VARIABLE}=0): VMs are watched over at a usual priority"
+    elif why := priority.refusal():
+        found = f"not used, which may delay news of a dead VM by milliseconds: {why}"
+    else:
+        found = f"lent to the daemon, {priority.STRETCH_S * 1000:.0f} ms on end at most"
+    return Check(name=name, level="ok", found=found)
+
+
 def _subids() -> Check:
     why = subids.obstacle()
     if why is None:
-        return Check(name="subordinate ids", level="ok", found="a range of 65536 uids and gids")
+        found = f"a range of {subids.NEEDED} uids and gids"
+        return Check(name="subordinate ids", level="ok", found=found)
     return Check(
         name="subordinate ids",
         level="fail",
         found=why,
-        remedy="sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
+        remedy=subids.REMEDY,
     )
 
 

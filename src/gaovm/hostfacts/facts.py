@@ -6,10 +6,10 @@ import os
 import platform
 from pathlib import Path
 
-from gaovm.aio import memory
 from gaovm.builder import backends
 from gaovm.hostfacts import accelerator, host, limits, programs
 from gaovm.model.facts import HostFacts
+from gaovm.platform import huge_pages, processes
 
 
 def collect(home: Path) -> HostFacts:
@@ -30,11 +30,11 @@ def collect(home: Path) -> HostFacts:
         cpus=limits.cpus(),
         memory_total_bytes=free.total_bytes,
         memory_available_bytes=free.available_bytes,
-        boot_id=host.boot_id(),
+        boot_id=processes.boot_id(),
         accelerators=measured.accelerators,
         tsc_khz=measured.tsc_khz,
         programs=found,
-        huge_shared_memory=memory.available(),
+        huge_shared_memory=huge_pages.available(),
         virtiofsd=programs.virtiofsd(),
         passt=programs.passt(),
     )

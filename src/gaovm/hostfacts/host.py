@@ -29,14 +29,6 @@ def arch() -> Arch:
     return _ARCHES[machine]
 
 
-def boot_id() -> str:
-    """What tells this boot of the host from every other; empty where the system has no such id."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
 def cpu_flags() -> frozenset[str] | None:
     """The flags of the first CPU; None where the architecture has no virtualisation flag."""
     if os.uname().machine != "x86_64":

@@ -24,18 +24,6 @@ def find(program: str) -> str | None:
     return None
 
 
-def require(program: str) -> str:
-    """As ``find``.
-
-    Raises:
-        errors.ProgramMissing: it is not installed; the remedy is the command that installs it.
-    """
-    path = find(program)
-    if path is None:
-        raise packages.missing(program)
-    return path
-
-
 def find_all(names: Iterable[str]) -> dict[str, str]:
     """The path of each of these programs that is installed, by its name."""
     found = {name: find(name) for name in names}

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 NEEDED = 65536
+#: The command that gives the caller a range.
+REMEDY = "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER"
 _SUBUID, _SUBGID = Path("/etc/subuid"), Path("/etc/subgid")
 _LIMIT = 4 << 20
 

@@ -17,7 +17,8 @@ from importlib import resources
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import process
+from gaovm.aio import commands
+from gaovm.builder import packages as debian
 from gaovm.images import (
     digests,
     initramfs,
@@ -111,7 +112,7 @@ def _require_arch(arch: str) -> None:
         return
     raise errors.ProgramMissing(
         f"this host cannot run programs of {arch}, which the build needs",
-        remedy="apt-get install qemu-user-static",
+        remedy=debian.remedy("qemu-user"),
     )
 
 
@@ -145,7 +146,7 @@ async def _debootstrap(
 ) -> None:
     """Make the root directory with the kernel's modules, and ``vmlinuz`` beside it."""
     sources = await asyncio.to_thread(_sources, recipe, mirror)
-    dump = await process.run(["apt-config", "dump"], env=namespaces.environment(), timeout_s=30.0)
+    dump = await commands.run(["apt-config", "dump"], env=namespaces.environment(), timeout_s=30.0)
     settings = dump.stdout.decode("utf-8", "replace")
     folder = work / "hooks"
     folder.mkdir()
@@ -214,7 +215,7 @@ def _keep_packages(packages: Path) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _check(done: process.Completed, what: str, work: Path) -> None:
+def _check(done: commands.Completed, what: str, work: Path) -> None:
     if done.returncode == 0:
         return
     tail = done.stderr.decode("utf-8", "replace").strip()[-4000:]

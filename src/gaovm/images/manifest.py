@@ -82,11 +82,6 @@ class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
     modules_path: Path | None
     initrd_path: Path | None
 
-    @property
-    def needs_kernel(self) -> bool:
-        """Whether a kernel must come from elsewhere."""
-        return self.kernel_path is None
-
 
 def load(directory: Path, digest: str | None = None) -> Manifest:
     """Read the manifest of an image's directory.

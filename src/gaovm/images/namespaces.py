@@ -8,25 +8,16 @@ user namespace, in which the subordinate ids of ``/etc/subuid`` are the users of
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import process
+from gaovm.aio import commands
+from gaovm.builder import packages
+from gaovm.hostfacts import subids
 
-_APT_PACKAGES = {
-    "mmdebstrap": "mmdebstrap",
-    "apt-config": "apt",
-    "dpkg-deb": "dpkg",
-    "mke2fs": "e2fsprogs",
-    "unshare": "util-linux",
-    "newuidmap": "uidmap",
-    "newgidmap": "uidmap",
-    "tar": "tar",
-}
 # The PATH of root's login shell: mke2fs is in sbin, which a plain user's PATH lacks.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PASSED_ON = (
@@ -45,29 +36,24 @@ def require(programs: Sequence[str]) -> None:
     """Raises: ProgramMissing naming the first absent program and how to install all absent ones."""
     missing = [name for name in programs if shutil.which(name, path=_PATH) is None]
     if missing:
-        packages = sorted({_APT_PACKAGES.get(name, name) for name in missing})
         raise errors.ProgramMissing(
             f"{', '.join(missing)}: not installed",
-            remedy=f"apt-get install {' '.join(packages)}",
-            details={"programs": missing, "packages": packages},
+            remedy=packages.remedy(*missing),
+            details={"programs": missing, "packages": packages.of(missing)},
         )
 
 
 def require_build() -> None:
     """All a build needs of this host. Raises: ProgramMissing, PermissionMissing."""
-    require(["mmdebstrap", "apt-config", "dpkg-deb", "mke2fs", "unshare", "tar"])
+    require(packages.IMAGE_BUILD)
     if os.geteuid() == 0:
         return
-    require(["newuidmap", "newgidmap"])
-    for file in (Path("/etc/subuid"), Path("/etc/subgid")):
-        if not _has_range(file):
-            user = getpass.getuser()
-            raise errors.PermissionMissing(
-                f"{file} has no range of 65536 subordinate ids for {user}, which a build without"
-                " root needs",
-                remedy="as root: usermod --add-subuids 100000-165535"
-                f" --add-subgids 100000-165535 {user}",
-            )
+    require(packages.IMAGE_BUILD_WITHOUT_ROOT)
+    why = subids.obstacle()
+    if why is not None:
+        raise errors.PermissionMissing(
+            f"{why} for an image build without root", remedy=subids.REMEDY
+        )
 
 
 def environment() -> dict[str, str]:
@@ -84,7 +70,7 @@ def environment() -> dict[str, str]:
 
 async def run(
     argv: Sequence[str], *, on_line: Callable[[str], None] | None = None, timeout_s: float
-) -> process.Completed:
+) -> commands.Completed:
     """Run ``argv`` as root of new namespaces and call ``on_line`` with each line of its output.
 
     Cancelling kills it and all its children.
@@ -94,7 +80,7 @@ async def run(
     # Join both streams: a progress report needs what apt and dpkg write to stdout, and what
     # mmdebstrap writes to stderr. The caller's umask would decide modes of files in the image.
     merged = ["sh", "-c", 'umask 022; exec "$@" >&2', "sh", *argv]
-    return await process.run(
+    return await commands.run(
         [*wrapper, *merged], env=environment(), on_line=on_line, timeout_s=timeout_s
     )
 
@@ -119,17 +105,3 @@ async def remove(path: Path) -> None:
             f"cannot remove {path}: {tail}",
             remedy=f"remove it by hand: unshare --map-root-user --map-auto rm -rf {path}",
         )
-
-
-def _has_range(file: Path) -> bool:
-    names = {getpass.getuser(), str(os.getuid())}
-    try:
-        lines = file.read_text().splitlines()
-    except OSError:
-        return False
-    for line in lines:
-        owner, _, rest = line.partition(":")
-        count = rest.partition(":")[2]
-        if owner in names and count.isdigit() and int(count) >= 65536:
-            return True
-    return False

@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import socket
-import struct
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -26,6 +25,7 @@ from typing import IO
 
 from gaovm import errors
 from gaovm.aio import clock, files, steps
+from gaovm.builder import qcow2
 from gaovm.images import digests, manifest, progress
 
 MAX_BYTES = 64 << 30
@@ -33,7 +33,6 @@ _MAX_BOOT_BYTES = 1 << 30  # a kernel or an initrd
 _CHUNK = 1 << 20
 _SOCKET_TIMEOUT_S = 30.0
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z")
-_QCOW2 = b"QFI\xfb"
 _FOREIGN = {
     b"\x1f\x8b": "gzip",
     b"\xfd7zXZ\0": "xz",
@@ -44,7 +43,6 @@ _FOREIGN = {
     b"<!DO": "HTML",
     b"<htm": "HTML",
 }
-_EXTERNAL_DATA = 1 << 2  # incompatible feature bit of qcow2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,13 +147,12 @@ def recognise(path: Path) -> str:
             raise errors.PullFailed(
                 f"the file is {kind}, not a raw or qcow2 disk", remedy="unpack or convert it first"
             )
-    if not head.startswith(_QCOW2):
+    if not head.startswith(qcow2.MAGIC):
         return "raw"
-    if len(head) < 104:
+    header = qcow2.parse(head)
+    if header is None or len(head) < qcow2.HEADER_BYTES:
         raise errors.PullFailed("the qcow2 header is cut short")
-    version, backing = struct.unpack_from(">IQ", head, 4)
-    features = struct.unpack_from(">Q", head, 72)[0] if version >= 3 else 0
-    if backing or features & _EXTERNAL_DATA:
+    if header.backing_at or header.features & qcow2.EXTERNAL_DATA:
         raise errors.PullFailed(
             "the qcow2 refers to another file: refused",
             remedy="flatten it: qemu-img convert -O qcow2 SOURCE TARGET",

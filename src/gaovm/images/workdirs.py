@@ -11,7 +11,7 @@ import os
 import secrets
 from pathlib import Path
 
-from gaovm.aio import process
+from gaovm.platform import processes
 
 _PREFIX = ".tmp"
 
@@ -19,7 +19,7 @@ _PREFIX = ".tmp"
 def make(parent: Path) -> Path:
     """Make an empty working directory of this process in ``parent``, which may be missing."""
     parent.mkdir(parents=True, exist_ok=True)
-    pid, started = process.identity(os.getpid())
+    pid, started = processes.identity(os.getpid())
     path = parent / f"{_PREFIX}.{pid}.{started}.{secrets.token_hex(4)}"
     path.mkdir(mode=0o755)
     return path
@@ -32,6 +32,6 @@ def dead(parent: Path) -> list[Path]:
         parts = path.name.split(".")
         if len(parts) != 5 or not (parts[2].isdigit() and parts[3].isdigit()):
             continue
-        if not process.alive(int(parts[2]), int(parts[3])):
+        if not processes.alive(int(parts[2]), int(parts[3])):
             found.append(path)
     return found

@@ -1,8 +1,9 @@
 """JSON-RPC connections on asyncio: the shell around ``peer``.
 
-Calls that come in run concurrently, each in a task that the connection owns and cancels when the
-other side goes. Calls that go out always end, with ``ConnectionLost`` at the latest. Output is
-written in batches and bounded: a peer that stops reading is cut off.
+``transport`` sends and bounds the bytes, ``handshake`` limits the time of the hellos, ``calling``
+has the calls that go out and ``answering`` those that come in. A connection owns the tasks of the
+latter and cancels them when the other side goes; calls that go out always end, with
+``ConnectionLost`` at the latest.
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ import msgspec
 
 from gaovm import errors
 from gaovm.aio import tasks
-from gaovm.ipc import answering, frames, heartbeat, inflow, jsonrpc, methods, outflow, peer
+from gaovm.ipc import (
+    answering,
+    calling,
+    frames,
+    handshake,
+    heartbeat,
+    inflow,
+    jsonrpc,
+    methods,
+    peer,
+    transport,
+)
 
 if TYPE_CHECKING:
     import socket
@@ -26,13 +38,6 @@ if TYPE_CHECKING:
     Handler = Callable[[str, anyjson.Object, "Request"], Awaitable[Any]]
 
 logger = logging.getLogger(__name__)
-
-HANDSHAKE_LIMIT_S = 5.0
-MAX_UNSENT_BYTES = 32 << 20
-# what may gather within one turn of the event loop before it is handed to the socket
-_BATCH_BYTES = 256 << 10
-# how long a closing connection may take to send what it still has to say
-_FAREWELL_S = 2.0
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder()
@@ -95,7 +100,7 @@ class Request:
         return self.connection.cancel_call(request_id, wish)
 
 
-class Connection(outflow.Outflow):
+class Connection(transport.Transport):
     """One connection; made by ``connect`` or a ``Server``."""
 
     def __init__(
@@ -119,22 +124,17 @@ class Connection(outflow.Outflow):
         )
         self._first = first
         self._service: Service | None = None
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
         self._owner = tasks.TaskOwner(name)
         self._answers: answering.Answers[Request]
         self._answers = answering.Answers(name, self._peer, self._owner, self._on_answered)
         self._frames = inflow.Frames(self._on_late_frame)
         self._budget = budget
         self._held_bytes = 0
-        self._listeners: dict[int, Callable[[anyjson.Object], None]] = {}
+        self._calls = calling.Calls(self._peer, self._schedule_flush)
+        self._handshake = handshake.Handshake(handshake_s)
         self._close_callbacks: list[Callable[[], None]] = []
-        self._flush_scheduled = False
-        self._ready: asyncio.Future[None] = self._loop.create_future()
         self.finished: asyncio.Future[None] = self._loop.create_future()
         self._finisher: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._handshake_s = handshake_s
         self._heartbeat: heartbeat.Heartbeat | None = None
 
     # what users call
@@ -164,34 +164,7 @@ class Connection(outflow.Outflow):
             errors.CapabilityError: the other side does not accept the method; nothing was sent.
             errors.GaoError: what the other side answered.
         """
-        if self.error is not None:
-            raise errors.ConnectionLost(f"the connection has ended: {self.error}")
-        if self._peer.callable and method not in self._peer.callable:
-            raise errors.CapabilityError(f"the other side does not serve {method}")
-        future: asyncio.Future[Any] = self._loop.create_future()
-        number = self._peer.request(method, params, future)
-        if on_progress is not None:
-            self._listeners[number] = on_progress
-        self._schedule_flush()
-        try:
-            if timeout_s is None:
-                return await future
-            async with asyncio.timeout(timeout_s):
-                return await future
-        except TimeoutError as exc:
-            raise errors.TimeLimit(f"{method}: no answer within {timeout_s:g} s") from exc
-        except asyncio.CancelledError:
-            if method != methods.CANCEL and methods.CANCEL in self._peer.callable:
-                self._withdraw(number)
-            raise
-        finally:
-            self._peer.forget(number)
-            self._listeners.pop(number, None)
-
-    def _withdraw(self, number: int) -> None:
-        if self.error is None:
-            self._peer.request(methods.CANCEL, {"id": number}, _NOBODY)
-            self._schedule_flush()
+        return await self._calls.call(method, params, timeout_s, on_progress)
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Send a notification; nothing once the connection has ended.
@@ -203,7 +176,7 @@ class Connection(outflow.Outflow):
             self._schedule_flush()
 
     def send_encoded(self, data: bytes) -> None:
-        """Send frames made by ``outflow.encode``; nothing once the connection has ended.
+        """Send frames made by ``transport.encode``; nothing once the connection has ended.
 
         For many connections that are told the same, and callers that look at ``congested`` first.
         """
@@ -229,11 +202,12 @@ class Connection(outflow.Outflow):
     def set_heartbeat(self, interval_s: float, limit_s: float) -> None:
         """Ping every ``interval_s`` and end the connection when an answer takes ``limit_s``."""
         self._heartbeat = heartbeat.Heartbeat(interval_s, limit_s, self._ping, self._cut_off)
+        self._calls.on_beat = self._heartbeat.answered
         if self._peer.ready:
             self._heartbeat.start()
 
     def _ping(self) -> None:
-        self._peer.request(methods.PING, {}, _BEAT)
+        self._calls.beat()
         self._flush()
 
     async def wait_ready(self) -> None:
@@ -242,7 +216,7 @@ class Connection(outflow.Outflow):
         Raises:
             errors.GaoError: why they failed; the connection is closed.
         """
-        await asyncio.shield(self._ready)
+        await self._handshake.wait()
 
     async def wait_closed(self) -> None:
         """Return when the connection has ended and its tasks too; ``error`` says why it did."""
@@ -260,9 +234,8 @@ class Connection(outflow.Outflow):
     # called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=outflow.CONGESTED_BYTES, low=0)
-        self._timer = self._loop.call_later(self._handshake_s, self._on_no_hello)
+        super().connection_made(transport)
+        self._handshake.begin(self._end)
         self._greet()
 
     def _greet(self) -> None:
@@ -278,14 +251,14 @@ class Connection(outflow.Outflow):
             if kind is jsonrpc.Request:
                 self._take(cast("jsonrpc.Request", event), self._peer.frame_bytes)
             elif kind is peer.Reply:
-                self._on_reply(cast("peer.Reply", event))
+                self._calls.answered(cast("peer.Reply", event))
             elif kind is jsonrpc.Notification:
                 self._on_notification(cast("jsonrpc.Notification", event))
             elif kind is peer.Ready:
                 self._on_ready()
             else:
                 self._end(cast("peer.Failed", event).error)
-            if self._peer.output_bytes > _BATCH_BYTES:
+            if self._peer.output_bytes > transport.BATCH_BYTES:
                 self._flush()
             if self.error is not None:
                 return
@@ -297,6 +270,7 @@ class Connection(outflow.Outflow):
         self._end(self._peer.eof().error)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
         reason = f"the connection broke: {exc}" if exc else "the other side closed the connection"
         self._set_error(errors.ConnectionLost(reason))
         self._finisher = tasks.spawn(self._finish(), name=f"{self.name}: end")
@@ -313,14 +287,9 @@ class Connection(outflow.Outflow):
         if self.error is None and self._transport is not None:
             self._flush()
         self._set_error(error)
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.close()
-            self._timer = self._loop.call_later(_FAREWELL_S, self._transport.abort)
+        self._hang_up()
 
     def _set_error(self, error: errors.GaoError) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self.error is not None:
             return
         if self._heartbeat is not None:
@@ -328,14 +297,8 @@ class Connection(outflow.Outflow):
         self.error = error
         level = logging.DEBUG if isinstance(error, errors.ConnectionLost) else logging.WARNING
         logger.log(level, "%s: connection ends: %s", self.name, error)
-        if not self._ready.done():
-            self._ready.set_exception(error)
-            self._ready.exception()  # retrieved: nobody need be waiting
-        lost = f"the connection ended before the answer: {error}"
-        for future in self._peer.take_pending():
-            if future is not _BEAT and future is not _NOBODY and not future.done():
-                future.set_exception(errors.ConnectionLost(lost))
-                future.exception()
+        self._handshake.end(error)
+        self._calls.end(error)
         self._peer.discard()
         self._frames.stop()
         self._answers.end()
@@ -343,9 +306,6 @@ class Connection(outflow.Outflow):
         callbacks, self._close_callbacks = self._close_callbacks, []
         for callback in callbacks:
             callback()
-
-    def _on_no_hello(self) -> None:
-        self._end(errors.HandshakeError(f"no hello within {self._handshake_s:g} s"))
 
     # what came in and is not dealt with
 
@@ -378,71 +338,33 @@ class Connection(outflow.Outflow):
     def _cut_off(self, error: errors.GaoError) -> None:
         """End at once; what is queued is dropped."""
         self._set_error(error)
-        if self._transport is not None:
-            self._transport.abort()
+        self._abort()
 
     # output
 
-    def _schedule_flush(self) -> None:
-        if not self._flush_scheduled:
-            self._flush_scheduled = True
-            self._loop.call_soon(self._flush)
+    def _take_output(self) -> list[bytes]:
+        return self._peer.take_output()
 
-    def _flush(self) -> None:
-        self._flush_scheduled = False
-        output = self._peer.take_output()
-        if output:
-            self._write(output[0] if len(output) == 1 else b"".join(output))
-
-    def _write(self, data: bytes) -> None:
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
-        transport.write(data)
-        if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            self._cut_off(errors.TooSlow("the other side does not read what is sent"))
+    def _on_unread(self) -> None:
+        self._cut_off(errors.TooSlow("the other side does not read what is sent"))
 
     # events
 
     def _on_ready(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         terms = self._peer.terms
         self._service = next(each for each in self._services if each.terms is terms)
-        self._ready.set_result(None)
+        self._handshake.done()
         if self._heartbeat is not None:
             self._heartbeat.start()
         if self._service.on_open is not None:
             self._service.on_open(self)
 
-    def _on_reply(self, reply: peer.Reply) -> None:
-        future = reply.token
-        if future is _BEAT:
-            if self._heartbeat is not None:
-                self._heartbeat.answered()
-        elif future is _NOBODY or future.done():
-            return
-        elif reply.error is not None:
-            future.set_exception(reply.error)
-        else:
-            future.set_result(reply.result)
-
     def _on_notification(self, message: jsonrpc.Notification) -> None:
-        if message.method == methods.PROGRESS and self._listeners:
-            number = message.params.get("call")
-            listener = self._listeners.get(number) if type(number) is int else None
-            if listener is not None:
-                listener(message.params)
-                return
+        if self._calls.progressed(message):
+            return
         service = self._service
         if service is not None and service.on_notification is not None:
             service.on_notification(message.method, message.params, self)
-
-
-# tokens of calls whose answer nobody awaits
-_BEAT: Any = object()
-_NOBODY: Any = object()
 
 
 async def connect(
@@ -451,7 +373,7 @@ async def connect(
     *,
     first: bool,
     name: str = "connection",
-    handshake_s: float = HANDSHAKE_LIMIT_S,
+    handshake_s: float = handshake.LIMIT_S,
 ) -> Connection:
     """A connection over a connected socket, after both hellos; as ``attach`` otherwise."""
     connection = Connection([service], first=first, name=name, handshake_s=handshake_s)

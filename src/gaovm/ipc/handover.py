@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from gaovm.ipc import connection, inflow, jsonrpc, methods
+from gaovm.ipc import connection, handshake, inflow, jsonrpc, methods
 from gaovm.wire import anyjson
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ async def resume(
         services,
         first=first,
         name=snapshot.name,
-        handshake_s=connection.HANDSHAKE_LIMIT_S,
+        handshake_s=handshake.LIMIT_S,
         budget=budget,
     )
     try:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 10
+#: Where a driver that was started, not forked, finds its token.
+TOKEN_VARIABLE = "GAOVM_DRIVER_TOKEN"
 
 
 class Offer:

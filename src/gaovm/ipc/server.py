@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gaovm import errors
 from gaovm.aio import descriptors, sockets
-from gaovm.ipc import connection, handover, inflow, peer
+from gaovm.ipc import connection, handover, handshake, inflow, peer
 
 if TYPE_CHECKING:
     import socket
@@ -173,7 +173,7 @@ async def serve_unix(
     services: Sequence[connection.Service],
     *,
     name: str = "server",
-    handshake_s: float = connection.HANDSHAKE_LIMIT_S,
+    handshake_s: float = handshake.LIMIT_S,
 ) -> Server:
     """Serve ``services`` on a listening socket; a client's hello picks one by its protocol."""
     server = Server(services, name=name, handshake_s=handshake_s)

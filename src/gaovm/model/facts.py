@@ -52,7 +52,7 @@ class HostFacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     #: The rate of the time stamp counter in kHz, where there is one and it is known.
     tsc_khz: int | None = None
     programs: dict[str, str] = msgspec.field(default_factory=dict)
-    #: Whether memory that virtiofsd maps too can be had in huge pages (``gaovm.aio.memory``).
+    #: Whether memory that virtiofsd maps too can be had in huge pages: ``platform.huge_pages``.
     huge_shared_memory: bool = False
     virtiofsd: VirtiofsdFact | None = None
     virtiofsd_missing: str = "no virtiofsd is installed"

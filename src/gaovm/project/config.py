@@ -101,15 +101,3 @@ def _own_name(root: nodes.Table, found: problems.Findings) -> str | None:
     except errors.UsageError as exc:
         found.problem(node, exc.message)
         return None
-
-
-def candidates(directory: str) -> list[str]:
-    """Where the config of a directory may be: in it, then in each one above, nearest first."""
-    found = []
-    current = posixpath.normpath(directory)
-    while True:
-        found.append(posixpath.join(current, FILE))
-        parent = posixpath.dirname(current)
-        if parent == current:
-            return found
-        current = parent

@@ -27,12 +27,6 @@ def text(table: nodes.Table, key: str) -> str | None:
     return None if node is None else node.text
 
 
-def integer(table: nodes.Table, key: str) -> int | None:
-    """A whole number."""
-    node = scalar(table, key)
-    return None if node is None else node.integer
-
-
 def boolean(table: nodes.Table, key: str) -> bool | None:
     """True or false."""
     node = scalar(table, key)

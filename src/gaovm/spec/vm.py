@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from gaovm import errors
 from gaovm.spec.base import Frozen
 from gaovm.spec.boot import Boot
 from gaovm.spec.disks import Disk, Image
@@ -37,15 +36,3 @@ class VmSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def to_builtins(spec: VmSpec) -> object:
     """The spec as JSON data (dicts, lists, strings, numbers)."""
     return msgspec.to_builtins(spec)
-
-
-def from_builtins(data: object) -> VmSpec:
-    """The spec in JSON data.
-
-    Raises:
-        errors.InvalidParams: the data does not fit; the message has the path.
-    """
-    try:
-        return msgspec.convert(data, VmSpec)
-    except msgspec.ValidationError as exc:
-        raise errors.InvalidParams(f"VM spec: {exc}") from exc

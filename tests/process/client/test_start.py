@@ -35,7 +35,7 @@ with open(home + "/started", "a") as file:
     file.write(f"{{os.getpid()}}\\n")
 if os.path.exists(home + "/broken"):
     sys.exit("it is broken: no database")
-lock = files.Lock(paths.lock(home))
+lock = files.Lock(os.path.join(home, "gaovmd.lock"))
 if not lock.acquire():
     sys.exit(75)
 if os.path.exists(home + "/silent"):
@@ -157,7 +157,7 @@ def test_a_lock_that_nobody_serves_is_given_up(home: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(blocking, "START_LIMIT_S", 2.0)
     home.mkdir()
-    lock = files.Lock(paths.lock(str(home)))
+    lock = files.Lock(home / "gaovmd.lock")
     assert lock.acquire()
     with pytest.raises(errors.DaemonUnreachable, match="has the lock"):
         blocking.connect(home)

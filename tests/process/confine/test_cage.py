@@ -25,8 +25,8 @@ from typing import Any
 import pytest
 
 from gaovm import errors
-from gaovm.aio.confine import abilities, groups, identities, landlock, place
-from gaovm.aio.confine.cage import Bind, Cage, Ids, Limits
+from gaovm.platform.confine import abilities, groups, identities, landlock, place
+from gaovm.platform.confine.cage import Bind, Cage, Ids, Limits
 from gaovm.vmmanager.qemu import cage as policy
 from gaovm.vmmanager.qemu import lifetime
 

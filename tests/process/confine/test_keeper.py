@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from gaovm import errors
-from gaovm.aio.confine import calls, keeper, landlock, shed
+from gaovm.aio import keeping
+from gaovm.platform.confine import calls, keeper, landlock, shed
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="who is not root has little to drop")
 
@@ -116,7 +117,7 @@ def test_what_a_driver_has_left(base: Path) -> None:
     }
 
 
-async def _say(kept: keeper.Keeper, name: str) -> tuple[int, str]:
+async def _say(kept: keeping.Keeper, name: str) -> tuple[int, str]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         async with kept.start(name, (), output=theirs.fileno(), grace_s=1) as child:
@@ -133,7 +134,7 @@ def test_a_keeper_starts_what_it_knows_with_its_own_rights(base: Path) -> None:
     }
 
     async def work() -> list[Any]:
-        async with keeper.fork(recipes) as kept:
+        async with keeping.fork(recipes) as kept:
             shed.shed(landlock.Rules((), scoped=False), frozenset())
             said = await _say(kept, "id")
             again = await _say(kept, "id")
@@ -160,7 +161,7 @@ def test_a_keeper_connects_for_who_may_not(base: Path) -> None:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(path))
             listener.listen()
-            async with keeper.fork(recipes) as kept:
+            async with keeping.fork(recipes) as kept:
                 shed.shed(landlock.Rules((), scoped=False), frozenset())
                 said = await _say(kept, "sh")
                 with pytest.raises(errors.HostError, match=r"nobody\.sock: No such file"):
@@ -186,11 +187,11 @@ def test_an_answer_that_comes_too_late_is_no_answer_to_another_question(base: Pa
     }
 
     async def work() -> list[Any]:
-        async with keeper.fork(recipes) as kept:
-            kept._sock.settimeout(0.05)
+        async with keeping.fork(recipes) as kept:
+            kept._kept._sock.settimeout(0.05)
             with pytest.raises(errors.HostError, match="who starts slow does not answer"):
                 await _say(kept, "slow")
-            kept._sock.settimeout(20)
+            kept._kept._sock.settimeout(20)
             threading.Timer(0.05, gate.write_text, ("go",)).start()
             said = await _say(kept, "id")
             pid = (
@@ -203,7 +204,7 @@ def test_an_answer_that_comes_too_late_is_no_answer_to_another_question(base: Pa
 
 def test_a_keeper_ends_with_its_maker() -> None:
     async def work() -> list[int]:
-        async with keeper.fork({}):
+        async with keeping.fork({}):
             children = Path("/proc/self/task").glob("*/children")
             return [int(pid) for path in children for pid in path.read_text().split()]
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from gaovm.aio.confine import abilities, place
-from gaovm.aio.confine.cage import Cage, Ids
 from gaovm.builder.choices import Choice
 from gaovm.builder.document import ShareDevice
 from gaovm.builder.qemu.document import Document
+from gaovm.platform.confine import abilities, place
+from gaovm.platform.confine.cage import Cage, Ids
 from gaovm.vmmanager.qemu import cage as policy
 from gaovm.vmmanager.qemu import share_guard
 

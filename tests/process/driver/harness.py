@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import process, sockets
+from gaovm.aio import process
 from gaovm.ipc import connection, hello, methods, peer
+from gaovm.platform import unix_sockets
 from gaovm.wire import anyjson
 from gaovm.wire.driver import table
 
@@ -144,7 +145,7 @@ class Zygote:
         self._waiting[self._next] = answer
         began = time.perf_counter()
         data = json.dumps({**message, "log": str(log)}).encode()
-        sockets.send_with_fds(self._sock, data, [theirs.fileno()])
+        unix_sockets.send(self._sock, data, [theirs.fileno()])
         theirs.close()
         link = Link(0)
         service = connection.Service(
@@ -357,10 +358,10 @@ async def _try(artefacts: dict[str, str], base: Path) -> None:
 
 
 def main() -> None:
-    """``python -m tests.process.driver.harness DISK KERNEL INITRD ARGUMENTS BASE``."""
-    names = ("disk", "kernel", "initrd", "base_arguments")
-    artefacts = {"disk_format": "raw", **dict(zip(names, sys.argv[1:5], strict=True))}
-    asyncio.run(_try(artefacts, Path(sys.argv[5])))
+    """``python -m tests.process.driver.harness DISK KERNEL INITRD BASE``."""
+    names = ("disk", "kernel", "initrd")
+    artefacts = {"disk_format": "raw", **dict(zip(names, sys.argv[1:4], strict=True))}
+    asyncio.run(_try(artefacts, Path(sys.argv[4])))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gaovm.aio import sockets
-from gaovm.driver.main import TOKEN
+from gaovm.ipc.hello import TOKEN_VARIABLE as TOKEN
+from gaovm.platform import unix_sockets
 
 COMMAND = [sys.executable, "-m", "gaovm.driver"]
 
@@ -62,7 +62,7 @@ def test_a_bad_request_is_answered_and_the_zygote_lives(tmp_path: Path) -> None:
             ours.send(data)
             assert answer()["op"] == "failed"
         with open(os.devnull) as first:
-            sockets.send_with_fds(ours, json.dumps(good).encode(), [first.fileno()])
+            unix_sockets.send(ours, json.dumps(good).encode(), [first.fileno()])
         failed = answer()
         assert failed["id"] == 7
         assert "No such file" in failed["message"]

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from gaovm.aio import logs, process
+from gaovm.aio import logs
 from gaovm.driver.spawn import warmup
+from gaovm.platform import processes
 
 
 class Lines:
@@ -82,7 +83,7 @@ def test_a_warm_up_that_fails_is_only_reported(
 
 
 def test_what_a_killed_zygote_left_is_removed(heard: Lines, place: Path) -> None:
-    pid, started = process.identity(os.getpid())
+    pid, started = processes.identity(os.getpid())
     dead = place / f"gaovm-warm-up.{pid}.{started - 1}.abc"
     alive = place / f"gaovm-warm-up.{pid}.{started}.abc"
     other = place / "gaovm-warm-up.mine"

@@ -21,7 +21,7 @@ from gaovm import errors
 from gaovm.aio import sockets, tasks
 from gaovm.client import blocking
 from gaovm.daemon import server
-from gaovm.daemon.drivers import driver_link, zygote
+from gaovm.daemon.drivers import driver_link, forks
 from gaovm.daemon.vms import machine, project_file
 from gaovm.driver.session import Sessions
 from gaovm.guestmanager.connection import Connection
@@ -67,11 +67,11 @@ class NoZygote:
         self.forked: queue.Queue[tuple[socket.socket, str]] = queue.Queue()
         self.gone_now: asyncio.Event
 
-    async def fork(self, vm: str, token: str, log: Path, control: socket.socket) -> zygote.Forked:
+    async def fork(self, vm: str, token: str, log: Path, control: socket.socket) -> forks.Forked:
         self.forked.put((control.dup(), token))
-        return zygote.Forked(pid=next(_PIDS), start_time=0)
+        return forks.Forked(pid=next(_PIDS), start_time=0)
 
-    async def gone(self, forked: zygote.Forked) -> int | None:
+    async def gone(self, forked: forks.Forked) -> int | None:
         await self.gone_now.wait()
         return 0
 
@@ -131,7 +131,7 @@ class World:
     async def _launch(self) -> None:
         self._source.gone_now = asyncio.Event()
         try:
-            link = await driver_link.ForkLauncher(cast("zygote.Zygote", self._source)).launch(
+            link = await driver_link.ForkLauncher(cast("forks.Forks", self._source)).launch(
                 self._subject
             )
         except errors.DriverStartFailed:

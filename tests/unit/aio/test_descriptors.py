@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import pytest
 
 from gaovm import errors
-from gaovm.aio import descriptors, process
+from gaovm.aio import commands, descriptors, process
+from gaovm.platform import processes
 
 
 @contextlib.contextmanager
@@ -35,17 +36,17 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_process_that_cannot_be_looked_at_is_not_dead(child: subprocess.Popen[bytes]) -> None:
-    pid, start_time = process.identity(child.pid)
+    pid, start_time = processes.identity(child.pid)
     with no_more():
-        assert process.alive(pid, start_time)
-        assert process.exit_status(pid, start_time) is None
+        assert processes.alive(pid, start_time)
+        assert processes.exit_status(pid, start_time) is None
         with pytest.raises(errors.HostError, match="cannot be looked at"):
-            process.identity(pid)
+            processes.identity(pid)
     child.kill()
     child.wait()
-    assert not process.alive(pid, start_time)
+    assert not processes.alive(pid, start_time)
     with pytest.raises(errors.NotFound):
-        process.identity(pid)
+        processes.identity(pid)
 
 
 async def test_an_end_is_waited_for_without_a_descriptor(
@@ -68,7 +69,7 @@ async def test_a_program_gets_the_limit_of_before(monkeypatch: pytest.MonkeyPatc
         descriptors.raise_limit()
         assert descriptors.limit() == hard
         code = "import resource; print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
-        done = await process.run([sys.executable, "-c", code])
+        done = await commands.run([sys.executable, "-c", code])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert done.stdout.split() == [b"300", str(hard).encode()]

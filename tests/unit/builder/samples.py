@@ -101,7 +101,11 @@ CASES: dict[str, tuple[VmSpec, HostFacts, BootFiles]] = {
     "q35-tcg-9p-plain": (spec(PROJECT, ODD_9P), PLAIN, FILES),
     "q35-kvm": (spec(PROJECT, cpus=8), KVM_HOST, FILES),
     "q35-odd-paths": (
-        spec(ODD_9P, Share(location=ODD + "2", mount_point="/v", type="virtiofs")),
+        spec(
+            ODD_9P,
+            Share(location=ODD + "2", mount_point="/v", type="virtiofs"),
+            boot=Boot(extra_arguments="a=1\nb=2"),
+        ),
         HOST,
         BootFiles(
             disk=ODD,
@@ -109,7 +113,6 @@ CASES: dict[str, tuple[VmSpec, HostFacts, BootFiles]] = {
             base_format="qcow2",
             kernel=ODD,
             initrd=ODD,
-            base_arguments="a=1\nb=2",
         ),
     ),
     "microvm-tcg": (

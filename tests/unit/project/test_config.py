@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from tests.unit.project.reading import IMAGE, PROJECT, ROOT, load, problem, problems, with_image
 
 from gaovm import errors
-from gaovm.project import config, context, templates
+from gaovm.project import context, templates
 from gaovm.spec import vm
 from gaovm.spec.memory import GIB, MIB
 from gaovm.spec.ports import PortForward
@@ -128,7 +129,7 @@ def test_the_watchdog() -> None:
 @pytest.mark.parametrize("text", [IMAGE, FULL])
 def test_a_loaded_spec_fits_the_spec_s_own_bounds(text: str) -> None:
     spec = load(text).spec
-    assert vm.from_builtins(vm.to_builtins(spec)) == spec
+    assert msgspec.convert(vm.to_builtins(spec), vm.VmSpec) == spec
 
 
 def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
@@ -349,14 +350,6 @@ def test_templates() -> None:
     with pytest.raises(errors.UsageError) as info:
         templates.read("../../x")
     assert info.value.remedy == "use one of: dev, minimal"
-
-
-def test_where_a_config_may_be() -> None:
-    assert config.candidates("/a/b/") == [
-        "/a/b/.lima/config.yaml",
-        "/a/.lima/config.yaml",
-        "/.lima/config.yaml",
-    ]
 
 
 def test_a_machine_of_another_architecture() -> None:

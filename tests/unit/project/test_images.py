@@ -66,12 +66,6 @@ def test_a_location_has_to_carry_its_digest(entry: str, field: str) -> None:
     assert (type(error), error.field) == (errors.ImageUnknown, field)
 
 
-def test_where_the_file_of_a_directory_may_be() -> None:
-    assert config.candidates("/a/b/") == [
-        *("/a/b/.lima/config.yaml", "/a/.lima/config.yaml", "/.lima/config.yaml")
-    ]
-
-
 def test_the_name_in_the_file_counts_unless_another_was_given() -> None:
     text = with_image("vmOpts: {gaovm: {name: web}}")
 

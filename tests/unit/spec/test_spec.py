@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from tests.unit.builder import samples
 
-from gaovm import errors
 from gaovm.spec import vm
 
 
@@ -20,7 +20,7 @@ def data(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("name", sorted(samples.CASES))
 def test_round_trip(name: str) -> None:
     spec = samples.CASES[name][0]
-    assert vm.from_builtins(json.loads(json.dumps(vm.to_builtins(spec)))) == spec
+    assert msgspec.convert(json.loads(json.dumps(vm.to_builtins(spec))), vm.VmSpec) == spec
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_round_trip(name: str) -> None:
     ],
 )
 def test_out_of_bounds(changes: dict[str, Any]) -> None:
-    with pytest.raises(errors.InvalidParams, match="VM spec"):
-        vm.from_builtins(data(**changes))
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(data(**changes), vm.VmSpec)
 
 
 def test_tags_fit_9p_and_differ() -> None:

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from tests.unit.builder import samples
 
-from gaovm.aio.confine.cage import Cage, Ids
 from gaovm.builder.qemu import build
 from gaovm.model.facts import AcceleratorFact, HostFacts
+from gaovm.platform.confine.cage import Cage, Ids
 from gaovm.spec.shares import Share
 from gaovm.vmmanager.qemu import cage
 

@@ -19,12 +19,11 @@ _TCG_X86 = "no_timer_check"
 
 def kernel_arguments(
     spec: VmSpec,
-    artefacts: BootFiles,
     machine: str,
     accelerator: str,
     tsc_khz: int | None = None,
 ) -> str:
-    """The kernel's command line. What comes later wins: ours, the image's, the config's.
+    """The kernel's command line. What comes later wins: ours, then the image's, then the config's.
 
     ``tsc_khz``: the rate of the host's time stamp counter.
     """
@@ -38,7 +37,6 @@ def kernel_arguments(
         f"gaovm.hostname={spec.guest.hostname}",
         network.kernel_argument(spec),
         watchdog.kernel_argument(spec.supervision.watchdog),
-        artefacts.base_arguments,
         spec.image.kernel_arguments,
         spec.boot.extra_arguments,
     ]

@@ -48,7 +48,7 @@ def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
     huge = shared and host.huge_shared_memory
     # the guest of an emulator reads the host's counter only where both are of one kind
     tsc_khz = host.tsc_khz if arch == host.arch else None
-    command_line = boot.kernel_arguments(spec, artefacts, board.name, accelerator.name, tsc_khz)
+    command_line = boot.kernel_arguments(spec, board.name, accelerator.name, tsc_khz)
     argv = (
         program,
         *machine.arguments(spec, board.name, accelerator.name, shared_memory=shared),

@@ -8,6 +8,7 @@ import sys
 from gaovm import errors, version
 from gaovm.cli import calls, options, output, progress, waiting
 from gaovm.client import paths
+from gaovm.platform import exits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,29 +48,25 @@ def stop(parsed: options.Parsed) -> int:
 
 def end(client: blocking.Client, shown: progress.Progress) -> None:
     """Stop the VMs in order, then the daemon; returns when its process is gone."""
-    process = _handle(client.call("daemon.status", {}).get("pid"))
+    process = _watch(client.call("daemon.status", {}).get("pid"))
     client.call("daemon.stop", {}, on_progress=shown.update)
     client.wait_closed()
     _wait_ended(process)
 
 
-def _handle(pid: object) -> int | None:
-    """Return a descriptor that is readable once the process has ended, where the system has one."""
-    if not isinstance(pid, int) or not hasattr(os, "pidfd_open"):
-        return None
+def _watch(pid: object) -> exits.Exit | None:
+    """Watch a process; None when it is gone already, or cannot be watched."""
     try:
-        return os.pidfd_open(pid)
+        return exits.watch(pid) if isinstance(pid, int) else None
     except OSError:
         return None
 
 
-def _wait_ended(process: int | None) -> None:
+def _wait_ended(process: exits.Exit | None) -> None:
     # The socket closes some moments before the last file of the home is written.
     if process is not None:
-        import select
-
-        select.select([process], [], [])
-        os.close(process)
+        exits.wait(process)
+        process.close()
 
 
 def upgrade(parsed: options.Parsed) -> int:

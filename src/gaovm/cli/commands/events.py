@@ -108,18 +108,18 @@ def _resume(client: blocking.Client, shown: _Shown) -> EventStream:
 
 def _await_daemon(failure: errors.GaoError) -> blocking.Client:
     """Connect as soon as a daemon listens again; its new socket file wakes us."""
-    from gaovm.cli import follow
+    from gaovm.platform import notices
 
-    watch = follow.Watch([calls.home()])
+    told = notices.contents([calls.home()])
     try:
         while True:
             try:
                 return calls.connect(start=False)
             except (errors.DaemonUnreachable, errors.ConnectionLost):
-                if not watch.wait():
+                if not notices.wait(told):
                     raise failure from None
     finally:
-        watch.close()
+        told.close()
 
 
 def text(event: Mapping[str, Any]) -> str:

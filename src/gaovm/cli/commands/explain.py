@@ -14,7 +14,7 @@ from gaovm.builder.document import Document
 from gaovm.cli import calls, options, output, project_dir, target
 from gaovm.cli.commands import up
 from gaovm.client import paths
-from gaovm.hostfacts import admission, boot_files, facts
+from gaovm.hostfacts import admission, boot_files, cage, facts
 from gaovm.model.facts import HostFacts
 from gaovm.project import config, context, overrides
 
@@ -39,6 +39,8 @@ def run(parsed: options.Parsed) -> int:
         output.out(f"# machine {built.machine.name}: {built.machine.reason}")
         output.out(f"# accelerator {built.accelerator.name}: {built.accelerator.reason}")
         output.out(f"# network {built.network.name}: {built.network.reason}")
+        if absent := cage.absence():
+            output.out(f"# cage none: {absent}")
         for share in built.shares:
             output.out(f"# {share.mount_point} by {share.type}: {share.reason}")
         for file in built.files:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import select
 import shutil
 import sys
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ from gaovm.cli import calls, options, output, progress
 from gaovm.cli.commands import daemon, listing, units
 from gaovm.client import paths
 from gaovm.hostfacts import homes, usage
+from gaovm.platform import exits
 
 # its lock is what makes a directory a home
 _LOCK = "gaovmd.lock"
@@ -171,15 +171,15 @@ def _await_driver(vm: Path) -> None:
         return
     pid = lock.holder()
     try:
-        handle = os.pidfd_open(pid) if pid is not None else -1
+        watched = exits.watch(pid) if pid is not None else None
     except OSError:
         return  # the driver has just left
-    if handle < 0 or not select.select([handle], [], [], _DRIVERS_S)[0]:
+    if watched is None or not exits.wait(watched, _DRIVERS_S):
         raise errors.StateConflict(
             f"the driver of VM {vm.name} (process {pid}) still runs",
             remedy=f"kill {pid}, then gaovm uninstall",
         )
-    os.close(handle)
+    watched.close()
 
 
 def _matching(directory: Path, patterns: Iterable[str]) -> list[Path]:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from gaovm import errors
 from gaovm.daemon.storage import events
-from gaovm.ipc import connection, methods, outflow
+from gaovm.ipc import connection, methods, transport
 from gaovm.wire import anyjson
 
 #: How far a subscriber may fall behind: seconds of the busiest machine, a megabyte or two.
@@ -142,7 +142,7 @@ class Subscriptions:
 
     def _encode(self, event: events.Event) -> bytes:
         params = self._translate(event)
-        return b"" if params is None else outflow.encode(methods.EVENT, params)
+        return b"" if params is None else transport.encode(methods.EVENT, params)
 
     def _schedule(self) -> None:
         # in the next turn, so that the events of several commits go out together

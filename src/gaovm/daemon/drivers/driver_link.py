@@ -13,11 +13,12 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import clock, descriptors, process, steps, tasks
-from gaovm.daemon.drivers import old_drivers, zygote
+from gaovm.aio import clock, descriptors, steps, tasks
+from gaovm.daemon.drivers import forks, old_drivers
 from gaovm.daemon.handover import Driver
 from gaovm.daemon.vms import driver_protocol, machine, reports
 from gaovm.ipc import connection, handover, hello, methods, peer
+from gaovm.platform import processes
 from gaovm.wire import anyjson, convert
 from gaovm.wire.driver import params as wire
 from gaovm.wire.driver import table
@@ -44,7 +45,7 @@ SEE_OUT_S = 20.0
 class Source(Protocol):
     """Who tells how a driver ended."""
 
-    async def gone(self, forked: zygote.Forked) -> int | None:
+    async def gone(self, forked: forks.Forked) -> int | None:
         """Return when it has ended: its status, minus the signal, or None if unknown."""
         ...
 
@@ -52,7 +53,7 @@ class Source(Protocol):
 class Link:
     """A driver process and the connection to it. Implements ``driver_protocol.Driver``."""
 
-    def __init__(self, forked: zygote.Forked, source: Source, log: Path) -> None:
+    def __init__(self, forked: forks.Forked, source: Source, log: Path) -> None:
         self.pid = forked.pid
         self.forked = forked
         self._source = source
@@ -119,7 +120,7 @@ class Link:
         """Whether the process runs, as far as the kernel says now."""
         if self._ended.done():
             return False
-        return process.alive(self.forked.pid, self.forked.start_time)
+        return processes.alive(self.forked.pid, self.forked.start_time)
 
     def require(self, *methods: str) -> None:
         """Refuse, before anything is touched, what needs methods that the driver does not serve.
@@ -163,14 +164,14 @@ class Link:
 
     def _kill(self) -> None:
         # The pid may have been given to another process meanwhile.
-        if process.alive(self.forked.pid, self.forked.start_time):
+        if processes.alive(self.forked.pid, self.forked.start_time):
             os.kill(self.forked.pid, signal.SIGKILL)
 
 
 class ForkLauncher:
-    """Starts drivers by forking a zygote. Implements ``start.Launcher``."""
+    """Starts drivers. Implements ``start.Launcher``."""
 
-    def __init__(self, source: zygote.Zygote) -> None:
+    def __init__(self, source: forks.Forks) -> None:
         self._source = source
 
     async def launch(self, vm: machine.Machine) -> Link:
@@ -195,7 +196,7 @@ class ForkLauncher:
             vm.fleet.background(f"vm {vm.name}: log level", _set_level(link, level))
         return link
 
-    async def _fork(self, vm: machine.Machine, token: str) -> tuple[zygote.Forked, socket.socket]:
+    async def _fork(self, vm: machine.Machine, token: str) -> tuple[forks.Forked, socket.socket]:
         """A driver's process, and our end of its connection.
 
         Raises:
@@ -232,7 +233,7 @@ class ForkLauncher:
             errors.HandshakeError: its protocol is not spoken any more; it sees the end of its
                 connection, and leaves.
         """
-        forked = zygote.Forked(pid=given.pid, start_time=given.start_time)
+        forked = forks.Forked(pid=given.pid, start_time=given.start_time)
         sock = socket.socket(fileno=given.fd)
         made = await handover.resume(sock, [_service(vm, None)], given.connection, first=False)
         link = self._link(vm, forked, source or self._source)
@@ -240,7 +241,7 @@ class ForkLauncher:
         return link
 
     @staticmethod
-    def _link(vm: machine.Machine, forked: zygote.Forked, source: Source) -> Link:
+    def _link(vm: machine.Machine, forked: forks.Forked, source: Source) -> Link:
         link = Link(forked, source, vm.fleet.paths.driver_log(vm.name))
         vm.fleet.background(f"vm {vm.name}: driver {forked.pid} process", link.watch())
         return link

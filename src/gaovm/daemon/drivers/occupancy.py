@@ -11,11 +11,11 @@ import contextlib
 import logging
 import os
 import signal
-from pathlib import Path
 
 from gaovm import errors
 from gaovm.aio import files, process
 from gaovm.daemon.vms import machine
+from gaovm.platform import processes
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 OLD_DRIVER_S = 20.0
 #: The pause between looks at a lock whose holder nobody can name.
 _LOOK_S = 0.2
-_LOCKS = Path("/proc/locks")
 
 
 def held(vm: machine.Machine) -> bool:
@@ -64,25 +63,11 @@ def kill(vm: machine.Machine) -> None:
     """Kill the process that has the lock, if the kernel confirms the pid that the file names."""
     lock = _lock(vm)
     pid = lock.holder()
-    if pid is None or not _has_it(pid, lock.path):
+    if pid is None or not processes.has_locked(pid, lock.path):
         return
     logger.warning("vm %s: killing process %d, which has its lock", vm.name, pid)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-
-
-def _has_it(pid: int, path: Path) -> bool:
-    """Whether the kernel lists the process as one that has locked the file."""
-    try:
-        inode = path.stat().st_ino
-        lines = [line.split() for line in _LOCKS.read_text().splitlines()]
-    except OSError:
-        return False
-    # 1: FLOCK ADVISORY WRITE 123 00:2a:4711 0 EOF  (proc_locks(5))
-    return any(
-        len(words) > 5 and words[4] == str(pid) and words[5].endswith(f":{inode}")
-        for words in lines
-    )
 
 
 async def _holder_gone(vm: machine.Machine) -> None:
@@ -95,7 +80,7 @@ async def _holder_gone(vm: machine.Machine) -> None:
 
 def _exists(pid: int) -> bool:
     try:
-        process.identity(pid)
+        processes.identity(pid)
     except errors.NotFound:
         return False
     except errors.HostError:  # unknown: wait for it

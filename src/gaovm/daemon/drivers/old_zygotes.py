@@ -12,7 +12,7 @@ import socket
 from gaovm import errors
 from gaovm.aio import process
 from gaovm.daemon import handover
-from gaovm.daemon.drivers import zygote
+from gaovm.daemon.drivers import forks, zygote
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class OldZygote:
             self._sock.close()
         logger.info("zygote %d of the code before has ended", self.pid)
 
-    async def gone(self, forked: zygote.Forked) -> int | None:
+    async def gone(self, forked: forks.Forked) -> int | None:
         """Return when one of its drivers has ended; see ``Exits.gone``."""
         status = await self.exits.gone(forked)
         self._look()

@@ -20,7 +20,9 @@ from typing import Any
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import logs, process, sockets, steps
+from gaovm.aio import logs, process, steps
+from gaovm.daemon.drivers.forks import Forked
+from gaovm.platform import processes, unix_sockets
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +36,6 @@ RETRY_S = (0.0, 0.2, 1.0, 5.0, 15.0)
 WARM_FAILURES = 1
 #: A zygote that lived this long died of something else than its start.
 STABLE_S = 30.0
-
-
-class Forked(msgspec.Struct, frozen=True, kw_only=True):
-    """A driver's process."""
-
-    pid: int
-    start_time: int
 
 
 class Message(msgspec.Struct, kw_only=True):
@@ -95,7 +90,7 @@ class Exits:
         exited = self._exits.get(forked.pid)
         if exited is None or not exited.done():
             await _wait_process(forked)
-        status = process.exit_status(forked.pid, forked.start_time)
+        status = processes.exit_status(forked.pid, forked.start_time)
         if status is None and exited is not None:
             # The zygote took the status before us, and its message is on its way.
             await asyncio.wait([exited], timeout=0.5)
@@ -112,7 +107,7 @@ def receive(sock: socket.socket) -> Message | None:
         errors.InvalidReply: it cannot be understood.
     """
     try:
-        data, fds = sockets.recv_with_fds(sock, MAX_MESSAGE, 1)
+        data, fds = unix_sockets.receive(sock, MAX_MESSAGE, 1)
     except errors.GaoError as exc:
         logger.debug("zygote: %s", exc)
         return None
@@ -269,7 +264,7 @@ class Zygote:
                 "log": str(log),
             }
             try:
-                sockets.send_with_fds(sock, json.dumps(request).encode(), [control.fileno()])
+                unix_sockets.send(sock, json.dumps(request).encode(), [control.fileno()])
                 return await future
             except (errors.ConnectionLost, BlockingIOError) as exc:
                 self._warm.clear()
@@ -283,5 +278,5 @@ class Zygote:
 
 
 async def _wait_process(forked: Forked) -> None:
-    if process.alive(forked.pid, forked.start_time):
+    if processes.alive(forked.pid, forked.start_time):
         await process.wait_pid(forked.pid)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from gaovm.aio import clock
 from gaovm.daemon.storage import wal_preallocation
+from gaovm.platform import space
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def make(path: Path) -> bool:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            os.posix_fallocate(fd, 0, BYTES)
+            space.reserve(fd, BYTES)
         except OSError:
             path.unlink()
             raise

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from gaovm import errors
-from gaovm.aio import priority, threads
+from gaovm.aio import threads
+from gaovm.platform import priority
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from gaovm import errors
-from gaovm.aio import priority, steps
+from gaovm.aio import steps
 from gaovm.daemon import handover
+from gaovm.platform import priority
 
 logger = logging.getLogger(__name__)
 

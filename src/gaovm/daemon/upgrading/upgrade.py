@@ -20,10 +20,10 @@ from typing import Any, NoReturn
 import msgspec
 
 from gaovm import errors, version
-from gaovm.aio import descriptors, files, logs, process, steps, tasks
+from gaovm.aio import commands, descriptors, files, logs, steps, tasks
 from gaovm.daemon import handover, server
 from gaovm.daemon.dispatch import context, upgrade_gate
-from gaovm.daemon.drivers import driver_link, old_zygotes, zygote
+from gaovm.daemon.drivers import driver_link, forks, old_zygotes, zygote
 from gaovm.daemon.upgrading import execution, preflight, under_way
 from gaovm.daemon.vms import machine
 from gaovm.ipc import connection
@@ -45,7 +45,7 @@ class Parts:
     ctx: context.Daemon
     lock: files.Lock
     foreground: bool
-    forks: zygote.Zygote
+    forks: forks.Forks
     old_zygotes: list[old_zygotes.OldZygote]
     front: server.Front
     serving: ipc_server.Server
@@ -256,9 +256,14 @@ def _driver(
     )
 
 
-def _zygotes(*all_of_them: old_zygotes.OldZygote | zygote.Zygote) -> Iterator[handover.Zygote]:
+def _zygotes(*all_of_them: old_zygotes.OldZygote | forks.Forks) -> Iterator[handover.Zygote]:
+    """Those that go on; drivers that were started one by one stay children of this process."""
     for each in all_of_them:
-        if each.pid is not None and each.fileno() >= 0:
+        if (
+            isinstance(each, old_zygotes.OldZygote | zygote.Zygote)
+            and each.pid is not None
+            and each.fileno() >= 0
+        ):
             yield handover.Zygote(pid=each.pid, fd=each.fileno(), drivers=each.exits.known())
 
 
@@ -283,7 +288,7 @@ async def _ask(question: preflight.Question) -> None:
     argv = [*execution.program(), preflight.FLAG]
     data = msgspec.json.encode(question)
     try:
-        done = await process.run(argv, cwd="/", stdin=data, timeout_s=PREFLIGHT_S)
+        done = await commands.run(argv, cwd="/", stdin=data, timeout_s=PREFLIGHT_S)
         if done.returncode != 0:
             raise errors.HostError(
                 f"the new code does not run: {done.stderr_tail.strip() or done.returncode}"

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import clock, priority, threads
+from gaovm.aio import clock, threads
 from gaovm.daemon import paths
 from gaovm.daemon.vms import lookups
+from gaovm.platform import priority
 from gaovm.spec import vm
 from gaovm.spec.boot import Arch
 from gaovm.wire.control import vms

@@ -9,9 +9,9 @@ import asyncio
 import logging
 
 from gaovm import errors
-from gaovm.aio import jumps
 from gaovm.guestmanager import clock
 from gaovm.guestmanager.connection import Connection
+from gaovm.platform import jumps
 
 logger = logging.getLogger(__name__)
 #: A clock that was set is measured again: the exchange that said so may have been slow.

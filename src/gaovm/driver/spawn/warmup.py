@@ -24,18 +24,19 @@ from pathlib import Path
 from typing import Any
 
 from gaovm import errors
-from gaovm.aio import logs, process, steps, tasks
-from gaovm.builder import backends
+from gaovm.aio import logs, steps, tasks
+from gaovm.builder import backends, qcow2
 from gaovm.driver import backend, main
 from gaovm.driver.spawn import rehearsal_fakes
 from gaovm.ipc import connection, hello, methods, peer
+from gaovm.platform import processes
 from gaovm.wire import anyjson, sessions, streams
 from gaovm.wire.driver import table
 
 logger = logging.getLogger(__name__)
 LIMIT_S = 5.0
 _GIB = 1 << 30
-_QCOW2 = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 0, 0, 0, 20 * _GIB)
+_QCOW2 = struct.pack(">4sIQIIQ", qcow2.MAGIC, 2, 0, 0, 0, 20 * _GIB)
 _OWNER = re.compile(r"gaovm-warm-up\.(\d{1,9})\.(\d{1,19})\.")
 _INPUT = streams.encode(streams.START, b'{"argv":["true"]}') + streams.encode(streams.EOF)
 
@@ -71,7 +72,7 @@ def _directory() -> Iterator[Path]:
         with contextlib.suppress(OSError):
             if _is_left(path):
                 shutil.rmtree(path)
-    pid, started = process.identity(os.getpid())
+    pid, started = processes.identity(os.getpid())
     with tempfile.TemporaryDirectory(prefix=f"gaovm-warm-up.{pid}.{started}.") as name:
         yield Path(name)
 
@@ -81,7 +82,7 @@ def _is_left(path: Path) -> bool:
     return (
         owner is not None
         and path.lstat().st_uid == os.geteuid()
-        and not process.alive(int(owner[1]), int(owner[2]))
+        and not processes.alive(int(owner[1]), int(owner[2]))
     )
 
 

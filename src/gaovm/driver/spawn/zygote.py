@@ -17,7 +17,6 @@ Contract (descriptor N: SOCK_SEQPACKET, one JSON object a message):
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import select
@@ -30,11 +29,12 @@ from typing import Any, NoReturn
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import descriptors, logs, priority, process, sockets, steps
-from gaovm.aio.confine import abilities, groups
-from gaovm.driver import backend, compact
+from gaovm.aio import descriptors, logs, steps
+from gaovm.driver import backend
 from gaovm.driver import main as driver
 from gaovm.driver.spawn import warmup
+from gaovm.platform import priority, processes, unix_sockets
+from gaovm.platform.confine import abilities, groups
 
 MAX_MESSAGE = 64 << 10
 SWEEP_MS = 500
@@ -80,7 +80,7 @@ class Zygote:
 
     def _serve(self) -> bool:
         try:
-            data, fds = sockets.recv_with_fds(self._sock, MAX_MESSAGE, 1)
+            data, fds = unix_sockets.receive(self._sock, MAX_MESSAGE, 1)
         except errors.ProtocolError as exc:
             self._send({"op": "failed", "id": None, "message": exc.message})
             return True
@@ -123,7 +123,7 @@ class Zygote:
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = pid
         self._poll.register(pidfd, select.POLLIN)
-        _, start_time = process.identity(pid)
+        _, start_time = processes.identity(pid)
         self._send({"op": "forked", "id": ident, "pid": pid, "start_time": start_time})
 
     def _become_driver(self, request: Fork, control: int, log: logs.RotatingFile) -> NoReturn:
@@ -138,8 +138,8 @@ class Zygote:
     def _part(self, request: Fork, log: logs.RotatingFile) -> None:
         """In the child: leave the zygote's session, descriptors and log behind."""
         os.setsid()
-        with contextlib.suppress(OSError):  # for ps, and for who is told that a port is taken
-            Path("/proc/self/comm").write_text(f"gaovm:{request.vm}"[:15])
+        # for ps, and for who is told that a port is taken
+        processes.name_self(f"gaovm:{request.vm}")
         self._sock.close()
         for pidfd in self._children:
             os.close(pidfd)
@@ -176,12 +176,9 @@ def entry() -> None:
     handler = driver.set_up_logging()
     backend.load_all()
     if ROUNDS:
-        warmup.run(handler)
+        warmup.run(handler, ROUNDS)
+    gc.collect()
     gc.disable()
-    if ROUNDS:
-        compact.gather(lambda: warmup.run(handler))
-        warmup.run(handler, ROUNDS)  # the copies too are brought into their fast form
-        compact.fill_holes()
     abilities.find()  # once for all drivers
     gc.freeze()
     priority.nice()  # it reaps drivers: the daemon may wait for its word

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gaovm.aio.confine.cage import Bind, Cage, Ids, Limits
 from gaovm.builder.document import ShareDevice
 from gaovm.builder.qemu.document import Document
+from gaovm.platform.confine.cage import Bind, Cage, Ids, Limits
 
 MIB = 1 << 20
 #: Beside the guest's memory and translated code: the program, its threads, buffers of devices, and

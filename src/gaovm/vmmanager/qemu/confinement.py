@@ -12,17 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import steps
-from gaovm.aio.confine import abilities, identities, keeper, landlock, place, shed
+from gaovm.aio import keeping, steps
 from gaovm.builder.document import ShareDevice
 from gaovm.builder.qemu.document import Document
 from gaovm.model.facts import PasstFact, VirtiofsdFact
+from gaovm.platform.confine import abilities, identities, keeper, landlock, place, shed
 from gaovm.vmmanager.qemu import cage, network, passt
 from gaovm.wire.driver import results
 from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
-OFF = f"{abilities.VARIABLE}=off: for debugging only"
 
 
 class Confinement:
@@ -40,7 +39,7 @@ class Confinement:
     async def prepare(
         self, request: LaunchRequest, document: Document, virtiofsd: VirtiofsdFact | None
     ) -> None:
-        """Lend the VM its ids and prepare its cages, unless they are switched off.
+        """Lend the VM its ids and prepare its cages, unless there are none here.
 
         Raises:
             errors.MountRefused: a mount holds the state directory, and it cannot be hidden here.
@@ -48,7 +47,7 @@ class Confinement:
             errors.HostError: no user id is free, or ``GAOVM_UID_RANGE`` is no range.
         """
         await self.close()
-        self._off = OFF if abilities.switched_off() else ""
+        self._off = abilities.absence()
         home = Path(request.home)
         if not request.confine:
             return
@@ -97,7 +96,9 @@ class Confinement:
         return results.Guard(uid=server.report.uid, in_force=tuple(in_force))
 
     @steps.step
-    async def keep(self, request: LaunchRequest, carrier: PasstFact | None) -> keeper.Keeper | None:
+    async def keep(
+        self, request: LaunchRequest, carrier: PasstFact | None
+    ) -> keeping.Keeper | None:
         """Fork a keeper that can start passt after this process has dropped the rights to do so.
 
         None: nothing will be dropped, or there is no passt.
@@ -112,7 +113,7 @@ class Confinement:
             return passt.command(carrier.path, fds[0], host_access=access, **user)
 
         recipe = keeper.Recipe(carry, connects=str(network.socket_of(Path(request.run_dir))))
-        return await self._kept.enter_async_context(keeper.fork({network.PASST: recipe}))
+        return await self._kept.enter_async_context(keeping.fork({network.PASST: recipe}))
 
     @steps.step
     def shed(self, request: LaunchRequest) -> None:

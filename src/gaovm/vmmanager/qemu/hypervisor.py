@@ -15,9 +15,9 @@ from typing import Any
 
 from gaovm import errors
 from gaovm.aio import process, steps, tasks
-from gaovm.aio.confine import place
 from gaovm.builder.qemu import graphics
 from gaovm.builder.qemu.document import Document
+from gaovm.platform.confine import place
 from gaovm.vmmanager.events import OnEvent
 from gaovm.vmmanager.pipes import Channels, LastWords
 from gaovm.vmmanager.qemu import events, lifetime, monitor

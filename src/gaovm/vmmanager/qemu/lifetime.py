@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from gaovm.aio import files, process
-from gaovm.aio.confine import place
 from gaovm.builder.qemu import memory
 from gaovm.builder.qemu.document import Document
+from gaovm.platform.confine import place
 from gaovm.vmmanager.qemu import share_guard
 
 GRACE_S = 2.0

@@ -14,8 +14,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import process, sockets, steps, tasks
-from gaovm.aio.confine import keeper
+from gaovm.aio import keeping, process, sockets, steps, tasks
 from gaovm.builder.qemu.document import Document
 from gaovm.builder.qemu.network import FD
 from gaovm.vmmanager import events
@@ -46,7 +45,7 @@ class Network:
         self._path: Path | None = None
         self._task: asyncio.Task[None] | None = None
         #: Starts passt when this process has dropped the rights to do so.
-        self.keeper: keeper.Keeper | None = None
+        self.keeper: keeping.Keeper | None = None
         #: Why the guest has no network now.
         self.problem: errors.GaoError | None = None
 

@@ -8,20 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gaovm import errors
-from gaovm.aio import files, process
+from gaovm.aio import commands, files
+from gaovm.builder import qcow2
 
-_MAGIC = b"QFI\xfb"
-_HEADER = struct.Struct(">4sIQIIQ")
-# Of version 3, at byte 72: what a reader must know of. Bits 0 and 1 say that a crash left something
-# to mend; bit 2 that the data is in another file, which the header names.
-_FEATURES = struct.Struct(">Q")
-_FEATURES_AT = 72
-_MENDABLE = 3
-_HEADER_LENGTH = 104
+_HEADER_LENGTH = qcow2.HEADER_BYTES
 _CLUSTER_BITS = 16
 _CLUSTER = 1 << _CLUSTER_BITS
 _BACKING_FORMAT = 0xE2792ACA
-MAX_BACKING = 1023
 #: What can be done about a disk that is lost: the VM begins anew.
 ANEW = (errors.Action("destroy_vm"), errors.Action("make_vm"))
 LIMIT_S = 60.0
@@ -42,22 +35,19 @@ def read_overlay(path: Path) -> Overlay:
         FileNotFoundError: it does not exist.
     """
     with path.open("rb", buffering=0) as file:
-        head = file.read(_HEADER.size)
-        if len(head) < _HEADER.size or head[:4] != _MAGIC:
+        header = qcow2.parse(file.read(qcow2.HEADER_BYTES))
+        if header is None:
             raise errors.StateCorrupt(f"{path} is not a qcow2 disk", actions=ANEW)
-        _, version, offset, length, _, size = _HEADER.unpack(head)
-        file.seek(_FEATURES_AT)
-        features = file.read(_FEATURES.size) if version >= 3 else b""
-        if len(features) == _FEATURES.size and _FEATURES.unpack(features)[0] & ~_MENDABLE:
+        if header.features & ~qcow2.MENDABLE:
             raise errors.StateCorrupt(
                 f"{path} has features that no disk of GaoVM's has: its header was changed",
                 actions=ANEW,
             )
         backing = None
-        if offset and 0 < length <= MAX_BACKING:
-            file.seek(offset)
-            backing = file.read(length).decode("utf-8", "surrogateescape")
-    return Overlay(size, backing)
+        if header.backing_at and 0 < header.backing_bytes <= qcow2.MAX_BACKING:
+            file.seek(header.backing_at)
+            backing = file.read(header.backing_bytes).decode("utf-8", "surrogateescape")
+    return Overlay(header.size_bytes, backing)
 
 
 def create_overlay(path: Path, base: Path, base_format: str, size_bytes: int) -> None:
@@ -73,9 +63,10 @@ def create_overlay(path: Path, base: Path, base_format: str, size_bytes: int) ->
             than the format allows.
     """
     backing = os.fsencode(base)
-    if len(backing) > MAX_BACKING:
+    if len(backing) > qcow2.MAX_BACKING:
         raise errors.HostError(
-            f"the path of the image is {len(backing)} bytes long, a disk refers to {MAX_BACKING}"
+            f"the path of the image is {len(backing)} bytes long; "
+            f"a disk can refer to {qcow2.MAX_BACKING}"
         )
     kind = base_format.encode()
     extension = struct.pack(">II", _BACKING_FORMAT, len(kind)) + kind.ljust(
@@ -86,7 +77,7 @@ def create_overlay(path: Path, base: Path, base_format: str, size_bytes: int) ->
     clusters = 3 + -(-entries * 8 // _CLUSTER)
     header = struct.pack(
         ">4sIQIIQIIQQIIQQQQII",
-        *(_MAGIC, 3, _HEADER_LENGTH + len(extension), len(backing), _CLUSTER_BITS, size_bytes),
+        *(qcow2.MAGIC, 3, _HEADER_LENGTH + len(extension), len(backing), _CLUSTER_BITS, size_bytes),
         *(0, entries, 3 * _CLUSTER),  # no encryption; the L1 table
         *(_CLUSTER, 1, 0, 0),  # the reference counts; no snapshots
         *(0, 0, 0, 4, _HEADER_LENGTH),  # no feature bits; counts of 16 bits
@@ -107,7 +98,7 @@ async def grow(tool: str, path: Path, size_bytes: int) -> None:
 
 
 async def _run(argv: list[str]) -> None:
-    done = await process.run(argv, timeout_s=LIMIT_S)
+    done = await commands.run(argv, timeout_s=LIMIT_S)
     if done.returncode == 0:
         return
     words = done.stderr.decode(errors="replace").strip()[-1000:]

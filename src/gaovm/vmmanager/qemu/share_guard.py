@@ -13,8 +13,8 @@ import socket
 import sys
 from collections.abc import Callable
 
-from gaovm.aio import seccomp
-from gaovm.aio.confine import calls
+from gaovm.platform.confine import calls
+from gaovm.platform.linux import seccomp
 
 _SET_ID = 0o6000  # S_ISUID and S_ISGID
 _CREATING = os.O_CREAT | (getattr(os, "O_TMPFILE", 0) & ~os.O_DIRECTORY)

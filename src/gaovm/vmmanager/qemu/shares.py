@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import memory, process, steps, tasks
-from gaovm.aio.confine import place
+from gaovm.aio import process, steps, tasks
 from gaovm.builder.document import ShareDevice
 from gaovm.builder.qemu.document import Document
 from gaovm.builder.qemu.memory import FD as MEMORY
 from gaovm.model.facts import VirtiofsdFact
+from gaovm.platform import huge_pages
+from gaovm.platform.confine import place
 from gaovm.vmmanager.pipes import LastWords
 from gaovm.vmmanager.qemu import lifetime, virtiofsd
 
@@ -49,7 +50,7 @@ class Shares:
         """
         ends: dict[str, lifetime.Descriptor] = {}
         if document.memory_file_bytes is not None:
-            fd = memory.create(document.memory_file_bytes)
+            fd = huge_pages.create(document.memory_file_bytes)
             ends[MEMORY] = os.fdopen(fd, "r+b", buffering=0)
         for share in document.shares:
             if share.fd is not None:

@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from gaovm.aio import process, sockets
-from gaovm.aio.confine import place
 from gaovm.builder.document import ShareDevice
 from gaovm.model.facts import VirtiofsdFact
+from gaovm.platform.confine import place
 from gaovm.vmmanager.qemu import lifetime, share_guard
 
 GRACE_S = 0.5

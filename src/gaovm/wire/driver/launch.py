@@ -20,7 +20,6 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str
     disk_format: str = "raw"
     initrd: str | None = None
-    base_arguments: str = ""
     image_digest: str = ""
 
 

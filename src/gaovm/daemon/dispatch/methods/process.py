@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from gaovm import errors, version
 from gaovm.aio import clock
 from gaovm.daemon.dispatch import context
 from gaovm.ipc import methods
 from gaovm.model import states
+from gaovm.platform import processes
 from gaovm.wire.control import events, target
 from gaovm.wire.control import process as wire
 from gaovm.wire.control.progress import Progress
@@ -38,7 +38,7 @@ async def daemon_status(
         quarantined_vms=tuple(ctx.fleet.store.mended),
         drift_mended=ctx.supervisor.mended,
         stalls=wire.Stalls(count=ctx.watch.count, longest_s=round(ctx.watch.longest_s, 3)),
-        rss_bytes=_resident_bytes(),
+        rss_bytes=processes.resident_bytes(),
     )
 
 
@@ -85,11 +85,3 @@ async def subscribe(
 async def cancel(ctx: context.Daemon, call: context.Call, args: wire.Cancel) -> wire.Cancelled:
     """Withdraw from another call of this connection."""
     return wire.Cancelled(cancelled=call.cancel(args.id, args.then))
-
-
-def _resident_bytes() -> int:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError) as exc:
-        raise errors.InternalError(f"/proc/self/statm: {exc}") from exc
-    return pages * os.sysconf("SC_PAGE_SIZE")

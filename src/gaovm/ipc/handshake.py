@@ -1,0 +1,52 @@
+"""The time between a connection's beginning and the moment when both hellos are done."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gaovm import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LIMIT_S = 5.0
+
+
+class Handshake:
+    """Limits that time, and lets others wait for its end."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, fail: Callable[[errors.GaoError], None]) -> None:
+        """The connection is made; ``fail`` is called when the other side takes too long."""
+        late = errors.HandshakeError(f"no hello within {self._limit_s:g} s")
+        self._timer = asyncio.get_running_loop().call_later(self._limit_s, fail, late)
+
+    def done(self) -> None:
+        """Both hellos are done."""
+        self._stop()
+        self._ready.set_result(None)
+
+    def end(self, error: errors.GaoError) -> None:
+        """The connection ends; whoever waits is told why. Idempotent."""
+        self._stop()
+        if not self._ready.done():
+            self._ready.set_exception(error)
+            self._ready.exception()  # retrieved: nobody need be waiting
+
+    async def wait(self) -> None:
+        """Return when both hellos are done.
+
+        Raises:
+            errors.GaoError: why they failed.
+        """
+        await asyncio.shield(self._ready)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,46 @@
+"""Files without a name, which go with their last descriptor."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from gaovm.platform import system
+
+
+def create(label: str) -> int:
+    """A new, empty file for reading and writing: in memory on Linux, else in the directory of
+    temporary files. ``label`` is for whoever lists descriptors. The caller closes it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if system.LINUX:
+        return os.memfd_create(label)
+    fd, path = tempfile.mkstemp(prefix=f"{label}.")
+    os.unlink(path)
+    return fd
+
+
+def create_split(label: str) -> tuple[int, int]:
+    """As ``create``, twice open: a descriptor to read from, and one that can only write.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if system.LINUX:
+        both = os.memfd_create(label)
+        return both, _reopen(f"/proc/self/fd/{both}", both)
+    both, path = tempfile.mkstemp(prefix=f"{label}.")
+    try:
+        return both, _reopen(path, both)
+    finally:
+        os.unlink(path)
+
+
+def _reopen(path: str, both: int) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        os.close(both)
+        raise

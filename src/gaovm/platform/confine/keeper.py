@@ -1,0 +1,167 @@
+"""The process that keeps the rights which its maker drops: it starts a few programs, and no other.
+
+What it can start is fixed when it is forked; later only a name comes, and descriptors for the
+program. So who takes its maker over can have those programs started, and nothing else. They are the
+maker's own children (CLONE_PARENT): it sees them end and reaps them, as before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, NoReturn
+
+from gaovm import errors
+from gaovm.platform import unix_sockets
+from gaovm.platform.confine import calls, launch
+from gaovm.platform.linux import proc
+
+#: What it is called in a list of processes.
+NAME = "gaovm-keeper"
+_MAX_MESSAGE = 8192
+_MAX_FDS = 8
+#: A Unix socket that somebody listens at takes a connection at once, unless its queue is full.
+_CONNECT_S = 1.0
+#: It forks, which takes milliseconds; who is taken over itself may say nothing at all.
+LIMIT_S = 5.0
+
+
+class Recipe(NamedTuple):
+    """How a program is started.
+
+    ``command``: its command line, from the numbers of the descriptors that it is given.
+    ``connects``: the path of a Unix socket; the last descriptor is a new connection to it. Its
+    maker may not be allowed to make one itself.
+    """
+
+    command: Callable[[Sequence[int]], Sequence[str]]
+    connects: str = ""
+
+
+class Keeper:
+    """The maker's end; made by ``fork``. ``aio.keeping`` owns the programs that it starts."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._asked = 0
+
+    def fileno(self) -> int:
+        """The descriptor of the connection to the process."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Close the connection: the process ends. Idempotent."""
+        self._sock.close()
+
+    def start(self, name: str, fds: Sequence[int], output: int) -> tuple[int, str]:
+        """Start a program; ``output`` becomes its stdout and stderr.
+
+        Returns its pid, and what went wrong, for ``launch.error``; the caller reaps it in either
+        case.
+
+        Raises:
+            errors.HostError: it was not started.
+        """
+        try:
+            answer = self._ask(name, [*fds, output])
+        except (OSError, errors.ConnectionLost) as exc:
+            raise errors.HostError(f"who starts {name} does not answer: {exc}") from exc
+        number, _, said = answer.partition(" ")
+        if not number.isdecimal():
+            raise errors.HostError(f"{name} was not started: {said or 'its keeper has ended'}")
+        return int(number), said
+
+    def _ask(self, name: str, fds: Sequence[int]) -> str:
+        """The answer to this question; before it may come one to a question that was given up."""
+        self._asked += 1
+        unix_sockets.send(self._sock, f"{self._asked} {name}".encode(), fds)
+        while answer := self._sock.recv(_MAX_MESSAGE).decode():
+            number, _, said = answer.partition(" ")
+            if number == str(self._asked):
+                return said
+            _end(said.partition(" ")[0])
+        return ""
+
+
+def _end(pid: str) -> None:
+    """End and reap a program that was started too late: nobody waits for it any more."""
+    if pid.isdecimal():
+        os.kill(int(pid), signal.SIGKILL)
+        os.waitpid(int(pid), 0)
+
+
+def fork(recipes: Mapping[str, Recipe]) -> tuple[int, Keeper]:
+    """Fork the process; returns its pid, for the caller to reap, and this end.
+
+    It ends with this process, whatever happens.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(LIMIT_S)
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _serve(theirs, recipes, parent)
+    theirs.close()
+    return pid, Keeper(ours)
+
+
+def _serve(sock: socket.socket, recipes: Mapping[str, Recipe], parent: int) -> NoReturn:
+    try:
+        calls.die_with_parent(signal.SIGKILL)
+        proc.name_self(NAME)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        launch.close_all_but({0, 1, 2, sock.fileno()})
+        while os.getppid() == parent:
+            data, fds = unix_sockets.receive(sock, _MAX_MESSAGE, _MAX_FDS)
+            if not data:
+                break
+            number, _, name = data.decode().partition(" ")
+            answer = f"{number} {_answer(recipes.get(name), fds)}"
+            sock.send(answer.encode()[:_MAX_MESSAGE])
+            for fd in fds:
+                os.close(fd)
+    finally:
+        os._exit(0)
+
+
+def _answer(recipe: Recipe | None, fds: list[int]) -> str:
+    if recipe is None or not fds:
+        return "- no such program"
+    *passed, output = fds
+    try:
+        with contextlib.ExitStack() as stack:
+            if recipe.connects:
+                passed.append(stack.enter_context(_connected(recipe.connects)).fileno())
+            pid, said = launch.start_sibling(
+                recipe.command(passed),
+                output=output,
+                pass_fds=passed,
+                before_exec=_before_exec,
+            )
+    except errors.HostError as exc:
+        return f"- {exc.message}"
+    except OSError as exc:
+        return f"- {recipe.connects}: {exc.strerror or exc}"
+    return f"{pid} {said}"
+
+
+def _connected(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(_CONNECT_S)
+        sock.connect(path)
+        sock.settimeout(None)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _before_exec() -> None:
+    os.setsid()
+    calls.die_with_parent(signal.SIGKILL)
+    calls.no_new_privileges()

@@ -1,0 +1,125 @@
+"""What ``ps`` tells of processes, where the kernel has no files for it.
+
+Each look starts a program and takes some milliseconds.
+"""
+
+from __future__ import annotations
+
+import calendar
+import functools
+import os
+import resource
+import subprocess
+import sys
+import time
+
+from gaovm import errors
+from gaovm.platform.look import Look
+
+#: ``ps`` shows whole seconds, and on some systems rounds them anew at each call.
+START_TOLERANCE = 1
+_LIMIT_S = 5.0
+_FORMAT = "%a %b %d %H:%M:%S %Y"
+
+
+def look(pid: int) -> Look:
+    """State and start time (seconds since 1970) of a process.
+
+    Raises:
+        errors.NotFound: there is no such process.
+        errors.HostError: ``ps`` cannot be run.
+    """
+    try:
+        words = _ps("-o", "stat=", "-o", "lstart=", "-p", str(pid)).split()
+    except errors.HostError as exc:
+        raise errors.HostError(f"process {pid} cannot be looked at: {exc.message}") from exc
+    if not words:
+        raise errors.NotFound(f"no process has the pid {pid}")
+    try:
+        started = calendar.timegm(time.strptime(" ".join(words[1:6]), _FORMAT))
+    except ValueError as exc:
+        raise errors.HostError(f"process {pid} cannot be looked at: {exc}") from exc
+    state = words[0][0]
+    return Look(state, started, _wait_status(pid) if state == "Z" else None)
+
+
+def _wait_status(pid: int) -> int | None:
+    """How a child of this process ended, which stays to be reaped; None: it cannot be told."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        return None
+    try:
+        found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    if found is None:
+        return None
+    return found.si_status << 8 if found.si_code == os.CLD_EXITED else found.si_status
+
+
+def _ps(*arguments: str) -> str:
+    env = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
+    try:
+        done = subprocess.run(
+            ["ps", *arguments],
+            env=env,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_LIMIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as exc:
+        raise errors.HostError(f"ps cannot be run: {exc}") from exc
+    return done.stdout.decode("ascii", "replace")
+
+
+def name_self(name: str) -> None:
+    """Nothing: there is no portable way."""
+
+
+def resident_bytes() -> int:
+    """The most memory that this process has had in RAM: what it has now is not told."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@functools.cache
+def boot_id() -> str:
+    """What tells this boot of the host from every other; empty where nobody knows."""
+    try:
+        done = subprocess.run(
+            ["sysctl", "-n", "kern.bootsessionuuid"],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_LIMIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode("ascii", "replace").strip()
+
+
+def has_locked(pid: int, path: str | os.PathLike[str]) -> bool:
+    """False: who holds a lock is not told, so nobody is killed for it."""
+    return False
+
+
+def tree_memory(pid: int) -> tuple[int, int]:
+    """Resident memory in bytes of a process and all below it, and how many they are.
+
+    What they share is counted for each.
+    """
+    try:
+        rows = [line.split() for line in _ps("-axo", "pid=,ppid=,rss=").splitlines()]
+    except errors.HostError:
+        return 0, 0
+    sizes = {int(row[0]): int(row[2]) * 1024 for row in rows}
+    below: dict[int, list[int]] = {}
+    for row in rows:
+        below.setdefault(int(row[1]), []).append(int(row[0]))
+    found, waiting = [], [pid]
+    while waiting:
+        at = waiting.pop()
+        if at in sizes:
+            found.append(sizes.pop(at))
+            waiting += below.get(at, [])
+    return sum(found), len(found)

@@ -1,0 +1,163 @@
+"""The processor's time for threads that do little and must do it soon.
+
+What watches over VMs works for milliseconds, and just then when the kernel takes a dead guest's
+memory apart. On a kernel that does not preempt itself each wake-up may wait for the next tick
+behind that, 4 ms long; a better nice value makes it rarer, real time (``SCHED_RR``) ends it.
+
+Real time is lent, not given: a thread that works for ``STRETCH_S`` on end is back in line for
+``REST_S``, so that no flood of calls and no defect takes a processor away. Linux counts that by
+itself (``RLIMIT_RTTIME`` of setrlimit(2)) and tells by SIGXCPU.
+
+All of this needs CAP_SYS_NICE or limits that allow it; where it is not permitted or not known, and
+where somebody has chosen a priority for this process, everything stays as it is, and
+``GAOVM_REALTIME=0`` switches real time off. Nothing depends on it but how long a wait may be. What
+such a thread starts, threads and programs, is as usual: the limit that it inherits counts in real
+time alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+
+logger = logging.getLogger(__name__)
+
+NICE = -10
+RANK = 1  # the lowest of real time: before what is not, behind all that is
+STRETCH_S = 0.05
+REST_S = 1.0
+VARIABLE = "GAOVM_REALTIME"
+
+
+def switched_off() -> bool:
+    """Whether somebody wants no real time at all: ``GAOVM_REALTIME=0``."""
+    return os.environ.get(VARIABLE, "").lower() in ("0", "off", "no", "false")
+
+
+def refusal() -> str:
+    """Why this user's threads get no real time; empty: they get it. Leaves nothing changed."""
+    if not hasattr(os, "SCHED_RESET_ON_FORK"):
+        return "this system does not know it"
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(RANK))
+        os.sched_setscheduler(0, *before)
+    except OSError as exc:
+        return str(exc.strerror)
+    return ""
+
+
+class _Lent:
+    """The threads of this process that have real time, or will have it again after a rest."""
+
+    def __init__(self) -> None:
+        self.allowed = False
+        self.threads: set[int] = set()
+
+    def give(self) -> None:
+        _limit_stretch()  # the kernel has let the next stretch be a second longer
+        for thread in tuple(self.threads):
+            _schedule(thread, realtime=True)
+
+    def take_back(self) -> None:
+        for thread in tuple(self.threads):
+            _schedule(thread, realtime=False)
+
+    def on_stretch(self, *_: object) -> None:
+        """SIGXCPU: one of them has worked for long; they all rest, it is not said which."""
+        self.take_back()
+        with contextlib.suppress(RuntimeError):  # no event loop that could end the rest
+            loop = asyncio.get_running_loop()
+            loop.call_soon_threadsafe(loop.call_later, REST_S, self.give)
+
+
+_lent = _Lent()
+
+
+@contextlib.contextmanager
+def realtime() -> Iterator[None]:
+    """Within it, ``first`` lends real time, unless it is switched off.
+
+    In the main thread, once at a time.
+    """
+    if switched_off():
+        yield
+        return
+    before = signal.signal(signal.SIGXCPU, _lent.on_stretch)
+    _lent.allowed = _limit_stretch()
+    try:
+        yield
+    finally:
+        _lent.allowed = False
+        _lent.take_back()
+        signal.signal(signal.SIGXCPU, before)
+
+
+@contextlib.contextmanager
+def first() -> Iterator[None]:
+    """Put the calling thread before others: in real time within ``realtime``, else by its nice."""
+    thread = threading.get_native_id()
+    if nice() and _lent.allowed and _schedule(thread, realtime=True):
+        _lent.threads.add(thread)
+    try:
+        yield
+    finally:
+        if thread in _lent.threads:
+            _lent.threads.remove(thread)  # the number may be another thread's next
+            _schedule(thread, realtime=False)
+
+
+@contextlib.contextmanager
+def normal() -> Iterator[None]:
+    """Within it no thread has real time: for another program in this process, by ``exec``."""
+    _lent.take_back()
+    try:
+        yield
+    finally:
+        _lent.give()
+
+
+def nice() -> bool:
+    """Give the calling thread the nice value ``NICE``; whether it has it now."""
+    if not hasattr(os, "SCHED_RESET_ON_FORK"):
+        return False
+    usual = os.SCHED_OTHER, 0
+    ours = os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, NICE
+    found = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
+    if found != usual:
+        return found == ours
+    try:
+        # In this order: a child made in between would inherit the nice value.
+        os.sched_setscheduler(0, ours[0], os.sched_param(0))
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    except OSError as exc:
+        logger.debug("the priority stays as it is: %s", exc.strerror)
+        return False
+    return True
+
+
+def _schedule(thread: int, *, realtime: bool) -> bool:
+    policy, rank = (os.SCHED_RR, RANK) if realtime else (os.SCHED_OTHER, 0)
+    try:
+        os.sched_setscheduler(thread, policy | os.SCHED_RESET_ON_FORK, os.sched_param(rank))
+    except OSError as exc:
+        logger.debug("no real time: %s", exc.strerror)
+        return False
+    return True
+
+
+def _limit_stretch() -> bool:
+    """Have the kernel say when a thread with real time works on end; False: it cannot."""
+    try:
+        limit = resource.RLIMIT_RTTIME
+        _, hard = resource.getrlimit(limit)
+        resource.setrlimit(limit, (round(STRETCH_S * 1e6), hard))
+    except (AttributeError, OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,93 @@
+"""Processes by their pid and start time, and what this process may tell of itself.
+
+On the path of hot commands: loads no asyncio and no ctypes.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gaovm import errors
+from gaovm.platform import system
+
+if system.LINUX:
+    from gaovm.platform.linux.proc import (
+        START_TOLERANCE,
+        boot_id,
+        has_locked,
+        look,
+        name_self,
+        resident_bytes,
+        tree_memory,
+    )
+else:
+    from gaovm.platform.portable.ps import (
+        START_TOLERANCE,
+        boot_id,
+        has_locked,
+        look,
+        name_self,
+        resident_bytes,
+        tree_memory,
+    )
+
+__all__ = [
+    "START_TOLERANCE",
+    "alive",
+    "boot_id",
+    "exit_status",
+    "has_locked",
+    "identity",
+    "is_stopped",
+    "name_self",
+    "resident_bytes",
+    "tree_memory",
+]
+
+
+def identity(pid: int) -> tuple[int, int]:
+    """``(pid, start time)``: names a process for good, as pids are used again.
+
+    Raises:
+        errors.NotFound: there is no such process.
+        errors.HostError: nobody can tell, for want of a descriptor say.
+    """
+    return pid, look(pid).start_time
+
+
+def alive(pid: int, start_time: int) -> bool:
+    """Whether exactly that process still runs; a zombie does not. What cannot be told is alive."""
+    try:
+        found = look(pid)
+    except errors.NotFound:
+        return False
+    except errors.HostError:
+        return True
+    return _same_start(found.start_time, start_time) and found.state not in "ZX"
+
+
+def exit_status(pid: int, start_time: int) -> int | None:
+    """How a process of this user ended, minus the signal, while its parent has not asked yet.
+
+    None: it runs, or nobody but its parent can tell any more.
+    """
+    try:
+        found = look(pid)
+    except (errors.NotFound, errors.HostError):
+        return None
+    ended = _same_start(found.start_time, start_time) and found.state == "Z"
+    if not ended or found.wait_status is None:
+        return None
+    return os.waitstatus_to_exitcode(found.wait_status)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal or a debugger, as far as the system tells."""
+    try:
+        return look(pid).state in "Tt"
+    except errors.GaoError:
+        return False
+
+
+def _same_start(one: int, other: int) -> bool:
+    return abs(one - other) <= START_TOLERANCE

@@ -1,0 +1,25 @@
+"""Which half of this package serves: Linux's own, or the portable one.
+
+``GAOVM_PLATFORM=portable`` chooses the portable half on Linux, so that tests run what macOS runs.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from typing import Final
+
+VARIABLE = "GAOVM_PLATFORM"
+PORTABLE = "portable"
+
+#: Whether Linux's own half serves this process.
+LINUX: Final = sys.platform == "linux" and os.environ.get(VARIABLE) != PORTABLE
+
+
+def describe() -> str:
+    """The system in words, for people: ``Linux``, ``Darwin``, or why neither word is enough."""
+    name = platform.system()
+    if name == "Linux" and not LINUX:
+        return f"Linux, with the portable half forced ({VARIABLE}={PORTABLE})"
+    return name

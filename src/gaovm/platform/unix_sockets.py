@@ -1,0 +1,72 @@
+"""Descriptors sent over Unix sockets, and how long a socket's path may be.
+
+On the path of every command: loads no asyncio.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, Final
+
+from gaovm import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: sun_path has 108 bytes on Linux and 104 on BSD and macOS, the last of them zero.
+MAX_PATH_BYTES: Final = 107 if sys.platform == "linux" else 103
+_FD_BYTES = array.array("i").itemsize
+#: Where the system cannot close them on exec as they come, ``receive`` does it right after.
+_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
+def send(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
+    """Send ``data`` and descriptors as one message.
+
+    For blocking sockets; on a non-blocking one ``BlockingIOError`` means that nothing was sent.
+
+    Raises:
+        errors.ConnectionLost: the other side is gone.
+    """
+    try:
+        sent = socket.send_fds(sock, [data], list(fds))
+        if sent < len(data):  # a stream socket; the descriptors went with the first byte
+            sock.sendall(data[sent:])
+    except BlockingIOError:
+        raise
+    except OSError as exc:
+        raise errors.ConnectionLost(f"cannot send descriptors: {exc.strerror}") from exc
+
+
+def receive(sock: socket.socket, size: int, max_fds: int) -> tuple[bytes, list[int]]:
+    """One message of at most ``size`` bytes and its descriptors, which are not inherited.
+
+    ``b""`` and no descriptors: end of stream. The caller owns the descriptors.
+
+    Raises:
+        errors.ProtocolError: more than ``max_fds`` descriptors came; all were closed.
+        errors.ConnectionLost: the other side is gone.
+    """
+    try:
+        # not socket.recv_fds: Python 3.11 drops its flags, and the descriptors leak into children
+        room = socket.CMSG_SPACE(max_fds * _FD_BYTES)
+        data, messages, flags, _ = sock.recvmsg(size, room, _CLOEXEC)
+    except BlockingIOError:
+        raise
+    except OSError as exc:
+        raise errors.ConnectionLost(f"cannot receive descriptors: {exc.strerror}") from exc
+    fds = array.array("i")
+    for level, kind, body in messages:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(body[: len(body) - len(body) % _FD_BYTES])
+    # the kernel rounds the room up, so one too many may arrive untruncated
+    if flags & socket.MSG_CTRUNC or len(fds) > max_fds:
+        for fd in fds:
+            os.close(fd)
+        raise errors.ProtocolError(f"more than {max_fds} descriptors in one message")
+    for fd in () if _CLOEXEC else fds:
+        os.set_inheritable(fd, False)
+    return data, list(fds)
