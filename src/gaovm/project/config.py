@@ -6,21 +6,9 @@ import posixpath
 from dataclasses import dataclass, replace
 
 from gaovm import errors
-from gaovm.project import (
-    boot,
-    check,
-    disks,
-    fields,
-    graphics,
-    guest,
-    names,
-    network,
-    nodes,
-    problems,
-    shares,
-    supervision,
-)
+from gaovm.project import check, fields, names, nodes, problems
 from gaovm.project.context import Caller, Context, Host
+from gaovm.project.sections import boot, disks, graphics, guest, network, shares, supervision
 from gaovm.spec.disks import Image
 from gaovm.spec.vm import VmSpec
 

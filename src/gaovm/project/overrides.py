@@ -11,19 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from gaovm import errors
-from gaovm.project import (
-    boot,
-    check,
-    disks,
-    graphics,
-    guest,
-    network,
-    nodes,
-    schema,
-    supervision,
-)
+from gaovm.project import check, nodes, schema
 from gaovm.project.context import Caller, Context, Host
 from gaovm.project.problems import Findings
+from gaovm.project.sections import boot, disks, graphics, guest, network, supervision
 from gaovm.spec import diff
 from gaovm.spec.disks import Image
 from gaovm.spec.guest import Guest

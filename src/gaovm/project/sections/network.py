@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gaovm.project import fields, nodes, ports
+from gaovm.project import fields, nodes
 from gaovm.project.context import Context
+from gaovm.project.sections import ports
 from gaovm.spec.network import Network
 
 _MAX_PORT = 65535
