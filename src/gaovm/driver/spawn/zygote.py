@@ -1,8 +1,9 @@
 """The warm process from which drivers are forked: ``python -m gaovm.driver.spawn.zygote --fd N``.
 
 A fresh interpreter with a driver's imports costs a tenth of a second and a dozen MiB; a fork of
-this one 2 ms and what it writes to. So everything is imported and run once, frozen out of the
-garbage collector's reach, and then this process only waits: blocking, one thread, no event loop.
+this process costs 2 ms and the pages it writes to. So the zygote imports and runs everything once,
+and freezes it out of the garbage collector's reach. Then it only waits: blocking, one thread, no
+event loop.
 
 Contract (descriptor N: SOCK_SEQPACKET, one JSON object a message):
 
@@ -11,7 +12,7 @@ Contract (descriptor N: SOCK_SEQPACKET, one JSON object a message):
   ``vm`` the name for log lines.
 * from the zygote: once, when it is warm, ``{"op":"ready","pid"}``; for each fork
   ``{"op":"forked","id","pid","start_time"}`` or ``{"op":"failed","id","message"}``; when a driver
-  has ended ``{"op":"exited","pid","status"}``, ``status`` the exit status, or minus the signal.
+  has ended, ``{"op":"exited","pid","status"}`` with the exit status, or minus the signal.
 * end of file: the zygote leaves; its drivers live on by their own rules.
 """
 
@@ -38,7 +39,7 @@ from gaovm.platform.confine import abilities, groups
 
 MAX_MESSAGE = 64 << 10
 SWEEP_MS = 500
-#: How often the warm-up runs; 0, for tests that start thousands of zygotes: not at all.
+#: How often the warm-up runs; 0: not at all, for tests that start thousands of zygotes.
 ROUNDS = int(os.environ.get("GAOVM_ZYGOTE_ROUNDS", "8"))
 
 
@@ -68,7 +69,7 @@ class Zygote:
         self._send({"op": "ready", "pid": os.getpid()})
         swept = groups.sweep()
         while True:
-            # of a driver that was killed its hypervisor may live a moment longer, and its group
+            # the hypervisor and process group of a killed driver may live a moment longer
             for fd, _ in self._poll.poll(None if swept else SWEEP_MS):
                 if fd != self._sock.fileno():
                     self._reap(fd)
@@ -136,9 +137,9 @@ class Zygote:
 
     @steps.step
     def _part(self, request: Fork, log: logs.RotatingFile) -> None:
-        """In the child: leave the zygote's session, descriptors and log behind."""
+        """In the child: leave the zygote's session, descriptors and log."""
         os.setsid()
-        # for ps, and for who is told that a port is taken
+        # ps shows this name, and so does the message about a taken port
         processes.name_self(f"gaovm:{request.vm}")
         self._sock.close()
         for pidfd in self._children:
@@ -170,7 +171,7 @@ def entry() -> None:
     sock = socket.socket(fileno=int(sys.argv[2]))
     sock.set_inheritable(False)
     sock.setblocking(True)
-    # Ctrl-C at a terminal is for the command line; the daemon ends us by closing the socket.
+    # Ctrl-C at a terminal is meant for the command line; the daemon ends us by closing the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     descriptors.raise_limit()  # for drivers: each forward and session takes some
     handler = driver.set_up_logging()
@@ -181,7 +182,7 @@ def entry() -> None:
     gc.disable()
     abilities.find()  # once for all drivers
     gc.freeze()
-    priority.nice()  # it reaps drivers: the daemon may wait for its word
+    priority.nice()  # the zygote reaps drivers: the daemon may wait for its message
     Zygote(sock, handler).run()
 
 
