@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound=msgspec.Struct)
 R = TypeVar("R")
 
-# what may gather before its reader is cut off: a page of the past comes all at once
+# how many events may wait for their reader before it is cut off: a page comes all at once
 MAX_UNREAD_EVENTS = 8192
-# what a command may print before it is ended; callers that want more stream it
+# a command that prints more is ended; callers that want more read the stream themselves
 MAX_OUTPUT_BYTES = 64 << 20
 
 
 class Completed:
-    """How a command in a guest ended: ``status`` is 0 to 255, or 128 + signal."""
+    """How a command in a guest ended: ``status`` is its exit status, or 128 + signal."""
 
     def __init__(self, status: int, stdout: bytes, stderr: bytes) -> None:
         self.status = status
@@ -57,8 +57,8 @@ class EventFeed:
     another connection.
 
     Raises (from the iteration):
-        errors.TooSlow: we read more slowly than the daemon writes, and were cut off.
-        errors.InvalidReply: what came is no event.
+        errors.TooSlow: this program reads more slowly than the daemon writes, and was cut off.
+        errors.InvalidReply: the daemon sent something that is no event.
     """
 
     def __init__(self, subscription: Subscription[wire_events.Event], since: int | None) -> None:
@@ -176,10 +176,10 @@ class AsyncClient:
         return convert.reply(method.name, answer, method.result)
 
     async def subscribe(self, since: int | None = None) -> EventFeed:
-        """The daemon's events: those after number ``since``, or from now on; then what happens.
+        """Subscribe to the events after number ``since``, or from now on.
 
         Raises:
-            errors.InvalidParams: ``since`` has not happened; ``details['seq']`` has.
+            errors.InvalidParams: ``since`` is above the newest number, ``details['seq']``.
         """
         feed = EventFeed(self._events.subscribe(limit=MAX_UNREAD_EVENTS), since)
         try:
@@ -226,7 +226,7 @@ class AsyncClient:
 
 
 def _typed(listener: Callable[[Progress], None]) -> Callable[[Mapping[str, Any]], None]:
-    """A listener of JSON data that gives the struct to another."""
+    """Wrap a listener of structs as one of JSON data."""
 
     def told(data: Mapping[str, Any]) -> None:
         listener(convert.reply(methods.PROGRESS, data, Progress))
@@ -241,8 +241,8 @@ async def _serve(method: str, params: anyjson.Object, context: connection.Reques
 
 
 async def run_stream(sock: socket.socket, start: Mapping[str, Any], stdin: bytes) -> Completed:
-    """One exec over an open stream, which is closed; outputs are gathered, up to 64 MiB in all."""
-    # not asyncio's streams: when a write fails they drop what has been received, such as the reason
+    """Run one command over an open stream, and close it; gather up to 64 MiB of output."""
+    # not asyncio's streams: when a write fails, they drop received data, such as the reason
     with sock:
         sock.setblocking(False)
         first = streams.encode_json(streams.START, start)
@@ -292,7 +292,7 @@ async def _gather(sock: socket.socket) -> Completed:
 
 
 async def connect(home: str | os.PathLike[str] | None = None, start: bool = True) -> AsyncClient:
-    """A connection to the daemon of ``home`` (default: ``$GAOVM_HOME``), started when needed.
+    """Connect to the daemon of ``home`` (default: ``$GAOVM_HOME``), and start it if needed.
 
     Raises:
         errors.DaemonUnreachable: as ``blocking.connect``.

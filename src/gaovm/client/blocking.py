@@ -76,10 +76,10 @@ class Client:
         self._connection.wait_closed(timeout_s)
 
     def events(self, since: int | None = None) -> events.EventStream:
-        """Events: those after number ``since``, or from now on; then whatever happens.
+        """Subscribe to the events after number ``since``, or from now on.
 
         Raises:
-            errors.InvalidParams: ``since`` has not happened; ``details['seq']`` has.
+            errors.InvalidParams: ``since`` is above the newest number, ``details['seq']``.
         """
         from gaovm.client import events  # few commands want them
 
@@ -87,12 +87,12 @@ class Client:
 
 
 def terms() -> peer.Terms:
-    """What a client says of itself in hello."""
+    """The protocol and the methods that a client offers in hello."""
     return peer.Terms(hello.Offer(methods.CONTROL, methods.CONTROL_METHODS))
 
 
 def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
-    """A connection to the daemon of ``home``, which is started when it does not run.
+    """Connect to the daemon of ``home``; start it if it does not run.
 
     Raises:
         errors.DaemonUnreachable: none listens and ``start`` is false, or it did not come up; the
@@ -126,7 +126,7 @@ def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
 
 
 def _try_connect(path: str) -> Client | None:
-    """None when nobody listens, or the one that did is just ending."""
+    """Connect; None: nobody listens, or the daemon is just ending."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.connect(path)

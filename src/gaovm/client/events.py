@@ -1,4 +1,4 @@
-"""The daemon's events, one after the other, without an event loop."""
+"""Read the daemon's events one after the other, without an event loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class EventStream:
 
     Raises (from the iteration):
         errors.ConnectionLost: the daemon went away.
-        errors.TooSlow: we read more slowly than it writes; ``details['seq']`` is where to resume.
+        errors.TooSlow: this program reads too slowly; ``details['seq']`` is where to resume.
     """
 
     def __init__(self, connection: blocking.BlockingConnection, since: int | None) -> None:
@@ -52,6 +52,6 @@ class EventStream:
 
 
 def lagged(params: Mapping[str, Any]) -> errors.GaoError:
-    """The error in an ``event.lagged`` notification."""
+    """Return the error in an ``event.lagged`` notification."""
     error = params.get("error")
     return errors.from_wire(error if isinstance(error, dict) else {})

@@ -1,7 +1,7 @@
-"""The image store in the daemon's words: what a VM boots from, and the results of ``image.*``.
+"""Prepare what a VM boots from, and answer ``image.*``, with the image store.
 
-The store and what it needs are loaded at the first use: a daemon that only answers questions
-does not pay for them.
+The daemon loads the store at its first use: a daemon that only answers questions does not pay for
+it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ImageService:
     async def prepare(
         self, vm: machine.Machine, progress: operations.Listener, *, fresh_disk: bool
     ) -> cold_boot.PreparedBoot:
-        """Image checked, initramfs made, the disk of a VM that never ran taken away.
+        """Check the image, make the initramfs, and remove the disk of a VM that never ran.
 
         Raises:
             errors.StateCorrupt: the disk of a VM that ran is gone; an empty one in its place would
@@ -70,7 +70,7 @@ class ImageService:
         finally:
             self._preparing.discard(vm.name)
         await self._store().check(image)
-        # The first look runs code in the accelerator: seconds, if that hangs.
+        # The first call runs code in the accelerator, which takes seconds if that hangs.
         host = await asyncio.to_thread(facts.collect, self._paths.home)
         return cold_boot.PreparedBoot(
             image=reference,
@@ -186,7 +186,7 @@ class ImageService:
         return self._opened
 
     def _refuse_while_preparing(self) -> None:
-        # A VM that is being made has not said yet which image it will use.
+        # It is not known yet which image a VM that is being made will use.
         if self._preparing:
             names = ", ".join(sorted(self._preparing))
             raise errors.StateConflict(
@@ -195,10 +195,10 @@ class ImageService:
 
 
 def agent_program(arch: str) -> Path:
-    """The guest agent's program for an architecture, as the package carries it.
+    """Find the guest agent's program for an architecture in this package.
 
     Raises:
-        errors.ProgramMissing: this installation carries none.
+        errors.ProgramMissing: the package has none.
     """
     folder = importlib.resources.files("gaovm.images") / "agent"
     path = Path(str(folder)) / f"gaovm-agent-linux-{_GO_ARCH[arch]}"

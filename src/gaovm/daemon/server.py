@@ -1,6 +1,6 @@
-"""What the daemon serves on its socket: our protocol, and beside it the old one.
+"""Serve both protocols on the daemon's socket: ours, and the one of old clients.
 
-The first hello of a connection decides. All that is known here of a method is its name.
+A connection's first hello chooses. This module knows nothing of a method but its name.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class _Call:
 
 
 class _Side:
-    """One protocol: how calls are dispatched and events are written in it."""
+    """One protocol: how it dispatches calls and writes events."""
 
     def __init__(
         self, ctx: context.Daemon, dispatch: Dispatch, feed: subscriptions.Subscriptions
@@ -62,7 +62,7 @@ class _Side:
 
 
 class Front:
-    """Both protocols, ours first, and who has subscribed to events in which."""
+    """Both protocols, ours first, and their subscribers."""
 
     def __init__(self, ctx: context.Daemon) -> None:
         log = ctx.fleet.events
@@ -82,7 +82,7 @@ class Front:
         ]
 
     def cursor(self, client: connection.Connection) -> int | None:
-        """The number of the last event that a connection was sent; None: it has not subscribed."""
+        """Return the number of the last event that a connection got; None: no subscription."""
         found = [feed.cursors().get(client) for feed in self._feeds.values()]
         return next((cursor for cursor in found if cursor is not None), None)
 
@@ -96,6 +96,6 @@ def _as_it_is(event: events.Event) -> anyjson.Object:
 
 
 def _tell(client: connection.Connection, failure: errors.TooSlow) -> None:
-    """End a subscription, not the connection: it may have calls under way."""
+    """Tell a client that its subscription ended; its connection may have calls under way."""
     params = {"seq": failure.details["seq"], "error": errors.to_wire(failure)}
     client.notify(methods.EVENT_LAGGED, params)

@@ -1,8 +1,8 @@
 """The handshake: both sides say ``hello`` before anything else is served. Pure.
 
-The first speaker (it connected, or it is a driver) sends its hello; the other answers and sends its
-own; the first answers that. What a side answered as ``acceptedCapabilities`` is what the other may
-call on it.
+The first speaker (whoever connected, or the driver) sends its hello. The other side answers it and
+sends its own, which the first speaker answers. Each side may call what the other has answered as
+``acceptedCapabilities``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TOKEN_VARIABLE = "GAOVM_DRIVER_TOKEN"
 
 
 class Offer:
-    """What one side says of itself. ``token`` is sent along when it is set."""
+    """What one side says of itself in hello; ``token`` is sent if it is set."""
 
     __slots__ = ("capabilities", "protocol", "required", "token")
 
@@ -68,7 +68,7 @@ class Offer:
 
 
 def protocol_of(params: anyjson.Object) -> str:
-    """The protocol that a hello asks for.
+    """Return the protocol that a hello asks for.
 
     Raises:
         errors.InvalidParams: it names none.
@@ -80,14 +80,14 @@ def protocol_of(params: anyjson.Object) -> str:
 
 
 def mismatch(expected: str, actual: str) -> errors.HandshakeError:
-    """The error of two sides that speak different protocols."""
+    """Make the error of two sides that speak different protocols."""
     return errors.HandshakeError(
         "Protocol mismatch", details={"expected": expected, "actual": actual}
     )
 
 
 def answer(params: anyjson.Object, own: Offer, expected_token: str | None = None) -> Accepted:
-    """The result of the other side's hello.
+    """Check the other side's hello and make the answer to it.
 
     Raises:
         errors.InvalidParams: a parameter is missing or of the wrong type.
@@ -143,7 +143,7 @@ def _names(params: anyjson.Object, key: str, *, optional: bool = False) -> list[
 
 
 def check_result(result: Any, own: Offer) -> frozenset[str]:
-    """What the other side lets us call, from its answer to our hello.
+    """Check the answer to our hello; return the methods that the other side lets us call.
 
     Raises:
         errors.InvalidReply: the answer has not the right form.

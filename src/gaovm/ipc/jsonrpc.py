@@ -39,7 +39,7 @@ class Notification:
 
 
 class Response:
-    """An answer: ``error`` is the error object, or None when ``result`` is meant."""
+    """An answer: ``error`` is the error object, or None if ``result`` is the answer."""
 
     __slots__ = ("error", "id", "result")
 
@@ -50,7 +50,7 @@ class Response:
 
 
 class Invalid:
-    """An object that is no message; ``id`` is the one to answer to, if it has a usable one."""
+    """An object that is no message; ``id`` is what to answer to, None if it has no usable one."""
 
     __slots__ = ("error", "id", "is_response")
 
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
 
 def parse(message: anyjson.Object) -> Message:
-    """The message in an object of the wire."""
+    """Parse the object of a frame."""
     number = message.get("id")
     usable = type(number) is int or type(number) is str
     method = message.get("method")
@@ -117,7 +117,7 @@ def _response(message: anyjson.Object, number: Id | None) -> Response | Invalid:
 
 
 def request(id: Id, method: str, params: Any = None) -> anyjson.Object:
-    """The object of a request; ``params`` None leaves them out."""
+    """Make the object of a request; ``params`` None leaves them out."""
     message: dict[str, Any] = {"jsonrpc": "2.0", "id": id, "method": method}
     if params is not None:
         message["params"] = params
@@ -125,7 +125,7 @@ def request(id: Id, method: str, params: Any = None) -> anyjson.Object:
 
 
 def notification(method: str, params: Any = None) -> anyjson.Object:
-    """The object of a notification."""
+    """Make the object of a notification."""
     message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
     if params is not None:
         message["params"] = params
@@ -133,12 +133,12 @@ def notification(method: str, params: Any = None) -> anyjson.Object:
 
 
 def result(id: Id, value: Any) -> anyjson.Object:
-    """The object of a good answer."""
+    """Make the object of an answer without an error."""
     return {"jsonrpc": "2.0", "id": id, "result": value}
 
 
 def error(id: Id | None, error: anyjson.Object) -> anyjson.Object:
-    """The object of an error answer; ``id`` None when the request's is not known."""
+    """Make the object of an error answer; ``id`` None: the request's is not known."""
     return {"jsonrpc": "2.0", "id": id, "error": error}
 
 
@@ -146,9 +146,9 @@ _LEGACY_CODES = frozenset((-32700, -32600, -32601, -32602, -32603, -32010, -3201
 
 
 def legacy_error(error: errors.GaoError) -> anyjson.Object:
-    """The error object as ``gaovm.v1.2`` has it: one of its codes, message, data where it has some.
+    """Make the error object of ``gaovm.v1.2``: one of its codes, the message, and data if any.
 
-    What it has no code of its own for is internal there.
+    An error without a code in that protocol becomes an internal error.
     """
     known = error.rpc_code in _LEGACY_CODES
     code = error.rpc_code if known else errors.InternalError.rpc_code

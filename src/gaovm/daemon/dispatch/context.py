@@ -1,4 +1,4 @@
-"""What every method works with, and what a method knows of its call."""
+"""The parts of the daemon that methods use, and what a method knows of its call."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Images(Protocol):
         ...
 
     async def build(self, wanted: images.Build, progress: operations.Listener) -> images.ImageInfo:
-        """Build an image; callers of the same build share one. Cancelling withdraws."""
+        """Build an image; callers of the same build share it. A cancelled caller withdraws."""
         ...
 
     async def pull(
         self, location: str, digest: str, progress: operations.Listener
     ) -> images.ImageInfo:
-        """Fetch an image; as ``build``."""
+        """Fetch an image; callers share it as they share a build."""
         ...
 
     async def remove(self, ref: str, used: dict[str, list[str]]) -> images.Pruned:
@@ -67,7 +67,7 @@ class Zygote(Protocol):
 class Supervisor(Protocol):
     """Keeps VMs as they are wanted."""
 
-    #: How often the safety reconcile found what no event explains.
+    #: How often the safety reconcile corrected what no event explains.
     mended: int
 
 
@@ -80,7 +80,7 @@ class Upgrader(Protocol):
         progress: Callable[[str, str], None],
         timeout_s: float,
     ) -> NoReturn:
-        """Execute the code that is installed now; it is there that the caller is answered."""
+        """Execute the code that is installed now, which then answers the caller."""
         ...
 
 
@@ -102,10 +102,10 @@ class Daemon:
     upgrade: Upgrader | None = None
 
     def find(self, name: str) -> machine.Machine:
-        """The machine of that name.
+        """Find the machine of that name.
 
         Raises:
-            errors.VmNotFound: there is none; the remedy names a similar one.
+            errors.VmNotFound: no VM has it; the remedy suggests a similar name.
         """
         vm = self.fleet.machines.get(name)
         if vm is not None:
@@ -140,7 +140,7 @@ class Call(Protocol):
 
     @property
     def origin(self) -> connection.Request | None:
-        """Where it came from; None in a process without connections."""
+        """The request on its connection; None in a process without connections."""
         ...
 
     def cancel(self, request_id: int | str, wish: str | None = None) -> bool:

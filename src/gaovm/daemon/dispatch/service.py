@@ -1,4 +1,4 @@
-"""Which function answers each method of ``gaovm.control.v1``, and the way of a call to it.
+"""Bind each method of ``gaovm.control.v1`` to its function, and dispatch calls.
 
 The methods, their parameters and results stand in ``wire.control.table``.
 """
@@ -88,7 +88,7 @@ HANDLERS: dict[str, Handler] = dict(
 
 
 async def dispatch(ctx: context.Daemon, call: context.Call, method: str, data: Any) -> Any:
-    """Decode, call, return JSON data.
+    """Decode the parameters, call the method's function, and return its result.
 
     Raises:
         errors.UnknownMethod, errors.InvalidParams: nothing was done.
@@ -107,16 +107,16 @@ async def dispatch(ctx: context.Daemon, call: context.Call, method: str, data: A
 
 
 async def _of_directory(ctx: context.Daemon, decoded: Any, path: str) -> Any:
-    """The parameters with the name of the VM that a directory means.
+    """Fill in the name of the VM that the caller means by a project's directory.
 
     Raises:
-        errors.VmNotFound: it has none.
+        errors.VmNotFound: the directory has no VM.
     """
     seen = await directories.look(ctx.fleet, path)
     vm = directories.default_of(ctx.fleet, seen)
     if vm is not None:
         return msgspec.structs.replace(decoded, name=vm.name)
     if isinstance(decoded, wire_config.Plan) and decoded.project is not None:
-        # what an `up` would do, which makes one
+        # an `up` would make the VM, so its plan needs none
         return msgspec.structs.replace(decoded, name=directories.free_name(ctx.fleet, seen.path))
     raise directories.missing(ctx.fleet, seen)

@@ -1,10 +1,10 @@
-"""From the log of events to the connections that subscribed, of one protocol.
+"""Send the log of events to the connections that subscribed in one protocol.
 
-An event is encoded once for all; what has gathered since the last turn of the event loop goes to a
-connection in one piece. A subscriber is a cursor: the number of the last event that was handed to
-its connection. It begins in the database when it asks for the past, and goes on in memory when it
-has caught up: no gap, no repeat. One that had caught up and then falls behind what memory holds
-has its subscription ended with ``TooSlow``, and may subscribe again from its cursor.
+Each event is encoded once for all subscribers. A connection gets in one piece what has gathered
+since the last turn of the event loop. A subscriber is a cursor: the number of the last event that
+was handed to its connection. A subscriber that asks for the past reads the database until it has
+caught up, and then goes on in memory, without a gap or a repeat. If it then falls behind what
+memory holds, its subscription ends with ``TooSlow``; it may subscribe again from its cursor.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CutOff = Callable[[connection.Connection, errors.TooSlow], None]
 
 
 class _Tail:
-    """The newest events as frames. ``dropped`` is the newest number that is not here any more."""
+    """The newest events as frames; ``dropped`` is the newest number that was dropped again."""
 
     def __init__(self, last: int) -> None:
         self.last = self.dropped = last
@@ -61,7 +61,7 @@ class _Tail:
         self.dropped = self.last - kept
 
     def after(self, cursor: int) -> tuple[bytes, int]:
-        """Frames of events above ``cursor``, and the number of the last of them."""
+        """Return the frames of events above ``cursor``, and the number of the last of them."""
         piece = self._pieces.get(cursor)
         if piece is None:
             begin = end = cursor - self.dropped
@@ -77,7 +77,7 @@ class _Tail:
 
 
 class _Follower:
-    """One subscriber. ``live``: it has caught up once, so that falling behind is its own doing."""
+    """One subscriber. ``live``: it caught up once, so if it falls behind, it reads too slowly."""
 
     __slots__ = ("cursor", "live", "reading")
 
@@ -105,10 +105,10 @@ class Subscriptions:
         log.listen(self._on_events)
 
     def subscribe(self, client: connection.Connection, since: int | None = None) -> None:
-        """Send what comes after ``since`` (None: from now on); again: from there instead.
+        """Send the events after ``since``, or from now on; a second call moves the cursor.
 
         Raises:
-            errors.InvalidParams: the log has not come that far.
+            errors.InvalidParams: ``since`` is above the newest number.
         """
         last, oldest = self._log.last, self._log.oldest
         if since is not None and since > last:
@@ -120,7 +120,7 @@ class Subscriptions:
             )
         if since is None and client in self._followers:
             return
-        # what is not kept any more is skipped; the answer says so
+        # events that are not kept any more are skipped; the answer says so
         self._followers[client] = _Follower(last if since is None else max(since, oldest - 1))
         if client not in self._known:
             self._known.add(client)
@@ -129,7 +129,7 @@ class Subscriptions:
         self._schedule()
 
     def cursors(self) -> dict[connection.Connection, int]:
-        """Where a subscription of each connection could be taken up again."""
+        """Return the cursor of each connection, from where a subscription can go on."""
         return {client: follower.cursor for client, follower in self._followers.items()}
 
     def _forget(self, client: connection.Connection) -> None:
@@ -145,7 +145,7 @@ class Subscriptions:
         return b"" if params is None else transport.encode(methods.EVENT, params)
 
     def _schedule(self) -> None:
-        # the next turn: what several commits bring in this one goes out together
+        # in the next turn, so that the events of several commits go out together
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._pump_all)
@@ -190,8 +190,8 @@ class Subscriptions:
         if self._log.oldest > follower.cursor + 1:
             self._end(client, follower)  # they were dropped while it read
             return
-        # Numbers may be missing, of a VM that had more to tell than its share. In an empty page
-        # all are: what comes next is in memory.
+        # Numbers are missing when a VM had more to tell than its share. If the page is empty, all
+        # of them are, and the next event is in memory.
         client.send_encoded(b"".join(map(self._encode, page)))
         follower.cursor = page[-1].seq if page else self._tail.dropped
         follower.reading = False

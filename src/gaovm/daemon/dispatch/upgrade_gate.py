@@ -1,6 +1,6 @@
-"""The gate that calls of clients pass before they begin; an upgrade holds some of them there.
+"""The gate that a client's call passes before it begins; an upgrade closes it for most methods.
 
-A call that waits here has had no effect: it can go on in the code that comes next.
+A call that waits here has had no effect yet, so it can begin in the code that comes next.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from collections.abc import Container
 from gaovm.ipc import methods
 from gaovm.wire.control import table
 
-#: Answered while operations that are under way are waited for: they begin nothing that lasts.
-#: What is not named here is held, so that a new method is safe before anybody thinks of it.
+#: Methods that an upgrade still answers while it waits for operations: they begin nothing that
+#: lasts. It holds every other method, so a new one is safe by default.
 READS = table.SPARED | frozenset(methods.LEGACY_READS)
-#: Answered up to the last moment: they never wait for anything themselves.
+#: Methods that an upgrade answers up to the last moment: they never wait for anything.
 INSTANT = frozenset((table.CALL_CANCEL.name, table.DAEMON_STOP.name))
 
 
 class Gate:
-    """Open, or closed for all methods but some."""
+    """A gate that is open, or closed for all methods except some."""
 
     def __init__(self) -> None:
         self._spared: Container[str] | None = None
         self._opened = asyncio.Event()
 
     def hold(self, spared: Container[str]) -> None:
-        """Hold every call from now on whose method is not spared."""
+        """Hold every call whose method is not in ``spared``, from now on."""
         self._spared = spared
         self._opened.clear()
 
     def open(self) -> None:
-        """Let all go on. Idempotent."""
+        """Let all calls go on. Idempotent."""
         self._spared = None
         self._opened.set()
 

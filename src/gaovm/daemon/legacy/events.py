@@ -1,4 +1,4 @@
-"""Our events under the names and with the keys of ``gaovm.v1.2``; others are not told."""
+"""Translate our events to the names and keys of ``gaovm.v1.2``; it has no others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Payload = Mapping[str, Any]
 
 
 def translate(event: events.Event) -> dict[str, Any] | None:
-    """The parameters of an ``event`` notification, or None when old clients do not know it."""
+    """Make the parameters of an ``event`` notification; None: old clients do not know it."""
     shape = _SHAPES.get(event.type)
     if event.vm != vms.name() or shape is None:
         return None
@@ -34,7 +34,7 @@ def _only(*keys: str) -> Callable[[_Payload], _Payload]:
 
 
 def _exited(payload: _Payload) -> _Payload | None:
-    # the end of a driver that was asked to leave is driver.stopped
+    # if the driver was asked to leave, driver.stopped tells its end
     if payload.get("expected"):
         return None
     return {"pid": payload["pid"], "exitCode": payload["exit_code"]}

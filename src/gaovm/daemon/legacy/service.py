@@ -1,4 +1,4 @@
-"""The table of methods of ``gaovm.v1.2``: name and function."""
+"""Dispatch the calls of ``gaovm.v1.2``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gaovm.daemon.dispatch import context
 from gaovm.daemon.legacy import config, vms
 from gaovm.ipc import methods
 
-#: All of the protocol is offered, in the order in which the old daemon offered it.
+#: The whole protocol, in the order in which the old daemon offered it.
 CAPABILITIES = methods.LEGACY_METHODS
 
 METHODS: dict[str, Callable[[context.Daemon, context.Call, Any], Awaitable[Any]]] = {

@@ -1,7 +1,7 @@
-"""What clients may call, one file per noun: process, vms, sessions, ports, images.
+"""The functions behind the methods of ``gaovm.control.v1``, one file per noun.
 
-Each method takes the service's context, the call and its decoded parameters, and returns JSON data.
-``service`` holds the table that names them.
+Each takes the daemon, the call and the decoded parameters, and returns the result's struct.
+``service`` binds them to the rows of ``wire.control.table``.
 
 May import: the daemon's other modules but ``service``, ``server`` and ``main``.
 Must not: touch sockets or decode bytes.

@@ -1,4 +1,4 @@
-"""``vm.adopt``: a VM becomes another directory's, because a person says so."""
+"""``vm.adopt``: give a VM to another directory, because a person says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``vm.config.*``: change a VM's config, show what waits, say beforehand what would happen."""
+"""``vm.config.*``: change a VM's config, show what waits, foresee a change."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from gaovm.wire.control import config as wire
 
 
 async def change(ctx: context.Daemon, call: context.Call, args: wire.Set) -> wire.SetResult:
-    """Change the override layer: at once where it can be, else at the next start.
+    """Change the overrides, at once where possible, else at the next start.
 
-    Goes on when the caller goes away.
+    The change goes on when the caller goes away.
     """
     vm = ctx.find(args.name)
     if not args.changes and not args.discard:
@@ -47,7 +47,7 @@ async def change(ctx: context.Daemon, call: context.Call, args: wire.Set) -> wir
 
 
 async def diff(ctx: context.Daemon, call: context.Call, args: wire.Diff) -> wire.DiffResult:
-    """What the next start changes, and what the project file asks for beyond that."""
+    """Tell what the next start changes, and what the project file asks for beyond that."""
     vm = ctx.find(args.name)
     wanted: project_file.Wanted | None = None
     if args.project is not None:
@@ -73,7 +73,7 @@ async def diff(ctx: context.Daemon, call: context.Call, args: wire.Diff) -> wire
 
 
 async def plan(ctx: context.Daemon, call: context.Call, args: wire.Plan) -> wire.PlanResult:
-    """What a ``set``, an ``up`` or a start would do; does nothing."""
+    """Tell what a ``set``, an ``up`` or a start would do; changes nothing."""
     warnings: list[str] = []
     layers = planning.Layers()
     if args.changes is None and not args.discard and args.project is not None:

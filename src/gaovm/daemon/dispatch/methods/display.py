@@ -1,4 +1,4 @@
-"""``vm.display.*``: the window and the picture of a VM, which its driver has."""
+"""``vm.display.*``: the window of a VM and a picture of its screen, both of its driver."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gaovm.wire.method import Method
 P = TypeVar("P", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
 
-#: The driver's own limits are 30 s, for the window and for a picture; it tells what it was.
+#: Longer than the driver's own limits of 30 s, because the driver says what took so long.
 CALL_LIMIT_S = 45.0
 
 
@@ -48,7 +48,7 @@ async def close_window(
 
 
 async def show(ctx: context.Daemon, call: context.Call, args: target.Named) -> wire.DisplayStatus:
-    """Whether there is a display and a window, and the picture's size as last seen."""
+    """Tell whether there is a display and a window, and the picture's last known size."""
     vm = ctx.find(args.name)
     if not _has_display(vm):
         return _closed(vm)
@@ -60,8 +60,8 @@ async def screenshot(
 ) -> wire.Screenshot:
     """Write what the display shows to a file in the VM's directory.
 
-    ``shared`` as in a ticket for a copy: the caller writes the picture where guests may have laid
-    links.
+    ``shared`` as in a ticket for a copy: the caller writes the picture where guests may have put
+    symbolic links.
 
     Raises:
         errors.StateConflict: the VM has no display, or does not run.

@@ -10,7 +10,7 @@ from gaovm.wire.control import target
 
 
 def used_by(ctx: context.Daemon) -> dict[str, list[str]]:
-    """Which VMs' disks are overlays of which image, by digest."""
+    """Map the digest of each image to the VMs whose disks are overlays of it."""
     used: dict[str, list[str]] = {}
     for vm in sorted(ctx.fleet.machines.values(), key=lambda vm: vm.name):
         if vm.record.image is not None:
@@ -19,20 +19,20 @@ def used_by(ctx: context.Daemon) -> dict[str, list[str]]:
 
 
 async def list_all(ctx: context.Daemon, call: context.Call, args: target.Nothing) -> wire.ImageList:
-    """Every image of the store and who uses it."""
+    """List every image of the store and who uses it."""
     used = used_by(ctx)
     images = await ctx.images.all()
     return wire.ImageList(images=tuple(_with_users(image, used) for image in images))
 
 
 async def build(ctx: context.Daemon, call: context.Call, args: wire.Build) -> wire.Image:
-    """Build an image; callers of the same build share it, the last to withdraw ends it."""
+    """Build an image. Callers of one build share it; it ends when the last one withdraws."""
     image = await ctx.images.build(args, call.progress)
     return _with_users(image, used_by(ctx))
 
 
 async def pull(ctx: context.Daemon, call: context.Call, args: wire.Pull) -> wire.Image:
-    """Fetch an image by location and digest; shared as a build is."""
+    """Fetch an image by location and digest. Callers share it as they share a build."""
     image = await ctx.images.pull(args.location, args.digest, call.progress)
     return _with_users(image, used_by(ctx))
 
@@ -43,7 +43,7 @@ async def remove(ctx: context.Daemon, call: context.Call, args: wire.Remove) -> 
 
 
 async def prune(ctx: context.Daemon, call: context.Call, args: wire.Prune) -> wire.Pruned:
-    """Remove every image that no VM uses; with ``cache`` also what can be made again."""
+    """Remove every image that no VM uses; with ``cache`` also what GaoVM can make again."""
     if args.cache:
         cleared = await ctx.images.clear_cache()
         pruned = await ctx.images.prune(used_by(ctx))

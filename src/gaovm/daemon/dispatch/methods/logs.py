@@ -1,4 +1,4 @@
-"""How much is logged: by the daemon, by the driver and the agent of a VM."""
+"""``log.level``: how much the daemon logs, or the driver and the agent of a VM."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 async def level(ctx: context.Daemon, call: context.Call, args: wire.SetLevel) -> wire.LevelResult:
-    """Change or tell the level, at once. Of a VM that does not run it holds from its next start."""
+    """Change or tell the level. It holds at once, for a VM that is stopped from its next start."""
     if args.name is None:
         if args.level is not None:
             logs.set_level(args.level)

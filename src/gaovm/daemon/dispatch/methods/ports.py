@@ -22,7 +22,7 @@ LISTENERS_S = 1.0
 
 
 async def list_all(ctx: context.Daemon, call: context.Call, args: target.Named) -> wire.PortList:
-    """The forwards of a VM, from its config and added, and whether they are served in the guest."""
+    """List the forwards of a VM, and whether the guest serves them."""
     vm = ctx.find(args.name)
     listeners = await _listeners(vm)
     found = list(_statuses(vm))
@@ -35,7 +35,7 @@ async def list_all(ctx: context.Daemon, call: context.Call, args: target.Named) 
 
 
 async def _listeners(vm: machine.Machine) -> set[tuple[str, int]] | None:
-    """What listens in the guest; None when there is no need to ask, or no answer in time."""
+    """Ask what listens in the guest; None: no need to ask, or no answer in time."""
     driver, record = _live(vm), vm.record
     wanted = record.spec.network.ports or record.added_ports
     if driver is None or not wanted or vm.paused:

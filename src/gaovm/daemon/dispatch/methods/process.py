@@ -23,7 +23,7 @@ async def ping(ctx: context.Daemon, call: context.Call, args: target.Nothing) ->
 async def daemon_status(
     ctx: context.Daemon, call: context.Call, args: target.Nothing
 ) -> wire.DaemonStatus:
-    """Facts about the daemon."""
+    """Tell facts about the daemon."""
     machines = ctx.fleet.machines.values()
     running = sum(vm.state.observed is states.Observed.RUNNING for vm in machines)
     return wire.DaemonStatus(
@@ -45,7 +45,7 @@ async def daemon_status(
 async def daemon_stop(
     ctx: context.Daemon, call: context.Call, args: target.Nothing
 ) -> wire.Stopping:
-    """Begin the end: guests are stopped, what is wanted of them stays."""
+    """Begin to end the daemon: it stops the guests, and keeps what is wanted of them."""
     ctx.request_stop()
     return wire.Stopping(stopping=True)
 
@@ -53,7 +53,7 @@ async def daemon_stop(
 async def daemon_upgrade(
     ctx: context.Daemon, call: context.Call, args: wire.Upgrade
 ) -> wire.Upgraded:
-    """Execute the code that is installed now in this process; it gives the answer.
+    """Execute the code that is installed now, in this process; the new code answers.
 
     Raises:
         errors.StateConflict, errors.HostError: nothing has changed.
@@ -71,7 +71,7 @@ async def daemon_upgrade(
 async def subscribe(
     ctx: context.Daemon, call: context.Call, args: events.Subscribe
 ) -> events.Subscribed:
-    """Send events to this connection: those after ``since``, then whatever happens.
+    """Send this connection the events after ``since``, then whatever happens.
 
     ``seq`` is the number of the newest event, ``oldest`` of the oldest that is kept: with a
     ``since`` below ``oldest - 1`` some are lost, and the replay begins with ``oldest``.

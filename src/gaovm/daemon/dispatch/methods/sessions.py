@@ -1,4 +1,4 @@
-"""``vm.session``: a socket and a ticket for bulk bytes, which do not pass through here."""
+"""``vm.session``: a socket and a ticket for bulk bytes, which bypass the daemon."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gaovm.wire.control import sessions as wire
 from gaovm.wire.control.progress import Progress
 from gaovm.wire.driver import params, results, table
 
-#: A ticket not used for this long is worthless.
+#: A ticket is void after this time, in seconds.
 TICKET_S = 30.0
-#: A driver that takes longer is spoken of: whoever waits wants to know why.
+#: If the driver takes longer than this, the caller is told what it waits for. In seconds.
 PATIENCE_S = 1.0
 
 
 async def open_session(ctx: context.Daemon, call: context.Call, args: wire.Open) -> wire.Ticket:
-    """A one-time ticket for the driver's socket.
+    """Get a one-time ticket for the driver's socket.
 
     Raises:
         errors.StateConflict: the VM does not run.
@@ -45,7 +45,7 @@ async def open_session(ctx: context.Daemon, call: context.Call, args: wire.Open)
 
 
 def guest_writable(ctx: context.Daemon) -> list[str]:
-    """The host's directories in which any VM, running or not, may have put something."""
+    """List the host's directories that the guest of any VM, running or not, can write."""
     found = set()
     for vm in ctx.fleet.machines.values():
         shares = vm.record.spec.shares
@@ -58,7 +58,7 @@ def guest_writable(ctx: context.Daemon) -> list[str]:
 async def _ask(
     call: context.Call, name: str, driver: driver_protocol.Driver, wanted: params.OpenSession
 ) -> results.Session:
-    """The driver's answer; the caller is told when it takes long."""
+    """Ask the driver; tell the caller when the answer takes long."""
 
     def say() -> None:
         message = f"the driver of VM {name} (process {driver.pid}) does not answer"
@@ -77,7 +77,12 @@ async def _ask(
 
 
 def driver_with_agent(vm: machine.Machine) -> driver_protocol.Driver:
-    """The driver of a VM whose agent has answered."""
+    """Return the driver of a VM whose agent has answered.
+
+    Raises:
+        errors.StateConflict: the VM does not run, or is paused.
+        errors.GuestUnavailable: it is still booting.
+    """
     state = vm.state
     if vm.driver is None or state.observed is not states.Observed.RUNNING:
         word, detail = vm.describe()
