@@ -1,8 +1,8 @@
 """The one table of back ends: what each can do, the programs it needs, and where its halves are.
 
-A back end is a builder (pure, ``builder.NAME``: from a spec to a document) and a manager
-(``vmmanager.NAME``: runs a VM from that document). Both are imported by name, when they are first
-needed: nothing else imports them, which a contract of ``.importlinter`` holds.
+A back end consists of a builder (pure, ``builder.NAME``: turns a spec into a document) and a
+manager (``vmmanager.NAME``: runs a VM from that document). GaoVM imports both by name when it first
+needs them. Nothing else imports them; a contract in ``.importlinter`` enforces this.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ class Builder(Protocol):
     """The pure half of a back end, as a module."""
 
     def build(self, spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
-        """The document of a VM. The same input always gives the same document."""
+        """Build the document of a VM. The same input always gives the same document."""
         ...
 
 
 class Tool(NamedTuple):
-    """A program that a back end needs beside its hypervisor, and what it needs it for."""
+    """A program that a back end needs beside its hypervisor, and the reason."""
 
     program: str
     why: str
 
 
 class Backend(NamedTuple):
-    """A back end. ``offers`` are its features; what ``limits`` says of one goes with it.
+    """A back end. ``offers`` lists its features; ``limits`` adds a remark to some of them.
 
-    ``hypervisors`` has the program that runs guests of an architecture. ``builder`` and ``manager``
-    are names of modules: a ``Builder``, and what ``driver.backend`` wants of a manager.
+    ``hypervisors`` gives for each architecture the program that runs its guests. ``builder`` and
+    ``manager`` are module names: the first module is a ``Builder``, the second has what
+    ``driver.backend`` expects of a manager.
     """
 
     name: str
@@ -77,15 +78,15 @@ BACKENDS: tuple[Backend, ...] = (
 
 
 def present() -> tuple[Backend, ...]:
-    """The back ends that can be used, the default one first."""
+    """Return the back ends that can be used, the default one first."""
     return tuple(backend for backend in BACKENDS if backend.present)
 
 
 def find(name: str) -> Backend:
-    """The back end of that name, as ``spec.boot.backend`` has it; "" is the default one.
+    """Return the back end that ``spec.boot.backend`` names; "" means the default one.
 
     Raises:
-        errors.ConfigError: there is none of that name, or it is not present.
+        errors.ConfigError: no back end has that name, or it is not present.
     """
     known = present()
     for backend in known:
@@ -98,7 +99,7 @@ def find(name: str) -> Backend:
 
 
 def builder(name: str) -> Builder:
-    """The builder of a back end; imports it at the first call.
+    """Return the builder of a back end; the first call imports it.
 
     Raises:
         errors.ConfigError: as ``find``.
@@ -107,7 +108,7 @@ def builder(name: str) -> Builder:
 
 
 def programs() -> tuple[str, ...]:
-    """Every program that a present back end may start."""
+    """Return every program that a present back end may start."""
     found = [program for backend in present() for program in backend.hypervisors.values()]
     found += [tool.program for backend in present() for tool in backend.tools]
     return tuple(dict.fromkeys(found))

@@ -1,4 +1,4 @@
-"""``docs/reference/capabilities.md``: features by back ends, generated from the two tables."""
+"""Generate ``docs/reference/capabilities.md``, features by back end, from the two tables."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _HEAD = """\
 # What each back end can do
 
 Generated from `gaovm.model.capabilities` and `gaovm.builder.backends`;
-`pytest tests/architecture --regenerate` rewrites it. What of it works on a machine, and why the
-rest does not, is asked of that machine.
+`pytest tests/architecture --regenerate` rewrites it. Each machine reports which of these features
+work on it, and why the others do not.
 
-A driver says in its hello which methods it serves. What needs a method that it does not serve, as
-one of an older version, is refused with `capability_missing`, naming the method, before anything
-is touched.
+A driver says in its hello which methods it serves. A driver of an older version may lack some. When
+a request needs a missing method, GaoVM refuses it with `capability_missing` and names the method,
+before it changes anything.
 """
 
 

@@ -1,4 +1,4 @@
-"""Decides what a spec leaves open, with the reason for it, which status shows."""
+"""Decide what a spec leaves open, and give the reason, which ``status`` shows."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from gaovm.spec.shares import ShareType
 
 
 class Choice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was chosen, and why, in words for the user."""
+    """A choice and its reason, in words for the user."""
 
     name: str
     reason: str
 
 
 def choose_accelerator(requested: Accelerator, arch: Arch, host: host_facts.HostFacts) -> Choice:
-    """The accelerator: the first that works for the architecture, else TCG.
+    """Choose the accelerator: the first that works for the architecture, else TCG.
 
     Raises:
-        errors.AcceleratorUnavailable: one was asked for by name and does not work here.
+        errors.AcceleratorUnavailable: the config names an accelerator that does not work here.
     """
     if requested == "tcg":
         return Choice(name="tcg", reason="asked for in the config")
@@ -47,14 +47,16 @@ def choose_accelerator(requested: Accelerator, arch: Arch, host: host_facts.Host
 
 
 def choose_share(requested: ShareType, host: host_facts.HostFacts) -> Choice:
-    """How directories are shared: virtiofs where a virtiofsd is usable and true, else 9p.
+    """Choose how to share directories: virtiofs where a virtiofsd is usable and exact, else 9p.
 
-    The newer virtiofsd lets a guest trust for a second what it knows, or cache nothing; then Linux
-    before 6.6 maps no file shared. So it is taken when it is asked for.
+    With the newer virtiofsd, a guest either trusts cached data for a second, or caches nothing.
+    Without a cache, Linux before 6.6 cannot map a file with MAP_SHARED. So this function takes the
+    newer virtiofsd only when the config asks for virtiofs.
 
     Raises:
-        errors.ProgramMissing: virtiofs was asked for and there is no virtiofsd.
-        errors.PermissionMissing: virtiofs was asked for and this user cannot run the one there is.
+        errors.ProgramMissing: the config asks for virtiofs and no virtiofsd is installed.
+        errors.PermissionMissing: the config asks for virtiofs and this user cannot run the
+            installed virtiofsd.
     """
     found = host.virtiofsd
     if requested == "9p":

@@ -1,4 +1,4 @@
-"""What every back end's document has: choices with their reasons, shares, and files to open."""
+"""The common part of every document: choices with their reasons, shares, and files to open."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class File(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ShareDevice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A share as the document has it.
+    """A share in the document.
 
-    ``fd`` names the socket to the share's own server; None: the hypervisor serves it itself.
+    ``fd`` names the socket to the share's own server; None: the hypervisor itself serves the share.
     """
 
     tag: str
@@ -45,11 +45,11 @@ class ShareDevice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Document(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a hypervisor is started with; each back end's own document is one of these.
+    """The input that starts a hypervisor; each back end derives its own document from this.
 
-    ``machine``, ``accelerator`` and ``network`` are what the builder chose. ``files`` are opened
-    before the start. ``memory_bytes`` is what the hypervisor needs at most, the guest's RAM
-    included.
+    ``machine``, ``accelerator`` and ``network`` are the builder's choices. The driver opens
+    ``files`` before the start. ``memory_bytes`` is the most memory that the hypervisor needs,
+    including the guest's RAM.
     """
 
     machine: Choice
@@ -62,9 +62,9 @@ class Document(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     processors: int
 
     def lines(self) -> list[str]:
-        """The back end's own part for people, a line each."""
+        """Return the back end's own part as lines for people."""
         raise NotImplementedError
 
     def data(self) -> dict[str, object]:
-        """The back end's own part as JSON data."""
+        """Return the back end's own part as JSON data."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Whether a VM fits on its host: refused beyond the bounds, warned of below them."""
+"""Check whether a VM fits on its host: refuse it beyond the limits, warn below them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from gaovm import errors
 from gaovm.model import facts
 from gaovm.spec import vm
 
-#: So many virtual CPUs for each of the host's: more only makes them wait for each other.
+#: The most virtual CPUs for each host CPU: with more they only wait for each other.
 CPUS_PER_CPU = 4
 _MIB = 1 << 20
 
 
 def check(spec: vm.VmSpec, host: facts.HostFacts) -> list[str]:
-    """What a user should know of a VM's size on this host.
+    """Return warnings about a VM's size on this host.
 
-    The bounds: all of the host's memory, and four virtual CPUs for each of the host's. A host whose
-    memory is not known (0) bounds none.
+    The limits are all of the host's memory, and four virtual CPUs for each host CPU. Memory has no
+    limit when the host's memory is not known (0).
 
     Raises:
-        errors.ConfigError: it is beyond a bound.
+        errors.ConfigError: the VM exceeds a limit.
     """
     return _memory(spec.memory.size_bytes, host) + _cpus(spec.processors.count, host)
 

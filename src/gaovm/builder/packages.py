@@ -1,6 +1,6 @@
-"""Which Debian package brings a program, and where programs lie that are not on the ``PATH``.
+"""Which Debian package contains a program, and where to find programs outside of ``PATH``.
 
-One table for every error, ``doctor`` and image builds; a test holds ``scripts/setup`` against it.
+Errors, ``doctor`` and image builds share this one table; a test compares ``scripts/setup`` with it.
 """
 
 from __future__ import annotations

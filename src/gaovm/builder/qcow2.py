@@ -1,6 +1,6 @@
-"""The header of a qcow2 disk, as far as anybody here looks at it.
+"""The fields of a qcow2 disk's header that GaoVM uses.
 
-The format: docs/interop/qcow2.txt of QEMU.
+QEMU's docs/interop/qcow2.txt describes the format.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import NamedTuple
 MAGIC = b"QFI\xfb"
 #: The length of a header of version 3 without extensions.
 HEADER_BYTES = 104
-#: How long the name of a backing file may be.
+#: The longest allowed name of a backing file.
 MAX_BACKING = 1023
-#: Incompatible features: a crash left something to mend; the data is in another file.
+#: Incompatible features: the disk needs a repair after a crash; another file holds the data.
 MENDABLE, EXTERNAL_DATA = 3, 1 << 2
 
 _HEAD = struct.Struct(">4sIQIIQ")
@@ -22,7 +22,7 @@ _FEATURES_AT = 72
 
 
 class Header(NamedTuple):
-    """``backing_at``, ``backing_bytes``: where the backing file's name lies; 0: there is none.
+    """A header. ``backing_at``, ``backing_bytes``: the place of the backing file's name, 0: none.
 
     ``features``: the incompatible ones, 0 before version 3. ``size_bytes`` is the virtual size.
     """
@@ -35,7 +35,7 @@ class Header(NamedTuple):
 
 
 def parse(head: bytes) -> Header | None:
-    """The header at the beginning of a file; None when it is no qcow2, or cut short."""
+    """Return the header at the beginning of a file; None if it is not qcow2 or is incomplete."""
     if len(head) < _HEAD.size or head[:4] != MAGIC:
         return None
     _, version, at, length, _, size = _HEAD.unpack_from(head)

@@ -1,6 +1,6 @@
 """The daemon's client for programs with an event loop: calls, events, commands in guests.
 
-A call of a row of ``wire.control.table`` takes and gives that row's structs::
+A call takes a row of ``wire.control.table``; its parameters and result are that row's structs::
 
     report = await client.call(table.VM_STATUS, vms.Status(name="web-dev"))
     report.usage.memory_bytes
@@ -50,11 +50,11 @@ class Completed:
 
 
 class EventFeed:
-    """Events in the order of their numbers, each once: an async iterator, a context manager.
+    """Iterate over events in the order of their numbers; also a context manager.
 
-    Each is a ``wire.control.events.Event``. The feed ends with the connection. ``last`` is the
-    number of the last event handed out: where to resume with ``subscribe(since=last)``, also on
-    another connection.
+    The feed gives each event once, as a ``wire.control.events.Event``. It ends with the
+    connection. ``last`` is the number of the last event that the feed gave. To resume, call
+    ``subscribe(since=last)``, on this or another connection.
 
     Raises (from the iteration):
         errors.TooSlow: this program reads more slowly than the daemon writes, and was cut off.
@@ -86,7 +86,7 @@ class EventFeed:
     async def __anext__(self) -> wire_events.Event:
         while True:
             event = await anext(self._subscription)
-            if event.seq > self.last:  # another subscription may have gone back for itself
+            if event.seq > self.last:  # another subscription may replay older events
                 self.last = event.seq
                 return event
 
@@ -156,10 +156,10 @@ class AsyncClient:
         timeout_s: float | None = None,
         on_progress: Callable[[Any], None] | None = None,
     ) -> Any:
-        """Call a method of ``gaovm.control.v1``; cancelling withdraws from it.
+        """Call a method of ``gaovm.control.v1``. Cancelling this task withdraws the call.
 
-        ``method``: a row of ``wire.control.table``, then parameters, result and progress are
-        structs; or a name, then they are JSON data.
+        ``method`` is a row of ``wire.control.table`` or a method's name. With a row, parameters,
+        result and progress are structs; with a name, they are JSON data.
 
         Raises:
             errors.InvalidReply: the result does not fit the row.
@@ -210,15 +210,16 @@ class AsyncClient:
         stdin: bytes = b"",
         options: Mapping[str, Any] | None = None,
     ) -> Completed:
-        """Run a command in a guest. ``options``: more of START (``user``, ``cwd``, ``env``, …).
+        """Run a command in a guest.
 
-        Cancelling ends the command.
+        ``options`` are further fields of the START frame (``user``, ``cwd``, ``env``, …).
+        Cancelling this task ends the command.
 
         Raises:
-            errors.GuestCallFailed: it could not be started, or printed more than 64 MiB;
-                ``details['agent_code']``.
+            errors.GuestCallFailed: the guest could not start the command, or the command printed
+                more than 64 MiB; see ``details['agent_code']``.
             errors.ConnectionLost: the VM went away.
-            errors.GaoError: what the daemon answered.
+            errors.GaoError: the error that the daemon answered.
         """
         ticket = await self.call(table.VM_SESSION, sessions.Open(name=name, kind="exec"))
         sock = await asyncio.to_thread(session.open_stream, msgspec.structs.asdict(ticket), "exec")
@@ -226,7 +227,7 @@ class AsyncClient:
 
 
 def _typed(listener: Callable[[Progress], None]) -> Callable[[Mapping[str, Any]], None]:
-    """Wrap a listener of structs as one of JSON data."""
+    """Return a listener that decodes JSON data and passes the struct to ``listener``."""
 
     def told(data: Mapping[str, Any]) -> None:
         listener(convert.reply(methods.PROGRESS, data, Progress))
@@ -262,7 +263,7 @@ async def _feed(sock: socket.socket, first: bytes, stdin: bytes) -> None:
             await loop.sock_sendall(sock, streams.encode(streams.DATA, part))
         await loop.sock_sendall(sock, streams.encode(streams.EOF))
     except OSError:
-        return  # the reader tells why
+        return  # the reader raises the reason
 
 
 async def _gather(sock: socket.socket) -> Completed:
@@ -298,7 +299,7 @@ async def connect(home: str | os.PathLike[str] | None = None, start: bool = True
         errors.DaemonUnreachable: as ``blocking.connect``.
     """
     directory = paths.home() if home is None else os.fspath(home)
-    # the blocking half knows how to start a daemon; once it listens, a socket of our own is made
+    # the blocking client starts the daemon; then this client connects a socket of its own
     first = await asyncio.to_thread(blocking.connect, directory, start)
     first.close()
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

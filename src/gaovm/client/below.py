@@ -1,10 +1,11 @@
-"""Opening host paths that a guest may have prepared: below a share no symbolic link is followed.
+"""Open host paths without following a symbolic link that a guest may have made.
 
-What a guest can write may lead anywhere: a link in the place of a directory sends a copy into
-``~/.ssh``, or fetches from there. The kernel has ``RESOLVE_NO_SYMLINKS`` for a whole path, but here
-links outside of shares, which the host's own users made, go on working, also where they lead into
-one. So the path is walked name by name, and each step is held by its descriptor: what is renamed or
-replaced meanwhile changes nothing.
+A guest can put a link in a share: a link in place of a directory would make a copy write into
+``~/.ssh``, or read from there. So this module follows no link below a share. Links outside of
+shares come from the host's own users and still work, also when they lead into a share; therefore
+the kernel's ``RESOLVE_NO_SYMLINKS``, which covers a whole path, does not fit. This module walks the
+path name by name and holds each directory by its descriptor: a rename or replacement during the
+walk changes nothing.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from gaovm import errors
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# as many as the kernel follows in one path (include/linux/namei.h, MAXSYMLINKS)
+# the kernel's own limit of links in one path (include/linux/namei.h, MAXSYMLINKS)
 _MAX_LINKS = 40
 _LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Place(NamedTuple):
-    """A name in an open directory, which is the holder's to close; ``path`` is for messages."""
+    """A name in an open directory. The holder closes the directory; ``path`` is for messages."""
 
     path: str
     parent: int
@@ -42,7 +43,7 @@ class _Step(NamedTuple):
 
 
 class _Walk:
-    """From the root of the file system, one name at a time; ``close`` when done."""
+    """Walk a path from the root, one name at a time. The owner calls ``close`` at the end."""
 
     def __init__(self, shared: Iterable[str]) -> None:
         self._roots = _identities(shared)
@@ -55,7 +56,7 @@ class _Walk:
             os.close(step.fd)
 
     def to(self, path: str) -> int:
-        """A descriptor of the directory at an absolute path."""
+        """Walk to the directory at an absolute path and return its descriptor."""
         todo = _parts(path)
         while todo:
             name = todo.pop()
@@ -70,7 +71,7 @@ class _Walk:
             os.close(self._steps.pop().fd)
 
     def _over(self, name: str) -> list[str]:
-        """One name further; of a link, what is to be walked in its place."""
+        """Walk one name further; for a link, return the names to walk in its place."""
         at = self._steps[-1]
         here = f"{at.path.rstrip('/')}/{name}"
         try:
@@ -104,13 +105,14 @@ class _Walk:
 
 
 def open_directory(path: str | os.PathLike[str], shared: Iterable[str]) -> int:
-    """A descriptor of a directory; the caller closes it. ``shared``: directories guests can write.
+    """Open a directory and return its descriptor, which the caller closes.
 
-    It is for names in the directory, which need not be readable itself.
+    ``shared`` lists the directories that guests can write. The descriptor serves to look names up;
+    the directory itself need not be readable.
 
     Raises:
-        errors.LinkBelowShare: below one of them the path goes over a symbolic link.
-        OSError: as ``os.open`` of a directory.
+        errors.LinkBelowShare: the path uses a symbolic link below one of ``shared``.
+        OSError: the directory cannot be opened, as with ``os.open``.
     """
     walk = _Walk(shared)
     try:
@@ -120,10 +122,12 @@ def open_directory(path: str | os.PathLike[str], shared: Iterable[str]) -> int:
 
 
 def place(path: str | os.PathLike[str], shared: Iterable[str]) -> Place:
-    """The last name of a path in its directory; of a path that ends in none, ``.`` in that.
+    """Return the last name of a path with its open directory.
+
+    A path that ends in no name (such as ``/`` or ``a/..``) gives ``.`` in that directory.
 
     Raises:
-        errors.LinkBelowShare, OSError: as ``open_directory``, of the directory.
+        errors.LinkBelowShare, OSError: as ``open_directory`` of the directory.
     """
     text = os.fspath(path)
     directory, name = os.path.split(text.rstrip("/") or "/")
@@ -133,11 +137,12 @@ def place(path: str | os.PathLike[str], shared: Iterable[str]) -> Place:
 
 
 def is_directory(path: str | os.PathLike[str], shared: Iterable[str]) -> bool:
-    """Whether a path leads to a directory.
+    """Return whether a path leads to a directory.
+
+    The answer is no for a link that is the last name and leads to no directory.
 
     Raises:
-        errors.LinkBelowShare: over a link that a guest can have laid. When it is the last name, and
-            leads to no directory, the answer is no.
+        errors.LinkBelowShare: the path uses a link that a guest may have made.
     """
     shared = tuple(shared)
     try:
@@ -152,12 +157,12 @@ def is_directory(path: str | os.PathLike[str], shared: Iterable[str]) -> bool:
 
 
 def write(path: str | os.PathLike[str], data: bytes, shared: Iterable[str]) -> None:
-    """Write a file in one step: an interrupted write leaves the old one. A link is replaced.
+    """Write a file in one step: an interrupted write leaves the old file. A link is replaced.
 
     Raises:
         errors.LinkBelowShare: as ``open_directory``.
-        errors.HostError: a device, a pipe or a directory has the name, or is what a link leads to.
-        OSError: it cannot be written; nothing has changed.
+        errors.HostError: the name is a device, a pipe or a directory, or a link to one.
+        OSError: the file cannot be written; nothing has changed.
     """
     at = place(path, shared)
     new = f".{at.name}.{secrets.token_hex(4)}"
@@ -177,10 +182,12 @@ def write(path: str | os.PathLike[str], data: bytes, shared: Iterable[str]) -> N
 
 
 def refuse_special(at: Place) -> None:
-    """A link with the name is replaced (the guest may have laid it in a mount), these are not.
+    """Refuse to replace a device, a pipe or a directory.
+
+    A plain link is replaced: the guest may have made it in a mount.
 
     Raises:
-        errors.HostError: a device, a pipe or a directory has the name, or is what a link leads to.
+        errors.HostError: the name is a device, a pipe or a directory, or a link to one.
     """
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISREG(os.stat(at.name, dir_fd=at.parent).st_mode):
@@ -188,7 +195,10 @@ def refuse_special(at: Place) -> None:
 
 
 def _last_leads_to_directory(path: str | os.PathLike[str], shared: Iterable[str]) -> bool:
-    """Of a path whose last name may be a link; one on the way raises."""
+    """Return whether the last name, which may be a link, leads to a directory.
+
+    A link earlier in the path raises.
+    """
     try:
         found = place(path, shared)
         try:
@@ -196,11 +206,11 @@ def _last_leads_to_directory(path: str | os.PathLike[str], shared: Iterable[str]
         finally:
             os.close(found.parent)
     except OSError:
-        return False  # to nothing
+        return False  # the link leads to nothing
 
 
 def _parts(path: str) -> list[str]:
-    """The names of a path, the first one last; the empty ones and ``.`` left out."""
+    """Return the names of a path in reverse order, without empty names and ``.``."""
     return [part for part in reversed(path.split("/")) if part not in ("", ".")]
 
 
@@ -210,6 +220,6 @@ def _identities(shared: Iterable[str]) -> set[tuple[int, int]]:
         try:
             status = Path(location).stat()
         except OSError:
-            continue  # what is not there, no path goes through
+            continue  # no path can go through a directory that does not exist
         found.add((status.st_dev, status.st_ino))
     return found

@@ -1,6 +1,6 @@
 """The daemon's client for commands that must start fast: no event loop, few imports.
 
-``connect`` starts the daemon when none listens. Two clients at once start one daemon between them.
+``connect`` starts the daemon when none listens. Two clients that connect at once start one daemon.
 """
 
 from __future__ import annotations
@@ -61,17 +61,18 @@ class Client:
     ) -> Any:
         """Call a method of ``gaovm.control.v1``; see ``BlockingConnection.call``.
 
-        An interrupt withdraws the call, waits up to 30 s for it to be undone, and goes on.
+        An interrupt (Ctrl-C) withdraws the call. The client waits up to 30 s until the daemon has
+        undone it, then raises the interrupt.
         """
         return self._connection.call(
             method, params or {}, timeout_s, on_progress, interrupts=interrupts
         )
 
     def wait_closed(self, timeout_s: float | None = None) -> None:
-        """Return when the daemon has closed the connection, as when it ends.
+        """Wait until the daemon closes the connection, for example because it ends.
 
         Raises:
-            errors.TimeLimit: it did not in ``timeout_s``.
+            errors.TimeLimit: the daemon did not close it within ``timeout_s``.
         """
         self._connection.wait_closed(timeout_s)
 
@@ -81,7 +82,7 @@ class Client:
         Raises:
             errors.InvalidParams: ``since`` is above the newest number, ``details['seq']``.
         """
-        from gaovm.client import events  # few commands want them
+        from gaovm.client import events  # only few commands need it
 
         return events.EventStream(self._connection, since)
 
@@ -95,10 +96,10 @@ def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
     """Connect to the daemon of ``home``; start it if it does not run.
 
     Raises:
-        errors.DaemonUnreachable: none listens and ``start`` is false, or it did not come up; the
-            message has the last lines of its log.
+        errors.DaemonUnreachable: no daemon listens and ``start`` is false, or the daemon did not
+            come up; the message holds the last lines of its log.
         errors.HostError: this user cannot use that home; see ``homes.check``.
-        errors.ProtocolError: what listens is no daemon of this version.
+        errors.ProtocolError: the process that listens is not a daemon of this version.
     """
     directory = os.fspath(home)
     path = paths.socket(directory)
@@ -116,8 +117,8 @@ def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
     deadline = time.monotonic() + START_LIMIT_S
     if client is None:
         homes.check(directory, write=True)
-    # more than once when another daemon has the lock: it is about to listen, or about to end.
-    # Each turn starts an interpreter, so this does not spin.
+    # The loop repeats when another daemon has the lock: that one will soon listen, or end.
+    # Each turn starts an interpreter, so the loop does not spin.
     taken = False
     while client is None:
         taken = _start_daemon(directory, deadline, taken=taken)
@@ -150,9 +151,9 @@ def _try_connect(path: str) -> Client | None:
 
 
 def _start_daemon(home: str, deadline: float, *, taken: bool) -> bool:
-    """Start a daemon and wait until it listens; True when it says that another one runs.
+    """Start a daemon and wait until it listens; return True when it says that another one runs.
 
-    ``taken``: what this said the last time.
+    ``taken`` is the result of the previous call.
     """
     import subprocess
 
@@ -160,7 +161,7 @@ def _start_daemon(home: str, deadline: float, *, taken: bool) -> bool:
     read, write = os.pipe()
     try:
         offset = os.lseek(log, 0, os.SEEK_END)
-        # -P: a module in the current directory must not stand in for one of ours
+        # -P: a module in the current directory must not replace one of ours
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", "gaovm.daemon", "--ready-fd", str(write)],
             stdin=subprocess.DEVNULL,
@@ -174,7 +175,7 @@ def _start_daemon(home: str, deadline: float, *, taken: bool) -> bool:
         os.close(write)
         write = -1
         if _says_ready(read, deadline):
-            child.returncode = 0  # it is meant to outlive us: no warning that it still runs
+            child.returncode = 0  # the daemon outlives us: avoid a warning
             return False
         late = time.monotonic() >= deadline
         if late:
@@ -195,7 +196,7 @@ def _start_daemon(home: str, deadline: float, *, taken: bool) -> bool:
 
 
 def _environment(home: str) -> dict[str, str]:
-    """Ours, with the paths absolute: the daemon's working directory is another."""
+    """Return our environment with absolute paths: the daemon has another working directory."""
     given = os.environ.get("GAOVM_CACHE")
     cache = {"GAOVM_CACHE": os.path.abspath(given)} if given else {}  # noqa: PTH100
     return {**os.environ, **cache, "GAOVM_HOME": home}
@@ -223,7 +224,7 @@ def _open_log(home: str) -> int:
 
 
 def _says_ready(fd: int, deadline: float) -> bool:
-    """Whether the daemon wrote ``ready``; False at the end of the pipe or of the time."""
+    """Return whether the daemon wrote ``ready`` before the pipe ended or time ran out."""
     import select
 
     said = b""
@@ -239,7 +240,7 @@ def _says_ready(fd: int, deadline: float) -> bool:
 
 
 def _tail(home: str, offset: int) -> str:
-    """The last lines since ``offset`` that are for people; the log's records hold the same."""
+    """Return the last lines for people since ``offset``; the log's records say the same."""
     try:
         with open(paths.daemon_log(home), "rb") as file:
             size = file.seek(0, os.SEEK_END)

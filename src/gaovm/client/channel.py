@@ -1,6 +1,6 @@
-"""A session's stream for work that goes in one direction: frames sent and received, blocking.
+"""A session's stream for one-way work: send and receive frames, blocking.
 
-While sending it listens, so that a guest that refuses is heard at once.
+The channel also reads while it sends, so it sees the guest's refusal at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Channel:
     """Frames over a connected socket, which the caller owns.
 
-    ``status``: the guest's EXIT, once it has come.
+    ``status`` is the guest's exit status, once EXIT has arrived.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -54,7 +54,7 @@ class Channel:
         except BlockingIOError:
             return 0
         except OSError:
-            # it reads no more; it has said why, or the stream just ends
+            # the guest reads no more; it has sent the reason, or the stream just ends
             while self.status is None:
                 self._wait()
                 self._receive()
@@ -84,10 +84,12 @@ class Channel:
                 raise streams.error(payload)
 
     def next_data(self) -> bytes:
-        """The next DATA of the guest; ``b""`` once it has exited.
+        """Return the guest's next DATA, or ``b""`` once the guest has exited.
 
         Raises:
-            errors.GuestCallFailed, errors.ConnectionLost, errors.GuestProtocolError: as it says.
+            errors.GuestCallFailed: the guest answered with an error.
+            errors.ConnectionLost: the VM went away.
+            errors.GuestProtocolError: the guest broke its protocol.
         """
         while not self._data:
             if self.status is not None:
@@ -97,10 +99,10 @@ class Channel:
         return self._data.popleft()
 
     def finish(self) -> None:
-        """Wait for the guest's EXIT; data that still comes is dropped.
+        """Wait for the guest's EXIT and drop the data that still arrives.
 
         Raises:
-            errors.GuestCallFailed: it was not 0.
+            errors.GuestCallFailed: the exit status is not 0.
         """
         while self.next_data():
             pass

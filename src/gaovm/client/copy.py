@@ -1,7 +1,8 @@
-"""``cp`` between host and guest, or two guests: a tar stream through a session.
+"""``cp`` between host and guest, or between two guests: a tar stream through a session.
 
-Where the source goes is decided as ``cp -a`` does: a destination that is a directory, or ends in a
-slash, takes the source in; otherwise the source becomes the destination. Loaded only by ``cp``.
+The destination follows the rule of ``cp -a``. A destination that is a directory, or ends in a
+slash, receives the source inside it; otherwise the source becomes the destination. Only ``cp``
+loads this module.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class _Reader:
         self._rest = b""
 
     def read(self, size: int) -> bytes:
-        """At most ``size`` bytes; ``b""`` at the end."""
+        """Return at most ``size`` bytes; ``b""`` at the end."""
         if not self._rest:
             self._rest = self._link.next_data()
             if self._on_bytes is not None and self._rest:
@@ -48,7 +49,7 @@ class _Writer:
         self._on_bytes = on_bytes
 
     def write(self, data: bytes) -> int:
-        """Send all of it."""
+        """Send all of ``data``."""
         for start in range(0, len(data), streams.CHUNK_BYTES):
             part = data[start : start + streams.CHUNK_BYTES]
             self._link.send(streams.encode(streams.DATA, part))
@@ -67,12 +68,12 @@ def copy_in(
 ) -> list[str]:
     """Copy a file or directory of the host to ``path`` in the guest, as ``user`` there.
 
-    ``on_bytes`` gets the size of each block sent. Returns what was left out (sockets, devices),
-    each with its reason.
+    ``on_bytes`` gets the size of each block sent. Returns the entries that were left out (sockets,
+    devices), each with its reason.
 
     Raises:
         errors.NotFound, errors.PermissionMissing, errors.HostError: the source cannot be read.
-        errors.GuestCallFailed: the guest refused; ``details['agent_code']``.
+        errors.GuestCallFailed: the guest refused; see ``details['agent_code']``.
         errors.ConnectionLost: the VM went away; a part may have been copied.
     """
     given = Path(source)
@@ -102,12 +103,12 @@ def _must_exist(at: below.Place, given: Path) -> None:
 
 
 def shared(ticket: Mapping[str, Any]) -> list[str]:
-    """The directories of this host that guests can write, as the daemon told with the ticket."""
+    """Return the host directories that guests can write, from the daemon's ticket."""
     return [str(location) for location in ticket.get("shared") or ()]
 
 
 def _host_name(source: Path) -> str:
-    """The name the source has in a directory that takes it in; ``.`` has one, too."""
+    """Return the source's name for use inside another directory; ``.`` has one, too."""
     name = source.name if source.name not in ("", "..") else source.resolve().name
     return name or "root"
 
@@ -122,15 +123,15 @@ def copy_out(
 ) -> list[str]:
     """Copy a file or directory of the guest to ``destination`` on the host.
 
-    What comes belongs to the caller; set-user-id bits are dropped; nothing is written outside of
-    the destination, whatever the guest sends. A file appears whole or not at all.
-    ``on_bytes`` gets the size of each block received. Returns what was left out
-    (devices), each with its reason.
+    The caller owns the new files; set-user-id bits are dropped. Whatever the guest sends, nothing
+    is written outside of the destination. A file appears whole or not at all. ``on_bytes`` gets the
+    size of each block received. Returns the entries that were left out (devices), each with its
+    reason.
 
     Raises:
         errors.NotFound, errors.HostError: the destination cannot be written.
-        errors.GuestCallFailed: the guest refused; ``details['agent_code']``.
-        errors.GuestProtocolError: it sent what is no tar stream, or one that is not safe.
+        errors.GuestCallFailed: the guest refused; see ``details['agent_code']``.
+        errors.GuestProtocolError: the guest sent no tar stream, or an unsafe one.
         errors.ConnectionLost: the VM went away; a part may have been copied.
     """
     target, at = _target(destination, _guest_name(path), shared(ticket))
@@ -172,12 +173,12 @@ def copy_between(
     """Copy ``path`` of one guest to ``to_path`` in another (or the same), as ``user`` in both.
 
     ``source`` and ``destination`` are tickets. The stream passes through this process, which trusts
-    neither: see ``tar_relay``. ``on_bytes`` gets the size of each block sent. Returns what was left
-    out.
+    neither guest: see ``tar_relay``. ``on_bytes`` gets the size of each block sent. Returns the
+    entries that were left out, each with its reason.
 
     Raises:
-        errors.UsageError: the last part of ``path`` is known to its guest only.
-        errors.GuestCallFailed, errors.GuestProtocolError, errors.ConnectionLost: of either side.
+        errors.UsageError: only the guest knows the last part of ``path``.
+        errors.GuestCallFailed, errors.GuestProtocolError, errors.ConnectionLost: a side failed.
     """
     name = _guest_name(path)
     if name is None:
@@ -203,7 +204,7 @@ def copy_between(
 
 
 def _guest_name(path: str) -> str | None:
-    """The last part of a guest's path; None when only the guest knows it, as of ``.``."""
+    """Return the last part of a guest's path; None when only the guest knows it, as for ``.``."""
     name = posixpath.basename(posixpath.normpath(path))
     return None if name in ("", ".", "..", "~") else name
 
@@ -211,11 +212,11 @@ def _guest_name(path: str) -> str | None:
 def _target(
     destination: str, name: str | None, guests: Sequence[str] = ()
 ) -> tuple[Path, below.Place]:
-    """What the source becomes on the host: its path, and the open directory it has its name in.
+    """Return where the source goes on the host: its path, and its name in an open directory.
 
     Raises:
-        errors.NotFound: the directory it would go into does not exist.
-        errors.HostError: a file is in the way, or a link that a guest can have laid.
+        errors.NotFound: the directory that would receive it does not exist.
+        errors.HostError: a file is in the way, or a link that a guest may have made.
     """
     path = Path(destination)
     into = destination.endswith("/")

@@ -7,16 +7,16 @@ _ENDS = b"\r\n"
 
 
 class Escape:
-    """Looks at what is typed. A tilde that begins a line is held until the next key."""
+    """Watch the typed keys. A tilde at the beginning of a line waits for the next key."""
 
     def __init__(self) -> None:
         self._at_start = True
         self._held = False
 
     def feed(self, data: bytes) -> tuple[bytes, bool]:
-        """What goes to the guest, and whether the user leaves (the rest is then dropped).
+        """Return the bytes for the guest, and whether the user leaves; then the rest is dropped.
 
-        ``~.`` leaves, ``~~`` is one tilde, a tilde before any other key is itself.
+        ``~.`` leaves and ``~~`` sends one tilde; before any other key, the tilde is sent as typed.
         """
         passed = bytearray()
         for number in data:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class EventStream:
-    """Events in the order of their numbers: an iterator that waits for the next.
+    """Iterate over events in the order of their numbers; wait for each next one.
 
-    ``seq``: the newest event when the stream began; ``oldest``: the oldest that was kept then;
-    ``last``: the number of the last event that was handed out, to resume from.
+    ``seq`` is the number of the newest event when the stream began, ``oldest`` the oldest that the
+    daemon kept then. ``last`` is the number of the last event that the stream gave: resume there.
 
     Raises (from the iteration):
         errors.ConnectionLost: the daemon went away.

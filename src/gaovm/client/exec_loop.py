@@ -1,7 +1,7 @@
-"""The loop of ``exec``: our standard streams, our signals and our window against one stream.
+"""The loop of ``exec``: connect our standard streams, signals and window size to one stream.
 
-Reads from the guest only as fast as our outputs take it, and from our input only as fast as the
-guest takes it, so memory stays bounded whatever either side does.
+The loop reads from the guest only as fast as our outputs accept data, and from our input only as
+fast as the guest accepts it. So memory stays bounded whatever either side does.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
     from gaovm.client import escape, silence
 
-# beyond this a side waits for the other
+# with more than this unwritten, the loop stops reading from the other side
 _HIGH_WATER = 1 << 20
-# a guest that stands still must not hold its user: so many, and nothing from the guest since
+# a stuck guest must not hold its user: leave after this many signals without output in between
 _LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _LEAVE_AFTER = 3
 CLOSED_OUTPUT_STATUS = 128 + signal.SIGPIPE
-# a user who left by ~.: the command in the guest gets a hang-up
+# the status when the user leaves by ~.; the command in the guest gets a hang-up
 LEFT_STATUS = 128 + signal.SIGHUP
 
 
 class ExecLoop:
-    """One exec over a connected stream; ``run`` once.
+    """Run one exec over a connected stream; call ``run`` once.
 
-    By ``watch`` the user is told of a guest that does not answer, and a signal that such a guest
-    does not hear ends the loop.
+    ``watch`` tells the user that the guest does not answer. A signal that such a guest does not
+    react to ends the loop.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ExecLoop:
         self._pipe: signals.SignalPipe | None = None
 
     def run(self, start: Mapping[str, Any]) -> int:
-        """The exit status; see ``session.run_exec``."""
+        """Run to the end and return the exit status; see ``session.run_exec``."""
         if self._tty:
             from gaovm.client import escape
 
@@ -83,14 +83,14 @@ class ExecLoop:
             self._err.close()
 
     def _turn(self, pipe: signals.SignalPipe) -> None:
-        """Wait until something can be done, and do it."""
+        """Wait until a descriptor is ready, then serve it."""
         poll = select.poll()
         poll.register(pipe.fd, select.POLLIN)
         full = max(self._out.waiting_bytes, self._err.waiting_bytes) > _HIGH_WATER
         interest = 0 if full else select.POLLIN
         if self._outgoing and self._sending:
             interest |= select.POLLOUT
-        if interest:  # a hang-up would be reported over and over
+        if interest:  # without interest, poll would report a hang-up over and over
             poll.register(self._sock, interest)
         if self._reading and len(self._outgoing) < _HIGH_WATER:
             poll.register(self._stdin, select.POLLIN)
@@ -110,7 +110,7 @@ class ExecLoop:
         self._check_outputs()
 
     def _judge(self, verdict: silence.Verdict) -> None:
-        """Tell the user what was found of a guest that is silent, and leave it if so decided."""
+        """Tell the user why the guest is silent, and leave when the verdict says so."""
         if self._status is not None:
             return
         if verdict.text:
@@ -122,7 +122,7 @@ class ExecLoop:
         return "~. leaves" if self._tty else "Ctrl-C leaves"
 
     def _say(self, text: str) -> None:
-        """A line for the user; the terminal is in raw mode, and the guest's line may be open."""
+        """Print a line for the user; in raw mode, first end a line that the guest left open."""
         line = f"\r\ngaovm: {text}\r\n" if self._tty else f"gaovm: {text}\n"
         self._err.write(line.encode("utf-8", "replace"))
 
@@ -169,7 +169,7 @@ class ExecLoop:
             if leaves and self._status is None:
                 self._say("left")
                 self._status = LEFT_STATUS
-            self._watch.sent()  # what is typed at a terminal is echoed, as a rule
+            self._watch.sent()  # a terminal usually echoes what the user types
         if data:
             self._outgoing += streams.encode(streams.DATA, data)
 
@@ -186,7 +186,7 @@ class ExecLoop:
             del self._outgoing[:count]
         except BlockingIOError:
             return
-        except OSError:  # it reads no more, but what it has said is still to be read
+        except OSError:  # the guest reads no more, but its last output is still to be read
             self._sending = self._reading = False
             self._outgoing.clear()
 
@@ -217,13 +217,13 @@ class ExecLoop:
             self._fail(streams.error(payload))
 
     def _fail(self, error: errors.GaoError) -> None:
-        """Raise, after what the guest wrote before has been shown."""
+        """Show what the guest wrote before, then raise the error."""
         if self._pipe is not None:
             self._drain(self._pipe, 0)
         raise error
 
     def _drain(self, pipe: signals.SignalPipe, status: int) -> int:
-        """Write what waits; a signal ends that, as nobody else is left to take it."""
+        """Write the waiting output; a signal ends this, as the guest's command has ended."""
         while self._out.waiting_bytes or self._err.waiting_bytes:
             poll = select.poll()
             poll.register(pipe.fd, select.POLLIN)

@@ -1,6 +1,6 @@
-"""Why a VM says nothing: the daemon is asked, and the kernel about the VM's processes.
+"""Find out why a VM is silent: ask the daemon, and ask the kernel about the VM's processes.
 
-Loaded only once a VM has been silent for a while.
+Sessions load this module only once a VM has been silent for a while.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LIMIT_S = _HELLO_S + _STATUS_S + _GUEST_S
 
 
 class Finding:
-    """Whether the guest answers; if not, one line that says why, and what helps."""
+    """Whether the guest answers; if not, one line that says why, and the actions that help."""
 
     __slots__ = ("actions", "answers", "why")
 
@@ -39,7 +39,7 @@ class Finding:
 def ask(home: str, vm: Mapping[str, Any]) -> Finding:
     """Find out whether a VM answers, in at most ``LIMIT_S``. Never raises an error of the tree.
 
-    ``vm``: the parameters that say which one.
+    ``vm`` holds the parameters that identify the VM.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
@@ -57,7 +57,7 @@ def _of_status(link: wire.BlockingConnection, vm: Mapping[str, Any]) -> Finding:
         status = link.call("vm.status", vm, _STATUS_S)
     except errors.VmNotFound:
         return Finding("the VM is no more")
-    # the daemon knows which VM a directory's is
+    # the daemon knows which VM belongs to a directory
     name = f"VM {status.get('name')}"
     known = _known(status, name)
     if known:
@@ -74,7 +74,7 @@ def _of_status(link: wire.BlockingConnection, vm: Mapping[str, Any]) -> Finding:
 
 
 def _known(status: Mapping[str, Any], name: str) -> Finding | None:
-    """What the daemon and the kernel know without the guest's help; None: nothing."""
+    """Return what the daemon and the kernel know without asking the guest, or None."""
     if status.get("observed") != "running":
         return Finding(f"{name} does not run: it is {status.get('state')}")
     if status.get("paused"):
@@ -88,6 +88,6 @@ def _known(status: Mapping[str, Any], name: str) -> Finding | None:
 
 
 def pause_reason(status: Mapping[str, Any]) -> str:
-    """Why a VM is paused, of its ``vm.status``."""
+    """Return why a VM is paused, from its ``vm.status``."""
     failure = status.get("last_error") if status.get("readiness") == "degraded" else None
     return str(failure.get("message")) if failure else "somebody asked for that"

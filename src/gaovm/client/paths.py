@@ -10,11 +10,11 @@ from gaovm import errors
 
 
 def home() -> str:
-    """The home of this process: ``$GAOVM_HOME``, else ``~/.gaovm``; always absolute.
+    """Return the home of this process: ``$GAOVM_HOME``, else ``~/.gaovm``; always absolute.
 
     Raises:
-        errors.UsageError: it is relative to a directory that was removed, or this user has no home
-            directory.
+        errors.UsageError: the path is relative and the current directory was removed, or this user
+            has no home directory.
     """
     path = os.path.expanduser(os.environ.get("GAOVM_HOME") or "~/.gaovm")
     if path.startswith("~"):
@@ -32,20 +32,20 @@ def home() -> str:
 
 
 def socket(home: str) -> str:
-    """The daemon's socket."""
+    """Return the path of the daemon's socket."""
     return os.path.join(home, "gaovmd.sock")
 
 
 def logs(home: str) -> str:
-    """The directory of the logs."""
+    """Return the directory of the logs."""
     return os.path.join(home, "logs")
 
 
 def vm_dir(home: str, name: str) -> str:
-    """The directory of a VM: disk and logs."""
+    """Return the directory of a VM, which holds its disk and logs."""
     return os.path.join(home, "vms", name)
 
 
 def daemon_log(home: str) -> str:
-    """What the daemon logs, and what it says before it can log."""
+    """Return the path of the daemon's log, which also holds its output before logging starts."""
     return os.path.join(home, "logs", "gaovmd.log")

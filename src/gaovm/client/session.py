@@ -1,7 +1,7 @@
-"""Sessions: bulk bytes between this process and a guest, past the daemon.
+"""Sessions: bulk bytes between this process and a guest, without passing through the daemon.
 
-The daemon gives a one-time ticket and the driver's socket; here the ticket becomes a stream.
-No event loop; few imports.
+The daemon gives a one-time ticket and the driver's socket; this module turns the ticket into a
+stream. It needs no event loop and few imports.
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ def ask(
 ) -> anyjson.Object:
     """Ask the daemon for a session: ``socket``, ``ticket``, ``user``, ``home``, ``mounts``.
 
-    ``vm``: the parameters that say of which VM. ``on_progress`` hears why it takes long.
+    ``vm`` holds the parameters that identify the VM. ``on_progress`` gets the daemon's reports
+    while the call waits.
 
     Raises:
-        errors.VmNotFound, errors.StateConflict, errors.GuestUnavailable: and whatever it answers.
-        errors.InvalidReply: an answer without socket or ticket.
+        errors.VmNotFound, errors.StateConflict, errors.GuestUnavailable: or another error that the
+            daemon answered.
+        errors.InvalidReply: the answer has no socket or no ticket.
     """
     reply = client.call("vm.session", {**vm, "kind": kind}, on_progress=on_progress)
     if not isinstance(reply, dict) or not all(
@@ -53,9 +55,10 @@ def open_stream(ticket: Mapping[str, Any], stream: str) -> socket.socket:
 
     Raises:
         errors.ConnectionLost: the VM went away.
-        errors.GuestUnavailable: its driver does not answer.
-        errors.AuthError: the ticket was used or is too old. Other refusals likewise.
-        errors.InvalidReply: the driver answered something else.
+        errors.GuestUnavailable: the VM's driver does not answer.
+        errors.AuthError: the ticket was used before or is too old.
+        errors.GaoError: the driver refused for another reason.
+        errors.InvalidReply: the driver's answer has the wrong form.
     """
     sock = _present(ticket, stream)
     _accepted(sock)
@@ -63,7 +66,7 @@ def open_stream(ticket: Mapping[str, Any], stream: str) -> socket.socket:
 
 
 def _present(ticket: Mapping[str, Any], stream: str) -> socket.socket:
-    """A socket over which the driver has got the ticket; ``_accepted`` has its answer."""
+    """Send the ticket to the driver and return the socket; ``_accepted`` reads the answer."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.connect(str(ticket["socket"]))
@@ -78,7 +81,7 @@ def _present(ticket: Mapping[str, Any], stream: str) -> socket.socket:
 
 
 def _accepted(sock: socket.socket) -> None:
-    """Wait for the driver's answer; the socket is closed unless it is a good one."""
+    """Wait for the driver's answer; close the socket unless the driver accepts."""
     try:
         (length,) = sessions.LENGTH.unpack(_read(sock, sessions.LENGTH.size))
         if not 0 < length <= sessions.MAX_ANSWER_BYTES:
@@ -100,7 +103,7 @@ def _accepted(sock: socket.socket) -> None:
 
 
 def _await_answer(sock: socket.socket, watch: silence.Watch, stderr: int) -> None:
-    """Wait until the driver's answer can be read; when that takes long, say why once."""
+    """Wait until the driver's answer can be read; when that takes long, print the reason once."""
     import select
 
     watch.sent()
@@ -115,7 +118,7 @@ def _await_answer(sock: socket.socket, watch: silence.Watch, stderr: int) -> Non
 
 
 def _read(sock: socket.socket, count: int) -> bytes:
-    """Exactly ``count`` bytes: what follows belongs to the stream."""
+    """Read exactly ``count`` bytes: the bytes after them belong to the stream."""
     data = b""
     while len(data) < count:
         block = sock.recv(count - len(data))
@@ -134,7 +137,7 @@ def _check(body: bytes) -> None:
         raise errors.InvalidReply("the driver's answer to a ticket is no object")
     error = reply.get("error")
     if isinstance(error, dict):
-        # the driver names our errors by their word, as in the data of JSON-RPC
+        # the driver names an error by its ``code``, as the data of a JSON-RPC error does
         raise errors.from_wire(
             {"message": error.get("message") or "no reason given", "data": error}
         )
@@ -143,7 +146,7 @@ def _check(body: bytes) -> None:
 
 
 def _fill(fd: int) -> None:
-    """Put the null device in the place of a closed stream: else our own sockets take its number."""
+    """Open the null device for a closed stream: else one of our sockets would get its number."""
     try:
         os.fstat(fd)
     except OSError:
@@ -162,24 +165,27 @@ def run_exec(
     stderr: int = 2,
     inquire: Callable[[], inquiry.Finding] | None = None,
 ) -> int:
-    """Run a command in the guest with our standard streams; its exit status, or 128 + signal.
+    """Run a command in the guest with our standard streams.
 
-    ``start`` is the START frame of ``agent-protocol.md``; with ``tty`` our terminal is in raw mode
-    meanwhile, and ``~.`` at the beginning of a line leaves with 129. Signals we get are forwarded.
-    141 when standard output was closed on us.
+    Returns the command's exit status, or 128 + signal; 141 when the reader of our standard output
+    closed it. ``start`` is the START frame of ``agent-protocol.md``. With ``tty`` our terminal is
+    in raw mode during the command, and ``~.`` at the beginning of a line leaves with 129. The guest
+    gets the signals that this process receives.
 
-    ``inquire`` finds out why the guest is silent: the user is told within 2 s, and a SIGTERM,
-    SIGHUP or SIGINT that a silent guest does not hear ends this within 2 s with 128 + signal.
+    ``inquire`` finds out why the guest is silent; the user reads the reason within 2 s. When a
+    silent guest does not react to a SIGTERM, SIGHUP or SIGINT, this function returns 128 + signal
+    within 2 s.
 
     Raises:
-        errors.GuestCallFailed: the guest could not start it; ``details['agent_code']``.
+        errors.GuestCallFailed: the guest could not start the command; see
+            ``details['agent_code']``.
         errors.ConnectionLost: the VM went away.
         errors.GuestProtocolError: the guest broke its protocol.
     """
     for fd in (stdin, stdout, stderr):
         _fill(fd)
     with _present(ticket, "exec") as sock:
-        # The driver opens the stream while this is imported.
+        # The driver opens the stream while this process imports the loop.
         from gaovm.client import exec_loop, silence, terminal
 
         watch = silence.Watch(inquire)

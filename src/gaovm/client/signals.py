@@ -1,4 +1,4 @@
-"""Signals as readable bytes, for a loop that forwards them to a guest."""
+"""Turn signals into readable bytes, for a loop that forwards them to a guest."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ FORWARDED = (
 
 
 class SignalPipe:
-    """While inside, the signals wanted only make ``fd`` readable; ``take`` says which came.
+    """Inside the context, the wanted signals only make ``fd`` readable; ``take`` returns them.
 
-    Signals that this process was started to ignore (nohup) stay ignored. Main thread only.
+    Signals that this process ignores since its start (nohup) stay ignored. Main thread only.
     """
 
     def __init__(self, wanted: Iterable[int]) -> None:
@@ -57,7 +57,7 @@ class SignalPipe:
         os.close(self._write)
 
     def take(self) -> list[int]:
-        """The signals that came, in order."""
+        """Return the signals that arrived, in order."""
         try:
             data = os.read(self.fd, 512)
         except BlockingIOError:
@@ -66,4 +66,4 @@ class SignalPipe:
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
-    """The byte in the pipe says it all."""
+    """Do nothing: Python writes the signal's number into the pipe."""

@@ -1,6 +1,6 @@
-"""A guest that says nothing: when to ask why, what the user reads, and when a signal ends us.
+"""Handle a silent guest: when to ask why, what the user reads, when a signal ends the session.
 
-Holds no descriptor and no timer: the loop of a session asks ``due_ms`` how long it may wait.
+This module holds no descriptor and no timer: a session's loop asks ``due_ms`` how long to wait.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from gaovm.client import inquiry
 
-# with the time an inquiry may take (``inquiry.LIMIT_S``) both stay below 2 s
+# each of the two plus the longest inquiry (``inquiry.LIMIT_S``) stays below 2 s
 PATIENCE_S = 1.0
 LEAVE_AFTER_S = 0.9
 
 
 class Verdict:
-    """What follows from a silence: a line for the user, and a status when the session ends."""
+    """The result of a look: a line for the user, and the exit status if the session must end."""
 
     __slots__ = ("status", "text")
 
@@ -29,7 +29,7 @@ class Verdict:
 
 
 class Watch:
-    """The silence of one session; ``ask`` finds out why, without one nobody watches."""
+    """Watch one session for silence. ``ask`` finds out the reason; None turns the watch off."""
 
     def __init__(
         self, ask: Callable[[], inquiry.Finding] | None, now: Callable[[], float] = time.monotonic
@@ -41,27 +41,27 @@ class Watch:
         self._signal = 0
 
     def sent(self) -> None:
-        """Something that is usually answered went to the guest."""
+        """Note that the session sent the guest something that a guest usually answers."""
         if self._ask is not None and self._due is None and not self._asked:
             self._due = self._now() + PATIENCE_S
 
     def signalled(self, number: int) -> None:
-        """A signal that ends commands went to the guest: one that is not heard ends us."""
+        """Note a signal that ends commands: if the guest does not react, the session ends."""
         if self._ask is not None:
             due = self._now() + LEAVE_AFTER_S
             self._due = due if self._due is None else min(self._due, due)
             self._signal = number
 
     def heard(self) -> None:
-        """Something came from the guest."""
+        """Note that the guest sent something."""
         self._due, self._asked, self._signal = None, False, 0
 
     def due_ms(self) -> float | None:
-        """Milliseconds until ``look`` has something to do; None: nothing is waited for."""
+        """Return the milliseconds until ``look`` is due; None when no answer is expected."""
         return None if self._due is None else max(0.0, self._due - self._now()) * 1000
 
     def look(self) -> Verdict:
-        """Ask once the patience is over. Blocks for up to ``inquiry.LIMIT_S`` then."""
+        """Ask for the reason once the wait is over. This blocks for up to ``inquiry.LIMIT_S``."""
         if self._ask is None or self._due is None or self._now() < self._due:
             return Verdict()
         found, number = self._ask(), self._signal

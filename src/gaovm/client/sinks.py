@@ -1,4 +1,4 @@
-"""Local outputs that are written completely and never block the loop that feeds them."""
+"""Write local outputs completely without blocking the loop that feeds them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import socket
 import stat
 from collections import deque
 
-# what a pipe that polls as writable takes without blocking
 # macOS has no MSG_NOSIGNAL; Python ignores SIGPIPE there as well
 _SEND_FLAGS = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
+# a pipe that polls as writable accepts this many bytes without blocking
 _SAFE_BYTES = 4096
 # the reader went away; EIO: a terminal that hung up
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.EIO)
 
 
 class Sink:
-    """Takes bytes for a descriptor and writes what the other side is ready for.
+    """Buffer bytes for a descriptor and write as much as its reader accepts.
 
-    The descriptor's own flags stay as they are, as it may be shared with other processes.
-    ``broken``: nobody reads any more; what comes is dropped.
-    ``error``: it could not be written for another reason, such as a full disk.
+    The descriptor's own flags do not change, as other processes may share it.
+    ``broken``: nobody reads any more; the sink drops further bytes.
+    ``error``: writing failed for another reason, such as a full disk.
     """
 
     def __init__(self, fd: int) -> None:
@@ -36,7 +36,7 @@ class Sink:
         self.fd = fd
         try:
             mode = os.fstat(fd).st_mode
-        except OSError:  # closed from the start: nobody wants it
+        except OSError:  # closed from the start: nobody reads it
             self._absent = True
             return
         if stat.S_ISREG(mode):
@@ -48,7 +48,7 @@ class Sink:
             self._reopen(fd)
 
     def _reopen(self, fd: int) -> None:
-        """An open file description of our own, so that O_NONBLOCK is ours alone."""
+        """Open the file again, so that O_NONBLOCK affects only this process."""
         flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         try:
             self._opened = self.fd = os.open(f"/proc/self/fd/{fd}", flags)
@@ -57,7 +57,7 @@ class Sink:
         self._limit = 1 << 30
 
     def close(self) -> None:
-        """Close what was opened here; the descriptor given stays. Idempotent."""
+        """Close what the sink opened; the caller's descriptor stays open. Idempotent."""
         if self._opened >= 0:
             os.close(self._opened)
             self._opened = -1
@@ -66,7 +66,7 @@ class Sink:
             self._socket = None
 
     def write(self, data: bytes) -> None:
-        """Take bytes; what cannot be written now waits, see ``waiting_bytes`` and ``flush``."""
+        """Accept bytes; those that cannot be written now wait: ``waiting_bytes``, ``flush``."""
         if self.broken or self._absent or not data:
             return
         self._queue.append(memoryview(data))
@@ -75,7 +75,7 @@ class Sink:
             self.flush()
 
     def flush(self) -> None:
-        """Write what can be written; to be called when the descriptor polls as writable."""
+        """Write what can be written. Call this when the descriptor polls as writable."""
         while self._queue:
             view = self._queue[0]
             try:

@@ -1,7 +1,8 @@
-"""A tar stream from a guest, written to the host. The guest is not trusted.
+"""Write a guest's tar stream to the host. The guest is not trusted.
 
-Every name is walked down from one directory, part by part, without following a link, so neither a
-name nor a link of the archive leads out of it. Links are kept as they are (``cp -a``), never used.
+The extractor walks every name from one directory, part by part, without following a link. So
+neither a name nor a link of the archive leads out of that directory. Links are stored as they are
+(``cp -a``) and never followed.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 _BLOCK_BYTES = 256 << 10
 _MAX_NAME_BYTES = 4096
-# names and attributes of one entry; larger ones are an attack on memory
+# the limit for names and attributes of one entry; larger ones are an attack on memory
 _MAX_HEADER_BYTES = 1 << 20
-# directories whose mode and time are set at the end; beyond it, at once
+# so many directories get their mode and time at the end; any further ones get them at once
 _MAX_LATE = 1 << 16
 _MAX_LEFT_OUT = 1000
 _EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
@@ -30,15 +31,15 @@ _LONG = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
 
 class Input(Protocol):
-    """Where the stream comes from."""
+    """The source of the stream."""
 
     def read(self, size: int, /) -> bytes:
-        """At most ``size`` bytes, ``b""`` at the end."""
+        """Return at most ``size`` bytes, ``b""`` at the end."""
         ...
 
 
 class _BoundedInfo(tarfile.TarInfo):
-    """Refuses headers that make ``tarfile`` read without bound, and sparse files."""
+    """Refuse sparse files and headers that make ``tarfile`` read without bound."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         if self.size < 0:
@@ -57,14 +58,14 @@ class _BoundedInfo(tarfile.TarInfo):
 
 
 def extract(source: Input, target: Path, at: below.Place | None = None) -> list[str]:
-    """Write the stream's one file, or its tree, as ``target``. Returns what was left out.
+    """Write the stream's one file, or its tree, as ``target``. Returns the entries left out.
 
-    ``at``: the open directory and the name that ``target`` stands for; it stays open.
+    ``at`` is the open directory and the name that ``target`` stands for; the directory stays open.
 
     Raises:
-        tarfile.TarError: it is no tar stream.
-        errors.GuestProtocolError: its names or its form are not as agreed.
-        errors.HostError: ``target`` cannot be written; what was written before stays.
+        tarfile.TarError: the source is not a tar stream.
+        errors.GuestProtocolError: the names or the form of the stream break the protocol.
+        errors.HostError: ``target`` cannot be written; files written before stay.
     """
     with tarfile.open(
         mode="r|",
@@ -118,7 +119,7 @@ def _error_of(exc: OSError, target: Path) -> errors.GaoError:
 
 
 def _next(archive: tarfile.TarFile) -> tarfile.TarInfo | None:
-    """The next entry; ``tarfile`` would remember all of them."""
+    """Return the next entry and make ``tarfile`` forget it: it would remember every entry."""
     entry = archive.next()
     archive.members = []  # type: ignore[attr-defined]
     archive.pax_headers = {}
@@ -147,10 +148,10 @@ def _extract_tree(
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """The parts of an entry's name.
+    """Return the parts of an entry's name.
 
     Raises:
-        errors.GuestProtocolError: it is absolute, climbs, or is no name.
+        errors.GuestProtocolError: the name is absolute, contains ``..``, or is not valid.
     """
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if (
@@ -169,7 +170,7 @@ def _open_directory(name: str, parent: int) -> int:
 
 
 class _Extractor:
-    """Writes entries below the directory ``root``."""
+    """Write entries below the directory ``root``."""
 
     def __init__(self, archive: tarfile.TarFile, root: int) -> None:
         self._archive = archive
@@ -194,7 +195,7 @@ class _Extractor:
             os.close(parent)
 
     def _open(self, parts: tuple[str, ...]) -> int:
-        """Walk down from the root, making what is missing; the caller closes the result."""
+        """Walk down from the root and make missing directories; the caller closes the result."""
         at = os.dup(self._root)
         for part in parts:
             try:
@@ -207,7 +208,7 @@ class _Extractor:
         return at
 
     def place(self, entry: tarfile.TarInfo, parent: int, name: str) -> None:
-        """Write an entry that is no directory; what had the name is replaced."""
+        """Write an entry that is not a directory; replace what had its name."""
         if entry.issparse():
             raise errors.GuestProtocolError(f"sparse file in the archive: {entry.name[:200]!r}")
         if not (entry.isreg() or entry.issym() or entry.isfifo()):
@@ -240,12 +241,12 @@ class _Extractor:
                     raise tarfile.ReadError(f"{entry.name[:200]!r} is cut off")
                 _write_all(file.fileno(), block)
                 left -= len(block)
-            # no set-id and no sticky bits: the guest chose them
+            # drop set-id and sticky bits: the guest chose them
             os.fchmod(file.fileno(), entry.mode & 0o777)
             _set_time(entry.mtime, file.fileno(), None)
 
     def _link(self, entry: tarfile.TarInfo, parent: int, name: str) -> None:
-        """A hard link to an earlier entry, which is found as safely as any."""
+        """Make a hard link to an earlier entry; the walk to it follows no link either."""
         parts = _parts(entry.linkname)
         if not parts:
             raise errors.GuestProtocolError("the archive links to nothing")
@@ -258,20 +259,20 @@ class _Extractor:
             try:
                 os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
             finally:
-                # renaming onto another link of the same file does nothing and keeps both names
+                # rename does nothing when both names are links to one file: it keeps both names
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(temporary, dir_fd=parent)
         finally:
             os.close(source)
 
     def take_late(self, entry: tarfile.TarInfo, parts: tuple[str, ...]) -> None:
-        """Remember a directory's mode and time: it must stay writable until all is in it."""
+        """Remember a directory's mode and time: it must stay writable until it is filled."""
         self._late.append((parts, entry.mode & 0o777, entry.mtime))
         if len(self._late) > _MAX_LATE:
             self._finish_one(*self._late.pop())
 
     def finish(self) -> None:
-        """Give the directories their modes and times, the deepest first."""
+        """Set the modes and times of the directories, the deepest first."""
         for parts, mode, mtime in reversed(self._late):
             self._finish_one(parts, mode, mtime)
 
@@ -285,7 +286,7 @@ class _Extractor:
 
 
 def _make_directory(name: str, parent: int) -> bool:
-    """Whether it was made; one that was there keeps its mode and time, as with ``cp -r``."""
+    """Make a directory and return True; an existing one keeps its mode and time (``cp -r``)."""
     try:
         os.mkdir(name, 0o700, dir_fd=parent)
     except FileExistsError:
@@ -300,7 +301,7 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 def _set_time(mtime: float, where: str | int, parent: int | None) -> None:
-    # a guest's clock can say anything; a time that the file system cannot hold is left out
+    # a guest's clock can be wrong; skip a time that the file system cannot store
     with contextlib.suppress(OverflowError, ValueError, OSError):
         if isinstance(where, int):
             os.utime(where, (mtime, mtime))
@@ -308,5 +309,5 @@ def _set_time(mtime: float, where: str | int, parent: int | None) -> None:
             os.utime(where, (mtime, mtime), dir_fd=parent, follow_symlinks=False)
 
 
-# what the relay between two guests reads by
+# the names that the relay between two guests uses
 BoundedInfo, next_entry, parts_of = _BoundedInfo, _next, _parts

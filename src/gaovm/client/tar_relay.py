@@ -1,7 +1,7 @@
-"""A tar stream of one guest on its way into another: read, cleaned and written anew.
+"""Pass one guest's tar stream to another guest: read it, clean it and write it anew.
 
-Neither guest is trusted with the other: what leaves here has the form that ``tar_write`` gives it,
-with names that stay below the root, and without devices or set-id bits.
+This module trusts neither guest. Its output has the form that ``tar_write`` gives: all names stay
+below the root, and there are no devices and no set-id bits.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from gaovm.client import tar_read, tar_write
 _BLOCK_BYTES = 256 << 10
 _MAX_LEFT_OUT = 1000
 _MAX_ID = (1 << 32) - 2
-# the year 3058: a guest's clock can say anything, a header cannot
+# the year 3058: a guest's clock may exceed what a header can store
 _MAX_TIME = 1 << 35
 
 
 def relay(source: tar_read.Input, output: tar_write.Output) -> list[str]:
-    """Pass the one file, or the tree, of ``source`` on. Returns what was left out.
+    """Pass on the one file, or the tree, of ``source``. Returns the entries left out.
 
     Raises:
-        tarfile.TarError: ``source`` is no tar stream; nothing more is written then.
-        errors.GuestProtocolError: its names or its form are not as agreed.
+        tarfile.TarError: ``source`` is not a tar stream; nothing more is written.
+        errors.GuestProtocolError: the names or the form of the stream break the protocol.
     """
     left_out: list[str] = []
     gate = tar_write.Gate(output)
@@ -91,7 +91,7 @@ def _add(
 
 
 def _clean(entry: tarfile.TarInfo, name: str) -> tarfile.TarInfo:
-    """What may be said of an entry; owners only matter to a copy as the guest's root."""
+    """Return a header with the allowed fields; owners matter only to a copy as guest root."""
     clean = tarfile.TarInfo(name)
     clean.type = tarfile.REGTYPE if entry.isreg() else entry.type
     clean.mode = stat.S_IMODE(entry.mode) & 0o777

@@ -1,4 +1,4 @@
-"""A file or a tree of the host as a tar stream, in the form that the guest's agent expects."""
+"""Write a host file or tree as a tar stream, in the form that the guest's agent expects."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Output(Protocol):
-    """Where the stream goes."""
+    """The destination of the stream."""
 
     def write(self, data: bytes, /) -> int:
-        """Take all of it."""
+        """Accept all of ``data``."""
         ...
 
 
 class Gate:
-    """Shut after a failure: ``tarfile`` would still write what it has buffered."""
+    """Drop output after a failure: ``tarfile`` would still write what it has buffered."""
 
     def __init__(self, output: Output) -> None:
         self.output: Output | None = output
@@ -36,7 +36,7 @@ class Gate:
 
 
 class _Exactly:
-    """A file's content in the length that its header says: of one that grows, what it had."""
+    """Read exactly as many bytes of a file as its header says, even if the file grows."""
 
     def __init__(self, begun: bytes, file: IO[bytes], path: Path) -> None:
         self._begun = begun
@@ -53,7 +53,7 @@ class _Exactly:
 
 
 def error_of(exc: OSError, path: Path) -> errors.GaoError:
-    """The typed error of a source that cannot be read."""
+    """Return the typed error for a source that cannot be read."""
     name = os.fsdecode(exc.filename) if isinstance(exc.filename, str | bytes) else str(path)
     if isinstance(exc, FileNotFoundError | NotADirectoryError):
         return errors.NotFound(f"{name} does not exist")
@@ -65,11 +65,12 @@ def error_of(exc: OSError, path: Path) -> errors.GaoError:
 def write(output: Output, source: Path, at: below.Place | None = None) -> list[str]:
     """Write ``source``: a directory under the name ``.``, anything else as ``FILE``.
 
-    ``at``: the open directory and the name that ``source`` stands for; it stays open. Below it no
-    link is followed, whatever is put in whose place meanwhile. Returns what was left out.
+    ``at`` is the open directory and the name that ``source`` stands for; the directory stays open.
+    The writer follows no link below it, even when somebody replaces entries during the copy.
+    Returns the entries left out.
 
     Raises:
-        errors.NotFound, errors.PermissionMissing, errors.HostError: something cannot be read.
+        errors.NotFound, errors.PermissionMissing, errors.HostError: an entry cannot be read.
     """
     gate = Gate(output)
     begun: below.Place | None = None
@@ -95,13 +96,13 @@ def write(output: Output, source: Path, at: below.Place | None = None) -> list[s
 
 
 class _Writer:
-    """Writes one source; ``source`` is its path for messages."""
+    """Write one source; ``source`` is its path for messages."""
 
     def __init__(self, archive: tarfile.TarFile, source: Path) -> None:
         self._archive = archive
         self._source = source
         self._left_out: list[str] = []
-        # of files with more than one name: the first one in the archive
+        # for files with several names: the first name in the archive
         self._names: dict[tuple[int, int], str] = {}
 
     def write(self, at: below.Place) -> list[str]:
@@ -141,7 +142,7 @@ class _Writer:
                 os.close(directory)
 
     def _entry(self, parent: int, name: str, arcname: str, path: Path) -> None:
-        """Write what is no directory."""
+        """Write an entry that is not a directory."""
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
         if stat.S_ISREG(found.st_mode):
             self._file(parent, name, arcname, path)
@@ -157,7 +158,7 @@ class _Writer:
         self._archive.addfile(info)
 
     def _file(self, parent: int, name: str, arcname: str, path: Path) -> None:
-        # not through a link that takes the file's place meanwhile, not stuck on a pipe that does
+        # NOFOLLOW, NONBLOCK: a link or a pipe may meanwhile have replaced the file
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with os.fdopen(os.open(name, flags, dir_fd=parent), "rb") as file:
             found = os.fstat(file.fileno())
@@ -173,7 +174,7 @@ class _Writer:
 
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """An error of the block names the path, and not the last part of it."""
+    """Make errors of the block name the whole path, not only its last part."""
     try:
         yield
     except OSError as exc:
@@ -182,7 +183,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def _open(root: int, parts: tuple[str, ...]) -> int:
-    """A directory below the root; the caller closes it."""
+    """Open a directory below the root; the caller closes it."""
     at = os.dup(root)
     for part in parts:
         try:
@@ -194,7 +195,7 @@ def _open(root: int, parts: tuple[str, ...]) -> int:
 
 
 def _info(found: os.stat_result, arcname: str) -> tarfile.TarInfo:
-    """The header of an entry; of a file or a directory it is whole."""
+    """Return the header of an entry; for a file or a directory it is complete."""
     info = tarfile.TarInfo(arcname)
     info.mode, info.mtime = found.st_mode, found.st_mtime
     info.uid, info.gid = found.st_uid, found.st_gid
@@ -206,9 +207,9 @@ def _info(found: os.stat_result, arcname: str) -> tarfile.TarInfo:
 
 
 def _begin(info: tarfile.TarInfo, file: IO[bytes], path: Path) -> bytes:
-    """The first bytes of a small file, with its header set right.
+    """Read the first bytes of a small file and correct the length in its header.
 
-    What the kernel makes up as it is read (in /proc and /sys) has another length than it says.
+    Files that the kernel generates (in /proc and /sys) report a wrong length.
     """
     if info.size >= _BLOCK_BYTES:
         return b""

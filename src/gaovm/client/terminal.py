@@ -1,4 +1,4 @@
-"""The user's terminal while a session in a VM has it."""
+"""The user's terminal while a session in a VM uses it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 class Raw:
-    """While inside, every key goes to the guest; the settings of before come back in any case.
+    """Inside the context, every key goes to the guest; the old settings always come back.
 
-    Does nothing when ``fd`` is no terminal.
+    Does nothing when ``fd`` is not a terminal.
     """
 
     def __init__(self, fd: int) -> None:
@@ -26,7 +26,7 @@ class Raw:
         if not os.isatty(self._fd):
             return
         self._before = termios.tcgetattr(self._fd)
-        # not the default TCSAFLUSH: what was typed ahead is meant for the guest
+        # not the default TCSAFLUSH, which would drop keys that the user typed for the guest
         tty.setraw(self._fd, termios.TCSADRAIN)
 
     def __exit__(
@@ -44,7 +44,7 @@ class Raw:
 
 
 def size(fd: int) -> tuple[int, int]:
-    """Rows and columns; 24 x 80 when the terminal does not say."""
+    """Return rows and columns; 24 x 80 when the terminal does not say."""
     try:
         columns, rows = os.get_terminal_size(fd)
     except OSError:

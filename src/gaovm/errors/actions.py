@@ -1,4 +1,4 @@
-"""Name what can be done about an error: a code with arguments, ``Action("resume_vm", name="web")``.
+"""Actions against an error: a code with arguments, such as ``Action("resume_vm", name="web")``.
 
 The code that raises an error names actions. Each front end renders them in its own terms: the
 command line as commands (``cli/actions.py``), a server as calls. ``KNOWN`` is the one table of

@@ -23,7 +23,7 @@ class ConnectionLost(GaoError):
 
 
 class TimeLimit(GaoError):
-    """The time limit passed; what was under way may still finish."""
+    """The time limit passed; the call may still finish."""
 
     code = "time_limit"
     http_status = 408

@@ -13,7 +13,7 @@ class CallerError(GaoError):
 
 
 class UsageError(CallerError):
-    """Wrong words on the command line or a missing argument."""
+    """A word on the command line is wrong, or an argument is missing."""
 
     code = "usage"
     rpc_code = -32602
@@ -30,7 +30,7 @@ class ConfigError(CallerError):
 
 
 class VmNotFound(CallerError):
-    """No VM of that name. Nothing was created."""
+    """No VM has that name. Nothing was created."""
 
     code = "vm_not_found"
     rpc_code = -32602
@@ -48,10 +48,10 @@ class NameTaken(CallerError):
 class ApprovalNeeded(CallerError):
     """The project file lets its VM reach more of this machine than a person has approved.
 
-    ``details``: ``digest``, which approves it as the parameter ``approve`` of ``vm.up``; ``first``,
-    whether nobody ever approved a file of this VM; ``widenings``, a list of
-    ``{kind, what, before, after}``; ``approved_text``, the file as it was approved, or null.
-    Nothing was changed.
+    ``details`` has ``digest``: to approve the file, a caller passes it to ``vm.up`` as ``approve``;
+    ``first``: whether nobody ever approved a file of this VM; ``widenings``: a list of
+    ``{kind, what, before, after}``; ``approved_text``: the approved file, or null. Nothing was
+    changed.
     """
 
     code = "approval_needed"
@@ -60,14 +60,14 @@ class ApprovalNeeded(CallerError):
 
 
 class StateConflict(CallerError):
-    """The VM is in a state in which the call makes no sense."""
+    """The VM's present state does not allow the call."""
 
     code = "state_conflict"
     http_status = 409
 
 
 class PortTaken(CallerError):
-    """A host port asked for explicitly is in use; the message names the owner."""
+    """An explicitly requested host port is in use; the message names the owner."""
 
     code = "port_taken"
     http_status = 409
@@ -82,7 +82,7 @@ class MountMissing(CallerError):
 
 
 class MountRefused(CallerError):
-    """A mount would show a guest what no guest may see."""
+    """A mount would give a guest access to files that no guest may see."""
 
     code = "mount_refused"
     http_status = 422
@@ -97,7 +97,7 @@ class NotFound(CallerError):
 
 
 class ImageUnknown(CallerError):
-    """The image is neither a known name nor a location that can be used."""
+    """The image is neither a known name nor a usable location."""
 
     code = "image_unknown"
     http_status = 422
@@ -105,7 +105,7 @@ class ImageUnknown(CallerError):
 
 
 class ImageInUse(CallerError):
-    """The image backs the disk of a VM."""
+    """A VM's disk is based on the image."""
 
     code = "image_in_use"
     http_status = 409
@@ -119,7 +119,7 @@ class DigestMismatch(CallerError):
 
 
 class DiskShrink(CallerError):
-    """A disk may grow, never shrink."""
+    """The request would shrink a disk; a disk can only grow."""
 
     code = "disk_shrink"
     http_status = 422

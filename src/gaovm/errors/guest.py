@@ -13,7 +13,7 @@ class GuestError(GaoError):
 
 
 class GuestUnavailable(GuestError):
-    """The agent does not answer, or not yet."""
+    """The agent does not answer, or does not answer yet."""
 
     code = "guest_unavailable"
     http_status = 503
@@ -33,7 +33,10 @@ class BootFailed(GuestError):
 
 
 class GuestFailed(GuestError):
-    """The guest panicked, or hung and was ended; ``details['serial_tail']`` is its last output."""
+    """The guest panicked, or GaoVM ended it because it hung.
+
+    ``details['serial_tail']`` holds its last output.
+    """
 
     code = "guest_failed"
 

@@ -1,4 +1,4 @@
-"""The host lacks something: a program, space, a right."""
+"""The host lacks something: a program, disk space, a permission."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class ProgramMissing(HostError):
 
 
 class AcceleratorUnavailable(HostError):
-    """The accelerator asked for does not work here."""
+    """The requested accelerator does not work here."""
 
     code = "accelerator_unavailable"
 
 
 class DiskFull(HostError):
-    """Not enough space; nothing half-made was left."""
+    """The disk has too little space; no partial file was left behind."""
 
     code = "disk_full"
     http_status = 507
@@ -33,7 +33,7 @@ class DiskFull(HostError):
 
 
 class DescriptorsScarce(HostError):
-    """The daemon is short of descriptors, and keeps the rest for what must not fail."""
+    """The daemon has few descriptors left and reserves them for work that must not fail."""
 
     code = "descriptors_scarce"
     retriable = True
@@ -59,7 +59,7 @@ class PullFailed(HostError):
 
 
 class PermissionMissing(HostError):
-    """The user lacks a right, for example subordinate uids."""
+    """The user lacks a permission, for example subordinate uids."""
 
     code = "permission_missing"
 

@@ -15,14 +15,14 @@ class ProtocolError(GaoError):
 
 
 class FrameError(ProtocolError):
-    """A frame is malformed: the connection is closed without a reply."""
+    """A frame is malformed; the receiver closes the connection without a reply."""
 
     code = "bad_frame"
     rpc_code = -32700
 
 
 class InvalidRequest(ProtocolError):
-    """An object that is no JSON-RPC request."""
+    """The object is not a JSON-RPC request."""
 
     code = "invalid_request"
 
@@ -43,9 +43,9 @@ class InvalidParams(ProtocolError):
 
     @classmethod
     def not_utf8(cls, failure: UnicodeEncodeError) -> InvalidParams:
-        """The error for JSON with a text that is not UTF-8; names that text alone.
+        """Return the error for JSON with a text that is not UTF-8.
 
-        Its neighbours in the JSON may be secret.
+        The message quotes only that text: other parts of the JSON may be secret.
         """
         begin = failure.object.rfind('"', 0, failure.start) + 1
         end = failure.object.find('"', failure.start)
@@ -54,14 +54,14 @@ class InvalidParams(ProtocolError):
 
 
 class HandshakeError(ProtocolError):
-    """Protocols differ, or a method was called before hello."""
+    """The protocols differ, or the peer called a method before hello."""
 
     code = "handshake_failed"
     rpc_code = -32010
 
 
 class AuthError(ProtocolError):
-    """Missing or wrong token or ticket."""
+    """A token or ticket is missing or wrong."""
 
     code = "auth_failed"
     rpc_code = -32011
@@ -69,13 +69,13 @@ class AuthError(ProtocolError):
 
 
 class CapabilityError(ProtocolError):
-    """A required capability is not offered, or a method outside the accepted ones was called."""
+    """The peer does not offer a required capability, or called a method it was not offered."""
 
     code = "capability_missing"
     rpc_code = -32012
 
 
 class InvalidReply(ProtocolError):
-    """The peer answered something that is no valid reply."""
+    """The peer's answer is not a valid reply."""
 
     code = "invalid_reply"

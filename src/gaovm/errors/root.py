@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class GaoError(Exception):
-    """Root of the tree; never raised itself."""
+    """Root of the tree; code raises only its subclasses."""
 
     code = "error"
     rpc_code = -32000

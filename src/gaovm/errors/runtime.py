@@ -6,7 +6,7 @@ from gaovm.errors.root import GaoError
 
 
 class RuntimeFailure(GaoError):
-    """Driver or hypervisor failed."""
+    """The driver or the hypervisor failed."""
 
     code = "runtime_failure"
 
@@ -31,7 +31,7 @@ class HypervisorFailed(RuntimeFailure):
 
 
 class NetworkLost(RuntimeFailure):
-    """A VM has lost its network for a moment; its driver restores it, and the VM works on."""
+    """A VM lost its network for a moment; its driver restores it, and the VM keeps running."""
 
     code = "network_lost"
 

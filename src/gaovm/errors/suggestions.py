@@ -7,12 +7,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-#: The least likeness of two words, from 0 to 1. A far-fetched suggestion helps nobody.
+#: The least similarity of two words, from 0 to 1: a very different suggestion helps nobody.
 _LIKENESS = 0.7
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word most like ``word``, whatever its case; None if none is like it."""
+    """Return the known word most similar to ``word``, ignoring case; None if none is similar."""
     import difflib  # lazily: only a misspelt word needs it
 
     lowered = {each.lower(): each for each in known}
@@ -21,7 +21,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, known: Iterable[str], form: str = "{}") -> str | None:
-    """Return the question for a remedy; None if no known word is like ``word``.
+    """Return the question for a remedy; None if no known word is similar to ``word``.
 
     ``form`` quotes or completes the known word.
     """

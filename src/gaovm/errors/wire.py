@@ -1,4 +1,4 @@
-"""Errors as the ``error`` object of JSON-RPC, and back."""
+"""Convert errors to the ``error`` object of JSON-RPC, and back."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _BY_CODE = _collect(GaoError)
 
 
 def to_wire(error: GaoError) -> dict[str, Any]:
-    """The JSON-RPC ``error`` object of an error: code, message, data.
+    """Return the JSON-RPC ``error`` object of an error: code, message, data.
 
-    ``data.remedy`` is readable by itself, for a peer that knows no actions.
+    ``data.remedy`` is complete without the actions, for a peer that does not know them.
     """
     data: dict[str, Any] = {"code": error.code, "retriable": error.retriable}
     if error.field is not None:
@@ -41,9 +41,10 @@ def to_wire(error: GaoError) -> dict[str, Any]:
 
 
 def from_wire(wire: Mapping[str, Any]) -> GaoError:
-    """The typed error of a JSON-RPC ``error`` object; unknown codes go by their number.
+    """Return the typed error of a JSON-RPC ``error`` object.
 
-    Never raises: whatever the peer sent, an instance of the tree comes back.
+    The number selects the class when the code is unknown. Never raises: whatever the peer sent, the
+    result is an instance of the tree.
     """
     message = str(wire.get("message", "unknown error"))
     data = wire.get("data")
@@ -68,5 +69,5 @@ def from_wire(wire: Mapping[str, Any]) -> GaoError:
 
 
 _NUMBERED: list[type[GaoError]] = [InternalError, *ProtocolError.__subclasses__()]
-# Reversed, so that of two classes with one number the first drawn wins.
+# Reversed: when two classes share a number, the first one in the drawing wins.
 _BY_RPC_CODE = {cls.rpc_code: cls for cls in reversed(_NUMBERED)}

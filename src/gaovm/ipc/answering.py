@@ -1,4 +1,4 @@
-"""The calls that come in on a connection: refused, answered at once, or in tasks of their own."""
+"""Handle incoming calls: refuse them, answer them at once, or answer them in tasks of their own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Context = TypeVar("Context")
 
 
 class Served(Protocol[Context]):
-    """What is served; ``connection.Service`` says more of each part."""
+    """What a connection serves; ``connection.Service`` describes each part."""
 
     terms: peer.Terms
     handle: Callable[[str, anyjson.Object, Context], Awaitable[Any]]
@@ -32,10 +32,10 @@ class Served(Protocol[Context]):
 
 
 class Answers(Generic[Context]):
-    """The calls of one connection that are not answered yet.
+    """The incoming calls of one connection that are not answered yet.
 
-    ``changed`` is called when there is something to send, and when ``held_bytes`` is another:
-    the size of the requests that are under way.
+    This class calls ``changed`` when there is something to send, and when ``held_bytes`` changes,
+    the size of the requests under way.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Answers(Generic[Context]):
     def take(
         self, service: Served[Context], request: jsonrpc.Request, size: int, context: Context
     ) -> None:
-        """Answer a request that took ``size`` bytes: at once, or later in a task."""
+        """Answer a request of ``size`` bytes: at once, or later in a task."""
         problem = self._refusal(service, request)
         if problem is not None:
             self._peer.error(request.id, problem)
@@ -80,15 +80,16 @@ class Answers(Generic[Context]):
             self._peer.error(request.id, _defect(request))
 
     def cancel(self, request_id: int | str, wish: str | None = None) -> bool:
-        """Cancel a call; it answers ``cancelled`` when it has cleaned up. False: there is none.
+        """Cancel a call, which cleans up and answers ``cancelled``. False: there is no such call.
 
-        ``wish``: what the caller wants of the work, as the message of the cancelling.
+        ``wish`` says what the caller wants done with the work; the task gets it as the
+        cancellation's message.
         """
         task = self.calls.get(request_id)
         return task is not None and task.cancel(wish)
 
     def end(self) -> None:
-        """The connection ends: nobody will hear an answer."""
+        """Cancel all calls: the connection ends, so no answer can be sent."""
         self._ended = True
         for task in self.calls.values():
             task.cancel()
@@ -101,7 +102,7 @@ class Answers(Generic[Context]):
         if request.id in self.calls:
             return errors.InvalidRequest(f"the id {request.id!s:.100} is in use")
         if service.terms.legacy or request.method in self._peer.served:
-            return None  # old clients call what they did not offer
+            return None  # old clients call methods that hello did not offer
         if request.method in service.terms.offer.capabilities:
             return errors.CapabilityError(f"the hello did not offer {request.method}")
         return errors.UnknownMethod(f"Unknown method: {request.method:.100}")
@@ -122,7 +123,7 @@ class Answers(Generic[Context]):
             self._peer.error(request.id, _defect(request))
 
     def _on_done(self, request: jsonrpc.Request, size: int, task: asyncio.Task[None]) -> None:
-        # a callback, as a task that is cancelled before it has begun runs no line of its own
+        # a callback, because a task that is cancelled before it begins runs none of its code
         del self.calls[request.id]
         self.waiting.pop(request.id, None)
         self.held_bytes -= size

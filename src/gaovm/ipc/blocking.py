@@ -18,38 +18,39 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Interrupts(Protocol):
-        """Where an interrupt arrives: ``fd`` is readable, and ``check`` raises it.
+        """A source of interrupts: ``fd`` becomes readable, and ``check`` raises the interrupt.
 
-        A signal that comes just before a system call does not end it; a descriptor does. ``then``:
-        what becomes of the work when the call ends early: ``undo``, ``keep``, or as the other side
-        has it.
+        A signal that arrives just before a system call does not end the call; a readable descriptor
+        does. ``then`` says what happens to the work when the call ends early: ``undo``, ``keep``,
+        or, if unset, what the other side decides.
         """
 
         fd: int
         then: str | None
 
         def check(self) -> None:
-            """Raise ``KeyboardInterrupt`` if there was one."""
+            """Raise ``KeyboardInterrupt`` if an interrupt arrived."""
 
 
 HANDSHAKE_LIMIT_S = 10.0
-# how long an interrupted call may take to undo what it began
+# how long an interrupted call may take to undo its work
 CANCEL_LIMIT_S = 30.0
-# how long a daemon that works takes to say whether it can undo
+# how long a working daemon may take to say whether it can undo the call
 CANCEL_ANSWER_LIMIT_S = 5.0
 _RECV_BYTES = 256 << 10
 
 
 class BlockingConnection:
-    """A connection over a connected socket, which it owns. Both hellos are done when it exists.
+    """A connection over a connected socket, which it owns. The constructor does both hellos.
 
-    Without ``withdraw`` a call that ends early is left as it is: for questions, which undo nothing.
+    Without ``withdraw``, the client does not withdraw a call that ends early. That suits queries,
+    which have nothing to undo.
 
     Raises:
         errors.HandshakeError, errors.AuthError, errors.CapabilityError: the hellos do not agree.
         errors.ConnectionLost: the other side went away.
-        errors.FrameError: it speaks another language.
-        errors.TimeLimit: it says nothing.
+        errors.FrameError: the other side does not speak this protocol.
+        errors.TimeLimit: the other side does not answer.
     """
 
     def __init__(
@@ -101,9 +102,9 @@ class BlockingConnection:
         """Call a method and wait for its end.
 
         ``on_progress`` gets this call's progress, ``on_notification`` every other notification.
-        ``interrupts`` are looked at while it waits, until there is one.
-        When it is interrupted (``KeyboardInterrupt``) or its time limit passes, the call is
-        withdrawn and its undoing awaited for up to 30 s; then the interrupt goes on.
+        While it waits, the client watches ``interrupts`` until one arrives. On an interrupt
+        (``KeyboardInterrupt``) or at the time limit, the client withdraws the call and waits up to
+        30 s until the other side has undone it; then it raises the interrupt.
 
         Raises:
             errors.Cancelled: an interrupted call was undone.
@@ -111,8 +112,8 @@ class BlockingConnection:
             errors.TimeLimit: no answer in ``timeout_s``; the call may still have its effect, unless
                 the message says that it was undone.
             errors.CapabilityError: the other side does not serve the method; nothing was sent.
-            errors.InvalidParams: text in the parameters that is not UTF-8; nothing was sent.
-            errors.GaoError: what the other side answered.
+            errors.InvalidParams: a text in the parameters is not UTF-8; nothing was sent.
+            errors.GaoError: the error that the other side answered.
         """
         if method not in self._peer.callable:
             raise errors.CapabilityError(f"the other side does not serve {method}")
@@ -145,10 +146,10 @@ class BlockingConnection:
         return call.result
 
     def wait_closed(self, timeout_s: float | None = None) -> None:
-        """Return when the other side has closed the connection.
+        """Wait until the other side closes the connection.
 
         Raises:
-            errors.TimeLimit: it did not in ``timeout_s``.
+            errors.TimeLimit: the other side did not close it within ``timeout_s``.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         try:
@@ -160,17 +161,17 @@ class BlockingConnection:
     def wait_notification(
         self, on_notification: Callable[[str, Mapping[str, Any]], None], timeout_s: float | None
     ) -> None:
-        """Take what comes once: zero or more notifications.
+        """Wait for data once and handle it: zero or more notifications.
 
         Raises:
-            errors.TimeLimit: nothing came in ``timeout_s``.
+            errors.TimeLimit: nothing arrived within ``timeout_s``.
             errors.ConnectionLost: the connection ended.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._step(deadline, _Call(None, on_notification))
 
     def _withdraw(self, call: _Call, interrupts: Interrupts | None) -> None:
-        """Ask for the call's end and wait for it, within bounds; one that goes on is left."""
+        """Ask for the call's end and wait a limited time; stop waiting if the call continues."""
         if not self._withdraws or methods.CANCEL not in self._peer.callable:
             return
         self._interrupts = None
@@ -186,7 +187,7 @@ class BlockingConnection:
                 self._step(began + CANCEL_ANSWER_LIMIT_S, call)
             if cancel.result == {"cancelled": True}:
                 self._wait(call, began + CANCEL_LIMIT_S)
-        except errors.GaoError:  # the interrupt is what the caller must see
+        except errors.GaoError:  # the caller must see the interrupt instead
             self.close()
 
     def _wait(self, call: _Call, deadline: float | None) -> None:
@@ -207,7 +208,7 @@ class BlockingConnection:
             self.close()
             raise errors.ConnectionLost(f"the connection broke: {exc.strerror or exc}") from exc
         except BaseException:
-            self.close()  # half a frame may have gone
+            self.close()  # the socket may have sent half a frame
             raise
 
     def _set_limit(self, deadline: float | None) -> None:
@@ -220,7 +221,7 @@ class BlockingConnection:
         self._sock.settimeout(left)
 
     def _step(self, deadline: float | None, current: _Call | None) -> None:
-        """Receive once and act on it."""
+        """Receive once and handle the events."""
         if self._interrupts is not None:
             self._wait_readable(self._interrupts, deadline)
         self._set_limit(deadline)
@@ -238,7 +239,7 @@ class BlockingConnection:
         self._flush(deadline)
 
     def _wait_readable(self, interrupts: Interrupts, deadline: float | None) -> None:
-        """Return when there is something to receive or the time has passed, or be interrupted."""
+        """Wait until data arrives, the time has passed, or an interrupt raises."""
         import select
 
         poll = select.poll()
@@ -273,7 +274,7 @@ class BlockingConnection:
 
 
 class _Call:
-    """A call of ours until it has ended."""
+    """An outgoing call until its end."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The calls that go out of a connection: each ends with an answer, or with the connection."""
+"""Outgoing calls of a connection: each ends with an answer, or with the connection."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from gaovm.ipc import jsonrpc, peer
     from gaovm.wire import anyjson
 
-# tokens of calls whose answer nobody awaits
+# tokens of calls for whose answer nobody waits
 _BEAT: Any = object()
 _NOBODY: Any = object()
 
 
 class Calls:
-    """The calls of one connection that wait for their answer.
+    """The outgoing calls of one connection that wait for their answer.
 
-    ``changed`` is called when there is something to send.
+    This class calls ``changed`` when there is something to send.
     """
 
     def __init__(self, side: peer.Peer, changed: Callable[[], None]) -> None:
         self._peer = side
         self._changed = changed
         self._listeners: dict[int, Callable[[anyjson.Object], None]] = {}
-        #: Called when a ping of ``beat`` is answered.
+        #: A function to call when the other side answers a ping of ``beat``.
         self.on_beat: Callable[[], None] | None = None
         #: Why the connection has ended.
         self._ended: errors.GaoError | None = None
@@ -41,7 +41,7 @@ class Calls:
         timeout_s: float | None,
         on_progress: Callable[[anyjson.Object], None] | None,
     ) -> Any:
-        """Call a method of the other side; as ``Connection.call`` says."""
+        """Call a method of the other side; see ``Connection.call``."""
         if self._ended is not None:
             raise errors.ConnectionLost(f"the connection has ended: {self._ended}")
         if self._peer.callable and method not in self._peer.callable:
@@ -72,11 +72,11 @@ class Calls:
             self._changed()
 
     def beat(self) -> None:
-        """Ping the other side; ``on_beat`` is called at its answer."""
+        """Ping the other side; its answer calls ``on_beat``."""
         self._peer.request(methods.PING, {}, _BEAT)
 
     def answered(self, reply: peer.Reply) -> None:
-        """Hand an answer to whoever waits for it."""
+        """Give an answer to the call that waits for it."""
         future = reply.token
         if future is _BEAT:
             if self.on_beat is not None:
@@ -89,7 +89,7 @@ class Calls:
             future.set_result(reply.result)
 
     def progressed(self, message: jsonrpc.Notification) -> bool:
-        """Hand a notification to the call that it is about; False when it is about none of ours."""
+        """Give a notification to the call that it names; False when it names none of ours."""
         if message.method != methods.PROGRESS or not self._listeners:
             return False
         number = message.params.get("call")
@@ -100,7 +100,7 @@ class Calls:
         return True
 
     def end(self, error: errors.GaoError) -> None:
-        """The connection ends: no call that waits gets an answer any more."""
+        """End every waiting call with an error, because the connection ends."""
         self._ended = error
         lost = f"the connection ended before the answer: {error}"
         for future in self._peer.take_pending():

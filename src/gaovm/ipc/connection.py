@@ -1,8 +1,8 @@
 """JSON-RPC connections on asyncio: the shell around ``peer``.
 
-``transport`` sends and bounds the bytes, ``handshake`` limits the time of the hellos, ``calling``
-has the calls that go out and ``answering`` those that come in. A connection owns the tasks of the
-latter and cancels them when the other side goes; calls that go out always end, with
+``transport`` sends bytes and limits how many may wait. ``handshake`` limits the time of the hellos.
+``calling`` has the outgoing calls, ``answering`` the incoming ones. A connection owns the tasks of
+its incoming calls and cancels them when the other side leaves. Every outgoing call ends, with
 ``ConnectionLost`` at the latest.
 """
 
@@ -56,12 +56,12 @@ def _loads_of_stranger(body: bytes) -> Any:
 
 
 class Service:
-    """What this side serves under one protocol; may be shared by many connections.
+    """What this side serves under one protocol; many connections may share it.
 
-    ``handle(method, params, context)`` returns JSON data (msgspec structs too) or raises a
-    ``GaoError``. ``immediate``: methods answered without a task, for cheap reads.
-    ``on_notification`` gets method, params, connection; ``on_open`` is called after both hellos.
-    ``gate`` is awaited before a call that has a task begins; one that waits there has not begun.
+    ``handle(method, params, context)`` returns JSON data (or msgspec structs) or raises a
+    ``GaoError``. ``immediate`` has the methods that are answered without a task, for cheap reads.
+    ``on_notification`` gets method, params and connection. The connection calls ``on_open`` after
+    both hellos. Each call with a task awaits ``gate`` first; a call that waits there has not begun.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Service:
 
 
 class Request:
-    """One call that came in."""
+    """One incoming call."""
 
     __slots__ = ("connection", "request_id")
 
@@ -92,16 +92,16 @@ class Request:
         self.request_id = request_id
 
     def progress(self, fields: Mapping[str, Any]) -> None:
-        """Send a ``progress`` notification for this call; nothing when the caller has gone."""
+        """Send a ``progress`` notification for this call, unless the caller has gone."""
         self.connection.notify(methods.PROGRESS, {"call": self.request_id, **fields})
 
     def cancel(self, request_id: int | str, wish: str | None = None) -> bool:
-        """Cancel another call of the same connection; False when it is not under way."""
+        """Cancel another call of the same connection; return False when it is not under way."""
         return self.connection.cancel_call(request_id, wish)
 
 
 class Connection(transport.Transport):
-    """One connection; made by ``connect`` or a ``Server``."""
+    """One connection; ``connect`` or a ``Server`` makes it."""
 
     def __init__(
         self,
@@ -137,11 +137,11 @@ class Connection(transport.Transport):
         self._finisher: asyncio.Task[None] | None = None
         self._heartbeat: heartbeat.Heartbeat | None = None
 
-    # what users call
+    # for users of the connection
 
     @property
     def protocol(self) -> str:
-        """The protocol agreed on."""
+        """The protocol on which both sides agreed."""
         return self._peer.terms.offer.protocol
 
     @property
@@ -162,45 +162,46 @@ class Connection(transport.Transport):
             errors.ConnectionLost: the connection ended; whether the call had an effect is unknown.
             errors.TimeLimit: no answer in ``timeout_s``; the call may still have its effect.
             errors.CapabilityError: the other side does not accept the method; nothing was sent.
-            errors.GaoError: what the other side answered.
+            errors.GaoError: the error that the other side answered.
         """
         return await self._calls.call(method, params, timeout_s, on_progress)
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
-        """Send a notification; nothing once the connection has ended.
+        """Send a notification; do nothing once the connection has ended.
 
-        Never waits: a peer that has 32 MiB unread is disconnected.
+        This never waits: the connection cuts off a peer that has left 32 MiB unread.
         """
         if self.error is None and self._peer.ready:
             self._peer.notify(method, params)
             self._schedule_flush()
 
     def send_encoded(self, data: bytes) -> None:
-        """Send frames made by ``transport.encode``; nothing once the connection has ended.
+        """Send frames made by ``transport.encode``; do nothing once the connection has ended.
 
-        For many connections that are told the same, and callers that look at ``congested`` first.
+        This serves callers that send the same data to many connections. They check ``congested``
+        first.
         """
         if self.error is None and self._peer.ready and self._transport is not None:
             self._flush()
             self._write(data)
 
     def start(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
-        """A task that is cancelled when the connection ends."""
+        """Start a task, which the connection cancels when it ends."""
         return self._owner.start(work, name=name, finishable=True)
 
     def on_close(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` when the connection has ended, at once when it already has."""
+        """Call ``callback`` when the connection has ended, or at once if it already has."""
         if self.error is not None:
             callback()
         else:
             self._close_callbacks.append(callback)
 
     def cancel_call(self, request_id: int | str, wish: str | None = None) -> bool:
-        """Cancel a call that came in; it answers ``cancelled`` when it has cleaned up."""
+        """Cancel an incoming call, which cleans up and then answers ``cancelled``."""
         return self._answers.cancel(request_id, wish)
 
     def set_heartbeat(self, interval_s: float, limit_s: float) -> None:
-        """Ping every ``interval_s`` and end the connection when an answer takes ``limit_s``."""
+        """Ping every ``interval_s``; end the connection when an answer takes over ``limit_s``."""
         self._heartbeat = heartbeat.Heartbeat(interval_s, limit_s, self._ping, self._cut_off)
         self._calls.on_beat = self._heartbeat.answered
         if self._peer.ready:
@@ -211,27 +212,27 @@ class Connection(transport.Transport):
         self._flush()
 
     async def wait_ready(self) -> None:
-        """Return when both hellos are done.
+        """Wait until both hellos are done.
 
         Raises:
-            errors.GaoError: why they failed; the connection is closed.
+            errors.GaoError: a hello failed for this reason; the connection is closed.
         """
         await self._handshake.wait()
 
     async def wait_closed(self) -> None:
-        """Return when the connection has ended and its tasks too; ``error`` says why it did."""
+        """Wait until the connection and its tasks have ended; ``error`` then holds the reason."""
         await asyncio.shield(self.finished)
 
     def close(self, error: errors.GaoError | None = None) -> None:
-        """Begin to end the connection: what is queued is still sent. Idempotent."""
+        """Begin to end the connection; it still sends what is queued. Idempotent."""
         self._end(error or errors.ConnectionLost("closed by this side"))
 
     async def aclose(self) -> None:
-        """End the connection and wait until all of it has ended."""
+        """End the connection and wait until it and its tasks have ended."""
         self.close()
         await self.wait_closed()
 
-    # called by the event loop
+    # the event loop calls these
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -283,7 +284,7 @@ class Connection(transport.Transport):
     # the end
 
     def _end(self, error: errors.GaoError) -> None:
-        """Send what is to be said, then close; the reason is logged once."""
+        """Send what is queued, then close; log the reason once."""
         if self.error is None and self._transport is not None:
             self._flush()
         self._set_error(error)
@@ -307,7 +308,7 @@ class Connection(transport.Transport):
         for callback in callbacks:
             callback()
 
-    # what came in and is not dealt with
+    # received data that is not handled yet
 
     def _take(self, request: jsonrpc.Request, size: int) -> None:
         if self._service is not None:
@@ -318,7 +319,7 @@ class Connection(transport.Transport):
         self._hold()
 
     def _hold(self) -> None:
-        """Tell the budget; after the end it is what calls that are still undone have."""
+        """Tell the budget how much is held; after the end, only unfinished calls count."""
         partial = 0 if self.error is not None else self._peer.pending_bytes
         size = partial + self._answers.held_bytes
         if size != self._held_bytes and self._budget is not None:
@@ -326,7 +327,7 @@ class Connection(transport.Transport):
             self._budget.hold(self, size)
 
     def overrun(self) -> None:
-        """Implements ``inflow.Holder``."""
+        """End the connection; implements ``inflow.Holder``."""
         self._held_bytes = 0
         why = "too much is under way on this server, and the most of it is from here"
         self._cut_off(errors.TooSlow(why))
@@ -336,7 +337,7 @@ class Connection(transport.Transport):
         self._cut_off(errors.TooSlow(why))
 
     def _cut_off(self, error: errors.GaoError) -> None:
-        """End at once; what is queued is dropped."""
+        """End at once and drop what is queued."""
         self._set_error(error)
         self._abort()
 
@@ -375,19 +376,19 @@ async def connect(
     name: str = "connection",
     handshake_s: float = handshake.LIMIT_S,
 ) -> Connection:
-    """A connection over a connected socket, after both hellos; as ``attach`` otherwise."""
+    """Make a connection over a connected socket and wait for both hellos; see ``attach``."""
     connection = Connection([service], first=first, name=name, handshake_s=handshake_s)
     await attach(connection, sock)
     return connection
 
 
 async def attach(connection: Connection, sock: socket.socket) -> None:
-    """Give a new connection its connected socket, which it owns from now on; wait for both hellos.
+    """Give a new connection its connected socket, which it then owns; wait for both hellos.
 
     Raises:
         errors.HandshakeError, errors.AuthError, errors.CapabilityError: the hellos do not agree.
         errors.ConnectionLost: the other side went away.
-        errors.FrameError: it speaks another language.
+        errors.FrameError: the other side does not speak this protocol.
     """
     sock.setblocking(False)
     loop = asyncio.get_running_loop()

@@ -1,8 +1,8 @@
 """Frames: a 4-byte big-endian length, then one UTF-8 JSON object of that many bytes.
 
-Pure: bytes in, frames out. Work is linear in the bytes fed, for one large frame in many pieces and
-for many small frames in one piece. A frame that breaks a rule raises ``FrameError``; the connection
-is then closed without a reply, as nothing after it can be trusted.
+Pure: bytes in, frames out. The work is linear in the number of bytes, for one large frame in many
+pieces and for many small frames in one piece. A frame that breaks a rule raises ``FrameError``. The
+receiver then closes the connection without a reply, because it cannot trust the following bytes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 HEADER_BYTES = 4
 MAX_FRAME_BYTES = 16 << 20
-# What a decoder makes of a frame costs by the value: 16 MiB of empty lists take seconds and 600 MB,
-# this many take 15 ms. The largest requests have some thousands; answers may have more.
+# Decoding costs time and memory per value: 16 MiB of empty lists take seconds and 600 MB, this many
+# values take 15 ms. The largest requests have some thousands of values; answers may have more.
 MAX_VALUES = 50_000
 
 _HEADER = struct.Struct(">I")
@@ -29,7 +29,7 @@ _DUMPS = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=F
 
 
 class FrameDecoder:
-    """Cuts a byte stream into frames of at most ``max_size`` bytes (may change between frames)."""
+    """Split a byte stream into frames of at most ``max_size`` bytes (may change between frames)."""
 
     __slots__ = ("_buffer", "_start", "max_size")
 
@@ -41,16 +41,16 @@ class FrameDecoder:
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take more bytes of the stream."""
         if self._start:
-            # at most a partial frame is moved, when the frames before it were taken
+            # this moves at most a partial frame, once the caller has taken the frames before it
             del self._buffer[: self._start]
             self._start = 0
         self._buffer += data
 
     def next_frame(self) -> bytes | None:
-        """The next whole frame without its length, or None when more bytes are needed.
+        """Return the next whole frame without its length, or None when it needs more bytes.
 
         Raises:
-            errors.FrameError: the length is zero or too large (refused before the body is there).
+            errors.FrameError: the length is zero or too large (checked before the body arrives).
         """
         start = self._start + HEADER_BYTES
         buffer = self._buffer
@@ -68,31 +68,31 @@ class FrameDecoder:
 
     @property
     def pending(self) -> int:
-        """How many bytes have been fed and not taken."""
+        """The number of bytes that were fed and not taken."""
         return len(self._buffer) - self._start
 
     def unread(self) -> bytes:
-        """The bytes that have been fed and not taken: what another decoder must begin with."""
+        """Return the bytes that were fed and not taken: another decoder must begin with them."""
         with memoryview(self._buffer) as view:
             return bytes(view[self._start :])
 
     def eof(self) -> None:
-        """The stream has ended.
+        """Note the end of the stream.
 
         Raises:
-            errors.FrameError: inside a frame.
+            errors.FrameError: the stream ends inside a frame.
         """
         if self.pending:
             raise errors.FrameError(f"Incomplete frame: {self.pending} bytes remaining.")
 
 
 def check_values(body: bytes) -> None:
-    """Return when a frame holds few enough values to be decoded; 1 ms for each MiB of it.
+    """Check that a frame has few enough values to decode it; this takes 1 ms per MiB.
 
-    Characters that part values count in texts as well: a text with that many of them is refused.
+    The function counts separators, also inside texts: it refuses a text with too many of them.
 
     Raises:
-        errors.FrameError: it holds more than ``MAX_VALUES``.
+        errors.FrameError: the frame holds more than ``MAX_VALUES``.
     """
     if len(body) <= MAX_VALUES:
         return
@@ -108,10 +108,10 @@ def _length_problem(length: int, max_size: int) -> str:
 
 
 def decode_json(body: bytes) -> Any:
-    """The JSON value of a frame.
+    """Return the JSON value of a frame.
 
     Raises:
-        errors.FrameError: not UTF-8, not JSON (NaN is not), or nested too deeply.
+        errors.FrameError: the frame is not UTF-8, not JSON (NaN is not), or nested too deeply.
     """
     try:
         return json.loads(body.decode(), parse_constant=_refuse_constant)
@@ -126,10 +126,10 @@ def _refuse_constant(name: str) -> None:
 
 
 def check_object(value: Any) -> anyjson.Object:
-    """The value when it is an object.
+    """Return the value if it is an object.
 
     Raises:
-        errors.FrameError: a batch or a scalar.
+        errors.FrameError: the value is a batch or a scalar.
     """
     if type(value) is dict:
         return value
@@ -139,7 +139,7 @@ def check_object(value: Any) -> anyjson.Object:
 
 
 def decode(body: bytes) -> anyjson.Object:
-    """The object in a frame.
+    """Return the object in a frame.
 
     Raises:
         errors.FrameError: as ``decode_json`` and ``check_object``.
@@ -148,20 +148,20 @@ def decode(body: bytes) -> anyjson.Object:
 
 
 def encode_json(value: Any) -> bytes:
-    """Compact UTF-8 JSON, keys in the order given.
+    """Return compact UTF-8 JSON, keys in the given order.
 
     Raises:
-        TypeError, ValueError: our own value is no JSON, or has text that is not UTF-8 (such as a
-            file name with stray bytes).
+        TypeError, ValueError: our own value is not JSON, or has a text that is not UTF-8 (such as a
+            file name with invalid bytes).
     """
     return _DUMPS(value).encode()
 
 
 def frame(body: bytes) -> bytes:
-    """``body`` with its length before it.
+    """Return ``body`` with its length in front.
 
     Raises:
-        errors.FrameError: it is larger than any peer may accept.
+        errors.FrameError: the body is larger than any peer may accept.
     """
     if not 0 < len(body) <= MAX_FRAME_BYTES:
         raise errors.FrameError(_length_problem(len(body), MAX_FRAME_BYTES))
@@ -169,9 +169,9 @@ def frame(body: bytes) -> bytes:
 
 
 def encode(message: anyjson.Object) -> bytes:
-    """One message as a frame.
+    """Return one message as a frame.
 
     Raises:
-        errors.FrameError: larger than 16 MiB.
+        errors.FrameError: the message is larger than 16 MiB.
     """
     return frame(encode_json(message))

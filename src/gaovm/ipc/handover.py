@@ -1,7 +1,7 @@
-"""Connections that another process can go on with: what one is at a moment, and back from that.
+"""Hand a connection over to another process: take a snapshot of it, and resume from the snapshot.
 
-Nothing is lost and nothing is said twice: bytes that were received and make no whole frame yet,
-bytes that were to be sent and did not fit into the socket, calls that came in and have not begun.
+No data is lost or sent twice. The snapshot has the received bytes that do not form a whole frame
+yet, the bytes that did not fit into the socket yet, and the incoming calls that have not begun.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PeerState(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``peer.Peer.export`` gives."""
+    """The result of ``peer.Peer.export``."""
 
     protocol: str | None
     last_id: int
@@ -37,7 +37,7 @@ class PeerState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that came in and has not begun: it begins where the connection goes on."""
+    """An incoming call that has not begun: it begins in the process that resumes."""
 
     id: int | str
     method: str
@@ -54,7 +54,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unsent:
-    """The end of what was written to a transport, for as long as the transport still holds it."""
+    """The last bytes written to a transport, as long as the transport still holds them."""
 
     __slots__ = ("_chunks", "_size")
 
@@ -63,7 +63,7 @@ class Unsent:
         self._size = 0
 
     def wrote(self, data: bytes, left: int) -> None:
-        """``data`` was given to the transport, which now holds ``left`` bytes in all."""
+        """Note that the transport got ``data`` and now holds ``left`` bytes in all."""
         if not left:
             if self._size:
                 self._chunks.clear()
@@ -75,12 +75,12 @@ class Unsent:
             self._size -= len(self._chunks.popleft())
 
     def last(self, left: int) -> bytes:
-        """The last ``left`` bytes that were written."""
+        """Return the last ``left`` bytes that were written."""
         return b"".join(self._chunks)[-left:] if left else b""
 
 
 class Movable(connection.Connection):
-    """A connection that can be handed over."""
+    """A connection that this process can hand over to another."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Movable(connection.Connection):
         self._resumed: Snapshot | None = None
 
     def begun(self) -> dict[int | str, asyncio.Task[None]]:
-        """The calls that came in and are under way, by id; those before the gate are not."""
+        """The incoming calls under way, by id, without those that wait before the gate."""
         answers = self._answers
         return {key: task for key, task in answers.calls.items() if key not in answers.waiting}
 
@@ -106,18 +106,19 @@ class Movable(connection.Connection):
         return self._peer.ready
 
     def fileno(self) -> int:
-        """The socket's descriptor, -1 when it is gone."""
+        """Return the socket's descriptor, or -1 when the socket is closed."""
         sock = None if self._transport is None else self._transport.get_extra_info("socket")
         return -1 if sock is None else int(sock.fileno())
 
     def ping(self) -> None:
-        """Ping and drop the answer: the other side's patience begins anew."""
+        """Ping and drop the answer: this restarts the other side's time limit."""
         self._peer.forget(self._peer.request(methods.PING, {}, None))
 
     def snapshot(self) -> Snapshot:
-        """The connection at this moment; this one must not go on when the snapshot is used.
+        """Return a snapshot of this moment; if it is used, this object must not continue.
 
-        Calls under way, theirs and ours, are not in it: an answer to one of ours is dropped.
+        The snapshot has no calls under way, neither incoming nor outgoing. The resumed connection
+        drops an answer to one of our calls.
         """
         self._flush()
         left = 0 if self._transport is None else self._transport.get_write_buffer_size()
@@ -130,16 +131,16 @@ class Movable(connection.Connection):
         )
 
     def resume(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot; before the connection gets its transport.
+        """Resume from a snapshot. Call this before the connection gets its transport.
 
         Raises:
-            errors.HandshakeError: its protocol is none of ours.
+            errors.HandshakeError: this side does not serve the snapshot's protocol.
         """
         self._peer.resume(cast("peer.Exported", msgspec.structs.asdict(snapshot.peer)))
         self._resumed = snapshot
 
     def answer(self, request_id: int | str, value: Any) -> None:
-        """Answer a call that was under way when another process had this connection."""
+        """Answer a call that began while another process had this connection."""
         self._peer.result(request_id, value)
         self._schedule_flush()
 
@@ -159,7 +160,7 @@ class Movable(connection.Connection):
         self.data_received(b"")
 
     def resume_writing(self) -> None:
-        self._unsent.wrote(b"", 0)  # the low mark is zero: all has been sent
+        self._unsent.wrote(b"", 0)  # the low-water mark is zero: everything has been sent
         super().resume_writing()
 
     def _write(self, data: bytes) -> None:
@@ -176,10 +177,10 @@ async def resume(
     first: bool,
     budget: inflow.Budget | None = None,
 ) -> Movable:
-    """Go on with a connection over the socket it had. Owns the socket from now on.
+    """Resume a connection over its old socket, and own the socket from now on.
 
     Raises:
-        errors.HandshakeError: its protocol is none of ours; the socket is closed.
+        errors.HandshakeError: this side does not serve its protocol; the socket is closed.
     """
     sock.setblocking(False)
     made = Movable(

@@ -1,4 +1,4 @@
-"""The time between a connection's beginning and the moment when both hellos are done."""
+"""Limit the time from a connection's beginning until both hellos are done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIMIT_S = 5.0
 
 
 class Handshake:
-    """Limits that time, and lets others wait for its end."""
+    """Limit that time, and let others wait for its end."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
@@ -22,27 +22,27 @@ class Handshake:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, fail: Callable[[errors.GaoError], None]) -> None:
-        """The connection is made; ``fail`` is called when the other side takes too long."""
+        """Start the time limit; call ``fail`` when the other side takes too long."""
         late = errors.HandshakeError(f"no hello within {self._limit_s:g} s")
         self._timer = asyncio.get_running_loop().call_later(self._limit_s, fail, late)
 
     def done(self) -> None:
-        """Both hellos are done."""
+        """Note that both hellos are done."""
         self._stop()
         self._ready.set_result(None)
 
     def end(self, error: errors.GaoError) -> None:
-        """The connection ends; whoever waits is told why. Idempotent."""
+        """Note that the connection ends; those who wait get the error. Idempotent."""
         self._stop()
         if not self._ready.done():
             self._ready.set_exception(error)
             self._ready.exception()  # retrieved: nobody need be waiting
 
     async def wait(self) -> None:
-        """Return when both hellos are done.
+        """Wait until both hellos are done.
 
         Raises:
-            errors.GaoError: why they failed.
+            errors.GaoError: a hello failed for this reason.
         """
         await asyncio.shield(self._ready)
 

@@ -1,4 +1,4 @@
-"""Whether the other side of a connection still answers: a ping from time to time."""
+"""Check with regular pings whether the other side of a connection still answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Heartbeat:
-    """Calls ``ping`` every ``interval_s``, and ``fail`` once when an answer takes ``limit_s``."""
+    """Call ``ping`` every ``interval_s``, and ``fail`` once when no answer comes in ``limit_s``."""
 
     def __init__(
         self,
@@ -28,18 +28,18 @@ class Heartbeat:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Ping now; ``answered`` has to follow."""
+        """Ping now; the owner must call ``answered`` when the answer arrives."""
         self._ping()
         self._timer = asyncio.get_running_loop().call_later(self._limit_s, self._on_silence)
 
     def answered(self) -> None:
-        """The answer has come: ping again after the interval."""
+        """Note the answer, and ping again after the interval."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = asyncio.get_running_loop().call_later(self._interval_s, self.start)
 
     def stop(self) -> None:
-        """Watch no more. Idempotent."""
+        """Stop pinging. Idempotent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""The handshake: both sides say ``hello`` before anything else is served. Pure.
+"""The handshake: both sides send ``hello`` before they serve anything else. Pure.
 
 The first speaker (whoever connected, or the driver) sends its hello. The other side answers it and
 sends its own, which the first speaker answers. Each side may call what the other has answered as
@@ -39,7 +39,7 @@ TOKEN_VARIABLE = "GAOVM_DRIVER_TOKEN"
 
 
 class Offer:
-    """What one side says of itself in hello; ``token`` is sent if it is set."""
+    """What one side says about itself in hello; the hello includes ``token`` if it is set."""
 
     __slots__ = ("capabilities", "protocol", "required", "token")
 
@@ -56,7 +56,7 @@ class Offer:
         self.token = token
 
     def params(self) -> Params:
-        """The parameters of the ``hello`` request."""
+        """Return the parameters of the ``hello`` request."""
         params: Params = {
             "protocol": self.protocol,
             "capabilities": list(self.capabilities),
@@ -71,7 +71,7 @@ def protocol_of(params: anyjson.Object) -> str:
     """Return the protocol that a hello asks for.
 
     Raises:
-        errors.InvalidParams: it names none.
+        errors.InvalidParams: the hello names no protocol.
     """
     protocol = params.get("protocol")
     if not isinstance(protocol, str):
@@ -90,10 +90,10 @@ def answer(params: anyjson.Object, own: Offer, expected_token: str | None = None
     """Check the other side's hello and make the answer to it.
 
     Raises:
-        errors.InvalidParams: a parameter is missing or of the wrong type.
-        errors.HandshakeError: another protocol.
-        errors.AuthError: ``expected_token`` is set and another one, or none, came.
-        errors.CapabilityError: the other side requires what we do not have.
+        errors.InvalidParams: a parameter is missing or has the wrong type.
+        errors.HandshakeError: the other side speaks another protocol.
+        errors.AuthError: ``expected_token`` is set and the other side sent another token or none.
+        errors.CapabilityError: the other side requires a capability that we do not have.
     """
     protocol = protocol_of(params)
     if protocol != own.protocol:
@@ -113,7 +113,7 @@ def answer(params: anyjson.Object, own: Offer, expected_token: str | None = None
 
 
 def _check_required(required: Sequence[str], present: frozenset[str]) -> None:
-    """Raises: CapabilityError, in the words of ``gaovm.v1.2``, with all that was required."""
+    """Raise a CapabilityError if one is missing, in the words of ``gaovm.v1.2``."""
     missing = [name for name in required if name not in present]
     if missing:
         shown = ", ".join(f"{name:.60}" for name in missing[:_SHOWN])
@@ -126,7 +126,7 @@ def _check_required(required: Sequence[str], present: frozenset[str]) -> None:
 
 
 def _check_token(given: Any, expected: str) -> None:
-    import hmac  # only one side in a few needs it
+    import hmac  # few processes need it
 
     same = isinstance(given, str) and hmac.compare_digest(
         given.encode(errors="surrogatepass"), expected.encode()
@@ -146,9 +146,9 @@ def check_result(result: Any, own: Offer) -> frozenset[str]:
     """Check the answer to our hello; return the methods that the other side lets us call.
 
     Raises:
-        errors.InvalidReply: the answer has not the right form.
-        errors.HandshakeError: another protocol.
-        errors.CapabilityError: it does not accept what we require.
+        errors.InvalidReply: the answer has the wrong form.
+        errors.HandshakeError: the other side speaks another protocol.
+        errors.CapabilityError: the other side does not accept a capability that we require.
     """
     if not isinstance(result, dict):
         raise errors.InvalidReply("the answer to hello is no object")

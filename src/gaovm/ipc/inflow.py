@@ -1,8 +1,8 @@
-"""What the other sides of connections have sent and nobody has dealt with yet: bounded.
+"""Limit the memory for data that clients have sent and the server has not handled yet.
 
-That is half a frame, and the requests that are under way. All connections of a server share one
-budget. Whoever holds the most is ended when it is exceeded: a client that sends what it means soon
-and in one piece is never that one, however many others there are.
+This data is partial frames and the requests under way. All connections of a server share one
+budget. When they exceed it, the server ends the connection that holds the most. A client that sends
+each frame quickly and whole is never that one, however many other clients there are.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BUDGET_BYTES = 32 << 20
-#: How long one frame may be on its way, from its first byte to its last.
+#: The longest time for one frame, from its first byte to its last.
 FRAME_LIMIT_S = 30.0
 
 
 class Holder(Protocol):
-    """Somebody who holds a part of the budget."""
+    """An object that uses a part of the budget."""
 
     def overrun(self) -> None:
-        """The budget is used up, and this one holds the most: it has to let go of all of it."""
+        """Release everything: the budget is used up, and this holder uses the most."""
         ...
 
 
@@ -35,7 +35,7 @@ class Budget:
         self._held: dict[Holder, int] = {}
 
     def hold(self, holder: Holder, size: int) -> None:
-        """``holder`` holds ``size`` bytes now; ends the greatest holders when it is too much."""
+        """Note that ``holder`` uses ``size`` bytes now; above the limit, end the largest ones."""
         self._set(holder, size)
         while self.used_bytes > self.limit_bytes:
             greatest = max(self._held, key=self._held.__getitem__)
@@ -49,10 +49,10 @@ class Budget:
 
 
 class Frames:
-    """Sees to it that each frame of one connection is whole in time.
+    """Check that each frame of one connection arrives whole in time.
 
-    ``late`` is called once when one is not. Costs one timer in ``FRAME_LIMIT_S``, and none while
-    nothing comes.
+    If a frame does not, this class calls ``late`` once. It needs one timer per ``FRAME_LIMIT_S``,
+    and none while nothing arrives.
     """
 
     def __init__(self, late: Callable[[], None]) -> None:
@@ -62,14 +62,14 @@ class Frames:
         self._count = self._count_then = 0
 
     def saw(self, *, whole: int, partial: bool) -> None:
-        """So many frames are whole now that were not; ``partial``: another one has begun."""
+        """Note that ``whole`` more frames are complete; ``partial``: another one has begun."""
         self._count += whole
         self._partial = partial
         if partial and self._timer is None:
             self._arm()
 
     def stop(self) -> None:
-        """The connection has ended. Idempotent."""
+        """Stop checking, because the connection has ended. Idempotent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,7 +1,7 @@
-"""JSON-RPC 2.0 messages, without batches: objects to messages and back. Pure.
+"""Convert objects to JSON-RPC 2.0 messages and back, without batches. Pure.
 
-``parse`` never raises: an object that is no valid message becomes ``Invalid``, which the receiver
-answers with -32600.
+``parse`` never raises: an object that is not a valid message becomes ``Invalid``, which the
+receiver answers with -32600.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Request:
-    """A call that wants an answer."""
+    """A call that expects an answer."""
 
     __slots__ = ("id", "method", "params")
 
@@ -50,7 +50,7 @@ class Response:
 
 
 class Invalid:
-    """An object that is no message; ``id`` is what to answer to, None if it has no usable one."""
+    """An object that is not a message; ``id`` is the id for the answer, None if unusable."""
 
     __slots__ = ("error", "id", "is_response")
 
@@ -117,7 +117,7 @@ def _response(message: anyjson.Object, number: Id | None) -> Response | Invalid:
 
 
 def request(id: Id, method: str, params: Any = None) -> anyjson.Object:
-    """Make the object of a request; ``params`` None leaves them out."""
+    """Make the object of a request; None as ``params`` leaves them out."""
     message: dict[str, Any] = {"jsonrpc": "2.0", "id": id, "method": method}
     if params is not None:
         message["params"] = params
@@ -138,7 +138,7 @@ def result(id: Id, value: Any) -> anyjson.Object:
 
 
 def error(id: Id | None, error: anyjson.Object) -> anyjson.Object:
-    """Make the object of an error answer; ``id`` None: the request's is not known."""
+    """Make the object of an error answer; ``id`` is None when the request's id is unknown."""
     return {"jsonrpc": "2.0", "id": id, "error": error}
 
 

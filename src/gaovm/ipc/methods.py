@@ -20,7 +20,7 @@ DISPLAY = "display"
 
 REQUIRED = (HELLO, PING)
 
-# the names of ``wire.control.table`` (a test compares), for clients that load no msgspec
+# the names of ``wire.control.table``, for clients without msgspec; a test compares both
 CONTROL_METHODS = (
     HELLO,
     PING,
@@ -59,7 +59,7 @@ CONTROL_METHODS = (
     LOG_LEVEL,
 )
 
-# in the order in which the old daemon offered them
+# in the order in which the old daemon offers them
 LEGACY_METHODS = (
     HELLO,
     PING,

@@ -1,12 +1,12 @@
-"""One side of a connection: bytes in, events and bytes out. Pure; both shells stand on it.
+"""One side of a connection: bytes in, events and bytes out. Pure; both shells use it.
 
-A shell feeds what it received, takes events until there are none, and sends ``take_output()``.
-The handshake, refusals and malformed messages are dealt with here; a shell sees:
+A shell feeds the received bytes, takes events until there are none, and sends ``take_output()``.
+This module handles the handshake, refusals and malformed messages itself. A shell sees:
 
-* ``Ready``: both hellos are done, calls may go both ways;
+* ``Ready``: both hellos are done, both sides may call;
 * ``jsonrpc.Request``, ``jsonrpc.Notification``: from the other side, only after ``Ready``;
-* ``Reply``: the end of a call of ours;
-* ``Failed``: send what is left to send and close; nothing follows.
+* ``Reply``: the end of one of our calls;
+* ``Failed``: send the remaining output and close; no event follows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gaovm.wire import anyjson
 
     class Exported(TypedDict):
-        """What another process needs to go on; ``handover.PeerState`` has the same fields."""
+        """The state that another process needs to resume; fields as in ``handover.PeerState``."""
 
         protocol: str | None
         last_id: int
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 
 class Terms:
-    """On what terms one protocol is spoken.
+    """The terms under which this side speaks one protocol.
 
-    ``expected_token``: what the other side must send as ``authToken``. ``legacy``: errors have the
-    form of ``gaovm.v1.2``, and calls are served before the other side has answered our hello.
-    ``max_frame_bytes``: what the other side may send in one frame after the hellos.
+    ``expected_token``: the other side must send it as ``authToken``. ``legacy``: errors have the
+    form of ``gaovm.v1.2``, and this side serves calls before the other side has answered our hello.
+    ``max_frame_bytes``: the limit for one frame of the other side after the hellos.
     """
 
     __slots__ = ("expected_token", "legacy", "max_frame_bytes", "offer")
@@ -66,7 +66,7 @@ class Ready:
 
 
 class Reply:
-    """How a call of ours ended; ``token`` is what ``request`` was given."""
+    """The end of one of our calls; ``token`` is the value that ``request`` got."""
 
     __slots__ = ("error", "result", "token")
 
@@ -77,7 +77,7 @@ class Reply:
 
 
 class Failed:
-    """The connection must be closed."""
+    """The shell must close the connection."""
 
     __slots__ = ("error",)
 
@@ -94,8 +94,8 @@ _OWN_HELLO: Any = object()
 class Peer:
     """The protocol state of one connection.
 
-    ``first``: this side speaks first (exactly one ``Terms`` then) and counts its ids upwards. The
-    other side counts downwards and picks the terms by the protocol that the first hello names.
+    ``first``: this side speaks first and counts its ids upwards; it has exactly one ``Terms``. The
+    other side counts downwards and selects its terms by the protocol that the first hello names.
     """
 
     def __init__(
@@ -122,8 +122,8 @@ class Peer:
         self.ready = False
         self.callable: frozenset[str] = frozenset()
         self.served: frozenset[str] = frozenset()
-        """``callable``: what we may call on the other side; ``served``: what it may call on us.
-        ``frames``: how many came whole; ``frame_bytes``: the size of the last of them."""
+        """``callable``: the methods we may call; ``served``: those the other side may call.
+        ``frames``: the number of whole frames received; ``frame_bytes``: the last one's size."""
 
     @property
     def terms(self) -> Terms:
@@ -136,17 +136,17 @@ class Peer:
             raise errors.HandshakeError("no hello has come yet")
         return self._terms
 
-    # bytes out
+    # output
 
     def begin(self) -> None:
-        """Say hello first; for the first speaker, once."""
+        """Send the first hello. Only the first speaker calls this, once."""
         self._say_hello()
 
     def _say_hello(self) -> None:
         self.request(methods.HELLO, self.terms.offer.params(), _OWN_HELLO)
 
     def take_output(self) -> list[bytes]:
-        """What is to be sent now, in order."""
+        """Return the output to send now, in order."""
         output, self._output = self._output, []
         self.output_bytes = 0
         return output
@@ -176,10 +176,10 @@ class Peer:
         self._put(jsonrpc.notification(method, params))
 
     def result(self, number: jsonrpc.Id, value: Any) -> None:
-        """Answer a request. A result that cannot be sent becomes an error answer.
+        """Answer a request. A result that is too large becomes an error answer.
 
         Raises:
-            TypeError, ValueError: the value is no JSON; nothing was sent.
+            TypeError, ValueError: the value is not JSON; nothing was sent.
         """
         try:
             self._put(jsonrpc.result(number, value))
@@ -188,7 +188,7 @@ class Peer:
 
     def error(self, number: jsonrpc.Id | None, error: errors.GaoError) -> None:
         """Answer a request with an error."""
-        # before a hello nobody knows the protocol: the form that every client understands
+        # before a hello the protocol is unknown: use the form that every client understands
         terms = self._terms or self._all_terms[-1]
         self._put_error(number, error, legacy=terms.legacy)
 
@@ -198,28 +198,28 @@ class Peer:
         wire = jsonrpc.legacy_error(error) if legacy else errors.to_wire(error)
         try:
             self._put(jsonrpc.error(number, wire))
-        except (errors.FrameError, TypeError, ValueError):  # its details are to blame
+        except (errors.FrameError, TypeError, ValueError):  # the error's details cause this
             text = error.message[:4096].encode("ascii", "backslashreplace").decode()
             plain = {"code": error.rpc_code, "message": text}
             self._put(jsonrpc.error(number, plain))
 
     def forget(self, number: int) -> None:
-        """Drop a call whose answer nobody wants any more."""
+        """Drop a call for whose answer nobody waits any more."""
         self._pending.pop(number, None)
 
     def take_pending(self) -> list[Any]:
-        """The tokens of all calls that will get no answer now; for the end of the connection."""
+        """Return the tokens of all calls without an answer, when the connection ends."""
         tokens = [token for token in self._pending.values() if token is not _OWN_HELLO]
         self._pending.clear()
         return tokens
 
-    # another process goes on
+    # handover to another process
 
     def export(self) -> Exported:
-        """Everything that a peer in another process needs to go on from here, by ``resume``.
+        """Return everything that a peer in another process needs to ``resume`` from here.
 
-        Output that was not taken is not in it. Calls of ours that are pending are not either: an
-        answer to them will be dropped.
+        The result has neither output that was not taken, nor our pending calls: the other peer
+        drops their answers.
         """
         own_hello = [number for number, token in self._pending.items() if token is _OWN_HELLO]
         return {
@@ -235,7 +235,7 @@ class Peer:
         }
 
     def resume(self, state: Exported) -> None:
-        """Go on from what another peer exported; instead of ``begin``, before anything is fed.
+        """Resume from another peer's export. Call this instead of ``begin`` and before ``feed``.
 
         Raises:
             errors.HandshakeError: none of our terms has its protocol.
@@ -256,24 +256,24 @@ class Peer:
             self._decoder.max_size = self.terms.max_frame_bytes
         self._decoder.feed(state["unread"])
 
-    # bytes in
+    # input
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Take received bytes; ``next_event`` then has what they mean."""
+        """Take received bytes; ``next_event`` then returns their events."""
         self._decoder.feed(data)
 
     @property
     def pending_bytes(self) -> int:
-        """How many bytes came that make no whole frame yet."""
+        """Return the number of received bytes that do not form a whole frame yet."""
         return self._decoder.pending
 
     def discard(self) -> None:
-        """Drop what came and was not taken: nothing of it will be."""
+        """Drop the received bytes that nobody has taken or will take."""
         self._failed = True
         self._decoder = frames.FrameDecoder()
 
     def eof(self) -> Failed:
-        """The stream has ended; why that matters."""
+        """Note the end of the stream, and return the failure."""
         self._failed = True
         try:
             self._decoder.eof()
@@ -282,7 +282,7 @@ class Peer:
         return Failed(errors.ConnectionLost("the other side closed the connection"))
 
     def next_event(self) -> Event | None:
-        """The next event, or None when more bytes are needed."""
+        """Return the next event, or None when it needs more bytes."""
         while not self._failed:
             try:
                 body = self._decoder.next_frame()
@@ -314,7 +314,7 @@ class Peer:
     def _on_response(self, response: jsonrpc.Response) -> Event | None:
         token = self._pending.pop(response.id, None)
         if token is None:
-            return None  # late, or to nothing
+            return None  # a late answer, or one to no call
         error = None if response.error is None else errors.from_wire(response.error)
         if token is not _OWN_HELLO:
             return Reply(token, response.result, error)
@@ -323,7 +323,7 @@ class Peer:
                 raise error
             self.callable = hello.check_result(response.result, self.terms.offer)
         except errors.GaoError as exc:
-            if self.ready:  # legacy: its answer does not matter
+            if self.ready:  # legacy: the answer does not matter
                 return None
             return self._fail(exc)
         self._accepted = True
@@ -340,7 +340,7 @@ class Peer:
         return self._fail(error) if token is _OWN_HELLO else Reply(token, None, error)
 
     def _on_early(self, request: jsonrpc.Request) -> Event | None:
-        """A hello, or a call before hello is done."""
+        """Handle a hello, or a call before the hellos are done."""
         if request.method != methods.HELLO:
             text = f"hello handshake required before method {request.method}"
             self.error(request.id, errors.HandshakeError(text))
@@ -365,14 +365,14 @@ class Peer:
         return self._check_ready()
 
     def _pick(self, protocol: str) -> Terms:
-        """The terms of a protocol, or those to say a mismatch in."""
+        """Return the terms of a protocol, or those for the mismatch error."""
         if self._terms is not None:
             return self._terms
         for terms in self._all_terms:
             if terms.offer.protocol == protocol:
                 return terms
         for terms in self._all_terms:
-            # gaovm.v1.1 and the like: another version of the old protocol
+            # such as gaovm.v1.1: another version of the old protocol
             if terms.legacy and protocol.startswith("gaovm.v"):
                 return terms
         return self._all_terms[0]
@@ -385,7 +385,7 @@ class Peer:
         return Ready()
 
     def _fail(self, error: errors.GaoError) -> Failed:
-        """An error that is kept; what it was raised of, up to 16 MiB, is not."""
+        """Return the failure; drop the error's traceback and causes, which may hold 16 MiB."""
         self._failed = True
         error.__traceback__ = error.__cause__ = error.__context__ = None
         return Failed(error)

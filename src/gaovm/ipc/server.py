@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 1024
-#: Accepted before the first of them is looked at: each takes a descriptor, wanted or not.
+#: How many connections one turn accepts before it handles the first; each costs a descriptor.
 _AT_ONCE = 4
-#: Refused ones that are waited for at once, so that they hear why; more are just closed.
+#: How many refused clients may wait for the reason at once; the server just closes further ones.
 _HEARD = 4
 _REFUSAL_S = 1.0
-#: A flood is logged once a second.
+#: The server logs a flood of refusals once a second.
 _LOG_S = 1.0
 
 
 class Server:
-    """Accepts connections until ``aclose``; ``connections`` are those of now."""
+    """Accept connections until ``aclose``; ``connections`` has the present ones."""
 
     def __init__(
         self, services: Sequence[connection.Service], *, name: str, handshake_s: float
@@ -46,22 +46,22 @@ class Server:
         self._logged_at = -_LOG_S
 
     async def start(self, sock: socket.socket) -> None:
-        """Accept on a bound, listening socket, which the server owns from now on."""
+        """Start accepting on a bound, listening socket, which the server owns from now on."""
         loop = asyncio.get_running_loop()
         options: dict[str, Any] = {}
         if sys.version_info >= (3, 13):
-            options["cleanup_socket"] = False  # the file is its binder's, and outlives `pause`
+            options["cleanup_socket"] = False  # who bound the file owns it; it outlives `pause`
         options["backlog"] = _AT_ONCE
         self._server = await loop.create_unix_server(self._make, sock=sock, **options)
-        sock.listen(sockets.BACKLOG)  # how many wait for their turn is another matter
+        sock.listen(sockets.BACKLOG)  # asyncio's `backlog` above limits accepts per turn
         self._listener = sock
 
     def fileno(self) -> int:
-        """The descriptor of the listening socket."""
+        """Return the descriptor of the listening socket."""
         return -1 if self._listener is None else self._listener.fileno()
 
     def pause(self) -> None:
-        """Accept nobody: clients that connect wait, until ``go_on``."""
+        """Stop accepting for a while: new clients wait until ``go_on``."""
         asyncio.get_running_loop().remove_reader(self.fileno())
 
     async def go_on(self) -> None:
@@ -73,7 +73,7 @@ class Server:
 
     @property
     def accepted(self) -> int:
-        """How many connections there ever were."""
+        """The number of connections accepted so far."""
         return self._count
 
     def _make(self) -> asyncio.Protocol:
@@ -118,10 +118,10 @@ class Server:
         made.finished.add_done_callback(lambda _: self.connections.discard(made))
 
     async def resume(self, sock: socket.socket, snapshot: handover.Snapshot) -> handover.Movable:
-        """Go on with a connection that another process accepted; owns the socket.
+        """Resume a connection that another process accepted, and own its socket.
 
         Raises:
-            errors.HandshakeError: its protocol is not served any more; the socket is closed.
+            errors.HandshakeError: the server no longer serves its protocol; the socket is closed.
         """
         made = await handover.resume(
             sock, self._services, snapshot, first=False, budget=self.budget
@@ -130,7 +130,7 @@ class Server:
         return made
 
     def stop_accepting(self) -> None:
-        """Close the listening socket; connections stay. Idempotent."""
+        """Close the listening socket; connections stay open. Idempotent."""
         if self._server is not None:
             self._server.close()
 
@@ -145,7 +145,7 @@ class Server:
 
 
 class _Refusal(asyncio.Protocol):
-    """Answers the hello, whose id is 1, with an error, and closes."""
+    """Answer the hello, whose id is 1, with an error, and close."""
 
     def __init__(self, answer: bytes, ended: Callable[[], None]) -> None:
         self._answer = answer
@@ -175,7 +175,7 @@ async def serve_unix(
     name: str = "server",
     handshake_s: float = handshake.LIMIT_S,
 ) -> Server:
-    """Serve ``services`` on a listening socket; a client's hello picks one by its protocol."""
+    """Serve ``services`` on a listening socket; a client's hello selects one by its protocol."""
     server = Server(services, name=name, handshake_s=handshake_s)
     await server.start(sock)
     return server

@@ -1,4 +1,4 @@
-"""The bytes of a connection: sent in batches, bounded, held back while the other side is slow."""
+"""Send a connection's bytes: in batches, with a limit, held back while the other side is slow."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_UNSENT_BYTES = 32 << 20
-# what may wait to be sent before a connection calls itself congested
+# a connection with more unsent bytes than this is congested
 CONGESTED_BYTES = 256 << 10
-# what may gather within one turn of the event loop before it is handed to the socket
+# how much output may gather in one turn of the event loop before it goes to the socket
 BATCH_BYTES = 256 << 10
-# how long a closing connection may take to send what it still has to say
+# how long a closing connection may take to send its remaining output
 _FAREWELL_S = 2.0
 
 _ENCODER = msgspec.json.Encoder()
 
 
 def encode(method: str, params: Any) -> bytes:
-    """A notification as a frame, for ``Connection.send_encoded``.
+    """Return a notification as a frame, for ``Connection.send_encoded``.
 
     Raises:
-        errors.FrameError: larger than 16 MiB.
+        errors.FrameError: the frame is larger than 16 MiB.
     """
     return frames.frame(_ENCODER.encode(jsonrpc.notification(method, params)))
 
 
 class Transport(asyncio.Protocol):
-    """Sends what the subclass has to say. ``congested``: hold back what can wait.
+    """Send the subclass's output. While ``congested``, callers hold back what can wait.
 
     A subclass implements ``_take_output`` and ``_on_unread``.
     """
@@ -50,7 +50,7 @@ class Transport(asyncio.Protocol):
         """Call ``callback`` each time the connection ceases to be ``congested``."""
         self._drain_callbacks.append(callback)
 
-    # called by the event loop
+    # the event loop calls these
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -72,11 +72,11 @@ class Transport(asyncio.Protocol):
     # for the subclass
 
     def _take_output(self) -> list[bytes]:
-        """What is to be sent and was not taken yet."""
+        """Return the output that was not taken yet."""
         raise NotImplementedError
 
     def _on_unread(self) -> None:
-        """The other side has left more than ``MAX_UNSENT_BYTES`` unread."""
+        """React when the other side has left more than ``MAX_UNSENT_BYTES`` unread."""
         raise NotImplementedError
 
     def _schedule_flush(self) -> None:
@@ -100,12 +100,12 @@ class Transport(asyncio.Protocol):
             self._on_unread()
 
     def _hang_up(self) -> None:
-        """Close the socket once all is sent, or when that takes too long. Idempotent."""
+        """Close the socket once everything is sent, or when sending takes too long. Idempotent."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
             self._farewell = self._loop.call_later(_FAREWELL_S, self._transport.abort)
 
     def _abort(self) -> None:
-        """Close the socket at once; what is not sent yet is dropped."""
+        """Close the socket at once and drop what is not sent yet."""
         if self._transport is not None:
             self._transport.abort()

@@ -1,8 +1,8 @@
-"""What a user can want of a VM, and the methods of ``gaovm.driver.v1`` that each feature needs.
+"""The features of a VM, and the methods of ``gaovm.driver.v1`` that each feature needs.
 
-Which of them a driver serves, its hello says; a call that needs others is refused by name before
-anything is touched. A test holds that every method of a driver stands in one row. Which back end
-offers what stands in ``builder.backends``.
+A driver's hello names the methods that it serves. GaoVM refuses a call that needs another method,
+and names that method, before it changes anything. A test ensures that every driver method is in one
+row. ``builder.backends`` says which back end offers which feature.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Feature(NamedTuple):
-    """Something a user can want of a VM, in the words of the command line."""
+    """A feature that a user can ask for, in the words of the command line."""
 
     name: str
     meaning: str

@@ -1,7 +1,7 @@
 """The types of events: ``noun.what_happened``, with a dot between nouns, in snake case.
 
-``docs/supervision.md`` and ``docs/reference/control-protocol.md`` say what each carries. A type
-that got another name stays valid where a user filters by it.
+``docs/supervision.md`` and ``docs/reference/control-protocol.md`` say what each event carries.
+Filters still accept the old name of a renamed type.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TYPES = (
     "vm.state",
 )
 
-#: Types and groups as they were called at first, and as they are called now.
+#: Old name -> present name of renamed types and groups.
 RENAMED = {
     "config": "vm.config",
     "config.pending_applied": "vm.config.applied",
@@ -51,17 +51,17 @@ RENAMED = {
     "event.pending_config_written": "vm.config.staged",
 }
 
-#: What an event can be about: the nouns that begin its type.
+#: The first nouns of event types: what an event is about.
 GROUPS = tuple(sorted({kind.rpartition(".")[0] for kind in TYPES}))
 
 
 def is_known(wanted: str) -> bool:
-    """Whether a filter may name this: a type, a group, or a later daemon's type in a group."""
+    """Return whether a filter may use this: a type, a group, or a newer daemon's type."""
     wanted = RENAMED.get(wanted, wanted)
     return wanted in GROUPS or any(wanted.startswith(f"{group}.") for group in GROUPS)
 
 
 def matches(kind: str, wanted: str) -> bool:
-    """Whether an event of type ``kind`` is of the type or group ``wanted``; both may be old."""
+    """Return whether type ``kind`` is, or is in, ``wanted``; both may be old names."""
     kind, wanted = RENAMED.get(kind, kind), RENAMED.get(wanted, wanted)
     return kind == wanted or kind.startswith(f"{wanted}.")

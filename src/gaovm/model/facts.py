@@ -11,7 +11,7 @@ from gaovm.spec.boot import Arch
 
 
 class AcceleratorFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whether an accelerator works here, as found by running code in it, and why (not)."""
+    """Whether an accelerator works here, and the reason; the host check runs code in it."""
 
     name: Literal["kvm", "hvf"]
     usable: bool
@@ -19,9 +19,9 @@ class AcceleratorFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class VirtiofsdFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A virtiofsd that was found. The two flavours take different options.
+    """A virtiofsd on this host. The two flavours take different options.
 
-    ``c`` is the older one, written in C, which runs as root only; ``rust`` its successor.
+    ``c`` is the older one, written in C, which runs only as root; ``rust`` is its successor.
     """
 
     path: str
@@ -31,7 +31,7 @@ class VirtiofsdFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class PasstFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A passt that was found: it carries a guest's network outside the hypervisor."""
+    """A passt on this host: it carries a guest's network outside of the hypervisor."""
 
     path: str
     usable: bool
@@ -39,7 +39,7 @@ class PasstFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class HostFacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The facts a document depends on. ``programs`` has each that was found: its path, by name."""
+    """The facts that a document depends on. ``programs`` maps each found program to its path."""
 
     arch: Arch
     system: Literal["linux", "darwin"] = "linux"
@@ -49,10 +49,10 @@ class HostFacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     memory_available_bytes: int = 0
     boot_id: str = ""
     accelerators: tuple[AcceleratorFact, ...] = ()
-    #: The rate of the time stamp counter in kHz, where there is one and it is known.
+    #: The rate of the time stamp counter in kHz; None without a counter or a known rate.
     tsc_khz: int | None = None
     programs: dict[str, str] = msgspec.field(default_factory=dict)
-    #: Whether memory that virtiofsd maps too can be had in huge pages: ``platform.huge_pages``.
+    #: Whether memory shared with virtiofsd can use huge pages: ``platform.huge_pages``.
     huge_shared_memory: bool = False
     virtiofsd: VirtiofsdFact | None = None
     virtiofsd_missing: str = "no virtiofsd is installed"

@@ -1,4 +1,4 @@
-"""The one word and the one line that people see of a VM's state."""
+"""The one word and the one line with which GaoVM shows a VM's state to people."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def describe(
     note: str | None = None,
     interrupted: bool = False,
 ) -> tuple[str, str]:
-    """Word and detail of a state.
+    """Return the word and the detail of a state.
 
-    ``error`` is the last error's message, ``note`` what is being done at the moment. A first ``up``
-    that failed is named as such and never passes for a good stopped VM. One that was stopped
-    before its end leaves a stopped VM, and the detail says what is missing. ``interrupted``:
-    whoever waited for the ``up`` has gone away, and it goes on.
+    ``error`` is the last error's message, ``note`` the work under way. A failed first ``up`` has a
+    word of its own and never looks like a good stopped VM. When somebody stopped the first ``up``
+    before its end, the VM is stopped, and the detail says what is missing. ``interrupted``: the
+    client that waited for the ``up`` has gone away, and the ``up`` continues.
     """
     first_line = (error or "").partition("\n")[0]
     if state.observed in states.AT_REST and state.first_up is states.FirstUp.FAILED:

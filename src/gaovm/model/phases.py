@@ -1,7 +1,8 @@
-"""The parts of an ``up`` as its progress names them.
+"""The phases of an ``up``, with their names in its progress notifications.
 
-What comes before the agent's answer is undone by a caller that leaves (Ctrl-C); after it the guest
-may hold the user's work, and the VM is kept. A phase that is not named here counts as after it.
+When a caller leaves (Ctrl-C) before the agent answers, the daemon undoes the ``up``. After that the
+guest may hold the user's work, and the daemon keeps the VM. A phase that is not named here counts
+as one after the agent's answer.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ BOOT = "boot"
 #: The agent answers.
 AGENT = "agent"
 
-#: A start that failed is tried again.
+#: The daemon repeats a failed start.
 _RESTART = "restart"
-#: Parts of an image's build, its download and its way into the store.
+#: Phases of an image's build, its download and its import into the store.
 OF_IMAGES = (
     "start",
     "wait",

@@ -1,9 +1,9 @@
 """The life of a VM: one state, one table of transitions, one writer (``apply``).
 
-A state has four parts: what the user wants (``desired``), what is (``observed``), how far a
-running guest has come (``readiness``), and whether the first ``up`` ever succeeded (``first_up``).
-An event that the table does not list for the present phase is refused, so a late or wrong message
-of a driver can never bring a VM into a state that does not exist.
+A state has four parts: what the user wants (``desired``), what the VM does (``observed``), how far
+a running guest has come (``readiness``), and whether the first ``up`` ever succeeded
+(``first_up``). ``apply`` refuses an event that the table does not list for the present phase. So a
+driver's late or wrong message can never bring a VM into a state that does not exist.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class FirstUp(StrEnum):
 
 
 class Event(StrEnum):
-    """Everything that changes a state; the value is its name in logs."""
+    """Everything that changes a state; the value is the event's name in logs."""
 
     UP_ASKED = "up asked"
     HYPERVISOR_STARTED = "hypervisor started"
@@ -111,7 +111,7 @@ class VmState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 Phase = tuple[Observed, Readiness | None]
 
-#: What is observed of a VM without processes.
+#: The observed states of a VM without processes.
 AT_REST = (Observed.STOPPED, Observed.FAILED, Observed.BACKOFF)
 
 _STOPPED: Phase = (Observed.STOPPED, None)
@@ -141,12 +141,12 @@ PHASES: tuple[Phase, ...] = (
     _BACKOFF,
 )
 
-# What a new daemon may find, whatever phase the last one wrote down.
+# Events that a new daemon may report, whatever phase the previous daemon stored.
 _NEW_DAEMON: dict[Event, Phase] = {
     Event.OLD_DRIVER_SEEN: _STOPPING,
     Event.NOTHING_LEFT: _STOPPED,
 }
-# What may end any phase in which processes exist.
+# Events that may end any phase in which processes exist.
 _ENDINGS: dict[Event, Phase] = {
     Event.STOP_ASKED: _STOPPING,
     Event.RESTART_ASKED: _STOPPING,
@@ -159,7 +159,7 @@ _ENDINGS: dict[Event, Phase] = {
     Event.GAVE_UP: _FAILED,
     **_NEW_DAEMON,
 }
-# A guest that runs may report any later step; a reboot inside it begins again at booting.
+# A running guest may report any later step; after a reboot inside it, it starts again at booting.
 _GUEST: dict[Event, Phase] = {
     Event.HYPERVISOR_STARTED: _BOOTING,
     Event.AGENT_ANSWERED: _AGENT,
@@ -169,7 +169,7 @@ _GUEST: dict[Event, Phase] = {
     Event.DEGRADED: _DEGRADED,
 }
 
-#: What a guest that runs can bring about as often as it likes.
+#: Events that a running guest can cause as often as it likes.
 OF_GUEST = frozenset(_GUEST)
 
 #: The one table: phase -> event -> next phase.
@@ -210,7 +210,7 @@ TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
     },
 }
 
-#: What an event does to the desired state; events not listed leave it.
+#: The desired state after an event; events not listed do not change it.
 DESIRES: dict[Event, Desired] = {
     Event.UP_ASKED: Desired.RUNNING,
     Event.STOP_ASKED: Desired.STOPPED,
@@ -222,7 +222,7 @@ DESIRES: dict[Event, Desired] = {
     Event.GAVE_UP: Desired.STOPPED,
 }
 
-#: What an event does to ``first_up``; pairs not listed leave it.
+#: ``first_up`` after an event; pairs not listed do not change it.
 FIRST_UPS: dict[tuple[FirstUp, Event], FirstUp] = {
     (FirstUp.FAILED, Event.UP_ASKED): FirstUp.PENDING,
     (FirstUp.PENDING, Event.BECAME_READY): FirstUp.DONE,
@@ -246,7 +246,7 @@ _BY_READINESS = {
 
 
 def apply(state: VmState, event: Event) -> VmState:
-    """The state after an event.
+    """Return the state after an event.
 
     Raises:
         errors.StateConflict: the table has no such transition; the state stays as it was.
@@ -265,23 +265,23 @@ def apply(state: VmState, event: Event) -> VmState:
 
 
 def allowed(state: VmState, event: Event) -> bool:
-    """Whether ``apply`` would accept the event now."""
+    """Return whether ``apply`` would accept the event now."""
     return event in TRANSITIONS[state.observed, state.readiness]
 
 
-#: The reason of a driver's last report when the guest switched itself off.
+#: The reason in a driver's last report when the guest powered itself off.
 BY_GUEST = "guest"
 
 
 def of_report(
     state: VmState, observed: Observed, readiness: Readiness | None, reason: str | None = None
 ) -> Event | None:
-    """The event that a driver's report of its VM means, or None when it says nothing new.
+    """Return the event that a driver's report means, or None when it says nothing new.
 
-    A VM that has stopped although nobody asked has powered itself off only if the driver says so
-    (``BY_GUEST``): a driver that leaves for a reason of its own stops its VM as well, and then the
-    VM has died, as one that is reported as failed. While it is being stopped, any end is the one
-    that was asked for.
+    When a VM stops without a request, it has powered itself off only if the driver says so
+    (``BY_GUEST``). A driver that ends for a reason of its own stops its VM as well; that VM counts
+    as died, like a VM that the driver reports as failed. During a requested stop, every end counts
+    as the requested one.
     """
     if observed is Observed.RUNNING:
         event = _BY_READINESS[readiness or Readiness.BOOTING]
@@ -295,7 +295,7 @@ def of_report(
 
 
 def is_up(state: VmState, wait: Readiness) -> bool:
-    """Whether a waiting ``up`` is satisfied: ``agent`` also by anything later than it."""
+    """Return whether a waiting ``up`` is done; a later step than ``agent`` satisfies it, too."""
     if state.readiness is None or state.readiness is Readiness.BOOTING:
         return False
     return wait is not Readiness.READY or state.readiness is Readiness.READY

@@ -1,4 +1,4 @@
-"""``docs/reference/states.md``, made from the transition table so that it cannot drift."""
+"""Generate ``docs/reference/states.md`` from the transition table, so that both always agree."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ def _first_ups() -> list[str]:
 
 
 def render_markdown() -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = [_HEAD.splitlines(), _events(), _transitions(), _first_ups()]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"

@@ -1,8 +1,8 @@
-"""When a VM that has ended is started again: a decision over data. Pure, like the state table.
+"""Decide whether and when to restart a VM that has ended. Pure, like the state table.
 
-The shell (``daemon.supervisor``) feeds what happened and does what is decided. The numbers are
-those of the GaoVM contract: at most 5 attempts, pauses of 1, 2, 4, 8, 16 s capped at 30, never more
-than 5 restarts in 5 minutes, then the VM is given up.
+The daemon's supervisor passes in what happened and carries out the decision. The numbers come from
+the GaoVM contract: at most 5 attempts, pauses of 1, 2, 4, 8, 16 s (at most 30 s), never more than 5
+restarts in 5 minutes; then the daemon gives the VM up.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import msgspec
 
 from gaovm.spec.supervision import Restart
 
-#: The second limiter, for a VM that always lives just long enough to count as stable.
+#: The second limit, for a VM that always runs just long enough to count as stable.
 WINDOW_S = 300.0
 WINDOW_LIMIT = 5
-#: Pauses vary by this share, so that VMs that died together do not start together.
+#: Pauses vary by this fraction, so that VMs that died together do not start together.
 JITTER = 0.1
 
 
 class Ending(StrEnum):
-    """How a VM came to its end although nobody asked."""
+    """How a VM ended without a request."""
 
     DIED = "died"
     POWERED_OFF = "powered off"
@@ -29,8 +29,8 @@ class Ending(StrEnum):
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
-    """The restarts of a VM. ``recent``: when they were decided, ``due_at``: when the next start
-    is due, both in seconds since 1970."""
+    """The restarts of a VM. ``recent`` holds the times of the decisions, ``due_at`` the time of the
+    next start, both in seconds since 1970."""
 
     attempts: int = 0
     recent: tuple[float, ...] = ()
@@ -38,7 +38,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Again(msgspec.Struct, frozen=True, kw_only=True):
-    """Start it again after ``delay_s``; ``nominal_s`` is the pause without jitter."""
+    """Restart the VM after ``delay_s``; ``nominal_s`` is the pause without jitter."""
 
     history: History
     delay_s: float
@@ -46,9 +46,9 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GiveUp(msgspec.Struct, frozen=True, kw_only=True):
-    """Too often: what is wanted becomes stopped, the VM is marked failed.
+    """The VM ended too often: its desired state becomes stopped and its observed state failed.
 
-    ``window``: the second limiter said so, not the attempts in a row.
+    ``window``: the second limit decided this, not the number of attempts in a row.
     """
 
     attempts: int
@@ -56,24 +56,24 @@ class GiveUp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rest(msgspec.Struct, frozen=True, kw_only=True):
-    """The policy does not restart after such an end; what is wanted becomes stopped."""
+    """The policy does not restart after such an end; the desired state becomes stopped."""
 
 
 Decision = Again | GiveUp | Rest
 
 
 def backoff_s(attempt: int, max_delay_s: float) -> float:
-    """The pause before attempt n, from 1: 1, 2, 4, 8, 16 s and so on, at most ``max_delay_s``."""
+    """Return the pause before attempt n (from 1): 1, 2, 4, 8, 16 s …, at most ``max_delay_s``."""
     return float(min(2.0 ** min(attempt - 1, 32), max_delay_s))
 
 
 def decide(
     policy: Restart, history: History, ending: Ending, *, ran_s: float, now: float, chance: float
 ) -> Decision:
-    """What follows an end that nobody asked for.
+    """Decide what follows an end that nobody requested.
 
-    ``ran_s``: how long the VM had run; ``now``: seconds since 1970; ``chance``: a random number
-    from 0 to 1 for the jitter.
+    ``ran_s`` is how long the VM ran, ``now`` is in seconds since 1970, and ``chance`` is a random
+    number from 0 to 1 for the jitter.
     """
     if policy.policy == "never" or (ending is Ending.POWERED_OFF and policy.policy == "on-failure"):
         return Rest()

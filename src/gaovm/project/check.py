@@ -1,4 +1,4 @@
-"""Walks a config by the schema: wrong types, unknown fields, fields that are not honoured."""
+"""Check a config against the schema: wrong types, unknown fields, fields that are not honoured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOT_HONOURED = "not honoured yet; it has no effect"
 
 
 def check(root: nodes.Table, found: Findings) -> None:
-    """Note every problem and warning that types and names alone show."""
+    """Note every problem and warning that follows from types and names alone."""
     _struct(root, "LimaYAML", found, warn=True)
 
 
@@ -35,7 +35,7 @@ def _struct(table: nodes.Table, name: str, found: Findings, *, warn: bool) -> No
 
 
 def unknown(key: str, fields: Iterable[str]) -> str:
-    """The message for a field that does not exist; it names a near one."""
+    """Return the message for an unknown field; it names a similar known one."""
     hint = suggestions.did_you_mean(key, fields, "`{}`")
     return f"unknown field; {hint}" if hint else "unknown field"
 

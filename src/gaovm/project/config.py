@@ -1,4 +1,4 @@
-"""The way in: the text of a config file -> a VM spec and warnings."""
+"""The entry point: the text of a config file -> a VM spec and warnings."""
 
 from __future__ import annotations
 
@@ -6,21 +6,9 @@ import posixpath
 from dataclasses import dataclass, replace
 
 from gaovm import errors
-from gaovm.project import (
-    boot,
-    check,
-    disks,
-    fields,
-    graphics,
-    guest,
-    names,
-    network,
-    nodes,
-    problems,
-    shares,
-    supervision,
-)
+from gaovm.project import check, fields, names, nodes, problems
 from gaovm.project.context import Caller, Context, Host
+from gaovm.project.sections import boot, disks, graphics, guest, network, shares, supervision
 from gaovm.spec.disks import Image
 from gaovm.spec.vm import VmSpec
 
@@ -29,7 +17,7 @@ FILE = ".lima/config.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A spec, and what of the file has no effect: lines ``FILE:LINE: path: message``."""
+    """A spec, and warnings about fields without effect: lines ``FILE:LINE: path: message``."""
 
     spec: VmSpec
     warnings: tuple[str, ...]
@@ -37,7 +25,7 @@ class Loaded:
     root: nodes.Table
 
     def place(self, field: str) -> str:
-        """``FILE:LINE: field``, for a problem that only the host can tell."""
+        """Return ``FILE:LINE: field``, for a problem that only the host can detect."""
         return f"{self.path}:{nodes.line_of(self.root, field)}: {field}"
 
 
@@ -51,14 +39,14 @@ def load(  # noqa: PLR0913  (what a file is read against)
     *,
     given: bool = True,
 ) -> Loaded:
-    """The spec of a config file.
+    """Read the spec from the text of a config file.
 
-    ``path`` is what messages call the file; ``project_dir`` is absolute; ``name`` the VM's name,
-    unless it was not ``given`` by anybody and ``vmOpts.gaovm.name`` says another.
+    ``path`` is the file's name in messages. ``project_dir`` is absolute. ``name`` is the VM's name;
+    if nobody has ``given`` it, ``vmOpts.gaovm.name`` may replace it.
 
     Raises:
         errors.ConfigError: with every problem of the file; ``details['problems']`` is a list of
-            ``{line, path, message}``, the text has a line for each.
+            ``{line, path, message}``, and the message has a line for each.
     """
     try:
         root = nodes.parse(text)

@@ -1,4 +1,4 @@
-"""What a config is read against: who calls, on what host, for which project and VM."""
+"""The context of reading a config: the caller, the host, the project and the VM."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """All of it, and where problems go."""
+    """All of the context, and the collector of problems."""
 
     caller: Caller
     project_dir: str
@@ -44,7 +44,7 @@ class Context:
     found: Findings
 
     def host_variables(self) -> dict[str, str]:
-        """Template variables of paths on the host and of the message."""
+        """Return the template variables for paths on the host and for the message."""
         return {
             "Home": self.caller.home,
             "Dir": self.host.vm_dir,
@@ -55,7 +55,7 @@ class Context:
         }
 
     def guest_variables(self, user: User) -> dict[str, str]:
-        """Template variables of scripts and of paths in the guest."""
+        """Return the template variables for scripts and for paths in the guest."""
         return {
             "Home": user.home,
             "Name": self.name,
@@ -65,7 +65,7 @@ class Context:
         }
 
     def expand(self, node: nodes.Scalar, values: dict[str, str]) -> str:
-        """A text with its variables replaced; an unknown one is a problem."""
+        """Return a text with its variables replaced; an unknown one is a problem."""
         text, unknown = variables.expand(node.text, values)
         for expression in unknown:
             known = ", ".join(f"{{{{.{name}}}}}" for name in values)
@@ -73,7 +73,7 @@ class Context:
         return text
 
     def path(self, node: nodes.Scalar, values: dict[str, str], home: str) -> str | None:
-        """An absolute, clean path; ``~`` is ``home``. Anything else is a problem."""
+        """Return an absolute, clean path; ``~`` is ``home``. Anything else is a problem."""
         text = self.expand(node, values)
         if text == "~" or text.startswith("~/"):
             text = home + text[1:]

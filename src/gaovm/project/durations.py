@@ -1,6 +1,6 @@
-"""Times as config files and the command line take them: ``30s``, ``1.5m``, ``500ms``, ``2d``.
+"""Durations in config files and on the command line: ``30s``, ``1.5m``, ``500ms``, ``2d``.
 
-A bare number is seconds. Commands load this module: it imports nothing.
+A bare number means seconds. Commands load this module, so it imports nothing.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ _EXAMPLE = "a time such as 30s, 2m or 1h"
 
 
 def parse(text: str) -> float:
-    """Seconds of a duration.
+    """Return the seconds of a duration.
 
     Raises:
-        ValueError: it is none; the message says what was found and expected.
+        ValueError: the text is not a duration; the message names the text and the expected form.
     """
     given = text.strip()
     unit = next((each for each in _SECONDS if given.endswith(each)), "")
@@ -29,5 +29,5 @@ def _digits(text: str, most: int) -> bool:
 
 
 def show(seconds: float) -> str:
-    """A duration for people."""
+    """Return a duration as text for people."""
     return f"{seconds:g}s"

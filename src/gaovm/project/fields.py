@@ -1,58 +1,58 @@
-"""Reads fields of a checked tree. A wrong type reads as absent: ``check`` has reported it."""
+"""Read fields of a checked tree. A wrong type counts as absent: ``check`` has reported it."""
 
 from __future__ import annotations
 
 from gaovm.project import nodes
 from gaovm.project.problems import Findings
 
-# the kernel's whole command line holds 2048 bytes
+# the kernel's whole command line has room for 2048 bytes
 _MAX_ARGUMENTS = 1024
 
 
 def get(table: nodes.Table, key: str) -> nodes.Node | None:
-    """The node of a field that is set."""
+    """Return the node of a field; None when it is not set."""
     node = table.entries.get(key)
     return None if node is None or nodes.is_null(node) else node
 
 
 def scalar(table: nodes.Table, key: str) -> nodes.Scalar | None:
-    """The scalar of a field."""
+    """Return the scalar of a field."""
     node = get(table, key)
     return node if isinstance(node, nodes.Scalar) else None
 
 
 def text(table: nodes.Table, key: str) -> str | None:
-    """A text as it is written."""
+    """Return a field's text exactly as the file has it."""
     node = scalar(table, key)
     return None if node is None else node.text
 
 
 def boolean(table: nodes.Table, key: str) -> bool | None:
-    """True or false."""
+    """Return a field's boolean."""
     node = scalar(table, key)
     return None if node is None else node.boolean
 
 
 def table(parent: nodes.Table, key: str) -> nodes.Table:
-    """A nested mapping; an empty one when the field is not set."""
+    """Return a nested mapping; an empty one when the field is not set."""
     node = get(parent, key)
     return node if isinstance(node, nodes.Table) else nodes.Table(parent.line, key, {}, {})
 
 
 def tables(parent: nodes.Table, key: str) -> list[nodes.Table]:
-    """The mappings of a list."""
+    """Return the mappings in a list."""
     node = get(parent, key)
     items = node.items if isinstance(node, nodes.Sequence) else ()
     return [item for item in items if isinstance(item, nodes.Table)]
 
 
 def below(parent: nodes.Table, key: str) -> str:
-    """The path of a field."""
+    """Return the path of a field."""
     return f"{parent.path}.{key}" if parent.path else key
 
 
 def bounded(parent: nodes.Table, key: str, limits: tuple[int, int], found: Findings) -> int | None:
-    """A whole number within limits; outside them it is a problem."""
+    """Return a whole number within limits; a number outside of them is a problem."""
     node = scalar(parent, key)
     number = None if node is None else node.integer
     if node is None or number is None:
@@ -65,7 +65,7 @@ def bounded(parent: nodes.Table, key: str, limits: tuple[int, int], found: Findi
 
 
 def word(parent: nodes.Table, key: str, allowed: tuple[str, ...], found: Findings) -> str | None:
-    """One of some words; ``default`` and the empty text count as not set."""
+    """Return one of the allowed words; ``default`` and the empty text count as not set."""
     node = scalar(parent, key)
     if node is None or node.text in ("", "default"):
         return None
@@ -77,7 +77,7 @@ def word(parent: nodes.Table, key: str, allowed: tuple[str, ...], found: Finding
 
 
 def arguments(parent: nodes.Table, key: str, found: Findings) -> str:
-    """Kernel arguments: one printable line; empty when not set."""
+    """Return kernel arguments: one printable line; empty when not set."""
     node = scalar(parent, key)
     if node is None:
         return ""

@@ -1,4 +1,4 @@
-"""Which image a file may ask for: a name that can be built here, or a location with its digest."""
+"""Which images a file may name: one that GaoVM can build here, or a location with its digest."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ if TYPE_CHECKING:
     from gaovm.project.config import Loaded
     from gaovm.spec.disks import ImageFile
 
-#: The names that can be built, and Debian's name of what they hold.
+#: The image names that GaoVM can build, and Debian's name for each release.
 SUITES = {"debian:12": "bookworm"}
-#: The machine's name of an architecture, and Debian's.
+#: The kernel's name of an architecture, and Debian's.
 ARCHES = {"x86_64": "amd64", "aarch64": "arm64"}
 KERNELS = ("generic", "cloud")
 
 
 def known() -> list[str]:
-    """The names that can be built."""
+    """Return the image names that GaoVM can build."""
     return sorted(SUITES)
 
 
 def check_name(name: str, arch: str, kernel: str) -> None:
-    """Return when there is a recipe of that name, architecture and kernel flavour.
+    """Check that there is a recipe for that name, architecture and kernel flavour.
 
     Raises:
-        errors.ImageUnknown: there is none; the message lists what there is.
+        errors.ImageUnknown: there is none; the message lists the known ones.
     """
     if name not in SUITES:
         raise errors.ImageUnknown(
@@ -45,11 +45,11 @@ def check_name(name: str, arch: str, kernel: str) -> None:
 
 
 def check(loaded: Loaded) -> None:
-    """Refuse an image that cannot be had, before anything is made for the VM.
+    """Refuse an image that GaoVM cannot get, before it makes anything for the VM.
 
     Raises:
-        errors.ImageUnknown: a name that nothing here builds, or a location without its digest.
-        errors.ConfigError: a digest of an image that is built here.
+        errors.ImageUnknown: GaoVM cannot build that name, or the location has no digest.
+        errors.ConfigError: the file gives a digest for an image that GaoVM builds here.
     """
     image, boot = loaded.spec.image, loaded.spec.boot
     if "/" in image.location:

@@ -1,6 +1,6 @@
 """Names of VMs: Lima's identifier rule, the name a directory gets, the guest's host name.
 
-On the path of every command, so it imports next to nothing.
+Every command loads this module, so it imports next to nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _ALNUM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 
 
 def is_valid(name: str) -> bool:
-    """Whether a name is one: letters and digits, single ``.``, ``_`` or ``-`` between them.
+    """Return whether a name is valid: letters and digits with single ``.``, ``_``, ``-`` between.
 
-    At most 76 characters, not ending in ``.yml`` or ``.yaml``.
+    It has at most 76 characters and does not end in ``.yml`` or ``.yaml``.
     """
     if not 0 < len(name) <= MAX_LENGTH or name.lower().endswith((".yml", ".yaml")):
         return False
@@ -34,10 +34,10 @@ def is_valid(name: str) -> bool:
 
 
 def check(name: str) -> str:
-    """The name itself.
+    """Return the name if it is valid.
 
     Raises:
-        errors.UsageError: it breaks the rule; the remedy holds a name that does not.
+        errors.UsageError: the name breaks the rule; the remedy suggests a valid one.
     """
     if not is_valid(name):
         shown = name if len(name) <= MAX_LENGTH else name[:MAX_LENGTH] + "…"
@@ -50,13 +50,13 @@ def check(name: str) -> str:
 
 
 def slug(text: str, limit: int = MAX_LENGTH) -> str:
-    """The nearest valid name in lower case, at most ``limit`` long; may be empty."""
+    """Return the nearest valid name in lower case, at most ``limit`` long; may be empty."""
     result = _words(text, limit)
     return result.replace(".", "-") if result.endswith((".yml", ".yaml")) else result
 
 
 def _words(text: str, limit: int) -> str:
-    """As ``slug``, for what is not the end of a name."""
+    """Return a ``slug`` that is not the end of a name, so that any ending is allowed."""
     if not text.isascii():
         import unicodedata
 
@@ -72,13 +72,13 @@ def _words(text: str, limit: int) -> str:
 
 
 def of_directory(project_dir: str) -> str:
-    """The name of a project directory's VM: its slug and ``-dev``."""
+    """Return the name of a project directory's VM: the directory's slug and ``-dev``."""
     last = project_dir.rstrip("/").rpartition("/")[2]
     return (_words(last, MAX_LENGTH - len(_SUFFIX)) or "project") + _SUFFIX
 
 
 def of_directories(project_dir: str) -> Iterator[str]:
-    """As ``of_directory``, then with a number for each further directory of that name."""
+    """Yield ``of_directory``, then numbered names, for further directories of the same name."""
     usual = of_directory(project_dir)
     yield usual
     number = 2
@@ -90,15 +90,15 @@ def of_directories(project_dir: str) -> Iterator[str]:
 
 
 def vm_name(flag: str | None, env: str | None, project_dir: str) -> str:
-    """``--name`` over ``VM_NAME`` over the directory's own. An empty text counts as not given.
+    """Return ``--name``, else ``VM_NAME``, else the directory's name; empty texts do not count.
 
     Raises:
-        errors.UsageError: the name given breaks the rule.
+        errors.UsageError: the given name breaks the rule.
     """
     explicit = flag or env
     return check(explicit) if explicit else of_directory(project_dir)
 
 
 def hostname(name: str) -> str:
-    """The guest's host name: a VM name with dashes only, at most 63 characters."""
+    """Return the guest's host name: the VM name with dashes only, at most 63 characters."""
     return name.replace(".", "-").replace("_", "-")[:_MAX_HOSTNAME].rstrip("-")

@@ -1,7 +1,7 @@
 """YAML text -> a small tree that keeps lines and paths, with YAML 1.2's idea of scalars.
 
-PyYAML resolves scalars by YAML 1.1, where ``on`` is true and ``0644`` is 420. Only libyaml's events
-are used, which it carries; what a plain scalar means is decided here.
+PyYAML resolves scalars by YAML 1.1, where ``on`` is true and ``0644`` is 420. So this module uses
+only the events of libyaml, which PyYAML includes, and decides itself what a plain scalar means.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import yaml
 
 from gaovm import errors
 
-# A config is a few kB; these keep hostile files (deep nesting, alias bombs) cheap.
+# A config is a few kB; these limits keep hostile files (deep nesting, alias bombs) cheap.
 MAX_TEXT = 256 << 10
 _MAX_DEPTH = 24
 _MAX_NODES = 20_000
-_MAX_CHARACTERS = 4 * MAX_TEXT  # with what aliases repeat
+_MAX_CHARACTERS = 4 * MAX_TEXT  # includes the text that aliases repeat
 _MAX_PATH = 512
 
 _NULLS = {"", "~", "null", "Null", "NULL"}
@@ -34,7 +34,7 @@ _TAGS = frozenset((None, "!")) | frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value as it is written; ``plain``: without quotes."""
+    """A single value as the file has it; ``plain``: without quotes."""
 
     line: int
     path: str
@@ -48,14 +48,14 @@ class Scalar:
 
     @property
     def boolean(self) -> bool | None:
-        """The value as true or false; ``yes``, ``on`` and quoted words are neither."""
+        """The value as a boolean; None for anything else, also ``yes``, ``on`` and quoted words."""
         if not self.plain:
             return None
         return True if self.text in _TRUE else False if self.text in _FALSE else None
 
     @property
     def integer(self) -> int | None:
-        """The value as a whole number; ``0644`` is none, for YAML versions disagree on it."""
+        """The value as a whole number; None for ``0644``, on which YAML versions disagree."""
         if self.plain and len(self.text) < 32 and _INT.match(self.text):
             return int(self.text, 0)
         return None
@@ -84,7 +84,7 @@ Node = Scalar | Sequence | Table
 
 
 class Malformed(Exception):
-    """The text is no YAML document of the kind wanted. Internal: ``config`` translates it."""
+    """The text is not a YAML document of the wanted kind. Internal: ``config`` translates it."""
 
     def __init__(self, line: int, message: str, path: str = "") -> None:
         super().__init__(message)
@@ -92,12 +92,12 @@ class Malformed(Exception):
 
 
 def is_null(node: Node) -> bool:
-    """Whether a node is a null scalar."""
+    """Return whether a node is a null scalar."""
     return isinstance(node, Scalar) and node.is_null
 
 
 def describe(node: Node) -> str:
-    """What a node is, for messages: ``a list``, ``a mapping``, or the text itself."""
+    """Describe a node for messages: ``a list``, ``a mapping``, or the text itself."""
     if isinstance(node, Sequence):
         return "a list"
     if isinstance(node, Table):
@@ -109,7 +109,7 @@ def describe(node: Node) -> str:
 
 
 def line_of(root: Table, path: str) -> int:
-    """The line of a path of the tree, or of the nearest part of it that is there."""
+    """Return the line of a path in the tree, or of the nearest parent that exists."""
     best, found = root.line, -1
     waiting: list[tuple[Node, int]] = [(root, root.line)]
     while waiting:
@@ -127,10 +127,10 @@ def line_of(root: Table, path: str) -> int:
 
 
 def parse(text: str) -> Table:
-    """The document as a tree; an empty one is an empty mapping.
+    """Parse the document into a tree; an empty document gives an empty mapping.
 
     Raises:
-        Malformed: no valid YAML, not one mapping, too large, or a key that occurs twice.
+        Malformed: the text is not valid YAML, not one mapping, too large, or has a key twice.
     """
     if len(text) > MAX_TEXT:
         raise Malformed(1, f"the file is larger than {MAX_TEXT >> 10} KiB")
@@ -147,9 +147,9 @@ def parse(text: str) -> Table:
 
 @dataclass(slots=True)
 class _Raw:
-    """A node as it is written, before it has a path; a list has ``items``, a mapping ``pairs``.
+    """A node as the file has it, before it has a path; a list has ``items``, a mapping ``pairs``.
 
-    ``tag`` is None where none is written.
+    ``tag`` is None when the file gives none.
     """
 
     line: int
@@ -161,9 +161,9 @@ class _Raw:
 
 
 class _Composer:
-    """Turns libyaml's events into raw nodes, and stops at the first one too many.
+    """Turn libyaml's events into raw nodes, and stop at the first node above the limit.
 
-    The scanner is C and linear; PyYAML's own takes a second for 60 KiB of flow lists.
+    libyaml's scanner takes linear time; PyYAML's own takes a second for 60 KiB of flow lists.
     """
 
     def __init__(self, text: str) -> None:
@@ -177,7 +177,7 @@ class _Composer:
         self._count = 0
 
     def document(self) -> _Raw | None:
-        """The root of the only document; None when there is none."""
+        """Return the root of the only document; None when there is no document."""
         root: _Raw | None = None
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
@@ -239,22 +239,22 @@ def _compose(text: str) -> _Raw | None:
 
 
 def _line_of_byte(text: str, position: int) -> int:
-    """The line of a place that libyaml counts in bytes of UTF-8."""
+    """Return the line of a position that libyaml gives in bytes of UTF-8."""
     return text.encode(errors="replace").count(b"\n", 0, position) + 1
 
 
 class _Converter:
-    """Turns raw nodes into ours; counts them and their text, because aliases can multiply."""
+    """Turn raw nodes into ours; count nodes and text, because aliases can multiply them."""
 
     def __init__(self) -> None:
         self._count = 0
         self._characters = 0
 
     def convert(self, node: _Raw, path: str, depth: int) -> Node:
-        """A node at its place.
+        """Convert a node at its path.
 
         Raises:
-            Malformed: it is more, deeper or another thing than a config can hold.
+            Malformed: the node is too large, too deep, or of a kind that a config cannot hold.
         """
         line = node.line
         self._count += 1
@@ -303,7 +303,7 @@ class _Converter:
         return table
 
     def _merge(self, value: _Raw, path: str, depth: int) -> list[Table]:
-        """The mappings behind ``<<``; an earlier one wins over a later one."""
+        """Return the mappings behind ``<<``; an earlier one wins over a later one."""
         sources = [value] if value.items is None else value.items
         found = []
         for source in sources:

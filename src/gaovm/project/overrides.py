@@ -1,8 +1,8 @@
 """The layer that ``gaovm set`` puts over a project file: words and values -> a spec.
 
 The words are the file's own: ``cpus``, ``memory``, ``disk``, ``env.NAME``, and those below
-``vmOpts.gaovm`` in short form (``accel``, ``restart.policy``). They are read by the file's own
-readers, so a value means the same and is refused with the same words in both places.
+``vmOpts.gaovm`` in short form (``accel``, ``restart.policy``). The file's own readers read them, so
+a value has the same meaning and the same error messages in both places.
 """
 
 from __future__ import annotations
@@ -11,25 +11,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from gaovm import errors
-from gaovm.project import (
-    boot,
-    check,
-    disks,
-    graphics,
-    guest,
-    network,
-    nodes,
-    schema,
-    supervision,
-)
+from gaovm.project import check, nodes, schema
 from gaovm.project.context import Caller, Context, Host
 from gaovm.project.problems import Findings
+from gaovm.project.sections import boot, disks, graphics, guest, network, supervision
 from gaovm.spec import diff
 from gaovm.spec.disks import Image
 from gaovm.spec.guest import Guest
 from gaovm.spec.vm import VmSpec
 
-#: Words of the file's top level that can be overridden; the rest of it is written in the file.
+#: Top-level words that can be overridden; the user sets all others in the file.
 TOP = ("cpus", "memory", "disk")
 _ENV = "env."
 _VALUE = str | int | float
@@ -38,16 +29,16 @@ _MAX_TEXT = 4096
 
 
 def words() -> list[str]:
-    """Every word, without those of ``env``."""
-    own = [word for word in _own("GaoVM") if word != "name"]  # it is what the VM is
+    """Return every word, without those of ``env``."""
+    own = [word for word in _own("GaoVM") if word != "name"]  # a VM keeps its name
     return [*TOP, *own]
 
 
 def apply(base: VmSpec, overrides: Mapping[str, Any]) -> VmSpec:
-    """``base`` with the overrides over it. Values are texts, numbers or truth values.
+    """Return ``base`` with the overrides applied. Values are texts, numbers or booleans.
 
     Raises:
-        errors.ConfigError: with every problem; ``field`` is the first word that is wrong.
+        errors.ConfigError: with every problem; ``field`` is the first wrong word.
     """
     if not overrides:
         return base
@@ -56,7 +47,7 @@ def apply(base: VmSpec, overrides: Mapping[str, Any]) -> VmSpec:
     _raise(found)
     _seed(root, base)
     check.check(root, found)
-    # What is read here needs no project and nobody's home.
+    # The fields read here need no project and no home directory.
     context = Context(Caller("", 0, 0, "/"), "/", base.name, Host(base.boot.arch), found)
     boot_part = boot.read(root, context)
     read = VmSpec(
@@ -92,7 +83,7 @@ def _own(struct: str, prefix: str = "") -> list[str]:
 
 
 def _tree(overrides: Mapping[str, Any], found: Findings) -> nodes.Table:
-    """The overrides as the file's tree; each node's path is the user's word."""
+    """Return the overrides as a tree like the file's; each node's path is the user's word."""
     root = nodes.Table(0, "", {}, {})
     known = set(words())
     if len(overrides) > _MAX_WORDS:
@@ -104,7 +95,7 @@ def _tree(overrides: Mapping[str, Any], found: Findings) -> nodes.Table:
         if not usable or len(node.text) > _MAX_TEXT:
             found.problem(node, "expected a text, a number or true or false")
         elif word.startswith(_ENV):
-            # a variable's value is a text, whatever it looks like
+            # an environment variable's value is always a text
             quoted = nodes.Scalar(0, word, node.text, plain=False)
             _put(root, ("env", word.removeprefix(_ENV)), quoted)
         elif word in TOP:
@@ -117,7 +108,7 @@ def _tree(overrides: Mapping[str, Any], found: Findings) -> nodes.Table:
 
 
 def _seed(root: nodes.Table, base: VmSpec) -> None:
-    """What the base says where an override has to agree with it."""
+    """Copy from the base the values with which an override must agree."""
     enabled, device = _text(base.graphics.enabled), _text(base.supervision.watchdog.device)
     for keys, text in (
         (("arch",), base.boot.arch),

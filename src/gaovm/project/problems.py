@@ -1,4 +1,4 @@
-"""Collects everything wrong with a config file, so that all of it is reported at once."""
+"""Collect all problems of a config file, so that one error reports all of them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Findings:
 
     @property
     def full(self) -> bool:
-        """Whether there are so many problems that no more are noted."""
+        """Whether there are so many problems that the collector ignores further ones."""
         return len(self._problems) >= _LIMIT
 
     def problem(self, node: Node, message: str, *, path: str | None = None) -> None:
-        """Note a problem of a node, or of a field of it that has another ``path``."""
+        """Note a problem of a node, or of its field at ``path``."""
         entry = (node.line, node.path if path is None else path, message)
         if not self.full and entry not in self._problems:
             self._problems.append(entry)
@@ -36,11 +36,11 @@ class Findings:
 
     @property
     def problems(self) -> list[tuple[int, str, str]]:
-        """What was noted: line, path, message."""
+        """The noted problems: line, path, message."""
         return list(self._problems)
 
     def finish(self) -> None:
-        """Return when nothing was wrong.
+        """Raise an error if there are problems.
 
         Raises:
             errors.ConfigError: with all problems, in the order of the file.
@@ -50,7 +50,7 @@ class Findings:
 
 
 def failure(path: str, problems: list[tuple[int, str, str]]) -> errors.ConfigError:
-    """The error of a file: readable lines ``FILE:LINE: path: message``, and the same as data."""
+    """Return the error for a file: lines ``FILE:LINE: path: message``, and the same as data."""
     lines = [
         f"{path}:{line}: {where}: {message}" if where else f"{path}:{line}: {message}"
         for line, where, message in problems

@@ -1,7 +1,8 @@
 """Lima's format as a table: every field, its type, and which ones are honoured.
 
-Types are Lima's own (Go): a text field takes any scalar as it is written. A struct's name leads to
-its fields; ``HONOURED`` lists those that have an effect, all others are warned about by name.
+Types are Lima's own (Go): a text field accepts any scalar as it is written. ``STRUCTS`` maps a
+struct's name to its fields. ``HONOURED`` lists the fields that have an effect; for all others,
+``check`` adds a warning with the field's name.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Struct:
 
 @dataclass(frozen=True, slots=True)
 class Either:
-    """A text or something else."""
+    """A text, or a value of another kind."""
 
     other: Kind
 
@@ -199,7 +200,7 @@ STRUCTS: dict[str, dict[str, Kind]] = {
         "machine": TEXT,
         "kernel": TEXT,
         "cmdline": TEXT,
-        "hostAccess": ANY,  # true, false or a list of ports: its reader says
+        "hostAccess": ANY,  # true, false or a list of ports: its reader checks which
         "autostart": BOOL,
         "restart": Struct("GaoVMRestart"),
         "stop": Struct("GaoVMStop"),
@@ -217,8 +218,8 @@ STRUCTS: dict[str, dict[str, Kind]] = {
     "GaoVMGraphics": {"enabled": BOOL, "width": INT, "height": INT},
 }
 
-# Fields that have an effect. Of a struct that is not listed none has; of a provision entry and a
-# port forward the readers say more, for there a whole entry may be skipped.
+# Fields that have an effect. A struct that is not listed has none. The readers of provision entries
+# and port forwards add warnings of their own, because they may skip a whole entry.
 HONOURED: dict[str, frozenset[str]] = {
     "LimaYAML": frozenset(
         {"vmType", "vmOpts", "arch", "images", "cpus", "memory", "disk", "mounts", "mountType"}

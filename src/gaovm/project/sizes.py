@@ -1,4 +1,4 @@
-"""Sizes as Lima has them: ``8GiB``, ``512MiB``, ``1.5g``. Every unit is binary; one is required."""
+"""Sizes in Lima's form: ``8GiB``, ``512MiB``, ``1.5g``. A unit is required; all are binary."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ _EXAMPLE = "a number with a unit, such as 8GiB or 512MiB"
 
 
 def parse(text: str) -> int:
-    """Bytes of a size.
+    """Return the bytes of a size.
 
     Raises:
-        ValueError: no size, or one without unit; the message says what was found and expected.
+        ValueError: the text is not a size or has no unit; the message names the text and the
+            expected form.
     """
     match = _SIZE.match(text.strip())
     if match is None:
@@ -26,7 +27,7 @@ def parse(text: str) -> int:
 
 
 def show(size_bytes: int) -> str:
-    """A size for people, in the largest unit that keeps it whole."""
+    """Return a size for people, in the largest unit that gives a whole number."""
     for unit, power in (("TiB", 4), ("GiB", 3), ("MiB", 2), ("KiB", 1)):
         if size_bytes and size_bytes % 1024**power == 0:
             return f"{size_bytes // 1024**power}{unit}"

@@ -15,7 +15,7 @@ GITIGNORE = """\
 
 
 def read(name: str) -> str:
-    """The text of a template, with its placeholders.
+    """Return the text of a template, with its placeholders.
 
     Raises:
         errors.UsageError: there is no template of that name.
@@ -32,18 +32,18 @@ def read(name: str) -> str:
 
 
 def render(template_text: str, project_dir: str, project_name: str) -> str:
-    """The template with ``{{PROJECT_DIR}}`` and ``{{PROJECT_NAME}}`` replaced.
+    """Return the template with ``{{PROJECT_DIR}}`` and ``{{PROJECT_NAME}}`` replaced.
 
-    In a template both stand between double quotes, and are escaped for there: any directory
-    name makes valid YAML that means exactly that name. Ours do without the directory: the file is
-    meant to be committed, and a project's own mount needs no entry.
+    Templates put both between double quotes, and this function escapes them for that. So any
+    directory name gives valid YAML that means exactly that name. Our own templates do not use the
+    directory: the user commits the file, and a project's own mount needs no entry.
     """
     text = template_text.replace("{{PROJECT_NAME}}", _quoted(project_name))
     return text.replace("{{PROJECT_DIR}}", _quoted(project_dir))
 
 
 def _quoted(text: str) -> str:
-    """The inside of a double-quoted YAML scalar."""
+    """Return the inside of a double-quoted YAML scalar."""
     result = ""
     for char in text:
         if char in '"\\':

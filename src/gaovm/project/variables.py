@@ -1,4 +1,4 @@
-"""Lima's template variables, the simple ones: ``{{.Home}}``, ``{{.Name}}`` and a few more."""
+"""Lima's simple template variables: ``{{.Home}}``, ``{{.Name}}`` and a few more."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _SPACE = " \t\n\r\f\v"
 
 
 def expand(text: str, values: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The text with known variables replaced, and the expressions that are not known.
+    """Return the text with known variables replaced, and the unknown expressions.
 
-    What is not known stays as it is written: in a script it may be meant for another program. Each
-    character is looked at a fixed number of times, whatever the text is.
+    Unknown expressions stay in the text: in a script, another program may use them. The function
+    reads each character a fixed number of times, so it takes linear time for any text.
     """
     done: list[str] = []
     unknown: list[str] = []
@@ -33,6 +33,6 @@ def expand(text: str, values: Mapping[str, str]) -> tuple[str, list[str]]:
 
 
 def _name(expression: str) -> str | None:
-    """``Home`` of `` .Home `` and ``- .Home -``; None of anything but a variable."""
+    """Return ``Home`` for `` .Home `` and ``- .Home -``; None for anything but a variable."""
     inner = expression.removeprefix("-").removesuffix("-").strip(_SPACE)
     return inner[1:] if inner.startswith(".") else None

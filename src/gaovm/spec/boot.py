@@ -13,9 +13,9 @@ KernelFlavour = Literal["generic", "cloud"]
 
 
 class Boot(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Boot choices. ``auto`` is decided from host facts by the builder, and shown in status.
+    """Boot choices. For ``auto``, the builder decides from host facts; status shows the decision.
 
-    ``backend`` is a name of the table of back ends; "" is the default one.
+    ``backend`` is a name in the table of back ends; "" means the default one.
     """
 
     arch: Arch = "x86_64"

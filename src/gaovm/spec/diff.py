@@ -1,7 +1,7 @@
-"""What differs between two specs of a VM, and when each difference can take effect.
+"""Find the differences between two specs of a VM, and when each of them can take effect.
 
-``FIELDS`` is the one table of that: a test walks every field of ``VmSpec`` and fails when one
-stands in no row.
+``FIELDS`` is the one table of this: a test walks every field of ``VmSpec`` and fails when no row
+has it.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from gaovm.spec.vm import VmSpec
 class When(StrEnum):
     """When a change of a field can take effect."""
 
-    START = "start"  # part of what is booted: at the next start
-    DRIVER = "driver"  # by the driver, in the VM that runs
-    DAEMON = "daemon"  # at once: only the daemon looks at it
-    NEVER = "never"  # it is what the VM is
+    START = "start"  # at the next start: the field is part of the boot
+    DRIVER = "driver"  # at once: the driver changes the running VM
+    DAEMON = "daemon"  # at once: only the daemon uses the field
+    NEVER = "never"  # the field is part of the VM's identity
 
 
 class Field(NamedTuple):
-    """A part of the spec: its path, the word that users have for it, and when it changes."""
+    """A part of the spec: its path, the users' word for it, and when a change takes effect."""
 
     path: str
     word: str
     when: When
 
     def names(self, found: Difference) -> bool:
-        """Whether a difference is one of this field."""
+        """Return whether a difference belongs to this field."""
         return found.field == self.word or found.field.startswith(self.word + ".")
 
 
@@ -73,7 +73,7 @@ _PLAIN = (
     ("supervision.autostart", "autostart", When.DAEMON),
     ("message", "message", When.DAEMON),
 )
-#: The one table, in the order in which differences are shown.
+#: The one table, in the order in which front ends show differences.
 FIELDS: tuple[Field, ...] = tuple(Field(*row) for row in _PLAIN)
 
 
@@ -82,7 +82,7 @@ class Difference(
 ):
     """One field that differs. Values are JSON data: bytes, seconds, numbers, words, lists.
 
-    ``restart``: it waits for the next start of a VM that runs; ``live``: it does not.
+    ``restart``: a running VM takes the change at its next start; ``live``: it takes it at once.
     """
 
     field: str
@@ -93,7 +93,7 @@ class Difference(
 
 
 def differences(before: VmSpec, after: VmSpec) -> list[Difference]:
-    """Every field that differs; where in a file something stands is no difference."""
+    """Return every field that differs; the position in the project file does not count."""
     found: list[Difference] = []
     for field in differing(before, after):
         old, new = _shown(value(before, field.path)), _shown(value(after, field.path))
@@ -110,7 +110,7 @@ def differences(before: VmSpec, after: VmSpec) -> list[Difference]:
 
 
 def differing(before: VmSpec, after: VmSpec) -> list[Field]:
-    """The rows of the table in which two specs of one VM differ."""
+    """Return the rows of the table in which two specs of one VM differ."""
     if before == after:
         return []
     found = []
@@ -122,21 +122,21 @@ def differing(before: VmSpec, after: VmSpec) -> list[Field]:
 
 
 def take(onto: VmSpec, source: VmSpec, wanted: Callable[[Field], bool]) -> VmSpec:
-    """``onto`` with the fields of ``source`` for which ``wanted`` says so."""
+    """Return ``onto`` with those fields of ``source`` that ``wanted`` selects."""
     return with_values(
         onto, {f.path: value(source, f.path) for f in FIELDS if f.path != "name" and wanted(f)}
     )
 
 
 def with_values(spec: VmSpec, values: dict[str, Any]) -> VmSpec:
-    """The spec with other values, by path."""
+    """Return the spec with ``values``, given by path."""
     for path, new in values.items():
         spec = _replaced(spec, path.split("."), new)
     return spec
 
 
 def value(spec: VmSpec, path: str) -> Any:
-    """The part of a spec that stands at a path of the table."""
+    """Return the part of a spec at a path of the table."""
     found: Any = spec
     for name in path.split("."):
         found = getattr(found, name)
@@ -144,7 +144,7 @@ def value(spec: VmSpec, path: str) -> Any:
 
 
 def of_words(words: Iterable[str]) -> dict[str, Field]:
-    """The rows of the words that users have, by word."""
+    """Return the rows for the users' words, by word."""
     known = {field.word: field for field in FIELDS}
     return {word: known[word] for word in words}
 
@@ -161,7 +161,7 @@ def _difference(word: str, before: Any, after: Any, *, live: bool) -> Difference
 
 
 def _shown(part: Any) -> Any:
-    """A part as JSON data, without the places in the file that ports and mounts carry."""
+    """Return a part as JSON data, without the positions in the file that ports and mounts hold."""
     plain = msgspec.to_builtins(part)
     if isinstance(plain, list | tuple):
         return [

@@ -1,4 +1,4 @@
-"""Disks: the image a VM starts from and the size of its own overlay."""
+"""Disks: the image that a VM starts from, and the size of the VM's own overlay."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from gaovm.spec.memory import GIB
 
 
 class ImageFile(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file given by location (path or URL) with its digest (``sha256:<hex>``)."""
+    """A file: its location (path or URL) and its digest (``sha256:<hex>``)."""
 
     location: str
     digest: str | None = None
 
 
 class Image(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the root comes from: a name (``debian:12``), or a location with a digest."""
+    """The source of the root disk: a name (``debian:12``), or a location with a digest."""
 
     location: str
     digest: str | None = None

@@ -1,4 +1,4 @@
-"""The display of a VM: headless unless it is asked for."""
+"""The display of a VM; a VM is headless unless the user asks for a display."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Pixels = Annotated[int, msgspec.Meta(ge=64, le=8192)]
 
 
 class Graphics(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A display device of ``width`` times ``height`` pixels at the start; the guest may change it.
+    """A display device, at first ``width`` times ``height`` pixels; the guest may change the size.
 
-    The size limit of 64 is that of ``gaovm.v1.2``.
+    The lower limit of 64 comes from ``gaovm.v1.2``.
     """
 
     enabled: bool = False

@@ -1,4 +1,4 @@
-"""What is done inside the guest: user, environment, provisioning, probes."""
+"""What the agent sets up inside the guest: user, environment, provisioning, probes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gaovm.spec.base import Frozen
 
 
 class User(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The account that shell, exec and cp act as. uid 0 is root and is left as the image has it."""
+    """The account for shell, exec and cp. uid 0 is root: the agent leaves it as in the image."""
 
     name: str
     uid: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 2)]
@@ -21,7 +21,7 @@ class User(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Script(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A provision script; ``name`` is what errors call it, e.g. ``provision[0]``."""
+    """A provision script; errors refer to it by ``name``, e.g. ``provision[0]``."""
 
     name: str
     mode: Literal["system", "user"]
@@ -29,7 +29,7 @@ class Script(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Probe(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A readiness probe: a script with a ``#!`` line, tried until it exits with 0."""
+    """A readiness probe: a script with a ``#!`` line; GaoVM repeats it until it exits with 0."""
 
     description: str
     script: str
@@ -37,7 +37,7 @@ class Probe(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Guest(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything done inside, in this order: user, environment, mounts, scripts, probes."""
+    """The setup inside the guest, in this order: user, environment, mounts, scripts, probes."""
 
     user: User
     hostname: str

@@ -13,6 +13,6 @@ GIB = 1 << 30
 
 
 class Memory(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Size of guest RAM in bytes; at least 128 MiB, below which Debian does not boot."""
+    """Size of guest RAM in bytes; at least 128 MiB, because Debian does not boot with less."""
 
     size_bytes: Annotated[int, msgspec.Meta(ge=128 * MIB, le=1 << 44)] = 2 * GIB

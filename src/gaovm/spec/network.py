@@ -1,4 +1,4 @@
-"""Network: what carries the guest's traffic, and the ports that are forwarded to it."""
+"""Network: what carries the guest's traffic, and the ports that GaoVM forwards to the guest."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gaovm.spec.ports import PortForward
 class Network(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``user``: the guest has outbound access and DNS, without root on the host.
 
-    ``host_access``: whether the guest's gateway address also leads to the host's own loopback,
-    so to every server that listens on ``127.0.0.1`` of the host.
+    ``host_access``: whether the guest's gateway address also leads to the host's loopback. Then the
+    guest can reach every server that listens on ``127.0.0.1`` of the host.
     """
 
     mode: Literal["user"] = "user"
     host_access: bool = False
-    #: JSON calls them ``forwards``: in the database, in ``config.json`` and to drivers.
+    #: The JSON name is ``forwards``: in the database, in ``config.json`` and to drivers.
     ports: tuple[PortForward, ...] = msgspec.field(default=(), name="forwards")

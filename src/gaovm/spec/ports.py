@@ -16,7 +16,7 @@ HostPort = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 class PortForward(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A TCP port: connections to ``host_ip:host_port`` reach ``guest_ip:guest_port`` in the guest.
 
-    ``host_port`` 0 means: any free one, chosen at each start and shown by status.
+    ``host_port`` 0 means any free port: each start chooses one, and status shows it.
     """
 
     guest_port: Port
@@ -26,7 +26,7 @@ class PortForward(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True)
     field: str | None = None
 
     def clashes(self, other: PortForward) -> bool:
-        """Whether both cannot be had: one host port, on addresses of which one covers the other."""
+        """Return whether both conflict: one host port, and one address covers the other."""
         if self.host_port == 0 or self.host_port != other.host_port:
             return False
         ours, theirs = ipaddress.ip_address(self.host_ip), ipaddress.ip_address(other.host_ip)

@@ -1,13 +1,13 @@
-"""What a spec lets its VM reach on this machine, beyond what every project's VM has.
+"""What a spec lets its VM reach on this machine, beyond what every project's VM may reach.
 
-Every VM has its project's directory, writable, forwards on loopback, and an image that is built
-here from a known recipe. Whatever a project file asks for beyond that is one ``Reach``, for a
-person to approve: a project file can be written by the guest itself. ``widenings`` says what a
-file asks for that an approved one did not.
+Every VM gets its project's directory, writable, forwards on loopback, and an image that GaoVM
+builds here from a known recipe. Everything else that a project file asks for is a ``Reach``, which
+a person must approve, because the guest itself can write the project file. ``widenings`` returns
+what a file asks for and the approved file did not.
 
-Places inside the project are told from its directory (``.`` or ``./data``), so a project that is
-moved reaches the same. Links are followed by the caller's ``real``: where a path leads is what is
-reached, not how it is written.
+Places inside the project are relative to its directory (``.`` or ``./data``), so a project reaches
+the same after a move. The caller's ``real`` follows links: what counts is where a path leads, not
+how it is written.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from gaovm.spec.ports import PortForward
 from gaovm.spec.shares import Share
 from gaovm.spec.vm import VmSpec
 
-#: Paths of ``spec.diff.FIELDS`` that are looked at here. A test wants every other in ``INSIDE``.
+#: Paths of ``spec.diff.FIELDS`` that this module checks. A test requires all others in ``INSIDE``.
 REACHING = frozenset(("image", "shares", "network.ports", "network.host_access"))
-#: Paths that stay inside the VM, or choose between what the host offers every VM.
+#: Paths that affect only the VM, or choose between things that the host offers every VM.
 INSIDE = frozenset(
     (
         *("name", "message", "processors.count", "memory.size_bytes", "disk.size_bytes"),
@@ -43,7 +43,7 @@ PROJECT = "."
 
 
 class Kind(StrEnum):
-    """What is reached; the value is the word for people."""
+    """What the VM reaches; the value is the word for people."""
 
     MOUNT = "mount"
     FORWARD = "forward"
@@ -52,12 +52,12 @@ class Kind(StrEnum):
     HOST_ACCESS = "host access"
 
 
-#: What is a path of the host, which may lead elsewhere tomorrow.
+#: Kinds that are host paths; a link may make such a path lead elsewhere later.
 PATHS = frozenset((Kind.MOUNT, Kind.IMAGE, Kind.KERNEL))
 
 
 class Reach(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One thing. ``mode``: ``read-only`` or ``writable`` of a mount, else empty."""
+    """One thing that a VM reaches. ``mode``: a mount's ``read-only`` or ``writable``; or empty."""
 
     kind: Kind
     what: str
@@ -65,7 +65,7 @@ class Reach(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Widening(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Something that is reached now: ``before`` is how it was approved, None: not at all."""
+    """Something that the VM reaches now. ``before`` is the approved mode; None: not approved."""
 
     kind: Kind
     what: str
@@ -73,21 +73,21 @@ class Widening(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     after: str
 
     def line(self) -> str:
-        """For people, and one line whatever a guest has called its directories."""
+        """Return a line for people. It is one line, even if a path contains line breaks."""
         what = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in self.what)
         if self.before is None:
             return f"{self.kind} {what}" + (f" ({self.after})" if self.after else "")
         return f"{self.kind} {what}: {self.before} before, now {self.after}"
 
 
-#: What the file of a project that nobody approved may reach.
+#: What a project file may reach without anybody's approval.
 BASELINE = (Reach(kind=Kind.MOUNT, what=PROJECT, mode="writable"),)
 
 
 def of(spec: VmSpec, project: str, real: Callable[[str], str]) -> tuple[Reach, ...]:
-    """Everything that a spec reaches, in a fixed order, each once.
+    """Return everything that a spec reaches, in a fixed order, each once.
 
-    ``project``: the project's directory. ``real`` follows the links of an absolute path.
+    ``project`` is the project's directory. ``real`` follows the links of an absolute path.
     """
     root = real(project)
     found = [_mount(share, root, real) for share in spec.shares]
@@ -101,7 +101,7 @@ def of(spec: VmSpec, project: str, real: Callable[[str], str]) -> tuple[Reach, .
 def widenings(
     approved: Iterable[Reach], wanted: Iterable[Reach], project: str
 ) -> tuple[Widening, ...]:
-    """What is wanted and not approved; ``project``: the real path of its directory."""
+    """Return what is wanted and not approved. ``project`` is its directory's real path."""
     known = list(approved)
     return tuple(
         Widening(kind=each.kind, what=each.what, before=_before(known, each), after=each.mode)
@@ -129,9 +129,9 @@ def _images(image: Image, root: str, real: Callable[[str], str]) -> list[Reach]:
     found = []
     for kind, location in parts:
         if "/" not in location:
-            continue  # a name: built here, from a recipe of ours
+            continue  # a name: GaoVM builds this image here, from a recipe of its own
         path = location.removeprefix("file://")
-        # what a URL may hide in its escapes is not looked for: it counts as it is written
+        # a URL counts as it is written: its escapes are not decoded
         local = path.startswith("/") and (path == location or not set(path) & set("%?#"))
         what = _place(real(path), root) if local else location
         if what != PROJECT and not what.startswith("./"):
@@ -140,7 +140,7 @@ def _images(image: Image, root: str, real: Callable[[str], str]) -> list[Reach]:
 
 
 def _place(path: str, root: str) -> str:
-    path = path.encode("utf-8", "backslashreplace").decode()  # the name of a link may be any bytes
+    path = path.encode("utf-8", "backslashreplace").decode()  # a link's name may hold any bytes
     if path == root:
         return PROJECT
     below = root.rstrip("/") + "/"
@@ -176,7 +176,7 @@ def _contains(directory: str, path: str) -> bool:
 
 
 def _everywhere(approved: str, wanted: str) -> str | None:
-    """The forward that is wanted, where one on every address of its family was approved."""
+    """Return the wanted forward, if one on every address of its family was approved."""
     address, _, port = approved.rpartition(":")
     given, _, wanted_port = wanted.rpartition(":")
     six = given.startswith("[")

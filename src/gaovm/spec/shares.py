@@ -14,7 +14,7 @@ ShareType = Literal["auto", "9p", "virtiofs"]
 class Share(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One directory: absolute host path, absolute guest path, writable or not.
 
-    ``field`` is where the project file asks for it (``mounts[0].location``), for errors.
+    ``field`` is its path in the project file (``mounts[0].location``), for error messages.
     """
 
     location: str
@@ -25,7 +25,7 @@ class Share(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def tag(self) -> str:
-        """Mount tag: ``lima-`` and 16 hex digits of SHA-256, as Lima derives it.
+        """Return the mount tag: ``lima-`` and 16 hex digits of SHA-256, as Lima derives it.
 
         virtiofs allows 36 bytes, 9p 31.
         """

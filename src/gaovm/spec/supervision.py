@@ -1,4 +1,4 @@
-"""What the supervisor does with a VM: restarts, start with the host, hung guests, stop limits."""
+"""The supervisor's orders for a VM: restarts, start with the host, hung guests, stop limits."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 
 
 class Restart(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a VM that has ended is started again, and how often.
+    """When and how often the daemon restarts a VM that has ended.
 
-    ``on-failure``: when driver or hypervisor died; ``always``: also when the guest switched itself
-    off. After ``max_attempts`` starts in a row without ``stable_s`` seconds of running in between
-    the VM is given up. The pause before attempt n is 2^(n-1) s, at most ``max_delay_s``.
+    ``on-failure``: when driver or hypervisor died; ``always``: also when the guest powered itself
+    off. After ``max_attempts`` starts in a row without ``stable_s`` seconds of running in between,
+    the daemon gives the VM up. The pause before attempt n is 2^(n-1) s, at most ``max_delay_s``.
     """
 
     policy: RestartWhen = "on-failure"
@@ -28,10 +28,10 @@ class Restart(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Watchdog(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a hung guest is noticed and what is done then.
+    """How GaoVM notices a hung guest, and what it does then.
 
-    ``device``: a watchdog device that the agent feeds, firing after ``timeout_s`` without food.
-    ``heartbeat``: the driver asks the agent regularly.
+    ``device``: the VM has a watchdog device, which fires when the agent does not reset it within
+    ``timeout_s``. ``heartbeat``: the driver asks the agent regularly.
     """
 
     device: bool = False
@@ -41,14 +41,14 @@ class Watchdog(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Stop(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Limits of an asked-for stop: for the guest to end itself, then for the hypervisor to quit."""
+    """Time limits of a requested stop: for the guest to shut down, then for the hypervisor."""
 
     grace_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
     force_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 5.0
 
 
 class Supervision(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All of it. ``autostart``: started again after a reboot of the host, if it should run."""
+    """All orders. ``autostart``: after a host reboot, start the VM again if it should run."""
 
     restart: Restart = Restart()
     watchdog: Watchdog = Watchdog()

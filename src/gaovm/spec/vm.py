@@ -1,4 +1,4 @@
-"""The whole of one VM."""
+"""The complete spec of one VM."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gaovm.spec.supervision import Supervision
 
 
 class VmSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is wanted of a VM. ``message`` is shown to the user after ``up``."""
+    """The wanted VM. The CLI shows ``message`` to the user after ``up``."""
 
     name: str
     image: Image

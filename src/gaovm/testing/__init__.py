@@ -1,7 +1,7 @@
-"""The fakes we ship: stand-ins at our own boundaries, for tests of ours and of others.
+"""The fakes that GaoVM ships: replacements at its own boundaries, for tests of any project.
 
-``fake_qemu`` stands for QEMU (monitor, console, agent port, display), ``fake_agent`` for the agent
-of the guest, ``fake_vnc`` for the display's server.
+``fake_qemu`` replaces QEMU (monitor, console, agent port, display), ``fake_agent`` the guest's
+agent, ``fake_vnc`` the display's server.
 
-May import: anything below the daemon and the driver. Must not: be imported by what is shipped.
+May import: anything below the daemon and the driver. Must not: be imported by product code.
 """

@@ -1,4 +1,4 @@
-"""Connections inside one process: both ends of a socket pair, both hellos done."""
+"""Connections inside one process: both ends of a socket pair, with both hellos done."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PROTOCOL = "test.v1"
 
 
 async def refuse(method: str, params: anyjson.Object, context: connection.Request) -> Any:
-    """A handler that knows no method."""
+    """Refuse every method."""
     raise errors.UnknownMethod(f"Unknown method: {method}")
 
 
 def service(handle: connection.Handler = refuse, *extra: str, **options: Any) -> connection.Service:
-    """A service of a protocol for tests: ``hello``, ``ping``, ``call.cancel`` and ``extra``."""
+    """Return a service for tests: ``hello``, ``ping``, ``call.cancel`` and ``extra``."""
     offer = hello.Offer(PROTOCOL, (methods.HELLO, methods.PING, methods.CANCEL, *extra))
     return connection.Service(peer.Terms(offer), handle, **options)
 
@@ -32,7 +32,7 @@ def service(handle: connection.Handler = refuse, *extra: str, **options: Any) ->
 async def pair(
     first: connection.Service, second: connection.Service
 ) -> AsyncIterator[tuple[connection.Connection, connection.Connection]]:
-    """Two connected connections; both have ended when the block is left."""
+    """Yield two connections with each other; both have ended when the block ends."""
     left, right = socket.socketpair()
     async with asyncio.TaskGroup() as group:
         one = group.create_task(connection.connect(left, first, first=True, name="first"))

@@ -1,10 +1,10 @@
-"""A guest agent in a few lines: first lines, then an HTTP/2 server. Sans-I/O.
+"""A small guest agent: first lines, then an HTTP/2 server. Does no I/O itself.
 
 Plain calls answer with good results; exec really runs its argv on this host, as this user.
-Behaviour is chosen by name: ``normal``, ``silent`` (never says hello), ``garbage`` (bytes instead
-of hello), ``broken`` (garbage instead of HTTP/2), ``mute`` (hello, then answers nothing),
-``bad-mount`` (every mount fails), ``unbooted`` (its distribution boots for ever), ``failed-unit``
-(it has booted, and one of its units failed).
+The behaviours are ``normal``, ``silent`` (sends no hello), ``garbage`` (sends bytes instead of
+hello), ``broken`` (sends garbage instead of HTTP/2), ``mute`` (sends hello, then answers nothing),
+``bad-mount`` (every mount fails), ``unbooted`` (its distribution never finishes booting),
+``failed-unit`` (it has booted, and one of its units failed).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HOST = re.compile(rb"GAOVM-HOST/1 ([0-9a-f]{32}) ([0-9a-f]{32})\n")
 
 
 class FakeAgent:
-    """Feed it the host's bytes, send what it returns; ``power`` is set by a power call."""
+    """An agent: feed it the host's bytes and send what it returns. A power call sets ``power``."""
 
     def __init__(self, behaviour: str = "normal", nonce: str = NONCE) -> None:
         self._behaviour, self._nonce = behaviour, nonce
@@ -48,11 +48,11 @@ class FakeAgent:
 
     @property
     def open_streams(self) -> list[int]:
-        """The streams that wait for an answer, oldest first."""
+        """Return the streams that wait for an answer, oldest first."""
         return sorted(self._paths)
 
     def hello(self) -> bytes:
-        """What it says on its own."""
+        """Return the first line, which it sends without a request."""
         if self._behaviour == "silent":
             return b""
         if self._behaviour == "garbage":
@@ -61,7 +61,7 @@ class FakeAgent:
         return f"GAOVM-AGENT/1 {self._nonce} {json.dumps(about)}\n".encode()
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes of the host; returns bytes for it."""
+        """Take bytes of the host and return bytes for it."""
         if self._h2 is None:
             return self._greet(data)
         if self._behaviour == "mute":
@@ -75,7 +75,7 @@ class FakeAgent:
         self._buffer += data
         answers = _HOST.finditer(self._buffer)
         match = next((one for one in answers if one[1].decode() == self._nonce), None)
-        if match is None:  # none, or one to an earlier agent
+        if match is None:  # no line, or one for an earlier agent
             return b""
         rest = bytes(self._buffer[match.end() :])
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
@@ -126,7 +126,7 @@ class FakeAgent:
         self._unsent[stream] = answer
 
     def _send(self, server: h2.connection.H2Connection) -> None:
-        """Send of the answers what the host's windows take."""
+        """Send as much of the answers as the host's windows allow."""
         for stream, answer in list(self._unsent.items()):
             while answer and (room := server.local_flow_control_window(stream)):
                 part, answer = answer[: min(room, CHUNK)], answer[min(room, CHUNK) :]
@@ -147,7 +147,7 @@ class FakeAgent:
         if path == "/v1/network/wait":
             return {"state": "up"}
         if path == "/v1/boot/wait":
-            # By default no systemd: nobody is to set up units on this host.
+            # By default no systemd: no test may set up units on this host.
             return _BOOTS.get(self._behaviour, {"state": "none"})
         if path == "/v1/clock" and content is None:
             return {"unix_ns": time.time_ns()}

@@ -1,7 +1,7 @@
-"""A driver that only pretends: the daemon's view of one, in the same process, without a VM.
+"""A fake driver: it looks like one to the daemon, but runs in the same process without a VM.
 
-``FakeLauncher`` hands them out. Knobs say where a boot halts and what fails; a test moves it on
-with ``driver.report`` and looks at ``driver.calls``.
+``FakeLauncher`` makes these drivers. Its settings say where a boot stops and what fails. A test
+continues the boot with ``driver.report`` and checks ``driver.calls``.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from gaovm.wire.method import Method
 STEPS = ("booting", "agent", "provisioning", "probing", "ready")
 P = TypeVar("P", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
-_pids = itertools.count(1_000_001)  # above pid_max: can never be the pid of a process
+_pids = itertools.count(1_000_001)  # above pid_max: no process can have such a pid
 
 
 class FakeDriver:
-    """Answers the driver protocol from memory. ``calls``: names and parameters, as JSON data."""
+    """Answer the driver protocol from memory. ``calls`` has names and parameters as JSON data."""
 
     def __init__(self, vm: machine.Machine, launcher: FakeLauncher) -> None:
         self.pid = next(_pids)
@@ -83,19 +83,19 @@ class FakeDriver:
             self.report("running", step)
 
     def die(self, exit_code: int | None) -> None:
-        """End the process, as the kernel would tell it."""
+        """Report the end of the process, as the kernel would."""
         if not self._ended.done():
             self._ended.set_result(driver_protocol.Ended(pid=self.pid, exit_code=exit_code))
 
     async def call(self, row: Method[P, R], params: P, *, timeout_s: float = 5.0) -> R:
-        """One call of the driver protocol, with all of its data as JSON in between."""
+        """Make one call of the driver protocol, and convert all of its data to JSON and back."""
         told = await self.relay(row.name, msgspec.json.decode(msgspec.json.encode(params)))
         return convert.reply(row.name, told, row.result)
 
     async def relay(
         self, method: str, params: anyjson.Object, *, timeout_s: float = 5.0
     ) -> anyjson.Object:
-        """One call by its name."""
+        """Make one call by its name."""
         self.calls.append((method, dict(params)))
         if self._ended.done():
             raise errors.DriverLost("the driver is gone")
@@ -110,11 +110,11 @@ class FakeDriver:
         return told
 
     def alive(self) -> bool:
-        """Until it dies."""
+        """True until it dies."""
         return not self._ended.done()
 
     async def gone(self) -> driver_protocol.Ended:
-        """When the process has ended."""
+        """Wait until the process has ended."""
         return await asyncio.shield(self._ended)
 
     async def leave(self, limit_s: float) -> driver_protocol.Ended:
@@ -215,22 +215,22 @@ def _bind(
 
 
 class FakeLauncher:
-    """Starts fake drivers. ``boot_until`` is the last step that a boot reports by itself."""
+    """Start fake drivers. ``boot_until`` is the last step that a boot reports by itself."""
 
     def __init__(self) -> None:
         self.boot_until = "ready"
         self.failures: dict[str, errors.GaoError] = {}
         self.guest_error: errors.GaoError | None = None
-        #: What listens in the guest, as ``guest.info`` says it.
+        #: The listening sockets in the guest, in the form of ``guest.info``.
         self.listeners: list[info.Listener] = []
-        #: Guest ports whose host port of the last start is taken meanwhile.
+        #: Guest ports whose previous host port is now in use.
         self.lost_ports: set[int] = set()
-        #: What a driver says of the guest's network.
+        #: What a driver reports about the guest's network.
         self.network: results.Network | None = None
         self.launched: list[FakeDriver] = []
 
     async def launch(self, vm: machine.Machine) -> FakeDriver:
-        """A new fake."""
+        """Return a new fake driver."""
         failure = self.failures.get("launch")
         if failure is not None:
             raise failure

@@ -1,14 +1,14 @@
-"""A machine for tests, whatever hypervisor plays it: console, guest agent, and orders of a test.
+"""A machine for tests of any hypervisor: console, guest agent, and a test's orders.
 
-Options choose what it does (JSON in ``GAOVM_FAKE_QEMU``): ``agent`` (a behaviour of
+Options select its behaviour (JSON in ``GAOVM_FAKE_QEMU``): ``agent`` (a behaviour of
 ``fake_agent``), ``console`` (text to print), ``exit`` (``[status, words]``: fail at once),
 ``power``: ``obey`` (default), ``ignore-agent`` (only the power button works), ``ignore`` (neither
 works), ``control``: a directory in which it listens on the datagram socket ``PID``.
 
-A message there is a JSON object: ``event`` (one to tell the driver, with ``data``), ``console``
-(text), ``mute`` (true: the agent answers nothing until false), ``exit`` (a status), ``flood`` (a
-name of ``floods``, with ``bytes``: the agent sends that, hears nothing meanwhile, and is followed
-by another agent).
+A message to that socket is a JSON object: ``event`` (an event for the driver, with ``data``),
+``console`` (text), ``mute`` (true: the agent answers nothing until false), ``exit`` (a status),
+``flood`` (a name of ``floods``, with ``bytes``: the agent sends that and reads nothing meanwhile;
+then another agent follows).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class FakeMachine:
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> None:
-        """Serve until told to end."""
+        """Serve until something orders the end."""
         for name in (self.monitor, "agent", "control"):
             if name in self._socks:
                 self._selector.register(self._socks[name], selectors.EVENT_READ, name)
@@ -69,10 +69,10 @@ class FakeMachine:
                 else:
                     self._on_agent(data)
 
-    # what each hypervisor does in its own way
+    # each hypervisor does these in its own way
 
     def _greet(self) -> None:
-        """Say the monitor's first words."""
+        """Send the monitor's greeting."""
 
     def _on_monitor(self, data: bytes) -> None:
         raise NotImplementedError
@@ -84,13 +84,13 @@ class FakeMachine:
         raise NotImplementedError
 
     def _tell_end(self, *, guest: bool) -> None:
-        """Tell who ends the machine: the guest, or its host."""
+        """Report who ends the machine: the guest or the host."""
 
     def _tell_pause(self) -> None:
-        """Tell that the machine was paused, or goes on."""
+        """Report that the machine was paused or resumed."""
         raise NotImplementedError
 
-    # what they have in common
+    # all hypervisors share these
 
     def _pause(self, paused: bool) -> None:
         if paused != self._paused:
@@ -143,7 +143,7 @@ class FakeMachine:
 
 
 def options() -> dict[str, Any]:
-    """The options in ``GAOVM_FAKE_QEMU``; ends the process if they say so."""
+    """Return the options in ``GAOVM_FAKE_QEMU``; end the process if they order that."""
     found: dict[str, Any] = json.loads(os.environ.get("GAOVM_FAKE_QEMU", "{}"))
     if "exit" in found:
         status, words = found["exit"]

@@ -1,9 +1,9 @@
 """A hypervisor for tests: ``python -m gaovm.testing.fake_qemu`` with QEMU's own arguments.
 
-Speaks QMP on ``fd`` of the chardev ``qmp``, writes a boot log to ``console``, plays the guest's
-agent on ``agent``, and serves a picture to the viewers that are handed over. Its
-options are those of ``fake_machine``, and ``vnc``: ``picture`` (default) or ``garbage``. An
-``event`` that a test orders is one of QMP.
+It speaks QMP on ``fd`` of the chardev ``qmp``, writes a boot log to ``console``, plays the guest's
+agent on ``agent``, and serves a picture to the viewers that the driver passes on. Its options are
+those of ``fake_machine``, and ``vnc``: ``picture`` (default) or ``garbage``. The ``event`` that a
+test orders is a QMP event.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FD = re.compile(r"socket,id=([\w-]+),fd=(\d+)")
 
 
 class FakeQemu(fake_machine.FakeMachine):
-    """One run."""
+    """One run of the program."""
 
     monitor = "qmp"
 
@@ -64,7 +64,7 @@ class FakeQemu(fake_machine.FakeMachine):
         viewer.sendall(server.hello() if self._vnc_behaviour == "picture" else b"\xff" * 64)
 
     def _on_monitor(self, data: bytes) -> None:
-        # A stream of JSON values with nothing between them.
+        # QMP is a stream of JSON values without separators.
         self._text += data.decode()
         while self._text.strip():
             try:
@@ -108,13 +108,13 @@ class FakeQemu(fake_machine.FakeMachine):
 
 
 def _screenshot(argv: list[str]) -> int:
-    """The descriptor that pictures are written to; -1 without a display."""
+    """Return the descriptor for screenshots; -1 without a display."""
     found = [m for _, value in itertools.pairwise(argv) if (m := _PICTURE.fullmatch(value))]
     return int(found[0][1]) if found else -1
 
 
 def _write_png(fd: int) -> None:
-    """One grey pixel for each of the fake picture's; Python has no PNG writer."""
+    """Write one grey pixel for each pixel of the fake picture; Python has no PNG writer."""
     width, height = FakeVnc().width, FakeVnc().height
     rows = zlib.compress(b"".join(b"\0" + bytes(width) for _ in range(height)))
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)

@@ -1,8 +1,8 @@
-"""A VNC server in a few lines, as QEMU's: RFB 3.8, no password, raw pixels. Sans-I/O.
+"""A small VNC server like QEMU's: RFB 3.8, no password, raw pixels. Does no I/O itself.
 
-The picture is plain: each pixel has the value ``0x00xxyyzz`` of its column, its row and ``shade``.
-What the client says is kept in ``keys`` (down, keysym, code), ``pointers`` (x, y, buttons) and
-``requests`` (incremental or not).
+Each pixel has the value ``0x00xxyyzz`` of its column, its row and ``shade``. The server keeps the
+client's messages in ``keys`` (down, keysym, code), ``pointers`` (x, y, buttons) and ``requests``
+(incremental or not).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _FIXED = {0: 20, 3: 10, 4: 8, 5: 6, 255: 12}
 
 
 class FakeVnc:
-    """One client's server. Feed it the client's bytes, send what it returns."""
+    """A server for one client: feed it the client's bytes and send what it returns."""
 
     def __init__(self, width: int = 320, height: int = 200, *, name: str = "fake") -> None:
         self.width, self.height, self.name = width, height, name
@@ -28,11 +28,11 @@ class FakeVnc:
 
     @staticmethod
     def hello() -> bytes:
-        """What it says on its own."""
+        """Return the greeting, which it sends without a request."""
         return b"RFB 003.008\n"
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes of the client; returns bytes for it."""
+        """Take bytes of the client and return bytes for it."""
         self._buffer += data
         answer = bytearray()
         while (length := self._length()) and len(self._buffer) >= length:
@@ -42,7 +42,7 @@ class FakeVnc:
         return bytes(answer)
 
     def picture(self, x: int = 0, y: int = 0, width: int = 0, height: int = 0) -> bytes:
-        """The pixels of a rectangle, of all without one."""
+        """Return the pixels of a rectangle, or of the whole picture without one."""
         rows = range(y, y + (height or self.height))
         columns = range(x, x + (width or self.width))
         return b"".join(
@@ -52,19 +52,19 @@ class FakeVnc:
         )
 
     def update(self, x: int = 0, y: int = 0, width: int = 0, height: int = 0) -> bytes:
-        """An update of a rectangle, of all without one."""
+        """Return an update of a rectangle, or of the whole picture without one."""
         width, height = width or self.width, height or self.height
         head = struct.pack(">BxHHHHHi", 0, 1, x, y, width, height, RAW)
         return head + self.picture(x, y, width, height)
 
     def resize(self, width: int, height: int) -> bytes:
-        """Another size from now on; the client then asks for everything."""
+        """Change the size; the client then requests the whole picture."""
         self.width, self.height = width, height
         screen = struct.pack(">B3xIHHHHI", 1, 1, 0, 0, width, height, 0)
         return struct.pack(">BxHHHHHi", 0, 1, 0, 0, width, height, EXTENDED_SIZE) + screen
 
     def _length(self) -> int:
-        """How long the next message is; 0 when that is not known yet."""
+        """Return the length of the next message; 0 when it is not known yet."""
         if self._step < 3:
             return (12, 1, 1)[self._step]
         if not self._buffer:

@@ -1,6 +1,7 @@
-"""What a hostile agent sends without end, as blocks of bytes to repeat. Sans-I/O.
+"""Endless data from a hostile agent, as blocks of bytes to repeat. Does no I/O itself.
 
-All are cheap to make. ``KEEPS`` leave the connection as it is, the others break its bounds.
+All floods are cheap to make. Those in ``KEEPS`` keep within the connection's limits; the others
+exceed them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from gaovm.wire import streams
 
 BLOCK = 64 << 10
-#: What a stream may be sent before its reader has read: the host's window.
+#: The host's window: how much an agent may send on a stream before the host has read it.
 WINDOW = 64 << 10
 _DATA, _HEADERS, _RST, _SETTINGS, _PING, _WINDOW_UPDATE = 0x0, 0x1, 0x3, 0x4, 0x6, 0x8
 _CONTINUATION, _UNKNOWN = 0x9, 0xEE
@@ -39,7 +40,7 @@ def _hello(number: int) -> bytes:
 
 
 def _setting(value: int) -> bytes:
-    return struct.pack(">HI", 0x1, value)  # the size of the header table: each one is kept
+    return struct.pack(">HI", 0x1, value)  # the size of the header table: the host keeps each one
 
 
 _BLOCKS: dict[str, Callable[[int], bytes]] = {
@@ -61,8 +62,8 @@ _BLOCKS: dict[str, Callable[[int], bytes]] = {
 
 
 def blocks(name: str, total: int, streams: list[int]) -> Iterator[bytes]:
-    """About ``total`` bytes of one flood; data stays within the windows of these open streams."""
-    # Data comes after headers: ":status: 200" in HPACK, whole.
+    """Yield about ``total`` bytes of one flood; data stays within the open streams' windows."""
+    # Headers come before data: this is ":status: 200" in HPACK.
     yield b"".join(_frame(_HEADERS, b"\x88", stream, 0x4) for stream in streams)
     if name in ("small-data", "empty-frames"):
         for stream in streams:

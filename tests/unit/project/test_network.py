@@ -10,7 +10,7 @@ import pytest
 from tests.unit.project.reading import IMAGE, load, problem, problems, with_image
 
 from gaovm.project import overrides
-from gaovm.project.ports import Rule
+from gaovm.project.sections.ports import Rule
 from gaovm.spec.ports import PortForward
 
 VECTORS = Path(__file__).parents[2] / "data" / "lima" / "vectors" / "port-forward-rules.json"

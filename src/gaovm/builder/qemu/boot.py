@@ -8,12 +8,12 @@ from gaovm.builder.qemu import graphics, quoting, watchdog
 from gaovm.builder.qemu.machine import console
 from gaovm.spec.vm import VmSpec
 
-# quiet: each line on an emulated serial port costs; panics are printed all the same.
-# panic=-1: reset at once, which ends QEMU, so that a panic is seen without a timeout.
-# cryptomgr.notests: the self-tests of ciphers take a tenth of an emulated boot.
+# quiet: each line on an emulated serial port costs time; the kernel still prints panics.
+# panic=-1: the kernel resets at once, which ends QEMU: the driver sees a panic without a timeout.
+# cryptomgr.notests: the cipher self-tests take a tenth of an emulated boot.
 _COMMON = "rw quiet panic=-1 net.ifnames=0 cryptomgr.notests"
-# Emulated on a busy host, the timer interrupt may come too late for the kernel's check of the
-# wiring, which then declares the hardware broken and hangs. The wiring is known to be right.
+# Under emulation on a busy host, the timer interrupt may come too late for the kernel's check of
+# the timer's wiring. The kernel then calls the hardware broken and hangs. The wiring is correct.
 _TCG_X86 = "no_timer_check"
 
 
@@ -23,9 +23,9 @@ def kernel_arguments(
     accelerator: str,
     tsc_khz: int | None = None,
 ) -> str:
-    """The kernel's command line. What comes later wins: ours, then the image's, then the config's.
+    """Return the kernel's command line: our arguments, the image's, the config's; the last wins.
 
-    ``tsc_khz``: the rate of the host's time stamp counter.
+    ``tsc_khz`` is the rate of the host's time stamp counter.
     """
     words = [
         graphics.kernel_argument(spec),
@@ -44,9 +44,10 @@ def kernel_arguments(
 
 
 def _counter(machine: str, accelerator: str, tsc_khz: int | None) -> str:
-    """An emulated microVM has no timer but the PIT to measure its counter, the host's, by.
+    """Return the argument that tells an emulated microVM the rate of its time stamp counter.
 
-    On a busy host that fails ("Unable to calibrate against PIT") and the boot stands still.
+    The counter is the host's, and such a guest can only measure it with the PIT. On a busy host the
+    measurement fails ("Unable to calibrate against PIT") and the boot hangs.
     """
     told = machine == "microvm" and accelerator == "tcg" and tsc_khz
     return f"tsc_early_khz={tsc_khz}" if told else ""
@@ -56,7 +57,7 @@ KERNEL, INITRD = "kernel", "initrd"
 
 
 def files(artefacts: BootFiles) -> tuple[File, ...]:
-    """What the driver opens for the boot; QEMU opens it again through its descriptor."""
+    """Return the files the driver opens for the boot; QEMU reopens them by descriptor."""
     result = [File(fd=KERNEL, path=artefacts.kernel)]
     if artefacts.initrd is not None:
         result.append(File(fd=INITRD, path=artefacts.initrd))
@@ -64,7 +65,7 @@ def files(artefacts: BootFiles) -> tuple[File, ...]:
 
 
 def arguments(artefacts: BootFiles, command_line: str) -> list[str]:
-    """Arguments that load the kernel directly."""
+    """Return the arguments that load the kernel directly."""
     result = []
     for file in files(artefacts):
         result += [f"-{file.fd}", f"/dev/fd/{quoting.descriptor(file.fd)}"]

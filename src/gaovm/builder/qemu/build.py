@@ -1,4 +1,4 @@
-"""Puts the nouns together."""
+"""Combine the arguments of all nouns into one QEMU command line."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from gaovm.spec.vm import VmSpec
 
 
 def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
-    """The command line of a VM. The same input always gives the same document.
+    """Build the command line of a VM. The same input always gives the same document.
 
     Raises:
         errors.ProgramMissing: no QEMU for the architecture, or no virtiofsd where one is needed.
-        errors.AcceleratorUnavailable: the accelerator asked for does not work here.
+        errors.AcceleratorUnavailable: the requested accelerator does not work here.
         errors.PermissionMissing: the only virtiofsd needs root.
         errors.ConfigError: the machine type does not exist for the architecture, or lacks a device;
             or the VM does not fit on the host.
@@ -46,7 +46,7 @@ def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
     devices = share_devices.decide(spec.shares, host)
     shared = share_devices.needs_shared_memory(devices)
     huge = shared and host.huge_shared_memory
-    # the guest of an emulator reads the host's counter only where both are of one kind
+    # an emulated guest reads the host's counter only when both have the same architecture
     tsc_khz = host.tsc_khz if arch == host.arch else None
     command_line = boot.kernel_arguments(spec, board.name, accelerator.name, tsc_khz)
     argv = (
@@ -61,7 +61,7 @@ def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
         *machine.devices(board.name),
         *shares.arguments(devices, board.name, root=host.root),
         *watchdog.arguments(spec.supervision.watchdog, board.name),
-        # last, so that every other device has the same place with and without it
+        # last, so that it does not move the other devices
         *graphics.arguments(spec, board.name),
     )
     files = (*boot.files(artefacts), *disks.files(artefacts))
@@ -87,7 +87,7 @@ _HOLDERS = frozenset({"-chardev", "-object", "-netdev", "-add-fd", "-kernel", "-
 
 
 def _slots(argv: tuple[str, ...], fds: list[str]) -> tuple[Slot, ...]:
-    """Where the descriptors are: in these arguments, whose text is all our own."""
+    """Return the placeholders' positions. Only arguments with text of our own are searched."""
     slots = []
     for index, argument in enumerate(argv):
         if argv[index - 1] in _HOLDERS:

@@ -1,7 +1,7 @@
-"""The root disk: an overlay over the image's disk, both opened by the driver, on virtio-blk.
+"""The root disk: an overlay over the image's disk, on virtio-blk. The driver opens both files.
 
-QEMU gets descriptors and no path. The overlay's own word for what it is based on is not followed:
-whoever wrote to it could have written another one there.
+QEMU gets descriptors and no path. It ignores the base file that the overlay's header names: whoever
+writes to the overlay could change that name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ DISK, BASE = "disk", "base"
 
 
 def files(artefacts: BootFiles) -> tuple[File, ...]:
-    """What the driver opens for the root disk."""
+    """Return the files that the driver opens for the root disk."""
     result = [File(fd=DISK, path=artefacts.disk, writable=True)]
     if artefacts.base is not None:
         result.append(File(fd=BASE, path=artefacts.base))
@@ -27,7 +27,7 @@ def _file(number: int, *, writable: bool) -> dict[str, quoting.Json]:
 
 
 def arguments(artefacts: BootFiles, machine: str) -> list[str]:
-    """Arguments for the root disk, ``/dev/vda`` in the guest. Its discards free host space."""
+    """Return the arguments for the root disk, ``/dev/vda``. Guest discards free host space."""
     result = []
     for number, file in enumerate(files(artefacts), 1):
         handed: dict[str, quoting.Scalar] = {"fd": quoting.descriptor(file.fd), "set": number}

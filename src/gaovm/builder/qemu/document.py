@@ -11,7 +11,7 @@ from gaovm.spec.base import Frozen
 
 
 class Slot(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which argument holds the placeholder of which descriptor."""
+    """One placeholder: which argument holds it, and for which descriptor."""
 
     index: int
     fd: str
@@ -20,8 +20,9 @@ class Slot(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Document(document.Document, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A QEMU command line: ``argv[0]`` is the program, ``slots`` say where descriptors go.
 
-    ``memory_file_bytes``: how large the file is that descriptor ``memory`` must be; None: there is
-    none. Only slots are ever replaced, so a path that looks like a placeholder stays what it is.
+    ``memory_file_bytes`` is the size of the file that descriptor ``memory`` must refer to; None:
+    there is no such file. ``resolve`` replaces only slots, so a path that looks like a placeholder
+    does not change.
     """
 
     argv: tuple[str, ...]
@@ -30,19 +31,19 @@ class Document(document.Document, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @property
     def host_network(self) -> bool:
-        """Whether QEMU itself makes the guest's connections."""
+        """Return whether QEMU itself makes the guest's connections."""
         return self.network.name == "slirp"
 
     @property
     def fds(self) -> tuple[str, ...]:
-        """Names of the descriptors QEMU must inherit, in the order of the command line."""
+        """Return the names of the descriptors that QEMU must inherit, in command line order."""
         return tuple(slot.fd for slot in self.slots)
 
     def resolve(self, descriptors: Mapping[str, int]) -> tuple[str, ...]:
-        """The final command line, with each placeholder replaced by its descriptor.
+        """Return the final command line, with each placeholder replaced by its descriptor.
 
         Raises:
-            KeyError: a descriptor is missing: a defect of the caller.
+            KeyError: a descriptor is missing, which is a defect in the caller.
         """
         argv = list(self.argv)
         for slot in self.slots:
@@ -51,7 +52,7 @@ class Document(document.Document, frozen=True, kw_only=True, forbid_unknown_fiel
         return tuple(argv)
 
     def lines(self) -> list[str]:
-        """The command line for people: one option with its value a line, quoted for a shell."""
+        """Return the command line for people: one option with its value per line, shell-quoted."""
         lines: list[str] = []
         pending: list[str] = []
         for argument in self.argv:
@@ -63,10 +64,10 @@ class Document(document.Document, frozen=True, kw_only=True, forbid_unknown_fiel
         return [lines[0], *(f"  {line}" for line in lines[1:])]
 
     def data(self) -> dict[str, object]:
-        """The command line as it is executed, with its placeholders."""
+        """Return the command line that is executed, with its placeholders."""
         return {"argv": list(self.argv)}
 
 
 def _is_option(pending: list[str]) -> bool:
-    """Whether an option is complete; ``-append`` may be followed by text that begins with ``-``."""
+    """Return whether an option is complete; the text after ``-append`` may begin with ``-``."""
     return pending != ["-append"]

@@ -1,9 +1,9 @@
 """The display: a graphics card, a keyboard and a tablet, and VNC on a Unix socket.
 
-Nothing of it is there in a headless VM. virtio-gpu, because the guest's kernel drives it on every
-architecture and takes the size asked for from its EDID; the tablet, because its positions are
-absolute: the guest's pointer is where the host's is. QEMU's VNC server listens nowhere: the driver
-does, and hands each viewer over as a connected socket (``add_client`` of the monitor).
+A headless VM has none of these. The card is virtio-gpu: the guest's kernel has a driver for it on
+every architecture and reads the requested size from its EDID. The tablet reports absolute
+positions, so the guest's pointer is where the host's is. QEMU's VNC server does not listen: the
+driver listens and passes each viewer on as a connected socket (``add_client`` of the monitor).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from gaovm.builder.qemu import quoting
 from gaovm.builder.qemu.machine import bus
 from gaovm.spec.vm import VmSpec
 
-#: The guest's terminal on the display; the serial port stays the console, as the later word.
+#: Puts a guest terminal on the display; a later ``console=`` keeps the serial port as the console.
 KERNEL_ARGUMENT = "console=tty0"
-#: The descriptor of the file in memory that screenshots are written to, and its set.
+#: The descriptor (and its fd set) of the memory file into which QEMU writes screenshots.
 SCREENSHOT, SCREENSHOT_SET = "screenshot", 9
 _REMEDY = "or switch the display off: graphics.enabled=false"
 
@@ -24,7 +24,7 @@ def check(spec: VmSpec, machine: str) -> None:
     """Refuse a display that the guest could not drive.
 
     Raises:
-        errors.ConfigError: the machine type or the kernel has none.
+        errors.ConfigError: the machine type or the kernel supports no display.
     """
     if not spec.graphics.enabled:
         return
@@ -43,12 +43,12 @@ def check(spec: VmSpec, machine: str) -> None:
 
 
 def kernel_argument(spec: VmSpec) -> str:
-    """What the kernel is told of the display; empty without one."""
+    """Return the kernel argument for the display; empty without one."""
     return KERNEL_ARGUMENT if spec.graphics.enabled else ""
 
 
 def arguments(spec: VmSpec, machine: str) -> list[str]:
-    """Arguments for the display; none without one."""
+    """Return the arguments for the display; none without one."""
     if not spec.graphics.enabled:
         return []
     suffix = bus(machine)
@@ -69,7 +69,7 @@ def arguments(spec: VmSpec, machine: str) -> list[str]:
         quoting.as_json(keyboard),
         "-device",
         quoting.as_json(tablet),
-        # shared: a second viewer never throws the window out
+        # shared: a second viewer does not disconnect the window
         "-vnc",
         quoting.joined("none", {"share": "force-shared"}),
         "-add-fd",

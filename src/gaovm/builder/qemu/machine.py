@@ -1,4 +1,4 @@
-"""The board: machine type, accelerator, and what keeps QEMU lean and locked in."""
+"""The board: machine type, accelerator, and the options that make QEMU small and confined."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from gaovm.spec.boot import Arch, MachineType
 from gaovm.spec.memory import MIB
 from gaovm.spec.vm import VmSpec
 
-# Off: SMM (nothing boots through firmware that needs it), HPET (a PM timer and the TSC are
-# there, and probing it costs time), the vmport, guest RAM in core dumps.
+# Switched off: SMM (no firmware here needs it), HPET (the guest has a PM timer and the TSC, and
+# probing the HPET costs time), the vmport, guest RAM in core dumps.
 _Q35: dict[str, quoting.Scalar] = {
     "smm": False,
     "hpet": False,
@@ -22,7 +22,7 @@ _VIRT: dict[str, quoting.Scalar] = {"gic-version": "max", "dump-guest-core": Fal
 _MICROVM: dict[str, quoting.Scalar] = {"rtc": True, "pit": True, "dump-guest-core": False}
 OPTIONS = {"q35": _Q35, "virt": _VIRT, "microvm": _MICROVM}
 
-# microVM is never chosen by itself: under TCG some boots of it hang at timer calibration
+# auto never chooses microvm: under TCG some of its boots hang at timer calibration
 _MACHINES: dict[Arch, str] = {"x86_64": "q35", "aarch64": "virt"}
 _ALLOWED: dict[Arch, tuple[MachineType, ...]] = {
     "x86_64": ("q35", "microvm"),
@@ -31,7 +31,7 @@ _ALLOWED: dict[Arch, tuple[MachineType, ...]] = {
 
 
 def choose(requested: MachineType, arch: Arch) -> Choice:
-    """The QEMU machine type.
+    """Choose the QEMU machine type.
 
     Raises:
         errors.ConfigError: the machine type does not exist for the architecture.
@@ -49,20 +49,20 @@ def choose(requested: MachineType, arch: Arch) -> Choice:
 
 
 def bus(machine: str) -> str:
-    """Suffix of virtio devices: ``pci``, or ``device`` (virtio-mmio) on a microVM."""
+    """Return the suffix of virtio devices: ``pci``, or ``device`` (virtio-mmio) on a microVM."""
     return "device" if machine == "microvm" else "pci"
 
 
 def console(machine: str) -> str:
-    """The kernel's name of the first serial port."""
+    """Return the kernel's name for the first serial port."""
     return "ttyAMA0" if machine == "virt" else "ttyS0"
 
 
 def translated_bytes(accelerator: str, memory_bytes: int) -> int:
-    """How large the buffer of code that TCG has translated may become; 0: there is none.
+    """Return the limit of TCG's buffer for translated code; 0: there is no such buffer.
 
-    Half of the guest's memory, 128 MiB at least, 1 GiB at most, in whole MiB. QEMU's default is
-    an eighth of the host's memory, up to 1 GiB.
+    The limit is half of the guest's memory, between 128 MiB and 1 GiB, in whole MiB. QEMU's default
+    is an eighth of the host's memory, up to 1 GiB.
     """
     if accelerator != "tcg":
         return 0
@@ -70,11 +70,11 @@ def translated_bytes(accelerator: str, memory_bytes: int) -> int:
 
 
 def arguments(spec: VmSpec, machine: str, accelerator: str, *, shared_memory: bool) -> list[str]:
-    """Arguments for the board. ``shared_memory``: RAM is the object ``mem``."""
+    """Return the arguments for the board. ``shared_memory``: RAM is the object ``mem``."""
     options = dict(OPTIONS[machine])
     if shared_memory:
         options["memory-backend"] = "mem"
-    # The virtio that vhost-user devices ask for; QEMU's default on this bus is the old one.
+    # vhost-user devices need modern virtio-mmio; QEMU's default on this bus is the old one.
     modern = ["-global", "virtio-mmio.force-legacy=false"] if machine == "microvm" else []
     accel: dict[str, quoting.Scalar] = {}
     if accelerator == "tcg":
@@ -94,8 +94,9 @@ def arguments(spec: VmSpec, machine: str, accelerator: str, *, shared_memory: bo
         *modern,
         "-accel",
         quoting.joined(accelerator, accel),
-        # a boot that ends in a kernel panic resets, which so ends QEMU and is seen at once; the
-        # driver allows resets (set-action) when the guest is up, for then it is a reboot
+        # A kernel panic during boot resets the guest; this option makes the reset end QEMU, so the
+        # driver sees it at once. Once the guest is up, a reset is a reboot: the driver then allows
+        # it (set-action).
         "-no-reboot",
         "-sandbox",
         quoting.joined(
@@ -111,12 +112,12 @@ def arguments(spec: VmSpec, machine: str, accelerator: str, *, shared_memory: bo
 
 
 def devices(machine: str) -> list[str]:
-    """Devices every VM has: a source of randomness."""
+    """Return the devices of every VM: a source of randomness."""
     rng: dict[str, quoting.Json] = {
         "driver": f"virtio-rng-{bus(machine)}",
         "id": "rng0",
         "rng": "entropy",
     }
-    # QEMU's own generator, seeded by the kernel: no device file is opened
+    # QEMU's own generator, which the kernel seeds: QEMU opens no device file
     entropy: dict[str, quoting.Json] = {"qom-type": "rng-builtin", "id": "entropy"}
     return ["-object", quoting.as_json(entropy), "-device", quoting.as_json(rng)]

@@ -5,22 +5,22 @@ from __future__ import annotations
 from gaovm.builder.qemu import quoting
 from gaovm.spec.memory import MIB, Memory
 
-#: The descriptor of the file that holds the guest's RAM, where the driver makes one.
+#: The descriptor of the file that holds the guest's RAM, if the driver makes one.
 FD = "memory"
-# Addresses have to be whole huge pages for such pages to be mapped.
+# The kernel maps huge pages only at addresses aligned to a huge page.
 _HUGE_PAGE = 2 * MIB
 
 
 def file_bytes(memory: Memory) -> int:
-    """How large that file is: whole MiB."""
+    """Return the size of that file: whole MiB."""
     return memory.size_bytes // MIB * MIB
 
 
 def arguments(memory: Memory, *, shared: bool, huge: bool) -> list[str]:
-    """Arguments for RAM, in whole MiB.
+    """Return the arguments for RAM, in whole MiB.
 
-    ``shared``: virtiofsd must be able to map it; ``huge``: it is then the driver's file, in huge
-    pages, which shared memory that QEMU makes by itself does not get.
+    ``shared``: virtiofsd must be able to map the RAM. ``huge``: shared RAM is then a file of the
+    driver, in huge pages; shared memory that QEMU itself makes gets no huge pages.
     """
     size = file_bytes(memory)
     result = ["-m", f"{size // MIB}M"]

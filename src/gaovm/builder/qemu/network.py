@@ -1,6 +1,7 @@
-"""The guest's card and its way out, without root: passt, else QEMU's slirp.
+"""The guest's network card and its carrier, without root: passt, else QEMU's slirp.
 
-Ports go through the agent. Both give the guest the addresses of ``builder.network``.
+Forwarded ports go through the agent. Both carriers give the guest the addresses of
+``builder.network``.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ FD = "network"
 
 
 def choose(host: HostFacts) -> Choice:
-    """What carries the guest's network: passt where it is usable, else QEMU's own slirp.
+    """Choose the carrier of the guest's network: passt where usable, else QEMU's own slirp.
 
-    slirp cannot keep the guest from the host's loopback.
+    slirp cannot block the guest's access to the host's loopback.
     """
     found = host.passt
     if found is None:
@@ -28,7 +29,7 @@ def choose(host: HostFacts) -> Choice:
 
 
 def arguments(spec: VmSpec, machine: str, carrier: str) -> list[str]:
-    """Arguments for the network card. ``carrier``: ``passt`` or ``slirp``."""
+    """Return the arguments for the network card. ``carrier`` is ``passt`` or ``slirp``."""
     device: dict[str, quoting.Json] = {
         "driver": f"virtio-net-{bus(machine)}",
         "id": "nic0",
@@ -38,14 +39,14 @@ def arguments(spec: VmSpec, machine: str, carrier: str) -> list[str]:
     if carrier == "passt":
         device["host_mtu"] = network.MTU
     if machine != "microvm":
-        device["romfile"] = ""  # no network boot ROM for the firmware to run
+        device["romfile"] = ""  # the firmware needs no network boot ROM
     netdev = _passt() if carrier == "passt" else _slirp(spec)
     return ["-netdev", quoting.as_json(netdev), "-device", quoting.as_json(device)]
 
 
 def _passt() -> dict[str, quoting.Json]:
-    # As the server QEMU waits again when its peer has gone, so a passt that died is followed by
-    # another; as the client, before QEMU 8, it would not dial again.
+    # QEMU is the server: when a passt dies, QEMU waits for the next one. As a client, QEMU before
+    # version 8 would not connect again.
     address: dict[str, quoting.Json] = {"type": "fd", "str": quoting.descriptor(FD)}
     return {"type": "stream", "id": "net0", "server": True, "addr": address}
 
@@ -59,6 +60,6 @@ def _slirp(spec: VmSpec) -> dict[str, quoting.Json]:
         "dns": network.DNS,
         "dhcpstart": network.GUEST,
         "hostname": spec.guest.hostname,
-        # QEMU announces a prefix even when the host has no route, and clients then wait
+        # QEMU announces an IPv6 prefix even when the host has no route: clients would then wait
         "ipv6": False,
     }

@@ -1,7 +1,7 @@
 """The byte channels between QEMU and the driver: monitor, console, agent.
 
-All three are sockets that exist before QEMU starts and are inherited: nothing has to be waited
-for, and no other process can connect.
+All three are sockets that exist before QEMU starts and that QEMU inherits. So the driver need not
+wait for them, and no other process can connect.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def _socket(name: str) -> list[str]:
 
 
 def arguments(machine: str) -> list[str]:
-    """Arguments for the three channels."""
+    """Return the arguments for the three channels."""
     controller: dict[str, quoting.Json] = {"driver": f"virtio-serial-{bus(machine)}", "id": "ports"}
     port: dict[str, quoting.Json] = {
         "driver": "virtserialport",

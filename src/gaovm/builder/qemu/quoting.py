@@ -1,8 +1,8 @@
 """The only place that knows QEMU's option syntax.
 
-``-device``, ``-blockdev``, ``-netdev`` and ``-object`` take JSON and need no escaping. The others
-(``-machine -accel -cpu -smp -chardev -mon -fsdev -name -sandbox``) do not: there a comma separates,
-and a comma inside a value is doubled.
+``-device``, ``-blockdev``, ``-netdev`` and ``-object`` accept JSON and need no escaping. The others
+(``-machine -accel -cpu -smp -chardev -mon -fsdev -name -sandbox``) do not accept JSON: commas
+separate their parts, and a comma inside a value must be doubled.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def _text(value: Scalar) -> str:
 
 
 def joined(first: str, pairs: Mapping[str, Scalar]) -> str:
-    """``first,key=value,…``; an empty ``first`` is left out. Values may hold anything but NUL.
+    """Return ``first,key=value,…`` without an empty ``first``. Values may hold anything but NUL.
 
     Raises:
-        ValueError: a key is not a plain word, or a value holds NUL: a defect of the caller.
+        ValueError: a key is not a plain word, or a value holds NUL; the caller has a defect.
     """
     parts = [_text(first)] if first else []
     for key, value in pairs.items():
@@ -38,10 +38,10 @@ def joined(first: str, pairs: Mapping[str, Scalar]) -> str:
 
 
 def as_json(value: Mapping[str, Json]) -> str:
-    """One line of JSON, in the order given. Line breaks inside strings are escaped."""
+    """Return one line of JSON, keys in the given order. Line breaks in strings are escaped."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def descriptor(name: str) -> str:
-    """The placeholder of a descriptor that exists only at run time."""
+    """Return the placeholder of a descriptor that exists only at run time."""
     return f"<fd:{name}>"

@@ -15,7 +15,7 @@ def _nine_p(number: int, share: ShareDevice, machine: str, *, root: bool) -> lis
         {
             "id": f"fs{number}",
             "path": share.location,
-            # root may give files any owner; others keep their own, and chown is not an error
+            # QEMU as root sets any owner; otherwise files keep their owner and chown does not fail
             "security_model": "passthrough" if root else "none",
             "readonly": not share.writable,
             "multidevs": "remap",
@@ -44,7 +44,7 @@ def _virtiofs(number: int, share: ShareDevice, machine: str, fd: str) -> list[st
 
 
 def arguments(shares: Sequence[ShareDevice], machine: str, *, root: bool) -> list[str]:
-    """Arguments for all shares. ``root``: QEMU runs as root."""
+    """Return the arguments for all shares. ``root``: QEMU runs as root."""
     result: list[str] = []
     for number, share in enumerate(shares):
         if share.fd is None:

@@ -1,6 +1,6 @@
-"""What notices a guest that hangs or panics: a watchdog device, and the kernel's panic device.
+"""Devices that notice a hung or panicked guest: a watchdog, and the kernel's panic device.
 
-QEMU itself does nothing when the watchdog fires: it tells, and the VM's policy decides.
+When the watchdog fires, QEMU only reports it; the VM's policy decides what happens.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from gaovm.spec.supervision import Watchdog
 
 
 def arguments(watchdog: Watchdog, machine: str) -> list[str]:
-    """Arguments for both devices and for what QEMU does by itself.
+    """Return the arguments for both devices and for QEMU's own reactions to them.
 
     Raises:
-        errors.ConfigError: a watchdog was asked for on a machine type that has none.
+        errors.ConfigError: the spec asks for a watchdog on a machine type without one.
     """
     if machine == "microvm":
         if watchdog.device:
@@ -24,12 +24,12 @@ def arguments(watchdog: Watchdog, machine: str) -> list[str]:
                 remedy="use machine: q35, or leave device out: the heartbeat works on it too",
             )
         return []
-    # Behind PCI on both machine types, where the one for ISA or ACPI exists on only one of them.
+    # The PCI device works on both machine types; the ISA and ACPI devices work on one only.
     panic: dict[str, quoting.Json] = {"driver": "pvpanic-pci", "id": "panic0"}
     result = ["-device", quoting.as_json(panic)]
     actions: dict[str, quoting.Scalar] = {}
     if watchdog.on_hang == "pause":
-        actions["panic"] = "pause"  # else QEMU ends
+        actions["panic"] = "pause"  # without this, QEMU ends
     if watchdog.device:
         dog: dict[str, quoting.Json] = {"driver": "i6300esb", "id": "watchdog0"}
         result += ["-device", quoting.as_json(dog)]
@@ -40,5 +40,5 @@ def arguments(watchdog: Watchdog, machine: str) -> list[str]:
 
 
 def kernel_argument(watchdog: Watchdog) -> str:
-    """Tells the agent to feed the device, and how often."""
+    """Return the argument that tells the agent to feed the device, and how often."""
     return f"gaovm.watchdog={watchdog.timeout_s}" if watchdog.device else ""

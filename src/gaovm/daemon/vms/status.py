@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TypeVar
 
 import msgspec
 from msgspec.structs import asdict
 
-from gaovm.daemon import timestamps
+from gaovm.daemon import paths, timestamps
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import machine, ports
 from gaovm.model import states
@@ -25,6 +26,7 @@ def vm_status(vm: machine.Machine) -> wire.VmStatus:
     word, detail = vm.describe()
     user = spec.guest.user
     running = record.state.observed is states.Observed.RUNNING
+    directory, run_dir, logs = _places(where, record.name, record.run_id)
     return wire.VmStatus(
         name=record.name,
         project=record.project,
@@ -55,16 +57,20 @@ def vm_status(vm: machine.Machine) -> wire.VmStatus:
         boot=_boot(vm) if running else None,
         restarts=_restarts(record),
         last_error=_as(wire.Failure, record.last_error),
-        dir=str(where.vm_dir(record.name)),
-        run_dir=str(where.run_dir(record.run_id)),
-        logs=wire.Logs(
-            serial=str(where.serial_log(record.name)),
-            driver=str(where.driver_log(record.name)),
-        ),
+        dir=directory,
+        run_dir=run_dir,
+        logs=logs,
         message=spec.message,
         pending=_pending(record),
         overrides=record.overrides,
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _places(where: paths.Paths, name: str, run_id: str) -> tuple[str, str, wire.Logs]:
+    """A VM's directories and logs; joining paths would be the greatest part of a status."""
+    logs = wire.Logs(serial=str(where.serial_log(name)), driver=str(where.driver_log(name)))
+    return str(where.vm_dir(name)), str(where.run_dir(run_id)), logs
 
 
 def _as(kind: type[T], known: msgspec.Struct | None) -> T | None:

@@ -1,7 +1,8 @@
-"""A second back end, for tests only: a process that plays a machine, told what to do in JSON lines.
+"""A second back end, only for tests: a process that plays a machine and takes orders as JSON lines.
 
-It proves the seam: the driver's own tests run with it as with QEMU. ``build`` makes its document,
-``manager`` runs a VM from that, ``program`` is the process, ``zygote`` forks drivers that know it.
+It proves that back ends are exchangeable: the driver's tests run with it as with QEMU. ``build``
+makes its document, ``manager`` runs a VM from the document, ``program`` is the process, ``zygote``
+forks drivers that know this back end.
 
-May import: what ``builder`` and ``vmmanager`` may. Must not: be imported by what is shipped.
+May import: what ``builder`` and ``vmmanager`` may. Must not: be imported by product code.
 """

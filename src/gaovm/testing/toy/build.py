@@ -11,7 +11,7 @@ from gaovm.builder.document import BootFiles
 from gaovm.model.facts import HostFacts
 from gaovm.spec.vm import VmSpec
 
-#: The name under which host facts may have another program for it.
+#: The name under which host facts may give another program for the toy.
 PROGRAM = "toy-machine"
 
 
@@ -21,16 +21,16 @@ class Document(document.Document, frozen=True, kw_only=True, forbid_unknown_fiel
     command: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """The command line, on one line."""
+        """Return the command line, on one line."""
         return [" ".join(self.command)]
 
     def data(self) -> dict[str, object]:
-        """The command line."""
+        """Return the command line."""
         return {"command": list(self.command)}
 
 
 def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
-    """The document of a VM.
+    """Build the document of a VM.
 
     Raises:
         errors.ConfigError: the VM does not fit on the host, or wants a display.

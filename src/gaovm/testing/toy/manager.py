@@ -1,4 +1,4 @@
-"""The host side of one VM that is a toy: everything that ``driver.backend`` asks of a manager."""
+"""The host side of one toy VM: everything that ``driver.backend`` expects of a manager."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GRACE_S = 2.0
 DRAIN_LIMIT_S = 1.0
 PIPES = ("monitor", "console", "agent")
 Player = Callable[[socket.socket], Awaitable[bool]]
-#: What the machine tells, by its name there.
+#: The machine's events, by their names on its monitor.
 EVENTS: dict[str, events.Event] = {
     "reset": events.Reset(),
     "panicked": events.Panicked(paused=False),
@@ -51,7 +51,7 @@ class Monitor(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     async def tell(self, command: str) -> bool:
-        """Whether the machine took a command."""
+        """Send a command and return whether the machine accepted it."""
         if self._transport is None or self._transport.is_closing():
             return False
         ident = next(self._idents)
@@ -60,7 +60,7 @@ class Monitor(asyncio.Protocol):
         return bool(await answer)
 
     def close(self) -> None:
-        """End it. Idempotent."""
+        """End the conversation. Idempotent."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -145,13 +145,13 @@ class ToyHypervisor:
         self._owner.start(play(), name="player", finishable=True)
 
     async def exited(self) -> tuple[int, float]:
-        """Its status, and when it was seen."""
+        """Wait for its end; return its status and the time when it was seen."""
         if self._child is None:
             raise errors.StateConflict("the toy was not started")
         return await self._child.wait(), self._child.ended_at or 0.0
 
     async def drain(self) -> None:
-        """Gather its last words."""
+        """Collect its last output."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_LIMIT_S):
                 await self._words.ended
@@ -161,20 +161,20 @@ class ToyHypervisor:
         self.ended.set()
 
     def last_words(self) -> str:
-        """The last lines that it wrote."""
+        """Return the last lines that it wrote."""
         return "; ".join(self._words.tail.lines(5))
 
     def kill(self) -> None:
-        """SIGKILL. Idempotent."""
+        """Kill the process with SIGKILL. Idempotent."""
         if self._child is not None and not self.ended.is_set():
             self._child.send_signal(signal.SIGKILL)
 
     async def press_power_button(self) -> bool:
-        """Ask the guest to switch itself off."""
+        """Ask the guest to power itself off."""
         return await self._monitor.tell("power")
 
     async def quit(self) -> bool:
-        """End it."""
+        """End the machine."""
         return await self._monitor.tell("quit")
 
     async def pause(self) -> bool:
@@ -182,30 +182,30 @@ class ToyHypervisor:
         return await self._monitor.tell("pause")
 
     async def resume(self) -> bool:
-        """Let it go on."""
+        """Let the guest continue."""
         return await self._monitor.tell("resume")
 
     async def set_reboot(self, *, allowed: bool) -> None:
-        """A toy always restarts."""
+        """Do nothing: a toy always restarts."""
 
     async def set_panic(self, *, pause: bool) -> None:
-        """A toy panics as its test says."""
+        """Do nothing: a toy panics as its test orders."""
 
     async def ready(self) -> bool:
-        """There is no display."""
+        """Return whether the display works: a toy has none."""
         return False
 
     async def screendump(self) -> bytes:
-        """There is no display."""
+        """Raise an error: a toy has no display."""
         raise errors.HypervisorFailed("the toy has no display")
 
     async def view(self, viewer: socket.socket) -> None:
-        """There is no display."""
+        """Raise an error: a toy has no display."""
         raise errors.HypervisorFailed("the toy has no display")
 
 
 class Toy:
-    """One VM that is a toy."""
+    """One toy VM."""
 
     def __init__(self, request: LaunchRequest, made: Document, hypervisor: ToyHypervisor) -> None:
         self._request, self._document = request, made
@@ -213,7 +213,7 @@ class Toy:
         self.network_problem: errors.GaoError | None = None
 
     async def prepare(self) -> None:
-        """Make or grow the disk: a file that holds nothing."""
+        """Make or grow the disk, which is an empty sparse file."""
         await self.grow_disk(self._request.spec.disk.size_bytes)
 
     async def start(self) -> Channels:
@@ -221,24 +221,24 @@ class Toy:
         return await self.hypervisor.start(self._document, Path(self._request.vm_dir))
 
     async def serve(self) -> None:
-        """Nothing serves a toy."""
+        """Do nothing: a toy needs no servers."""
 
     def shed(self) -> None:
-        """The rights stay."""
+        """Do nothing: a toy keeps its rights."""
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: a toy holds no resources."""
 
     async def cause_of_end(self, status: int) -> errors.GaoError:
-        """Its status and its last words."""
+        """Return an error with its status and its last output."""
         words = self.hypervisor.last_words()
         return errors.HypervisorFailed(f"the toy {process.ended(status)}: {words}")
 
     async def grow_disk(self, size_bytes: int) -> None:
-        """Give the disk that size.
+        """Grow the disk to that size.
 
         Raises:
-            errors.DiskShrink: it is larger.
+            errors.DiskShrink: the disk is larger.
         """
         path = Path(self._request.disk)
         path.touch()
@@ -247,11 +247,11 @@ class Toy:
         os.truncate(path, size_bytes)
 
     def confinement(self) -> results.Confinement | None:
-        """Nothing confines a toy."""
+        """Return None: nothing confines a toy."""
         return None
 
     def guard(self, share: document.ShareDevice) -> results.Guard:
-        """Nothing guards a share."""
+        """Report that nothing guards a share."""
         return results.Guard(uid=os.geteuid())
 
 
@@ -262,12 +262,12 @@ def create(
     owner: tasks.TaskOwner,
     on_event: events.OnEvent,
 ) -> Toy:
-    """The host side of a VM."""
+    """Make the host side of a VM."""
     return rehearse({})(request, facts, made, owner, on_event)
 
 
 def rehearse(players: Mapping[str, Player]) -> Callable[..., Toy]:
-    """As ``create``, with ``players`` for the other ends of channels."""
+    """Return a ``create`` that uses ``players`` for the other ends of the channels."""
 
     def create_one(
         request: LaunchRequest,

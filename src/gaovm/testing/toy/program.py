@@ -1,8 +1,8 @@
 """The toy's process: ``python -m gaovm.testing.toy.program MONITOR,CONSOLE,AGENT``.
 
-The arguments are numbers of sockets. On the monitor come JSON lines ``{"id", "do"}`` (``pause
-resume power quit`` and words without effect), each of which is answered by ``{"id"}``; events are
-``{"event"}``. Its options are those of ``fake_machine``.
+The arguments are numbers of sockets. The driver sends JSON lines ``{"id", "do"}`` on the monitor
+(``pause resume power quit`` and words without effect). The toy answers each with ``{"id"}``, and
+sends events as ``{"event"}``. Its options are those of ``fake_machine``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gaovm.testing import fake_machine
 
 
 class ToyMachine(fake_machine.FakeMachine):
-    """One run."""
+    """One run of the program."""
 
     monitor = "monitor"
 

@@ -1,4 +1,4 @@
-"""A zygote whose drivers know the toy, as their default: ``python -m gaovm.testing.toy.zygote``."""
+"""A zygote whose drivers use the toy by default: ``python -m gaovm.testing.toy.zygote``."""
 
 from __future__ import annotations
 

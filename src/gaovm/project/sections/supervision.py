@@ -16,7 +16,7 @@ _LEAST_TIMEOUT_S = 5
 
 
 def read(root: nodes.Table, boot: Boot, context: Context) -> Supervision:
-    """What the supervisor does with the VM; each part that is not set keeps its default."""
+    """Read the supervisor's orders for the VM; each part that is not set keeps its default."""
     own = fields.table(fields.table(root, "vmOpts"), "gaovm")
     return Supervision(
         restart=_restart(fields.table(own, "restart"), context),

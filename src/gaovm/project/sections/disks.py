@@ -18,19 +18,19 @@ _ARCHES = ("x86_64", "aarch64", "armv7l", "ppc64le", "riscv64", "s390x")
 
 
 def read_processors(root: nodes.Table, context: Context) -> Processors:
-    """``cpus``; 2 when not set."""
+    """Read ``cpus``; 2 when not set."""
     count = fields.bounded(root, "cpus", (1, 256), context.found)
     return Processors() if count is None else Processors(count=count)
 
 
 def read_memory(root: nodes.Table, context: Context) -> Memory:
-    """``memory``; 2GiB when not set."""
+    """Read ``memory``; 2GiB when not set."""
     size = _size(root, "memory", (128 * MIB, 1 << 44), context)
     return Memory() if size is None else Memory(size_bytes=size)
 
 
 def read_disk(root: nodes.Table, context: Context) -> Disk:
-    """``disk``; 20GiB when not set."""
+    """Read ``disk``; 20GiB when not set."""
     size = _size(root, "disk", (64 * MIB, 1 << 46), context)
     return Disk() if size is None else Disk(size_bytes=size)
 
@@ -53,7 +53,7 @@ def _size(root: nodes.Table, key: str, limits: tuple[int, int], context: Context
 
 
 def read_image(root: nodes.Table, arch: str, context: Context) -> Image | None:
-    """The first image for the architecture; all entries are checked."""
+    """Return the first image for the architecture, after a check of all entries."""
     entries = fields.tables(root, "images")
     node = fields.get(root, "images")
     if node is None or (isinstance(node, nodes.Sequence) and not node.items):

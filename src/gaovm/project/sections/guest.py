@@ -12,14 +12,14 @@ from gaovm.spec.guest import Guest, Probe, Script, User
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _MAX_ID = 2**32 - 2
-# the first id of people in Debian; ids below belong to the system's own accounts
+# Debian's first id for people; lower ids belong to system accounts
 _FIRST_ID = 1000
 _MODES = ("system", "user", "boot", "dependency", "ansible", "data", "yq")
 _RUN = ("system", "user")
 
 
 def read_user(root: nodes.Table, context: Context) -> User:
-    """The guest's account: the caller's name, uid and gid, home ``/home/NAME.guest``.
+    """Read the guest's account: the caller's name, uid and gid, home ``/home/NAME.guest``.
 
     Root stays root. ``user`` in the file overrides each part.
     """
@@ -77,7 +77,7 @@ def _shell(table: nodes.Table, context: Context) -> str:
 
 
 def _comment(text: str) -> str:
-    """A full name as /etc/passwd can hold it."""
+    """Return a full name in the form that /etc/passwd can hold."""
     return "".join(char for char in text if char.isprintable() and char not in ":,")[:100].strip()
 
 
@@ -101,7 +101,7 @@ def _with_home(table: nodes.Table, user: User, context: Context) -> User:
 
 
 def read(root: nodes.Table, user: User, context: Context) -> Guest:
-    """Everything that is done inside the guest."""
+    """Read everything that GaoVM sets up inside the guest."""
     return Guest(
         user=user,
         hostname=hostname(context.name),
@@ -112,7 +112,7 @@ def read(root: nodes.Table, user: User, context: Context) -> Guest:
 
 
 def read_message(root: nodes.Table, context: Context) -> str:
-    """The message shown after ``up``. An unknown variable stays: it is only text for people."""
+    """Read the message shown after ``up``. Unknown variables stay: it is only text for people."""
     node = fields.scalar(root, "message")
     if node is None:
         return ""
@@ -123,7 +123,7 @@ def read_message(root: nodes.Table, context: Context) -> str:
 
 
 def read_env(root: nodes.Table, context: Context) -> dict[str, str]:
-    """``env``: the environment of every command in the guest."""
+    """Read ``env``: the environment of every command in the guest."""
     result = {}
     for key, node in fields.table(root, "env").entries.items():
         if not _VARIABLE.match(key):
@@ -158,7 +158,7 @@ def _provision(root: nodes.Table, user: User, context: Context) -> tuple[Script,
 
 
 def _check_path(entry: nodes.Table, mode: str, context: Context) -> None:
-    """What Lima demands of the modes that write a file."""
+    """Check what Lima requires for the modes that write a file."""
     needed = {"data": ("path",), "yq": ("path", "expression")}.get(mode, ())
     for key in needed:
         if not fields.text(entry, key):
@@ -176,7 +176,7 @@ def _warn_extras(entry: nodes.Table, context: Context) -> None:
 
 
 def _script(entry: nodes.Table, user: User, context: Context) -> str | None:
-    """A script with its variables replaced; what is not known is left for the script."""
+    """Return a script with its variables replaced; unknown ones stay for the script itself."""
     node = fields.scalar(entry, "script")
     if node is None or not node.text.strip():
         wrong_kind = node is None and fields.get(entry, "script") is not None

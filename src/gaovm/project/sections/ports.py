@@ -1,7 +1,7 @@
-"""``portForwards`` -> ``spec.network.ports``. Of several rules the first that matches decides.
+"""``portForwards`` -> ``spec.network.ports``. The first rule that matches decides.
 
-Lima looks at each server as it begins to listen. Here a forward is there before its server, so a
-forward counts only if no rule before it decides for any server that it could reach.
+Lima checks each server when it begins to listen. In GaoVM a forward exists before its server. So a
+forward counts only if no earlier rule decides for any server that the forward could reach.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from gaovm.project.check import NOT_HONOURED
 from gaovm.project.context import Context
 from gaovm.spec.ports import PortForward
 
-# a forward with one of these means something that is not done yet, so it is left out
+# a forward with one of these asks for something that GaoVM does not support yet: leave it out
 _SKIPPED = ("guestPortRange", "guestSocket", "hostPortRange", "hostSocket", "reverse")
 _MAX_FORWARDS = 256
 _MAX_PORT = 65535
 ANY = "0.0.0.0"
 LOOPBACK = "127.0.0.1"
-#: Reaches servers that listen on every address, and none that listens on the loopback only.
+#: Reaches servers that listen on every address, but not those that listen only on the loopback.
 ANY_ONLY = "127.0.0.2"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule as Lima matches it: TCP ports ``first`` to ``last`` of servers on ``guest_ip``.
+    """A rule with Lima's matching: TCP ports ``first`` to ``last`` of servers on ``guest_ip``.
 
-    ``must_be_zero``: an unspecified ``guest_ip`` stands for servers that listen on every address;
-    without it, for all servers.
+    With ``must_be_zero``, an unspecified ``guest_ip`` matches only servers that listen on every
+    address; without it, all servers.
     """
 
     first: int
@@ -40,19 +40,19 @@ class Rule:
     path: str = ""
 
     def matches(self, address: str, port: int) -> bool:
-        """Whether the rule decides for a server that listens on an address and a port."""
+        """Return whether the rule decides for a server that listens on an address and a port."""
         if not self.first <= port <= self.last:
             return False
         of_all = _is_any(self.guest_ip)
         if _is_any(address):
-            # an ignored address says nothing of a server that can be reached by others as well
+            # ignoring one address does not exclude a server that has other addresses as well
             return of_all or not self.ignore
         loopback = address == "::1" and self.guest_ip == LOOPBACK
         return address == self.guest_ip or loopback or (of_all and not self.must_be_zero)
 
     @property
     def dialled(self) -> str:
-        """The guest's address to which a forward of this rule connects."""
+        """Return the guest address to which a forward of this rule connects."""
         if not _is_any(self.guest_ip):
             return self.guest_ip
         if self.must_be_zero:
@@ -60,7 +60,7 @@ class Rule:
         return LOOPBACK if self.guest_ip == ANY else "::1"
 
     def overruled_by(self, earlier: Rule) -> bool:
-        """Whether an earlier rule decides for a server that a forward of this one would reach."""
+        """Return whether an earlier rule decides for a server that this rule's forward reaches."""
         reached = [ANY] if self.dialled == ANY_ONLY else [self.dialled, ANY]
         return any(earlier.matches(address, self.first) for address in reached)
 
@@ -70,7 +70,7 @@ def _is_any(address: str) -> bool:
 
 
 def read(root: nodes.Table, context: Context) -> tuple[PortForward, ...]:
-    """The forwarded ports. ``hostPort`` is ``guestPort`` when not set; 0 means any free one."""
+    """Read the forwarded ports. ``hostPort`` defaults to ``guestPort``; 0 means any free one."""
     forwards: list[PortForward] = []
     rules: list[Rule] = []
     for entry in fields.tables(root, "portForwards"):
@@ -87,7 +87,7 @@ def read(root: nodes.Table, context: Context) -> tuple[PortForward, ...]:
 
 
 def _rule(entry: nodes.Table, context: Context) -> Rule | None:
-    """What a rule matches, whether it is honoured or not; None when that is no TCP port."""
+    """Read what a rule matches, even if it is not honoured; None when it matches no TCP port."""
     found = context.found
     ports = _ports(entry, context)
     proto = fields.word(entry, "proto", ("tcp", "udp", "any"), found)
@@ -110,7 +110,7 @@ def _rule(entry: nodes.Table, context: Context) -> Rule | None:
 
 
 def _ports(entry: nodes.Table, context: Context) -> tuple[int, int] | None:
-    """The guest's ports of a rule, all of them when it names none; None when they are wrong."""
+    """Return a rule's guest ports: all ports when it names none, None when they are invalid."""
     if fields.get(entry, "guestPort") is not None:
         port = fields.bounded(entry, "guestPort", (1, _MAX_PORT), context.found)
         return None if port is None else (port, port)
@@ -126,7 +126,7 @@ def _ports(entry: nodes.Table, context: Context) -> tuple[int, int] | None:
 
 
 def _forward(entry: nodes.Table, rule: Rule | None, context: Context) -> PortForward | None:
-    """The forward of a rule; None when it is none, or is not honoured."""
+    """Return the forward of a rule; None when the rule has none or is not honoured."""
     found = context.found
     host_port = fields.bounded(entry, "hostPort", (0, _MAX_PORT), found)
     host_ip = _address(entry, "hostIP", LOOPBACK, context)

@@ -1,4 +1,4 @@
-"""``mounts``, ``mountType`` -> ``spec.shares``; the project directory is always among them."""
+"""``mounts``, ``mountType`` -> ``spec.shares``, which always include the project directory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gaovm.project.context import Context
 from gaovm.spec.guest import User
 from gaovm.spec.shares import Share, ShareType
 
-# each share is a device of its own, and QEMU's first PCI bus has 32 places
+# each share needs a device of its own, and QEMU's first PCI bus has 32 slots
 MAX_SHARES = 20
 _SYSTEM = {"/", "/bin", "/dev", "/etc", "/home", "/lib", "/opt", "/proc", "/run", "/sbin", "/sys"}
 _SYSTEM |= {"/tmp", "/usr", "/var", "/boot"}
@@ -17,9 +17,9 @@ _WORKING = "use 9p or virtiofs, or leave it out: the tool then chooses"
 
 
 def read(root: nodes.Table, user: User, context: Context) -> tuple[Share, ...]:
-    """All shares, outer mount points before inner ones.
+    """Return all shares, outer mount points before inner ones.
 
-    The project directory is added, writable, unless a mount covers it.
+    Unless a mount covers the project directory, this function adds it, writable.
     """
     kind = _type(root, context)
     shares: list[Share] = []
@@ -47,7 +47,7 @@ def read(root: nodes.Table, user: User, context: Context) -> tuple[Share, ...]:
 
 
 def covers(location: str, directory: str) -> bool:
-    """Whether a directory is ``location`` or below it."""
+    """Return whether a directory is ``location`` or below it."""
     return directory == location or directory.startswith(location.rstrip("/") + "/")
 
 

@@ -7,13 +7,13 @@ from gaovm.project.context import Context
 from gaovm.spec.graphics import Graphics
 
 _SIDE = (64, 8192)
-# Lima's words; its others name windows of QEMU's own, and the window here is GaoVM's
+# Lima's words that work here; its other words select QEMU's own windows, and GaoVM has its own
 _OFF = ("none", "")
 _ON = ("default", "vnc")
 
 
 def read(root: nodes.Table, context: Context) -> Graphics:
-    """The display. Our own words stand over Lima's; without either there is none."""
+    """Read the display. Our own fields win over Lima's; without either the VM is headless."""
     own = fields.table(fields.table(fields.table(root, "vmOpts"), "gaovm"), "graphics")
     enabled = fields.boolean(own, "enabled")
     asked = _lima(fields.table(root, "video"), context)
@@ -44,7 +44,7 @@ def _lima(video: nodes.Table, context: Context) -> bool:
 
 
 def _check(root: nodes.Table, context: Context) -> None:
-    """What no display can be had with; the builder refuses it too, whatever a spec comes from."""
+    """Refuse what cannot have a display. The builder refuses it as well, for every spec."""
     own = fields.table(fields.table(root, "vmOpts"), "gaovm")
     kernel, machine = fields.scalar(own, "kernel"), fields.scalar(own, "machine")
     if kernel is not None and kernel.text == "cloud":

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from gaovm.project import fields, nodes, ports
+from gaovm.project import fields, nodes
 from gaovm.project.context import Context
+from gaovm.project.sections import ports
 from gaovm.spec.network import Network
 
 _MAX_PORT = 65535
 
 
 def read(root: nodes.Table, context: Context) -> Network:
-    """The network, with the ports that are forwarded."""
+    """Read the network, with the forwarded ports."""
     forwarded = ports.read(root, context)
     return Network(host_access=_host_access(root, context), ports=forwarded)
 
 
 def _host_access(root: nodes.Table, context: Context) -> bool:
-    """``true`` or ``false``; a list of ports is understood, and refused until it can be kept."""
+    """Read ``true`` or ``false``. Refuse a list of ports: GaoVM does not support it yet."""
     node = fields.get(fields.table(fields.table(root, "vmOpts"), "gaovm"), "hostAccess")
     if node is None:
         return False

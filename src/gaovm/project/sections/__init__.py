@@ -1,0 +1,1 @@
+"""The sections of a config file, one module per noun of ``spec``: nodes -> frozen data."""
