@@ -36,7 +36,7 @@ class Presence:
         self.answers = True
 
     def lost(self, error: errors.GaoError) -> None:
-        """Note that the connection or port is gone; report it unless it returns within the grace."""
+        """Note that connection or port is gone; report it unless it returns within the grace."""
         if self._status.observed == "running" and self._timer is None:
             # A guest that powers off loses its agent too: its end is reported within the grace.
             loop = asyncio.get_running_loop()
