@@ -1,4 +1,4 @@
-"""What may be shared with a guest, whatever serves it: directories that are not GaoVM's own."""
+"""Check what may be shared with a guest, whatever serves it: no directories of GaoVM's own."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gaovm.spec.shares import Share
 
 
 def check(wanted: Iterable[Share], home: Path) -> None:
-    """Refuse directories that are not there, or that are GaoVM's own.
+    """Refuse directories that do not exist, or that are GaoVM's own.
 
     Raises:
-        errors.MountMissing, errors.MountRefused: which one, and why.
+        errors.MountMissing, errors.MountRefused: names the directory and the reason.
     """
     own = os.path.realpath(home)
     for share in wanted:
