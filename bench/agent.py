@@ -12,12 +12,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import measure
 from bench.seat import BOOTED, Seat, seat
 
-# The agent gives memory back when nobody has called it for 2 s; asking for the figure is a call.
+# The agent frees memory when nobody has called it for 2 s; to ask for the figure is a call.
 IDLE_S = 5.0
 
 
 def compressed_size(place: Seat) -> int:
-    """Bytes of the agent's segment: the initramfs less the modules' segment before it."""
+    """Return the bytes of the agent's segment: the initramfs without the modules before it."""
     (image,) = (place.home / "images").glob("*/manifest.json")
     (initrd,) = image.parent.glob("initrd-*.img")
     (modules,) = image.parent.glob("modules.cpio*")

@@ -1,4 +1,4 @@
-"""Bare QEMU: a VM's own command line, started by hand, nothing of ours beside it."""
+"""Bare QEMU: a VM's own command line, started by hand, with nothing of ours beside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLACEHOLDER = re.compile(r"<fd:([a-z0-9_.-]+)>")
 
 
 class BareVm:
-    """QEMU with socket pairs for its run-time descriptors; a copy of the overlay is its disk."""
+    """QEMU with socket pairs for its run-time descriptors; its disk is a copy of the overlay."""
 
     def __init__(self, explained: dict[str, Any], extra_kernel: str = "") -> None:
         self.scratch = Path(tempfile.mkdtemp(prefix="gaovm-bare."))
@@ -25,7 +25,7 @@ class BareVm:
         self.ours: dict[str, socket.socket] = {}
         theirs: dict[str, socket.socket | IO[bytes]] = self._open(explained["files"])
         for name in names:
-            if name == "network":  # QEMU waits on it for passt, which there is none of
+            if name == "network":  # QEMU would wait on it for passt, and there is no passt
                 theirs[name] = listener = socket.socket(socket.AF_UNIX)
                 listener.bind(str(self.scratch / "network"))
                 listener.listen()
@@ -66,7 +66,7 @@ class BareVm:
         threading.Thread(target=reader, daemon=True).start()
 
     def wait_for(self, name: str, word: bytes, timeout_s: float = 300) -> float:
-        """Seconds from the start of QEMU until ``word`` has come on a descriptor."""
+        """Return the seconds from the start of QEMU until ``word`` comes on a descriptor."""
         seen = b""
         sock = self.ours[name]
         sock.settimeout(timeout_s)

@@ -1,7 +1,7 @@
-"""`up` of a stopped VM to agent-ready, against bare QEMU with the same command line.
+"""Time `up` of a stopped VM until the agent is ready, against bare QEMU with the same command line.
 
-Both sides boot the same kernel, initramfs, disk and devices to the same line of the agent. Ours
-is the whole of `gaovm up --wait=agent`, from the shell's exec to its end; the daemon runs.
+Both sides boot the same kernel, initramfs, disk and devices to the same line of the agent. Our time
+is the whole of `gaovm up --wait=agent`, from the shell's exec to its end; the daemon runs already.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which processes belong to a state directory, also when whoever started them is gone.
+"""Which processes belong to a state directory, even after the process that started them is gone.
 
-A process belongs to it when its environment names the directory, or its parent belongs to it. What
-was seen once is remembered, so that an orphan is recognised by its pid and start time.
+A process belongs to the directory if its environment names the directory, or its parent belongs to
+it. The census remembers every process it saw, by pid and start time, and so recognises orphans.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Process(NamedTuple):
-    """A live one. ``kind``: daemon, zygote, driver, hypervisor or helper."""
+    """A live process. ``kind``: daemon, zygote, driver, hypervisor or helper."""
 
     pid: int
     parent: int
@@ -21,7 +21,7 @@ class Process(NamedTuple):
 
 
 class Census:
-    """Look often enough to see every process while its parent lives."""
+    """The processes seen so far. Look often enough to see each one while its parent lives."""
 
     def __init__(self, home: Path) -> None:
         self._mark = f"GAOVM_HOME={home}\0".encode()
@@ -29,7 +29,7 @@ class Census:
         self.daemon = -1
 
     def look(self) -> dict[int, Process]:
-        """Every live process of the directory, by pid."""
+        """Return every live process of the directory, by pid."""
         stats: dict[int, tuple[int, str]] = {}
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError, ValueError):

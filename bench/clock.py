@@ -1,7 +1,7 @@
 """How far the guest's clock is from the host's: at ready, later, and after a pause.
 
-A program in the guest says its time for each line that it reads; of many exchanges the one that
-took least counts. Its answer is wrong by at most half of what the exchange took.
+A program in the guest prints its time for each line that it reads. Of many exchanges the quickest
+one counts. Its answer is wrong by at most half of the time that the exchange took.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EXCHANGES = 50
 
 
 def offset_ms(place: Seat, project: Path) -> tuple[float, float]:
-    """The guest's time less ours, and how wrong that may be; both in milliseconds."""
+    """Return the guest's time minus ours, and the largest error of that; both in milliseconds."""
     argv = [GAOVM, "exec", "--", "perl", "-MTime::HiRes", "-e", PROGRAM]
     best = (0.0, float("inf"))
     with subprocess.Popen(

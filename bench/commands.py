@@ -1,4 +1,4 @@
-"""Whole processes: `ls` against a bare interpreter, `exec` against its guest time.
+"""Whole processes: `ls` against a bare interpreter, `exec` against its time in the guest.
 
 The guest time of `true` is fork+exec+wait by the agent's own code (`bench/spawn.py`).
 """

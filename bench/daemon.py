@@ -1,4 +1,4 @@
-"""The daemon: from exec to answering its socket, memory, and CPU while idle with 0 and 3 VMs."""
+"""The daemon: time from exec to its first answer, memory, and CPU while idle with 0 and 3 VMs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def start_to_answer(place: Seat) -> float:
-    """Seconds from the daemon's exec to its first answer over the socket."""
+    """Return the seconds from the daemon's exec to its first answer over the socket."""
     import subprocess
 
     from gaovm.client import blocking

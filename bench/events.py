@@ -1,8 +1,8 @@
-"""Events of 200 bytes, appended durably, to 1,000 subscribers in 4 processes that check every seq.
+"""Append events of 200 bytes durably, for 1,000 subscribers in 4 processes that check every seq.
 
-One process has the store, the log, the delivery and the server of the daemon. An append is counted
-when its commit has returned; the appender keeps a bounded number under way, and waits when the
-slowest subscriber is half of what would cut it off behind.
+One process has the daemon's store, log, delivery and server. An append counts when its commit has
+returned. The appender keeps a limited number under way. It waits when the slowest subscriber has
+reached half of the backlog at which it would be cut off.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Reader:
 
 
 def client(path: str, count: int, last: int) -> None:
-    """``count`` subscribers until each has seen number ``last``; prints what was seen."""
+    """Run ``count`` subscribers until each has seen number ``last``; print what they saw."""
     raise_limit()
     watched = selectors.DefaultSelector()
     for _ in range(count):

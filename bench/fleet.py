@@ -1,6 +1,6 @@
-"""A daemon of its own whose hypervisor is the fake one: for figures about many VMs.
+"""A separate daemon with the fake hypervisor: for figures about many VMs.
 
-The fake costs what a small process costs, so what is measured is the daemon and its drivers.
+The fake costs as much as a small process, so this measures the daemon and its drivers.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Fleet:
         return {**files["disk"], "kernel": files["kernel"], "initrd": files["kernel"]}
 
     def config(self, mount_type: str = "9p", **own: Any) -> str:
-        """A project file; ``own`` goes to ``vmOpts.gaovm``."""
+        """Return a project file; ``own`` goes to ``vmOpts.gaovm``."""
         data = {"images": [self._image], "cpus": 1, "memory": "256MiB", "disk": "64MiB"}
         if self.real:
             data |= {"images": [{"location": "debian:12"}], "memory": "512MiB", "disk": "4GiB"}
@@ -65,7 +65,7 @@ class Fleet:
         return json.dumps({**data, "mountType": mount_type, "vmOpts": {"gaovm": own}})
 
     def start(self) -> None:
-        """Start the daemon and wait for its word that it listens."""
+        """Start the daemon and wait until it reports that it listens."""
         reading, writing = os.pipe()
         self.daemon = subprocess.Popen(
             [sys.executable, "-m", "gaovm.daemon", "--ready-fd", str(writing)],
@@ -79,7 +79,7 @@ class Fleet:
                 raise SystemExit("the daemon did not start")
 
     async def connect(self) -> AsyncClient:
-        """A connection of its own; the caller closes it."""
+        """Open a separate connection; the caller closes it."""
         sock = socket.socket(socket.AF_UNIX)
         try:
             sock.connect(str(self.home / "gaovmd.sock"))
@@ -91,7 +91,7 @@ class Fleet:
         return client
 
     def up_params(self, name: str, config: str, wait: str = "ready") -> dict[str, Any]:
-        """The parameters of ``vm.up``."""
+        """Return the parameters of ``vm.up``."""
         project = self.base / "projects" / name
         project.mkdir(parents=True, exist_ok=True)
         return {
@@ -104,12 +104,12 @@ class Fleet:
         }
 
     async def up(self, name: str, config: str, wait: str = "ready") -> Any:
-        """Make and start a VM, whose file is approved as it is."""
+        """Make and start a VM; its file is approved as it is."""
         return await approved_up(self.client, self.up_params(name, config, wait))
 
 
 async def approved_up(client: AsyncClient, params: dict[str, Any]) -> Any:
-    """``vm.up``, with what it asks a person to approve approved."""
+    """Call ``vm.up`` and approve what it asks a person to approve."""
     try:
         return await client.call("vm.up", params)
     except errors.ApprovalNeeded as exc:
@@ -118,7 +118,7 @@ async def approved_up(client: AsyncClient, params: dict[str, Any]) -> Any:
 
 @contextlib.asynccontextmanager
 async def fleet(*, real: bool = False) -> AsyncIterator[Fleet]:
-    """A fleet whose processes and files are gone afterwards."""
+    """Make a fleet; its processes and files are gone after the block."""
     base = Path(tempfile.mkdtemp(prefix="gf", dir="/tmp"))
     made = Fleet(base, real=real)
     made.start()
@@ -134,6 +134,6 @@ async def fleet(*, real: bool = False) -> AsyncIterator[Fleet]:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value that ``share`` of the values do not exceed (nearest rank)."""
+    """Return the value that ``share`` of the values do not exceed (nearest rank)."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

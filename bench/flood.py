@@ -1,7 +1,7 @@
-"""A hostile agent's floods against its driver: peak memory, and how long others wait meanwhile.
+"""A hostile agent floods its driver: peak memory, and how long others wait meanwhile.
 
-A real driver with a stand-in for QEMU. Sixty-four commands are under way whose output nobody reads
-while the agent floods; then another agent joins. The volume is what the driver has taken in.
+A real driver runs with a stand-in for QEMU. Sixty-four commands run whose output nobody reads while
+the agent floods; then another agent connects. The volume counts what the driver has taken in.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LIMIT_S = 600.0
 
 
 async def flood(name: str, volume: int, base: Path) -> dict[str, float]:
-    """One flood: peak MiB, the longest and the usual answer in ms, seconds until all is well."""
+    """Flood once: peak MiB, the longest and the usual answer in ms, seconds until all is well."""
     path = harness.fake_qemu_path(base / "bin")
     with tempfile.TemporaryDirectory(prefix="fl", dir="/tmp") as ear:
         options = json.dumps({"control": ear})

@@ -1,4 +1,4 @@
-"""Memory: the driver's private pages, and what all processes beside QEMU cost per VM."""
+"""Memory: the driver's private pages, and the cost per VM of all processes beside QEMU."""
 
 from __future__ import annotations
 

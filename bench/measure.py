@@ -1,7 +1,7 @@
 """What every benchmark shares: interleaved runs, medians, ratios, JSON.
 
-Machines are noisy: the two sides of a comparison take turns, and only medians and ratios are
-reported, with the spread beside them.
+Machines are noisy: the two sides of a comparison take turns. A report has only medians and ratios,
+with the spread beside them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds that ``work`` takes."""
+    """Return the seconds that ``work`` takes."""
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
@@ -34,7 +34,7 @@ def summary(values: Sequence[float], digits: int = 4) -> dict[str, float]:
 
 
 def interleaved(runs: int, **sides: Callable[[], float]) -> dict[str, list[float]]:
-    """Each side's values of ``runs`` rounds in which the sides take turns."""
+    """Return each side's values from ``runs`` rounds in which the sides take turns."""
     values: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(runs):
         order = list(sides.items())
@@ -45,7 +45,7 @@ def interleaved(runs: int, **sides: Callable[[], float]) -> dict[str, list[float
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Median over median."""
+    """Divide median by median."""
     return round(statistics.median(ours) / statistics.median(theirs), 3)
 
 

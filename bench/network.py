@@ -1,8 +1,8 @@
 """The guest's network by passt against QEMU's slirp: `up --wait=agent`, and 64 MiB from the host.
 
-Two state directories; the daemon of one finds every program but passt. The host's server listens on
-the host's own address, which both reach; what a guest reads is timed from the connection's begin to
-its end.
+Two state directories; one of the two daemons finds every program except passt. The host's server
+listens on the host's own address, which both reach. The time of a download runs from the start of
+the connection to its end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIZE = 64 << 20
 
 @contextlib.contextmanager
 def without_passt(place: Seat) -> Iterator[Seat]:
-    """The same seat on a PATH that has everything else."""
+    """Return the same seat with a PATH that has every program except passt."""
     programs = place.base / "bin"
     programs.mkdir()
     for directory in ("/usr/sbin", "/usr/bin"):
@@ -39,7 +39,7 @@ def without_passt(place: Seat) -> Iterator[Seat]:
 
 
 def address() -> str:
-    """The host's address towards others; nothing is sent."""
+    """Return the host's address as others see it; nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))
         return str(probe.getsockname()[0])
@@ -51,7 +51,7 @@ def boot(place: Seat, project: Path) -> float:
 
 
 def download(place: Seat, project: Path, server: socket.socket) -> float:
-    """MB/s of one connection."""
+    """Return the MB/s of one connection."""
     host, port = server.getsockname()
     command = f"cat < /dev/tcp/{host}/{port} > /dev/null"
     argv = [str(Path(sys.executable).with_name("gaovm")), "exec", "--", "bash", "-c", command]

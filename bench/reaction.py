@@ -1,11 +1,12 @@
 """From the kill of a driver or a hypervisor (a real one, 512 MiB) to the event on disk.
 
-Two times a kill: from the signal, and from the moment the kernel says that the process has ended
-(its descriptor is readable), which the teardown of the guest's memory delays. Both end when a
-subscriber in another process has the event, which is after its commit.
+Each kill gives two times. One runs from the signal. The other runs from the moment when the kernel
+says that the process has ended (its descriptor is readable); the teardown of the guest's memory
+delays this moment. Both end when a subscriber in another process has the event, which is after its
+commit.
 
-Each for a guest whose memory is its own (mounts by 9p) and for one that shares it (virtiofs): the
-kernel takes small pages apart one by one, and huge ones, which shared memory has not, at once.
+This runs for a guest with memory of its own (mounts by 9p) and for one that shares it (virtiofs):
+the kernel frees small pages one by one, and huge pages, which shared memory lacks, at once.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ EVENT = {"driver_pid": "driver.exited", "hypervisor_pid": "hypervisor.exited"}
 
 
 class Exit(threading.Thread):
-    """Notes when a process' end becomes visible; a thread, so that no event loop delays it."""
+    """Notes when a process's end becomes visible; a thread, so that no event loop delays it."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -53,7 +54,7 @@ class Exit(threading.Thread):
 
 
 async def one(client: AsyncClient, events: Any, name: str, victim: str) -> tuple[float, float]:
-    """Milliseconds from the kill, and from the visible exit, to the event."""
+    """Return the milliseconds to the event, from the kill and from the visible exit."""
     vm = await client.call("vm.status", {"name": name})
     watching = Exit(vm[victim])
     killed_at = time.monotonic()
@@ -94,7 +95,7 @@ def report(victim: str, mounts: str, samples: list[tuple[float, float]]) -> None
         "python bench/reaction.py",
         from_kill=summary([kill for kill, _ in samples]),
         from_visible_exit=summary([visible for _, visible in samples]),
-        # What any parent of the process would have waited: nothing of it is ours.
+        # Any parent of the process would have waited this long: nothing of it is ours.
         kernel=summary([kill - visible for kill, visible in samples]),
         goal="p99 <= 15 ms; of it from the visible exit <= 5 ms",
     )
@@ -115,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20)
     runs = parser.parse_args().runs
-    # In real time: the stop watch waits for no processor.
+    # In real time: the stopwatch waits for no processor.
     with seat() as place, priority.realtime(), priority.first():
         for mounts in ("9p", "virtiofs"):
             asyncio.run(run(place, mounts, runs))

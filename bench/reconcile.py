@@ -1,7 +1,7 @@
-"""The safety reconcile over many VMs with nothing to do: one tick, and how it grows.
+"""The safety reconcile over many VMs with nothing to do: the time of one tick, and how it grows.
 
-Half of the VMs run, on drivers that only pretend but whose liveness costs what a real look costs;
-the others are stopped.
+Half of the VMs run. Their drivers are fakes, but to check one costs what a real check costs. The
+other VMs are stopped.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SELF, _STARTED = processes.identity(os.getpid())
 
 
 class Driver(fake_driver.FakeDriver):
-    """Looks at a real process when it is asked whether it lives."""
+    """Checks a real process when asked whether it lives."""
 
     def alive(self) -> bool:
         return processes.alive(_SELF, _STARTED)

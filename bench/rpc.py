@@ -1,8 +1,8 @@
 """JSON-RPC calls on one connection against ``grpc.aio``: same payload, pipelined, one run.
 
-Both servers echo 200 bytes from a process of their own, over a Unix socket, by an ``async``
-handler; both clients keep the same number of calls under way. gRPC carries the bytes as they are,
-without protobuf. Needs grpcio: ``pip install --group bench``.
+Both servers echo 200 bytes from a separate process, over a Unix socket, by an ``async`` handler.
+Both clients keep the same number of calls under way. gRPC carries the bytes as they are, without
+protobuf. Needs grpcio: ``pip install --group bench``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Call = Callable[[], Awaitable[Any]]
 
 
 async def pipelined(call: Call, calls: int, window: int) -> float:
-    """Calls a second, ``window`` of them under way at any time."""
+    """Return the calls per second, with ``window`` of them under way at any time."""
     left = calls
 
     async def caller() -> None:
@@ -115,7 +115,7 @@ CLIENTS = {"ours": ours, "grpc": grpc_aio}
 
 @contextlib.contextmanager
 def serving(side: str, path: Path) -> Any:
-    """The server of a side in its own process."""
+    """Run a side's server in a separate process."""
     child = subprocess.Popen(
         [sys.executable, __file__, "--serve", side, str(path)], stdout=subprocess.PIPE
     )
@@ -147,7 +147,7 @@ def main() -> None:
         def run(side: str) -> float:
             return asyncio.run(CLIENTS[side](paths[side], args.calls, args.window))
 
-        for side in CLIENTS:  # connections, code and allocators are warm
+        for side in CLIENTS:  # warm up connections, code and allocators
             asyncio.run(CLIENTS[side](paths[side], args.calls // 10, args.window))
         sides = {side: functools.partial(run, side) for side in CLIENTS}
         values = measure.interleaved(args.runs, **sides)

@@ -25,7 +25,7 @@ disk: 4GiB
 """
 
 
-# The distribution's own boot goes on after ours; what it takes is not what is measured.
+# The distribution's own boot goes on after ours; we do not measure its time.
 BOOTED = "systemctl is-system-running --wait || true"
 
 
@@ -61,7 +61,7 @@ class Seat:
 
 @contextlib.contextmanager
 def seat() -> Iterator[Seat]:
-    """A fresh seat; its daemon and VMs are stopped at the end."""
+    """Make a fresh seat; stop its daemon and VMs at the end."""
     with tempfile.TemporaryDirectory(prefix="gaovm-bench.") as base:
         place = Seat(Path(base))
         try:
@@ -71,7 +71,7 @@ def seat() -> Iterator[Seat]:
 
 
 def pss_kib(pid: int) -> int:
-    """Proportional set size of a process in KiB."""
+    """Return a process's proportional set size in KiB."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1])
@@ -79,7 +79,7 @@ def pss_kib(pid: int) -> int:
 
 
 def private_kib(pid: int) -> int:
-    """Private_Clean + Private_Dirty of a process in KiB."""
+    """Return a process's Private_Clean + Private_Dirty in KiB."""
     total = 0
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith(("Private_Clean:", "Private_Dirty:")):
@@ -88,7 +88,7 @@ def private_kib(pid: int) -> int:
 
 
 def processes(home: Path) -> dict[int, str]:
-    """Live processes of a state directory: pid to command line."""
+    """Return the live processes of a state directory: pid to command line."""
     found = {}
     mark = f"GAOVM_HOME={home}".encode()
     for entry in Path("/proc").iterdir():

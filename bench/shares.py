@@ -1,9 +1,9 @@
-"""Shared directories: whether they tell the truth, and what they cost.
+"""Shared directories: whether they show the truth, and what they cost.
 
-Truth: tries of each kind and direction, half of them while a watcher reads everything in the guest
-(see `truth.py`). Cost: one program in the guest, and on the bare host, writes and reads a large
-file and makes, looks at, reads and removes 2,000 small ones. `before` is virtiofs with the options
-that it had until it told the truth (the guest trusts for a second what it knows).
+Truth: tries of each kind and direction, half of them while a watcher in the guest reads everything
+(see `truth.py`). Cost: one program, in the guest and on the bare host, writes and reads a large
+file, and makes, stats, reads and removes 2,000 small ones. `before` is virtiofs with the options
+that it had before the fix: the guest trusted for a second what it knew.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 COMMAND = "python bench/shares.py"
 MIB = 128
 FILES = 2000
-# Both sides have perl. Seconds of each part, as JSON.
+# Both sides have perl. Prints the seconds of each part, as JSON.
 WORK = r"""
 use strict; use Time::HiRes qw(time); use IO::Handle;
 my ($dir, $mib, $files, $drop) = @ARGV; my %took; my $block = "x" x (1 << 20); my $part;
@@ -47,7 +47,7 @@ timed remove => sub { unlink $_ or die $! for @names };
 rmdir "$dir/small";
 print "{", join(",", map { "\"$_\":$took{$_}" } sort keys %took), "}\n";
 """
-# As they were: loaded into every Python of the seat, before anything else.
+# The options before the fix: every Python of the seat loads this before anything else.
 BEFORE = """
 from gaovm.vmmanager.qemu import shares
 now = shares.arguments
@@ -60,7 +60,7 @@ shares.arguments = before
 
 
 class Side:
-    """One kind of share, in a VM of a seat of its own, or the bare host."""
+    """One kind of share, in a VM with its own seat, or the bare host."""
 
     def __init__(self, name: str, place: Seat | None, project: Path) -> None:
         self.name, self.project = name, project
@@ -73,7 +73,7 @@ class Side:
         return self._place.env
 
     def work(self) -> dict[str, float]:
-        """Seconds of each part of the work."""
+        """Return the seconds of each part of the work."""
         argv = ["perl", "-e", WORK, str(self.project), str(MIB), str(FILES)]
         if self._place is None:
             output = subprocess.run([*argv, "0"], check=True, capture_output=True).stdout
@@ -86,7 +86,7 @@ class Side:
 
 @contextlib.contextmanager
 def vm(name: str, kind: str, *, before: bool = False) -> Iterator[Side]:
-    """A running VM whose project directory is shared by a kind."""
+    """Run a VM that shares its project directory by this kind."""
     with seat() as place:
         if before:
             (place.base / "sitecustomize.py").write_text(BEFORE)
@@ -98,7 +98,7 @@ def vm(name: str, kind: str, *, before: bool = False) -> Iterator[Side]:
 
 
 def tell(side: Side, tries: int) -> None:
-    """The truth of a side, as one figure."""
+    """Report a side's truth as one figure."""
     places = [side.project / "by-host", side.project / "by-guest"]
     for place in places:
         place.mkdir()
@@ -127,7 +127,7 @@ def tell(side: Side, tries: int) -> None:
 
 
 def cost(sides: list[Side], runs: int) -> None:
-    """What each side takes; the sides take turns."""
+    """Report what each side takes; the sides take turns."""
     values: dict[str, dict[str, list[float]]] = {side.name: {} for side in sides}
     for number in range(runs):
         for side in sides if number % 2 == 0 else reversed(sides):

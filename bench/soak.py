@@ -1,8 +1,8 @@
 """200 VMs on the fake hypervisor, killed at random for minutes: nothing may be lost.
 
-Each kill takes a driver or a hypervisor. Reported: restarts per second, time from the kill to the
-event of the restart decision (p50, p99), the daemon's CPU and memory growth, and what was lost (VMs
-that do not run in the end, events that are missing, drift that had to be mended).
+Each kill hits a driver or a hypervisor. The report has: restarts per second, time from the kill to
+the event of the restart decision (p50, p99), the daemon's CPU and memory growth, and what was lost
+(VMs that do not run in the end, missing events, drift that the daemon had to mend).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def cpu_s(pid: int) -> float:
 
 
 class Soak:
-    """The VMs, who was killed when, and what the daemon said of it."""
+    """The VMs, which process was killed when, and what the daemon reported of it."""
 
     def __init__(self, place: Fleet, count: int, per_s: float) -> None:
         self.place, self.count, self.per_s = place, count, per_s
@@ -74,7 +74,7 @@ class Soak:
         return kills
 
     async def settle(self) -> list[str]:
-        """The VMs that do not run although they should, after a minute at most."""
+        """Return the VMs that do not run although they should, after a minute at most."""
         end = time.monotonic() + 60
         while True:
             vms = (await self.place.client.call("vm.list"))["vms"]

@@ -1,6 +1,6 @@
 """Fork, exec and wait of /bin/true by the agent's own code, in the guest and without its channel.
 
-The program is ``agent/cmd/spawn-bench``. Nothing that is installed carries it: the benchmark builds
+The program is ``agent/cmd/spawn-bench``. An installation does not contain it: the benchmark builds
 it and copies it into the guest.
 """
 
@@ -37,6 +37,6 @@ def install(place: Seat, project: Path) -> None:
 
 
 def times(place: Seat, project: Path, count: int) -> Sequence[float]:
-    """Seconds of ``count`` runs of /bin/true, after some that do not count."""
+    """Return the seconds of ``count`` runs of /bin/true, after some that do not count."""
     out = place.run("exec", "--", IN_GUEST, str(count), cwd=project)
     return [ns / 1e9 for ns in json.loads(out)]

@@ -1,8 +1,8 @@
-"""A usable command against a usable sshd.
+"""Time until a command works, against time until sshd works.
 
-Ours: `gaovm up --wait=agent && gaovm exec -- true` of a stopped, provisioned VM, the daemon
-running. Theirs: bare QEMU with the same kernel, initramfs and disk, on which openssh-server is
-installed, until systemd reports ssh.service on the serial line.
+Ours: `gaovm up --wait=agent && gaovm exec -- true` for a stopped, provisioned VM; the daemon runs.
+Theirs: bare QEMU with the same kernel, initramfs and disk, on which openssh-server is installed,
+until systemd reports ssh.service on the serial line.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From the request to the hypervisor's exec, and from the fork request to the driver's hello.
 
-Read from the stamps that daemon and driver leave in the status of a VM (monotonic clock, one
-machine), with the overlay made, the image present and the probe cached.
+The times come from the stamps that daemon and driver leave in a VM's status (monotonic clock, one
+machine). The overlay is made, the image is present and the probe is cached.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A desired-state write, call to durable return, beside a bare SQLite commit of the same row.
+"""A desired-state write, from call to durable return, beside a bare SQLite commit of the same row.
 
-Both sides take turns write by write on one file system, both with WAL and full sync. Through the
-socket: a client in another process calls a method that writes and answers when it is durable.
+Both sides take turns, write by write, on one file system, both with WAL and full sync. For figures
+through the socket, a client in another process calls a method that writes and then answers.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def record() -> records.VmRecord:
 
 
 def turned(number: int, before: records.VmRecord) -> records.VmRecord:
-    """The record with the other desired state."""
+    """Return the record with the other desired state."""
     desired = states.Desired.RUNNING if number % 2 else states.Desired.STOPPED
     return msgspec.structs.replace(before, state=states.VmState(desired=desired))
 
@@ -63,7 +63,7 @@ def bare_database(path: Path) -> sqlite3.Connection:
 
 
 async def writes(directory: Path, count: int) -> tuple[list[float], list[float]]:
-    """Milliseconds of our writes and of bare commits, in turns."""
+    """Return the milliseconds of our writes and of bare commits, in turns."""
     database = store.open_store(directory / "state.db")
     bare = bare_database(directory / "bare.db")
     one = record()
@@ -84,7 +84,7 @@ async def writes(directory: Path, count: int) -> tuple[list[float], list[float]]
 
 
 async def serve(directory: Path) -> None:
-    """A server whose ``ping`` writes the record and answers when it is on disk."""
+    """Run a server whose ``ping`` writes the record and answers when it is on disk."""
     database = store.open_store(directory / "state.db")
     one, number = record(), 0
 
@@ -104,7 +104,7 @@ async def serve(directory: Path) -> None:
 
 
 def through_socket(directory: Path, count: int) -> tuple[list[float], list[float]]:
-    """As ``writes``, by calls over a socket."""
+    """Like ``writes``, by calls over a socket."""
     import socket
 
     child = subprocess.Popen(

@@ -1,9 +1,9 @@
-"""A storm of kills between stops and starts: is a wish lost, or anything left behind?
+"""A storm of kills between stops and starts: does the daemon lose a wish or leave anything behind?
 
-VMs are stopped, started, restarted, destroyed and made anew, each by a client of its own, while
-the daemon, the zygote, drivers, hypervisors and what serves their shares are killed at random. What
-was acknowledged must hold; what was not may hold or not. Every minute the storm pauses, everything
-comes to rest, and wishes, processes and sockets are compared with what they should be.
+Each VM's own client stops, starts, restarts, destroys and remakes it. Meanwhile the daemon, the
+zygote, drivers, hypervisors and share servers are killed at random. What was acknowledged must
+hold; what was not acknowledged may hold or not. Every minute the storm pauses until everything
+rests; then it compares wishes, processes and sockets with what they should be.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from gaovm import errors
 
 VICTIMS = ("daemon", "zygote", "driver", "hypervisor", "helper")
 LEGS_S = 60.0
-#: Everything that a client sees of a daemon that is gone, or that does not come soon enough.
+#: All that a client sees if the daemon is gone, or does not answer soon enough.
 _LOST = (errors.ConnectionLost, errors.DaemonUnreachable, OSError, TimeoutError)
-#: What each call wants, and how often it is made.
+#: What each call wants, and how often the storm makes it.
 WISHES = {"vm.up": ("running", 5), "vm.stop": ("stopped", 4), "vm.restart": ("running", 2)}
 WISHES["vm.destroy"] = ("gone", 1)
 
 
 class Storm:
-    """The VMs, what may be true of each, and what was done."""
+    """The VMs, what may be true of each, and what the storm did."""
 
     def __init__(self, place: Fleet, count: int, pause_s: float, limit_s: float) -> None:
         self.place = place
@@ -49,7 +49,7 @@ class Storm:
         self.limit_s = limit_s
         self.census = Census(place.home)
         self.may: dict[str, set[str]] = {name: {"gone"} for name in self.names}
-        #: Set for a moment when a daemon has been started.
+        #: Set for a moment after a daemon has started.
         self.fresh = asyncio.Event()
         self.killed: Counter[str] = Counter()
         self.told: Counter[str] = Counter()
@@ -67,7 +67,7 @@ class Storm:
     # wishes
 
     async def wish(self, name: str, until: float) -> None:
-        """Ask for one thing after the other of one VM."""
+        """Ask for one thing after the other for one VM."""
         while time.monotonic() < until:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(random.expovariate(1 / self.pause_s)):
@@ -81,7 +81,7 @@ class Storm:
 
     async def _ask(self, name: str, method: str) -> None:
         after, before = WISHES[method][0], self.may[name]
-        # Until it is acknowledged either may hold; a start that fails may leave it stopped.
+        # Before the acknowledgement either may hold; a start that fails may leave the VM stopped.
         self.may[name] = before | {after} | ({"stopped"} if after == "running" else set())
         try:
             client = await self.place.connect()
@@ -104,7 +104,7 @@ class Storm:
         else:
             self.told["acknowledged"] += 1
             self.may[name] = {after}
-            await asyncio.sleep(random.uniform(0, 1))  # for whoever would overtake it
+            await asyncio.sleep(random.uniform(0, 1))  # let other calls come in between
             with contextlib.suppress(*_LOST):
                 await self._holds(name)
         finally:
@@ -112,7 +112,7 @@ class Storm:
                 await client.aclose()
 
     async def _holds(self, name: str) -> None:
-        """What was acknowledged is what the daemon of now wants."""
+        """Check that the present daemon wants what was acknowledged."""
         client = await self.place.connect()
         try:
             vms = (await client.call("vm.list"))["vms"]
@@ -128,7 +128,7 @@ class Storm:
     # kills
 
     async def strike(self, until: float, every_s: float) -> None:
-        """Kill one process after the other; a daemon is started anew at once."""
+        """Kill one process after the other; start a new daemon at once."""
         while time.monotonic() < until:
             await asyncio.sleep(random.expovariate(1 / every_s))
             found = await asyncio.to_thread(self.census.look)
@@ -149,8 +149,8 @@ class Storm:
         self.killed[victim] += 1
 
     async def start(self) -> None:
-        """A daemon, and the connection that looks at it."""
-        # A guest that takes its time keeps an old driver there when the next wish comes.
+        """Start a daemon, and the connection that observes it."""
+        # A slow guest keeps an old driver alive until the next wish comes.
         self.place.env["GAOVM_FAKE_QEMU"] = json.dumps(
             {"power": random.choice(("obey", "ignore-agent", "ignore-agent"))}
         )
@@ -172,7 +172,7 @@ class Storm:
     # what must be true
 
     async def rest(self) -> list[dict[str, Any]]:
-        """The VMs when nothing is under way any more."""
+        """Return the VMs once nothing is under way any more."""
         began = time.monotonic()
         while True:
             vms: list[dict[str, Any]] = (await self.place.client.call("vm.list"))["vms"]
@@ -193,7 +193,7 @@ class Storm:
         for name in self.names:
             self._compare(name, vms[name]["desired"] if name in vms else "gone")
         self._sockets(vms)
-        for _ in range(50):  # who was told to leave may take a moment
+        for _ in range(50):  # a process that was told to leave may take a moment
             strays = self._strays(vms, await asyncio.to_thread(self.census.look))
             if not strays:
                 break

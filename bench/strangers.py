@@ -1,9 +1,9 @@
-"""How long another client waits for a ping while a stranger sends the daemon what costs the most.
+"""How long a client waits for a ping while a stranger sends the daemon what costs it the most.
 
     python -m bench.strangers [--seconds 5]
 
-For each kind of load: pings on a second connection, one after the other, until the stranger has
-sent for so long; median and longest in ms. The processor's time of the daemon comes with it.
+For each kind of load, a second connection pings, one ping after the other, until the stranger has
+sent for that many seconds. The report has median and longest in ms, and the daemon's CPU time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Load = Callable[[Path, Event], None]
 
 
 class Client:
-    """A client that knows nothing but frames."""
+    """A client that knows only frames."""
 
     def __init__(self, path: Path) -> None:
         self.sock = socket.socket(socket.AF_UNIX)

@@ -1,7 +1,7 @@
 """exec through the client library: round trip of /bin/true, and stdout throughput.
 
-The round trip is held against fork+exec+wait by the agent's own code; the throughput against the
-same producer piped through `dd bs=64k` straight into a second virtio port of a bare VM.
+The round trip is compared with fork+exec+wait by the agent's own code. The throughput is compared
+with the same producer, piped through `dd bs=64k` straight into a second virtio port of a bare VM.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PRODUCER = f"head -c {MIB}M /dev/zero"
 
 
 def run_exec(place: Seat, name: str, argv: list[str]) -> float:
-    """Seconds of one exec through the client library, output counted and dropped."""
+    """Return the seconds of one exec through the client library; count and drop the output."""
     null = os.open(os.devnull, os.O_RDWR)
     try:
         with blocking.connect(place.home, start=False) as client:
@@ -60,7 +60,7 @@ def round_trip(place: Seat, project: Path, runs: int) -> None:
 
 
 class PortVm:
-    """The same VM, bare, with a second port into which a shell in the guest writes."""
+    """The same VM, bare, with a second port to which a shell in the guest writes."""
 
     def __init__(self, explained: dict[str, Any]) -> None:
         port = {"driver": "virtserialport", "bus": "ports.0", "nr": 2}
@@ -83,7 +83,7 @@ class PortVm:
             seen = seen[-200:] + self.console.recv(65536)
 
     def run(self) -> float:
-        """Seconds until all bytes have come."""
+        """Return the seconds until all bytes have come."""
         sock = self.vm.ours["bulk"]
         begin = time.perf_counter()
         self._say(f"for port in /dev/vport*p2; do {PRODUCER} | dd bs=64k of=$port 2>&-; done")

@@ -1,7 +1,7 @@
-"""Whether a share tells the truth: what one side wrote, the other reads whole and at once.
+"""Whether a share shows the truth: what one side wrote, the other reads whole and at once.
 
 A program in the guest takes commands through an exec session. Every try changes one file on one
-side and, once that call has returned, reads it on the other; each file is a word repeated, so a
+side and, once that call has returned, reads it on the other side. Each file repeats one word, so a
 stale, torn or short read shows. Meanwhile watchers in the guest can read everything over and over.
 """
 
@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 KIB = 1 << 10
-#: Sizes of files: less than a page, some pages, and more than one request can carry.
+#: Sizes of files: less than a page, some pages, and more than fits one request.
 SIZES = (800, 24 * KIB, 2048 * KIB)
 LARGE = 4096 * KIB
 _WORD = 8
 
-# perl is in every Debian image. One answer a line: "ok", or what is wrong.
+# Every Debian image has perl. One answer a line: "ok", or what is wrong.
 GUEST = r"""
 use strict; use Fcntl; use Errno qw(ENOENT); $| = 1;
 sub slurp { my ($path) = @_; my ($all, $part, $n) = ("", "");
@@ -61,7 +61,7 @@ while (my $line = <STDIN>) { chomp $line;
   $answer = "ok" if ref $answer;
   print "$answer\n" }
 """
-# A watcher that polls, as those of editors and build tools do where notification does not work.
+# A watcher that polls, like those of editors and build tools where notification does not work.
 WATCH = r"""
 use strict; my ($dir) = @ARGV;
 while (1) { opendir(my $d, $dir) or next;
@@ -73,7 +73,7 @@ while (1) { opendir(my $d, $dir) or next;
 
 
 class Truth(NamedTuple):
-    """What tries had as their result: how many were right, and what the others were, by kind."""
+    """The result of some tries: how many were right, and the wrong answers by kind."""
 
     tries: int
     wrong: Counter[str]
@@ -96,7 +96,7 @@ class Guest:
         )
 
     def ask(self, *words: object) -> str:
-        """One command and its answer."""
+        """Send one command and return its answer."""
         stdin, stdout = self._popen.stdin, self._popen.stdout
         if stdin is None or stdout is None:
             raise RuntimeError("no pipes")
@@ -116,7 +116,7 @@ class Guest:
 def watchers(
     command: list[str], cwd: Path, env: dict[str, str], places: list[Path]
 ) -> Iterator[None]:
-    """Something in the guest that reads each directory's files all the time, for a block."""
+    """Run something in the guest that reads each directory's files all the time, for a block."""
     popens = [
         subprocess.Popen(
             [*command, "exec", "--", "perl", "-e", WATCH, str(place)], cwd=cwd, env=env
@@ -132,7 +132,7 @@ def watchers(
 
 
 class Tries:
-    """The tries of one direction below one directory, which has the same path on both sides."""
+    """The tries in one direction below one directory, which has the same path on both sides."""
 
     def __init__(self, guest: Guest, place: Path, sizes: tuple[int, ...], seed: int = 1) -> None:
         self._guest, self._place, self._sizes = guest, place, sizes
@@ -140,13 +140,13 @@ class Tries:
         self._number = 0
 
     def _next(self) -> tuple[Path, str, int]:
-        """A file for this turn, its new word, and a size."""
+        """Return a file for this turn, its new word, and a size."""
         self._number += 1
         path = self._place / f"file{self._random.randrange(4)}"
         return path, f"{self._number:0{_WORD}d}", self._random.choice(self._sizes)
 
     def host_writes(self, count: int) -> Truth:
-        """Each way of changing a file on the host, then a look in the guest."""
+        """Change a file on the host in each way, and read it in the guest each time."""
         wrong: Counter[str] = Counter()
         for turn in range(count):
             path, word, size = self._next()
@@ -161,7 +161,7 @@ class Tries:
         return Truth(count, wrong)
 
     def guest_writes(self, count: int) -> Truth:
-        """Each way of changing a file in the guest, then a look on the host."""
+        """Change a file in the guest in each way, and read it on the host each time."""
         wrong: Counter[str] = Counter()
         for turn in range(count):
             path, word, size = self._next()
@@ -179,7 +179,7 @@ class Tries:
 
 
 def _kind(answer: str) -> str:
-    """What was wrong, without its numbers."""
+    """Return what was wrong, without its numbers."""
     return answer.split(": ")[0] if answer.startswith(("cut", "too", "stat")) else answer
 
 
@@ -208,7 +208,7 @@ def _rename_over(path: Path, word: str, size: int) -> bool:
 
 
 def _grow(path: Path, word: str, size: int) -> bool:
-    """In steps, as a compiler writes: whoever looks meanwhile sees less than all of it."""
+    """Write in steps, as a compiler does: who looks meanwhile sees less than all of it."""
     with path.open("wb") as file:
         for _ in range(8):
             file.write(_data(word, size // 8 // _WORD * _WORD))

@@ -1,4 +1,4 @@
-"""An upgrade of the daemon with 3 VMs: the longest gap in its answers, and the whole of it.
+"""An upgrade of the daemon with 3 VMs: the longest gap in its answers, and the total time.
 
 The hypervisor is a fake; the daemon, its drivers and zygotes are real.
 """
@@ -20,7 +20,7 @@ from tests.process.daemon.world import World
 
 
 class Pinging(threading.Thread):
-    """Pings on a connection of its own; ``longest`` is the longest wait for an answer."""
+    """Pings on a separate connection; ``longest`` is the longest wait for an answer."""
 
     def __init__(self, world: World) -> None:
         super().__init__()

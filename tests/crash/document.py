@@ -1,4 +1,4 @@
-"""Writes the list in ``docs/crash-matrix.md``: ``python -m tests.crash.document``."""
+"""Write the list in ``docs/crash-matrix.md``: ``python -m tests.crash.document``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LETTERS = {"daemon": "D", "zygote": "Z", "driver": "d", "hypervisor": "h"}
 
 
 def render(found: Mapping[str, Sequence[matrix.Point]]) -> str:
-    """The list, from the mark on."""
+    """Return the list, from the mark on."""
     count = sum(len(points) for points in found.values())
     parts = [
         _MARK,
@@ -38,7 +38,7 @@ def render(found: Mapping[str, Sequence[matrix.Point]]) -> str:
 
 
 def steps_of(text: str) -> dict[str, set[str]]:
-    """The steps of each transition: the order and who is alive may vary where two work at once."""
+    """Return each transition's steps: their order may vary where two processes work at once."""
     sections = text.split("\n## ")[1:]
     return {part.partition("\n")[0]: set(_STEP.findall(part)) for part in sections}
 

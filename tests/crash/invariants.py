@@ -1,4 +1,4 @@
-"""What must be true of a world at rest, whoever was killed: each problem is one sentence."""
+"""What must be true of a world at rest, whichever process was killed: a sentence per problem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.crash.world import NAME, World
 from gaovm.daemon.config import copies
 from gaovm.spec import vm
 
-#: Of a VM that runs: sessions, and the network where it has a process of its own.
+#: Files of a running VM: sessions, and the network if it has its own process.
 _RUN_FILES = {"driver.sock", "net.sock"}
 _VM_FILES = re.compile(
     r"(disk\.qcow2|lock|config\.json|pending_config\.json|provision\.log"
@@ -36,7 +36,7 @@ _AT_REST = ("stopped", "failed", "backoff")
 
 
 def look(world: World, state: dict[str, Any] | None) -> Seen:
-    """A world at rest, in the words of the transitions."""
+    """Describe a world at rest in the words of the transitions."""
     if state is None:
         return Seen("gone")
     ((spec_text, pending_text),) = world.query("SELECT spec, pending FROM vms")
@@ -49,7 +49,7 @@ def look(world: World, state: dict[str, Any] | None) -> Seen:
 
 
 def whole(world: World, state: dict[str, Any] | None) -> Iterator[str]:
-    """No leak, and every file whole."""
+    """Check that nothing leaks and every file is whole."""
     verdict = world.query("PRAGMA integrity_check")
     if verdict != [("ok",)]:
         yield f"state.db: {verdict}"
@@ -132,7 +132,7 @@ def _tracebacks(world: World) -> Iterator[str]:
 
 
 def promised(transition: Transition, victim: str, told: Outcome, seen: Seen) -> Iterator[str]:
-    """What the client was told, or could not be told, against what is."""
+    """Compare what the client heard, or could not hear, with what is."""
     if told.told == "refused":
         if victim not in transition.refused_by:
             yield f"refused although the {victim} was killed only: {told.error}"
@@ -161,7 +161,7 @@ def promised(transition: Transition, victim: str, told: Outcome, seen: Seen) -> 
 def events(
     transition: Transition, told: Outcome, seen: Seen, was_up: bool, log: list[tuple[str, Any]]
 ) -> Iterator[str]:
-    """The durable events: every attempt has exactly one end, and so has every run."""
+    """Check the durable events: every attempt has exactly one end, and so has every run."""
     yield from _chain(was_up, seen, log)
     kinds = [kind for kind, _ in log]
     for kind in transition.once:
@@ -178,7 +178,7 @@ def events(
 
 
 def undisturbed(transition: Transition, victim: str, log: list[tuple[str, Any]]) -> Iterator[str]:
-    """The death of a zygote touches no driver: no VM is started more often than it was asked."""
+    """Check that a zygote's death touches no driver: no VM starts more often than asked."""
     starts = sum(payload.get("event") == "up asked" for _, payload in log)
     if victim == "zygote" and transition.starts not in (None, starts):
         yield f"{starts} starts instead of {transition.starts}, though only the zygote was killed"
@@ -193,7 +193,7 @@ def _chain(was_up: bool, seen: Seen, log: list[tuple[str, Any]]) -> Iterator[str
                 yield "a second start is told before the end of the first"
             attempt, runs = True, False
         elif event == "agent answered":
-            again = runs  # the scripts of a VM that runs are run once more
+            again = runs  # the scripts of a running VM are run once more
         elif event == "became ready":
             if not attempt and not again:
                 yield "`became ready` is told twice, or of nothing"

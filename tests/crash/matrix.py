@@ -1,7 +1,7 @@
-"""The matrix: its points, found by a dry run in which every step halts, and what one point is.
+"""The matrix: its points, which a dry run finds by halting at every step, and what a point means.
 
-A point is (transition, step's begin or end, victim). The victim is killed while the process that
-has reached the step stands still there; with it, as in every kill, the zygote.
+A point is (transition, step's begin or end, victim). The test kills the victim while the process
+that reached the step halts there. As in every kill, the zygote is killed with it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.crash.transitions import Outcome, Transition, outcome
 from tests.crash.world import Halted, World
 
 VICTIMS = ("daemon", "zygote", "driver", "hypervisor")
-#: For processes that go on by themselves while another one stands still.
+#: Time for other processes to go on while one halts.
 CALM_S = 0.1
 #: A point may come after the client's answer.
 LATE_S = 3.0
@@ -35,7 +35,7 @@ class Point(NamedTuple):
 
 
 async def points(world: World, transition: Transition) -> list[Point]:
-    """Every point of a transition, in the order in which things happen."""
+    """Return every point of a transition, in the order in which things happen."""
     await transition.prepare(world)
     await _drain(world)
     found: dict[Point, None] = {}
@@ -54,7 +54,7 @@ async def points(world: World, transition: Transition) -> list[Point]:
 
 
 def new_steps(transition: Transition, found: list[Point], before: list[Point]) -> list[Point]:
-    """Of a variant, the points of steps that its group lacks so far; else all."""
+    """Return a variant's points in steps that its group lacks so far; else all points."""
     if not transition.variant:
         return found
     known = {
@@ -88,7 +88,7 @@ class Absent(Exception):
 
 
 async def strike(world: World, transition: Transition, point: Point) -> list[str]:
-    """Kill exactly there, and tell what is wrong afterwards."""
+    """Kill exactly there, and return what is wrong afterwards."""
     await _drain(world)
     await settled(world)
     await transition.prepare(world)
@@ -162,9 +162,9 @@ async def _judge(
 
 
 def restarts(point: Point) -> bool:
-    """Whether the daemon is killed and started again in the end, though it was not the victim.
+    """Whether to kill and restart the daemon in the end, even if it was not the victim.
 
-    It comes to a world at rest, whatever happened before: a quarter of the points shows that.
+    A new daemon must come to rest, whatever happened before: a quarter of the points shows that.
     """
     return zlib.crc32(str(point).encode()) % 4 == 0
 
@@ -177,7 +177,7 @@ async def _restart(world: World) -> None:
 
 
 async def _whole(world: World) -> list[str]:
-    """Copies and left-overs are seen to in the background after a start: a moment is theirs."""
+    """Wait a moment: after a start the daemon mends copies and left-overs in the background."""
     problems: list[str] = []
     for _ in range(40):
         state = await settled(world)
@@ -189,7 +189,7 @@ async def _whole(world: World) -> list[str]:
 
 
 async def _drain(world: World) -> None:
-    """Let go whoever stands still."""
+    """Release every process that halts."""
     with contextlib.suppress(asyncio.QueueEmpty):
         while True:
             world.halts.get_nowait().go()

@@ -1,4 +1,4 @@
-"""When a world has come to rest: nothing is under way, and every process is where it belongs."""
+"""Decide when a world is at rest: nothing is under way, and every process is where it belongs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SETTLE_S = 40.0
 
 
 async def settled(world: World) -> dict[str, Any] | None:
-    """The VM's status once nothing is under way; None when there is no VM.
+    """Return the VM's status once nothing is under way; None if there is no VM.
 
     Raises:
-        TimeoutError: it does not come to rest; the message says what is still as it should not be.
+        TimeoutError: the world does not come to rest; the message says what is still wrong.
     """
     limit_s = world.limit_s if world.real else SETTLE_S
     deadline = time.monotonic() + limit_s
@@ -31,7 +31,7 @@ async def settled(world: World) -> dict[str, Any] | None:
 
 
 def unrest(world: World, state: dict[str, Any] | None) -> str | None:
-    """Why the world is not at rest, or None."""
+    """Say why the world is not at rest, or return None."""
     stored = world.query("SELECT desired, observed, readiness, deleting FROM vms")
     if [row[:3] for row in stored] != ([] if state is None else [_row(state)]):
         return f"on disk is {stored}, which is not what the daemon says"

@@ -1,7 +1,7 @@
 """The crash matrix: every point of every transition, on the fake hypervisor.
 
-``GAOVM_CRASH_POINTS``, a regular expression, chooses points by their names, which are as in the
-report of a failure: ``stop / driver.vm.Vm._release:end / hypervisor``; ``.`` is all of them.
+``GAOVM_CRASH_POINTS``, a regular expression, chooses points by their names, as a failure's report
+shows them: ``stop / driver.vm.Vm._release:end / hypervisor``; ``.`` chooses all of them.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ LEAST = 300
 WORLDS = 4
 DRY_RUNS = 3
 TRIES = 3
-#: A victim that is started by one process while another reaches the point may not be there yet.
+#: One process may start the victim while another reaches the point: it may not exist yet.
 MAY_BE_ABSENT = 0.03
-#: The driver of a hypervisor that died leaves by itself, and may be gone before it can be killed.
+#: A dead hypervisor's driver leaves by itself, and may be gone before the test can kill it.
 MAY_LEAVE = 3
 DOCUMENT = Path(__file__).parents[2] / "docs" / "crash-matrix.md"
 
@@ -43,9 +43,9 @@ pytestmark = pytest.mark.timeout(1500)
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, list[matrix.Point]]:
-    """The points of every transition, from a dry run of each.
+    """Return the points of every transition, from a dry run of each.
 
-    A machine that stands still for seconds can turn a course: then a step is looked for again.
+    If the machine stalls for seconds, a transition may take another course: look again then.
     """
     result = asyncio.run(_find())
     for _ in range(DRY_RUNS - 1):
@@ -84,7 +84,7 @@ async def _find() -> dict[str, list[matrix.Point]]:
 
 
 def registered() -> Iterator[str]:
-    """Every step of the daemon, the driver and what they prepare a start with."""
+    """Return every step of the daemon, the driver and what they prepare a start with."""
     importlib.import_module("gaovm.images.store")
     for package in (gaovm.daemon, gaovm.driver, gaovm.vmmanager):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
@@ -115,11 +115,11 @@ def test_the_document_lists_what_there_is(found: dict[str, list[matrix.Point]]) 
 
 
 def chosen(points: list[matrix.Point]) -> list[matrix.Point]:
-    """The points that this run strikes.
+    """Return the points that this run strikes.
 
-    All that ``GAOVM_CRASH_POINTS`` matches. Without it, the end of a step is left out where another
-    step begins next: nothing lies between the two, and it halves the time. Without ``--long`` two
-    victims die at each place: the daemon, and one of the others that the names decide.
+    If ``GAOVM_CRASH_POINTS`` is set: all that it matches. Otherwise the end of a step is left out
+    if another step begins next: nothing lies between the two, and this halves the time. Without
+    ``--long`` two victims die at each place: the daemon, and one other, which the names decide.
     """
     if CHOICE:
         return [point for point in points if re.search(CHOICE, str(point))]
@@ -179,7 +179,7 @@ async def _strike_all(
                         problems = [f"{type(exc).__name__}: {exc}", world.log_tail()]
                     if problems:
                         bad[point] = problems
-                        break  # what comes next begins in a world that is whole
+                        break  # the next point needs a world that is whole
 
     async with asyncio.TaskGroup() as group:
         for _ in range(WORLDS):

@@ -1,8 +1,8 @@
-"""The transitions: what a VM must be before, how one is begun, and what may be true afterwards.
+"""The transitions: what a VM must be before, how one begins, and what may be true afterwards.
 
-``Outcome.told`` is what the client was told. What was acknowledged must be true afterwards. Where
-the acknowledgement never came, because the daemon died, what was before may hold as well as what
-was asked for: the client cannot know whether the daemon had written it down.
+``Outcome.told`` is what the client heard. What was acknowledged must be true afterwards. If no
+acknowledgement came, because the daemon died, either the old state or the wanted state may hold:
+the client cannot know whether the daemon had recorded the wish.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _ANYBODY = ("daemon", "zygote", *_ITS_PROCESSES)
 
 
 class Outcome(NamedTuple):
-    """What the client was told: done, refused with an error, or nothing, as the daemon died."""
+    """What the client heard: done, refused with an error, or nothing, as the daemon died."""
 
     told: Told
     error: str = ""
 
 
 class Seen(NamedTuple):
-    """A VM after everything has settled: there and running, there and stopped, or gone."""
+    """A VM after everything has settled: it exists and runs, exists and is stopped, or is gone."""
 
     life: Literal["running", "stopped", "gone"]
     cpus: int = 1
@@ -41,7 +41,7 @@ class Seen(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """``before`` and ``after`` are the lives that a kill of the daemon leaves possible."""
+    """``before`` and ``after`` are the states that are possible after a kill of the daemon."""
 
     name: str
     what: str
@@ -49,21 +49,21 @@ class Transition(NamedTuple):
     run: Callable[[World], Awaitable[None]]
     before: str
     after: str
-    #: Which deaths may end it in an error: a first ``up`` whose driver dies fails, and says so.
+    #: Which deaths may end it in an error: a first ``up`` fails if its driver dies, and says so.
     refused_by: tuple[str, ...] = ()
-    #: Words of the config: before, and when acknowledged.
+    #: CPUs in the config: before, and once acknowledged.
     cpus: tuple[int, int] = (1, 1)
     env: tuple[bool, bool] = (False, False)
-    #: Durable events of which there is exactly one when the transition was acknowledged.
+    #: Durable events of which there is exactly one if the transition was acknowledged.
     once: tuple[str, ...] = ()
-    #: A variant adds only the steps that those before it in its group lack, ...
+    #: A variant adds only the steps that earlier variants of its group lack, ...
     variant: bool = False
-    #: ... and of these only steps whose names begin so.
+    #: ... and of these only steps whose names begin with this.
     of: str = ""
 
     @property
     def starts(self) -> int | None:
-        """How often the VM is started when nothing of it is killed; None: it depends."""
+        """How often the VM is started if nothing of it is killed; None: it depends."""
         if self.name == "restart-given-up":
             return None  # on the restarts before
         return int(self.group in ("create", "start", "restart", "apply"))
@@ -92,9 +92,9 @@ async def running(world: World) -> None:
 
 
 async def plain(world: World) -> None:
-    """Running, with the config of the file and nothing that waits."""
+    """Running, with the file's config, and nothing waits for the next start."""
     state = await world.status()
-    # A disk never shrinks again, so its size stays in the layer.
+    # A disk never shrinks, so its size stays in the layer.
     if state is not None and (set(state["overrides"]) - {"disk"} or state["cpus"] != 1):
         await world.call("vm.stop", name=NAME)
         await world.call("vm.config.set", name=NAME, changes={}, discard=True)
@@ -102,7 +102,7 @@ async def plain(world: World) -> None:
 
 
 async def stopped(world: World) -> None:
-    """Stopped, with the config of the file and nothing that waits."""
+    """Stopped, with the file's config, and nothing waits for the next start."""
     await plain(world)
     await world.call("vm.stop", name=NAME)
     await settled(world)
@@ -130,12 +130,12 @@ async def waiting(world: World) -> None:
 
 
 async def deaf(world: World) -> None:
-    """Running, with a guest whose agent does not switch it off."""
+    """Running, with a guest whose agent does not power it off."""
     await _with(world, {"power": "ignore-agent"})
 
 
 async def stubborn(world: World) -> None:
-    """Running, with a guest that does not switch itself off at all."""
+    """Running, with a guest that does not power itself off at all."""
     await _with(world, {"power": "ignore"})
 
 
@@ -148,13 +148,13 @@ async def _with(world: World, behaviour: dict[str, Any]) -> None:
 
 
 async def doomed(world: World) -> None:
-    """Absent, and its hypervisor will not run."""
+    """Absent, and its hypervisor will fail to run."""
     await absent(world)
     world.behave({"exit": [1, "no"]})
 
 
 async def failing(world: World) -> None:
-    """Running, but its hypervisor will not run a second time."""
+    """Running, but its hypervisor will fail to run a second time."""
     await plain(world)
     world.behave({"exit": [1, "no"]})
 
@@ -179,7 +179,7 @@ async def upgrade(world: World) -> None:
 
 
 async def grow(world: World) -> None:
-    """The disk grows while the VM runs."""
+    """Grow the disk while the VM runs."""
     state = await world.status()
     assert state is not None
     changes = {"disk": f"{(state['disk_bytes'] >> 20) + 64}MiB"}
@@ -187,7 +187,7 @@ async def grow(world: World) -> None:
 
 
 async def forward_taken(world: World) -> None:
-    """The project file asks for a port that somebody else has."""
+    """Make the project file ask for a port that another process has."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -198,13 +198,13 @@ async def forward_taken(world: World) -> None:
 
 
 async def die(world: World) -> None:
-    """The hypervisor dies although nobody asked."""
+    """End the hypervisor although nobody asked."""
     world.kill("hypervisor")
     await settled(world)
 
 
 async def new_daemon(world: World) -> None:
-    """The daemon dies, and the next one finds a driver that has not left yet."""
+    """Replace the daemon while an old driver has not left yet."""
     assert world.daemon is not None
     guests = world.pids("hypervisor")
     _signal(guests, signal.SIGSTOP)
@@ -338,7 +338,7 @@ ALL = (
 
 
 async def outcome(transition: Transition, world: World) -> Outcome:
-    """Run it and tell what the client was told."""
+    """Run a transition and return what the client heard."""
     try:
         await transition.run(world)
     except (errors.ConnectionLost, errors.DaemonUnreachable, DaemonEnded, ConnectionError):

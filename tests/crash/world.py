@@ -1,7 +1,7 @@
-"""A home with a real gaovmd whose hypervisor is the fake one, and where its processes stand still.
+"""A home with a real gaovmd on the fake hypervisor, in which the test can halt processes.
 
 Everything of a world lies below one short directory, and every process of it has that directory in
-its environment: so nothing of it can be overlooked, and nothing else is ever touched.
+its environment. So the test overlooks nothing of it, and never touches anything else.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from gaovm.client.async_client import AsyncClient
 from gaovm.platform.confine import keeper
 
 LIMIT_S = 60.0
-#: A real guest boots its distribution before it is ready, on a machine that may be busy.
+#: A real guest boots its whole distribution before it is ready, and the machine may be busy.
 REAL_LIMIT_S = 400.0
 NAME = "vm"
 
-#: Only one hypervisor at a time may have the disk: a second one tells of itself and ends.
+#: Only one hypervisor at a time may have the disk: a second one reports itself and ends.
 _QEMU = """#!/bin/sh
 exec 9>>{base}/hypervisor.lock
 flock -n 9 || {{ echo "pid $$" >>{base}/doubles; exit 9; }}
@@ -57,7 +57,7 @@ _REAL = {
     "memory": "512MiB",
     "disk": "4GiB",
     "accel": "auto",
-    "cmdline": "systemd.unit=basic.target",  # a shorter boot is as good here
+    "cmdline": "systemd.unit=basic.target",  # a shorter boot is enough here
 }
 
 
@@ -70,7 +70,7 @@ class Process(NamedTuple):
 
 
 class Halted(NamedTuple):
-    """A process that stands still at a point until ``go``."""
+    """A process that halts at a point until ``go``."""
 
     pid: int
     point: str
@@ -92,10 +92,10 @@ class World:
         self.halts: asyncio.Queue[Halted] = asyncio.Queue()
         self.client: AsyncClient | None = None
         self.daemon: asyncio.subprocess.Process | None = None
-        #: Of the present daemon: each may leave the zygote of the code before.
+        #: Upgrades of the present daemon: each may leave the zygote of the old code.
         self.upgrades = 0
         self.real = real
-        #: What one call, or one step of a transition, may take.
+        #: How long one call, or one step of a transition, may take.
         self.limit_s = REAL_LIMIT_S if real else LIMIT_S
         self._path = os.environ["PATH"]
         self._at = self.base / "at"
@@ -132,16 +132,16 @@ class World:
             script.chmod(0o755)
         return f"{directory}:{os.environ['PATH']}"
 
-    # where processes stand still
+    # where processes halt
 
     def arm(self, point: str) -> None:
-        """Every process that reaches the point stands still there; empty: none, ``*``: all."""
+        """Make every process that reaches the point halt there; empty: none, ``*``: all points."""
         fresh = self._at.with_suffix(".new")
         fresh.write_text(point)
         fresh.replace(self._at)
 
     def behave(self, options: dict[str, Any]) -> None:
-        """How the next fake hypervisor behaves."""
+        """Set how the next fake hypervisor behaves."""
         (self.base / "fake").write_text(json.dumps(options) + "\n")
 
     async def _on_halt(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -152,12 +152,12 @@ class World:
     # processes
 
     async def start_daemon(self) -> None:
-        """A new daemon that serves, and a connection to it."""
+        """Start a daemon and connect to it once it serves."""
         await self.spawn_daemon()
         await self.connect()
 
     async def spawn_daemon(self) -> None:
-        """A new daemon; returns when it serves."""
+        """Start a daemon; return when it serves."""
         environment = {
             **os.environ,
             "PATH": self._path,
@@ -186,14 +186,14 @@ class World:
             raise DaemonEnded(self.log_tail())
 
     async def connect(self) -> AsyncClient:
-        """The connection that the world uses from now on."""
+        """Make the connection that the world uses from now on."""
         if self.client is not None:
             await self.client.aclose()
         self.client = await self.dial()
         return self.client
 
     async def dial(self) -> AsyncClient:
-        """A connection of its own."""
+        """Make a separate connection."""
         sock = socket.socket(socket.AF_UNIX)
         try:
             sock.connect(str(self.home / "gaovmd.sock"))
@@ -205,7 +205,7 @@ class World:
         return client
 
     def processes(self) -> list[Process]:
-        """Every live process of this world, the daemon included."""
+        """Return every live process of this world, including the daemon."""
         pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
         found = [process for pid in pids if (process := self._look(pid)) is not None]
         daemon = -1 if self.daemon is None else self.daemon.pid
@@ -215,7 +215,7 @@ class World:
             if process.kind == "driver" and process.parent == daemon
             else process
             for process in found
-            # what starts programs for a driver is a part of it, as long as that lives
+            # a driver's keeper starts programs for it and is a part of it, as long as it lives
             if process.kind != "keeper" or process.parent not in live
         ]
 
@@ -229,8 +229,8 @@ class World:
                 environ = Path(f"/proc/{pid}/environ").read_bytes()
                 ours = f"GAOVM_HOME={self.home}\0".encode() in environ
                 if not ours and environ == b"":
-                    return None  # between fork and exec: look again the next time
-                # a confined hypervisor knows nothing of our environment, but has our disk
+                    return None  # between fork and exec: look again next time
+                # a confined hypervisor lacks our environment, but has our disk open
                 self._known[key] = ours or _holds(pid, self.home)
             if not self._known[key]:
                 return None
@@ -242,11 +242,11 @@ class World:
         return Process(pid, int(text[1]), _kind(words))
 
     def pids(self, kind: str) -> list[int]:
-        """The pids of one kind."""
+        """Return the pids of one kind."""
         return [process.pid for process in self.processes() if process.kind == kind]
 
     def kill(self, kind: str) -> bool:
-        """SIGKILL for every process of the kind; False when there is none."""
+        """Send SIGKILL to every process of the kind; False if there is none."""
         found = self.pids(kind)
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
@@ -267,12 +267,12 @@ class World:
     # calls and what is stored
 
     async def call(self, method: str, **params: Any) -> Any:
-        """A call on the world's own connection."""
+        """Call on the world's own connection."""
         assert self.client is not None
         return await self.client.call(method, params, timeout_s=self.limit_s)
 
     def up_params(self) -> dict[str, Any]:
-        """The parameters of ``vm.up``."""
+        """Return the parameters of ``vm.up``."""
         config = _CONFIG.format(**(_REAL if self.real else self._fake_image()))
         return {
             "name": NAME,
@@ -301,12 +301,12 @@ class World:
         }
 
     async def status(self) -> dict[str, Any] | None:
-        """The VM, None when there is none."""
+        """Return the VM; None if there is none."""
         found = (await self.call("vm.list"))["vms"]
         return found[0] if found else None
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Of the database as it is on disk."""
+        """Query the database as it is on disk."""
         connection = sqlite3.connect(f"file:{self.home}/state.db?mode=ro", uri=True, timeout=10)
         try:
             return connection.execute(statement, values).fetchall()
@@ -314,16 +314,16 @@ class World:
             connection.close()
 
     def last_seq(self) -> int:
-        """The number of the newest durable event."""
+        """Return the number of the newest durable event."""
         return int(self.query("SELECT coalesce(max(seq), 0) FROM events")[0][0])
 
     def events(self, after: int) -> list[tuple[str, dict[str, Any]]]:
-        """The durable events after a number: type and payload."""
+        """Return the durable events after a number: type and payload."""
         found = self.query("SELECT type, payload FROM events WHERE seq > ? ORDER BY seq", after)
         return [(kind, json.loads(payload)) for kind, payload in found]
 
     def log_tail(self) -> str:
-        """The last lines of the daemon's log."""
+        """Return the last lines of the daemon's log."""
         with contextlib.suppress(OSError):
             return (self.home / "logs" / "gaovmd.log").read_text()[-2000:]
         return ""
