@@ -21,19 +21,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the images of the first world that booted are kept for those that come later."""
+    """Return where images of the first world that booted are kept for later worlds."""
     return tmp_path_factory.mktemp("images") / "checked"
 
 
 def keep(world: World, images: Path) -> None:
-    """Keep the images of a world, unless another's are there."""
+    """Keep a world's images, unless some are there already."""
     if not images.exists() and any(world.home.glob("images/*/verified.json")):
         shutil.copytree(world.home / "images", images, copy_function=os.link)
 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Iterator[World]:
-    """The world that most tests share; at the end nothing of it may be running."""
+    """Make the world that most tests share; at the end nothing of it may run."""
     assert shutil.which("qemu-system-x86_64"), "QEMU is not installed: run scripts/setup"
     world = make_world(tmp_path_factory.mktemp("world"), images)
     yield world
@@ -42,7 +42,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Iterator[Wo
 
 @pytest.fixture(scope="session")
 def vm(world: World, images: Path) -> Path:
-    """A running VM; the value is its project directory, the name is ``shared-dev``."""
+    """Run a VM named ``shared-dev``; the value is its project directory."""
     project = world.project("shared")
     world.run("up", cwd=project, timeout=1200)
     keep(world, images)
@@ -51,7 +51,7 @@ def vm(world: World, images: Path) -> Path:
 
 @pytest.fixture
 def fresh(tmp_path: Path, images: Path) -> Iterator[World]:
-    """A world of one's own, for tests that kill."""
+    """Make a separate world, for tests that kill."""
     world = make_world(tmp_path, images)
     yield world
     keep(world, images)

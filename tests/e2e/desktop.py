@@ -1,4 +1,4 @@
-"""A desktop without a screen: an X server, and the hands and eyes of somebody who sits at it."""
+"""A desktop without a screen: an X server, and the hands and eyes of somebody at it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from Xlib.protocol import event as xevent
 
 WIDTH, HEIGHT = 1600, 1000
 STROKE_S = 0.02
-#: Characters whose X name is not themselves; all on a US keyboard.
+#: Characters whose X name differs from themselves; all are on a US keyboard.
 _NAMES = {
     "\n": "Return", " ": "space", "-": "minus", ".": "period", "/": "slash", ">": "greater",
     "_": "underscore", "\t": "Tab",
@@ -39,7 +39,7 @@ class Desktop:
         self.server.wait(10)
 
     def windows(self, title: str) -> list[Any]:
-        """Every window on the desktop with that title."""
+        """Return every window on the desktop with that title."""
         found = []
         for window in self._x.screen().root.query_tree().children:
             with contextlib.suppress(xerror.BadWindow):
@@ -48,12 +48,12 @@ class Desktop:
         return found
 
     def window(self, title: str) -> Any:
-        """The window with that title; there is one."""
+        """Return the only window with that title."""
         (found,) = self.windows(title)
         return found
 
     def size(self, title: str) -> tuple[int, int]:
-        """Width and height of a window's inside; zeros when there is none."""
+        """Return width and height of a window's inside; zeros if there is no window."""
         for window in self.windows(title):
             with contextlib.suppress(xerror.BadDrawable):
                 geometry = window.get_geometry()
@@ -61,7 +61,7 @@ class Desktop:
         return 0, 0
 
     def picture(self, title: str) -> bytes:
-        """What a window shows: four bytes a pixel, blue first."""
+        """Return what a window shows: four bytes a pixel, blue first."""
         width, height = self.size(title)
         image = self.window(title).get_image(0, 0, width, height, X.ZPixmap, 0xFFFFFFFF)
         data = image.data
@@ -75,7 +75,7 @@ class Desktop:
     def type(self, text: str) -> None:
         """Press and release keys, as fast as a quick typist.
 
-        Faster, X takes two strokes of one key for one that is held.
+        If it were faster, X would take two strokes of one key for one key that is held.
         """
         shift = self._x.keysym_to_keycode(XK.XK_Shift_L)
         for character in text:
@@ -112,12 +112,12 @@ class Desktop:
         self._x.sync()
 
     def resize(self, title: str, width: int, height: int) -> None:
-        """What pulling at a window's corner does."""
+        """Resize a window, as a user does by its corner."""
         self.window(title).configure(width=width, height=height)
         self._x.sync()
 
     def ask_to_close(self, title: str) -> None:
-        """What the cross in a window's corner does."""
+        """Close a window, as a user does by the cross in its corner."""
         window = self.window(title)
         wish = self._x.intern_atom("WM_DELETE_WINDOW")
         message = xevent.ClientMessage(
@@ -131,7 +131,7 @@ class Desktop:
 
 @contextlib.contextmanager
 def desktop() -> Iterator[Desktop]:
-    """An X server of one's own for the length of a block."""
+    """Run a separate X server for the length of a block."""
     reading, writing = os.pipe()
     server = subprocess.Popen(
         [

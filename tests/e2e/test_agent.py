@@ -1,4 +1,4 @@
-"""What the agent outlives: a guest out of memory, and its own death."""
+"""The agent survives a guest out of memory; after its own death another one takes over."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HOG = ("tail", "/dev/zero")
 
 
 def agent_pid(world: World, vm: Path) -> str:
-    """The serving agent's pid in the guest."""
+    """Return the serving agent's pid in the guest."""
     line = "pgrep -fx '@gaovm-agent ?'"
     return world.run("exec", "--user", "root", "--", "sh", "-c", line, cwd=vm).stdout.decode()
 

@@ -1,4 +1,4 @@
-"""The hypervisor of a real VM is in its cage; what status says of it is what the kernel says."""
+"""A real VM's hypervisor is in its cage, and the kernel confirms what status says of it."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def test_the_driver_and_the_network_have_the_least_they_need(world: World, vm: P
     assert (uid // 65536, uid != cage["uid"]) == (cage["uid"] // 65536, True)
     os.kill(carrier, signal.SIGKILL)
     end = time.monotonic() + 60
-    # it is started again, although the driver could not do that any more
+    # it is started again, although the driver itself no longer could
     while not _carriers(driver) - {carrier} or world.json("status", cwd=vm)["network"]["problem"]:
         assert time.monotonic() < end
         time.sleep(0.2)
 
 
 def _carriers(driver: int) -> set[int]:
-    """The processes that stand for the network of a driver's VM."""
+    """Return the processes that carry the network of a driver's VM."""
     found = set()
     for pid in Path(f"/proc/{driver}/task/{driver}/children").read_text().split():
         with contextlib.suppress(OSError):  # it has ended

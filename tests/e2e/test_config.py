@@ -1,4 +1,4 @@
-"""Changes of a config as a user makes them: at once, at the next start, by the file."""
+"""A user changes the config: at once, at the next start, by the file."""
 
 from __future__ import annotations
 

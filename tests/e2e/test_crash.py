@@ -11,7 +11,7 @@ from tests.crash.world import World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
-#: In an order in which one leaves what the next one begins with.
+#: In this order each one leaves the state in which the next one begins.
 SAMPLE = (
     matrix.Point("create", "vmmanager.qemu.hypervisor.Hypervisor.start:end", "daemon"),
     matrix.Point("stage", "daemon.config.changes._record:end", "driver"),

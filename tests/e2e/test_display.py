@@ -53,12 +53,12 @@ class Seat:
         return int(status["hypervisor_pid"])
 
     def screenshot(self, path: Path) -> tuple[tuple[int, int], bytes]:
-        """Size and pixels of what the hypervisor says is on the display."""
+        """Return size and pixels of the display, as the hypervisor sees it."""
         self.gaovm("display", "screenshot", "--output", str(path))
         return decode(path)
 
     def assert_window_is_the_display(self, path: Path) -> None:
-        """Pixel by pixel; a picture that changes meanwhile is looked at again."""
+        """Compare pixel by pixel; look again if the picture changes meanwhile."""
         until(lambda: self._difference(path) <= TOLERANCE)
 
     def _difference(self, path: Path) -> float:
@@ -69,7 +69,7 @@ class Seat:
 
 
 def until(condition: Callable[[], Any], limit_s: float = 120.0, pause_s: float = 0.2) -> Any:
-    """The first true value of a condition."""
+    """Return the first true value of a condition."""
     end = time.monotonic() + limit_s
     while True:
         if value := condition():
@@ -79,22 +79,22 @@ def until(condition: Callable[[], Any], limit_s: float = 120.0, pause_s: float =
 
 
 def decode(path: Path) -> tuple[tuple[int, int], bytes]:
-    """Size and pixels of a PNG: four bytes a pixel, blue first."""
-    from PySide6.QtGui import QImage  # here: without it only these tests are to fail
+    """Return size and pixels of a PNG: four bytes a pixel, blue first."""
+    from PySide6.QtGui import QImage  # here: without it only these tests must fail
 
     image = QImage(str(path)).convertToFormat(QImage.Format.Format_RGB32)
     return (image.width(), image.height()), bytes(image.constBits())
 
 
 def different(first: bytes, second: bytes) -> float:
-    """The part of the pixels that differ."""
+    """Return the part of the pixels that differ."""
     assert len(first) == len(second)
     pairs = zip(memoryview(first).cast("I"), memoryview(second).cast("I"), strict=True)
     return sum((one ^ two) & 0xFFFFFF != 0 for one, two in pairs) / (len(first) // 4)
 
 
 def lit(picture: bytes) -> int:
-    """How many pixels are not black."""
+    """Return how many pixels are not black."""
     return sum(pixel & 0xFFFFFF != 0 for pixel in memoryview(picture).cast("I"))
 
 
@@ -120,7 +120,7 @@ def seat(world: World, screen: Desktop) -> Iterator[Seat]:
 
 @pytest.fixture
 def opened(seat: Seat) -> Iterator[Seat]:
-    """The same with the window open; the VM is the same one afterwards."""
+    """Open the window on the same seat; afterwards the VM is still the same one."""
     before = seat.hypervisor()
     seat.open()
     yield seat
@@ -144,7 +144,7 @@ def test_the_window_shows_what_the_guest_displays(opened: Seat, tmp_path: Path) 
 def test_what_is_typed_reaches_the_guest(opened: Seat) -> None:
     opened.screen.type("\necho Hello-42 >/tmp/Typed_1\n")
     until(lambda: opened.exec("sh", "-c", "cat /tmp/Typed_1 || true") == "Hello-42\n")
-    # a key that is no character: up, the last command again; backspace, another name
+    # a key that is not a character: up, for the last command; backspace, then another name
     opened.exec("rm", "/tmp/Typed_1")
     opened.screen.press(0xFF52)
     opened.screen.press(0xFF08)
@@ -153,7 +153,7 @@ def test_what_is_typed_reaches_the_guest(opened: Seat) -> None:
 
 
 def events_of(seat: Seat, device: str) -> subprocess.Popen[bytes]:
-    """A reader in the guest of one input device, ready to read."""
+    """Start a reader of one input device in the guest; return it when it is ready."""
     script = (
         f'n=$(grep -A5 "{device}" /proc/bus/input/devices | grep -o "event[0-9]*"); '
         'exec 3<"/dev/input/$n"; echo ready; cat <&3'
@@ -167,7 +167,7 @@ def events_of(seat: Seat, device: str) -> subprocess.Popen[bytes]:
 
 
 def next_event(reader: subprocess.Popen[bytes]) -> tuple[int, int, int]:
-    """Type, code and value of what the device says next."""
+    """Return type, code and value of the device's next event."""
     assert reader.stdout is not None
     record = b""
     while len(record) < 24:
@@ -179,7 +179,7 @@ def next_event(reader: subprocess.Popen[bytes]) -> tuple[int, int, int]:
 
 
 def assert_place(reader: subprocess.Popen[bytes], across: float, down: float) -> None:
-    """The pointer comes to a place, told in parts of the picture; the guest tells changes only."""
+    """Wait until the pointer is at this place, in parts of the picture; changes arrive alone."""
     seen = {0: 0, 1: 0}
     wanted = {0: across * 32767, 1: down * 32767}
     while any(abs(seen[axis] - wanted[axis]) > 60 for axis in seen):

@@ -1,4 +1,4 @@
-"""exec: streams, statuses, signals; and who one is in the guest."""
+"""exec: streams, statuses, signals; and which user a command runs as in the guest."""
 
 from __future__ import annotations
 

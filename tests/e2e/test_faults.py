@@ -1,4 +1,4 @@
-"""Bad input and faults at the user's seat: a clear error, and nothing half-done."""
+"""A user's bad input and faults: a clear error, and nothing half done."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_wrong_digest(world: World, tmp_path: Path) -> None:
     assert b"sha256" in done.stderr
     config = CONFIG.replace('"debian:12"', f'"{image}"\n    digest: "{wrong}"')
     project = world.project("digest", config)
-    world.run("up", "--yes", cwd=project, check=1)  # the image is outside of the project
+    world.run("up", "--yes", cwd=project, check=1)  # the image is outside the project
     assert world.json("status", cwd=project)["state"] == "first-up-failed"
     world.run("destroy", "-y", cwd=project)
 
@@ -120,7 +120,7 @@ def test_second_up_joins_the_first(world: World) -> None:
 
 
 def wait_for_boot(world: World, name: str, within_s: float = 60) -> None:
-    """Until the hypervisor runs and the guest has not answered yet."""
+    """Wait until the hypervisor runs and the guest has not answered yet."""
     end = time.monotonic() + within_s
     while time.monotonic() < end:
         vms = {v["name"]: v for v in world.json("ls")["vms"]}

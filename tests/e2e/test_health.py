@@ -1,4 +1,4 @@
-"""Guests that hang, panic and are paused: a real kernel, a real watchdog, the real agent."""
+"""Guests that hang, panic and are paused, with a real kernel, watchdog and agent."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ AGENT = '$(pgrep -f "^@gaovm-agent")'
 
 
 class Ear:
-    """The daemon's events about one VM, from its making on."""
+    """The daemon's events about one VM, since it was made."""
 
     def __init__(self, events: AsyncIterator[Event], vm: str) -> None:
         self._events, self._vm = events, vm
 
     async def until(self, *kinds: str) -> None:
-        """Return when one event of each kind has come since the last call, in whatever order."""
+        """Return when one event of each kind has come since the last call, in any order."""
         missing = set(kinds)
         async with asyncio.timeout(LIMIT_S):
             while missing:
@@ -37,7 +37,7 @@ class Ear:
                     missing.discard(event.type)
 
     async def until_ready(self) -> None:
-        """Return when the VM has become ready once more."""
+        """Return when the VM has become ready again."""
         async with asyncio.timeout(LIMIT_S):
             while True:
                 event = await anext(self._events)
@@ -54,7 +54,7 @@ async def listening(world: World, vm: str) -> AsyncIterator[Ear]:
 
 @pytest.fixture
 def make(world: World) -> Iterator[Any]:
-    """Makes a VM with a policy for hung guests; it is destroyed at the end."""
+    """Make a VM with a policy for hung guests; destroy it at the end."""
     made: list[Path] = []
 
     def up(name: str, words: str) -> Path:
@@ -69,7 +69,7 @@ def make(world: World) -> Iterator[Any]:
 
 
 def later(world: World, project: Path, script: str) -> None:
-    """Have the guest run a script after this command has ended."""
+    """Make the guest run a script after this command has ended."""
     detached = f"setsid sh -c 'sleep 1; {script}' >/dev/null 2>&1 </dev/null &"
     world.run("exec", "--", "sh", "-c", detached, cwd=project)
 
@@ -88,7 +88,7 @@ async def test_a_silent_guest_is_told_and_so_is_its_return(world: World, make: A
 
 
 async def test_a_hung_guest_is_paused_and_goes_on(world: World, make: Any) -> None:
-    project = make("hold", "onHang: pause, heartbeat: false")  # so that it is the device that acts
+    project = make("hold", "onHang: pause, heartbeat: false")  # so that only the device acts
     async with listening(world, "hold-dev") as ear:
         later(world, project, f"p={AGENT}; kill -STOP $p; sleep 7; kill -CONT $p")
         await ear.until("vm.paused")

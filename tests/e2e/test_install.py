@@ -28,13 +28,13 @@ def run(*words: str | Path, **env: str) -> None:
 
 
 def locked_versions() -> str:
-    """The versions of the lock file, without hashes: else pip wants one for the wheel too."""
+    """Return the lock file's versions without hashes: pip would want one for the wheel too."""
     return "\n".join(re.findall(r"^[\w.-]+==\S+", (ROOT / "requirements.lock").read_text(), re.M))
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The ``bin`` of an environment that holds the wheel and what it depends on."""
+    """Return the ``bin`` of an environment with the wheel and its dependencies."""
     base = tmp_path_factory.mktemp("install")
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", base / "dist")
     [wheel] = (base / "dist").glob("*.whl")

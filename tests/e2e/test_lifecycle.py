@@ -1,4 +1,4 @@
-"""The main job from init to destroy, and what status says on the way."""
+"""The main workflow from init to destroy, and what status says on the way."""
 
 from __future__ import annotations
 
@@ -147,4 +147,4 @@ def test_uninstall_leaves_nothing(fresh: World) -> None:
     assert not fresh.home.exists()
     fresh.assert_nothing_runs()
     assert (project / ".lima" / "config.yaml").exists()
-    fresh.home.mkdir(mode=0o700)  # for what looks whether anything still runs
+    fresh.home.mkdir(mode=0o700)  # the check that nothing runs needs it

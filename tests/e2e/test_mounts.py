@@ -1,4 +1,4 @@
-"""Both kinds of mount, forced in turn; ownership both ways; a root and a plain user."""
+"""Both kinds of mount, each one forced; ownership in both directions; root and a plain user."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_each_kind(world: World, tmp_path: Path, kind: str, machine: str) -> Non
 
 
 def check_truth(world: World, project: Path) -> None:
-    """What one side wrote the other reads whole and at once, also while a watcher runs."""
+    """What one side wrote the other reads whole and at once, even while a watcher runs."""
     places = [project / "by-host", project / "by-guest"]
     for place in places:
         place.mkdir()
@@ -99,7 +99,7 @@ exit 0
 
 
 def check_nothing_gives_power(world: World, project: Path) -> None:
-    """The guest's root can leave no set-id file and no device on the host, by whatever it tries."""
+    """The guest's root can leave no set-id file and no device on the host, whatever it tries."""
     (project / "was-set-id").write_text("")
     (project / "was-set-id").chmod(0o4777)
     (project / "plain").write_text("")
@@ -123,7 +123,7 @@ def _servers(project: Path) -> list[int]:
 
 
 def check_a_lost_server_restarts_the_vm(world: World, project: Path) -> None:
-    """A virtiofsd that is gone takes its mount with it: the VM begins anew, and says why."""
+    """A virtiofsd that dies takes its mount with it: the VM starts again, and says why."""
     before = world.json("status", cwd=project)["hypervisor_pid"]
     servers = _servers(project)
     assert servers
@@ -144,7 +144,7 @@ def check_a_lost_server_restarts_the_vm(world: World, project: Path) -> None:
 def check_ownership(world: World, project: Path) -> None:
     """Files made on one side have the right owner on the other, for root and for a plain user.
 
-    The directory's owner, here root, is itself; everybody else is of the VM's own ids.
+    The directory's owner, here root, keeps its id; everybody else has one of the VM's own ids.
     """
     script = "useradd -m -u 1777 worker 2>/dev/null; chmod 777 .; touch by-root"
     world.run("exec", "--user", "root", "--", "sh", "-c", script, cwd=project)
@@ -163,7 +163,7 @@ def check_ownership(world: World, project: Path) -> None:
 
 
 def check_the_state_directory_is_hidden(world: World, project: Path) -> None:
-    """A mount of a directory above it shows all but GaoVM's own files."""
+    """A mount of a directory above it shows everything except GaoVM's own files."""
     listing = "ls -A /mnt/around/projects; echo --; ls -A /mnt/around/home"
     out = world.run("exec", "--user", "root", "--", "sh", "-c", listing, cwd=project).stdout
     shown, hidden = out.split(b"--\n")

@@ -1,4 +1,4 @@
-"""A real guest's network: the host's loopback closed and opened, passt's death, ports kept."""
+"""A real guest's network: the host's loopback closed and opened, passt's death, kept ports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ portForwards:
 
 
 def outside() -> str:
-    """The host's address towards others; nothing is sent."""
+    """Return the host's address as others see it; nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))
         return str(probe.getsockname()[0])
@@ -40,7 +40,7 @@ def outside() -> str:
 
 @pytest.fixture
 def servers() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """On the host: a server of the loopback and one of the address that others see."""
+    """Run two servers on the host: on the loopback, and on the address that others see."""
     with (
         socket.create_server(("127.0.0.1", 0)) as inner,
         socket.create_server((outside(), 0)) as outer,
@@ -67,7 +67,7 @@ def accepted(server: socket.socket) -> bool:
 
 
 def carriers(world: World, vm: Path) -> list[int]:
-    """passt's processes, of this VM."""
+    """Return this VM's passt processes."""
     below = [world.json("status", cwd=vm)["driver_pid"]]
     found = []
     for pid in below:
@@ -108,7 +108,7 @@ def test_the_hosts_loopback_is_closed_and_passt_may_die(
 
 
 def answer(port: int) -> bytes:
-    """What comes from the guest on a host port; nothing when the connection is reset."""
+    """Return what the guest sends on a host port; nothing if the connection is reset."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as conn:
         try:
             return conn.recv(100)
@@ -126,7 +126,7 @@ def test_the_host_opened_and_ports_that_stay(
 ) -> None:
     inner, _ = servers
     project = world.project("opened", CONFIG + OPENED)
-    world.run("up", "--yes", cwd=project, timeout=600)  # a person approved that it is opened
+    world.run("up", "--yes", cwd=project, timeout=600)  # a person approves the opened loopback
     assert connects(world, project, "host.lima.internal", inner.getsockname()[1])
     assert accepted(inner)
     assert {port["state"] for port in ports(world, project).values()} == {"no_listener"}

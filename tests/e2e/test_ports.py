@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.e2e.world import CONFIG, World
 
-# Answers with how much it got, only after the client's end of file.
+# After the client's end of file, answers with the number of bytes that came.
 PERL_SERVER = r"""
 use IO::Socket::INET; $|=1;
 $s=IO::Socket::INET->new(LocalAddr=>"127.0.0.1",LocalPort=>8080,Listen=>9,ReuseAddr=>1) or die;

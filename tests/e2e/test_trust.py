@@ -1,4 +1,4 @@
-"""One VM through what its user trusts: a cut-off ``up``, a guest that edits its file, a move."""
+"""What the user trusts, in one VM: an interrupted ``up``, a guest that edits its file, a move."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_vm_and_whom_it_trusts(world: World) -> None:
     runs = world.run("exec", "--", "cat", "/var/tmp/runs", cwd=project).stdout
     assert runs == b"once\n", "it went on, and was not begun anew"
 
-    # the guest rewrites its cage
+    # the guest rewrites the file that describes its cage
     text = file.read_text()
     world.run(
         "exec", "--", "sh", "-c", "cat >> .lima/config.yaml", cwd=project, stdin=WIDER.encode()
@@ -51,7 +51,7 @@ def test_a_vm_and_whom_it_trusts(world: World) -> None:
     assert [mount["location"] for mount in after["mounts"]] == [str(project)]
     file.write_text(text)
 
-    # a script that fails, and is mended
+    # a script fails, and is then fixed
     file.write_text(LIGHT + SCRIPT.format(line="exit 33"))
     world.run("provision", cwd=project, check=1)
     assert world.json("status", cwd=project)["state"] == "degraded"
@@ -60,7 +60,7 @@ def test_a_vm_and_whom_it_trusts(world: World) -> None:
     runs = world.run("exec", "--", "cat", "/var/tmp/runs", cwd=project).stdout
     assert runs == b"once\nmended\n"
 
-    # it is moved, and a second of its name comes
+    # the project moves, and a second one with its name appears
     moved = project.parent / "elsewhere"
     project.rename(moved)
     world.run("exec", "--", "true", cwd=moved)

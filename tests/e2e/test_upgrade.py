@@ -1,4 +1,4 @@
-"""``gaovm daemon upgrade`` beside a real VM: what is open goes on."""
+"""``gaovm daemon upgrade`` beside a real VM: open sessions go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user's seat: state directory, installed command, projects, and what is left behind."""
+"""A user's state directory, installed command and projects, and what is left behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ cpus: 1
 memory: 512MiB
 disk: 4GiB
 """
-#: For guests that need not boot to the end: that takes a third of the processor's time off.
+#: For guests that need not boot to the end: this saves a third of the processor's time.
 SHORT_BOOT = "cmdline: systemd.unit=basic.target"
 LIGHT = CONFIG + f"vmOpts: {{gaovm: {{{SHORT_BOOT}}}}}\n"
 
@@ -80,14 +80,14 @@ class World:
         return json.loads(self.run(*args, "--json", cwd=cwd).stdout)
 
     def project(self, name: str, config: str = CONFIG) -> Path:
-        """A project directory with a config file."""
+        """Make a project directory with a config file."""
         path = self.home.parent / "projects" / name
         (path / ".lima").mkdir(parents=True, exist_ok=True)
         (path / ".lima" / "config.yaml").write_text(config)
         return path
 
     def processes(self) -> dict[int, str]:
-        """Every live process that belongs to this state directory: pid to command line."""
+        """Return every live process of this state directory: pid to command line."""
         found = {}
         mark = f"GAOVM_HOME={self.home}".encode()
         for entry in Path("/proc").iterdir():
@@ -99,7 +99,7 @@ class World:
                 environ = (entry / "environ").read_bytes().split(b"\0")
             except OSError:
                 continue
-            # virtiofsd knows nothing of our environment either, but names a project of ours
+            # virtiofsd lacks our environment too, but its command line names a project of ours
             ours = mark in environ or str(self.home.parent).encode() in line or self._holds(entry)
             if state != "Z" and ours:
                 found[int(entry.name)] = line.decode(errors="replace").strip()
@@ -115,7 +115,7 @@ class World:
         return False
 
     def assert_nothing_runs(self, within_s: float = 20) -> None:
-        """No process of this state directory is left; the rule allows 15 s after a kill."""
+        """Check that no process of this state directory is left; a kill may take 15 s."""
         end = time.monotonic() + within_s
         while self.processes() and time.monotonic() < end:
             time.sleep(0.1)
@@ -128,10 +128,10 @@ class World:
 
 
 def make_world(base: Path, images: Path | None = None) -> World:
-    """A world without a daemon so far; ``images``: of another world, which it has already checked.
+    """Make a world without a daemon; ``images``: from another world, which has checked them.
 
-    A new home reads an image of the cache in full before its first boot. A copy by hard links,
-    with the note of what was checked, is as good, and saves the time.
+    A new home reads an image of the cache in full before its first boot. A copy by hard links, with
+    the note of what was checked, is as good, and saves the time.
     """
     home = base / "home"
     home.mkdir(mode=0o700)

@@ -13,7 +13,7 @@ SRC = Path(__file__).parents[3] / "src"
 
 
 class Gaovm:
-    """Runs the command as a process of its own, in a project directory, with its own home."""
+    """Runs the command as a separate process, in a project directory, with its own home."""
 
     def __init__(self, home: Path, project: Path) -> None:
         self.home = home

@@ -1,4 +1,4 @@
-"""A daemon that speaks gaovm.control.v1 and a driver that serves sessions, in threads of the test.
+"""A daemon for gaovm.control.v1 and a driver that serves sessions, in threads of the test.
 
 The "guest" of an exec session is a child process of the test.
 """
@@ -45,7 +45,7 @@ def write_json(stream: socket.socket, message: dict[str, Any]) -> None:
 
 
 class Call:
-    """One call under way: ``progress`` talks back, ``cancelled`` is set by ``call.cancel``."""
+    """One running call: ``progress`` reports to the caller; ``call.cancel`` sets ``cancelled``."""
 
     def __init__(self, connection: Connection, number: int) -> None:
         self._connection = connection
@@ -132,7 +132,7 @@ class FakeDaemon:
                 threading.Thread(target=Connection(self, stream).serve, daemon=True).start()
 
     def end(self) -> None:
-        """Go away, also for those who are connected."""
+        """Close everything, including open connections."""
         self.close()
         for stream in self._streams:
             with contextlib.suppress(OSError):
@@ -157,7 +157,7 @@ class FakeDriver:
         self.resized = threading.Condition()
         self.refuse: dict[str, str] | None = None
         self.vanish = False
-        #: The guest takes everything and says nothing.
+        #: The guest takes everything and answers nothing.
         self.mute = False
         self.copies: list[tuple[str, dict[str, Any], bytes]] = []
         self.tar = b""
@@ -289,7 +289,7 @@ def read_frame(stream: socket.socket) -> tuple[int, bytes]:
 
 
 def vm(name: str, **changes: Any) -> dict[str, Any]:
-    """A VmStatus of a running VM."""
+    """Return a VmStatus of a running VM."""
     status: dict[str, Any] = {
         "name": name,
         "project": f"/projects/{name}",

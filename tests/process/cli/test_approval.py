@@ -1,4 +1,4 @@
-"""``gaovm up`` of a file that reaches further than was approved: shown, asked, refused."""
+"""``gaovm up`` with a file that reaches further than was approved: show, ask, refuse."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DIGEST = "sha256:" + "ab" * 32
 
 @pytest.fixture
 def asked(daemon: fakes.FakeDaemon) -> list[dict[str, Any]]:
-    """The parameters of every ``vm.up``; the daemon wants an approval for it."""
+    """Return the parameters of every ``vm.up``; the daemon wants an approval for it."""
     seen: list[dict[str, Any]] = []
 
     def up(params: dict[str, Any], call: fakes.Call) -> Any:
@@ -35,7 +35,7 @@ def asked(daemon: fakes.FakeDaemon) -> list[dict[str, Any]]:
 
 
 def on_a_terminal(gaovm: conftest.Gaovm, answer: bytes) -> tuple[int, str]:
-    """Run ``gaovm up`` with a terminal as its standard input, on which somebody answers."""
+    """Run ``gaovm up`` with a terminal as standard input, on which somebody answers."""
     main, side = pty.openpty()
     try:
         child = subprocess.Popen(

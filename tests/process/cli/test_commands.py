@@ -1,4 +1,4 @@
-"""Commands against a daemon that is a fake: what they send, print and return."""
+"""Commands against a fake daemon: what they send, print and return."""
 
 from __future__ import annotations
 
@@ -297,7 +297,7 @@ def test_destroy_asks_on_a_terminal_and_needs_y_elsewhere(
     assert done.returncode == 0 and b"3.0 MiB freed" in done.stderr
     assert daemon.params("vm.status")["of_project"].endswith("/web")
     assert daemon.params("vm.destroy") == {"name": "web-2-dev"}, "the one that was asked about"
-    assert gaovm("destroy", "-y", "web-dev").returncode == 0  # a name that is given is meant
+    assert gaovm("destroy", "-y", "web-dev").returncode == 0  # an explicit name needs no check
     assert "of_project" not in daemon.calls[-2][1]
     assert gaovm("destroy", "-y", "--name", "").returncode == 2
 

@@ -42,7 +42,7 @@ def known(daemon: fakes.FakeDaemon) -> fakes.FakeDaemon:
 
 
 class Bash:
-    """The completion function as bash calls it, in a bash without a terminal."""
+    """Calls the completion function as bash does, in a bash without a terminal."""
 
     def __init__(self, gaovm: conftest.Gaovm, environment: dict[str, str]) -> None:
         self._gaovm = gaovm
@@ -100,7 +100,7 @@ def test_without_a_daemon_there_are_no_names_and_none_is_started(
 
 
 class Terminal:
-    """A shell at a terminal of its own."""
+    """A shell with its own terminal."""
 
     def __init__(self, argv: list[str], cwd: Path, environment: dict[str, str]) -> None:
         pid, self._fd = pty.fork()
@@ -121,7 +121,7 @@ class Terminal:
         os.write(self._fd, text.encode())
 
     def until(self, wanted: str) -> str:
-        """Read until that was shown; returns what came before it."""
+        """Read until this text is shown; return what came before it."""
         deadline = time.monotonic() + 60
         while wanted not in self._shown:
             ready, _, _ = select.select([self._fd], [], [], deadline - time.monotonic())
@@ -149,7 +149,7 @@ START = {
 def terminal(
     request: pytest.FixtureRequest, gaovm: conftest.Gaovm, shell_environment: dict[str, str]
 ) -> Iterator[Terminal]:
-    """Each shell, with its completion in force."""
+    """Run each shell with its completion in force."""
     argv, begin = START[request.param]
     shell = Terminal(argv, gaovm.project, shell_environment)
     try:

@@ -1,4 +1,4 @@
-"""``set``, ``diff`` and ``plan`` against a daemon that is a fake: what they send and print."""
+"""``set``, ``diff`` and ``plan`` against a fake daemon: what they send and print."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PORTS = {
 
 
 def serve(daemon: fakes.FakeDaemon, method: str, **result: Any) -> list[dict[str, Any]]:
-    """Answer a method; what it was asked."""
+    """Answer a method; return what it was asked."""
     asked: list[dict[str, Any]] = []
 
     def answer(params: dict[str, Any], call: fakes.Call) -> Any:

@@ -1,4 +1,4 @@
-"""cp against a driver that is a fake: sides, names, what is asked of the guest."""
+"""cp against a fake driver: sides, names, what it asks of the guest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C of ``gaovm up`` and ``start``: undone before the agent answers, asked about after it."""
+"""Ctrl-C of ``gaovm up`` and ``start``: undone before the agent answers, a question after it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gaovm import errors
 
 @pytest.fixture
 def ready(daemon: fakes.FakeDaemon) -> threading.Event:
-    """An ``up`` that answers when this is set, or ends when it is cancelled."""
+    """Serve an ``up`` that answers when this event is set, or ends when it is cancelled."""
     event = threading.Event()
 
     def answer(method: str) -> fakes.Handler:
@@ -36,12 +36,12 @@ def ready(daemon: fakes.FakeDaemon) -> threading.Event:
 
 @pytest.fixture(params=["up", "start"])
 def command(request: pytest.FixtureRequest) -> str:
-    """The commands that bring a VM up, and behave alike."""
+    """The commands that start a VM; they behave alike."""
     return str(request.param)
 
 
 def interrupted(gaovm: conftest.Gaovm, *words: str) -> tuple[int, str]:
-    """A command that gets SIGINT as soon as it shows progress; nobody can be asked."""
+    """Send SIGINT to a command as soon as it shows progress; nobody can be asked."""
     child = gaovm.popen(*words)
     assert child.stderr is not None
     child.stderr.readline()
@@ -120,7 +120,7 @@ def test_on_a_terminal_it_asks(
 
 
 def until(fd: int, wanted: bytes) -> None:
-    """Read what a terminal is sent until that has come."""
+    """Read what a terminal gets until this text has come."""
     seen = b""
     while wanted not in seen:
         seen += os.read(fd, 4096)

@@ -1,4 +1,4 @@
-"""``gaovm events``: what it asks for and prints, and that it goes on after an end."""
+"""``gaovm events``: what it asks for and prints, and that it goes on after the daemon ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOURCE = Path(package.__file__).parent
 
 
 class Log:
-    """The events of a fake daemon; ``sent`` is told to each subscriber after its answer."""
+    """A fake daemon's events; each subscriber gets ``sent`` after its answer."""
 
     def __init__(self, daemon: fakes.FakeDaemon, *numbers: int, oldest: int = 1) -> None:
         self.numbers = list(numbers)
@@ -99,7 +99,7 @@ def test_what_is_not_kept_is_said(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemo
     assert b"events 4 to 7 are not kept" in done.stderr
     assert len(done.stdout.splitlines()) == 2
     assert gaovm("events").stderr == b""
-    Log(daemon, 9, oldest=10)  # nothing is
+    Log(daemon, 9, oldest=10)  # no event is left
     assert gaovm("events").stdout == b""
     assert gaovm("events", "--since", "99").returncode == 2
 

@@ -1,4 +1,4 @@
-"""Every command against every home that cannot be used: one clear line, never a traceback."""
+"""Run every command in every unusable home: one clear line, never a traceback."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ WORDS = {
     "completion": ["completion", "bash"],
     "uninstall": ["uninstall", "--yes"],
 }
-#: Commands that do not need a home, or whose answer is that nothing is there.
+#: Commands that need no home, or whose answer is that nothing is there.
 FREE = {"init", "capabilities", "completion", "version", "display open", "doctor"}
-#: Homes in which one may look but not write, so that "the daemon does not run" is true.
+#: Homes that one can read but not write, so that "the daemon does not run" is true.
 READABLE = {"read-only", "below-another's"}
-# Each command in a child of its own: `daemon run` executes another program.
+# Each command runs in its own child: `daemon run` executes another program.
 SCRIPT = """
 import json, os, sys, tempfile
 words, uid, home = json.load(sys.stdin)
@@ -75,7 +75,7 @@ class Home(NamedTuple):
 
 
 def made(kind: str, base: Path) -> Home:
-    """A home of that kind, what is said of it, and who is to use it."""
+    """Make a home of this kind; say what the error is, and which user runs the command."""
     path = base / "home"
     uid = PLAIN if IS_ROOT else os.geteuid()
     if kind == "file":
@@ -114,9 +114,9 @@ Results = dict[str, tuple[int, str]]
 def tried(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Home, Results]]:
-    """What each command said in a home of one kind."""
+    """Return what each command said in a home of one kind."""
     base = tmp_path_factory.mktemp("homes")
-    # pytest's own directories above, and not the one for everybody's temporary files
+    # pytest's own directories above, but not the public temporary directory
     above = list(base.parents)
     for directory in (base, *above[: above.index(Path(tempfile.gettempdir()).resolve())]):
         directory.chmod(0o755)
@@ -159,11 +159,11 @@ def test_a_home_that_cannot_be_used_is_one_clear_line(
         assert "daemon does not run" in said or "no daemon listens" in said
         return
     if kind in READABLE and command in ("logs", "explain", "daemon disable"):
-        return  # they need not write there
+        return  # the command need not write there
     lines = [line for line in said.splitlines() if line.startswith("gaovm")]
     assert code in (1, 3, 125)
     assert len(lines) == 1 and home.said in lines[0], said
-    assert len(said.splitlines()) == 2, said  # and the remedy
+    assert len(said.splitlines()) == 2, said  # the second line is the remedy
 
 
 def test_doctor_says_it_too(tried: tuple[str, Home, Results]) -> None:

@@ -1,4 +1,4 @@
-"""What the hot commands load, and the size of their start: a slow import is a defect here."""
+"""What the hot commands load, and how much: a slow import is a defect here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""explain and doctor: no daemon is started, whatever is asked."""
+"""explain and doctor start no daemon, with any option."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""exec and shell against a driver that is a fake: streams, terminal, signals, exit status."""
+"""exec and shell against a fake driver: streams, terminal, signals, exit status."""
 
 from __future__ import annotations
 
@@ -209,11 +209,11 @@ def test_a_shell_owns_the_terminal(shell: Terminal, driver: fakes.FakeDriver) ->
     shell.send(b"PS1='>''>>'; tty; cat\r")
     shell.expect(b"/dev/pts/")
     shell.send(b"hello\r")
-    shell.expect(b"hello\r\nhello\r\n")  # once by the terminal's echo, once by cat: it runs
+    shell.expect(b"hello\r\nhello\r\n")  # once from the terminal's echo, once from cat: it runs
     assert (driver.started[0]["rows"], driver.started[0]["cols"]) == (24, 80)
     assert driver.started[0]["term"] == "xterm"
     shell.send(b"\x03")
-    shell.expect(b">>>")  # what is typed before the prompt is thrown away with the interrupt
+    shell.expect(b">>>")  # the interrupt throws away what is typed before the prompt
     shell.send(b"echo status=$?\r")
     shell.expect(b"status=130")
     shell.resize(40, 100)

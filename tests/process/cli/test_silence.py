@@ -1,4 +1,4 @@
-"""A guest that says nothing: its user is told why, and gets away."""
+"""If a guest does not answer, its user learns why and can leave."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.process.cli.test_sessions import Terminal
 
 
 def asked(daemon: fakes.FakeDaemon, status: dict[str, Any], guest: Any = None) -> threading.Event:
-    """Let the daemon answer ``vm.status``; the event is set once the guest was asked for."""
+    """Let the daemon answer ``vm.status``; the event is set once the guest is asked."""
     event = threading.Event()
 
     def handler(params: dict[str, Any], call: fakes.Call) -> Any:
@@ -167,7 +167,7 @@ def test_a_terminal_that_goes_away_takes_the_shell_of_a_dead_guest_with_it(
     asked(daemon, fakes.vm("web-dev", paused=True))
     terminal = Terminal(gaovm, "shell")
     terminal.expect(b"(~. leaves)\r\n")
-    os.close(terminal.fd)  # as when an ssh connection drops: the kernel says SIGHUP
+    os.close(terminal.fd)  # like a lost ssh connection: the kernel sends SIGHUP
     try:
         assert terminal.child.wait(20) == 128 + signal.SIGHUP
     finally:

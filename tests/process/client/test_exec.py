@@ -1,4 +1,4 @@
-"""``session.run_exec`` as a process of its own, against a driver that runs real children."""
+"""``session.run_exec`` in a separate process, against a driver that runs real children."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ async def test_cancelling_ends_the_stream(driver: fakes.FakeDriver, tmp_path: Pa
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     sock = session.open_stream(ticket, "exec")
-    # the fake kills the command when the stream ends, and then the pipe ends
+    # the fake kills the command when the stream ends; then the pipe ends
     words = {"argv": ["sh", "-c", f"exec >{fifo}; echo up; sleep 60"]}
     task = asyncio.create_task(async_client.run_stream(sock, words, b""))
     with await asyncio.to_thread(open, fifo, "rb") as file:

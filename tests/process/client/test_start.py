@@ -1,4 +1,4 @@
-"""The daemon is started on demand, by however many clients at once."""
+"""A client starts the daemon on demand, however many clients come at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gaovm.client import async_client, blocking, paths
 
 SRC = Path(__file__).parents[3] / "src"
 
-# stands for the interpreter: called as "python -P -m gaovm.daemon --ready-fd N"
+# replaces the interpreter: called as "python -P -m gaovm.daemon --ready-fd N"
 DAEMON = f"""#!{sys.executable}
 import asyncio, os, sys, time
 sys.path.insert(0, {str(SRC)!r})

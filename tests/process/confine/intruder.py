@@ -1,7 +1,7 @@
-"""Runs in a cage in the place of QEMU and tries what a hypervisor that was taken over would try.
+"""Runs in a cage in QEMU's place and tries what a taken-over hypervisor would try.
 
-``argv[1]`` is a JSON object of what to try; on stdout comes what each attempt led to: ``ok`` or the
-name of the error. Standard library only: nothing of the checkout is in the cage.
+``argv[1]`` is a JSON object of what to try. stdout gets the result of each attempt: ``ok`` or the
+name of the error. Standard library only: the cage contains nothing of the checkout.
 """
 
 from __future__ import annotations

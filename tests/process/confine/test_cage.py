@@ -1,6 +1,6 @@
-"""What a program in QEMU's place cannot do, as root and as a plain user, whatever the kernel has.
+"""What a program in QEMU's place cannot do, as root and as a plain user, on any kernel.
 
-The program is started by the function that starts QEMU, in a cage of the same make.
+The function that starts QEMU starts the program, in a cage made the same way.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Host:
-    """What the intruder is after."""
+    """What the intruder tries to reach."""
 
     def __init__(self, base: Path, uid: int) -> None:
         self.base = base
@@ -72,7 +72,7 @@ class Host:
             listener.close()
 
     def cage(self, ids: Ids | None, **changes: Any) -> Cage:
-        """As QEMU's, with this interpreter in its place."""
+        """Return QEMU's cage, but with this interpreter in QEMU's place."""
         binds = [
             Bind(PYTHON, programs=True),
             *(Bind(path, programs=True) for path in {sys.base_prefix} - {"/usr", "/"}),
@@ -104,7 +104,7 @@ def base() -> Iterator[Path]:
 
 
 async def _run(host: Host, into: place.Place, wanted: dict[str, Any]) -> tuple[int, str]:
-    """How the intruder ended, and what it said."""
+    """Return how the intruder ended, and what it said."""
     ours, theirs = socket.socketpair()
     with ours:
         argv = (PYTHON, "-I", "-S", str(host.program), json.dumps(wanted))
@@ -136,7 +136,7 @@ def _attempt(
 
 
 def as_plain_user(act: Callable[[], Any]) -> Any:
-    """The result of a function (JSON) in a process of an ordinary user."""
+    """Return a function's result (JSON) from a process of an ordinary user."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -167,7 +167,7 @@ KINDS = ["root", "root without namespaces", "plain", "plain without namespaces"]
 def attempt(
     request: pytest.FixtureRequest, base: Path
 ) -> Iterator[Callable[..., tuple[int, str, list[Any]]]]:
-    """Runs the intruder as the case says."""
+    """Run the intruder as the case says."""
     kind: str = request.param
     host = Host(base, PLAIN if "plain" in kind else 0)
 
@@ -229,7 +229,7 @@ def test_more_memory_than_given_is_not_had(attempt: Any) -> None:
     if not held:
         assert "cgroup memory" in report[2]
         return
-    # what may be mapped but not be used: the kernel ends it
+    # the program may map this much, but not use it: the kernel ends it
     code, said, _ = attempt({"memory": 300 * MIB}, limits=small)
     assert (code, said) == (-9, "")
 
@@ -263,7 +263,7 @@ def test_nothing_is_left_behind(base: Path) -> None:
     assert code == 0, said
     assert sorted(os.listdir("/proc/self/fd")) == fds
     after = {str(tree.own): set(os.listdir(tree.own)) for tree in groups.hierarchies()}
-    others = {"gaovm"}  # the directory of all groups, which other processes may have made meanwhile
+    others = {"gaovm"}  # the directory of all groups, which other processes may have made
     assert {own: names - others for own, names in after.items()} == {
         own: names - others for own, names in before.items()
     }

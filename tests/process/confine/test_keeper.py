@@ -1,4 +1,4 @@
-"""A process that dropped its rights: what it cannot do, and what it can still have started."""
+"""A process that dropped its rights: what it cannot do, and what the keeper still starts for it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def base() -> Iterator[Path]:
 
 
 def elsewhere(act: Callable[[], Any]) -> Any:
-    """The result of a function (JSON) in a process of its own, as dropping is for good."""
+    """Return a function's result (JSON) from a separate process, as dropping is for good."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -60,7 +60,7 @@ def test_what_a_driver_has_left(base: Path) -> None:
     own, other = base / "own", base / "other"
     own.mkdir()
     other.write_text("secret")
-    listener = socket.socket(socket.AF_UNIX)  # as the daemon's: this user's, at a path
+    listener = socket.socket(socket.AF_UNIX)  # like the daemon's: this user's, at a path
     listener.bind(str(base / "control.sock"))
     listener.listen()
 

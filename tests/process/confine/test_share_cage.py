@@ -1,4 +1,4 @@
-"""What the server of a virtiofs share can do in its cage, played by a program that tries it all."""
+"""What a virtiofs share's server can do in its cage; a program in its place tries everything."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def base() -> Iterator[Path]:
 
 
 def cage_of(base: Path, *, writable: bool = True) -> Cage:
-    """The cage of the server of ``base/share``, below which GaoVM's own directory is."""
+    """Return the cage of the server of ``base/share``, which contains GaoVM's own directory."""
     share, home = base / "share", base / "share" / "deep" / "home"
     home.mkdir(parents=True)
     (home / "gaovmd.sock").touch()
@@ -107,7 +107,7 @@ def document(device: ShareDevice) -> Document:
 
 
 def run(cage: Cage, base: Path) -> dict[str, object]:
-    """What the program says that it could do."""
+    """Return what the program says that it could do."""
     share = base / "share"
     return run_on(cage, share, share / "deep" / "home", base)
 

@@ -1,4 +1,4 @@
-"""A real gaovmd in a home of its own, ended and looked after by the test."""
+"""A real gaovmd in its own home; the test ends it and checks what it leaves behind."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIMIT_S = 20.0
 
 
 class Client:
-    """A blocking client that knows nothing but frames."""
+    """A blocking client that knows only frames."""
 
     def __init__(self, path: Path, protocol: str = methods.CONTROL) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
@@ -89,7 +89,7 @@ class Client:
         return reply.get("result", reply.get("error"))
 
     def peek(self) -> bytes:
-        """What has come and was not taken yet, without waiting."""
+        """Return what has come and nobody has taken yet, without waiting."""
         try:
             return self.sock.recv(1 << 16, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -107,12 +107,12 @@ class Client:
 
 
 class Daemons:
-    """Starts daemons of one home and ends them all."""
+    """Starts daemons of one home and ends all of them."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.env: dict[str, str] = {}
-        #: Resource limits of daemons that are started from now on: soft, hard.
+        #: Resource limits of daemons that start from now on: soft, hard.
         self.limits: dict[int, tuple[int, int]] = {}
         self.socket = home / "gaovmd.sock"
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -139,7 +139,7 @@ class Daemons:
             resource.setrlimit(kind, limits)
 
     def start(self, python: str = sys.executable) -> subprocess.Popen[bytes]:
-        """A daemon that has said that it is ready."""
+        """Start a daemon; return once it says that it is ready."""
         reading, writing = os.pipe()
         process = self.popen("--ready-fd", str(writing), fds=(writing,), python=python)
         os.close(writing)
@@ -192,8 +192,8 @@ def daemons() -> Iterator[Daemons]:
 
 @pytest.fixture
 def world(daemons: Daemons) -> Iterator[World]:
-    """VMs on the fake hypervisor; their processes have ended afterwards."""
-    from tests.process.daemon.world import World  # it is made of what stands above
+    """Run VMs on the fake hypervisor; their processes have ended afterwards."""
+    from tests.process.daemon.world import World  # it needs the names above
     from tests.process.driver import harness
 
     made = World(daemons)

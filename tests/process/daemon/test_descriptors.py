@@ -20,7 +20,7 @@ LIMIT = 64
 
 @pytest.fixture
 def few(world: World) -> Iterator[World]:
-    """The daemon's limit; this process' own is as before."""
+    """Limit the daemon's descriptors; this process's own limit stays."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     world.daemons.limits = {resource.RLIMIT_NOFILE: (LIMIT, LIMIT)}
     yield world
@@ -32,7 +32,7 @@ def descriptors(pid: int) -> int:
 
 
 class Crowd:
-    """Clients that come and stay, and what those that were not taken were told."""
+    """Clients that come and stay, and the answers to those that the daemon refused."""
 
     def __init__(self, world: World, count: int) -> None:
         self.came: list[blocking.Client] = []
@@ -49,7 +49,7 @@ class Crowd:
 
 
 def fill(world: World, client: Client) -> dict[str, dict[str, Any]]:
-    """As many VMs as it takes; the last one is refused."""
+    """Make as many VMs as the daemon takes; it refuses the last one."""
     for number in range(LIMIT):
         result = client.call("vm.up", world.up_params(f"vm{number}"))
         if "vm" not in result:
@@ -70,7 +70,7 @@ def test_stop_and_destroy_work_when_none_are_left_for_others(few: World) -> None
     assert crowd.refused, "every client was taken"
     assert {type(each) for each in crowd.refused} == {errors.DescriptorsScarce}, crowd.refused
     assert descriptors(daemon.pid) < LIMIT - 8
-    time.sleep(3)  # the safety reconcile has looked, and looked again
+    time.sleep(3)  # the safety reconcile has looked twice
     vms = client.call("vm.list")["vms"]
     assert {vm["name"] for vm in vms if vm["state"] == "running"} == set(running)
     assert client.call("daemon.status")["drift_mended"] == 0

@@ -1,4 +1,4 @@
-"""The log of events over a real socket, and over the death of the daemon."""
+"""The log of events over a real socket, before and after the daemon's death."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
 @pytest.fixture
 def running(world: World) -> Iterator[World]:
-    """A world with two running VMs."""
+    """Run a world with two VMs."""
     world.daemons.start()
     world.up(world.daemons.client(), "one-dev", "two-dev")
     yield world

@@ -1,4 +1,4 @@
-"""The disk of the home is full: VMs can be stopped and destroyed, and started when there is space.
+"""On a full disk users can stop and destroy VMs; once there is space, they can start them again.
 
 The home is a small file system in memory, which only root can make.
 """
@@ -23,7 +23,7 @@ SIZE = "32m"
 
 @pytest.fixture
 def small(daemons: Daemons) -> Iterator[Path]:
-    """The home, which has 32 MiB."""
+    """Make the home, with 32 MiB."""
     daemons.home.mkdir(mode=0o700)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "gd", daemons.home], check=True)
     try:
@@ -32,14 +32,14 @@ def small(daemons: Daemons) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", daemons.home], check=True)
 
 
-# The order of the two: the file system goes when every process of the world has ended.
+# In this order the file system is removed after every process of the world has ended.
 @pytest.fixture
 def place(small: Path, world: World) -> World:
     return world
 
 
 def fill(home: Path) -> Path:
-    """Leave no byte for others."""
+    """Use up all space."""
     filler = home / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -74,7 +74,7 @@ def test_a_running_vm_ends_though_the_disk_is_full(place: World, method: str, sp
     client = place.daemons.client()
     place.up(client, "a")
     until(lambda: kept(home) or not spare)
-    # other code in the same process has written nothing yet, and its log has no room
+    # the new code in the same process has written nothing yet, and its log has no room
     assert "new_version" in client.call("daemon.upgrade", {})
     vm = status(client)
     filler = fill(home)

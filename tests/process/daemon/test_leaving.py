@@ -14,7 +14,7 @@ from tests.process.daemon.conftest import Daemons, alive, until
 from tests.process.daemon.world import World
 from tests.process.driver import harness
 
-#: Longer than a busy machine takes to bring a client to a daemon that has just begun.
+#: Longer than a client on a busy machine needs to reach a daemon that has just started.
 IDLE_S = 1.0
 
 
@@ -27,7 +27,7 @@ def test_without_its_home_it_ends_its_vms_and_itself(world: World, how: str) -> 
     processes = harness.descendants(daemon.pid)
     assert len(processes) >= 5
     if how == "removed":
-        # what writes there may make a file while the rest goes
+        # a process that writes there may make a file while the others are removed
         until(lambda: _remove(home))
     else:
         home.rename(home.with_name("elsewhere"))
@@ -41,7 +41,7 @@ def test_without_its_home_it_ends_its_vms_and_itself(world: World, how: str) -> 
     elif how == "moved":
         moved = world.query("SELECT desired FROM vms", home.with_name("elsewhere"))
         assert moved == [("running",), ("running",)], "what is wanted of its VMs stays"
-    else:  # the one that took its place has lost nothing to it
+    else:  # the daemon that took its place has lost nothing
         assert world.daemons.client().call("vm.list") == {"vms": []}
         assert world.query("SELECT count(*) FROM vms") == [(0,)]
 
@@ -106,7 +106,7 @@ def test_it_stays_for_a_vm_and_leaves_when_that_is_stopped(world: World) -> None
 
 
 def test_who_comes_while_it_leaves_is_served(daemons: Daemons) -> None:
-    daemons.env = {"GAOVM_IDLE_EXIT": "0.001"}  # gone before anybody has looked twice
+    daemons.env = {"GAOVM_IDLE_EXIT": "0.001"}  # gone before anybody looks twice
     environment = {**os.environ, "GAOVM_HOME": str(daemons.home), **daemons.env}
     code = (
         "import os\n"

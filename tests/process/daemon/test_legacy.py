@@ -1,4 +1,4 @@
-"""A client of ``gaovm.v1.2`` that knows nothing but frames, against a real gaovmd."""
+"""A client of ``gaovm.v1.2`` that knows only frames, against a real gaovmd."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def frame(name: str) -> bytes:
 
 
 def make_vm(daemons: Daemons, project: Path) -> None:
-    """A VM called ``default`` whose first start fails, for there is no such image."""
+    """Make a VM called ``default`` whose first start fails: there is no such image."""
     project.mkdir()
     up = {
         "name": "default",
@@ -93,7 +93,7 @@ def test_a_config_is_read_written_told_and_mirrored(daemons: Daemons, tmp_path: 
 
 
 def receive_all(client: Client, number: int) -> tuple[list[dict[str, Any]], Any]:
-    """The answer to a call, and the events that came until it and one of the config's."""
+    """Return the answer to a call, and the events up to it and to one of the config's."""
     events: list[dict[str, Any]] = []
     result: Any = None
     while result is None or not any(event["type"] == "config.updated" for event in events):

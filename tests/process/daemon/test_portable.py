@@ -1,6 +1,6 @@
 """What macOS would run: the daemon and its VMs with the portable half of ``gaovm.platform``.
 
-And nothing that only Linux has is needed to load what a Mac loads.
+A Mac must also be able to load its modules without anything that only Linux has.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gaovm.platform import system
 
 ENVIRONMENT = {system.VARIABLE: system.PORTABLE}
 
-#: Loads every module as on a Mac: what only Linux has is not there.
+#: Loads every module as on a Mac: what only Linux has is missing.
 AS_ON_A_MAC = """
 import ctypes, importlib, os, pkgutil, select, signal, socket, sys
 sys.platform = "darwin"
@@ -77,7 +77,7 @@ def test_the_doctor_promises_no_cage() -> None:
 @pytest.fixture
 def portable(world: World) -> World:
     world.daemons.env |= ENVIRONMENT
-    del world.daemons.env["GAOVM_CONFINE"]  # there is no cage to be switched off
+    del world.daemons.env["GAOVM_CONFINE"]  # there is no cage to switch off
     return world
 
 

@@ -238,7 +238,7 @@ def test_idle_means_idle(daemons: Daemons) -> None:
         signal.sigtimedwait([], 1.0)
         return context_switches(process.pid) == before
 
-    # On a busy host the zygote may still be warming up: its word wakes the daemon once.
+    # On a busy host the zygote may still be warming up: its message wakes the daemon once.
     until(quiet, 20.0)
 
 

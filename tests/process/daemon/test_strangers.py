@@ -1,4 +1,4 @@
-"""What a stranger sends holds nobody else, and leaves the daemon able to end."""
+"""What a stranger sends delays nobody else, and the daemon can still end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def up(project: Path, text: str) -> dict[str, Any]:
 
 
 def test_a_costly_file_holds_no_other_client(daemons: Daemons, tmp_path: Path) -> None:
-    """One of 3 KB took 38 s on the loop; these are 80 times as large."""
+    """A file of 3 KB once took 38 s on the loop; these are 80 times as large."""
     daemons.start()
     stranger, other = daemons.client(), daemons.client()
     for text in (
@@ -59,7 +59,7 @@ def test_half_frames_of_many_clients_cost_one_budget(daemons: Daemons) -> None:
         for _ in range(20):
             sender = stack.enter_context(socket.socket(socket.AF_UNIX))
             sender.connect(str(daemons.socket))
-            with contextlib.suppress(ConnectionError):  # the greatest holder is cut off
+            with contextlib.suppress(ConnectionError):  # the daemon cuts off who holds the most
                 sender.sendall(half)
         assert daemons.client().call("ping")["ok"] is True
         pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])

@@ -24,7 +24,7 @@ def upgrade(client: Client, **params: Any) -> Any:
 
 
 class Subscriber:
-    """Everything that one connection is told, in order."""
+    """Everything that one connection receives, in order."""
 
     def __init__(self, client: Client, method: str = "events.subscribe") -> None:
         self.client = client
@@ -32,7 +32,7 @@ class Subscriber:
         client.call(method)
 
     def until(self, kind: str, vm: str | None = None) -> dict[str, Any]:
-        """The next event of that type."""
+        """Return the next event of that type."""
         while True:
             message = self.client.receive()
             if message.get("method") == "event":
@@ -42,7 +42,7 @@ class Subscriber:
                     return event
 
     def check(self) -> None:
-        """Every number came, and came once."""
+        """Check that every number came, and came once."""
         numbers = [event["seq"] for event in self.seen]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
@@ -69,7 +69,7 @@ def test_vms_connections_and_subscriptions_survive(world: World) -> None:
     assert idle.call("daemon.status")["version"] == "9.9.9"
     assert subscriber.until("daemon.upgraded")["payload"] == result
     until(lambda: idle.call("daemon.status")["zygote_pid"] not in (None, zygote))
-    assert alive(zygote)  # it tells how its drivers end
+    assert alive(zygote)  # it reports how its drivers end
 
     idle.call("vm.stop", {"name": "a"})
     ended = subscriber.until("driver.exited", "a")["payload"]
@@ -167,7 +167,7 @@ def test_kill_9_of_an_upgraded_daemon_leaves_nothing(world: World) -> None:
     until(lambda: not any(map(alive, left)), 20)
 
 
-#: How the new code does not fit, and what is said of it.
+#: How the new code does not fit, and what the error says.
 UNFIT = {
     "a driver lacks what it needs": (
         {"wire__driver__table": ('] = ("hello", *(', '] = ("hello", "vm.fly", *(')},
@@ -232,7 +232,7 @@ def test_what_is_under_way_is_named_when_it_takes_too_long(world: World) -> None
     assert "up of VM a" in refused["message"]
     assert refused["data"]["retriable"] is True
     assert daemon.poll() is None
-    assert other.call("image.prune")["removed"] == []  # nothing is held any more
+    assert other.call("image.prune")["removed"] == []  # the daemon holds no call any more
     client.send({"jsonrpc": "2.0", "id": 99, "method": "call.cancel", "params": {"id": booting}})
     assert client.reply(booting)["error"]["data"]["code"] == "cancelled"
 
@@ -253,7 +253,7 @@ def test_a_call_that_was_held_begins_in_the_new_code(world: World) -> None:
     while asking.receive()["params"].get("phase") != "wait":
         pass
     pruning = held.request("image.prune")
-    assert held.call("ping")["ok"] is True  # what only reads is answered meanwhile
+    assert held.call("ping")["ok"] is True  # the daemon answers calls that only read
     client.send({"jsonrpc": "2.0", "id": 99, "method": "call.cancel", "params": {"id": booting}})
     assert asking.reply(upgrading)["result"]["vms"] == 0
     assert held.reply(pruning)["result"] == {"new": True}
@@ -315,7 +315,7 @@ def test_an_exec_that_fails_leaves_a_daemon_that_goes_on(world: World) -> None:
     client = world.daemons.client()
     world.up(client, "a")
     subscriber = Subscriber(world.daemons.client())
-    # it can be asked, and then it is gone
+    # the new code can be asked, and then it is gone
     world.code.install(
         daemon__upgrading__preflight=(
             "def run() -> int:",

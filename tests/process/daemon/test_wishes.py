@@ -1,4 +1,4 @@
-"""What was asked of a VM last holds, whoever dies or stands still meanwhile."""
+"""The last wish for a VM holds, whichever process dies or stops meanwhile."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def test_a_stop_that_comes_while_an_old_driver_leaves(world: World, method: str)
     client, other = world.daemons.client(), world.daemons.client()
     until(lambda: vm(other)["observed"] == "stopping")
     asked = client.request(method, {"name": "a"})
-    other.call("ping")  # it has been heard
+    other.call("ping")  # the daemon has received the stop
     os.kill(driver, signal.SIGCONT)
     assert "result" in client.reply(asked)
     other.call("events.subscribe")
     until(lambda: not alive(driver))
-    # what a recovery had begun would be a driver by now
+    # if a recovery had begun, there would be a driver by now
     zygote = other.call("daemon.status")["zygote_pid"]
     assert harness.descendants(second.pid) == {zygote}
     left = other.call("vm.list")["vms"]
@@ -60,7 +60,7 @@ def test_a_driver_that_left_while_the_daemon_stood_still_is_no_power_off(world: 
     world.up(client, "a")
     driver = world.drivers(client)["a"]
     daemon.send_signal(signal.SIGSTOP)
-    os.kill(driver, signal.SIGTERM)  # it leaves for a reason of its own, as after 15 s of silence
+    os.kill(driver, signal.SIGTERM)  # it leaves for its own reason, as after 15 s of silence
     until(lambda: not alive(driver))
     daemon.send_signal(signal.SIGCONT)
     until(lambda: running(client) and world.drivers(client)["a"] != driver)
@@ -87,7 +87,7 @@ def test_a_hypervisor_that_the_host_ends_is_no_power_off(world: World) -> None:
     client = world.daemons.client()
     world.up(client, "a")
     first = vm(client)["hypervisor_pid"]
-    # what QEMU says and does when it gets SIGTERM
+    # what QEMU reports and does when it gets SIGTERM
     host = {"guest": False, "reason": "host-signal"}
     order(world, first, event="SHUTDOWN", data=host, exit=0)
     until(lambda: running(client) and vm(client)["hypervisor_pid"] != first)

@@ -1,7 +1,7 @@
-"""A daemon whose VMs are fakes: everything is real but the hypervisor and the guest in it.
+"""A daemon whose VMs are fakes: everything is real except the hypervisor and its guest.
 
 ``Code`` is what the daemon runs, and what it finds when it looks for new code: a directory on the
-Python path, replaced as an installation is replaced, under the feet of what runs.
+Python path. A test replaces it while its programs run, as an upgrade replaces an installation.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Code:
         self.path = base / "code"
 
     def install(self, **edits: tuple[str, str]) -> None:
-        """Install a copy in which, by file (``daemon__main`` for daemon/main.py), text differs."""
+        """Install a copy with other text by file (``daemon__main`` for daemon/main.py)."""
         self._count += 1
         tree = self._base / f"tree{self._count}"
         shutil.copytree(SOURCE, tree / "gaovm", copy_function=os.symlink)
@@ -47,7 +47,7 @@ class Code:
         fresh.replace(self.path)
 
     def install_version(self, version: str) -> None:
-        """Install code that only calls itself differently."""
+        """Install code that differs only in its version."""
         from gaovm.version import VERSION
 
         self.install(version=(f'"{VERSION}"', f'"{version}"'))
@@ -67,7 +67,7 @@ class World:
         self.behave()
 
     def behave(self, **options: Any) -> None:
-        """Options of the fake hypervisor, for daemons that are started from now on."""
+        """Set options of the fake hypervisor, for daemons that start from now on."""
         self.daemons.env = {
             "PATH": harness.fake_qemu_path(self.base / "bin"),
             "PYTHONPATH": str(self.code.path),
@@ -77,7 +77,7 @@ class World:
         }
 
     def _make_config(self) -> str:
-        # in the project: what lies outside is for a person to approve
+        # inside the project: a person would have to approve what lies outside
         disk, kernel = self.project / "disk.img", self.project / "vmlinuz"
         with disk.open("wb") as file:
             file.truncate(1 << 20)
@@ -86,11 +86,11 @@ class World:
         boot = {"location": str(kernel), "digest": f"sha256:{digests[1]}"}
         image = {"location": str(disk), "digest": f"sha256:{digests[0]}", "kernel": boot}
         sizes = {"cpus": 1, "memory": "256MiB", "disk": "64MiB"}
-        # 9p: a fake hypervisor needs no process of its own for it
+        # 9p: with it a fake hypervisor needs no server process
         return json.dumps({"images": [image], "mounts": [], "mountType": "9p", **sizes})
 
     def up_params(self, name: str) -> dict[str, Any]:
-        """The parameters of ``vm.up``."""
+        """Return the parameters of ``vm.up``."""
         user = {"name": "dev", "uid": os.getuid(), "gid": os.getgid(), "home": str(self.base)}
         return {
             "project_dir": str(self.project),
@@ -101,22 +101,22 @@ class World:
         }
 
     def up(self, client: Client, *names: str) -> None:
-        """Bring VMs up, one after the other."""
+        """Start VMs, one after the other."""
         for name in names:
             result = client.call("vm.up", self.up_params(name))
             assert result.get("vm", {}).get("state") == "running", result
 
     def query(self, statement: str, home: Path | None = None) -> list[tuple[Any, ...]]:
-        """Of the database as it is on disk."""
+        """Query the database as it is on disk."""
         path = (home or self.daemons.home) / "state.db"
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reading:
             return reading.execute(statement).fetchall()
 
     def sockets(self) -> list[Path]:
-        """Every socket below the run directories."""
+        """Return every socket below the run directories."""
         return [path for path in (self.daemons.home / "run").rglob("*") if path.is_socket()]
 
     def drivers(self, client: Client) -> dict[str, int]:
-        """The pid of every VM's driver."""
+        """Return the pid of every VM's driver."""
         vms = client.call("vm.list")["vms"]
         return {vm["name"]: vm["driver_pid"] for vm in vms if vm["driver_pid"] is not None}

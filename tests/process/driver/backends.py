@@ -5,5 +5,5 @@ from __future__ import annotations
 import pytest
 from tests.process.driver import harness
 
-#: The mark of a module whose tests hold for every back end.
+#: Marks a module whose tests hold for every back end.
 EVERY_BACKEND = pytest.mark.parametrize("backend", list(harness.ZYGOTES))

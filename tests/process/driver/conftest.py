@@ -24,7 +24,7 @@ def base() -> Iterator[Path]:
 
 @pytest.fixture
 def backend() -> str:
-    """The back end; tests that hold for every one are marked with ``backends.EVERY_BACKEND``."""
+    """Name the back end; ``backends.EVERY_BACKEND`` marks tests that hold for every one."""
     return "qemu"
 
 
@@ -32,7 +32,7 @@ def backend() -> str:
 async def zygote(
     base: Path, backend: str, request: pytest.FixtureRequest
 ) -> AsyncIterator[harness.Zygote]:
-    """Parametrised indirectly with the options of the fake and, in ``env``, variables."""
+    """Parametrised indirectly: options of the fake and, in ``env``, environment variables."""
     options: dict[str, Any] = dict(getattr(request, "param", {}))
     env = options.pop("env", {})
     path = harness.fake_qemu_path(base / "bin")
@@ -41,13 +41,13 @@ async def zygote(
     env["GAOVM_FAKE_QEMU"] = json.dumps(options)
     async with harness.Zygote(backend, PATH=path, **env) as started:
         yield started
-    # nothing of a newer installation may get into a driver that runs: import it in the warm-up
+    # a running driver must load nothing of a newer installation: import it in the warm-up
     assert not imports.exists(), f"imported after the fork:\n{imports.read_text()}"
 
 
 @pytest.fixture
 def spec() -> Callable[..., dict[str, Any]]:
-    """A spec with parts of the guest replaced."""
+    """Return a spec with some parts of the guest replaced."""
 
     def make(**guest: Any) -> dict[str, Any]:
         return {"guest": guest}

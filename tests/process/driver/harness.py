@@ -1,6 +1,6 @@
-"""Drives a driver without a daemon: a zygote, forks, the control connection, what it reports.
+"""Drive a driver without a daemon: a zygote, forks, the control connection, its reports.
 
-Also a program, for trying things by hand and for the bench: see ``main``.
+Also a program, for trying things by hand and for the benchmarks: see ``main``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gaovm.wire import anyjson
 from gaovm.wire.driver import table
 
 STEP_S = 30.0
-#: By the back end that its drivers take for the default one: the program of a zygote.
+#: The program of a zygote, by the back end that its drivers use as default.
 ZYGOTES = {"qemu": "gaovm.driver.spawn.zygote", "toy": "gaovm.testing.toy.zygote"}
 
 
@@ -51,7 +51,7 @@ class Link:
     async def until(
         self, limit_s: float = STEP_S, *, after: int = 0, **wanted: Any
     ) -> anyjson.Object:
-        """The first state, old or new, in which every named field has the wanted value.
+        """Return the first state, old or new, in which every named field has the wanted value.
 
         ``after``: how many of the states do not count.
         """
@@ -60,7 +60,7 @@ class Link:
     async def heard(
         self, method: str, limit_s: float = STEP_S, *, after: int = 0, **wanted: Any
     ) -> anyjson.Object:
-        """The same for any notification."""
+        """Like ``until``, for any notification."""
         async with asyncio.timeout(limit_s):
             while True:
                 told = [params for name, params in self.notified if name == method]
@@ -72,11 +72,11 @@ class Link:
 
     @property
     def displays(self) -> list[anyjson.Object]:
-        """What was told of windows."""
+        """Return the notifications about windows."""
         return [params for method, params in self.notified if method == "display"]
 
     async def until_display(self, limit_s: float = STEP_S, **wanted: Any) -> anyjson.Object:
-        """As ``until``, of windows."""
+        """Like ``until``, for windows."""
         async with asyncio.timeout(limit_s):
             while True:
                 for told in self.displays:
@@ -93,9 +93,9 @@ class Link:
 
 
 class Zygote:
-    """``async with Zygote() as zygote``; every driver is killed at the end if it is left.
+    """``async with Zygote() as zygote``; at the end every driver that is left is killed.
 
-    ``backend`` is the one that its drivers take for the default.
+    ``backend`` is the back end that its drivers use as default.
     """
 
     def __init__(self, backend: str = "qemu", **env: str) -> None:
@@ -129,14 +129,14 @@ class Zygote:
         """End what still runs; the zygote leaves at end of file."""
         for pid, ended in self._exits.items():
             if not ended.done():
-                with contextlib.suppress(ProcessLookupError):  # its end has not been read yet
+                with contextlib.suppress(ProcessLookupError):  # nobody has read its end yet
                     os.kill(pid, signal.SIGKILL)
         self._reader.cancel()
         self._sock.close()
         self.process.wait(STEP_S)
 
     async def fork(self, name: str, log: Path, *, token: str | None = None) -> Link:
-        """A driver whose handshake is done; ``token``: what it is to send, if wrong."""
+        """Fork a driver and shake hands; ``token``: what the driver sends, if wrong."""
         good = secrets.token_hex(32)
         ours, theirs = socket.socketpair()
         self._next += 1
@@ -162,7 +162,7 @@ class Zygote:
         return link
 
     async def exited(self, pid: int, limit_s: float = STEP_S) -> int:
-        """The exit status of a driver, minus the signal."""
+        """Return a driver's exit status, minus the signal."""
         return await asyncio.wait_for(asyncio.shield(self._exit(pid)), limit_s)
 
     def _exit(self, pid: int) -> asyncio.Future[int]:
@@ -186,12 +186,12 @@ async def _refuse(method: str, params: Any, context: Any) -> Any:
     raise errors.UnknownMethod(method)
 
 
-#: The fake hypervisor is a script of this checkout, which no cage has.
+#: The fake hypervisor is a script of this checkout, which no cage contains.
 UNCAGED = {"GAOVM_CONFINE": "off"}
 
 
 def fake_qemu_path(directory: Path) -> str:
-    """A PATH on which QEMU is ``gaovm.testing.fake_qemu`` and everything else is real."""
+    """Return a PATH where QEMU is ``gaovm.testing.fake_qemu`` and everything else is real."""
     directory.mkdir(parents=True, exist_ok=True)
     for name in ("qemu-system-x86_64", "qemu-system-aarch64"):
         script = directory / name
@@ -201,7 +201,7 @@ def fake_qemu_path(directory: Path) -> str:
 
 
 def launch_request(base: Path, spec: anyjson.Object | None = None, **more: Any) -> anyjson.Object:
-    """A LaunchRequest whose directories lie in ``base``; made if missing."""
+    """Return a LaunchRequest whose directories lie in ``base``; make missing ones."""
     for name in ("vm", "run"):
         (base / name).mkdir(parents=True, exist_ok=True)
     disk = base / "base.img"
@@ -229,7 +229,7 @@ def launch_request(base: Path, spec: anyjson.Object | None = None, **more: Any) 
 
 
 def private_kib(pid: int) -> int:
-    """Private_Clean + Private_Dirty of a process."""
+    """Return a process's Private_Clean + Private_Dirty."""
     total = 0
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith(("Private_Clean:", "Private_Dirty:")):
@@ -238,7 +238,7 @@ def private_kib(pid: int) -> int:
 
 
 def resident_kib(pid: int, field: str = "VmRSS") -> int:
-    """What a process has in memory, or with ``VmHWM`` had at most."""
+    """Return what a process has in memory, or with ``VmHWM`` had at most."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1])
@@ -246,7 +246,7 @@ def resident_kib(pid: int, field: str = "VmRSS") -> int:
 
 
 def descendants(pid: int) -> set[int]:
-    """Every live process below ``pid``."""
+    """Return every live process below ``pid``."""
     found: set[int] = set()
     todo = [pid]
     while todo:
@@ -260,7 +260,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def command_line(pid: int) -> bytes:
-    """What a process was executed with; nothing when it is gone."""
+    """Return the command line of a process; nothing if it is gone."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -275,7 +275,7 @@ async def gone(pids: set[int], limit_s: float = STEP_S) -> None:
 
 
 class Session:
-    """A client's session, blocking socket calls in the event loop's own way."""
+    """A client's session; makes blocking socket calls without blocking the event loop."""
 
     HEAD = struct.Struct(">BI")
 
@@ -321,7 +321,7 @@ class Session:
         return bytes(data)
 
     async def exec(self, argv: list[str], stdin: bytes = b"", **more: Any) -> tuple[int, bytes]:
-        """Run to the end; exit code and both outputs together."""
+        """Run to the end; return the exit code and both outputs together."""
         await self.send(1, json.dumps({"argv": argv, **more}).encode())
         if stdin:
             await self.send(2, stdin)

@@ -44,7 +44,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def agent(program: Path, base: Path) -> AsyncIterator[Connection]:
-    """A connection to an agent."""
+    """Run an agent and connect to it."""
     path = base / "agent.sock"
     child = subprocess.Popen([program, "serve", "--socket", path])
     sock = socket.socket(socket.AF_UNIX)
@@ -74,7 +74,7 @@ async def test_plain_calls(agent: Connection) -> None:
     assert caught.value.details["agent_code"]
     reading = await clock.measure(agent)
     assert abs(reading.offset_ns) <= reading.round_trip_ns / 2, "it is the same clock"
-    # in development mode nothing of this machine is changed
+    # in development mode the agent changes nothing on this machine
     await clock.correct(agent, Correction(offset_ns=86_400_000_000_000, step=True))
     assert await disks.grow(agent, 1 << 40) > 0
     with pytest.raises(errors.GuestCallFailed, match="not a size"):
@@ -84,7 +84,7 @@ async def test_plain_calls(agent: Connection) -> None:
 async def test_exec_is_binary_clean_and_exact(agent: Connection) -> None:
     data = os.urandom(3 << 20)
     out = bytearray()
-    # more than all buffers between hold: input and output must go at the same time
+    # more than all buffers in between hold: input and output must flow at the same time
     command = Command(argv=("/bin/sh", "-c", "cat; echo err >&2; kill -TERM $$"))
     ended = await processes.run(
         agent,
@@ -149,7 +149,7 @@ async def test_a_client_that_stops_reading_stalls_only_itself(
     assert await asyncio.wait_for(quick.exec(["/bin/echo", "hi"]), 5) == (0, b"hi\n")
     quick.close()
     got = 0
-    while True:  # and when it reads again, nothing was lost
+    while True:  # it reads again: nothing was lost
         kind, payload = await slow.frame()
         if kind == streams.EXIT:
             break

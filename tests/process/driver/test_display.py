@@ -1,4 +1,4 @@
-"""The window as the driver has it: a child that comes and goes, on the fake hypervisor.
+"""The window from the driver's view: a child that comes and goes, on the fake hypervisor.
 
 Qt draws to memory here (its ``offscreen`` platform); ``tests/e2e`` has a real X server and VM.
 """
@@ -49,7 +49,7 @@ async def test_a_window_opens_and_closes_any_number_of_times(zygote: Zygote, bas
         size = (opened["width"], opened["height"])
         assert (opened["open"], size, opened["opened_count"]) == (True, (320, 200), count)
         assert opened["window_pid"] in harness.descendants(link.pid)
-        # a second open is the same window
+        # a second open returns the same window
         again = await link.call("display.open", SEAT)
         assert again == opened
         pids.add(opened["window_pid"])
@@ -129,7 +129,7 @@ async def test_a_headless_vm_has_nothing_of_it(zygote: Zygote, base: Path) -> No
 
 
 async def refused(link: harness.Link, seat: dict[str, str]) -> errors.GaoError:
-    """The error of an open that fails; no window is left, and the VM runs."""
+    """Return the error of an open that fails; no window is left, and the VM runs."""
     pid = await hypervisor(link)
     with pytest.raises(errors.GaoError) as info:
         await link.call("display.open", {"seat": seat})
@@ -179,6 +179,6 @@ async def test_without_qt_the_remedy_is_the_extra(base: Path) -> None:
         error = await refused(link, SEAT["seat"])
         assert isinstance(error, errors.ProgramMissing)
         assert error.remedy == "pip install 'gaovm[desktop]'"
-        # a screenshot needs none of it
+        # a screenshot needs no window
         assert (await link.call("display.screenshot"))["width"] == 320
         await link.call("vm.stop", STOP)

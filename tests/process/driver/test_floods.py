@@ -1,4 +1,4 @@
-"""A hostile agent: whatever it sends, its driver stays small, answers, and takes the next agent."""
+"""A hostile agent: whatever it sends, its driver stays small, answers, and takes the next one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SESSIONS = 8
 
 
 async def _open(link: Link) -> list[Session]:
-    """Commands that have begun, and whose output nobody reads."""
+    """Start commands whose output nobody reads."""
     sessions = [await Session.open(link, "exec") for _ in range(SESSIONS)]
     for session in sessions:
         await session.send(1, b'{"argv":["/bin/cat"]}')
@@ -38,7 +38,7 @@ async def test_a_flood_is_borne_and_the_next_agent_is_heard(
     Vm(link, control, pid).order(flood=name, bytes=VOLUME)
     back = asyncio.create_task(link.until(after=told, readiness="ready", limit_s=60))
     while not back.done():
-        await link.call("vm.status")  # it answers all along
+        await link.call("vm.status")  # the driver answers all the time
         await asyncio.wait([back], timeout=0.05)
     await back
     assert resident_kib(link.pid, "VmHWM") < LIMIT_KIB

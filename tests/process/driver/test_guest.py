@@ -89,7 +89,7 @@ async def test_a_ticket_opens_what_it_was_asked_for_alone(zygote: Zygote, base: 
             opened = await link.call("session.open", {"ttl_s": 30, "kind": kind})
             with pytest.raises(errors.AuthError, match=f"ticket is for {kind}, not for"):
                 await Session.present(opened["socket"], opened["ticket"], stream)
-            with pytest.raises(errors.AuthError):  # used up by the attempt
+            with pytest.raises(errors.AuthError):  # the attempt has used it up
                 await Session.present(opened["socket"], opened["ticket"], kind)
     opened = await link.call("session.open", {"ttl_s": 30, "kind": "exec"})
     session = await Session.present(opened["socket"], opened["ticket"], "exec")
@@ -127,7 +127,7 @@ async def test_any_free_port_is_the_one_of_the_last_start_if_it_is_free(
         first, second = (await link.call("vm.configure", request))["ports"]
         assert first["host_port"] not in (0, gone) and first["lost_host_port"] == gone
         assert (second["host_port"], second["lost_host_port"]) == (kept, None)
-        # who names a port has it before those that take any, wherever it stands
+        # a forward with a fixed port gets it before those that take any, wherever it stands
         request = launch_request(base, {"network": {"forwards": rules}}, host_ports=[0, kept, 0])
         fixed, _, other = (await link.call("vm.configure", request))["ports"]
         assert (fixed["guest_port"], fixed["host_port"]) == (82, kept)

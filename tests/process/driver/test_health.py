@@ -1,4 +1,4 @@
-"""Hung guests, panics, resets, pauses: what hypervisor and agent say reaches the daemon."""
+"""Hung guests, panics, resets, pauses: the daemon hears what hypervisor and agent report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gaovm.wire import anyjson
 
 pytestmark = EVERY_BACKEND
 PANIC = "[1.0] Kernel panic - not syncing: sysrq triggered crash\r\n"
-#: The least that a spec may have; a ping then goes out after a third of it.
+#: The shortest timeout that a spec allows; a ping then goes out after a third of it.
 QUICK = {"supervision": {"watchdog": {"timeout_s": 5}}}
 
 
@@ -39,7 +39,7 @@ async def zygote(base: Path, backend: str, control: Path) -> AsyncIterator[Zygot
         yield started
 
 
-#: Events as QEMU tells them; the toy tells these names.
+#: Events as QEMU reports them; the toy uses these names.
 QMP: dict[str, tuple[str, dict[str, Any]]] = {
     "watchdog": ("WATCHDOG", {"action": "none"}),
     "panicked": ("GUEST_PANICKED", {"action": "poweroff"}),
@@ -54,7 +54,7 @@ QMP: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class Vm:
-    """A VM that is ready, and the fake hypervisor's ear."""
+    """A VM that is ready, and a socket that the fake hypervisor listens on."""
 
     def __init__(self, link: Link, control: Path, pid: int, backend: str = "qemu") -> None:
         self.link, self.pid, self._backend = link, pid, backend
@@ -69,7 +69,7 @@ class Vm:
         self.order(event=told, data=data)
 
     async def heard(self, kind: str, limit_s: float = 30) -> anyjson.Object:
-        """The first ``health`` of a kind."""
+        """Return the first ``health`` notification of a kind."""
         return await self.link.heard("health", limit_s, kind=kind)
 
     def kinds(self) -> list[str]:
@@ -100,7 +100,7 @@ async def test_a_kill_ends_the_vm_with_its_reason(
 ) -> None:
     vm = await ready(zygote, base, control)
     vm.order(console="the last line\r\n")
-    vm.event("watchdog")  # comes after the line, so that is with the driver when this is told
+    vm.event("watchdog")  # comes after the line, so the driver has the line when this is reported
     await vm.link.heard("health", kind="watchdog")
     with pytest.raises(errors.InvalidParams, match="reason"):
         await vm.link.call("vm.kill", {"reason": "no such Word"})
@@ -154,9 +154,9 @@ async def test_a_reset_is_a_reboot(zygote: Zygote, base: Path, control: Path) ->
     vm.order(console="[9.0] reboot: Restarting system\r\n")
     vm.event("reset")
     assert (await vm.link.until(reason="reset"))["readiness"] == "booting"
-    vm.event("reset")  # the firmware's own, as SeaBIOS does
+    vm.event("reset")  # the firmware's own reset, as SeaBIOS does
     assert vm.kinds() == []
-    # what comes after it is a boot like the first, which may fail
+    # what follows is a boot like the first, which may fail
     vm.order(console=PANIC)
     assert (await vm.link.until(observed="failed"))["error"]["code"] == "boot_failed"
 
@@ -190,7 +190,7 @@ async def test_a_full_disk_pauses_and_a_resume_recovers(
     zygote: Zygote, base: Path, control: Path
 ) -> None:
     vm = await ready(zygote, base, control)
-    vm.event("disk-reported")  # the guest's own affair
+    vm.event("disk-reported")  # this concerns only the guest
     vm.event("disk-full")
     vm.event("paused")
     state = await vm.link.until(reason="io_error")

@@ -27,7 +27,7 @@ STOP = {"grace_s": 2, "force_s": 1}
 async def up(
     zygote: Zygote, base: Path, spec: dict[str, Any] | None = None, **more: Any
 ) -> harness.Link:
-    """A driver with a running VM."""
+    """Return a driver with a running VM."""
     request = launch_request(base, spec, **more)
     link = await zygote.fork("test", base / "vm" / "driver.log")
     await link.call("vm.configure", request)
@@ -124,7 +124,7 @@ async def test_kill_of_the_driver_leaves_nothing(zygote: Zygote, base: Path) -> 
     assert await zygote.exited(link.pid) == -signal.SIGKILL
     await harness.gone(below)
     assert_free(base)
-    again = await up(zygote, base)  # the stale socket file is replaced
+    again = await up(zygote, base)  # it replaces the stale socket file
     await again.until(readiness="ready")
 
 

@@ -1,4 +1,4 @@
-"""The servers of virtiofs shares, played by a script: what their end means for the VM."""
+"""A script plays the servers of virtiofs shares: what their end means for the VM."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ mv "{pid_file}.new" "{pid_file}"
 
 
 class Server:
-    """A virtiofsd that does as its script says."""
+    """A virtiofsd that does what its script says."""
 
     def __init__(self, base: Path, rest: str) -> None:
         self._pid_file = base / "server.pid"
@@ -45,7 +45,7 @@ class Server:
 
 
 async def start(zygote: Zygote, base: Path, server: Server, shared: Path) -> Link:
-    """A VM with one virtiofs share of that server, which is no program for a cage."""
+    """Start a VM with one virtiofs share on that server, which cannot run in a cage."""
     share = {"location": str(shared), "mount_point": "/mnt", "type": "virtiofs"}
     fact = VirtiofsdFact(path=str(server.path), flavour="c", usable=True, reason="a script")
     qemu = {"qemu-system-x86_64": str(base / "bin" / "qemu-system-x86_64")}
@@ -96,7 +96,7 @@ async def test_a_stop_ends_the_server_and_is_no_failure(
 
 
 async def test_a_directory_of_gaovms_own_is_no_share(zygote: Zygote, base: Path) -> None:
-    """Neither it nor what lies in it, also by a link."""
+    """Neither the directory nor what lies in it can be shared, not even by a link."""
     link = base.with_name(f"{base.name}-link")
     link.symlink_to(base / "vm")
     try:

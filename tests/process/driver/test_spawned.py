@@ -1,4 +1,4 @@
-"""A spawned driver, and a zygote fed with nonsense."""
+"""A spawned driver, and a zygote that gets nonsense."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_it_says_hello_with_its_token_and_leaves_on_end_of_file() -> None:
         assert message["method"] == "hello"
         assert message["params"]["protocol"] == "gaovm.driver.v1"
         assert message["params"]["authToken"] == "t0ken"
-    assert child.wait(10) == 1  # the handshake did not end
+    assert child.wait(10) == 1  # the handshake did not succeed
 
 
 def test_a_bad_request_is_answered_and_the_zygote_lives(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""passt as a VM has it, and a guest that tries what the guest's kernel would not do for it."""
+"""passt in a VM, and a guest that tries what the guest's kernel would not do for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GUEST = ipaddress.ip_address(card.GUEST).packed
 
 
 class Guest:
-    """A guest's network card, whose every byte the test writes."""
+    """A guest's network card; the test writes every byte of it."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -45,7 +45,7 @@ class Guest:
         return data
 
     async def ask_who_is_the_gateway(self) -> None:
-        """ARP, until it is answered: what was sent before has been dealt with then."""
+        """Ask by ARP until an answer comes: then earlier frames have been handled too."""
         gateway = ipaddress.ip_address(card.GATEWAY).packed
         head = b"\xff" * 6 + MAC + struct.pack("!HHHBBH", 0x806, 1, 0x800, 6, 4, 1)
         await self.send(head + MAC + GUEST + bytes(6) + gateway)
@@ -54,7 +54,7 @@ class Guest:
         self._peer = frame[6:12]
 
     async def connect(self, target: str, port: int) -> None:
-        """The first packet of a TCP connection."""
+        """Send the first packet of a TCP connection."""
         address = ipaddress.ip_address(target).packed
         tcp = struct.pack("!HHIIBBHHH", 41000, port, 1000, 0, 0x50, 2, 65535, 0, 0)
         sum_of = GUEST + address + struct.pack("!BBH", 0, 6, len(tcp)) + tcp
@@ -129,7 +129,7 @@ async def test_a_passt_that_dies_is_followed_by_another(zygote: Zygote, base: Pa
 
 
 async def carrier(link: harness.Link) -> int:
-    """The process that stands for passt."""
+    """Return the pid of the process that runs passt."""
     async with asyncio.timeout(harness.STEP_S):
         while True:
             for pid in harness.descendants(link.pid):

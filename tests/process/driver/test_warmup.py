@@ -1,4 +1,4 @@
-"""The warm-up: a whole driver's life, which must go well and leave nothing."""
+"""The warm-up: a whole driver's life, which must succeed and leave nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gaovm.platform import processes
 
 
 class Lines:
-    """A sink that keeps what is logged."""
+    """A sink that keeps the log lines."""
 
     def __init__(self) -> None:
         self.lines: list[dict[str, Any]] = []
@@ -33,7 +33,7 @@ class Lines:
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """As short as the path of a socket must be."""
+    """Make a directory with a path short enough for a socket."""
     with tempfile.TemporaryDirectory(prefix="gw.", dir="/tmp") as name:
         yield Path(name)
 

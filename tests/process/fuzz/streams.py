@@ -1,4 +1,4 @@
-"""What a hostile peer may send: bytes, frames, JSON-RPC and hellos, good or not."""
+"""What a hostile peer may send: bytes, frames, JSON-RPC and hellos, valid or not."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ JSON = st.recursive(
 
 
 def frame(body: bytes, length: int | None = None) -> bytes:
-    """A frame, its length as given or right."""
+    """Return a frame with the given length, or the right one."""
     return struct.pack(">I", len(body) if length is None else length) + body
 
 
 def encode(value: Any) -> bytes:
-    """Any value as JSON; lone surrogates are escapes, as a hostile peer may write them."""
+    """Encode any value as JSON; escape lone surrogates, as a hostile peer may write them."""
     return json.dumps(value).encode()
 
 
@@ -48,13 +48,13 @@ def hello(protocol: str, names: Sequence[str], *, token: str | None = None) -> d
 
 
 def answer(number: int, protocol: str, names: Sequence[str]) -> dict[str, Any]:
-    """The answer to the other side's hello."""
+    """Return the answer to the other side's hello."""
     accepted = {"acceptedCapabilities": list(names), "capabilities": list(names)}
     return {"jsonrpc": "2.0", "id": number, "result": {"protocol": protocol, **accepted}}
 
 
 def changed(message: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """The message with one field, or one of its parameters, replaced or left out."""
+    """Return the message with one field or parameter replaced or left out."""
 
     def replace(path: tuple[str, ...], value: Any, drop: bool) -> dict[str, Any]:
         copy: dict[str, Any] = json.loads(json.dumps(message))
@@ -77,7 +77,7 @@ def changed(message: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
 def calls(
     methods: Iterable[str], plausible: Sequence[Any], right: dict[str, dict[str, Any]]
 ) -> st.SearchStrategy[Any]:
-    """Requests, notifications and answers, from right to nonsense."""
+    """Make requests, notifications and answers, from valid to nonsense."""
     names = st.sampled_from(sorted(methods))
     keys = st.sampled_from(_KEYS.split())
     values = st.sampled_from(list(plausible)) | JSON
@@ -102,7 +102,7 @@ def calls(
 
 
 def reports(right: dict[str, dict[str, Any]]) -> st.SearchStrategy[Any]:
-    """Notifications with the parameters they should have, or some of them changed."""
+    """Make notifications with the right parameters, or with some of them changed."""
     good = st.sampled_from(sorted(right)).map(
         lambda method: {"jsonrpc": "2.0", "method": method, "params": right[method]}
     )
@@ -110,7 +110,7 @@ def reports(right: dict[str, dict[str, Any]]) -> st.SearchStrategy[Any]:
 
 
 def weighted(*choices: tuple[int, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
-    """One of the strategies, each as often as its weight says."""
+    """Choose one of the strategies, each as often as its weight says."""
     bag = [strategy for weight, strategy in choices for _ in range(weight)]
     return st.integers(0, len(bag) - 1).flatmap(lambda number: bag[number])
 
@@ -136,7 +136,7 @@ NOISE = st.one_of(
 
 
 def streams(good: Messages, later: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
-    """Whole byte streams: ``good`` hellos or changed ones, then ``later``; damaged at times."""
+    """Make whole byte streams: ``good`` or changed hellos, then ``later``; sometimes damaged."""
     opening = st.tuples(*(st.just(m) | changed(m) for m in good)).map(list)
     rest = st.lists(later, min_size=2, max_size=8)
     spoken = st.builds(_join, st.just(good), rest)
@@ -150,7 +150,7 @@ def _join(first: Messages, rest: list[Any]) -> bytes:
 
 
 def chunks(data: bytes, cuts: list[int]) -> list[bytes]:
-    """The stream in pieces."""
+    """Cut the stream into pieces."""
     places = sorted({cut % (len(data) + 1) for cut in cuts} | {0, len(data)})
     return [data[a:b] for a, b in itertools.pairwise(places)]
 

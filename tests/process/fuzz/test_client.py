@@ -23,7 +23,7 @@ EXAMPLES = settings(
     database=None,
 )
 NAMES = methods.CONTROL_METHODS
-#: What a daemon says to a client, which speaks first, and to its first call.
+#: What a daemon sends to a client, which speaks first, and to its first call.
 DAEMON = [
     streams.answer(1, methods.CONTROL, NAMES),
     streams.hello(methods.CONTROL, NAMES) | {"id": -1},
@@ -36,7 +36,7 @@ ANSWER = streams.frame(streams.encode({"jsonrpc": "2.0", "id": 2, "result": {"vm
 
 
 def _say(sock: socket.socket, chunks: list[bytes]) -> threading.Thread:
-    """Say it from a thread, as it may be more than a socket holds, and then the end."""
+    """Send from a thread, as it may be more than a socket holds; then close."""
 
     def run() -> None:
         with contextlib.suppress(OSError):
@@ -74,7 +74,7 @@ REPLY = st.dictionaries(st.sampled_from(["ok", "error"]), streams.JSON).map(
 @given(REPLY | streams.NOISE, streams.CUTS)
 def test_a_ticket_is_answered_with_nonsense(data: bytes, cuts: list[int]) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind("")  # a name of the kernel's choosing, outside the file system
+        listener.bind("")  # the kernel chooses a name outside the file system
         listener.listen(1)
         answering = threading.Thread(target=_answer, args=(listener, streams.chunks(data, cuts)))
         answering.start()

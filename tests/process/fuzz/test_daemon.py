@@ -1,4 +1,4 @@
-"""A client of the daemon can only ever lose its own connection, whatever it sends and how."""
+"""A client of the daemon can lose only its own connection, whatever it sends and how."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_old_clients(daemon: world.World, data: bytes, cuts: list[int]) -> None:
 
 
 def test_a_good_client_is_answered(daemon: world.World) -> None:
-    """The streams above reach the methods: this is what they vary."""
+    """The valid form of the streams above reaches the methods."""
     for opening in (OURS, OLD):
         data = b"".join(streams.frame(streams.encode(m)) for m in opening)
         data += streams.frame(streams.encode(streams.request(7, "ping", {})))

@@ -1,4 +1,4 @@
-"""A driver that is told nonsense ends in order; a driver that tells nonsense is only lost."""
+"""A driver that receives nonsense ends in order; a driver that sends nonsense is only lost."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PLAUSIBLE: tuple[Any, ...] = (
 LIMIT_S = 20.0
 DRIVER = methods.DRIVER
 NAMES = table.NAMES
-#: What a daemon says to a driver, which speaks first.
+#: What a daemon sends to a driver, which speaks first.
 DAEMON = [streams.answer(1, DRIVER, NAMES), streams.hello(DRIVER, NAMES) | {"id": -1}]
 CONFIGURE = {
     "spec": {
@@ -80,7 +80,7 @@ REPORTS: dict[str, dict[str, Any]] = {
 
 
 async def _drive(chunks: list[bytes]) -> list[anyjson.Object]:
-    """A real driver whose daemon says these chunks; returns what the driver said."""
+    """Run a real driver whose daemon sends these chunks; return what the driver sent."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""The daemon's real service on a real socket, in a thread with a loop of its own."""
+"""The daemon's real service on a real socket, in a thread with its own loop."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class NoImages:
 
 
 class NoZygote:
-    """Forks nothing: who wants a driver gets the socket and the token that are a driver's."""
+    """Forks nothing: whoever asks for a driver gets a driver's socket and token instead."""
 
     def __init__(self) -> None:
         self.forked: queue.Queue[tuple[socket.socket, str]] = queue.Queue()
@@ -77,7 +77,7 @@ class NoZygote:
 
 
 class Defects(logging.Handler):
-    """What no peer may cause: errors that are logged, and exceptions that reach the loop."""
+    """What no peer may cause: logged errors, and exceptions that reach the loop."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -119,7 +119,7 @@ class World:
 
     @contextlib.contextmanager
     def driver(self) -> Iterator[tuple[socket.socket, str]]:
-        """A driver's end of a control connection and the token that is its right; once a block."""
+        """Yield a driver's end of a control connection and its token, valid for one use."""
         ending = asyncio.run_coroutine_threadsafe(self._launch(), self._loop)
         control, token = self._source.forked.get(timeout=LIMIT_S)
         with control:
@@ -139,7 +139,7 @@ class World:
         await link.gone()
 
     def ticket(self) -> str:
-        """A ticket for one good session."""
+        """Return a ticket for one good session."""
         future: concurrent.futures.Future[str] = concurrent.futures.Future()
         self._loop.call_soon_threadsafe(
             lambda: future.set_result(self._sessions.issue(LIMIT_S, None))
@@ -173,9 +173,9 @@ class World:
         daemon.database.close()
 
     def attack(self, chunks: list[bytes]) -> list[anyjson.Object]:
-        """Send the chunks on a connection of its own, then the end; what was answered.
+        """Send the chunks on a separate connection, then the end; return the answers.
 
-        The connection must end, and all that came must be whole messages.
+        The connection must end, and everything that came must be whole messages.
         """
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(LIMIT_S)
@@ -189,13 +189,13 @@ class World:
             return messages(received + read_all(sock))
 
     def check(self) -> None:
-        """Another client of the same server goes on, and nothing was logged as a defect."""
+        """Check that another client is still served, and that no defect was logged."""
         assert self.witness.call("ping", timeout_s=LIMIT_S)["ok"] is True
         assert isinstance(self.witness.call("vm.list", timeout_s=LIMIT_S)["vms"], list)
         self.defects.check()
 
     def close(self) -> None:
-        """End all; nothing but the witness is connected any more."""
+        """End everything; only the witness is still connected."""
         connections = {each.name for each in self.server.connections}
         self.witness.close()
         self._loop.call_soon_threadsafe(self._end.set)
@@ -206,7 +206,7 @@ class World:
 
 
 def until_silence(sock: socket.socket) -> bytes:
-    """What comes before a pause: calls get the time to do something before the end comes."""
+    """Return what comes before a pause: calls get time to do something before the end comes."""
     received = b""
     sock.settimeout(SILENCE_S)
     with contextlib.suppress(TimeoutError, ConnectionResetError):
@@ -217,7 +217,7 @@ def until_silence(sock: socket.socket) -> bytes:
 
 
 def read_all(sock: socket.socket) -> bytes:
-    """All bytes until the other side ends the connection."""
+    """Return all bytes until the other side ends the connection."""
     received = b""
     with contextlib.suppress(ConnectionResetError):
         while data := sock.recv(1 << 16):
@@ -226,7 +226,7 @@ def read_all(sock: socket.socket) -> bytes:
 
 
 def messages(data: bytes) -> list[anyjson.Object]:
-    """The messages in what a side of ours has sent; all of it must be whole and good."""
+    """Return the messages that our side has sent; all must be whole and valid."""
     decoder = frames.FrameDecoder()
     decoder.feed(data)
     return [frames.decode(body) for body in iter(decoder.next_frame, None)]
@@ -234,7 +234,7 @@ def messages(data: bytes) -> list[anyjson.Object]:
 
 @contextlib.contextmanager
 def running(home: Path) -> Iterator[World]:
-    """A world, ended at the end."""
+    """Run a world; end it after the block."""
     made = World(home)
     try:
         yield made

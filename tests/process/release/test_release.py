@@ -1,4 +1,4 @@
-"""scripts/release refuses what does not agree, and makes the same files twice."""
+"""scripts/release refuses versions that do not agree, and makes the same files twice."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ pytestmark = [
 
 
 class Checkout:
-    """A clone of this checkout, as it is committed."""
+    """A clone of this checkout, as committed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         subprocess.run(["git", "clone", "-q", "--no-tags", str(ROOT), str(path)], check=True)
-        # so that the script of the working tree is the one that is tested
+        # so that the test uses the script of the working tree
         (path / "scripts" / "release").write_bytes((ROOT / "scripts" / "release").read_bytes())
         (path / "scripts" / "release").chmod(0o755)
         self.commit("Take the script as it is")

@@ -1,6 +1,6 @@
-"""Loaded by a zygote in tests: whatever its forks import is written to ``GAOVM_TEST_IMPORTS``.
+"""Tests load this into a zygote: it writes what forks import to ``GAOVM_TEST_IMPORTS``.
 
-An old driver must not load files of a newer installation: everything is imported before the fork.
+An old driver must not load files of a newer installation: the zygote imports everything first.
 """
 
 from __future__ import annotations
