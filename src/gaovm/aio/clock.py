@@ -22,16 +22,16 @@ def monotonic() -> float:
 
 
 def monotonic_ns() -> int:
-    """As ``monotonic``, in nanoseconds."""
+    """Like ``monotonic``, in nanoseconds."""
     return time.monotonic_ns()
 
 
 def stamp(seconds: float) -> str:
-    """Seconds since 1970 in the form of ``utc_stamp``."""
+    """Format seconds since 1970 as ``utc_stamp`` does."""
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def utc_stamp() -> str:
-    """Wall-clock time as it is shown and stored: ``2025-01-31T12:34:56.789Z``."""
+    """Return wall-clock time as GaoVM shows and stores it: ``2025-01-31T12:34:56.789Z``."""
     return stamp(now())

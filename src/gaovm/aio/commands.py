@@ -1,4 +1,4 @@
-"""Programs that are run to their end, with what they have said."""
+"""Run programs to their end and collect their output."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gaovm.aio import process, tasks
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_LINE_LIMIT = 8192  # longer lines are handed on in pieces
+_LINE_LIMIT = 8192  # a longer line is passed on in pieces
 _BLOCK = 64 << 10
-# a grandchild that keeps the pipe open must not hold the result up
+# a grandchild that keeps the pipe open must not delay the result
 _DRAIN_S = 1.0
 
 
 class Completed:
-    """How a program ended: ``returncode`` as in ``subprocess``, and the ends of its output."""
+    """How a program ended: ``returncode`` as in ``subprocess``, and the end of each output."""
 
     def __init__(self, returncode: int, stdout: bytes, stderr: bytes, *, truncated: bool) -> None:
         self.returncode = returncode
@@ -44,13 +44,13 @@ async def run(  # noqa: PLR0913  (each names one property of a process)
     on_line: Callable[[str], None] | None = None,
     max_output: int = 1 << 20,
 ) -> Completed:
-    """Run a program to its end, in a process group of its own that ends with it.
+    """Run a program to its end, in its own process group, which ends with the program.
 
-    ``on_line`` gets every line of both outputs as it comes, without its end. At most the last
-    ``max_output`` bytes of each output are kept.
+    ``on_line`` gets every line of both outputs as it comes, without its line feed. The result keeps
+    at most the last ``max_output`` bytes of each output.
 
     Raises:
-        errors.TimeLimit: it ran longer than ``timeout_s``; it was ended. ``details``: the tails.
+        errors.TimeLimit: it ran longer than ``timeout_s``, so it was ended. ``details``: the tails.
         errors.ProgramMissing, errors.PermissionMissing, errors.HostError: it cannot be started.
     """
     out, err = _Output(max_output, on_line), _Output(max_output, on_line)
@@ -96,14 +96,14 @@ async def _communicate(child: process.Child, stdin: bytes, out: _Output, err: _O
 
 
 async def _feed(pipe: asyncio.StreamWriter, data: bytes) -> None:
-    with contextlib.suppress(ConnectionError):  # it does not want it
+    with contextlib.suppress(ConnectionError):  # the program does not read its input
         pipe.write(data)
         await pipe.drain()
     pipe.close()
 
 
 class _Output:
-    """The end of one output, and its lines."""
+    """The last part of one output, and its lines."""
 
     def __init__(self, limit: int, on_line: Callable[[str], None] | None) -> None:
         self.data = bytearray()
@@ -130,7 +130,7 @@ class _Output:
             self._line = self._line[_LINE_LIMIT:]
 
     def flush(self) -> None:
-        """Hand on a last line that has no end."""
+        """Pass on a last line that has no line feed."""
         if self._line and self._on_line is not None:
             self._on_line(self._line.rstrip(b"\r").decode("utf-8", "replace"))
         self._line = b""

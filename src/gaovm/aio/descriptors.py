@@ -1,6 +1,6 @@
-"""How many descriptors this process may open, and the few that it keeps for what must not fail.
+"""How many descriptors this process may open, and a reserve for what must not fail.
 
-The kernel gives out the lowest free number, so one probe tells whether few are left.
+The kernel gives out the lowest free number, so one new descriptor shows whether few are left.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ import contextlib
 import os
 import resource
 
-#: Kept free of clients: enough to end VMs, write logs, and refuse whoever comes too late.
+#: Clients cannot use these: they suffice to end VMs, write logs, and refuse late clients.
 RESERVE = 16
-#: Kept free of new VMs, each of which takes a connection and a process descriptor.
+#: New VMs cannot use these: each VM takes a connection and a process descriptor.
 VM_RESERVE = 24
 
 _inherited: int | None = None
 
 
 def raise_limit(inherited: int | None = None) -> None:
-    """Let this process open as many as it ever may: its soft limit becomes the hard one.
+    """Raise this process's soft limit to its hard limit.
 
     Programs that it starts get the limit that it was started with (``restore``): a larger one slows
-    down those that close every number, and breaks those that use select(2).
-    ``inherited``: that limit, where the program before this one in the same process raised it.
+    down programs that close every number, and breaks programs that use select(2).
+    ``inherited``: that limit, if the previous program in the same process had raised it already.
     """
     global _inherited
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -32,12 +32,12 @@ def raise_limit(inherited: int | None = None) -> None:
 
 
 def inherited() -> int | None:
-    """The soft limit that this process was started with; None: it was not raised."""
+    """Return the soft limit that this process was started with; None: nobody raised it."""
     return _inherited
 
 
 def restore() -> None:
-    """In a child, before it executes a program: the limit as if nobody had raised it."""
+    """In a child, before it executes a program: restore the limit from before ``raise_limit``."""
     if _inherited is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with contextlib.suppress(OSError, ValueError):
@@ -45,12 +45,12 @@ def restore() -> None:
 
 
 def limit() -> int:
-    """How many this process may open now."""
+    """Return how many descriptors this process may open now."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def scarce(keep: int = RESERVE) -> bool:
-    """Whether at most ``keep`` are left."""
+    """Whether at most ``keep`` descriptors are left."""
     allowed = limit()
     if allowed == resource.RLIM_INFINITY:
         return False
@@ -63,7 +63,7 @@ def scarce(keep: int = RESERVE) -> bool:
 
 
 def _probe() -> int:
-    """A new descriptor, not by open(2): the probe must not depend on a file."""
+    """Make a descriptor without open(2): the probe must not depend on a file."""
     if hasattr(os, "eventfd"):
         return os.eventfd(0)
     reading, writing = os.pipe()

@@ -18,8 +18,8 @@ _TEMPORARY = re.compile(r"\..+\.([0-9]{1,10})\.[0-9a-f]{8}")
 def write_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
     """Replace a file: temporary file, fsync, rename, fsync of the directory.
 
-    A reader sees the old content or the new, also after a power cut. On failure it is the old one,
-    unless only the last sync failed.
+    A reader sees the old content or the new, also after a power cut. On failure the old content
+    stays, unless only the last sync failed.
 
     Raises:
         errors.DiskFull: no space.
@@ -40,11 +40,11 @@ def write_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
 def create_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
     """Make a new file that is whole and durable, or absent: no crash leaves a part of it.
 
-    It has no name until its content is durable, where the file system can do that; elsewhere it is
-    made as ``write_atomic`` does.
+    Where the file system allows it, the file gets its name only after its content is durable.
+    Elsewhere this works like ``write_atomic``.
 
     Raises:
-        errors.StateConflict: there is such a file.
+        errors.StateConflict: the file exists already.
         errors.DiskFull: no space.
         errors.HostError: any other failure of the system.
     """
@@ -58,7 +58,7 @@ def create_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
         return
     try:
         _fill(fd, data, mode)
-        # A descriptor of the source makes this linkat(2), which follows the link.
+        # The source's descriptor makes this linkat(2), which follows the link.
         os.link(f"/proc/self/fd/{fd}", target, src_dir_fd=fd)
         sync_directory(target.parent)
     except FileExistsError as exc:
@@ -70,9 +70,9 @@ def create_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def sweep(directory: Path) -> list[Path]:
-    """Remove what processes that died in ``write_atomic`` left in a directory; returns the paths.
+    """Remove what processes that died in ``write_atomic`` left in a directory; return the paths.
 
-    Those of live processes stay, and so does everything else. What cannot be removed is left.
+    Files of live processes and all other files stay, and so does what cannot be removed.
     """
     removed = []
     for path in directory.glob(".*.*.*"):
@@ -95,10 +95,10 @@ def _lives(pid: int) -> bool:
 
 
 def write_synced(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Make a new file whose content is durable, not yet its name.
+    """Make a new file and make its content durable, but not its name.
 
     Raises:
-        OSError: as the system says, also when it exists.
+        OSError: as the system says; also if the file exists.
     """
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
@@ -116,7 +116,7 @@ def _fill(fd: int, data: bytes, mode: int) -> None:
 
 
 def sync_file(path: str | Path) -> None:
-    """Make what was written to a file durable, by whomever."""
+    """Make a file's content durable, whoever wrote it."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -134,7 +134,7 @@ def sync_directory(path: str | Path) -> None:
 
 
 def errors_of(exc: OSError, what: str) -> errors.HostError:
-    """The typed error of a failed system call on a file."""
+    """Return the typed error for a failed system call on a file."""
     import errno
 
     message = f"{what}: {exc.strerror or exc}"
@@ -146,10 +146,10 @@ def errors_of(exc: OSError, what: str) -> errors.HostError:
 
 
 def open_regular(path: str | Path) -> io.BufferedReader:
-    """A file that somebody named, opened for reading; it waits for nobody.
+    """Open for reading a file that somebody named. Never blocks, for example on a FIFO.
 
     Raises:
-        errors.NotFound: it is no regular file: a FIFO, a device, a socket or a directory.
+        errors.NotFound: not a regular file, but a FIFO, a device, a socket or a directory.
         OSError: as the system says.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -176,8 +176,8 @@ _KINDS = {
 class Lock:
     """A lock on a file that the kernel drops when its process dies, however it dies.
 
-    The file stays (removing it would let two holders in); it holds the owner's pid for messages.
-    The descriptor is closed by exec; a forked child must call ``forget``.
+    The file stays (to remove it would let two holders in); it holds the owner's pid for messages.
+    Exec closes the descriptor; a forked child must call ``forget``.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -186,11 +186,11 @@ class Lock:
 
     @property
     def held(self) -> bool:
-        """Whether this object has the lock."""
+        """Whether this object holds the lock."""
         return self._fd >= 0
 
     def acquire(self) -> bool:
-        """Take the lock without waiting; False when somebody else has it.
+        """Take the lock without waiting; False if somebody else holds it.
 
         Raises:
             errors.HostError: the file cannot be opened.
@@ -216,15 +216,15 @@ class Lock:
         return True
 
     def fileno(self) -> int:
-        """The descriptor that holds the lock, -1 when it is not held."""
+        """Return the descriptor that holds the lock, -1 if this object does not hold it."""
         return self._fd
 
     def is_in_place(self) -> bool:
-        """Whether the file that is locked still has its name: else another process can lock it."""
+        """Whether the locked file still has its name; otherwise another process can lock it."""
         try:
             return self.held and os.path.samestat(os.fstat(self._fd), self.path.stat())
         except OSError as exc:
-            # Only what is not there is gone; a lack of memory, say, tells nothing.
+            # Only these errors mean that the file is gone; a lack of memory, say, proves nothing.
             return not isinstance(exc, (FileNotFoundError, NotADirectoryError))
 
     def adopt(self, fd: int) -> None:
@@ -243,7 +243,7 @@ class Lock:
         self._fd = fd
 
     def holder(self) -> int | None:
-        """The pid that the last owner wrote; it may be gone."""
+        """Return the pid that the last owner wrote; that process may be gone."""
         try:
             text = self.path.read_bytes()[:32].strip()
             return int(text)
@@ -257,7 +257,7 @@ class Lock:
             self.forget()
 
     def forget(self) -> None:
-        """Close the descriptor and leave the lock to the processes that share it."""
+        """Close the descriptor; the processes that share the lock keep it."""
         if self.held:
             os.close(self._fd)
             self._fd = -1

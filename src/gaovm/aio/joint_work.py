@@ -1,13 +1,13 @@
 """Work that several callers may wait for at once: an ``up``, an image build, a pull.
 
-The first caller begins it, later ones join: all see the same progress (a newcomer gets the latest
-line at once) and the same result. A caller that goes away withdraws; when the last one has
-withdrawn, and nobody was told yet that the work served its purpose, it is cancelled and the work
-undoes itself. From where the work says ``hold`` it goes on alone instead, unless the caller says
-that it is to be undone.
+The first caller begins the work, later callers join. All see the same progress (a newcomer gets the
+latest line at once) and the same result. A caller that goes away withdraws. When the last caller
+withdraws, and nobody has yet heard that the work served its purpose, the work is cancelled and
+undoes itself. After the work has called ``hold`` it goes on alone instead, unless the caller asks
+to undo it.
 
-``Operation`` is one piece of work; ``Operations`` finds the one that is under way for a key. Both
-are of this process: ``lock_file`` lets processes take turns.
+``Operation`` is one piece of work; ``Operations`` finds the running one for a key. Both live in
+this process: ``lock_file`` lets processes take turns.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gaovm.aio import tasks
 
 logger = logging.getLogger(__name__)
 
-#: What a caller that goes away may say of the work.
+#: What a caller that goes away can ask of the work.
 UNDO, KEEP = "undo", "keep"
 
 Progress = TypeVar("Progress")
@@ -32,8 +32,8 @@ Result = TypeVar("Result")
 class Operation(Generic[Progress, Result]):
     """One shared piece of work; ``Progress`` is the type of what it reports.
 
-    ``withdrawn``: it was cancelled because its last caller went away.
-    ``abandoned``: every caller has gone away, and it goes on.
+    ``withdrawn``: the work was cancelled because its last caller went away.
+    ``abandoned``: every caller has gone away, and the work goes on.
     """
 
     def __init__(self, name: str) -> None:
@@ -51,10 +51,10 @@ class Operation(Generic[Progress, Result]):
         self._error: errors.GaoError | None = None
 
     def start(self, owner: tasks.TaskOwner, work: Coroutine[Any, Any, Result]) -> None:
-        """Begin; called once, before anybody waits.
+        """Begin the work; call this once, before anybody waits.
 
         Raises:
-            errors.InternalError: the owner has been left.
+            errors.InternalError: the owner's block has ended.
         """
         try:
             self._task = owner.start(self._run(work), name=self.name, finishable=True)
@@ -63,7 +63,7 @@ class Operation(Generic[Progress, Result]):
             raise
 
     async def _run(self, work: Coroutine[Any, Any, Result]) -> None:
-        # A failure is a result like another: it belongs to the callers, not to the task's owner.
+        # A failure is a result like any other: the callers get it, not the task's owner.
         try:
             self._result = await work
         except errors.GaoError as exc:
@@ -74,7 +74,7 @@ class Operation(Generic[Progress, Result]):
 
     @property
     def done(self) -> bool:
-        """Whether the work has ended, its undoing included."""
+        """Whether the work has ended, including its undoing."""
         return self._task is not None and self._task.done()
 
     @property
@@ -83,23 +83,23 @@ class Operation(Generic[Progress, Result]):
         return self.withdrawn or self._reason is not None or self.done
 
     def report(self, progress: Progress) -> None:
-        """Tell every waiting caller; called by the work."""
+        """Tell every caller that waits; the work calls this."""
         self._latest = progress
         for listener in list(self._listeners.values()):
             listener(progress)
 
     def reach(self, mark: str) -> None:
-        """Let callers that wait for ``mark`` only go; called by the work."""
+        """Release the callers that wait only for ``mark``; the work calls this."""
         future = self._mark(mark)
         if not future.done():
             future.set_result(None)
 
     def keep(self) -> None:
-        """Let the work go on when every caller has gone away."""
+        """Let the work go on after every caller has gone away."""
         self._kept = True
 
     def hold(self) -> None:
-        """From now on the work goes on when every caller has gone away without a word."""
+        """Let the work go on, from now on, if the last caller goes away without a wish."""
         self._held = True
 
     def cancel(self, reason: str) -> None:
@@ -114,7 +114,7 @@ class Operation(Generic[Progress, Result]):
             await asyncio.wait([self._task])
 
     async def unless_ended(self, sign: Coroutine[Any, Any, Any]) -> None:
-        """Return when ``sign`` has come, at the latest when the work has ended.
+        """Return when ``sign`` has come, or when the work has ended, if that is earlier.
 
         Raises:
             errors.GaoError: the work failed before the sign came.
@@ -131,13 +131,13 @@ class Operation(Generic[Progress, Result]):
     async def wait(
         self, listener: Callable[[Progress], None], until: str | None = None
     ) -> Result | None:
-        """The result, or None as soon as the mark ``until`` was reached.
+        """Return the result, or None as soon as the work reaches the mark ``until``.
 
-        A caller that is cancelled here withdraws; the last one waits until the work is undone. With
-        the message ``undo`` or ``keep`` of the cancelling it says which of the two it wants.
+        A caller that is cancelled here withdraws; the last one waits until the work is undone. The
+        message of the cancellation, ``undo`` or ``keep``, says which of the two the caller wants.
 
         Raises:
-            errors.Cancelled: the work was cancelled by something else, for example a stop.
+            errors.Cancelled: something else cancelled the work, for example a stop.
             errors.GaoError: whatever the work raised.
         """
         if self._latest is not None:
@@ -158,7 +158,7 @@ class Operation(Generic[Progress, Result]):
             self._listeners.pop(caller, None)
 
     async def result(self, listener: Callable[[Progress], None]) -> Result:
-        """The result of the whole work; withdraws and raises as ``wait``."""
+        """Return the result of the whole work; withdraws and raises as ``wait`` does."""
         return cast("Result", await self.wait(listener))
 
     async def _outcome(self, until: str | None) -> Result | None:
@@ -183,7 +183,7 @@ class Operation(Generic[Progress, Result]):
         return self._marks[name]
 
     def _withdraw(self, caller: object, wish: object) -> bool:
-        """Whether this was the last caller and the work was cancelled for it."""
+        """Return whether this was the last caller and the work was therefore cancelled."""
         del self._listeners[caller]
         if self._listeners or self._kept or self.ending or self._task is None:
             return False
@@ -196,12 +196,12 @@ class Operation(Generic[Progress, Result]):
 
     @staticmethod
     def _cancel(task: asyncio.Task[None]) -> None:
-        # Not at once: work that is cancelled before its first step could undo nothing.
+        # Not at once: work that is cancelled before its first step could not undo anything.
         asyncio.get_running_loop().call_soon(task.cancel)
 
 
 class Operations(Generic[Progress, Result]):
-    """Operations under way in this process, by key: whoever wants the same work joins it."""
+    """The running operations of this process, by key: whoever wants the same work joins it."""
 
     def __init__(self, name: str) -> None:
         self._owner = tasks.TaskOwner(name)
@@ -213,11 +213,11 @@ class Operations(Generic[Progress, Result]):
         begin: Callable[[Callable[[Progress], None]], Coroutine[Any, Any, Result]],
         listener: Callable[[Progress], None],
     ) -> Result:
-        """The result of the work ``key``, which ``begin`` makes when nobody has begun it yet.
+        """Return the result of the work ``key``; ``begin`` makes the work if nobody has begun it.
 
-        ``begin`` gets the function to report progress to. Cancelling one caller leaves the others
-        their work; cancelling the last ends it, and returns when it has cleaned up. Who comes
-        meanwhile begins anew.
+        ``begin`` gets the function to report progress to. If one caller is cancelled, the work goes
+        on for the others. If the last one is cancelled, this ends the work and returns after it has
+        cleaned up. A caller that comes meanwhile begins new work.
 
         Raises:
             errors.Cancelled: ``close`` ended the work.

@@ -1,4 +1,4 @@
-"""Programs started by a keeper (``platform.confine.keeper``), owned like all others."""
+"""Programs that a keeper starts (``platform.confine.keeper``), owned like all others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gaovm.platform.confine import keeper, launch
 
 
 class Keeper:
-    """Starts the programs of a keeper; made by ``fork``."""
+    """Starts a keeper's programs; ``fork`` makes it."""
 
     def __init__(self, kept: keeper.Keeper) -> None:
         self._kept = kept
@@ -19,10 +19,10 @@ class Keeper:
     async def start(
         self, name: str, fds: Sequence[int], *, output: int, grace_s: float
     ) -> AsyncIterator[process.Child]:
-        """A program for the length of a block; ``output`` gets its stdout and stderr.
+        """Run a program for the length of a block; ``output`` gets its stdout and stderr.
 
         Raises:
-            errors.ProgramMissing, errors.HostError: it was not started.
+            errors.ProgramMissing, errors.HostError: the program did not start.
         """
         pid, said = self._kept.start(name, fds, output)
         async with process.adopt(pid, grace_s=grace_s) as child:
@@ -33,7 +33,7 @@ class Keeper:
 
 @contextlib.asynccontextmanager
 async def fork(recipes: Mapping[str, keeper.Recipe]) -> AsyncIterator[Keeper]:
-    """A keeper for the length of a block; it ends with this process, whatever happens."""
+    """Run a keeper for the length of a block; it ends with this process, whatever happens."""
     pid, kept = keeper.fork(recipes)
     with contextlib.closing(kept):
         async with process.adopt(pid, grace_s=keeper.LIMIT_S):

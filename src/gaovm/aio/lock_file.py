@@ -1,6 +1,6 @@
-"""A lock file that is waited for: work of several processes on one thing, one after the other.
+"""Wait for a lock file, so that several processes work on one thing one after the other.
 
-``files.Lock`` takes a lock or says that somebody has it; this waits.
+``files.Lock`` takes a lock or says that somebody holds it; this module waits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gaovm.aio import threads
 async def locked(path: Path, on_wait: Callable[[], None]) -> AsyncIterator[None]:
     """Hold the lock file ``path`` against other processes and other holders in this one.
 
-    ``on_wait`` is called when somebody else has it. The file stays; the lock goes with the process.
+    ``on_wait`` is called if somebody else holds it. The file stays; the lock ends with the process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -36,11 +36,11 @@ async def locked(path: Path, on_wait: Callable[[], None]) -> AsyncIterator[None]
 
 
 async def _wait_for_lock(handle: int) -> None:
-    """Block in a thread of its own, as flock cannot be interrupted.
+    """Block in a separate thread, as flock cannot be interrupted.
 
-    The thread's descriptor shares the lock with ``handle``. When the wait is cancelled and
-    ``handle`` closed, the thread is what is left: it closes its own when it gets the lock, which
-    frees it.
+    The thread's descriptor shares the lock with ``handle``. If the wait is cancelled and ``handle``
+    closed, the thread goes on alone: when it gets the lock it closes its descriptor, which frees
+    the lock.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()

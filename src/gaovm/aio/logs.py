@@ -1,8 +1,8 @@
-"""A process' log: one JSON object a line, files of bounded size, levels that change as it runs.
+"""A process's log: one JSON object a line, files of bounded size, a level that can change.
 
-A line is ``{ts, level, logger, message, vm?, error?}``, whoever wrote it. ``vm`` is the process'
-own VM, else what the caller gave as ``extra={"vm": ...}``, else the name in a message that begins
-with ``vm NAME:``.
+Every line is ``{ts, level, logger, message, vm?, error?}``, whoever wrote it. ``vm`` is the
+process's own VM; else what the caller gave as ``extra={"vm": ...}``; else the name in a message
+that begins with ``vm NAME:``.
 """
 
 from __future__ import annotations
@@ -39,11 +39,9 @@ _VM = re.compile(r"vm ([\w.-]{1,76}):")
 class RotatingFile:
     """Appends bytes; at ``max_bytes`` the file becomes ``.1``, and so on to ``kept``. Mode 0600.
 
-    Where stdout or stderr of the process lead to the file they follow it: nothing that is written
-    there is lost with the oldest generation. A disk that is full loses lines, and nothing else.
-
-    Raises:
-        OSError: the file cannot be opened.
+    If stdout or stderr of the process lead to the file, they move to the new file as well: nothing
+    written there is lost with the oldest generation. On a full disk lines are lost, but nothing
+    else.
     """
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> None:
@@ -53,7 +51,7 @@ class RotatingFile:
         self._size = os.fstat(self.fd).st_size
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append; rotates first when the file is full."""
+        """Append; rotate first if the file is full."""
         try:
             if self.full(len(data)):
                 self.rotate()
@@ -74,7 +72,7 @@ class RotatingFile:
         """Begin a new file.
 
         Raises:
-            OSError: it cannot be made; the old one, renamed, is written on.
+            OSError: it cannot be made; writes go on to the old file, under its new name.
         """
         if self.path.exists():
             for number in range(self._kept, 0, -1):
@@ -108,18 +106,18 @@ class RotatingFile:
 
 
 class Stream:
-    """A descriptor that somebody else opened, such as stderr, with the face of a file."""
+    """A descriptor that somebody else opened, such as stderr, with the interface of a file."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
 
     def write(self, data: bytes) -> None:
-        """Write; what cannot be written is lost."""
+        """Write; drop what cannot be written."""
         with contextlib.suppress(OSError):
             os.write(self.fd, data)
 
     def close(self) -> None:
-        """Nothing: the descriptor is not ours."""
+        """Do nothing: the descriptor is not ours."""
 
 
 class Sink(Protocol):
@@ -130,18 +128,18 @@ class Sink(Protocol):
 
 
 class JsonLines(logging.Formatter):
-    """Makes the line of a record; ``vm`` is the VM that this process is for, if it is for one."""
+    """Formats a record as a line; ``vm`` is this process's VM, if it has one."""
 
     def __init__(self, vm: str | None = None) -> None:
         super().__init__()
         self.vm = vm
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end. Of a long text the beginning is kept."""
+        """Return the line without its line feed. Of a long text only the beginning is kept."""
         return self.line(record).decode()
 
     def line(self, record: logging.LogRecord) -> bytes:
-        """As ``format``, encoded."""
+        """Like ``format``, encoded."""
         message = _text(record.getMessage(), _MAX_MESSAGE)
         line = {
             "ts": clock.utc_stamp(),
@@ -158,7 +156,7 @@ class JsonLines(logging.Formatter):
 
 
 class Handler(logging.Handler):
-    """Writes lines to sinks. The first is the log; all get the same bytes."""
+    """Writes lines to sinks. The first sink is the log; all sinks get the same bytes."""
 
     def __init__(self, *sinks: Sink, vm: str | None = None) -> None:
         super().__init__()
@@ -183,9 +181,9 @@ class Handler(logging.Handler):
 
 
 def set_up(handler: logging.Handler) -> None:
-    """Make ``handler`` the process' only one; the level is the environment's, else info.
+    """Make ``handler`` the process's only one; the level is the environment's, else info.
 
-    A level that does not exist is reported as a warning and not used.
+    If the level does not exist, log a warning and do not use it.
     """
     logging.basicConfig(handlers=[handler], force=True)
     set_level(initial_level())
@@ -200,7 +198,7 @@ def tear_down() -> None:
 
 
 def initial_level() -> str:
-    """The level that a process of this environment begins with."""
+    """Return the level that a process begins with in this environment."""
     wanted = os.environ.get(ENVIRONMENT)
     return wanted if wanted in LEVELS else DEFAULT_LEVEL
 
@@ -211,7 +209,7 @@ def level() -> str:
 
 
 def set_level(name: str) -> None:
-    """Change what is logged from the next line on; libraries are heard from warnings up.
+    """Change the level from the next line on; libraries log warnings and above only.
 
     Raises:
         errors.InvalidParams: there is no such level; nothing changed.
@@ -228,7 +226,7 @@ def set_level(name: str) -> None:
 
 
 def level_name(number: int) -> str:
-    """The word for a level of the standard library; those between are rounded down."""
+    """Return the word for a level of the standard library; round down a level between two."""
     for name, lowest in LEVELS.items():
         if number >= lowest:
             return name
@@ -236,12 +234,12 @@ def level_name(number: int) -> str:
 
 
 def generation(path: Path, number: int) -> Path:
-    """The file that was rotated ``number`` times; 0 is the one being written."""
+    """Return the file that was rotated ``number`` times; 0 is the file being written."""
     return path.with_name(f"{path.name}.{number}") if number else path
 
 
 def redirect(file: RotatingFile) -> None:
-    """Lead stdout and stderr to the file, and stdin to nowhere."""
+    """Redirect stdout and stderr to the file, and stdin to /dev/null."""
     nowhere = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nowhere, 0)
     os.close(nowhere)
@@ -250,12 +248,12 @@ def redirect(file: RotatingFile) -> None:
 
 
 def stderr() -> Stream:
-    """Where this process' stderr leads."""
+    """Return a stream to where this process's stderr leads."""
     return Stream(sys.stderr.fileno())
 
 
 def _text(text: str, limit: int) -> str:
-    """At most ``limit`` characters, and no lone surrogates, which JSON cannot carry."""
+    """Return at most ``limit`` characters, without lone surrogates, which JSON cannot carry."""
     return text[:limit].encode("utf-8", "replace").decode()
 
 

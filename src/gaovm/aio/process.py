@@ -1,7 +1,7 @@
-"""Child processes have an owner that ends and reaps them. The only place that starts any.
+"""Child processes, each with an owner that ends and reaps it. Only this module starts any.
 
-A descriptor tells that a process has ended (``platform.exits``): no signal handler is needed. Call
-from the event loop's thread: the parent-death signal is tied to the thread that forks.
+A descriptor reports that a process has ended (``platform.exits``): no signal handler is needed.
+Call from the event loop's thread: the parent-death signal is tied to the thread that forks.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _NO_DESCRIPTOR_S = 1.0
 
 
 class Child:
-    """A running program; made by ``spawn``.
+    """A running program; ``spawn`` makes it.
 
-    ``stdin``, ``stdout``, ``stderr`` are set where ``PIPE`` was asked for.
+    ``stdin``, ``stdout``, ``stderr`` are set if ``PIPE`` was asked for.
     """
 
     def __init__(self, popen: subprocess.Popen[bytes] | _Inherited, group: bool) -> None:
@@ -39,7 +39,7 @@ class Child:
         self._group = group
         self.pid = popen.pid
         self.returncode: int | None = None
-        #: When the exit was seen, on the monotonic clock.
+        #: The time at which the exit was seen, on the monotonic clock.
         self.ended_at: float | None = None
         self.stdin: asyncio.StreamWriter | None = None
         self.stdout: asyncio.StreamReader | None = None
@@ -54,7 +54,7 @@ class Child:
         self.ended_at = clock.monotonic()
         self._loop.remove_reader(self._watched.fileno())
         self._watched.close()
-        if self._group:  # before the leader is reaped: until then the number is ours
+        if self._group:  # before the leader is reaped: until then nobody else gets the number
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         self.returncode = self._popen.wait()
@@ -62,7 +62,7 @@ class Child:
             self._exited.set_result(self.returncode)
 
     async def connect_pipes(self) -> None:
-        """Called by ``spawn``."""
+        """Connect the pipes; ``spawn`` calls this."""
         popen = self._popen
         if popen.stdin is not None:
             self.stdin = await self._writer(popen.stdin)
@@ -87,17 +87,17 @@ class Child:
         return asyncio.StreamWriter(transport, protocol, None, self._loop)
 
     async def wait(self) -> int:
-        """The return code (negative: the signal); may be called by several and cancelled safely."""
+        """Return the exit code (negative: the signal). Several may wait, and may be cancelled."""
         return await asyncio.shield(self._exited)
 
     def send_signal(self, number: int) -> None:
-        """Signal the process, or its group when it has its own session. No-op once it ended."""
+        """Signal the process, or its group if it has its own session. No-op once it has ended."""
         if self.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 (os.killpg if self._group else os.kill)(self.pid, number)
 
     async def end(self, grace_s: float) -> None:
-        """TERM, up to ``grace_s`` seconds, KILL, reap. Idempotent."""
+        """Send TERM, wait up to ``grace_s`` seconds, send KILL, reap. Idempotent."""
         for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
             if pipe is not None and not self._transports:
                 pipe.close()  # cancelled before the pipes were connected
@@ -114,11 +114,11 @@ class Child:
 
 
 class Options(TypedDict, total=False):
-    """How a program is started; ``stdin`` is ``DEVNULL`` unless it is given.
+    """How to start a program; ``stdin`` is ``DEVNULL`` unless given.
 
-    With ``new_session`` all of its process group ends with it. It gets the signal ``pdeathsig``
-    (SIGKILL; None: none) when this process dies, where the system can do that. ``before_exec`` runs
-    in the child last of all; when it raises, the start has failed.
+    With ``new_session`` its whole process group ends with it. When this process dies, the program
+    gets the signal ``pdeathsig`` (default SIGKILL; None: no signal), if the system can do that.
+    ``before_exec`` runs last in the child; if it raises, the start has failed.
     """
 
     env: Mapping[str, str] | None
@@ -133,9 +133,9 @@ class Options(TypedDict, total=False):
 
 
 async def launch(argv: Sequence[str | os.PathLike[str]], **options: Unpack[Options]) -> Child:
-    """Start a program that may outlive this process; it is reaped when it ends.
+    """Start a program that may outlive this process; reap it when it ends.
 
-    Cancelling ends the program.
+    A cancelled call ends the program.
 
     Raises:
         errors.ProgramMissing, errors.PermissionMissing, errors.HostError: it cannot be started.
@@ -154,7 +154,7 @@ async def launch(argv: Sequence[str | os.PathLike[str]], **options: Unpack[Optio
     )
     try:
         child = Child(popen, new_session)
-    except OSError as exc:  # nobody would see its end
+    except OSError as exc:  # without this descriptor nobody would see the program's end
         popen.kill()
         popen.wait()
         raise errors.HostError(f"cannot watch {os.fspath(argv[0])}: {exc.strerror}") from exc
@@ -199,8 +199,10 @@ class _Inherited:
 
 
 def own(pid: int, *, group: bool = False) -> Child:
-    """Watch and reap a child that this process started otherwise: before it executed a new program,
-    or into a cage (``confine``). ``group``: it leads a process group, which ends with it.
+    """Watch and reap a child that ``launch`` did not start.
+
+    This process started it before it executed a new program, or into a cage (``confine``).
+    ``group``: the child leads a process group, which ends with it.
 
     Raises:
         errors.NotFound: this process has no such child.
@@ -212,7 +214,7 @@ def own(pid: int, *, group: bool = False) -> Child:
 
 @contextlib.asynccontextmanager
 async def adopt(pid: int, *, grace_s: float = 5.0) -> AsyncIterator[Child]:
-    """Own a child, as ``own`` does, for the length of the block, which ends it as ``spawn`` does.
+    """Own a child as ``own`` does, for the length of a block, which ends it as ``spawn`` does.
 
     Raises:
         errors.NotFound: this process has no such child.
@@ -255,9 +257,9 @@ def _in_child(
 
 
 async def wait_pid(pid: int) -> None:
-    """Return when a process, of whatever parent, has ended; at once when there is none.
+    """Return when a process, of whatever parent, has ended; at once if there is none.
 
-    Without a descriptor to watch it by it looks again every second.
+    Without a descriptor to watch the process by, look again every second.
     """
     while True:
         try:
@@ -276,5 +278,5 @@ async def wait_pid(pid: int) -> None:
 
 
 def ended(status: int) -> str:
-    """How a process ended, as a part of a sentence; ``status`` is minus the signal that did it."""
+    """Say how a process ended, as part of a sentence; a negative ``status`` is minus the signal."""
     return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"

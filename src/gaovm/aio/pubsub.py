@@ -1,4 +1,4 @@
-"""One publisher, many subscribers, bounded queues: a slow subscriber never holds anybody up."""
+"""One publisher, many subscribers, bounded queues: a slow subscriber never delays anybody."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 
 class Subscription(Generic[T]):
-    """What one subscriber has yet to read: an async iterator that ends when the topic is closed.
+    """One subscriber's unread items: an async iterator that ends when the topic is closed.
 
     Use it as a context manager, or call ``close``.
 
     Raises (from the iteration):
-        errors.TooSlow: more items than the queue holds were waiting; the subscription has ended.
-        errors.GaoError: what the topic ended it with.
+        errors.TooSlow: more unread items waited than the queue holds; the subscription has ended.
+        errors.GaoError: the failure with which the topic ended the subscription.
     """
 
     def __init__(self, topic: Topic[T], limit: int) -> None:
@@ -66,7 +66,7 @@ class Subscription(Generic[T]):
         self.end()
 
     def offer(self, item: T) -> None:
-        """Called by the topic."""
+        """Add an item; the topic calls this."""
         if len(self._items) >= self._limit:
             self._failure = errors.TooSlow(f"more than {self._limit} items were waiting to be read")
             self._items.clear()
@@ -76,7 +76,7 @@ class Subscription(Generic[T]):
         self._wake()
 
     def end(self, failure: errors.GaoError | None = None) -> None:
-        """Called by the topic: no more items will come; ``failure`` is raised after the last."""
+        """End after the last item, raising ``failure`` if given; the topic calls this."""
         self._ended = True
         self._failure = self._failure or failure
         self._wake()
@@ -87,7 +87,7 @@ class Subscription(Generic[T]):
 
 
 class Topic(Generic[T]):
-    """Gives every item to every subscriber there is at that moment."""
+    """Gives every item to everybody who subscribes at that moment."""
 
     def __init__(self) -> None:
         self._subscriptions: list[Subscription[T]] = []
@@ -97,7 +97,7 @@ class Topic(Generic[T]):
         return len(self._subscriptions)
 
     def subscribe(self, limit: int = 1024) -> Subscription[T]:
-        """Everything published from now on; at most ``limit`` unread items are kept."""
+        """Subscribe to what is published from now on; keeps at most ``limit`` unread items."""
         subscription = Subscription(self, limit)
         if self._closed:
             subscription.end()
@@ -106,7 +106,7 @@ class Topic(Generic[T]):
         return subscription
 
     def publish(self, item: T) -> None:
-        """Never waits; a subscriber whose queue is full is ended with ``TooSlow``."""
+        """Publish; never waits. A subscriber whose queue is full ends with ``TooSlow``."""
         for subscription in tuple(self._subscriptions):
             subscription.offer(item)
 
@@ -116,12 +116,12 @@ class Topic(Generic[T]):
             self._subscriptions.remove(subscription)
 
     def end_all(self, failure: errors.GaoError) -> None:
-        """End every subscription of now after what is queued; its reader gets ``failure``."""
+        """End all present subscriptions after their queued items; their readers get ``failure``."""
         while self._subscriptions:
             self._subscriptions.pop().end(failure)
 
     def close(self) -> None:
-        """End every subscription after what is queued. Idempotent."""
+        """End every subscription after its queued items. Idempotent."""
         self._closed = True
         while self._subscriptions:
             self._subscriptions.pop().end()

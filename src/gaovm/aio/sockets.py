@@ -1,4 +1,4 @@
-"""Unix sockets, bound before anybody dials them, and waiting for descriptors."""
+"""Bind Unix sockets before anybody connects to them, and wait for descriptors."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ BACKLOG = 128
 
 
 def bind_unix(path: str | Path, mode: int = 0o600) -> socket.socket:
-    """A listening stream socket at ``path``; a stale file there is replaced in one step.
+    """Return a listening stream socket at ``path``; replace a stale file there in one step.
 
-    The file has ``mode`` before anybody can connect. Whoever calls this holds the lock that makes
-    it the only server of ``path``. The socket is non-blocking and not inherited.
+    The file has ``mode`` before anybody can connect. The caller must hold the lock that makes it
+    the only server of ``path``. The socket is non-blocking, and children do not inherit it.
 
     Raises:
         errors.HostError: the path is too long or cannot be bound.
     """
     target = Path(path)
-    # never longer than the target: the limit must not depend on the temporary name
+    # not longer than the target: the limit must not depend on the temporary name
     temporary = target.with_name(os.urandom(4).hex()[: max(1, len(target.name))])
     if len(os.fsencode(target)) > MAX_PATH_BYTES:
         raise errors.HostError(

@@ -1,7 +1,7 @@
-"""Says when an event loop does not go on: how often, how long, and what it was at.
+"""Report when an event loop stalls: how often, how long, and in which code.
 
-The loop notes when a turn of it begins and ends. A thread looks at that while there are turns, at
-most once in the limit; while nothing happens it sleeps, and nothing wakes it.
+The loop notes when each of its turns begins and ends. While there are turns, a thread looks at
+these notes, at most once per limit. While nothing happens the thread sleeps, and nothing wakes it.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _MAX_FRAMES = 40
 
 
 class Watch:
-    """Watches the loop that ``new_loop`` made, while it is entered.
+    """Watches the loop that ``new_loop`` made, as long as the watch's block lasts.
 
-    ``count``: turns that took longer than ``limit_s``; ``longest_s``: the longest of them.
+    ``count``: how many turns took longer than ``limit_s``; ``longest_s``: the longest of them.
     """
 
     def __init__(self, limit_s: float = LIMIT_S) -> None:
         self.limit_s = limit_s
         self.count = 0
         self.longest_s = 0.0
-        self._since = _IDLE  # when the turn that goes on has begun
+        self._since = _IDLE  # when the present turn began
         self._asked = False
         self._turn = threading.Semaphore(0)
         self._ending = threading.Event()
@@ -45,7 +45,7 @@ class Watch:
         self._thread = threading.Thread(target=self._look, name="loop watch", daemon=True)
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
-        """An event loop that tells this watch of its turns; it has to run in this thread."""
+        """Make an event loop that reports its turns to this watch; run it in this thread."""
         self._watched = threading.get_ident()
         return asyncio.SelectorEventLoop(_Selector(self))
 
@@ -64,14 +64,14 @@ class Watch:
         self._thread.join()
 
     def begin(self) -> None:
-        """A turn begins. For the loop."""
+        """Note that a turn begins. For the loop."""
         self._since = time.monotonic()
         if self._asked:
             self._asked = False
             self._turn.release()
 
     def end(self) -> None:
-        """A turn has ended. For the loop."""
+        """Note that a turn has ended. For the loop."""
         since, self._since = self._since, _IDLE
         if since and (lasted_s := time.monotonic() - since) > self.limit_s:
             self.count += 1
@@ -79,7 +79,7 @@ class Watch:
             logger.warning("the event loop stood still for %.1f s", lasted_s)
 
     def _look(self) -> None:
-        # signals are the loop's thread's: one that is kept for another program is not taken here
+        # the loop's thread takes signals: this one must not take one kept for the next program
         threads.leave_signals()
         while not self._ending.is_set():
             since = self._since
@@ -90,7 +90,7 @@ class Watch:
             if since:
                 self._tell_where()
             self._asked = True
-            if self._since == since:  # else a turn has begun that saw no question
+            if self._since == since:  # else a later turn runs, which did not see the question
                 self._turn.acquire()
 
     def _tell_where(self) -> None:

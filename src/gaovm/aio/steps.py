@@ -1,16 +1,17 @@
 """Steps of a transition, and the points at which a process may die between them.
 
-A function that is one step of something larger (a start, a stop, a change of config) is marked with
+Mark a function that is one step of something larger (a start, a stop, a change of config) with
 ``@step``. Each step has two points, ``MODULE.FUNCTION:begin`` and ``:end``. Tests halt a process
-exactly there and kill whom they like; the list of points is the list of steps, so that a step
-cannot be forgotten.
+exactly there and kill whichever process they like. The list of points comes from the list of
+steps, so a test cannot forget a step.
 
-Environment, read once when the process starts: ``GAOVM_HALT_AT`` is a point, ``GAOVM_HALT_SOCKET``
-a Unix socket: the first time the point is reached the process sends ``{"pid", "point"}`` and a line
-feed there, and stands still, all of it, until a byte or the end comes back. ``GAOVM_HALT_AT=@FILE``
-names a file instead, which is read at every point and holds a point, ``*`` for all of them, or
-nothing: so processes that run already, and those they start, can be told where to stand still.
-``GAOVM_STEP_LOG`` is a file to which every point that is reached is appended. Without them a step
+A process reads its environment once, when it starts. ``GAOVM_HALT_AT`` is a point,
+``GAOVM_HALT_SOCKET`` a Unix socket: when the process first reaches the point, it sends
+``{"pid", "point"}`` and a line feed there. Then the whole process stops until a byte or the end
+of the connection comes back. ``GAOVM_HALT_AT=@FILE`` names a file instead. The process reads it at
+every point; it holds a point, ``*`` for all of them, or nothing. This tells processes that run
+already, and those they start, where to stop. ``GAOVM_STEP_LOG`` is a file to which the process
+appends every point it reaches. Without these variables a step costs one comparison.
 costs a comparison.
 """
 
@@ -28,14 +29,14 @@ from typing import Any, TypeVar, cast
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-#: The names of all steps of the modules that are loaded.
+#: The names of all steps in the loaded modules.
 STEPS: set[str] = set()
 
 _PREFIX = "gaovm."
 
 
 class _Halt:
-    """Where this process is to stand still: once, or as a file says at that moment."""
+    """Where this process stops: once, or as a file says at that moment."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.log = environment.get("GAOVM_STEP_LOG")
@@ -60,7 +61,7 @@ class _Halt:
 
 @contextlib.contextmanager
 def rehearsal() -> Iterator[None]:
-    """The steps within are no transition: nobody halts and nothing is noted."""
+    """Steps inside the block are no transition: nothing stops and nothing is noted."""
     armed, _halt.armed = _halt.armed, False
     try:
         yield
@@ -69,7 +70,7 @@ def rehearsal() -> Iterator[None]:
 
 
 def armed() -> bool:
-    """Whether this process was told to note its steps or to stand still at one: it is a test's."""
+    """Whether a test runs this process: it was told to note its steps or to stop at one."""
     return _halt.armed
 
 
@@ -78,7 +79,7 @@ def _content(path: str) -> str:
         with open(path, encoding="utf-8") as file:
             return file.read().strip()
     except OSError:
-        return ""  # whoever set this up is gone
+        return ""  # the test that set this up is gone
 
 
 def _stand_still(path: str, point: str) -> None:
@@ -88,14 +89,14 @@ def _stand_still(path: str, point: str) -> None:
             sock.sendall(json.dumps({"pid": os.getpid(), "point": point}).encode() + b"\n")
             sock.recv(1)
         except OSError:
-            return  # whoever set this up is gone, or has seen another process halt here already
+            return  # the test is gone, or another process has stopped here already
 
 
 _halt = _Halt(dict(os.environ))
 
 
 def _module_of(function: Callable[..., Any]) -> str:
-    """Its module's name, also where the module is run as a program (``python -m``)."""
+    """Return the module's name, also if it runs as a program (``python -m``)."""
     name = function.__module__
     spec = getattr(sys.modules.get(name), "__spec__", None)
     return spec.name if name == "__main__" and spec is not None else name

@@ -1,6 +1,6 @@
 """Tasks have an owner, a name and an expected ending.
 
-``TaskOwner`` ends its tasks when it is left; ``finish`` runs clean-up to its end although the
+``TaskOwner`` ends its tasks when its block ends; ``finish`` runs clean-up to its end although the
 caller is cancelled. No other module creates tasks.
 """
 
@@ -22,12 +22,12 @@ logger = logging.getLogger(__name__)
 
 
 def spawn(work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
-    """A bare task; the caller owns it and must await or cancel it (``cancel_and_wait``)."""
+    """Start a bare task; the caller must await it or cancel it (``cancel_and_wait``)."""
     return asyncio.get_running_loop().create_task(work, name=name)
 
 
 async def finish(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` to its end although the caller is cancelled, however often.
+    """Run ``work`` to its end even if the caller is cancelled, however often.
 
     Raises:
         asyncio.CancelledError: the caller was cancelled meanwhile; ``work`` has ended all the same.
@@ -47,9 +47,9 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def cancel_and_wait(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait until they have ended; their exceptions are dropped.
+    """Cancel tasks and wait until they have ended; drop their exceptions.
 
-    Does not stop waiting when the caller is cancelled.
+    The wait goes on even if the caller is cancelled.
     """
     pending = [task for task in tasks if not task.done()]
     for task in pending:
@@ -58,7 +58,7 @@ async def cancel_and_wait(*tasks: asyncio.Task[Any]) -> None:
         await finish(_ended(pending))
     for task in tasks:
         if not task.cancelled():
-            task.exception()  # retrieved: asyncio does not log it
+            task.exception()  # mark as retrieved: asyncio does not log it
 
 
 async def _ended(pending: list[asyncio.Task[Any]]) -> None:
@@ -66,7 +66,7 @@ async def _ended(pending: list[asyncio.Task[Any]]) -> None:
 
 
 async def guard(name: str, work: Coroutine[Any, Any, Any]) -> None:
-    """Run work to its end; its failure is logged and goes no further."""
+    """Run work to its end; log its failure and do not pass it on."""
     try:
         await work
     except errors.GaoError as exc:
@@ -76,11 +76,11 @@ async def guard(name: str, work: Coroutine[Any, Any, Any]) -> None:
 
 
 class TaskOwner:
-    """Owns tasks: leaving the block cancels those that still run and waits for them.
+    """Owns tasks: at the end of the block it cancels those that still run and waits for them.
 
-    A task is expected to run until the owner is left. When one that is not ``finishable`` ends by
-    itself, the block is cancelled and the owner raises: the task's exception, or ``InternalError``
-    when it just returned. A ``finishable`` task may end; its exception is for whoever awaits it.
+    A task is expected to run until the block ends. If a task that is not ``finishable`` ends by
+    itself, the owner cancels the block and raises: the task's exception, or ``InternalError`` if
+    the task just returned. A ``finishable`` task may end; whoever awaits it gets its exception.
     """
 
     def __init__(self, name: str = "tasks") -> None:
@@ -119,7 +119,7 @@ class TaskOwner:
         """Start a task.
 
         Raises:
-            errors.InternalError: the owner has been left.
+            errors.InternalError: the owner's block has ended.
         """
         if self._closing:
             work.close()
@@ -130,7 +130,7 @@ class TaskOwner:
         return task
 
     async def aclose(self) -> None:
-        """Cancel what runs and wait for it, although cancelled. Idempotent; starts nothing more."""
+        """Cancel and await all tasks, even if cancelled. Idempotent; no task starts after it."""
         self._closing = True
         await cancel_and_wait(*self._tasks)
 

@@ -1,8 +1,8 @@
 """Threads beside the event loop: they leave signals to the main thread.
 
 ``Detached`` runs work that may never return, such as a look into a directory whose server is gone.
-Its threads are apart from the pool of ``asyncio.to_thread``, which other work needs, and the
-process ends without them.
+It does not use the thread pool of ``asyncio.to_thread``, which other work needs, and the process
+does not wait for its threads when it ends.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ Result = TypeVar("Result")
 
 
 def leave_signals() -> None:
-    """Let no signal come to the calling thread.
+    """Block all signals in the calling thread.
 
-    A signal that comes to the process while its main thread blocks it stays pending then, and an
-    exec does not lose it.
+    If a signal comes while the main thread blocks it, the signal then stays pending, and an exec
+    does not lose it.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 
 
 class Detached:
-    """At most ``limit`` threads at a time; who comes then waits until one has ended."""
+    """At most ``limit`` threads at a time; a further caller waits until one has ended."""
 
     def __init__(self, name: str, limit: int) -> None:
         self._name = name
         self._free = asyncio.Semaphore(limit)
 
     async def run(self, function: Callable[..., Result], *args: Any) -> Result:
-        """The function's result, or what it raises; the loop goes on meanwhile.
+        """Return the function's result, or raise what it raises; the loop goes on meanwhile.
 
-        When the caller is cancelled the thread goes on, and counts until it has ended.
+        If the caller is cancelled, the thread goes on, and counts until it has ended.
         """
         await self._free.acquire()
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Being told when a file or directory loses its name, so that nobody has to look."""
+"""Wait until a file or directory loses its name, without polling."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gaovm.platform import notices
 
 
 async def until_renamed(paths: Iterable[Path]) -> None:
-    """Return when one of the paths was removed or renamed, or when something else about it changed.
+    """Return when one of the paths is removed or renamed, or something else about it changes.
 
-    What it is now is for the caller to see.
+    The caller has to look at what the path is now.
 
     Raises:
-        errors.HostError: the system does not watch it, for want of a descriptor say, or the path is
-            not there.
+        errors.HostError: the system cannot watch a path, for example for lack of a descriptor, or
+            the path does not exist.
     """
     with contextlib.closing(notices.names(map(str, paths))) as told:
         await sockets.readable(told.fileno())

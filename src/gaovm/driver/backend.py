@@ -1,6 +1,6 @@
 """What a driver needs of a back end: narrow protocols, and the one way to a back end's manager.
 
-Nothing else in the driver knows which back ends there are; ``builder.backends`` is their table.
+The rest of the driver does not know which back ends exist; ``builder.backends`` is their table.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from gaovm.vmmanager.pipes import Channels
 from gaovm.wire.driver import results
 from gaovm.wire.driver.launch import LaunchRequest
 
-#: Plays the other end of a channel until it returns true: then the guest has switched itself off.
+#: Plays the other end of a channel until it returns true: then the guest has powered itself off.
 Player = Callable[[socket.socket], Awaitable[bool]]
 
 
 class Screen(Protocol):
-    """The display of a VM that runs."""
+    """The display of a running VM."""
 
     async def ready(self) -> bool:
-        """Wait until the display can be asked for; False when it never can."""
+        """Wait until the display answers requests; False if it never will."""
         ...
 
     async def screendump(self) -> bytes:
-        """The display's picture as PNG; ``ready`` came first, and one at a time.
+        """Return the display's picture as PNG. Call ``ready`` first; one call at a time.
 
         Raises:
             errors.HypervisorFailed: the hypervisor refused or ended.
@@ -41,7 +41,7 @@ class Screen(Protocol):
         ...
 
     async def view(self, viewer: socket.socket) -> None:
-        """Serve the display by VNC on a connected socket, which stays the caller's to close.
+        """Serve the display by VNC on a connected socket, which the caller closes.
 
         Raises:
             errors.HypervisorFailed: the hypervisor refused or ended.
@@ -50,11 +50,11 @@ class Screen(Protocol):
 
 
 class Stoppable(Protocol):
-    """The ways to end a hypervisor. Those that ask return whether they were understood."""
+    """The ways to end a hypervisor. Those that ask return whether it took the request."""
 
     @property
     def ended(self) -> asyncio.Event:
-        """Set when the process is reaped and drained."""
+        """Set once the process is reaped and its output read."""
         ...
 
     async def resume(self) -> bool:
@@ -62,15 +62,15 @@ class Stoppable(Protocol):
         ...
 
     async def press_power_button(self) -> bool:
-        """Ask the guest to switch itself off, as by ACPI."""
+        """Ask the guest to power itself off, for example by ACPI."""
         ...
 
     async def quit(self) -> bool:
-        """Make the hypervisor end with its disks flushed."""
+        """Make the hypervisor flush its disks and end."""
         ...
 
     def kill(self) -> None:
-        """SIGKILL. Idempotent."""
+        """Send SIGKILL. Idempotent."""
         ...
 
 
@@ -89,30 +89,30 @@ class Hypervisor(Screen, Stoppable, Protocol):
 
     @property
     def ended_by_host(self) -> bool:
-        """Whether the host ended it, as by a signal: not what the guest wanted."""
+        """Whether the host ended it, for example by a signal: the guest did not want to end."""
         ...
 
     async def exited(self) -> tuple[int, float]:
-        """Its status and when its exit was seen (monotonic), as soon as it is seen."""
+        """Return the status and the time the exit was seen (monotonic), at once when seen."""
         ...
 
     async def drain(self) -> None:
-        """Gather what the process, which has exited, still had to say; then ``ended`` is set."""
+        """Read what the process wrote before it exited; then set ``ended``."""
         ...
 
     async def pause(self) -> bool:
-        """Stop the guest's processors and clocks; False when it is not understood."""
+        """Stop the guest's processors and clocks; False if it does not take the request."""
         ...
 
     async def set_reboot(self, *, allowed: bool) -> None:
-        """Whether a guest's reset restarts it, or ends the hypervisor (a boot that failed)."""
+        """Set what a guest's reset does: restart it, or end the hypervisor (a failed boot)."""
         ...
 
     async def set_panic(self, *, pause: bool) -> None:
-        """Whether a guest whose kernel panicked stays, paused, or ends.
+        """Set what a kernel panic does to the guest: it stays, paused, or it ends.
 
         Raises:
-            errors.HypervisorFailed: the hypervisor refused it.
+            errors.HypervisorFailed: the hypervisor refused.
         """
         ...
 
@@ -120,7 +120,7 @@ class Hypervisor(Screen, Stoppable, Protocol):
 class Manager(Protocol):
     """The host side of one VM: its hypervisor and what serves it.
 
-    Called in this order: ``prepare``, ``start``, ``serve``, ``shed``, ``close``.
+    The driver calls, in this order: ``prepare``, ``start``, ``serve``, ``shed``, ``close``.
     """
 
     @property
@@ -132,12 +132,12 @@ class Manager(Protocol):
         """Make the disk and what confines the VM. Starts nothing.
 
         Raises:
-            errors.GaoError: what the VM needs is not there, or not permitted.
+            errors.GaoError: something that the VM needs is missing, or not permitted.
         """
         ...
 
     async def start(self) -> Channels:
-        """Execute the hypervisor; returns our ends of the console and of the agent's port.
+        """Execute the hypervisor; return our ends of the console and of the agent's port.
 
         Raises:
             errors.ProgramMissing: it cannot be executed.
@@ -149,47 +149,47 @@ class Manager(Protocol):
         """Start what serves the guest beside the hypervisor: its shares, its network.
 
         Raises:
-            errors.ProgramMissing, errors.HostError: as ``start``.
+            errors.ProgramMissing, errors.HostError: see ``start``.
         """
         ...
 
     def shed(self) -> None:
-        """Drop the rights that this process needs no more, once the VM runs."""
+        """Drop the rights that this process does not need once the VM runs."""
         ...
 
     async def close(self) -> None:
-        """End what serves the VM and release all that was prepared. Idempotent."""
+        """End what serves the VM and release all that ``prepare`` made. Idempotent."""
         ...
 
     async def cause_of_end(self, status: int) -> errors.GaoError:
-        """Why the hypervisor, which nobody had asked to, ended with that status."""
+        """Say why the hypervisor ended with that status, although nobody had asked it to."""
         ...
 
     async def grow_disk(self, size_bytes: int) -> None:
-        """Give the root disk that size; nothing happens to one that has it.
+        """Grow the root disk to a size; does nothing if it has that size already.
 
         Raises:
             errors.DiskShrink: the disk is larger.
-            errors.HypervisorFailed: the hypervisor refused it.
+            errors.HypervisorFailed: the hypervisor refused.
         """
         ...
 
     @property
     def network_problem(self) -> errors.GaoError | None:
-        """Why the guest has no way out now."""
+        """Say why the guest has no network now."""
         ...
 
     def confinement(self) -> results.Confinement | None:
-        """What the hypervisor is kept from, for ``status``; None before the first start."""
+        """Say what confines the hypervisor, for ``status``; None before the first start."""
         ...
 
     def guard(self, share: ShareDevice) -> results.Guard:
-        """What holds for the server of a share, for ``status``."""
+        """Say what confines the server of a share, for ``status``."""
         ...
 
 
 class Create(Protocol):
-    """Makes the manager of one VM, of which nothing exists yet."""
+    """Makes the manager of one VM; nothing of the VM exists yet."""
 
     def __call__(
         self,
@@ -215,10 +215,10 @@ class Backend(Protocol):
 
 
 def of(name: str) -> Backend:
-    """A back end, by ``spec.boot.backend``.
+    """Return a back end by its name, ``spec.boot.backend``.
 
     Raises:
-        errors.ConfigError: there is none of that name.
+        errors.ConfigError: no back end has that name.
     """
     return cast("Backend", importlib.import_module(backends.find(name).manager))
 

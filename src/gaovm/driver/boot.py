@@ -1,4 +1,4 @@
-"""What bounds a boot: its time, and how often the guest may reset itself meanwhile."""
+"""The limits of a boot: its time, and how often the guest may reset itself meanwhile."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 
 LIMITS_S = {"kvm": 60.0, "hvf": 60.0, "tcg": 180.0}
-# The firmware resets the machine once or more often again after a reset by the guest (SeaBIOS 1.16
-# on q35 under TCG: within 0.15 s); the guest's own next one comes seconds later.
+# After a reset by the guest the firmware resets the machine once or more again (SeaBIOS 1.16 on
+# q35 under TCG: within 0.15 s); the guest's own next reset comes seconds later.
 FIRMWARE_S = 2.0
 
 
@@ -31,7 +31,7 @@ class Boot:
             self._limit = loop.call_later(limit_s, self._failed, message)
 
     def begin_again(self, accelerator: str) -> None:
-        """The machine was reset: another reset, once the firmware is done, is a failed boot."""
+        """Note a reset: once the firmware is done, another reset means a failed boot."""
         self.begin(accelerator)
         if self._firmware is not None:
             self._firmware.cancel()

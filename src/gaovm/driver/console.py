@@ -1,4 +1,4 @@
-"""The guest's serial console: logged, kept in a bounded tail, watched for a boot that fails."""
+"""The guest's serial console: log it, keep a bounded tail, watch it for a boot that fails."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _FATAL = re.compile(rb"Kernel panic - not syncing|gaovm-agent: fatal:")
 
 
 class Console(Pipe):
-    """The serial console; ``on_fatal`` is called for a text that means the boot is over.
+    """The serial console; calls ``on_fatal`` for a text that means that the boot has failed.
 
-    Once, and only while ``booting``: when the agent has answered, the text is only text.
+    It does so once, and only while ``booting``: after the agent's answer the text means nothing.
     """
 
     def __init__(self, log: StampedLog, on_fatal: Callable[[], None]) -> None:
@@ -30,6 +30,6 @@ class Console(Pipe):
 
     @property
     def panicked(self) -> bool:
-        """Whether the guest that has just been reset panicked, by its own last words."""
+        """Whether the guest that was just reset had panicked, as its last words say."""
         found = self.tail.last(_RESTARTS)
         return found is not None and found[1] is not None

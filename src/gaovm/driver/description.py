@@ -9,7 +9,7 @@ from gaovm.wire.driver import results
 
 
 def describe(document: Document | None, manager: Manager | None, ports: Ports) -> results.Choices:
-    """The choices; empty before the VM was configured."""
+    """Return the choices; empty before the VM is configured."""
     if document is None or manager is None:
         return results.Choices()
     mounts = tuple(

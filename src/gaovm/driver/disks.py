@@ -1,4 +1,4 @@
-"""Grows the disk of a VM that runs: on the host first, then the guest's file system on it."""
+"""Grow the disk of a running VM: first on the host, then the guest's file system on it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ class Growable(Protocol):
     """The host side of a VM whose disk can grow."""
 
     async def grow_disk(self, size_bytes: int) -> None:
-        """Give the root disk that size; nothing happens to one that has it."""
+        """Grow the root disk to a size; does nothing if it has that size already."""
         ...
 
 
 @steps.step
 async def grow_live(host: Growable, connection: Connection, size_bytes: int) -> str | None:
-    """Grow the disk of a VM that runs, then the guest's file system on it. May be repeated.
+    """Grow the disk of a running VM, then the guest's file system on it. May be repeated.
 
-    Returns why the file system did not grow, or None: the disk has its size in either case, and a
-    file system that is smaller grows at the next boot.
+    Returns why the file system did not grow, or None. In either case the disk has its size, and a
+    smaller file system grows at the next boot.
 
     Raises:
         errors.DiskShrink: the disk is larger than that.

@@ -1,7 +1,7 @@
-"""What events say of a running guest's health, and the failures that end one.
+"""Report a running guest's health by events, and describe the failures that end a guest.
 
-Tells, and leaves the reaction to the daemon, whose policy it is; only a guest that cannot go on is
-ended here.
+This module reports and leaves the reaction to the daemon's policy. It ends only a guest that cannot
+go on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gaovm import errors
 from gaovm.driver.status import Status
 
 TAIL_LINES = 40
-# A panic's stack and registers are easily longer than the tail that is shown.
+# A panic's stack and registers are often longer than the tail that we show.
 CONSOLE_LINES = 200
 PANIC = "the guest's kernel panicked"
 KILLED = {
@@ -35,7 +35,7 @@ class Failure(NamedTuple):
     reason: str
 
     def error(self, console: list[str]) -> errors.GuestError:
-        """As an error, with the last lines of the console, of a panic its first ones."""
+        """Return the error, with the console's last lines; for a panic, with its first lines."""
         panics = [at for at, line in enumerate(console) if "Kernel panic" in line]
         tail = console[panics[-1] :][:TAIL_LINES] if panics else console[-TAIL_LINES:]
         fatal = [line for line in console if _AGENT_GAVE_UP in line]
@@ -48,27 +48,27 @@ class Failure(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """A VM ends because something of it on the host did; ``cause`` says it all."""
+    """A VM ends because something of it on the host ended; ``cause`` says what."""
 
     cause: errors.GaoError
     reason: str
 
     def error(self, console: list[str]) -> errors.GaoError:
-        """As an error; the console has nothing to say to it."""
+        """Return the error; the console adds nothing to it."""
         return self.cause
 
 
 class Health:
-    """Tells the daemon. ``ending`` is called when the VM ends by itself for a panic."""
+    """Reports to the daemon. Calls ``ending`` when the VM ends by itself after a panic."""
 
     def __init__(self, status: Status, ending: Callable[[], None]) -> None:
         self._status, self._ending = status, ending
-        #: The guest is paused where it panicked: it can be looked at, and will never answer.
+        #: The guest is paused after a panic: one can inspect it, but it will never answer.
         self.panicked = False
         self.io_error = False
 
     def on_panic(self, *, paused: bool) -> None:
-        """The guest's kernel panicked: the VM ends, or is paused if the policy says so."""
+        """React to a kernel panic: the VM ends, or is paused if the policy says so."""
         self._status.health("panic", PANIC)
         if paused:
             self.panicked = True
@@ -81,11 +81,11 @@ class Health:
             self._ending()
 
     def on_watchdog(self) -> None:
-        """The guest has not fed its watchdog in time."""
+        """Report that the guest has not fed its watchdog in time."""
         self._status.health("watchdog", KILLED["watchdog"])
 
     def on_io_error(self, *, no_space: bool) -> None:
-        """The guest is paused, for its disk could not be written on the host."""
+        """Report that the guest is paused because the host could not write its disk."""
         self.io_error = True
         kind = errors.DiskFull if no_space else errors.HostError
         error = kind(
@@ -96,7 +96,7 @@ class Health:
         self._status.change("running", "degraded", reason="io_error", error=error)
 
     def on_pause(self, paused: bool) -> None:
-        """The guest was paused, or goes on."""
+        """Report that the guest was paused, or goes on."""
         detail = "panic" if self.panicked else "io_error" if self.io_error else "asked"
         self._status.pause(paused, detail if paused else "")
         if not paused:

@@ -1,4 +1,4 @@
-"""The rule that a driver without a daemon leaves: after 15 s without an authenticated call."""
+"""End a driver that lost its daemon: it leaves after 15 s without an authenticated call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LIMIT_S = 15.0
 
 
 class Liveness:
-    """A dead man's switch; ``on_silence`` is called once."""
+    """A dead man's switch; calls ``on_silence`` once."""
 
     def __init__(self, on_silence: Callable[[], None], limit_s: float) -> None:
         self._on_silence = on_silence
@@ -24,11 +24,11 @@ class Liveness:
         self._arm(self._limit_s)
 
     def touch(self) -> None:
-        """The daemon has called."""
+        """Note that the daemon has called."""
         self._last = clock.monotonic()
 
     def stop(self) -> None:
-        """Watch no more. Idempotent."""
+        """Stop watching. Idempotent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""The VM's lock: whoever holds ``vm_dir/lock`` may touch the disk. It falls with the process."""
+"""The VM's lock: who holds ``vm_dir/lock`` may touch the disk. It ends with the process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gaovm.aio import files, steps
 
 @steps.step
 def take(vm_dir: Path) -> files.Lock:
-    """The lock, held.
+    """Take the lock and return it.
 
     Raises:
         errors.LockHeld: another process holds it; the message names it.

@@ -1,8 +1,9 @@
-"""Logs of bytes that have no time in them: each gets an index beside it that says when.
+"""Logs of bytes without times: each has an index beside it that holds the times.
 
-``serial.log`` is what the guest wrote, byte for byte; ``serial.times`` holds pairs of numbers (64
-bits, little endian): first the log's inode and 0, then an offset in the log and the time, in ms
-since 1970, at which the bytes from there on came. Both rotate together.
+``serial.log`` is what the guest wrote, byte for byte. ``serial.times`` holds pairs of numbers (64
+bits, little endian). The first pair is the log's inode and 0. Each later pair is an offset in the
+log and the time, in ms since 1970, at which the bytes from there on came. Both files rotate
+together.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from gaovm.aio import clock, logs
 
 PAIR = struct.Struct("<QQ")
-# A console may come byte by byte; this is as exact as a reader of lines needs it.
+# A console's bytes may come one by one; a reader of lines needs no times finer than this.
 EVERY_MS = 50
 MAX_INDEX_BYTES = 4 << 20
 
@@ -29,7 +30,7 @@ class StampedLog:
         self._claim()
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append; a disk that is full loses lines, never the VM."""
+        """Append; on a full disk lines are lost, but the VM goes on."""
         try:
             if self._log.full(len(data)) or self._times.size >= MAX_INDEX_BYTES:
                 self._log.rotate()
@@ -49,7 +50,7 @@ class StampedLog:
         self._times.close()
 
     def _claim(self) -> None:
-        """Make the index the one of this log: a reader must not believe that of another."""
+        """Tie the index to this log's inode: a reader must not trust another log's index."""
         head = PAIR.pack(os.fstat(self._log.fd).st_ino, 0)
         with self._times.path.open("rb") as file:
             there = file.read(PAIR.size)

@@ -1,7 +1,7 @@
 """A driver process from its control socket to its end.
 
 It leaves when the daemon says so, on end of file, after 15 s without a call of the daemon, on
-SIGTERM, and when its VM has ended by itself; always the guest is shut down first, by its agent,
+SIGTERM, and when its VM has ended by itself. It always shuts the guest down first: by the agent,
 then by ACPI, then by force.
 """
 
@@ -28,10 +28,10 @@ from gaovm.wire.driver import launch, notifications, table
 
 logger = logging.getLogger(__name__)
 HELLO_LIMIT_S = 10.0
-# The exit status of a driver that the daemon forgot; a number of gaovm.v1.2.
+# The exit status of a driver whose daemon fell silent; gaovm.v1.2 fixes the number.
 ABANDONED = 12
-# For the hypervisor to quit with its disks flushed; with the guest's 10 s and the kill all is
-# over in 15 s.
+# The hypervisor's time to flush its disks and quit. With the guest's 10 s and the kill, everything
+# is over in 15 s.
 QUIT_LIMIT_S = 2.0
 
 
@@ -48,7 +48,7 @@ class Driver:
         self._liveness = liveness.Liveness(self._on_silence, liveness.LIMIT_S)
 
     def leave(self, reason: str, exit_status: int = 0) -> None:
-        """Begin to leave; the first reason counts, and its exit status."""
+        """Begin to leave; the first reason and its exit status count."""
         if not self._leaving.is_set():
             self.reason, self.exit_status = reason, exit_status
             self._leaving.set()
@@ -108,9 +108,9 @@ async def _main(control: socket.socket, token: str) -> int:
 
 
 def run(control: socket.socket, token: str, name: str) -> int:
-    """The whole life of a driver in this process; returns its exit status.
+    """Run a driver in this process, from start to end; return its exit status.
 
-    0 it was to leave, 1 it failed, 12 no call of the daemon came for 15 s.
+    0: it was told to leave; 1: it failed; 12: no call of the daemon came for 15 s.
     """
     priority.nice()
     _own_namespace()
@@ -126,10 +126,10 @@ def run(control: socket.socket, token: str, name: str) -> int:
 
 
 def _own_namespace() -> None:
-    """Let the driver of a plain user make cages: in a user namespace of its own.
+    """Let a plain user's driver make cages, by its own user namespace.
 
-    Called while this process has one thread, before it does anything. Where that is not allowed the
-    cage has fewer walls, which ``vm.status`` tells.
+    Called first of all, while this process has one thread. Where the host does not allow it, the
+    cage has fewer walls; ``vm.status`` says so.
     """
     if abilities.absence():
         return
@@ -142,14 +142,14 @@ def _own_namespace() -> None:
 
 
 def set_up_logging() -> logs.Handler:
-    """Log to stderr. Before the fork: it costs memory after it."""
+    """Log to stderr. Called before the fork: after it, this would cost memory."""
     handler = logs.Handler(logs.stderr())
     logs.set_up(handler)
     return handler
 
 
 def log_to(handler: logs.Handler, log: logs.RotatingFile, vm_name: str) -> None:
-    """Log as the driver of that VM: to its file, as do stdout and stderr from now on."""
+    """Log to the VM's file as that VM's driver; stdout and stderr follow from now on."""
     logs.redirect(log)
     handler.sinks = (log,)
     handler.lines.vm = vm_name
@@ -161,7 +161,7 @@ def _fail(message: str) -> NoReturn:
 
 
 def _options(words: list[str]) -> dict[str, str]:
-    """The command line as a table; ends the process when it is wrong."""
+    """Parse the command line into a table; end the process if it is wrong."""
     known = {"--control-fd", "--log", "--vm"}
     found = dict(zip(words[::2], words[1::2], strict=False))
     right = len(words) % 2 == 0 and len(found) == len(words) // 2 and found.keys() <= known

@@ -1,7 +1,7 @@
 """Forwarded ports: host listeners whose connections go through the agent into the guest.
 
-Listeners are bound before the hypervisor starts, so a taken port fails the start. Half-close is
-kept both ways; a connection that the guest refuses is reset on the host side.
+The driver binds listeners before the hypervisor starts, so a taken port fails the start. Half-close
+works in both directions; the host resets a connection that the guest refuses.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ GetConnection = Callable[[], Connection]
 
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """A bound forward; ``port`` is the host port in the end.
+    """A bound forward; ``port`` is the host port that it got.
 
-    ``lost``: the host port of the last start, if it could not be had again.
+    ``lost``: the host port of the last start, if the forward could not get it again.
     """
 
     wanted: PortForward
@@ -47,7 +47,7 @@ class Forward:
     lost: int | None = None
 
     def describe(self) -> results.Port:
-        """What the daemon is told of it."""
+        """Return what the daemon hears of it."""
         return results.Port(
             guest_ip=self.wanted.guest_ip,
             guest_port=self.wanted.guest_port,
@@ -69,22 +69,22 @@ class Ports:
         self._serving = False
 
     def bind_all(self, wanted: Sequence[PortForward], earlier: Sequence[int]) -> None:
-        """Bind those of a spec; ``earlier`` as ``LaunchRequest.host_ports``. Errors as ``bind``."""
+        """Bind a spec's forwards; ``earlier``: ``LaunchRequest.host_ports``. Raises as ``bind``."""
         pairs = zip(wanted, itertools.chain(earlier, itertools.repeat(0)), strict=False)
-        # whoever asks for a port by its number has it before those that take any
+        # bind the forwards with a fixed port before those that take any port
         for forward, port in sorted(pairs, key=lambda pair: pair[0].host_port == 0):
             self.bind(forward, earlier=port)
 
     @steps.step
     def bind(self, wanted: PortForward, *, earlier: int = 0) -> Forward:
-        """Bind one; it is served at once when the VM runs, else from ``serve`` on.
+        """Bind one; it is served at once if the VM runs, else from ``serve`` on.
 
-        One that takes any host port has ``earlier`` again, if that is free.
+        A forward that takes any host port gets ``earlier`` again, if that is free.
 
         Raises:
             errors.PortTaken: the port is in use; the message names the owner.
             errors.PermissionMissing: the port needs a right that this user lacks.
-            errors.InvalidParams: the address is not one of this host.
+            errors.InvalidParams: this host does not have the address.
         """
         lost = None
         try:
@@ -111,10 +111,10 @@ class Ports:
         return tuple(forward.describe() for forward in self._forwards)
 
     async def remove(self, wanted: RemovePort) -> tuple[results.Port, ...]:
-        """Close the listeners that match all that is given; their connections live on.
+        """Close the listeners that match everything given; their connections live on.
 
         Raises:
-            errors.NotFound: none does.
+            errors.NotFound: no listener matches.
         """
         found = [
             forward
@@ -174,7 +174,7 @@ class Ports:
                 group.create_task(_to_client(client, inside))
         except (errors.GaoError, OSError, ExceptionGroup) as exc:
             logger.debug("port %s: %s", wanted.guest_port, exc)
-            # The one language both ends speak: what broke inside is a reset outside.
+            # Translate: a stream that broke inside becomes a reset outside.
             with contextlib.suppress(OSError):
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         finally:

@@ -1,6 +1,6 @@
 """What the driver does by itself when something happens to a running VM: events, panics, hangs.
 
-The policy is the daemon's: most is only told. A guest that cannot go on is ended here.
+The policy is the daemon's, so the driver mostly just reports. It ends a guest that cannot go on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FATAL_GATHER_S = 0.3
 
 
 class Reactions:
-    """The reactions of one run of a VM. ``stop`` ends them: what comes then was asked for."""
+    """The reactions of one run of a VM. ``stop`` ends them: what follows was asked for."""
 
     def __init__(
         self, hypervisor: Hypervisor, accelerator: str, status: Status, owner: tasks.TaskOwner
@@ -38,22 +38,22 @@ class Reactions:
         self.failure: health.Failure | health.Lost | None = None
 
     def watch(self, guest: GuestLink, console: Console) -> None:
-        """The guest boots: its time counts from now."""
+        """Begin the boot's time limit: the guest boots now."""
         self._guest, self._console = guest, console
         self._boot.begin(self._accelerator)
 
     def stop(self) -> None:
-        """React to nothing any more: the VM is asked to end. Idempotent."""
+        """Stop reacting: somebody asked the VM to end. Idempotent."""
         self._stopped = True
         self._boot.end()
 
     def end_boot(self) -> None:
-        """Nothing of a boot is bounded any more: the VM has ended. Idempotent."""
+        """End the limits of a boot: the VM has ended. Idempotent."""
         self._boot.end()
 
     @property
     def panicked(self) -> bool:
-        """Whether the guest is paused where it panicked, and will never answer."""
+        """Whether the guest is paused after a panic, and will never answer."""
         return self._health.panicked
 
     def kill(self, reason: str) -> None:
@@ -64,21 +64,21 @@ class Reactions:
     # what comes from the guest
 
     def on_answer(self) -> None:
-        """The agent answers: the boot went well, and a reset is a reboot from now on."""
+        """Note that the agent answers: the boot succeeded; from now on a reset is a reboot."""
         self._boot.end()
         if self._console is not None:
             self._console.booting = False
         self._set_reboot(allowed=True)
 
     def on_fatal(self) -> None:
-        """The console says that the boot failed. The lines that say why come right after."""
+        """Note that the console reports a failed boot. The lines that say why come right after."""
         loop = asyncio.get_running_loop()
         loop.call_later(FATAL_GATHER_S, self._boot_failed, "the guest's boot failed")
 
     # what comes from the host
 
     def on_event(self, event: events.Event) -> None:
-        """React to an event, unless the VM ends anyway."""
+        """React to an event, unless the VM is ending anyway."""
         if self._stopped or self.failure is not None:
             return
         match event:
@@ -96,13 +96,13 @@ class Reactions:
                 self._on_connection(event)
 
     def _on_connection(self, event: events.Event) -> None:
-        """Something between guest and host has changed: the agent's port, a share, the network."""
+        """React to a change between guest and host: the agent's port, a share, the network."""
         match event:
             case events.PortChanged(is_open):
                 if self._guest is not None:
                     self._guest.on_port(is_open=is_open)
             case events.ShareLost(error):
-                # No hypervisor takes another server: it would not know the guest's open files.
+                # No hypervisor accepts another server: it would not know the guest's open files.
                 logger.error("%s", error)
                 self._fail(health.Lost(error, "share"))
             case events.NetworkLost(error):
@@ -114,11 +114,11 @@ class Reactions:
         if self._guest is None or self._console is None:
             return
         if self._console.panicked:
-            # No panic device told of it (a microVM, an old kernel): it would look like a reboot.
+            # No panic device reported it (a microVM, an old kernel): it would look like a reboot.
             self._status.health("panic", health.PANIC)
             self._fail(health.Failure(errors.GuestFailed, health.PANIC, "panic"))
             return
-        # From here to the agent's next answer a boot may fail, as at the start.
+        # From here until the agent answers again a boot may fail, as at the start.
         self._boot.begin_again(self._accelerator)
         if not self._console.booting:
             logger.info("the guest was reset")
@@ -143,7 +143,7 @@ class Reactions:
         guest.resumed(recovered=stuck)
 
     def _on_network(self, error: errors.GaoError | None) -> None:
-        """The guest has lost its network, or has it again. It can be worked with all the same."""
+        """Report that the network is gone or back. The guest is useful without it."""
         if error is not None:
             self._status.health("network_lost", error.message)
             if self._status.readiness == "ready":
@@ -164,7 +164,7 @@ class Reactions:
         self._fail(health.Failure(errors.BootFailed, message, "failed"))
 
     def _fail(self, failure: health.Failure | health.Lost, *, kill: bool = True) -> None:
-        """The VM ends because of this; the first reason counts."""
+        """End the VM for this reason; the first reason counts."""
         self._boot.end()
         if self.failure is None and not self._stopped:
             self.failure = failure

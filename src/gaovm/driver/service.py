@@ -23,7 +23,7 @@ _Bound = tuple[str, Callable[[Any], Awaitable[Any]]]
 
 
 def _bind(row: Method[P, R], handler: Callable[[P], Awaitable[R]]) -> _Bound:
-    """The row's name, and its handler as it is called: JSON data in, JSON data out."""
+    """Return the row's name and its handler as called: JSON data in, JSON data out."""
 
     async def answer(given: Any) -> Any:
         return msgspec.to_builtins(await handler(convert.params(given, row.params)))
@@ -32,7 +32,7 @@ def _bind(row: Method[P, R], handler: Callable[[P], Awaitable[R]]) -> _Bound:
 
 
 class Service:
-    """Answers the daemon's calls; ``leave`` is called when it asks the driver to go."""
+    """Answers the daemon's calls; calls ``leave`` when the daemon tells the driver to go."""
 
     def __init__(self, of: vm.Vm, leave: Callable[[], None]) -> None:
         self._vm = of
@@ -67,11 +67,11 @@ class Service:
 
     @property
     def methods(self) -> frozenset[str]:
-        """The names of what is served."""
+        """The names of the methods that are served."""
         return frozenset(self._handlers)
 
     async def call(self, method: str, given: Any) -> Any:
-        """The result of one call, as JSON data.
+        """Return the result of one call, as JSON data.
 
         Raises:
             errors.UnknownMethod, errors.InvalidParams, and what the call itself raises.

@@ -1,8 +1,8 @@
 """Sessions: the bulk bytes of exec, copy and tunnel, between a client and one agent stream.
 
-A client presents a ticket that the daemon got for it: 32 random bytes, good once, for seconds.
-After that both directions are relayed unparsed, with exact flow control: a client that stops
-reading stalls its own stream. When the client is gone its stream is reset.
+A client presents a ticket that the daemon got for it: 32 random bytes, valid once and for seconds.
+After that the driver relays both directions unparsed, with exact flow control: a client that stops
+reading stalls only its own stream. When the client is gone, the driver resets its stream.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FIRST_FRAME_LIMIT_S = 10.0
 MAX_TICKETS = 256
 MAX_SESSIONS = 224
 CHUNK = 256 << 10
-# a stream: what a ticket for it was asked for, and who opens it
+# by stream: the kind of ticket that it needs, and the function that opens it
 _OPENERS: dict[str, tuple[str, Callable[[Connection], Stream]]] = {
     "exec": ("exec", processes.open_exec),
     "tunnel": ("tunnel", ports.open_tunnel),
@@ -78,10 +78,10 @@ class Sessions:
             self._sock = None
 
     def issue(self, ttl_s: float, kind: str | None) -> str:
-        """A ticket for one session that begins within ``ttl_s`` seconds.
+        """Return a ticket for one session that begins within ``ttl_s`` seconds.
 
-        ``kind`` (exec, copy or tunnel) is all that it opens; None, of a daemon that is older than
-        kinds, opens any.
+        ``kind`` (exec, copy or tunnel) is all that it opens. None, which a daemon from before kinds
+        sends, opens any.
 
         Raises:
             errors.StateConflict: too many tickets are open.
@@ -95,9 +95,9 @@ class Sessions:
         return ticket
 
     def _redeem(self, first: Opening) -> Callable[[Connection], Stream]:
-        """What opens the stream asked for. A ticket is used up, also by asking for another kind."""
+        """Return what opens the stream. Uses the ticket up, even if it is for another kind."""
         found, presented = None, first.ticket
-        for known in self._tickets:  # all of them: the time tells nothing
+        for known in self._tickets:  # compare with all: the time taken must reveal nothing
             if hmac.compare_digest(known.encode(), presented.encode("utf-8", "replace")):
                 found = known
         ticket = None if found is None else self._tickets.pop(found)
@@ -183,7 +183,7 @@ async def _refuse(client: socket.socket, error: errors.GaoError) -> None:
 
 
 async def _relay(client: socket.socket, stream: Stream) -> None:
-    """Relay until the guest's side has ended.
+    """Relay until the guest's side ends.
 
     Raises:
         EOFError: the client or the guest is gone.
@@ -220,6 +220,6 @@ async def _to_guest(client: socket.socket, stream: Stream) -> None:
 
 
 async def _hung_up(client: socket.socket) -> None:
-    """Return when the client has closed its socket, as opposed to having ended its direction."""
+    """Return when the client has closed its socket, and not just ended its direction."""
     with contextlib.closing(hangups.watch(client)) as watched:
         await sockets.readable(watched.fileno())

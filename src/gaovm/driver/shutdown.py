@@ -1,4 +1,4 @@
-"""The ways to end a running hypervisor, tried in order: the agent, ACPI, ``quit``, SIGKILL."""
+"""End a running hypervisor. Tries in this order: the agent, ACPI, ``quit``, SIGKILL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POWER_CALL_LIMIT_S = 3.0
 
 
 class Limits(NamedTuple):
-    """How long each way may take, in seconds; 0 leaves the way out."""
+    """How long each way may take, in seconds; 0 skips that way."""
 
     agent_s: float
     acpi_s: float
@@ -31,7 +31,7 @@ async def end(
 ) -> str:
     """End the hypervisor and return the way that worked: ``agent``, ``acpi`` or ``force``.
 
-    A paused guest can answer nobody: ``resume_first`` lets it go on before it is asked. SIGKILL
+    A paused guest cannot answer: ``resume_first`` lets it go on before anybody asks it. SIGKILL
     comes last, so the hypervisor has ended when this returns.
     """
     if resume_first and limits.agent_s + limits.acpi_s > 0:

@@ -1,4 +1,4 @@
-"""What is known of the VM now, and the notifications at every change."""
+"""What the driver knows of the VM now, and the notification at every change."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Status:
         self.error: errors.GaoError | None = None
         self.reason: str | None = None
         self.paused = False
-        #: Counts the pauses, for whoever measures time across one.
+        #: Counts the pauses: whoever measures a time can see that a pause fell into it.
         self.pauses = 0
 
     def begin(self) -> None:
-        """The hypervisor is about to be executed: boot times count from here."""
+        """Start the boot times: the hypervisor is executed next."""
         self._started = clock.monotonic()
         self.agent_ms = self.ready_ms = None
         self.error = None
@@ -64,22 +64,22 @@ class Status:
         self._notify(state)
 
     def pause(self, paused: bool, detail: str) -> None:
-        """The hypervisor has paused or resumed the guest: tell the daemon, once."""
+        """Tell the daemon, once, that the hypervisor has paused or resumed the guest."""
         if paused != self.paused:
             self.paused = paused
             self.pauses += paused
             self.health("paused" if paused else "resumed", detail)
 
     def health(self, kind: str, detail: str) -> None:
-        """Tell what happened to the guest's health; the policy is the daemon's."""
+        """Report what happened to the guest's health; the daemon decides by its policy."""
         self._notify(notifications.Health(kind=kind, at=clock.now(), detail=detail[:1000]))
 
     def hypervisor_ended(self, pid: int | None, status: int, at: float) -> None:
-        """Tell at once that the hypervisor exited; what it means follows with the state."""
+        """Report at once that the hypervisor exited; the state that follows says what it means."""
         self._notify(notifications.Hypervisor(pid=pid, status=status, at=at))
 
     def progress(self, phase: str, message: str) -> None:
-        """Tell what is being done."""
+        """Report what the driver is doing."""
         self._notify(notifications.Progress(phase=phase, message=message[:1000]))
 
     def boot(self) -> Boot | None:
@@ -90,6 +90,6 @@ class Status:
 
 
 def describe(error: errors.GaoError) -> anyjson.Object:
-    """An error inside a notification: code, message and what else it has."""
+    """Return an error for a notification: code, message and what else it has."""
     wire = errors.to_wire(error)
     return {"message": error.message, **wire["data"]}

@@ -1,8 +1,8 @@
 """The lifecycle of one VM, in steps: configure, start, stop. Each step is idempotent.
 
-Owns the order of things; how each is done stands in the file of its noun, and what happens
-meanwhile in ``reactions``. When the VM has ended, for whatever reason, everything it held is
-released and the daemon has been told why.
+This module owns the order of things. The file of each noun says how the thing is done, and
+``reactions`` what happens meanwhile. When the VM has ended, for whatever reason, everything it held
+is released and the daemon knows why.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ from gaovm.wire.driver import results
 from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
-# What the dead hypervisor had written to the console is there at once; this only bounds it.
+# The dead hypervisor's console output is there at once; this only limits the wait.
 CONSOLE_DRAIN_S = 1.0
-# Of an asked-for stop's grace, the agent's way gets this share and ACPI the rest.
+# The agent's way gets this share of the grace of an asked-for stop, and ACPI the rest.
 AGENT_SHARE = 0.7
 
 
 class Vm:
-    """One VM; ``on_ended`` is called when it ended although the daemon did not ask.
+    """One VM; calls ``on_ended`` when it ended although the daemon did not ask.
 
-    ``create`` makes its host side; None: the back end that the spec names does.
+    ``create`` makes its host side; None: use the back end that the spec names.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Vm:
 
         Raises:
             errors.LockHeld, errors.PortTaken, errors.MountMissing, errors.MountRefused,
-            errors.DiskShrink and what the builder raises; everything taken is given back then.
+            errors.DiskShrink and what the builder raises; then everything taken is given back.
         """
         if self._reactions is not None:
             raise errors.StateConflict("the VM has been started already")
@@ -118,7 +118,7 @@ class Vm:
         try:
             self._lock = lock.take(Path(request.vm_dir))
             mounts.check(request.spec.shares, Path(request.home), lambda _: "mount")
-            # Up to 3 s without a cached probe; nothing else is under way in this process yet.
+            # Up to 3 s without a cached probe; this process does nothing else yet.
             facts = request.facts or hostfacts.collect(Path(request.home))
             name = request.spec.boot.backend
             document = backends.builder(name).build(request.spec, facts, _artefacts(request))
@@ -153,7 +153,7 @@ class Vm:
         """Execute the hypervisor and return; notifications report the boot.
 
         Raises:
-            errors.StateConflict: not configured, or started before.
+            errors.StateConflict: the VM is not configured, or was started before.
             errors.ProgramMissing: a program that the VM needs cannot be executed.
         """
         request, document, manager = self.request, self._document, self._manager
@@ -213,18 +213,18 @@ class Vm:
     # what the daemon asks of a running VM
 
     async def pause(self) -> bool:
-        """Stop the guest's processors and clocks; returns whether it is paused. Idempotent.
+        """Stop the guest's processors and clocks; return whether it is paused. Idempotent.
 
         Raises:
             errors.StateConflict: the VM does not run.
-            errors.HypervisorFailed: the hypervisor does not take it.
+            errors.HypervisorFailed: the hypervisor does not take the request.
         """
         if not await self._running().hypervisor.pause():
             raise errors.HypervisorFailed("the hypervisor did not pause the VM")
         return self.status.paused
 
     async def resume(self) -> bool:
-        """Let the guest go on; as ``pause`` otherwise."""
+        """Let the guest go on; otherwise like ``pause``."""
         if not await self._running().hypervisor.resume():
             raise errors.HypervisorFailed("the hypervisor did not resume the VM")
         return self.status.paused
@@ -245,12 +245,12 @@ class Vm:
         return self.host
 
     def relevel(self) -> None:
-        """The log level has changed; the agent follows, now or when it answers."""
+        """Pass on the new log level to the agent, now or when it answers."""
         if self._guest is not None:
             self._guest.relevel()
 
     async def guest_info(self) -> Info:
-        """What the agent knows of the guest."""
+        """Return what the agent knows of the guest."""
         return await info.get(self.guest.connection)
 
     # the end
@@ -258,13 +258,13 @@ class Vm:
     async def stop(self, grace_s: float, force_s: float) -> str:
         """End the VM: by its agent, by ACPI, by force. Returns the way that worked.
 
-        Joins a stop under way. When it returns, everything is released.
+        If a stop is under way, join it. When this returns, everything is released.
         """
         agent_s = grace_s * AGENT_SHARE
         return await self.shut_down(agent_s, grace_s - agent_s, force_s)
 
     async def shut_down(self, agent_s: float, acpi_s: float, force_s: float) -> str:
-        """As ``stop``, with a limit for each way; the hypervisor is killed in the end."""
+        """Like ``stop``, with a limit for each way; kills the hypervisor in the end."""
         reacting, manager = self._reactions, self._manager
         if reacting is None or manager is None or manager.hypervisor.ended.is_set():
             self._stopping = True
@@ -276,7 +276,7 @@ class Vm:
             self._was_paused = self.status.paused
             self.status.change("stopping")
         if reacting.panicked:
-            agent_s = acpi_s = 0.0  # it will never answer
+            agent_s = acpi_s = 0.0  # the guest will never answer
         how = await shutdown.end(
             manager.hypervisor,
             self._guest,
@@ -290,7 +290,7 @@ class Vm:
         asked, hypervisor = False, manager.hypervisor
         try:
             code, at = await hypervisor.exited()
-            # First of all: what follows takes its time, and the daemon's record does not wait.
+            # Do this first: what follows takes time, and the daemon's record must not wait.
             self.status.hypervisor_ended(hypervisor.pid, code, at)
             await hypervisor.drain()
             if self._console is not None:

@@ -1,7 +1,7 @@
-"""Changes of a VM's config: what they would do, in force now or at the next start, copies on disk.
+"""Changes of a VM's config: their effect, whether now or at the next start, and copies on disk.
 
-``changes`` is the way in; ``planning`` works out what a change means, ``live`` makes it in a
-running VM, ``copies`` are the files beside the disk.
+``changes`` is the way in. ``planning`` works out what a change means, ``live`` makes it in a
+running VM, and ``copies`` are the files beside the disk.
 
 May import: ``vms``, ``storage``. Must not: start or stop a VM.
 """

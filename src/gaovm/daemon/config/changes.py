@@ -1,12 +1,12 @@
-"""Changes of a VM's config: in force at once where they can be, else at the next start.
+"""Change a VM's config: at once where that is possible, else at the next start.
 
-In this order, each a step that a crash may follow:
+A change has these steps, in this order; a crash may come after each:
 
-1. What is wanted is written to the database, with the events that tell of it, in one transaction.
-   From here on it will come into force, whatever happens.
-2. The copies on disk are written.
-3. What the driver can change in the running VM it changes. Until that is done it stands in
-   ``pending`` like everything else, so a change that fails or is cut short comes at the next start.
+1. The daemon writes what is wanted to the database, with the events that report it, in one
+   transaction. From here on the change will come into force, whatever happens.
+2. It writes the copies on disk.
+3. The driver changes what it can in the running VM. Until it has done so, this part is in
+   ``pending`` like everything else: a change that fails or is interrupted comes at the next start.
 
 At a start, ``pending`` becomes ``spec`` in one transaction, before anything is made for the VM.
 """
@@ -33,12 +33,12 @@ from gaovm.wire.control import payloads
 
 logger = logging.getLogger(__name__)
 
-#: What a VM that runs can take because its scripts are run again.
+#: A running VM can take these, because its scripts are run again.
 _SCRIPTS = ("guest.provision", "guest.probes")
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a change did. ``changed``: the record is another; ``replaced``: something waited."""
+    """What a change did. ``changed``: the record differs; ``replaced``: another one waited."""
 
     changed: bool
     applied: tuple[diff.Difference, ...]
@@ -55,7 +55,7 @@ async def change(
     *,
     whole: bool = False,
 ) -> Outcome:
-    """Bring layers into force; ``make`` is called when it is this change's turn.
+    """Bring layers into force; calls ``make`` when it is this change's turn.
 
     Raises:
         errors.ConfigError, errors.DiskShrink: the layers are wrong, or the VM would not fit on
@@ -99,7 +99,7 @@ async def change(
 
 
 def _check_size(record: records.VmRecord, plan: planning.Plan) -> list[str]:
-    """What is to be said of another size; of one that stays its next start says it."""
+    """Return warnings about a new size; an unchanged size is checked at the VM's next start."""
     wanted, now = plan.wanted, record.pending or record.spec
     if (wanted.memory, wanted.processors) == (now.memory, now.processors):
         return []
@@ -107,7 +107,7 @@ def _check_size(record: records.VmRecord, plan: planning.Plan) -> list[str]:
 
 
 async def _once_it_answers(vm: machine.Machine, *, whole: bool) -> None:
-    """Bring into a guest that boots what can be brought into one that runs."""
+    """Once a booting guest answers, bring into it what a running guest can take."""
 
     def decided() -> bool:
         return not planning.is_on_its_way(vm.record) or _gone(vm)
@@ -129,7 +129,7 @@ async def apply_pending(vm: machine.Machine) -> None:
 
 
 async def take_scripts(vm: machine.Machine) -> None:
-    """Bring scripts and probes that wait into force in a VM that runs; for running them again."""
+    """Bring waiting scripts and probes into force in a running VM, in order to run them again."""
     async with vm.config:
         await _take_scripts(vm)
         await _write_copies(vm)
@@ -149,13 +149,13 @@ async def _take_scripts(vm: machine.Machine) -> None:
 
 
 async def check_all(fleet: Fleet) -> None:
-    """As ``check``, for every VM; what cannot be read or written is logged."""
+    """Call ``check`` for every VM; log what cannot be read or written."""
     for vm in list(fleet.machines.values()):
         await tasks.guard(f"vm {vm.name}: config files", check(vm))
 
 
 async def check(vm: machine.Machine) -> None:
-    """Make the copies say what the database says; damaged ones are put aside and named."""
+    """Make the copies match the database; put damaged ones aside and report them."""
     async with vm.config:
         if _gone(vm):
             return
@@ -169,12 +169,12 @@ def _gone(vm: machine.Machine) -> bool:
 
 
 def _says_something(vm: machine.Machine, plan: planning.Plan) -> bool:
-    """Whether the change would be seen in the record."""
+    """Whether the record would show the change."""
     return any(getattr(vm.record, name) != value for name, value in _layers(plan).items())
 
 
 def _layers(plan: planning.Plan) -> dict[str, Any]:
-    """The fields of the record that a change writes."""
+    """Return the fields of the record that a change writes."""
     return {
         "spec": plan.spec,
         "base": plan.base,
@@ -189,7 +189,7 @@ def _layers(plan: planning.Plan) -> dict[str, Any]:
 async def _record(vm: machine.Machine, plan: planning.Plan) -> None:
     before = vm.record
     written = vm.update(**_layers(plan))
-    # In the same turn of the loop, so in the same transaction.
+    # In the same turn of the loop, and therefore in the same transaction.
     if plan.now:
         _tell_updated(vm, plan.now, running=plan.running)
     if plan.staged and (plan.whole or list(plan.staged) != _waiting(before)):
@@ -201,7 +201,7 @@ async def _record(vm: machine.Machine, plan: planning.Plan) -> None:
 
 
 def _waiting(record: records.VmRecord) -> list[diff.Difference]:
-    """What waits for the next start."""
+    """Return the differences that wait for the next start."""
     return [] if record.pending is None else diff.differences(record.spec, record.pending)
 
 
@@ -224,7 +224,7 @@ async def _write_copies(vm: machine.Machine) -> None:
         else:
             await _write_pending(vm)
     except errors.HostError as exc:
-        # The database has it; the next look at the files makes them follow.
+        # The database has the change; the next check of the files corrects them.
         logger.warning("vm %s: %s", vm.name, exc, extra={"vm": vm.name})
 
 
@@ -244,7 +244,7 @@ async def _remove_pending(vm: machine.Machine) -> None:
 
 
 async def _mend(vm: machine.Machine, name: str, spec: VmSpec | None) -> None:
-    """Make one copy say what the database says; tell of a damaged one."""
+    """Make one copy match the database; report a damaged one."""
     if _gone(vm):
         return
     path = vm.fleet.paths.vm_dir(vm.name) / name
@@ -258,14 +258,14 @@ async def _mend(vm: machine.Machine, name: str, spec: VmSpec | None) -> None:
 
 @steps.step
 async def _change_live(vm: machine.Machine, field: diff.Field, plan: planning.Plan) -> list[str]:
-    """One field in the running VM; what went less well than it should.
+    """Change one field in the running VM; return warnings.
 
     Raises:
         errors.GaoError: it could not be changed and waits for the next start.
     """
     warnings = await live.CHANGES[field.path](vm, plan.wanted)
     record = vm.record
-    if record.pending is not None:  # else a start that came meanwhile has taken it
+    if record.pending is not None:  # else a start came meanwhile and has applied it
         spec = diff.with_values(record.spec, {field.path: diff.value(plan.wanted, field.path)})
         done = not diff.differing(spec, record.pending)
         written = vm.update(spec=spec, pending=None if done else record.pending)

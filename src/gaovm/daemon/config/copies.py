@@ -1,9 +1,9 @@
-"""``config.json`` and ``pending_config.json``: copies of what the database holds of a VM's config.
+"""``config.json`` and ``pending_config.json``: copies of a VM's config in the database.
 
-The database is the authority; the files are for people and for programs that look at a VM's
-directory. The daemon writes them whole or not at all, with a digest, checks them when it starts and
-at each start of the VM, and rewrites those that differ from the database. A file whose digest is
-wrong was torn or edited: it is put aside under another name, never overwritten.
+The database is the authority. The files serve people, and programs that look at a VM's directory.
+The daemon writes each file whole or not at all, with a digest. It checks them when it starts and at
+each start of the VM, and rewrites those that differ from the database. If a digest is wrong, the
+file was torn or edited: the daemon renames it and never overwrites it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def write(path: Path, spec: vm.VmSpec) -> None:
     """Replace the file, durably.
 
     Raises:
-        errors.HostError: it cannot be written; the old one is there.
+        errors.HostError: it cannot be written; the old file is unchanged.
     """
     path.parent.mkdir(mode=0o700, exist_ok=True)
     files.write_atomic(path, encode(spec))
 
 
 def remove(path: Path) -> None:
-    """Remove the file, durably; one that is not there is fine.
+    """Remove the file, durably; a missing file is fine.
 
     Raises:
         errors.HostError: it cannot be removed.
@@ -49,9 +49,9 @@ def remove(path: Path) -> None:
 
 
 def mend(path: Path, wanted: vm.VmSpec | None) -> Path | None:
-    """Make the file say what is wanted (None: no file). Only reads where nothing has to change.
+    """Make the file match what is wanted (None: no file). Only reads if nothing has to change.
 
-    Returns where a damaged file was put.
+    Returns the new path of a damaged file.
 
     Raises:
         errors.HostError: it cannot be read or written.
@@ -73,14 +73,14 @@ def mend(path: Path, wanted: vm.VmSpec | None) -> Path | None:
 
 
 def encode(spec: vm.VmSpec) -> bytes:
-    """The content of a file, with a line feed at its end."""
+    """Return the content of a file, with a line feed at its end."""
     data = vm.to_builtins(spec)
     text = msgspec.json.encode({"format": 1, "digest": _digest(data), "spec": data})
     return msgspec.json.format(text, indent=2) + b"\n"
 
 
 def _whole(content: bytes) -> bytes:
-    """The content, if it is as some daemon wrote it."""
+    """Return the content if a daemon wrote it so."""
     data = msgspec.json.decode(content)
     if not isinstance(data, dict) or data.get("digest") != _digest(data.get("spec")):
         raise ValueError("its digest is wrong")
@@ -92,7 +92,7 @@ def _digest(data: Any) -> str:
 
 
 def damaged(path: Path, kept: Path) -> errors.StateCorrupt:
-    """What a user is told of a damaged file."""
+    """Return what a user is told about a damaged file."""
     return errors.StateCorrupt(
         f"{path} was damaged; it was moved to {kept.name} and written anew from the database",
         remedy="change a config over its project file or in it, not in this file",

@@ -1,6 +1,6 @@
-"""Changes of the config that a driver brings into a VM that runs.
+"""Changes of the config that a driver makes in a running VM.
 
-Each takes the whole spec that is wanted, and may be repeated.
+Each takes the whole wanted spec, and may be repeated.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gaovm.spec.ports import PortForward
 from gaovm.spec.vm import VmSpec
 from gaovm.wire.driver import params, table
 
-#: A resize writes metadata only; the guest's file system takes seconds on a slow host.
+#: A resize writes metadata only; the guest's file system needs seconds on a slow host.
 GROW_LIMIT_S = 60.0
 ENVIRONMENT_LIMIT_S = 10.0
 
@@ -39,7 +39,7 @@ async def _set_environment(vm: machine.Machine, wanted: VmSpec) -> list[str]:
 
 
 async def _forward_ports(vm: machine.Machine, wanted: VmSpec) -> list[str]:
-    """Old forwards go first, for a new one may have their host port. All of it, or none."""
+    """Change the forwards, all or none. Remove old ones first: a new one may need their port."""
     driver = _driver(vm)
     before = {ports.identity(port): port for port in vm.record.spec.network.ports}
     after = {ports.identity(port): port for port in wanted.network.ports}
@@ -59,13 +59,13 @@ async def _forward_ports(vm: machine.Machine, wanted: VmSpec) -> list[str]:
 
 
 async def _set_reaction(vm: machine.Machine, wanted: VmSpec) -> list[str]:
-    """The daemon's own part follows from the record; QEMU's is what a kernel panic does."""
+    """Tell the driver what a kernel panic does; the daemon's own part follows from the record."""
     reaction = params.Reaction(on_hang=wanted.supervision.watchdog.on_hang)
     await _driver(vm).call(table.WATCHDOG_REACTION, reaction)
     return []
 
 
-#: By path of the spec: every field whose time is ``diff.When.DRIVER``.
+#: Every field whose time is ``diff.When.DRIVER``, by its path in the spec.
 CHANGES: dict[str, _Change] = {
     "disk.size_bytes": _grow_disk,
     "guest.env": _set_environment,
@@ -81,7 +81,7 @@ def _driver(vm: machine.Machine) -> driver_protocol.Driver:
 
 
 def _bound(record: records.VmRecord, port: PortForward) -> params.RemovePort:
-    """The ports of a forward as the driver has them: a host port of 0 was chosen by it."""
+    """Return a forward's ports as the driver has them: it chose the host port if that was 0."""
     for known, entry in ports.bound(record):
         if entry and ports.identity(known) == ports.identity(port):
             return ports.removed(entry)

@@ -1,9 +1,9 @@
-"""Decides what a change of a VM's config would do, from data alone, before it is done.
+"""Decide what a change of a VM's config would do, from data alone, before it is done.
 
-A VM's config is in layers: the project file as it was last read (``base``), over it what
-``gaovm set`` was told (``overrides``). Both together are what is wanted. ``spec`` is what is in
-force. Where the two differ while the VM runs, each field has its time (``spec.diff``): at once, or
-at the next start, until when it stands in ``pending``.
+A VM's config has two layers: the project file as last read (``base``), and over it the values of
+``gaovm set`` (``overrides``). Both together are what is wanted. ``spec`` is what is in force. If
+the two differ while the VM runs, each field has its time (``spec.diff``): at once, or at the next
+start. Until then it is in ``pending``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gaovm.model import states
 from gaovm.spec import diff, vm
 from gaovm.wire import anyjson
 
-#: The readiness of a VM on its way up, whose guest cannot be changed yet.
+#: The readiness of a VM that is starting: its guest cannot be changed yet.
 _TOO_EARLY = (None, states.Readiness.BOOTING)
 
 
@@ -35,11 +35,10 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A change, worked out.
 
-    ``spec`` and ``pending`` are what the record holds right after it; ``by_driver`` are fields of
-    ``pending`` that the driver can bring into the running VM, ``soon`` those that it can once the
-    guest answers. ``now``, ``live`` and ``staged``
-    tell the same in differences: in force at once, in force when the driver has done it, at the
-    next start.
+    ``spec`` and ``pending`` are what the record holds right after the change. ``by_driver`` are
+    fields of ``pending`` that the driver can change in the running VM, ``soon`` those that it can
+    change once the guest answers. ``now``, ``live`` and ``staged`` say the same as differences: in
+    force at once, in force when the driver has done it, in force at the next start.
     """
 
     base: vm.VmSpec
@@ -60,14 +59,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def restart_required(self) -> bool:
-        """Whether something of it can take effect only by a start."""
+        """Whether a part of the change can take effect only by a start."""
         return any(found.restart for found in (*self.now, *self.live, *self.staged))
 
 
 def work_out(record: records.VmRecord, layers: Layers, *, whole: bool = False) -> Plan:
-    """The change that brings the layers into force.
+    """Work out the change that brings the layers into force.
 
-    With ``whole`` nothing is changed live when something else has to wait for a start.
+    With ``whole`` nothing changes live if something else has to wait for a start.
 
     Raises:
         errors.ConfigError: an override is wrong.
@@ -108,30 +107,30 @@ def is_on_its_way(record: records.VmRecord) -> bool:
 
 
 def combine(base: vm.VmSpec, overrides: Mapping[str, Any]) -> vm.VmSpec:
-    """The base with the overrides over it.
+    """Return the base with the overrides over it.
 
     Raises:
         errors.ConfigError: an override is wrong.
     """
     if not overrides:
         return base
-    # This loads the YAML reader; a daemon whose users never set anything does without it.
+    # This loads the YAML reader; a daemon whose users never set anything does not need it.
     from gaovm.project import overrides as layer
 
     return layer.apply(base, overrides)
 
 
 def with_changes(present: Mapping[str, Any], changes: Mapping[str, Any]) -> anyjson.Object:
-    """Overrides with some changed; one that becomes empty is taken away."""
+    """Return the overrides with some changed; remove those that become empty."""
     empty = {word for word, value in changes.items() if value in (None, "")}
     after = {**present, **changes}
     return {word: value for word, value in after.items() if word not in empty}
 
 
 def without_layer(record: records.VmRecord) -> tuple[anyjson.Object, list[str]]:
-    """What remains of the overrides when they are discarded, and why.
+    """Return what remains of discarded overrides, and why.
 
-    A disk that has grown cannot shrink again, so its size stays.
+    A disk that has grown cannot shrink, so its size stays.
     """
     base = record.base or record.spec
     if "disk" in record.overrides and record.spec.disk.size_bytes > base.disk.size_bytes:
@@ -144,7 +143,7 @@ def without_layer(record: records.VmRecord) -> tuple[anyjson.Object, list[str]]:
 def _split(
     record: records.VmRecord, wanted: vm.VmSpec, *, running: bool, whole: bool
 ) -> tuple[vm.VmSpec, vm.VmSpec | None, tuple[diff.Field, ...]]:
-    """What is in force at once, what waits, and what of that a driver can do."""
+    """Return what is in force at once, what waits, and what of that a driver can do."""
     if not running:
         if record.pending is not None and not whole and not diff.differing(record.pending, wanted):
             return record.spec, record.pending, ()  # nothing new: it comes with the start

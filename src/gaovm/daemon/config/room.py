@@ -1,4 +1,4 @@
-"""What this host has for a VM, asked when its size is decided: no probe, no process."""
+"""Check the VM's size against this host when it is decided: no probe, no process."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from gaovm.spec import vm
 
 
 def check(spec: vm.VmSpec) -> list[str]:
-    """What a user should know of the VM's size here; see ``fit.check``.
+    """Return what a user should know of the VM's size here; see ``fit.check``.
 
     Raises:
-        errors.ConfigError: it does not fit.
+        errors.ConfigError: the VM does not fit.
     """
     memory = limits.memory()
     found = facts.HostFacts(

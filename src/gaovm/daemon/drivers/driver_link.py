@@ -29,24 +29,24 @@ logger = logging.getLogger(__name__)
 P = TypeVar("P", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
 
-#: A driver says hello within 10 ms of its fork; this is for a host that swaps.
+#: A driver says hello within 10 ms of its fork; this limit is for a host that swaps.
 HANDSHAKE_S = 10.0
-#: A zygote may die with a request in its hands; the next one is asked again.
+#: A zygote may die while it handles a request; then we ask the next one.
 FORK_ATTEMPTS = 3
 #: A driver leaves 15 s after the last call; three pings fit in that.
 PING_INTERVAL_S = 5.0
 PING_LIMIT_S = 10.0
-#: The connection of a process that has ended is at its end, once what it holds has been read.
+#: When a process has ended, we read its connection to the end for at most this long.
 LAST_WORDS_S = 1.0
-#: A driver whose link broke shuts its guest down and leaves; longer than this it hangs.
+#: A driver whose link broke shuts its guest down and leaves; after this time it counts as hung.
 SEE_OUT_S = 20.0
 
 
 class Source(Protocol):
-    """Who tells how a driver ended."""
+    """Says how a driver ended."""
 
     async def gone(self, forked: forks.Forked) -> int | None:
-        """Return when it has ended: its status, minus the signal, or None if unknown."""
+        """Wait until the driver ends; return its status, minus the signal, None if unknown."""
         ...
 
 
@@ -65,7 +65,7 @@ class Link:
 
     @property
     def connection(self) -> handover.Movable | None:
-        """The connection, None before its handshake is done."""
+        """The connection; None before its handshake is done."""
         return self._connection
 
     def attach(self, made: handover.Movable) -> None:
@@ -74,11 +74,11 @@ class Link:
         made.set_heartbeat(PING_INTERVAL_S, PING_LIMIT_S)
 
     async def watch(self) -> None:
-        """Wait for the process' end; run once, in the background."""
+        """Wait for the process's end; run this once, in the background."""
         exit_code = await self._source.gone(self.forked)
         if self._connection is not None:
-            # What it said last counts, in whichever order the kernel tells of both ends: after a
-            # stall of this process both are there at once.
+            # Read what the driver said last, in whichever order the kernel reports both ends:
+            # after a stall of this process both are there at once.
             await asyncio.wait([self._connection.finished], timeout=LAST_WORDS_S)
             self._connection.close()
         self._ended.set_result(driver_protocol.Ended(pid=self.pid, exit_code=exit_code))
@@ -90,7 +90,7 @@ class Link:
             errors.CapabilityError: the driver does not serve the method; nothing was asked.
             errors.DriverLost: the driver ended; whether the call had an effect is unknown.
             errors.InvalidReply: the answer does not fit the row.
-            errors.GaoError: what the driver answered, or that it did not in time.
+            errors.GaoError: the driver's error, or the driver did not answer in time.
         """
         told = await self.relay(row.name, msgspec.to_builtins(params), timeout_s=timeout_s)
         return convert.reply(row.name, told, row.result)
@@ -98,10 +98,10 @@ class Link:
     async def relay(
         self, method: str, params: anyjson.Object, *, timeout_s: float = 5.0
     ) -> anyjson.Object:
-        """Call a method by its name, with JSON data that nobody looked at; as ``call`` otherwise.
+        """Call a method by its name, with unchecked JSON data; otherwise like ``call``.
 
         Raises:
-            errors.InvalidReply: the answer is no object.
+            errors.InvalidReply: the answer is not an object.
         """
         if self._connection is None:
             raise errors.DriverLost(f"driver {self.pid} has no connection")
@@ -123,10 +123,10 @@ class Link:
         return processes.alive(self.forked.pid, self.forked.start_time)
 
     def require(self, *methods: str) -> None:
-        """Refuse, before anything is touched, what needs methods that the driver does not serve.
+        """Refuse, before anything changes, what needs methods that the driver does not serve.
 
         Raises:
-            errors.CapabilityError: names them.
+            errors.CapabilityError: names these methods.
         """
         served = self._connection.callable if self._connection is not None else frozenset()
         missing = [method for method in methods if method not in served]
@@ -142,7 +142,7 @@ class Link:
         return await asyncio.shield(self._ended)
 
     async def leave(self, limit_s: float) -> driver_protocol.Ended:
-        """Ask the driver to leave; kill it after the limit. May be called by several."""
+        """Ask the driver to leave; kill it after the limit. Several may call this."""
         if not self._ended.done():
             try:
                 await self.call(table.EXIT, NOTHING, timeout_s=limit_s)
@@ -153,7 +153,7 @@ class Link:
         return await self.see_out(limit_s)
 
     async def see_out(self, limit_s: float) -> driver_protocol.Ended:
-        """Wait for the end of a driver that was told to leave; kill it after the limit."""
+        """Wait until a driver that was told to leave ends; kill it after the limit."""
         try:
             async with asyncio.timeout(limit_s):
                 return await self.gone()
@@ -163,7 +163,7 @@ class Link:
         return await self.gone()
 
     def _kill(self) -> None:
-        # The pid may have been given to another process meanwhile.
+        # The kernel may have given the pid to another process meanwhile.
         if processes.alive(self.forked.pid, self.forked.start_time):
             os.kill(self.forked.pid, signal.SIGKILL)
 
@@ -175,7 +175,7 @@ class ForkLauncher:
         self._source = source
 
     async def launch(self, vm: machine.Machine) -> Link:
-        """A driver whose handshake is done; on failure and on cancelling none is left.
+        """Start a driver, up to its handshake; a failed or cancelled call leaves none behind.
 
         Raises:
             errors.DriverStartFailed: no fork, or no hello in time.
@@ -197,11 +197,11 @@ class ForkLauncher:
         return link
 
     async def _fork(self, vm: machine.Machine, token: str) -> tuple[forks.Forked, socket.socket]:
-        """A driver's process, and our end of its connection.
+        """Fork a driver's process; return it and our end of its connection.
 
         Raises:
-            errors.DescriptorsScarce: it would take what is kept for ending the others.
-            errors.DriverStartFailed: no fork.
+            errors.DescriptorsScarce: the descriptors that are left are reserved, to end VMs.
+            errors.DriverStartFailed: there was no fork.
         """
         name, log = vm.name, vm.fleet.paths.driver_log(vm.name)
         if descriptors.scarce(descriptors.VM_RESERVE):
@@ -211,8 +211,8 @@ class ForkLauncher:
                 remedy="stop another VM, or raise the limit: `ulimit -n`, LimitNOFILE= of the unit",
             )
         for left in reversed(range(FORK_ATTEMPTS)):
-            # Each attempt has a pair of its own: a zygote that died may have forked all the same,
-            # and that driver leaves when its end is closed.
+            # Each attempt has its own pair: a zygote that died may have forked all the same, and
+            # that driver leaves when its end is closed.
             ours, theirs = socket.socketpair()
             try:
                 return await self._source.fork(name, token, log, theirs), ours
@@ -227,11 +227,11 @@ class ForkLauncher:
         raise errors.InternalError("no attempt was made")
 
     async def resume(self, vm: machine.Machine, given: Driver, source: Source | None) -> Link:
-        """The link to a driver that the code before an upgrade launched.
+        """Return the link to a driver that the code before an upgrade launched.
 
         Raises:
-            errors.HandshakeError: its protocol is not spoken any more; it sees the end of its
-                connection, and leaves.
+            errors.HandshakeError: this code does not speak the driver's protocol any more. The
+                driver sees the end of its connection and leaves.
         """
         forked = forks.Forked(pid=given.pid, start_time=given.start_time)
         sock = socket.socket(fileno=given.fd)
@@ -267,7 +267,7 @@ class ForkLauncher:
 
 
 async def _set_level(link: Link, level: str) -> None:
-    """What was asked of the VM before holds for its next driver too."""
+    """Give the VM's next driver the log level that somebody asked for before."""
     wanted = convert.params({"level": level}, wire.LogLevel)
     try:
         await link.call(table.LOG_LEVEL, wanted)
@@ -282,7 +282,7 @@ def _connect(vm: machine.Machine, link: Link, made: handover.Movable) -> None:
 
 
 def _service(vm: machine.Machine, token: str | None) -> connection.Service:
-    """What is served to a driver: it reports."""
+    """Return what the daemon serves to a driver: it takes reports."""
 
     def on_notification(method: str, params: anyjson.Object, _: connection.Connection) -> None:
         reports.on_notification(vm, method, old_drivers.translate(params))

@@ -1,4 +1,4 @@
-"""Where driver processes come from: a zygote that forks them, or a start of each."""
+"""Where driver processes come from: a zygote forks them, or the daemon starts each one."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ class Forked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forks(Protocol):
-    """Makes driver processes and tells how they ended."""
+    """Makes driver processes and says how they ended."""
 
     @property
     def pid(self) -> int | None:
-        """The process that makes them; None: there is none, or it is this one."""
+        """The process that makes drivers; None: there is none, or it is this one."""
         ...
 
     async def run(self) -> None:
-        """Be ready to make drivers until cancelled; drivers that run stay."""
+        """Be ready to make drivers until cancelled; running drivers stay."""
         ...
 
     async def fork(self, vm: str, token: str, log: Path, control: socket.socket) -> Forked:
         """Make a driver that holds ``control``.
 
         Raises:
-            errors.DriverStartFailed: it cannot be made; ``retriable``: by another attempt, with
-                another ``control``, as this one may have got to a driver.
+            errors.DriverStartFailed: it cannot be made. ``retriable``: another attempt may work,
+                but with another ``control``, as a driver may hold this one.
         """
         ...
 
     async def gone(self, forked: Forked) -> int | None:
-        """Return when a driver has ended: its status, minus the signal, or None if unknown."""
+        """Wait until a driver ends; return its status, minus the signal, None if unknown."""
         ...

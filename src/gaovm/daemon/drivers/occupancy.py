@@ -1,7 +1,7 @@
-"""Who has a VM's lock: the driver of an earlier daemon, or one that this daemon has given up.
+"""Who holds a VM's lock: an earlier daemon's driver, or one that this daemon has given up.
 
-A driver holds the lock for as long as its hypervisor lives. So a free lock proves that nothing of
-the VM runs, whatever this daemon remembers.
+A driver holds the lock as long as its hypervisor lives. So a free lock proves that nothing of the
+VM runs, whatever this daemon remembers.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from gaovm.platform import processes
 
 logger = logging.getLogger(__name__)
 
-#: A driver that lost its daemon leaves within 10 s, or 15 s when it has to notice by silence.
+#: A driver that lost its daemon leaves within 10 s, or within 15 s if only silence tells it.
 OLD_DRIVER_S = 20.0
-#: The pause between looks at a lock whose holder nobody can name.
+#: The pause between looks at a lock whose holder is unknown.
 _LOOK_S = 0.2
 
 
 def held(vm: machine.Machine) -> bool:
-    """Whether a process has the VM's lock.
+    """Whether a process holds the VM's lock.
 
     Raises:
         errors.HostError: the lock's file cannot be opened.
@@ -41,10 +41,10 @@ def held(vm: machine.Machine) -> bool:
 
 
 async def until_free(vm: machine.Machine, limit_s: float) -> None:
-    """Return when nobody has the lock.
+    """Return when nobody holds the lock.
 
     Raises:
-        errors.LockHeld: somebody still has it after ``limit_s`` seconds; the message says who.
+        errors.LockHeld: somebody still holds it after ``limit_s`` seconds; the message says who.
     """
     try:
         async with asyncio.timeout(limit_s):
@@ -60,7 +60,7 @@ async def until_free(vm: machine.Machine, limit_s: float) -> None:
 
 
 def kill(vm: machine.Machine) -> None:
-    """Kill the process that has the lock, if the kernel confirms the pid that the file names."""
+    """Kill the lock's holder, if the kernel confirms the pid that the file names."""
     lock = _lock(vm)
     pid = lock.holder()
     if pid is None or not processes.has_locked(pid, lock.path):

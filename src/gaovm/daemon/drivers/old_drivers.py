@@ -1,4 +1,4 @@
-"""Drivers that were started before an upgrade say some words as they were spelt then."""
+"""Translate for drivers that started before an upgrade: they use some older words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KEYS = ("kind", "reason", "detail")
 
 
 def translate(params: anyjson.Object) -> anyjson.Object:
-    """A notification's parameters in the words of today's drivers."""
+    """Return a notification's parameters in the words of today's drivers."""
     words = {key: params[key] for key in _KEYS if isinstance(params.get(key), str)}
     old = {key: _WORDS[word] for key, word in words.items() if word in _WORDS}
     return {**params, **old} if old else params

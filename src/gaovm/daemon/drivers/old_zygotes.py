@@ -1,6 +1,6 @@
-"""Zygotes of the code before an upgrade: they fork no more, and tell how their drivers ended.
+"""Zygotes from before an upgrade: they fork no more, but report how their drivers end.
 
-The daemon lets each go when its last driver has ended. Its death touches no driver.
+The daemon ends each one when its last driver has ended. A zygote's death does not affect drivers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class OldZygote:
-    """One such zygote. Implements ``driver_link.Source``."""
+    """One old zygote. Implements ``driver_link.Source``."""
 
     def __init__(self, given: handover.Zygote) -> None:
         self.pid = given.pid
@@ -28,11 +28,11 @@ class OldZygote:
         self._over = asyncio.get_running_loop().create_future()
 
     def fileno(self) -> int:
-        """The descriptor of its socket, -1 once it has been let go."""
+        """The descriptor of its socket, -1 after the daemon has ended it."""
         return self._sock.fileno()
 
     async def run(self) -> None:
-        """Listen until its last driver has ended, or the zygote has."""
+        """Listen until its last driver has ended, or the zygote itself."""
         loop = asyncio.get_running_loop()
         try:
             async with process.adopt(self.pid):
@@ -50,7 +50,7 @@ class OldZygote:
         logger.info("zygote %d of the code before has ended", self.pid)
 
     async def gone(self, forked: forks.Forked) -> int | None:
-        """Return when one of its drivers has ended; see ``Exits.gone``."""
+        """Wait until one of its drivers ends; see ``Exits.gone``."""
         status = await self.exits.gone(forked)
         self._look()
         return status

@@ -1,7 +1,7 @@
-"""Drivers that are started one by one, where the system has no fork server. Implements ``Forks``.
+"""Start drivers one by one, where the system has no fork server. Implements ``Forks``.
 
-Each is a new interpreter: it takes a tenth of a second and a dozen MiB more than a fork. It leads a
-process group, which is ended when it ends: so its hypervisor does not outlive it either.
+Each driver is a new interpreter: it takes a tenth of a second and a dozen MiB more than a fork. It
+leads a process group, which ends with it: so its hypervisor does not outlive it either.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Spawner:
         self._children: dict[int, process.Child] = {}
 
     async def run(self) -> None:
-        """Nothing has to be kept ready: return when cancelled."""
+        """Wait until cancelled: there is nothing to keep ready."""
         await asyncio.Event().wait()
 
     @steps.step
@@ -68,9 +68,9 @@ class Spawner:
         return Forked(pid=child.pid, start_time=start_time)
 
     async def gone(self, forked: Forked) -> int | None:
-        """Return when a driver has ended: its status, minus the signal, or None if unknown.
+        """Wait until a driver ends; return its status, minus the signal, None if unknown.
 
-        One that the code before an upgrade started is still a child of this process.
+        A driver that the code before an upgrade started is still a child of this process.
         """
         child = self._children.get(forked.pid)
         if child is None:

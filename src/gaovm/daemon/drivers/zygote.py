@@ -1,7 +1,7 @@
-"""The warm process that drivers are forked from: started in the background, replaced when it dies.
+"""The warm process that forks drivers: started in the background, replaced when it dies.
 
-A zygote's death touches no driver. The contract of the messages stands at the top of
-``gaovm.driver.spawn.zygote``; ``--fd N`` is all that the two share.
+A zygote's death does not affect drivers. The top of ``gaovm.driver.spawn.zygote`` has the contract
+of the messages; beyond that the two share only ``--fd N``.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ MAX_MESSAGE = 64 << 10
 FORK_LIMIT_S = 20.0
 #: Pauses between zygotes that die at once, so that a broken one does not spin.
 RETRY_S = (0.0, 0.2, 1.0, 5.0, 15.0)
-#: A zygote that was ready can live: after its death the pause grows no further than this place.
+#: A zygote that was ready can work: after its death the pause grows no further than this index.
 WARM_FAILURES = 1
-#: A zygote that lived this long died of something else than its start.
+#: If a zygote lived this long, its start was not the reason for its death.
 STABLE_S = 30.0
 
 
 class Message(msgspec.Struct, kw_only=True):
-    """Anything that a zygote says."""
+    """Any message of a zygote."""
 
     op: str
     id: int | None = None
@@ -50,7 +50,7 @@ class Message(msgspec.Struct, kw_only=True):
 
 
 class Exits:
-    """How the drivers of one zygote ended, as the zygote tells."""
+    """How the drivers of one zygote ended, as the zygote reports."""
 
     def __init__(self, known: Mapping[int, int | None] | None = None) -> None:
         self._exits: dict[int, asyncio.Future[int]] = {}
@@ -67,25 +67,25 @@ class Exits:
         self._exits[pid] = asyncio.get_running_loop().create_future()
 
     def tell(self, pid: int, status: int) -> None:
-        """Note how a driver ended, as the zygote says."""
+        """Note how a driver ended, as the zygote reports."""
         exited = self._exits.get(pid)
         if exited is not None and not exited.done():
             exited.set_result(status)
 
     def forget(self) -> None:
-        """Note that the zygote is gone: nobody tells any more how its drivers end."""
+        """Note that the zygote is gone: nobody reports the ends of its drivers any more."""
         self._exits.clear()
 
     def known(self) -> dict[int, int | None]:
-        """Every driver whose end nobody has taken yet: its status, None while it runs."""
+        """The drivers whose end nobody has taken yet, with the status; None: it runs."""
         return {
             pid: exited.result() if exited.done() else None for pid, exited in self._exits.items()
         }
 
     async def gone(self, forked: Forked) -> int | None:
-        """Return when a driver has ended: its status, minus the signal, or None if unknown.
+        """Wait until a driver ends; return its status, minus the signal, None if unknown.
 
-        The kernel tells us when it tells the zygote, so no other process has to run first.
+        The kernel tells us and the zygote at the same time, so we wait for no other process.
         """
         exited = self._exits.get(forked.pid)
         if exited is None or not exited.done():
@@ -100,11 +100,11 @@ class Exits:
 
 
 def receive(sock: socket.socket) -> Message | None:
-    """The next message of a zygote; None at the end.
+    """Return a zygote's next message; None at the end.
 
     Raises:
         BlockingIOError: there is none yet.
-        errors.InvalidReply: it cannot be understood.
+        errors.InvalidReply: the message makes no sense.
     """
     try:
         data, fds = unix_sockets.receive(sock, MAX_MESSAGE, 1)
@@ -137,15 +137,15 @@ class Zygote:
 
     @property
     def pid(self) -> int | None:
-        """The zygote's pid, None between two of them."""
+        """The zygote's pid; None between two zygotes."""
         return self._pid
 
     def fileno(self) -> int:
-        """The descriptor of its socket, -1 between two of them."""
+        """The descriptor of its socket; -1 between two zygotes."""
         return -1 if self._sock is None else self._sock.fileno()
 
     async def run(self) -> None:
-        """Keep a zygote alive until cancelled; cancelling ends it and leaves its drivers."""
+        """Keep a zygote alive until cancelled; cancelling ends it, but not its drivers."""
         failures = 0
         loop = asyncio.get_running_loop()
         while True:
@@ -197,7 +197,7 @@ class Zygote:
         for future in self._forks.values():
             if not future.done():
                 lost = errors.DriverStartFailed("the zygote died")
-                lost.retriable = True  # from the next zygote, with another connection
+                lost.retriable = True  # by the next zygote, with another connection
                 future.set_exception(lost)
         self._forks.clear()
         self.exits.forget()  # its drivers live on
@@ -236,8 +236,8 @@ class Zygote:
         """Fork a driver that holds ``control``.
 
         Raises:
-            errors.DriverStartFailed: there is no zygote, or it could not fork; ``retriable``: it
-                died meanwhile, and a driver that it may have forked holds ``control``.
+            errors.DriverStartFailed: there is no zygote, or it could not fork. ``retriable``: it
+                died meanwhile, but may have forked a driver, which then holds ``control``.
         """
         try:
             async with asyncio.timeout(FORK_LIMIT_S):
@@ -273,7 +273,7 @@ class Zygote:
                 self._forks.pop(ident, None)
 
     async def gone(self, forked: Forked) -> int | None:
-        """Return when a driver has ended; see ``Exits.gone``."""
+        """Wait until a driver ends; see ``Exits.gone``."""
         return await self.exits.gone(forked)
 
 

@@ -1,8 +1,8 @@
 """The one config of old clients: read from our specs, written as our override layer.
 
-Their defaults are the project file. ``set`` puts a whole config there: what it leaves out is again
-as the project file says. ``patch`` changes what it names. What their form has and a spec cannot
-hold (another kernel file, another disk file) is refused by name.
+Their defaults are the project file. ``set`` writes a whole config there: what it leaves out returns
+to the project file's value. ``patch`` changes what it names. Their form has values that a spec
+cannot hold (another kernel file, another disk file); these are refused by name.
 """
 
 from __future__ import annotations
@@ -71,14 +71,14 @@ class _Patch(msgspec.Struct, forbid_unknown_fields=True):
     id: str = vms.VM_ID
 
 
-#: The words of our layer that a whole config of theirs decides; others stay as they are.
+#: The words of our layer that a whole old config decides; the others stay as they are.
 _WORDS = frozenset(
     ("cpus", "memory", "disk", "cmdline", "graphics.enabled", "graphics.width", "graphics.height")
 )
 
 
 async def get(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
-    """Current and pending config."""
+    """Return the current and the pending config."""
     vm = vms.machine_of(ctx)
     return {**_both(vm), "hasPending": vm.record.pending is not None}
 
@@ -87,7 +87,7 @@ async def replace(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """``vm.config.set``.
 
     Raises:
-        errors.InvalidParams: a value is wrong, unknown, or cannot be had; nothing changed.
+        errors.InvalidParams: a value is wrong, unknown, or not possible; nothing changed.
     """
     config = convert.decode(_Set, "vm.config.set", data).config
     vm = vms.machine_of(ctx)
@@ -105,7 +105,7 @@ async def patch(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
     """``vm.config.patch``.
 
     Raises:
-        errors.InvalidParams: as ``replace``.
+        errors.InvalidParams: see ``replace``.
     """
     config = convert.decode(_Patch, "vm.config.patch", data).patch
     vm = vms.machine_of(ctx)
@@ -121,7 +121,7 @@ async def patch(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
 
 
 async def _change(ctx: context.Daemon, vm: machine.Machine, make: Any) -> dict[str, Any]:
-    # Their config is one thing: what must wait makes all of it wait.
+    # Their config is one unit: if a part must wait, all of it waits.
     work = changes.change(vm, make, whole=True)
     try:
         outcome = await ctx.to_its_end(f"vm {vm.name}: config", work)
@@ -130,7 +130,7 @@ async def _change(ctx: context.Daemon, vm: machine.Machine, make: Any) -> dict[s
     if outcome.staged:
         return {
             "applied": False,
-            # false of a disk that grows as soon as the guest, which boots, answers
+            # false for a disk that grows as soon as the booting guest answers
             "restartRequired": outcome.restart_required,
             "pendingReplaced": outcome.replaced,
             **_both(vm),
@@ -139,10 +139,10 @@ async def _change(ctx: context.Daemon, vm: machine.Machine, make: Any) -> dict[s
 
 
 def _words(vm: machine.Machine, config: _Config) -> dict[str, Any]:
-    """The overrides that mean what their config says.
+    """Return the overrides that mean what an old config says.
 
     Raises:
-        errors.InvalidParams: it asks for what a spec cannot hold.
+        errors.InvalidParams: it asks for something that a spec cannot hold.
     """
     _check(vm, config)
     base = vm.record.base or vm.record.spec
@@ -157,14 +157,14 @@ def _words(vm: machine.Machine, config: _Config) -> dict[str, Any]:
     words = {word: value for word, value in said.items() if value is not _UNSET}
     arguments = config.boot.command_line
     if arguments is not _UNSET:
-        # null is no argument at all, also where the project file has some
+        # null means no argument, even if the project file has some
         same = (arguments or "") == base.boot.extra_arguments
         words["cmdline"] = None if same else arguments or ""
     return words
 
 
 def _merged(present: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
-    """The layer with other words; None takes one away."""
+    """Return the layer with other words; None removes a word."""
     after = {**present, **words}
     return {word: value for word, value in after.items() if value is not None}
 
@@ -195,12 +195,12 @@ def _both(vm: machine.Machine) -> dict[str, Any]:
 
 
 def disk_path(vm: machine.Machine) -> str:
-    """Where the VM's disk lies."""
+    """Return where the VM's disk lies."""
     return str(vm.fleet.paths.vm_dir(vm.name) / "disk.qcow2")
 
 
 def of_spec(spec: VmSpec, disk: str) -> dict[str, Any]:
-    """A spec in the old form."""
+    """Return a spec in the old form."""
     graphics = spec.graphics
     return {
         "cpu": spec.processors.count,

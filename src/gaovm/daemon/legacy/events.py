@@ -1,4 +1,4 @@
-"""Translate our events to the names and keys of ``gaovm.v1.2``; it has no others."""
+"""Translate our events to the names and keys of ``gaovm.v1.2``; the protocol has no others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _only(*keys: str) -> Callable[[_Payload], _Payload]:
 
 
 def _exited(payload: _Payload) -> _Payload | None:
-    # if the driver was asked to leave, driver.stopped tells its end
+    # if the daemon asked the driver to leave, driver.stopped reports its end
     if payload.get("expected"):
         return None
     return {"pid": payload["pid"], "exitCode": payload["exit_code"]}
@@ -45,7 +45,7 @@ def _started(payload: _Payload) -> _Payload:
 
 
 def _restart(payload: _Payload) -> _Payload:
-    # whole seconds, without jitter, as the contract has them
+    # the contract wants whole seconds, without jitter
     return {"attempt": payload["attempt"], "delaySeconds": round(payload["nominal_s"])}
 
 
@@ -66,7 +66,7 @@ def _updated(payload: _Payload) -> _Payload:
 
 
 def _staged(payload: _Payload) -> _Payload:
-    required = payload.get("restart_required", True)  # events of older daemons do not say
+    required = payload.get("restart_required", True)  # events of older daemons lack it
     return {"restartRequired": required, "currentConfigUnchanged": True}
 
 

@@ -23,7 +23,7 @@ from gaovm.wire.control import target
 VM_ID = "default"
 _ENABLE_EXEC = "GAOVM_ENABLE_DRIVER_EXEC"
 _NO_EXEC = "driver.exec is disabled (set GAOVM_ENABLE_DRIVER_EXEC=1 for debug use)"
-#: Of the contract: how long the daemon waits for an answer of the driver.
+#: From the contract: how long the daemon waits for the driver's answer.
 _DRIVER_CALL_S = 5.0
 
 
@@ -33,10 +33,10 @@ def name() -> str:
 
 
 def machine_of(ctx: context.Daemon) -> machine.Machine:
-    """The VM that old clients see.
+    """Return the VM that old clients see.
 
     Raises:
-        errors.InvalidParams: there is none of that name.
+        errors.InvalidParams: no VM has that name.
     """
     vm = ctx.fleet.machines.get(name())
     if vm is None:
@@ -45,18 +45,18 @@ def machine_of(ctx: context.Daemon) -> machine.Machine:
 
 
 async def ping(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
-    """The daemon answers."""
+    """Answer that the daemon is there."""
     return {"ok": True, "ts": timestamps.now()}
 
 
 async def subscribe(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
-    """All events from now on: no filter, no replay."""
+    """Subscribe to all events from now on: no filter, no replay."""
     call.subscribe()
     return {"ok": True}
 
 
 async def list_all(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
-    """The one VM, or none."""
+    """List the one VM, or none."""
     vm = ctx.fleet.machines.get(name())
     if vm is None:
         return []
@@ -65,12 +65,12 @@ async def list_all(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
 
 
 async def start(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
-    """Start the VM, its pending config applied; returns when the hypervisor runs."""
+    """Start the VM with its pending config applied; return when the hypervisor runs."""
     vm = machine_of(ctx)
     if vm.up is None and (vm.state.readiness is None or vm.endings):
         ctx.starter.begin(vm, created=False)
     if vm.up is not None:
-        vm.up.keep()  # an old client's start is never undone by its going away
+        vm.up.keep()  # an old client's start goes on even if the client goes away
         await vm.up.wait(lambda _: None, until="started")
     return await _status(ctx, call, vm)
 
@@ -83,18 +83,18 @@ async def stop_vm(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
 
 
 async def show(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
-    """Its status, with the driver's view of it when there is one."""
+    """Return the VM's status, with the driver's view if there is a driver."""
     return await _status(ctx, call, machine_of(ctx))
 
 
 async def open_display(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
-    """Open the window on the desktop that the driver inherited; the driver's result."""
+    """Open the window on the desktop that the driver inherited; return the driver's result."""
     vm = machine_of(ctx)
     return await display.open_window(ctx, call, wire.Open(name=vm.name))
 
 
 async def close_display(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
-    """Close the window; the driver's result."""
+    """Close the window; return the driver's result."""
     vm = machine_of(ctx)
     return await display.close_window(ctx, call, target.Named(name=vm.name))
 
@@ -106,10 +106,10 @@ class _Exec(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def driver_exec(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
-    """Relay one call to the driver: for debugging, and only where the environment allows it.
+    """Relay one call to the driver: for debugging, and only if the environment allows it.
 
     Raises:
-        errors.UnknownMethod: it does not.
+        errors.UnknownMethod: the environment does not allow it.
     """
     if os.environ.get(_ENABLE_EXEC) != "1":
         raise errors.UnknownMethod(_NO_EXEC)
@@ -122,7 +122,7 @@ async def driver_exec(ctx: context.Daemon, call: context.Call, data: Any) -> Any
 
 
 async def doctor(ctx: context.Daemon, call: context.Call, data: Any) -> Any:
-    """What a driver needs on this host."""
+    """Return what a driver needs on this host."""
     vm = ctx.fleet.machines.get(name())
     driver_socket = _socket_path(vm) if vm is not None else None
     home = ctx.fleet.paths.home

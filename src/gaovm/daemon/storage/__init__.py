@@ -1,7 +1,7 @@
-"""What is kept: the database of records and events, its writer, its upkeep, and what damage means.
+"""What the daemon stores: the database of records and events, its writer, its upkeep, its repair.
 
-``store`` is the way in; ``events`` the numbered log on top of it. All that is written in one turn
-of the event loop is one transaction, on disk before anybody is told.
+``store`` is the way in; ``events`` is the numbered log on top of it. All writes in one turn of the
+event loop are one transaction, which is on disk before anybody hears of it.
 
 May import: ``timestamps``, ``paths``, the model and the spec. Must not: know a machine or a client.
 """

@@ -1,8 +1,8 @@
-"""The last good copy of the records: ``state.backup.db``, and how a lost database is made from it.
+"""The last good copy of the records: ``state.backup.db``, and recovery of a lost database.
 
-The copy holds every record, not the log of events, and is always whole: written beside, synced,
-renamed. It is made soon after a start (the database has just been checked), after changes at most
-every ten seconds, and at a graceful end.
+The copy holds every record, but not the log of events. It is always whole: written beside the old
+one, synced, renamed. The daemon makes it soon after a start (the database has just been checked),
+after changes at most every ten seconds, and at a graceful end.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from gaovm.daemon import timestamps
 from gaovm.daemon.storage import quarantine, schema
 from gaovm.wire.control import payloads
 
-#: What a damaged database may cost at most: changes of the last seconds.
+#: A damaged database costs at most this: the changes of the last seconds.
 EVERY_S = 10.0
-#: How quiet it must be before a copy is made, and how long a busy daemon may put it off.
+#: A copy waits until nothing was written for this long, and how long a busy daemon may delay it.
 QUIET_S = 0.5
 PUT_OFF_S = 60.0
 
 
 def path_of(database: Path) -> Path:
-    """Where the copy of a database lies."""
+    """Return where a database's copy lies."""
     return database.with_name("state.backup.db")
 
 
 class Backup:
-    """Knows when a copy is due; ``start`` makes one elsewhere than in the writer's thread."""
+    """Knows when a copy is due; ``start`` makes one outside the writer's thread."""
 
     def __init__(self, start: Callable[[], None]) -> None:
         self._start = start
@@ -47,22 +47,22 @@ class Backup:
         return self._since is not None
 
     def changed(self) -> None:
-        """A record was written or removed."""
+        """Note that a record was written or removed."""
         if self._since is None:
             self._since = clock.monotonic()
 
     def due_s(self) -> float | None:
-        """Seconds until a copy is due."""
+        """Return the seconds until a copy is due."""
         if self._since is None:
             return None
         return max(self._last + EVERY_S - clock.monotonic(), QUIET_S)
 
     def urgent(self) -> bool:
-        """Whether it has been put off for too long."""
+        """Whether the copy has been delayed for too long."""
         return self._since is not None and clock.monotonic() - self._since > PUT_OFF_S
 
     def run(self, connection: sqlite3.Connection) -> None:
-        """Begin a copy when it is due."""
+        """Begin a copy if it is due."""
         if self._since is None or clock.monotonic() < self._last + EVERY_S:
             return
         self._since, self._last = None, clock.monotonic()
@@ -70,10 +70,10 @@ class Backup:
 
 
 def make(source: sqlite3.Connection, target: Path) -> None:
-    """Write a copy of the records; the one that was there stays until it is whole.
+    """Write a copy of the records; the old copy stays until the new one is whole.
 
     Raises:
-        errors.HostError, sqlite3.DatabaseError: nothing has changed.
+        errors.HostError, sqlite3.DatabaseError: it failed; nothing has changed.
     """
 
     def fill(copy: sqlite3.Connection) -> None:
@@ -93,13 +93,14 @@ def make(source: sqlite3.Connection, target: Path) -> None:
 
 
 def restore(database: Path, reason: str, quarantined: str | None) -> payloads.StateRecovered:
-    """Make a database of the copy, with the event ``state.recovered`` in it; returns its payload.
+    """Make a database from the copy, with the event ``state.recovered``; return its payload.
 
-    Numbers of events go on from the time in milliseconds: above all that the lost log has given.
+    Event numbers continue from the time in milliseconds, which is above all numbers that the lost
+    log has given.
 
     Raises:
         errors.NotFound: there is no copy.
-        errors.StateCorrupt: it is damaged or of a newer GaoVM.
+        errors.StateCorrupt: the copy is damaged or from a newer GaoVM.
         errors.HostError: the database cannot be written; nothing has changed.
     """
     copy = path_of(database)
@@ -135,9 +136,9 @@ def restore(database: Path, reason: str, quarantined: str | None) -> payloads.St
 
 
 def leap(connection: sqlite3.Connection) -> None:
-    """Let the numbers of events go on from the time in milliseconds, if that is higher."""
+    """Let event numbers continue from the time in milliseconds, if that is higher."""
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
-    # two statements: whoever is cut short between them begins with 1, and has told nobody
+    # two statements: after a crash between them numbers begin with 1, but nobody heard of any
     _number(connection, max(last, int(clock.now() * 1000)))
 
 
@@ -147,12 +148,12 @@ def _number(connection: sqlite3.Connection, last: int) -> None:
 
 
 def _build(target: Path, content: bytes | None, fill: Callable[[sqlite3.Connection], None]) -> None:
-    """A database at ``target``, from ``content`` or empty: whole before it has the name."""
+    """Make a database at ``target``, from ``content`` or empty; it is whole before it is named."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         files.write_synced(temporary, content or b"")
         with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as made:
-            # nobody sees it before it is synced as a whole, below
+            # nobody sees the file before it is synced as a whole, below
             made.execute("PRAGMA journal_mode = MEMORY")
             made.execute("PRAGMA synchronous = OFF")
             schema.check(made)

@@ -1,9 +1,9 @@
 """The log of events: numbered by the database, on disk before anybody hears of them.
 
-An event is written in call order with the records (``store``), and handed to subscribers once its
-commit has returned: nobody is told what a crash could take back. Numbers grow by one and are never
-given twice. Old events are dropped (``retention``), and what a guest brings about has a limit of
-its own (``rates``).
+Events and records are written in call order (``store``). Subscribers get an event once its commit
+has returned: nobody hears of what a crash could undo. Numbers grow by one and are never given
+twice. Old events are dropped (``retention``); events that a guest causes have their own limit
+(``rates``).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _READ = "SELECT seq, ts, type, vm, payload FROM events WHERE seq > ? ORDER BY se
 
 
 class Events:
-    """Writes events and publishes them. Slow subscribers are ended, not waited for."""
+    """Writes events and publishes them. Ends slow subscribers and does not wait for them."""
 
     def __init__(self, database: store.Store) -> None:
         self._store = database
         self._topic: pubsub.Topic[Event] = pubsub.Topic()
         self._listeners: list[Callable[[list[Event]], None]] = []
         self.last = database.look(_last)
-        """The number of the newest event that was published."""
+        """The number of the newest published event."""
         self._retention = retention.Retention(self.last, database.look(_oldest) or self.last + 1)
         self._rates = rates.Rates(self._tell_suppressed)
         database.upkeep.add(self._retention)
@@ -45,21 +45,21 @@ class Events:
 
     @property
     def oldest(self) -> int:
-        """The number of the oldest event that is kept; ``last + 1`` when none is."""
+        """The number of the oldest event that is kept; ``last + 1`` if none is."""
         return self._retention.oldest
 
     def tell(self, vm: str | None, payload: payloads.Payload) -> asyncio.Future[Event]:
-        """Write the event that the payload is of; as ``emit``."""
+        """Write this payload's event; see ``emit``."""
         return self.emit(payload.TYPE, vm, msgspec.to_builtins(payload))
 
     def tell_of_guest(self, vm: str, payload: payloads.Payload) -> None:
-        """As ``tell``, of what a guest brings about as often as it likes: within its rate."""
+        """Like ``tell``, for what a guest can cause as often as it likes: within its rate."""
         self.emit_of_guest(payload.TYPE, vm, msgspec.to_builtins(payload))
 
     def emit(self, kind: str, vm: str | None, payload: anyjson.Object) -> asyncio.Future[Event]:
         """Write an event of any type; never waits. Done when it is on disk and published.
 
-        In one turn of the event loop with a change of a record: both are on disk, or neither.
+        With a change of a record in the same turn of the event loop: both are on disk, or neither.
         """
         ts, text = timestamps.now(), msgspec.json.encode(payload).decode()
         kept = self._retention
@@ -78,7 +78,7 @@ class Events:
             self._retention.doubt()
 
     def emit_of_guest(self, kind: str, vm: str, payload: anyjson.Object) -> None:
-        """As ``emit``, within the VM's rate."""
+        """Like ``emit``, within the VM's rate."""
         if self._rates.admit(vm, kind):
             self.emit(kind, vm, payload)
 
@@ -87,11 +87,11 @@ class Events:
         self.tell(vm, payload)
 
     def forget(self, vm: str) -> None:
-        """A VM was removed: what it may say is counted no more."""
+        """Stop counting for a VM that was removed."""
         self._rates.forget(vm)
 
     def subscribe(self) -> Feed:
-        """Everything that is published from now on, for whoever is in this process."""
+        """Subscribe, in this process, to everything published from now on."""
         return self._topic.subscribe()
 
     def listen(self, callback: Callable[[list[Event]], None]) -> None:
@@ -99,7 +99,7 @@ class Events:
         self._listeners.append(callback)
 
     def read(self, after: int, limit: int) -> asyncio.Future[list[Event]]:
-        """Up to ``limit`` stored events with numbers above ``after``, oldest first."""
+        """Return up to ``limit`` stored events with numbers above ``after``, oldest first."""
         return self._store.read(lambda connection: _read(connection, after, limit))
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""Damaged files of the state directory: moved aside under a name of their own, never deleted.
+"""Move damaged files of the state directory aside, each under a new name; never delete them.
 
-``read`` reads a file that is only a copy of the database: it gives the whole, right content, or
-moves the file out of the way, so that the caller can write it anew.
+``read`` reads a file that is only a copy of the database. It returns the whole, right content, or
+moves the file out of the way, so that the caller can write a new one.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
-#: No file of the state directory that is read whole is ever this large.
+#: Every file of the state directory that is read whole is smaller than this.
 MAX_SIZE = 16 << 20
 
 
 def aside(path: Path, *companions: str) -> Path:
     """Move a file to ``PATH.corrupt-TIME``, durably, and files named PATH + companion with it.
 
-    The file itself goes first: whoever dies in the middle leaves no damaged file in its place.
+    The file itself moves first: after a crash in the middle no damaged file is in its place.
 
     Raises:
         errors.HostError: it cannot be moved.
@@ -51,14 +51,14 @@ def aside(path: Path, *companions: str) -> Path:
 
 
 def read(path: Path, decode: Callable[[bytes], Value], max_size: int = MAX_SIZE) -> Value:
-    """What ``decode`` makes of a file. One that it refuses is moved aside, and the error says so.
+    """Return what ``decode`` makes of a file. If it refuses, move the file aside and report that.
 
     ``decode`` refuses with ``ValueError``, ``msgspec.MsgspecError`` or an error of the tree.
 
     Raises:
-        errors.NotFound: there is no such file.
+        errors.NotFound: the file does not exist.
         errors.StateCorrupt: it is damaged; ``details['quarantined']`` is where it lies now.
-        errors.HostError: it cannot be read, or not be moved; it is where it was.
+        errors.HostError: it cannot be read, or cannot be moved; it is where it was.
     """
     try:
         with path.open("rb") as file:

@@ -1,7 +1,7 @@
-"""How often a guest may be told of: so many events at once, and then one a second.
+"""Limit the events that a guest causes: a number at once, and then one a second.
 
-A guest decides how often its agent begins anew, and each time is an event. What is left out is
-counted, and told in one event of its own (``events.suppressed``).
+A guest decides how often its agent restarts, and each restart is an event. The daemon counts the
+events that it leaves out, and reports them in one event (``events.suppressed``).
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping
 
 from gaovm.aio import clock
 
-#: A boot makes 5; a guest that is rebooted again and again for minutes is told of in full.
+#: A boot makes 5 events: even a guest that reboots again and again for minutes loses none.
 BURST = 100.0
 PER_S = 1.0
-#: After the first that was left out.
+#: Seconds after the first event that was left out.
 TELL_S = 10.0
 
 
 class _Bucket:
-    """What one VM may still say, and what was left out of it since it was last told."""
+    """What one VM may still report, and what was left out since the last report."""
 
     __slots__ = ("at", "left", "suppressed", "timer")
 
@@ -41,14 +41,14 @@ class _Bucket:
 
 
 class Rates:
-    """A bucket for every VM; ``tell`` writes the event of what was left out."""
+    """A bucket for every VM; ``tell`` writes the event that reports what was left out."""
 
     def __init__(self, tell: Callable[[str, Mapping[str, int]], None]) -> None:
         self._tell = tell
         self._buckets: dict[str, _Bucket] = {}
 
     def admit(self, vm: str, kind: str) -> bool:
-        """Whether one more event of that VM's guest is written; else it is counted."""
+        """Whether to write one more event of this VM's guest; count it if not."""
         bucket = self._buckets.get(vm)
         if bucket is None:
             bucket = self._buckets[vm] = _Bucket()
@@ -69,12 +69,12 @@ class Rates:
             self._tell(vm, types)
 
     def forget(self, vm: str) -> None:
-        """A VM was removed: tell what is left to tell of it."""
+        """Report what was left out for a VM that was removed."""
         bucket = self._buckets.pop(vm, None)
         if bucket is not None:
             self._flush(vm, bucket)
 
     def close(self) -> None:
-        """Tell what is left to tell."""
+        """Report everything that was left out."""
         for vm in list(self._buckets):
             self.forget(vm)

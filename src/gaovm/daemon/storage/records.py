@@ -1,4 +1,4 @@
-"""What the daemon keeps of one VM: the row of the database and the cache in memory."""
+"""What the daemon keeps for one VM: the row of the database and the cache in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gaovm.wire.driver import results
 
 
 class ImageRef(msgspec.Struct, frozen=True, kw_only=True):
-    """The image that a VM's disk is an overlay of."""
+    """The image under a VM's disk, which is an overlay of it."""
 
     name: str
     digest: str
@@ -28,7 +28,7 @@ class Facts(results.Choices, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, told: results.Choices) -> Facts:
-        """The facts in an answer to ``vm.configure`` or ``vm.status``."""
+        """Take the facts from an answer to ``vm.configure`` or ``vm.status``."""
         boot = told.boot if isinstance(told, results.VmStatus) else None
         return cls(
             machine=told.machine,
@@ -42,7 +42,7 @@ class Facts(results.Choices, frozen=True, kw_only=True):
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that can be done about a failure: a row of ``errors.actions`` and its arguments."""
+    """What a user can do about a failure: a row of ``errors.actions`` and its arguments."""
 
     code: str
     args: dict[str, str] = {}
@@ -51,7 +51,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """The last error of a VM, kept until the next successful ``up``.
 
-    ``serial_tail``: the last lines of the console, of a VM that was given up.
+    ``serial_tail``: the last lines of the console, if the daemon gave the VM up.
     """
 
     code: str
@@ -63,18 +63,18 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person let a project file reach; ``digest`` is of its text and of these together."""
+    """What a person let a project file reach; ``digest`` covers its text and all of these."""
 
     digest: str
     reaches: tuple[reach.Reach, ...]
 
 
 class Directory(msgspec.Struct, frozen=True, kw_only=True):
-    """Which directory a project is: its device and inode, wherever it is moved to.
+    """A project's directory, by device and inode: they stay when somebody moves the directory.
 
-    ``mark``: what was written into its ``.lima`` when it got its VM, None where that failed. It
-    tells a moved directory from a later one that was given the same inode, and nothing else: the
-    guest can write it.
+    ``mark``: what the daemon wrote into its ``.lima`` when it got its VM; None if that failed. It
+    tells a moved directory from a later one with the same inode, and serves nothing else: the guest
+    can write it.
     """
 
     device: int
@@ -85,14 +85,14 @@ class Directory(msgspec.Struct, frozen=True, kw_only=True):
 class VmRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One VM as it is stored. Times are UTC, ISO 8601.
 
-    ``spec`` is what the VM was last started with. ``base`` is the project file as it was last read,
+    ``spec`` is what the VM was last started with. ``base`` is the project file as last read,
     ``overrides`` the layer that ``gaovm set`` puts over it (its own words to JSON values), and
     ``pending`` what the next start applies, if that differs.
     ``disk_used``: an agent once answered from this disk, so it may hold the user's work.
-    ``deleting`` marks a removal that a crash may have cut short.
+    ``deleting`` marks a removal that a crash may have interrupted.
     ``approved`` is what a person let ``base`` reach; None: the row is older than approvals.
-    ``directory`` is what ``project`` was when it was last seen, and ``is_default`` whether the VM
-    is its project's own, which commands without a NAME mean; None: the row is older than both.
+    ``directory`` is what ``project`` was when last seen. ``is_default``: the VM is its project's
+    own, the one that commands without a NAME mean. None: the row is older than both.
     """
 
     name: str
@@ -120,6 +120,6 @@ class VmRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def spec_digest(spec: vm.VmSpec) -> str:
-    """SHA-256 of the spec's canonical JSON: equal exactly when two specs ask for the same."""
+    """Return SHA-256 of the spec's canonical JSON: equal exactly if two specs ask for the same."""
     data = msgspec.json.encode(spec, order="deterministic")
     return hashlib.sha256(data).hexdigest()

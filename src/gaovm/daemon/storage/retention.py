@@ -1,7 +1,7 @@
-"""Which events are kept: the newest, within a number, a size and an age.
+"""Decide which events are kept: the newest, up to a number, a size and an age.
 
-When there are too many, the VM that has the most of them loses its oldest: however much one VM has
-to tell, it displaces nobody else's history.
+If there are too many, the VM with the most events loses its oldest ones. So one VM's events,
+however many, never displace another VM's history.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import Any
 from gaovm.aio import clock
 from gaovm.daemon import timestamps
 
-#: A VM's start and stop make about 15 events: 50,000 are weeks of a busy machine.
+#: A VM's start and stop make about 15 events: a busy machine makes 50,000 in weeks.
 MAX_EVENTS = 50_000
-#: Of payload: keeps the check of the database at a start below 0.1 s.
+#: Bytes of payload: this keeps the check of the database at a start below 0.1 s.
 MAX_BYTES = 32 << 20
-#: Long enough to look into last weekend on the Monday after the next.
+#: Long enough to look, on the Monday after next, at what happened last weekend.
 MAX_AGE_S = 7 * 86_400
-#: Events dropped at a time: a write that comes meanwhile waits a millisecond or two.
+#: How many events are dropped at a time: a write that comes meanwhile waits a millisecond or two.
 BITE = 500
 #: Seconds without a write before old events are dropped.
 QUIET_S = 0.2
 #: The pause between looks for events that are too old.
 AGE_CHECK_S = 3600.0
-#: The pause after a failure, as on a full disk.
+#: The pause after a failure, for example on a full disk.
 RETRY_S = 60.0
-#: Beyond the limits by this factor the log is cut without waiting for a quiet moment.
+#: If the log exceeds a limit by this factor, it is cut without waiting for a quiet moment.
 _URGENT = 1.1
 _OLD = "SELECT seq, vm, length(payload) FROM events WHERE ts < ? ORDER BY seq LIMIT ?"
 _OLDEST_OF = "SELECT seq, length(payload) FROM events WHERE vm IS ? ORDER BY seq LIMIT ?"
@@ -34,7 +34,7 @@ _COUNT = "SELECT vm, count(*), total(length(payload)) FROM events GROUP BY vm"
 
 
 class _Share:
-    """What is kept of one VM; of the daemon itself, whose events belong to no VM."""
+    """What is kept for one VM, or for the daemon itself, whose events belong to no VM."""
 
     __slots__ = ("count", "size")
 
@@ -51,30 +51,30 @@ _Shares = dict[str | None, _Share]
 
 
 class Retention:
-    """Drops events. Lives in the writer's thread; ``oldest`` may be read anywhere."""
+    """Drops events. Lives in the writer's thread; any thread may read ``oldest``."""
 
     def __init__(self, last: int, oldest: int) -> None:
         self.oldest = oldest
-        """The number of the oldest event that is kept; one more than the last when none is."""
+        """The number of the oldest event that is kept; one more than the last if none is."""
         self._last = last
-        self._shares: _Shares | None = None  # counted when first needed: a start has no time
+        self._shares: _Shares | None = None  # counted at first need: a start has no time for it
         self._all = _Share()
         self._doubtful = False
         self._age_check = clock.monotonic() + QUIET_S
         self._held_until = 0.0
 
     def appended(self, seq: int, vm: str | None, size: int) -> None:
-        """An event was written."""
+        """Note that an event was written."""
         self._last = seq
         if self._shares is not None:
             self._add(vm, 1, size)
 
     def doubt(self) -> None:
-        """Count anew: a write failed whose events were counted. From any thread."""
+        """Count again: a write failed after its events were counted. From any thread."""
         self._doubtful = True
 
     def due_s(self) -> float | None:
-        """Seconds until something may have to go."""
+        """Return the seconds until something may have to go."""
         now = clock.monotonic()
         if now < self._held_until:
             return self._held_until - now
@@ -87,12 +87,12 @@ class Retention:
         return self._over(_URGENT) and clock.monotonic() >= self._held_until
 
     def _over(self, factor: float) -> bool:
-        # Until the events are counted their numbers bound how many there are.
+        # Before the events are counted, their numbers bound how many there are.
         count = self._last - self.oldest + 1 if self._shares is None else self._all.count
         return count > MAX_EVENTS * factor or self._all.size > MAX_BYTES * factor
 
     def run(self, connection: sqlite3.Connection) -> None:
-        """Drop up to ``BITE`` events that are too old, or of whoever has too many or too much."""
+        """Drop up to ``BITE`` events: too old ones, or those of the VM with the most."""
         now = clock.monotonic()
         if now < self._held_until:
             return
@@ -127,18 +127,18 @@ class Retention:
             del self._shares[vm]
 
     def _drop_old(self, connection: sqlite3.Connection) -> bool:
-        """Whether there was anything that is too old."""
+        """Drop events that are too old; return whether there were any."""
         cutoff = timestamps.of(clock.now() - MAX_AGE_S)
         found = connection.execute(_OLD, (cutoff, BITE)).fetchall()
         if found:
-            # the clock may have gone back: only what is really old
+            # the clock may have gone back: drop only what is really old
             self._drop(connection, "seq <= ? AND ts < ?", (found[-1][0], cutoff))
             for _, vm, size in found:
                 self._add(vm, -1, -size)
         return bool(found)
 
     def _drop_most(self, connection: sqlite3.Connection, shares: _Shares) -> None:
-        """Drop the oldest of the VM that has the most events, or bytes if these are too many."""
+        """Drop the oldest events of the VM that has the most, or the most bytes if those exceed."""
         too_large = self._all.size > MAX_BYTES
         vm = max(shares, key=lambda each: shares[each].size if too_large else shares[each].count)
         count, size = self._all.count - MAX_EVENTS, self._all.size - MAX_BYTES
@@ -154,7 +154,7 @@ class Retention:
     def _drop(self, connection: sqlite3.Connection, which: str, values: tuple[Any, ...]) -> None:
         stays = f"SELECT seq FROM events WHERE NOT ({which}) ORDER BY seq LIMIT 1"
         found = connection.execute(stays, values).fetchone()
-        # First, so that nobody who reads meanwhile takes what is gone for what never was.
+        # First of all: a concurrent reader must not take dropped events for ones that never were.
         before, self.oldest = self.oldest, self._last + 1 if found is None else found[0]
         try:
             connection.execute(f"DELETE FROM events WHERE {which}", values)

@@ -1,7 +1,7 @@
-"""Sets aside rows that cannot be read, one by one, so that one VM's damage harms no other VM.
+"""Set aside rows that cannot be read, one by one, so that one VM's damage harms no other VM.
 
-The row goes to the table ``quarantine`` as it is. The row of the last good copy takes its place, if
-there is one. The event ``state.row_quarantined`` tells of it, in the same commit.
+The row goes to the table ``quarantine`` as it is. If the last good copy has the row, that one takes
+its place. The event ``state.row_quarantined`` reports it, in the same commit.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _NAMES = rows.COLUMNS.split(", ")
 
 
 def mend(connection: sqlite3.Connection, copy: Path) -> list[str]:
-    """Set aside every record that cannot be decoded; returns the names of their VMs.
+    """Set aside every record that cannot be decoded; return the names of their VMs.
 
     For start-up, before anybody writes or counts events.
     """
-    connection.text_factory = bytes  # text that is no UTF-8 must not end the query
+    connection.text_factory = bytes  # text that is not UTF-8 must not end the query
     try:
         found = connection.execute(_SELECT).fetchall()
     finally:

@@ -1,4 +1,4 @@
-"""A record as a row of the table ``vms``, and back."""
+"""Turn a record into a row of the table ``vms``, and back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _json(value: object) -> str | None:
 
 
 def encode(record: records.VmRecord) -> tuple[Any, ...]:
-    """The values of ``COLUMNS``."""
+    """Return the values of ``COLUMNS``."""
     state = record.state
     return (
         record.name,
@@ -60,10 +60,10 @@ def encode(record: records.VmRecord) -> tuple[Any, ...]:
 
 
 def decode(row: tuple[Any, ...]) -> records.VmRecord:
-    """The record in a row of ``COLUMNS``.
+    """Return the record in a row of ``COLUMNS``.
 
     Raises:
-        errors.StateCorrupt: a field does not hold what it must.
+        errors.StateCorrupt: a field has a wrong value.
     """
     fields = dict(zip(COLUMNS.split(", "), row, strict=True))
     try:
@@ -99,7 +99,7 @@ def decode(row: tuple[Any, ...]) -> records.VmRecord:
 
 
 def _facts(text: str | None) -> records.Facts:
-    """What a driver once said, as far as it makes sense today; the next start tells it anew."""
+    """Return what a driver once said, if it still makes sense; the next start says it again."""
     known = _decoded(text, dict[str, Any]) or {}
     found = {}
     for field in msgspec.structs.fields(records.Facts):

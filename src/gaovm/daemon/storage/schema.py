@@ -1,7 +1,7 @@
 """The database's revisions: numbered steps, each applied once, in one transaction.
 
 A step is never edited after a release; a new column is a new step. ``user_version`` holds the
-number of steps that were applied.
+number of applied steps.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _STAGED = (
     "ALTER TABLE vms ADD COLUMN pending TEXT",
     "ALTER TABLE vms ADD COLUMN restarts TEXT NOT NULL DEFAULT '{}'",
 )
-# AUTOINCREMENT: a number is never given twice, also when old events have been dropped.
+# AUTOINCREMENT: a number is never given twice, even after old events were dropped.
 _EVENTS = """
 CREATE TABLE events (
     seq     INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -52,7 +52,7 @@ CREATE TABLE events (
 ) STRICT
 """
 
-# Rows of vms that could not be read, as they were (JSON); looked at by people only.
+# Rows of vms that could not be read, as they were (JSON); only people look at them.
 _QUARANTINE = """
 CREATE TABLE quarantine (
     id     INTEGER PRIMARY KEY,
@@ -68,8 +68,8 @@ _TRUST = (
     "ALTER TABLE vms ADD COLUMN directory TEXT",
     "ALTER TABLE vms ADD COLUMN is_default INTEGER",
 )
-# The text of the project file that each VM's approval is of, to show what has changed since.
-# It is large and seldom written, so it does not stand in the record's row.
+# The text of the project file that each VM's approval covers, to show what has changed since.
+# It is large and rarely written, so it is not in the record's row.
 _APPROVALS = """
 CREATE TABLE approvals (
     vm      TEXT PRIMARY KEY,
@@ -111,7 +111,7 @@ def check(connection: sqlite3.Connection) -> None:
     """Look for damage.
 
     Raises:
-        sqlite3.DatabaseError: there is some.
+        sqlite3.DatabaseError: the database is damaged.
     """
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
@@ -122,7 +122,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the database to the newest revision; each step is one transaction.
 
     Raises:
-        errors.StateCorrupt: the database was written by a newer GaoVM; nothing was changed.
+        errors.StateCorrupt: a newer GaoVM wrote the database; nothing changed.
     """
     (revision,) = connection.execute("PRAGMA user_version").fetchone()
     if revision > len(STEPS):

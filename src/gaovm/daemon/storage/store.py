@@ -1,7 +1,7 @@
 """The database of the daemon: one row per VM and the log of events, durable when a call returns.
 
-SQLite in WAL mode with full sync. One thread writes (``writer``), another one reads what is too
-much for memory, so the event loop never waits for a disk. Readers of records do not come here: the
+SQLite in WAL mode with full sync. One thread writes (``writer``). Another thread reads what is too
+large for memory, so the event loop never waits for a disk. Readers of records do not come here: the
 fleet's machines hold every record in memory.
 """
 
@@ -37,10 +37,10 @@ Result = TypeVar("Result")
 
 
 class Store:
-    """The open database. What ``put`` and ``remove`` return is done when the change is on disk.
+    """The open database. An awaitable of ``put`` or ``remove`` is done when the change is on disk.
 
-    Changes made within one turn of the event loop, a record and its events say, are on disk
-    together or not at all.
+    Changes within one turn of the event loop, such as a record and its events, are on disk together
+    or not at all.
     """
 
     def __init__(
@@ -72,16 +72,16 @@ class Store:
         )
 
     def load(self) -> list[records.VmRecord]:
-        """Every record; for start-up, before the loop runs.
+        """Return every record; for start-up, before the loop runs.
 
         Raises:
-            errors.StateCorrupt: a row does not hold what it must.
+            errors.StateCorrupt: a row has a wrong value.
         """
         found = self._connection.execute(f"SELECT {rows.COLUMNS} FROM vms ORDER BY name")
         return [rows.decode(row) for row in found.fetchall()]
 
     def put(self, record: records.VmRecord) -> asyncio.Future[None]:
-        """Store the record, replacing the one of that name; begun at once, in call order."""
+        """Store a record in place of the one with its name; begins at once, in call order."""
         values = rows.encode(record)
         return self.write(lambda connection: self._change(connection, rows.PUT, values))
 
@@ -95,13 +95,13 @@ class Store:
         return self.write(work)
 
     def keep_approved(self, name: str, digest: str, content: str) -> asyncio.Future[None]:
-        """Keep the text of the file that a VM's approval is of."""
+        """Keep the text of the file that a VM's approval covers."""
         statement = "INSERT OR REPLACE INTO approvals (vm, digest, content) VALUES (?, ?, ?)"
         values = (name, digest, content)
         return self.write(lambda connection: self._change(connection, statement, values))
 
     def approved_text(self, name: str, digest: str) -> asyncio.Future[str | None]:
-        """The text of the file that the approval of this digest is of, if it is kept.
+        """Return the file's text that the approval with this digest covers, if it is kept.
 
         Raises (from the awaitable):
             errors.StateCorrupt: the database cannot be read.
@@ -119,17 +119,17 @@ class Store:
         self._backup.changed()
 
     def flush(self) -> asyncio.Future[None]:
-        """Done when everything written so far is on disk."""
+        """Wait until everything written so far is on disk."""
         return self.write(_nothing)
 
     def drain(self) -> None:
-        """Return when everything written so far is on disk; the event loop stands still."""
+        """Block the event loop until everything written so far is on disk."""
         self._writer.drain()
 
     def write(self, work: Callable[[sqlite3.Connection], Result]) -> asyncio.Future[Result]:
-        """Run ``work`` in the writer's thread, in call order; done when what it did is on disk.
+        """Run ``work`` in the writer's thread, in call order; done when its changes are on disk.
 
-        ``work`` may run twice (in another transaction, when the first one failed).
+        ``work`` may run twice (in another transaction, if the first one failed).
         """
         return self._writer.add(work)
 
@@ -165,7 +165,7 @@ class Store:
             raise errors.StateCorrupt(f"the state database cannot be read: {exc}") from exc
 
     def forsake(self) -> None:
-        """Make no copy any more: where the files were, another daemon may have its own."""
+        """Stop making copies: another daemon may have its own files in this place."""
         self._forsaken = True
 
     def _begin_copy(self) -> None:
@@ -194,13 +194,13 @@ class Store:
 def open_store(path: Path) -> Store:
     """Open or create the database and bring it to the newest revision. The file gets mode 0600.
 
-    A damaged one is moved aside and made anew from the last good copy (``backup``); ``recovered``
-    of the store then says so, as does the event ``state.recovered``.
+    If it is damaged, move it aside and make a new one from the last good copy (``backup``); the
+    store's ``recovered`` then says so, and so does the event ``state.recovered``.
 
     Raises:
-        errors.StateCorrupt: the file is damaged and there is no good copy (it was moved aside, the
-            message says where, and the next start begins with an empty database), or it is of a
-            newer GaoVM (it was left alone).
+        errors.StateCorrupt: the file is damaged and there is no good copy (the file was moved aside
+            to the path in the message, and the next start begins with an empty database), or the
+            file is from a newer GaoVM (it was left alone).
         errors.HostError: it cannot be opened; it was left alone.
     """
     recovered: process.Recovered | None = None
@@ -228,7 +228,7 @@ def _is_emptied(path: Path) -> bool:
 
 def _begin(path: Path) -> process.Recovered | None:
     """Create the missing database, from the backup if a recovery was interrupted."""
-    for suffix in ("-wal", "-shm"):  # of another file: they would be applied to this one
+    for suffix in ("-wal", "-shm"):  # left by another file: SQLite would apply them to this one
         stray = path.with_name(path.name + suffix)
         if stray.exists():
             quarantine.aside(stray)
@@ -236,12 +236,12 @@ def _begin(path: Path) -> process.Recovered | None:
         return backup.restore(path, f"{path} was missing", None)
     except errors.NotFound:
         path.touch(mode=0o600)
-        files.sync_directory(path.parent)  # SQLite sees to the names of its other files only
+        files.sync_directory(path.parent)  # SQLite syncs the names of its other files only
         return None
 
 
 def _follows_another(path: Path) -> bool:
-    """Whether a database was lost here without a backup; its event numbers are not given again."""
+    """Whether a database was lost here without a backup; then do not repeat its event numbers."""
     return any(path.parent.glob(f"{path.name}.corrupt-*"))
 
 
@@ -260,7 +260,7 @@ def _replace(path: Path, exc: sqlite3.DatabaseError) -> process.Recovered:
     return found
 
 
-# errors that a full disk, another process or a missing right causes: the file is not damaged
+# a full disk, another process or a missing right causes these errors: the file is not damaged
 _NOT_DAMAGE = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
@@ -274,7 +274,7 @@ _NOT_DAMAGE = {
 
 
 def _code(exc: sqlite3.DatabaseError) -> int:
-    """SQLite's error code; damage that only our check found has none of its own."""
+    """Return SQLite's error code; damage that only our check found has no code."""
     return getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
 
 
@@ -285,7 +285,7 @@ def _cannot_open(path: Path, exc: sqlite3.DatabaseError) -> errors.HostError:
 
 
 def _connect_with_space(path: Path) -> sqlite3.Connection:
-    """Open the database; on a full disk give up the space that is kept for that."""
+    """Open the database; on a full disk give up the reserved space."""
     try:
         return _connect(path)
     except sqlite3.DatabaseError as exc:

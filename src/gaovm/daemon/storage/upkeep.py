@@ -13,7 +13,7 @@ class Chore(Protocol):
     """One kind of upkeep. All methods are called in the writer's thread."""
 
     def due_s(self) -> float | None:
-        """Seconds until there is something to do; None: nothing is foreseen."""
+        """Return the seconds until there is something to do; None: nothing is planned."""
         ...
 
     def urgent(self) -> bool:
@@ -32,20 +32,20 @@ class Upkeep:
         self._chores: list[Chore] = []
 
     def add(self, chore: Chore) -> None:
-        """Take on a chore; before the first write."""
+        """Add a chore, before the first write."""
         self._chores.append(chore)
 
     def due_s(self) -> float | None:
-        """Seconds until the first is due."""
+        """Return the seconds until the first chore is due."""
         waits = [wait for chore in self._chores if (wait := chore.due_s()) is not None]
         return max(min(waits), 0.0) if waits else None
 
     def urgent(self) -> bool:
-        """Whether one must not wait."""
+        """Whether a chore must not wait."""
         return any(chore.urgent() for chore in self._chores)
 
     def run(self, connection: sqlite3.Connection) -> None:
-        """One piece of each; a failure is logged and tried again when next due."""
+        """Do one piece of each chore; log a failure and try again when next due."""
         for chore in self._chores:
             try:
                 chore.run(connection)

@@ -1,8 +1,8 @@
 """The one thread that writes to the database: in call order, many changes in one commit.
 
 All changes of one turn of the event loop are one transaction: after a power cut all of them are on
-disk, or none. A record and the event that tells of it need no more than that. Turns that gather
-while the disk is busy share a commit, so that a burst costs one sync and not hundreds.
+disk, or none. So a record and the event that reports it need no other care. Turns that gather while
+the disk is busy share a commit, so that a burst costs one sync and not hundreds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Chores(Protocol):
     """Upkeep that can wait: the writer's thread does it in quiet moments after a first write."""
 
     def due_s(self) -> float | None:
-        """Seconds until there is something to do; None: nothing is foreseen."""
+        """Return the seconds until there is something to do; None: nothing is planned."""
         ...
 
     def urgent(self) -> bool:
@@ -54,7 +54,7 @@ _Turn = list[_Change]
 
 
 class _Barrier(_Turn):
-    """A turn that changes nothing: everything before it has been written when it is set."""
+    """A turn that changes nothing: once it is set, everything before it has been written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Writer:
     """Runs changes. ``on_commit`` gets the results of a commit, in order, on the event loop.
 
     It is called before the awaitables of the same changes are done. ``make_space`` is called when
-    the disk is full, and says whether it is worth another try.
+    the disk is full, and returns whether another try makes sense.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class Writer:
         self._thread.start()
 
     def add(self, work: Work) -> asyncio.Future[Any]:
-        """Run ``work`` in the transaction of this turn; done, with its result, when on disk.
+        """Run ``work`` in this turn's transaction; done, with its result, when it is on disk.
 
-        Never waits. A failure is logged, as not every caller awaits.
+        Never waits. Logs a failure, as not every caller awaits.
 
         Raises (from the awaitable):
             errors.DiskFull, errors.StateCorrupt: nothing of this turn was written.
@@ -108,7 +108,7 @@ class Writer:
             self._queue.put(turn)
 
     def drain(self) -> None:
-        """Return when everything that was added is on disk; the caller's thread stands still."""
+        """Block the caller's thread until everything that was added is on disk."""
         self._hand_over()
         barrier = _Barrier()
         self._queue.put(barrier)
@@ -160,7 +160,7 @@ class Writer:
             self._transact_with_space(changes)
         except Exception as exc:  # noqa: BLE001 - told to whoever asked for the change
             if len(turns) > 1:
-                # one turn that cannot be written must not take the others with it
+                # one turn that cannot be written must not make the others fail
                 for turn in turns:
                     self._write([turn])
                 return
@@ -189,7 +189,7 @@ class Writer:
                 change.result = change.work(connection)
             connection.execute("COMMIT")
         except BaseException:
-            if connection.in_transaction:  # some failures have rolled back already
+            if connection.in_transaction:  # after some failures SQLite has rolled back already
                 connection.execute("ROLLBACK")
             raise
 
@@ -221,6 +221,6 @@ def _typed(exc: Exception) -> Exception:
 
 
 def _log_failure(written: asyncio.Future[Any]) -> None:
-    # Not every caller waits; a change that could not be stored must be seen all the same.
+    # Not every caller waits, but somebody must see a change that could not be stored.
     if not written.cancelled() and (error := written.exception()) is not None:
         logger.error("not stored: %s", error)

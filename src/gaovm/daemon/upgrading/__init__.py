@@ -1,7 +1,7 @@
 """One daemon follows another in the same process, and no VM notices.
 
-``upgrade`` is the old code's half, ``takeover`` the new one's; what passes between them is
-``daemon.handover``.
+``upgrade`` is the old code's half, ``takeover`` the new code's half; ``daemon.handover`` is what
+passes between them.
 
 May import: any module of the daemon but ``main``. Must not: be imported by them.
 """

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 def signals_kept() -> Iterator[list[int]]:
     """Keep SIGTERM and SIGINT pending, so that the next program gets them after an exec.
 
-    Gives a list that grows by each of them that another thread of this process gets meanwhile.
+    Yields a list; if another thread of this process takes such a signal meanwhile, it is added.
     """
     arrived: list[int] = []
     numbers = (signal.SIGTERM, signal.SIGINT)
@@ -45,7 +45,7 @@ def signals_kept() -> Iterator[list[int]]:
 def bequeath(descriptors: list[int]) -> None:
     """Let the next program inherit descriptors.
 
-    The last step of this code; the next one is the first of ``takeover``.
+    This is the old code's last step; the next one is the first of ``takeover``.
     """
     for fd in descriptors:
         os.set_inheritable(fd, True)
@@ -67,8 +67,8 @@ def execute(memory: int, *, foreground: bool) -> NoReturn:
 
 
 def program() -> list[str]:
-    """The command line of the installed daemon.
+    """Return the command line of the installed daemon.
 
-    Its interpreter is the one that this daemon was started with, never one that a client names.
+    Its interpreter is the one that runs this daemon, never one that a client names.
     """
     return [sys.executable, "-P", "-m", "gaovm.daemon"]

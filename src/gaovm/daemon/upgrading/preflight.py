@@ -1,8 +1,8 @@
-"""Whether new code can take over a running daemon: asked of it before anything changes.
+"""Ask new code whether it can take over a running daemon, before anything changes.
 
-The running daemon starts ``gaovmd --check-upgrade`` of the code that is installed now, writes a
-``Question`` to its standard input and reads an ``Answer``. That this works at all shows that the
-code can be imported. Nothing outside the child is changed.
+The running daemon starts ``gaovmd --check-upgrade`` from the code that is installed now, writes a
+``Question`` to its standard input and reads an ``Answer``. An answer proves that the code can be
+imported. Nothing outside the child changes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What would be handed over. ``clients``: the protocols that are spoken on connections."""
+    """What the daemon would hand over. ``clients``: the protocols in use on connections."""
 
     format: int
     version: str
@@ -41,14 +41,14 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """``problems``: everything that does not fit, each one sentence; none: it can."""
+    """``problems``: one sentence for each part that does not fit; empty: it can take over."""
 
     version: str
     problems: tuple[str, ...]
 
 
 def check(question: Question) -> Answer:
-    """What this code says to it."""
+    """Answer with what this code thinks of the hand-over."""
     problems = [*_format(question), *_drivers(question), *_clients(question), *_database(question)]
     return Answer(version=version.VERSION, problems=tuple(problems))
 
@@ -80,7 +80,7 @@ def _clients(question: Question) -> list[str]:
 
 
 def _database(question: Question) -> list[str]:
-    """Whether a copy of the database can be brought to this code's revision and be read."""
+    """Try to bring a copy of the database to this code's revision and to read it."""
     path = Path(question.database)
     try:
         source = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
@@ -101,8 +101,8 @@ def _database(question: Question) -> list[str]:
 
 
 def run() -> int:
-    """The child: question in, answer out."""
-    # Everything that taking over needs is imported now, or the child fails as the daemon would.
+    """Run the child: read the question, write the answer."""
+    # Import everything that a takeover needs, so that the child fails where the daemon would.
 
     try:
         question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)

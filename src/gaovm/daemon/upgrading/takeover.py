@@ -1,8 +1,8 @@
-"""The new code's half of an upgrade: goes on with what the code before it handed over.
+"""The new code's half of an upgrade: it goes on with what the old code handed over.
 
-The process is the same one, so locks are held, children are children, and no peer has noticed
-anything but a pause. A failure in here ends the daemon; then its drivers see the end of their
-connections, shut their guests down, and the next daemon starts what should run.
+The process is the same: locks are held, children are children, and peers have noticed only a pause.
+A failure here ends the daemon. Then its drivers see the end of their connections and shut their
+guests down, and the next daemon starts what should run.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ class Takeover:
     async def below(
         self, launcher: driver_link.ForkLauncher, keeper: supervisor.Supervisor
     ) -> socket.socket:
-        """Everything that clients ask for; then the listening socket, where some may be waiting."""
+        """Restore all that clients ask for; return the listening socket, where some may wait."""
         self.machines()
         self.zygotes()
         await self.drivers(launcher, keeper)
-        # From here on a signal is handled; the code before kept them pending (``upgrade``).
+        # From here on signals are handled; the old code kept them pending (``upgrade``).
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         return socket.socket(fileno=self._given.listener)
 
     @steps.step
     def machines(self) -> None:
-        """Make the machines of all rows; what they say is true, as nothing has ended."""
+        """Make the machines of all rows; the rows are true, as nothing has ended."""
         self._fleet.log_levels = dict(self._given.log_levels)
         for record in self._fleet.store.load():
             self._fleet.machines[record.name] = machine.Machine(self._fleet, record)
@@ -90,7 +90,7 @@ class Takeover:
 
     @steps.step
     async def above(self, front: server.Front, serving: ipc_server.Server) -> None:
-        """Go on with every connection, tell everybody, and answer whoever asked for the upgrade."""
+        """Go on with every connection, tell everybody, and answer the client that upgrades."""
         asked = self._given.asked
         asking: connections.Movable | None = None
         for place, given in enumerate(self._given.clients):
@@ -105,7 +105,7 @@ class Takeover:
                 asking = made
         result = self._result()
         told = payloads.DaemonUpgraded(**msgspec.structs.asdict(result))
-        # on disk before anybody is told that it is done
+        # on disk before anybody hears that it is done
         await self._fleet.events.tell(None, told)
         logger.info("upgraded from %s to %s", result.old_version, result.new_version)
         if asking is not None and asked is not None:

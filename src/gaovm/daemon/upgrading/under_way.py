@@ -1,4 +1,4 @@
-"""What is under way on a VM and must end before its daemon may be replaced."""
+"""Work on a VM that must end before its daemon may be replaced."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class UnderWay:
 
 
 def of(vm: machine.Machine) -> UnderWay | None:
-    """The work on a VM that is under way, None when there is none."""
+    """Return the work on a VM that is under way; None if there is none."""
     if vm.up is not None:
         return UnderWay(f"up of VM {vm.name}", vm.up.ended)
     if vm.serial.locked():

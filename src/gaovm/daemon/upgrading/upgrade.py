@@ -1,10 +1,10 @@
 """The running daemon's half of an upgrade: asks the new code, waits, hands over, executes it.
 
-In this order: the new code is asked whether it can take over (``preflight``); operations that are
-under way are waited for, and new ones held at the gate; then the event loop stands still, and
-within one piece of code that awaits nothing, everything is written into a file in memory and the
-new code is executed in this very process. Until the ``exec`` nothing has changed: whatever fails
-before it, and the ``exec`` itself, leaves a daemon that goes on as if nobody had asked.
+It works in this order. It asks the new code whether it can take over (``preflight``). It waits for
+operations that are under way and holds new ones at the gate. Then the event loop stops: one piece
+of code, which awaits nothing, writes everything into a file in memory and executes the new code in
+this same process. Nothing has changed until the ``exec``. If something fails before it, or the
+``exec`` itself fails, the daemon goes on as if nobody had asked.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from gaovm.ipc import server as ipc_server
 
 logger = logging.getLogger(__name__)
 
-#: The new code is imported and reads a copy of the database: a second, on a host that swaps ten.
+#: The new code is imported and reads a copy of the database: 1 s, or 10 s on a host that swaps.
 PREFLIGHT_S = 60.0
-#: Calls that only read, when operations are over: the longest asks a guest for 5 s.
+#: For calls that only read, after operations have ended: the longest asks a guest for 5 s.
 SETTLE_S = 15.0
 
 
 @dataclasses.dataclass
 class Parts:
-    """What there is to hand over."""
+    """All that the daemon hands over."""
 
     ctx: context.Daemon
     lock: files.Lock
@@ -64,14 +64,14 @@ class Upgrade:
         progress: Callable[[str, str], None],
         timeout_s: float,
     ) -> NoReturn:
-        """Hand over to the code that is installed now; the answer comes from there.
+        """Hand over to the code that is installed now; that code sends the answer.
 
         ``timeout_s``: how long operations that are under way may take.
 
         Raises:
-            errors.StateConflict: the new code cannot take over, something is under way for longer
-                than that, or the daemon stops.
-            errors.HostError: it does not run, or cannot be executed.
+            errors.StateConflict: the new code cannot take over, something takes longer than
+                ``timeout_s``, or the daemon stops.
+            errors.HostError: the new code does not run, or cannot be executed.
         """
         if self._caller is not None:
             raise _retriable("an upgrade is under way", "try again when it is over")
@@ -92,7 +92,7 @@ class Upgrade:
             parts.ctx.upgrade_gate.open()
             self._caller = None
 
-    # what would be handed over
+    # what the daemon would hand over
 
     def _links(self) -> list[tuple[machine.Machine, driver_link.Link, connections.Movable]]:
         found = []
@@ -143,7 +143,7 @@ class Upgrade:
     async def _drain(
         self, spared: Container[str], limit_s: float, progress: Callable[[str, str], None]
     ) -> None:
-        """Wait until nothing is under way but calls that are spared."""
+        """Wait until nothing is under way except spared calls."""
         told: list[str] = []
         found: list[under_way.UnderWay] = []
         try:
@@ -154,7 +154,7 @@ class Upgrade:
                         told = names
                         progress("wait", f"waiting for {', '.join(names)}")
                     await found[0].ended()
-                    await asyncio.sleep(0)  # for those who act on that end
+                    await asyncio.sleep(0)  # for those who react to that end
         except TimeoutError as exc:
             names = sorted({each.what for each in found})
             error = _retriable(
@@ -165,7 +165,7 @@ class Upgrade:
             raise error from exc
 
     async def _settle(self, progress: Callable[[str, str], None]) -> NoReturn:
-        """Wait for calls that only read, then leave: from the last look on nothing is awaited."""
+        """Wait for calls that only read, then leave: after the last look nothing is awaited."""
         serving = self._parts.serving
         with execution.signals_kept() as arrived:
             serving.pause()
@@ -173,15 +173,15 @@ class Upgrade:
                 while True:
                     await self._drain((), SETTLE_S, progress)
                     await self._parts.ctx.fleet.store.flush()
-                    # one turn of the loop: for signals that came before they were kept, and for
-                    # clients that were accepted before the pause
+                    # one turn of the loop: for signals that came before we kept them pending, and
+                    # for clients that were accepted before the pause
                     await asyncio.sleep(0)
                     if self._parts.ctx.stopping:
                         raise errors.StateConflict("the daemon is stopping")
                     arriving = any(client.fileno() < 0 for client in self._clients())
                     if not arriving and not self._under_way(()):
                         self._leave(arrived)
-            finally:  # only reached when it failed
+            finally:  # only reached if it failed
                 await tasks.finish(serving.go_on())
 
     # the last moment
@@ -196,7 +196,7 @@ class Upgrade:
             if arrived:
                 raise errors.StateConflict("the daemon is stopping")
             execution.execute(memory, foreground=given.foreground)
-        finally:  # only reached when it failed
+        finally:  # only reached if it failed
             for fd in inherited:
                 os.set_inheritable(fd, False)
             os.close(memory)
@@ -242,7 +242,7 @@ class Upgrade:
 def _driver(
     vm: machine.Machine, link: driver_link.Link, made: connections.Movable
 ) -> handover.Driver:
-    made.ping()  # on a busy host the new code may take seconds to say its first word
+    made.ping()  # on a busy host the new code may take seconds until its first message
     return handover.Driver(
         vm=vm.name,
         pid=link.pid,
@@ -257,7 +257,7 @@ def _driver(
 
 
 def _zygotes(*all_of_them: old_zygotes.OldZygote | forks.Forks) -> Iterator[handover.Zygote]:
-    """Those that go on; drivers that were started one by one stay children of this process."""
+    """Return the zygotes that go on; drivers started one by one stay children of this process."""
     for each in all_of_them:
         if (
             isinstance(each, old_zygotes.OldZygote | zygote.Zygote)
@@ -279,7 +279,7 @@ def _sorted(names: Any) -> tuple[str, ...]:
 
 @steps.step
 async def _ask(question: preflight.Question) -> None:
-    """Let the new code say whether it can take over.
+    """Ask the new code whether it can take over.
 
     Raises:
         errors.StateConflict: it cannot.

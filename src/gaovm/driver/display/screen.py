@@ -1,7 +1,7 @@
 """The display of the VM: its window, opened and closed at will, and screenshots.
 
-The window is a process of this driver's (``window``): it gets a connected socket, is watched,
-reaped, and killed with the driver. Whatever becomes of it, the hypervisor is not concerned.
+The window is a process of this driver (``window``). The driver gives it a connected socket, watches
+and reaps it; it dies with the driver. Whatever happens to it does not affect the hypervisor.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Display:
         self._turn = asyncio.Lock()
 
     def attach(self, request: LaunchRequest, screen: Screen) -> None:
-        """The VM was started."""
+        """Note that the VM has started."""
         graphics = request.spec.graphics
         if graphics.enabled:
             self._request, self._screen = request, screen
@@ -51,7 +51,7 @@ class Display:
             self._serving = self._owner.start(self._serve(self._listener), name="viewers")
 
     async def detach(self) -> None:
-        """The VM has ended: close the window, remove the socket. Idempotent."""
+        """After the VM's end: close the window, remove the socket. Idempotent."""
         request, self._request, self._screen = self._request, None, None
         if self._window is not None:
             await self._window.close("vm")
@@ -65,7 +65,7 @@ class Display:
             Path(request.vnc_socket).unlink(missing_ok=True)
 
     async def _serve(self, listener: socket.socket) -> None:
-        """Hand every viewer that connects to the hypervisor, which then speaks to it alone."""
+        """Hand every viewer that connects over to the hypervisor, which then serves it alone."""
         loop = asyncio.get_running_loop()
         listener.setblocking(False)
         while True:
@@ -83,7 +83,7 @@ class Display:
                     logger.warning("a viewer was not taken: %s", exc)
 
     def describe(self) -> results.Display:
-        """The answer to ``display.status``; the size is the guest's, as last seen."""
+        """Answer ``display.status``; the size is the guest's, as last seen."""
         shown = self._window
         return results.Display(
             enabled=self._request is not None,
@@ -95,12 +95,12 @@ class Display:
         )
 
     async def open(self, seat: Mapping[str, str]) -> results.Display:
-        """Open the window on a desktop and wait until it shows; an open one comes to the front.
+        """Open the window on a desktop and wait until it shows; bring an open one to the front.
 
         Raises:
             errors.StateConflict: the VM has no display, or does not run.
             errors.ProgramMissing: PySide6 is not installed.
-            errors.HostError: the desktop cannot be reached, or did not show it within 30 s.
+            errors.HostError: the desktop cannot be reached, or did not show the window in 30 s.
         """
         environment = window.environment(seat)
         async with self._turn:
@@ -124,7 +124,7 @@ class Display:
             return self.describe()
 
     async def screenshot(self) -> results.Screenshot:
-        """Write what the display shows to ``screenshot.png`` in the VM's directory, whole or not.
+        """Write the display's picture to ``screenshot.png`` in the VM's directory, atomically.
 
         Raises:
             errors.StateConflict: the VM has no display, or does not run.
@@ -164,7 +164,7 @@ class Display:
 
 
 async def _connect(screen: Screen) -> socket.socket:
-    """A viewer's end of the display."""
+    """Return a viewer's end of the display."""
     ours, theirs = socket.socketpair()
     try:
         with theirs:
@@ -176,10 +176,10 @@ async def _connect(screen: Screen) -> socket.socket:
 
 
 def _png_size(picture: bytes) -> tuple[int, int]:
-    """Width and height in the header.
+    """Read width and height from the header.
 
     Raises:
-        errors.HypervisorFailed: it is no PNG.
+        errors.HypervisorFailed: this is not a PNG.
     """
     head = picture[: _PNG.size]
     if len(head) == _PNG.size:

@@ -1,4 +1,4 @@
-"""The window's process: from its start, until it shows, to its end."""
+"""The window's process: its start, the moment it shows, its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gaovm.aio import process, tasks
 from gaovm.vmmanager.pipes import LastWords
 
 logger = logging.getLogger(__name__)
-#: An interpreter, Qt, and a first picture; this is for a host that swaps.
+#: Time to load an interpreter, Qt and a first picture, on a host that swaps.
 OPEN_LIMIT_S = 30.0
 GRACE_S = 1.0
 DRAIN_LIMIT_S = 1.0
@@ -31,9 +31,9 @@ Report = dict[str, Any]
 
 
 class Window:
-    """One window: its process, from start to end. ``on_end`` is called once, when it is reaped.
+    """One window: its process, from start to end. Calls ``on_end`` once, when it is reaped.
 
-    ``vnc`` is a connected socket, owned from now on.
+    The window owns ``vnc``, a connected socket, from now on.
     """
 
     def __init__(
@@ -52,14 +52,14 @@ class Window:
 
     @property
     def pid(self) -> int | None:
-        """The process id, once there is one."""
+        """The process id, once the process exists."""
         return None if self._child is None else self._child.pid
 
     async def wait_shown(self) -> None:
         """Return when the window shows the guest's picture.
 
         Raises:
-            errors.GaoError: it never will; it was ended.
+            errors.GaoError: it never will; the process was ended.
         """
         try:
             async with asyncio.timeout(OPEN_LIMIT_S):
@@ -81,10 +81,10 @@ class Window:
         self._reason = reason
         if self.task is not None:
             await tasks.cancel_and_wait(self.task)
-        self._finish()  # a task that never ran has not
+        self._finish()  # if the task never ran, it has not done this
 
     async def run(self, title: str, environment: dict[str, str]) -> None:
-        """The life of the process."""
+        """Run the process from start to end."""
         words, vnc = LastWords("window"), self._vnc
         ours, theirs = socket.socketpair()
         try:
@@ -114,7 +114,7 @@ class Window:
         while child.stdout is not None:
             try:
                 line = await child.stdout.readline()
-            except ValueError:  # longer than any report
+            except ValueError:  # the line is longer than any report
                 break
             if not line:
                 break
@@ -125,7 +125,7 @@ class Window:
                 await words.ended
         if self._failure is None and self._reason == "crashed":
             how = f"signal {-code}" if code < 0 else f"status {code}"
-            # one that never showed says first what it lacks, then much that follows from it
+            # a window that never showed first says what it lacks, then much that follows from it
             said = words.tail.lines(20)
             tail = "; ".join(said[-3:] if self._shown.done() else said[:2])
             self._failure = errors.HostError(
@@ -161,15 +161,15 @@ class Window:
         if not was_open:
             error = self._failure or errors.HostError("the window was closed before it showed")
             self._shown.set_exception(error)
-            self._shown.exception()  # nobody may be waiting any more
+            self._shown.exception()  # mark as retrieved: nobody may be waiting any more
         self._on_end(self._reason, was_open=was_open)
 
 
 def environment(seat: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the window: ours, on the caller's desktop instead of our own.
+    """Return the window's environment: ours, but with the caller's desktop.
 
     Raises:
-        errors.InvalidParams: the seat has another variable than those of a desktop.
+        errors.InvalidParams: the seat has a variable that does not describe a desktop.
     """
     if not seat:
         return dict(os.environ)

@@ -1,7 +1,7 @@
-"""``agent.log``: what the agent in the guest tells of itself, kept within bounds.
+"""``agent.log``: what the guest's agent reports of itself, within limits.
 
-The guest is not trusted: lines are cut and control characters taken out. A guest that writes
-without end is read slowly, and loses what it cannot keep meanwhile.
+Do not trust the guest: this module cuts lines and removes control characters. It reads a guest that
+writes without end slowly; such a guest loses lines that it cannot keep meanwhile.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gaovm.wire.agent.journal import Line
 
 logger = logging.getLogger(__name__)
 MAX_MESSAGE = 2000
-# A line from before the host listened keeps its time, up to this.
+# A line from before the host listened keeps its own time, if it is not older than this.
 MAX_AGE_MS = 3_600_000
 PER_SECOND = 500
 _CONTROL = {code: " " for code in (*range(32), 127, *range(128, 160), 0x2028, 0x2029)}
@@ -38,14 +38,14 @@ class AgentLog:
         self._after = 0
 
     def begin(self, connection: Connection, agent: object) -> None:
-        """Follow on a new connection. An ``agent`` that is another one begins a new journal."""
+        """Follow on a new connection. A different ``agent`` begins a new journal."""
         if agent != self._agent:
             self._agent, self._after = agent, 0
         self._connection = connection
         self.relevel()
 
     def relevel(self) -> None:
-        """Give the agent the driver's log level, which has changed."""
+        """Give the agent the driver's new log level."""
         if self._task is not None:
             self._task.cancel()
         if self._connection is not None:
@@ -53,7 +53,7 @@ class AgentLog:
             self._task = self._owner.start(work, name="agent log", finishable=True)
 
     def end(self) -> None:
-        """The connection is lost. Idempotent."""
+        """Stop, as the connection is lost. Idempotent."""
         self._connection = None
         if self._task is not None:
             self._task.cancel()

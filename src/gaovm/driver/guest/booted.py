@@ -1,7 +1,7 @@
-"""Waits until the guest's distribution has booted: no guest is called ready before.
+"""Wait until the guest's distribution has booted: no guest is called ready before.
 
 The agent answers long before: as process 1's first child, when the distribution's init has only
-begun. Until the end of the boot its services refuse connections.
+begun. The guest's services refuse connections until the boot ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gaovm.guestmanager.connection import Connection
 from gaovm.wire.agent.guest import Boot
 
 logger = logging.getLogger(__name__)
-#: Not ``boot``: that is the time before the agent answers, when an interrupted ``up`` is undone.
+#: Not ``boot``: that is the time before the agent answers, when a withdrawn ``up`` is undone.
 PHASE = "system"
 LIMIT_S = 300.0
 MAX_UNITS = 5
@@ -23,10 +23,10 @@ MAX_NAME = 100
 
 
 async def wait(connection: Connection, report: Callable[[str, str], None]) -> None:
-    """Wait for the end of the boot. One with failed units is of use: it is only reported.
+    """Wait for the end of the boot. Only report failed units: such a guest is still useful.
 
     Raises:
-        errors.BootFailed: the distribution still boots after 300 s.
+        errors.BootFailed: the distribution is still booting after 300 s.
         errors.GuestUnavailable: the agent is gone.
     """
     report(PHASE, "waiting for the distribution to boot")

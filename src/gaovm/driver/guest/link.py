@@ -1,7 +1,7 @@
 """The guest through its agent: the link to it, from its first line to the end of the VM.
 
-Readiness is pushed by the agent's first line. Then the guest is configured, provisioned and
-probed, once a boot; an agent that only lost its connection is configured again and nothing more.
+The agent's first line says that it is ready. Then the driver configures, provisions and probes the
+guest, once per boot. If an agent only lost its connection, the driver just configures it again.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ class GuestLink:
 
     @property
     def connection(self) -> Connection:
-        """The connection now.
+        """The present connection.
 
         Raises:
-            errors.GuestUnavailable: there is none, or the agent does not answer.
+            errors.GuestUnavailable: there is no connection, or the agent does not answer.
         """
         found = None if self._channel is None else self._channel.connection
         if found is None:
@@ -78,15 +78,15 @@ class GuestLink:
         return found
 
     async def usable(self) -> Connection:
-        """The connection, once user, mounts and environment are made.
+        """Return the connection, once user, mounts and environment are made.
 
-        ``agent`` is told as soon as the agent answers; what acts in the guest waits here for the
-        moments until it can act as the user and in the mounts.
+        The daemon hears of the agent as soon as it answers. What acts in the guest waits here a
+        moment longer, until it can act as the user and in the mounts.
 
         Raises:
             errors.GuestUnavailable: there is no connection, or the set-up takes too long.
         """
-        _ = self.connection  # without one there is nothing to wait for
+        _ = self.connection  # raise at once if there is none
         try:
             async with asyncio.timeout(CONFIGURED_LIMIT_S):
                 await self._configured.wait()
@@ -95,7 +95,7 @@ class GuestLink:
         return self.connection
 
     async def set_environment(self, env: dict[str, str]) -> None:
-        """Give every later command another environment, also after the guest's own reboot.
+        """Give every later command another environment, also after the guest reboots.
 
         Raises:
             errors.GuestUnavailable, errors.GuestCallFailed: later set-ups use it all the same.
@@ -107,7 +107,7 @@ class GuestLink:
         await guest.configure(await self.usable(), Configuration(env=env))
 
     def provision_again(self, scripts: tuple[Script, ...], probes: tuple[Probe, ...]) -> None:
-        """Set the guest up once more, with these scripts and probes; the state tells how it goes.
+        """Set the guest up again, with these scripts and probes; the state reports the progress.
 
         Raises:
             errors.GuestUnavailable: there is no connection.
@@ -129,7 +129,7 @@ class GuestLink:
         self._begin_set_up(connection)
 
     def restart(self) -> None:
-        """The guest was reset: everything is to be done again when its agent says hello."""
+        """Note that the guest was reset: set it up again when its agent says hello."""
         self._readiness.unsettle()
         self.answered = False
         if self._channel is not None:
@@ -137,17 +137,17 @@ class GuestLink:
         self._presence.forget()
 
     def on_port(self, *, is_open: bool) -> None:
-        """The agent has opened or closed its port; one that opens it again soon is not lost."""
+        """Note that the agent opened or closed its port; if it reopens it soon, it is not lost."""
         if is_open:
             self._presence.forget()
         elif self.answered:
             self._presence.lost(errors.GuestUnavailable("the guest's agent has closed its port"))
 
     def resumed(self, *, recovered: bool) -> None:
-        """The VM goes on after a pause; ``recovered``: from an error of the hypervisor."""
+        """Note that the VM goes on after a pause; ``recovered``: from a hypervisor's error."""
         if recovered:
             self._readiness.tell_again()
-        self._clock.jump()  # it stood still
+        self._clock.jump()  # the guest's clock stood still
 
     def close(self) -> None:
         """End the channel and the set-up. Idempotent."""
@@ -160,7 +160,7 @@ class GuestLink:
         self._log.close()
 
     def relevel(self) -> None:
-        """The log level has changed; the agent is told."""
+        """Tell the agent the new log level."""
         self._log.relevel()
 
     # the channel's listener
@@ -207,7 +207,7 @@ class GuestLink:
             try:
                 await setup.configure(connection, self._request, self._shares)
             except errors.GaoError:
-                self._settle_in(connection)  # degraded, but there for inspection
+                self._settle_in(connection)  # degraded, but one can inspect it
                 raise
             self._settle_in(connection)
             if self._readiness.settled:
@@ -235,13 +235,13 @@ class GuestLink:
             self._work.append(self._owner.start(work, name="terminal", finishable=True))
 
     def _settle_in(self, connection: Connection) -> None:
-        """Calls may come now; what else is asked of the agent has stood in no call's way."""
+        """Allow calls from now on; only now start the rest, so that it delays no call."""
         self._configured.set()
         self._log.begin(connection, self._agent)
         keeping = self._clock.keep(connection)
         self._work.append(self._owner.start(keeping, name="guest clock", finishable=True))
 
     async def _set_clock(self, connection: Connection) -> None:
-        """A guest that is called ready has our time; one with an older agent has it roughly."""
+        """Set the clock: a guest that is called ready has our time, with an old agent roughly."""
         with contextlib.suppress(errors.GuestCallFailed):
             await self._clock.set(connection)

@@ -1,7 +1,7 @@
-"""Whether the agent is there and answers: its heartbeat, and what is told when it falls silent.
+"""Whether the agent is there and answers: its heartbeat, and the report when it falls silent.
 
-A short loss is told nobody: a guest that powers off loses its agent too, and an agent that was
-restarted connects again.
+The driver does not report a short loss: a guest that powers off loses its agent too, and an agent
+that was restarted connects again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LOST_GRACE_S = 2.0
 
 
 class Presence:
-    """The presence of one guest's agent; ``drop`` ends a connection that leads nowhere."""
+    """The presence of one guest's agent; ``drop`` ends a connection that is dead."""
 
     def __init__(
         self,
@@ -32,24 +32,24 @@ class Presence:
         self._watchdog, self._status, self._readiness = watchdog, status, readiness
         self._drop = drop
         self._timer: asyncio.TimerHandle | None = None
-        #: False from the moment at which its silence was told.
+        #: False after the driver has reported the agent's silence.
         self.answers = True
 
     def lost(self, error: errors.GaoError) -> None:
-        """The connection or the port is gone; tell it unless it is back within the grace."""
+        """Note that connection or port is gone; report it unless it returns within the grace."""
         if self._status.observed == "running" and self._timer is None:
-            # A guest that powers off loses its agent too: its end is told within the grace.
+            # A guest that powers off loses its agent too: its end is reported within the grace.
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(LOST_GRACE_S, self._tell_lost, error)
 
     def forget(self) -> None:
-        """Nothing is lost. Idempotent."""
+        """Drop a loss that waits to be reported. Idempotent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def back(self) -> None:
-        """The agent is connected."""
+        """Note that the agent is connected."""
         if not self.answers:
             self.answers = True
             self._tell("responsive", "the agent is connected again")
@@ -78,10 +78,10 @@ class Presence:
 
     def _tell_lost(self, error: errors.GaoError) -> None:
         self._timer = None
-        self._drop(error.message)  # a port that was closed and not opened again
-        self.forget()  # dropping a connection is a loss too
+        self._drop(error.message)  # a port that the agent closed and did not open again
+        self.forget()  # to drop a connection is a loss too
         self._readiness.tell("degraded", error, "agent_lost")
-        # It is in the guest's hands whether it comes back: a power-off may take its time.
+        # The guest decides whether the agent comes back: a power-off may take its time.
         self._await_silent(self._watchdog.timeout_s - LOST_GRACE_S, error)
 
     def _await_silent(self, wait_s: float, error: errors.GaoError) -> None:
@@ -89,7 +89,7 @@ class Presence:
         self._timer = loop.call_later(wait_s, self._tell_silent, error)
 
     def _tell_silent(self, error: errors.GaoError) -> None:
-        if self._status.paused:  # nobody can come back now
+        if self._status.paused:  # a paused guest cannot come back
             self._await_silent(PING_EVERY_S, error)
         else:
             self._set_answers(False, "agent_lost", error)

@@ -21,7 +21,7 @@ TAIL_LINES = 20
 MAX_LINE = 1000
 REPORT_EVERY_S = 0.1
 Report = Callable[[str, str], None]
-# The script comes on stdin and runs as a file of its own, so that its first line chooses the
+# The script arrives on stdin and runs from its own file, so that its first line chooses the
 # interpreter and its stdin is empty.
 _RUNNER = (
     't=$(mktemp "${TMPDIR:-/tmp}/gaovm-script.XXXXXX") && cat >"$t" && chmod 700 "$t" || exit 125; '
@@ -30,7 +30,7 @@ _RUNNER = (
 
 
 class _Output:
-    """The lines of one script: the last ones kept, all logged, some reported."""
+    """The lines of one script: logs all, keeps the last ones, reports some."""
 
     def __init__(self, log: StampedLog, phase: str, name: str, report: Report) -> None:
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
@@ -64,7 +64,7 @@ async def run(connection: Connection, what: Guest, log: StampedLog, report: Repo
     """Run every script: mode ``system`` as root, ``user`` as the configured user.
 
     Raises:
-        errors.ProvisionFailed: one ended with another status than 0; later ones did not run.
+        errors.ProvisionFailed: a script ended with another status than 0; later ones did not run.
         errors.GuestUnavailable: the agent is gone.
     """
     for script in what.provision:

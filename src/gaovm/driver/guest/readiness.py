@@ -1,4 +1,4 @@
-"""How far the guest is, as the daemon is told, and how its set-up ended."""
+"""How far the guest's set-up is, as the daemon hears it, and how it ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Readiness:
 
     @property
     def settled(self) -> bool:
-        """Whether the set-up of this boot has ended, well or not."""
+        """Whether the set-up of this boot has ended, successfully or not."""
         return self._settled is not None
 
     def tell(
@@ -28,15 +28,15 @@ class Readiness:
 
     @steps.step
     def settle(self, readiness: str, error: errors.GaoError | None = None) -> None:
-        """The set-up has ended: tell it, and remember it."""
+        """End the set-up: tell the daemon, and remember the result."""
         self._settled = (readiness, error)
         self.tell(readiness, error)
 
     def tell_again(self) -> None:
-        """Tell once more how the set-up ended, if it has."""
+        """Tell the daemon again how the set-up ended, if it has."""
         if self._settled is not None:
             self.tell(*self._settled)
 
     def unsettle(self) -> None:
-        """The guest is set up once more."""
+        """Note that the guest is set up again."""
         self._settled = None

@@ -1,4 +1,4 @@
-"""What the guest is given after each boot, and what it must have before it is called ready."""
+"""What the driver gives the guest after each boot, and what a guest needs to be called ready."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gaovm.wire.driver.launch import LaunchRequest
 logger = logging.getLogger(__name__)
 NETWORK_LIMIT_S = 20.0
 ENTROPY_BYTES = 32
-#: What Lima calls the host in the guest.
+#: Lima's name for the host in the guest.
 HOST_NAME = "host.lima.internal"
 
 
@@ -32,7 +32,7 @@ async def configure(
     """Give the guest its name, user, mounts, environment, time and entropy.
 
     Raises:
-        errors.GaoError: the agent is gone, or a part failed; the others are made all the same.
+        errors.GaoError: the agent is gone, or a part failed; the other parts are done all the same.
     """
     what, opened = request.spec.guest, request.spec.network.host_access
     fed = request.spec.supervision.watchdog.device
@@ -56,7 +56,7 @@ async def configure(
 
 
 async def await_network(connection: Connection) -> None:
-    """A guest that is called ready has its network; one whose network failed is of use too."""
+    """Wait for the guest's network; a guest whose network failed is still useful."""
     found = await guest.wait_online(connection, NETWORK_LIMIT_S)
     if found.state != "up":
         logger.warning("the guest's network: %s %s", found.state, found.detail[:200])
@@ -68,7 +68,7 @@ async def run_scripts(
     readiness: Readiness,
     report: provision.Report,
 ) -> None:
-    """Run the provision scripts and then the probes, if the request wants them run.
+    """Run the provision scripts and then the probes, if the request asks for them.
 
     Raises:
         errors.ProvisionFailed, errors.ProbeFailed: one failed.

@@ -1,8 +1,8 @@
-"""Shows a terminal, with the VM's user logged in, on the display of a guest without a desktop.
+"""Show a terminal, with the VM's user logged in, on the display of a guest without a desktop.
 
-The image starts no login prompt, for nobody has a password; whoever sees the display may act as the
-user anyway (``gaovm shell``). Nothing of it is written to the guest's disk. A guest with a desktop,
-or with a terminal there already, is left as it is.
+The image starts no login prompt, as nobody has a password; whoever sees the display may act as the
+user anyway (``gaovm shell``). This writes nothing to the guest's disk, and changes nothing in a
+guest that has a desktop, or a terminal on its display already.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ systemctl start getty@tty1.service
 
 
 async def offer(connection: Connection, user: str) -> None:
-    """Log the user in on the guest's first terminal when the distribution has booted.
+    """Log the user in on the guest's first terminal once the distribution has booted.
 
-    Never raises for a guest that cannot: the reason is logged.
+    If the guest cannot do that, log the reason and do not raise.
     """
     command = Command(argv=("/bin/sh", "-c", _SCRIPT, "sh", user), user="root")
     said = bytearray()

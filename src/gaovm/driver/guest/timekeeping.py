@@ -1,6 +1,6 @@
-"""Keeps the guest's clock on ours: at boot, all along, and at once after a pause or a jump.
+"""Keep the guest's clock on ours: at boot, all the time, and at once after a pause or a jump.
 
-A pause stops the guest's clock, and so does a host that sleeps; the kernel tells of the latter.
+A pause stops the guest's clock, and so does a host that sleeps; the kernel reports the latter.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gaovm.guestmanager.connection import Connection
 from gaovm.platform import jumps
 
 logger = logging.getLogger(__name__)
-#: A clock that was set is measured again: the exchange that said so may have been slow.
+#: After the driver sets a clock, it measures again: the exchange before may have been slow.
 SETTINGS = 3
 
 
@@ -45,7 +45,7 @@ class Timekeeper:
         self._jumped.set()
 
     async def set(self, connection: Connection) -> None:
-        """Set the guest's clock to ours now; leave one that is near.
+        """Set the guest's clock to ours now, unless it is close already.
 
         Raises as ``clock.measure``.
         """
@@ -76,7 +76,7 @@ class Timekeeper:
             logger.debug("the guest's clock: %s", exc.message)
 
     async def _pause(self) -> bool:
-        """Wait for the next look; true when a jump came first."""
+        """Wait for the next look; true if a jump came first."""
         try:
             async with asyncio.timeout(self._discipline.pause_s):
                 await self._jumped.wait()

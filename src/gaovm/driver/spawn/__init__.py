@@ -1,4 +1,4 @@
-"""How driver processes come to be: the warm zygote, its rehearsal, and the fork.
+"""How driver processes start: the warm zygote, its rehearsal, and the fork.
 
 May import: what ``driver`` may, and the driver itself.
 """

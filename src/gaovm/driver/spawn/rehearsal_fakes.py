@@ -1,7 +1,7 @@
-"""The guest as a driver has it, played inside one process: its console and its agent.
+"""The guest as a driver sees it, played inside one process: its console and its agent.
 
-For ``warmup``, which lets a whole driver run before any is forked. They know just what that run
-asks of them; the fakes for tests, which misbehave on demand, are in ``gaovm.testing``.
+They serve ``warmup``, which runs a whole driver before any fork. They know only what that run asks
+of them. ``gaovm.testing`` has the fakes for tests, which misbehave on demand.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gaovm.aio import clock
 from gaovm.wire import streams
 from gaovm.wire.agent import table
 
-# For the place of the hypervisor's executable: takes any arguments and waits to be killed.
+# Replaces the hypervisor's executable: takes any arguments and waits until somebody kills it.
 PROGRAM = "#!/bin/sh\nexec sleep 60\n"
 _NONCE = "0" * 32
 _HELLO = json.dumps({"version": "0", "exec_to_ready_ms": 1.0, "boot_ms": 1.0, "pid": 1})
@@ -37,7 +37,7 @@ _ANSWERS = {
 
 
 async def play_console(sock: socket.socket) -> bool:
-    """Say a line, and hear nothing."""
+    """Write one line, and read nothing."""
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(sock, b"Linux version\r\n")
     await loop.sock_recv(sock, 1)
@@ -45,7 +45,7 @@ async def play_console(sock: socket.socket) -> bool:
 
 
 async def play_agent(sock: socket.socket) -> bool:
-    """Answer every call; true when one asked for the power to be switched off."""
+    """Answer every call; return true once a call asks to power off."""
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(sock, f"GAOVM-AGENT/1 {_NONCE} {_HELLO}\n".encode())
     answer = (await loop.sock_recv(sock, 4096)).split()[2]
@@ -58,12 +58,12 @@ async def play_agent(sock: socket.socket) -> bool:
     return False
 
 
-#: By the name of the channel whose other end they play.
+#: Players, by the name of the channel whose other end they play.
 PLAYERS = {"console": play_console, "agent": play_agent}
 
 
 class _Agent:
-    """Answers every call; ``off`` when one asked for the power to be switched off."""
+    """Answers every call; sets ``off`` once a call asks to power off."""
 
     def __init__(self) -> None:
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")

@@ -1,9 +1,9 @@
-"""Runs once what every driver runs, so that a fork finds it done: imports, caches, patterns.
+"""Run once what every driver runs, so that a fork finds it done: imports, caches, patterns.
 
-A whole driver lives here in short, from hello to exit, with this process as its daemon, its client,
-its hypervisor and its guest. So whatever a driver learns to do is warm without a word here. Nothing
-outside a temporary directory changes. What fails is not fatal: a driver would only start slower and
-cost more memory, and report the failure itself when it meets it.
+A whole driver runs here for a short time, from hello to exit. This process plays its daemon, its
+client, its hypervisor and its guest. So whatever a driver learns to do later is warm without a
+change here. The run changes nothing outside a temporary directory. A failure is not fatal: a driver
+would only start slower and use more memory, and reports the failure itself when it meets it.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _INPUT = streams.encode(streams.START, b'{"argv":["true"]}') + streams.encode(st
 
 
 def run(handler: logs.Handler, rounds: int = 1) -> None:
-    """Let a driver live ``rounds`` times; each takes some 40 ms, at most seconds.
+    """Run a driver ``rounds`` times; each takes some 40 ms, at most seconds.
 
-    The interpreter rewrites a function into its fast form after some calls. What the driver logs
-    meanwhile goes where its directory goes.
+    The interpreter rewrites a function into its fast form after some calls. The driver's log lines
+    disappear with its directory.
     """
     sinks = handler.sinks
     try:
@@ -67,7 +67,7 @@ def run(handler: logs.Handler, rounds: int = 1) -> None:
 
 @contextlib.contextmanager
 def _directory() -> Iterator[Path]:
-    """A directory of this process; what killed ones left behind is removed first."""
+    """Make a directory of this process; first remove what killed processes left behind."""
     for path in Path(tempfile.gettempdir()).glob("gaovm-warm-up.*"):
         with contextlib.suppress(OSError):
             if _is_left(path):
@@ -109,7 +109,7 @@ def _request(place: Path) -> dict[str, Any]:
 
 
 class _Daemon:
-    """What the daemon's end of the connection is told."""
+    """What the daemon's end of the connection hears."""
 
     def __init__(self) -> None:
         self.ready = asyncio.Event()
@@ -147,7 +147,7 @@ async def _live(place: Path) -> None:
 
 
 async def _exec(session: dict[str, str]) -> None:
-    """A client's exec of a program that says little."""
+    """Run exec as a client, with a program that writes little."""
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_UNIX) as sock:
         sock.setblocking(False)

@@ -1,8 +1,9 @@
 """The warm process from which drivers are forked: ``python -m gaovm.driver.spawn.zygote --fd N``.
 
 A fresh interpreter with a driver's imports costs a tenth of a second and a dozen MiB; a fork of
-this one 2 ms and what it writes to. So everything is imported and run once, frozen out of the
-garbage collector's reach, and then this process only waits: blocking, one thread, no event loop.
+this process costs 2 ms and the pages it writes to. So the zygote imports and runs everything once,
+and freezes it out of the garbage collector's reach. Then it only waits: blocking, one thread, no
+event loop.
 
 Contract (descriptor N: SOCK_SEQPACKET, one JSON object a message):
 
@@ -11,7 +12,7 @@ Contract (descriptor N: SOCK_SEQPACKET, one JSON object a message):
   ``vm`` the name for log lines.
 * from the zygote: once, when it is warm, ``{"op":"ready","pid"}``; for each fork
   ``{"op":"forked","id","pid","start_time"}`` or ``{"op":"failed","id","message"}``; when a driver
-  has ended ``{"op":"exited","pid","status"}``, ``status`` the exit status, or minus the signal.
+  has ended, ``{"op":"exited","pid","status"}`` with the exit status, or minus the signal.
 * end of file: the zygote leaves; its drivers live on by their own rules.
 """
 
@@ -38,9 +39,9 @@ from gaovm.platform.confine import abilities, groups
 
 MAX_MESSAGE = 64 << 10
 SWEEP_MS = 500
-#: ``0``: no rehearsal, as for tests that start thousands of zygotes.
+#: ``0``: no rehearsal, for example in tests that start thousands of zygotes.
 VARIABLE = "GAOVM_REHEARSAL"
-#: The interpreter has rewritten most functions into their fast form after so many.
+#: After this many rounds the interpreter has rewritten most functions into their fast form.
 ROUNDS = 8
 
 
@@ -70,7 +71,7 @@ class Zygote:
         self._send({"op": "ready", "pid": os.getpid()})
         swept = groups.sweep()
         while True:
-            # of a driver that was killed its hypervisor may live a moment longer, and its group
+            # the hypervisor and process group of a killed driver may live a moment longer
             for fd, _ in self._poll.poll(None if swept else SWEEP_MS):
                 if fd != self._sock.fileno():
                     self._reap(fd)
@@ -138,9 +139,9 @@ class Zygote:
 
     @steps.step
     def _part(self, request: Fork, log: logs.RotatingFile) -> None:
-        """In the child: leave the zygote's session, descriptors and log behind."""
+        """In the child: leave the zygote's session, descriptors and log."""
         os.setsid()
-        # for ps, and for who is told that a port is taken
+        # ps shows this name, and so does the message about a taken port
         processes.name_self(f"gaovm:{request.vm}")
         self._sock.close()
         for pidfd in self._children:
@@ -172,7 +173,7 @@ def entry() -> None:
     sock = socket.socket(fileno=int(sys.argv[2]))
     sock.set_inheritable(False)
     sock.setblocking(True)
-    # Ctrl-C at a terminal is for the command line; the daemon ends us by closing the socket.
+    # Ctrl-C at a terminal is meant for the command line; the daemon ends us by closing the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     descriptors.raise_limit()  # for drivers: each forward and session takes some
     gc.disable()  # garbage that is collected leaves holes, which drivers fill: pages of their own
@@ -182,7 +183,7 @@ def entry() -> None:
         warmup.run(handler, ROUNDS)
     abilities.find()  # once for all drivers
     gc.freeze()
-    priority.nice()  # it reaps drivers: the daemon may wait for its word
+    priority.nice()  # the zygote reaps drivers: the daemon may wait for its message
     Zygote(sock, handler).run()
 
 
