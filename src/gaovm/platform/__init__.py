@@ -1,7 +1,7 @@
-"""The seam between GaoVM and the operating system: what Linux, macOS and other Unixes do otherwise.
+"""The seam between GaoVM and the operating system: where Linux, macOS and other Unixes differ.
 
-Each module answers one question and chooses once, when it is imported, who answers it: ``linux/``
-or ``portable/`` (any Unix; kqueue where there is one). ``system`` says which half serves, and
+Each module answers one question. When it is imported it chooses, once, who answers: ``linux/`` or
+``portable/`` (any Unix; kqueue where there is one). ``system`` says which half serves.
 ``GAOVM_PLATFORM=portable`` lets the portable half serve on Linux too. ``confine`` makes cages,
 which only Linux has.
 

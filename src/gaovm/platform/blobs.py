@@ -1,4 +1,4 @@
-"""Files without a name, which go with their last descriptor."""
+"""Files without a name: each disappears with its last descriptor."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from gaovm.platform import system
 
 
 def create(label: str) -> int:
-    """A new, empty file for reading and writing: in memory on Linux, else in the directory of
-    temporary files. ``label`` is for whoever lists descriptors. The caller closes it.
+    """Make an empty file for reading and writing; the caller closes it.
+
+    It is in memory on Linux, else in the directory of temporary files. ``label`` is for whoever
+    lists descriptors.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the file cannot be made.
     """
     if system.LINUX:
         return os.memfd_create(label)
@@ -23,10 +25,10 @@ def create(label: str) -> int:
 
 
 def create_split(label: str) -> tuple[int, int]:
-    """As ``create``, twice open: a descriptor to read from, and one that can only write.
+    """Like ``create``, but open twice: a descriptor to read from, and one that can only write.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the file cannot be made.
     """
     if system.LINUX:
         both = os.memfd_create(label)

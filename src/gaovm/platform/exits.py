@@ -1,4 +1,4 @@
-"""Being told when a process ends: a descriptor becomes readable.
+"""Learn when a process ends: a descriptor becomes readable.
 
 Linux has pidfds, BSD and macOS kqueue; elsewhere a thread waits.
 """
@@ -14,7 +14,7 @@ from gaovm.platform import system
 
 
 class Exit(Protocol):
-    """Readable once the process has ended, also while it is not reaped yet; made by ``watch``."""
+    """Readable once the process has ended, even before it is reaped; ``watch`` makes it."""
 
     def fileno(self) -> int:
         """The descriptor to wait for."""
@@ -45,19 +45,19 @@ def watch(pid: int) -> Exit:
 
     Raises:
         ProcessLookupError: there is no such process.
-        OSError: it cannot be watched, as with no descriptor left.
+        OSError: it cannot be watched, for example if no descriptor is left.
     """
     return _watch(pid)
 
 
 def wait(handle: Exit, limit_s: float | None = None) -> bool:
-    """Block until the process has ended, at most ``limit_s`` seconds; whether it has."""
+    """Block until the process has ended, at most ``limit_s`` seconds; return whether it has."""
     return bool(select.select([handle.fileno()], [], [], limit_s)[0])
 
 
 def is_child(pid: int) -> bool:
-    """Whether it is a child of this process that has not been reaped."""
-    if not hasattr(os, "waitid"):  # macOS before Python 3.13: reaping it will tell
+    """Whether the process is a child of this one that nobody has reaped."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13: only reaping the process can tell
         return True
     try:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)

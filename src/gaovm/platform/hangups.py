@@ -1,6 +1,7 @@
-"""Noticing that the other side has closed a socket, as opposed to having ended its direction.
+"""Notice that the other side has closed a socket, and not just ended its direction.
 
-Such a socket is readable all the time, so a plain wait for input would spin.
+A socket whose other side has ended its direction is readable all the time, so a plain wait for
+input would spin.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from gaovm.platform import system
 
 
 class Hangup(Protocol):
-    """Readable once the other side is gone; made by ``watch``."""
+    """Readable once the other side is gone; ``watch`` makes it."""
 
     def fileno(self) -> int:
         """The descriptor to wait for."""
@@ -31,18 +32,18 @@ def watch(sock: socket.socket) -> Hangup:
     """Watch a connected Unix socket, whose other side may have ended its direction already."""
     if not system.LINUX:
         return _Polling(sock)
-    # An epoll with no events asked for reports the hang-up alone.
+    # An epoll that asks for no events reports only the hang-up.
     watcher = select.epoll()
     watcher.register(sock.fileno(), 0)
     return watcher
 
 
 class _Polling:
-    """The same by a thread: poll(2) with no events asked for returns at a hang-up alone."""
+    """The same with a thread: poll(2) that asks for no events returns only at a hang-up."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._reading, writing = os.pipe()
-        # its own copy: the caller may close the socket, and the number may be another's then
+        # a copy of our own: the caller may close the socket, and its number may be used again
         copy = sock.dup()
         self._waking, self._wake = os.pipe()
         threading.Thread(

@@ -1,9 +1,8 @@
 """Memory as a file that several processes can map, in huge pages.
 
-Linux gives shared memory (memfd) small pages unless an administrator changed
-``/sys/kernel/mm/transparent_hugepage/shmem_enabled``; a tmpfs of one's own takes its word from a
-mount option. This one is mounted nowhere and its file has no name: both go with the last
-descriptor.
+Linux gives shared memory (memfd) small pages unless an administrator changes
+``/sys/kernel/mm/transparent_hugepage/shmem_enabled``. In a tmpfs of our own a mount option decides.
+This tmpfs is mounted nowhere and its file has no name: both disappear with the last descriptor.
 
 fsopen(2), fsconfig(2) and fsmount(2), Linux 5.2, need CAP_SYS_ADMIN. Python has no names for them;
 their numbers are the same on every architecture (include/uapi/asm-generic/unistd.h).
@@ -17,11 +16,11 @@ import os
 from gaovm import errors
 from gaovm.platform import system
 
-#: What the size of a huge page is on x86_64, and on arm64 with pages of 4 KiB.
+#: The size of a huge page on x86_64, and on arm64 with pages of 4 KiB.
 HUGE_PAGE = 2 << 20
 
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
-_CLOEXEC = 1  # FSOPEN_CLOEXEC and FSMOUNT_CLOEXEC of include/uapi/linux/mount.h, as the next ones
+_CLOEXEC = 1  # FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC: include/uapi/linux/mount.h, as the next ones
 _SET_STRING, _CREATE = 1, 6
 _NOSUID, _NODEV, _NOEXEC = 2, 4, 8
 
@@ -36,16 +35,16 @@ def available() -> bool:
 
 
 def create(size_bytes: int) -> int:
-    """A descriptor of a file of this size, all zero; the caller closes it.
+    """Return a descriptor of a file of this size, all zero; the caller closes it.
 
-    Huge pages are used for what of it is whole ones, and where the kernel finds some.
+    The kernel backs each whole huge page of the file with one, if it finds some free.
 
     Raises:
         errors.HostError: not permitted, or this kernel cannot do it.
     """
     if not system.LINUX:
         raise errors.HostError("no memory in huge pages: this is no Linux")
-    # tmpfs holds no more than it was made for; a part of a page counts as one.
+    # A tmpfs holds at most the size it was made with; a part of a page counts as a whole page.
     limit = -(-size_bytes // HUGE_PAGE) * HUGE_PAGE
     try:
         mount = _mount({"size": str(limit), "huge": "within_size", "mode": "0700"})
@@ -64,7 +63,7 @@ def create(size_bytes: int) -> int:
 
 
 def _mount(options: dict[str, str]) -> int:
-    """A tmpfs with these options, mounted nowhere: the descriptor of its root."""
+    """Make a tmpfs with these options, mounted nowhere; return the descriptor of its root."""
     context = _call(_FSOPEN, b"tmpfs", _CLOEXEC)
     try:
         for key, value in options.items():

@@ -1,7 +1,7 @@
-"""Jumps of this machine's wall clock: it was set, or the machine has slept.
+"""Jumps of this machine's wall clock: somebody set it, or the machine has slept.
 
-A timer on the wall clock that is never due, but that the kernel cancels when the clock jumps
-(``TFD_TIMER_CANCEL_ON_SET`` of timerfd_create(2)). Nothing polls.
+The kernel cancels a timer on the wall clock when the clock jumps (``TFD_TIMER_CANCEL_ON_SET`` of
+timerfd_create(2)). Our timer is never due, so only a jump wakes us. Nothing polls.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gaovm.platform import system
 _CLOCK_REALTIME = 0
 _NONBLOCK, _CLOEXEC = os.O_NONBLOCK, os.O_CLOEXEC
 _ABSTIME, _CANCEL_ON_SET = 1, 2
-#: The year 2200: not due while anybody waits.
+#: The year 2200: not due as long as anybody waits.
 _NEVER_S = 7_258_118_400
 
 
@@ -55,7 +55,7 @@ class Jumps:
         self._loop.add_reader(self._fd, self._readable)
 
     def close(self) -> None:
-        """Tell nothing more. Idempotent."""
+        """Stop reporting. Idempotent."""
         if self._fd >= 0:
             self._loop.remove_reader(self._fd)
             os.close(self._fd)

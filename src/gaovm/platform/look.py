@@ -1,4 +1,4 @@
-"""What a look at a process finds."""
+"""The result of a look at a process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class Look(NamedTuple):
     """A process as it was a moment ago.
 
     ``state``: one letter as ``ps`` shows it; ``Z``: it has ended and is not reaped.
-    ``start_time``: on a clock of the half that serves.
+    ``start_time``: on the clock of the half that serves.
     ``wait_status``: how it ended, for ``Z``; None: only its parent knows.
     """
 

@@ -1,7 +1,7 @@
-"""Being told when files change: a descriptor becomes readable.
+"""Learn when files change: a descriptor becomes readable.
 
-Linux has inotify, BSD and macOS kqueue; elsewhere a thread looks twice a second. On the path of
-``gaovm logs``: loads no asyncio.
+Linux has inotify, BSD and macOS kqueue; elsewhere a thread looks twice a second. ``gaovm logs``
+uses this module: it does not load asyncio.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from gaovm.platform import system
 
 
 class Notices(Protocol):
-    """Readable when there is something to take; made by ``names`` or ``contents``."""
+    """Readable when there is something to take; ``names`` or ``contents`` makes it."""
 
     def fileno(self) -> int:
         """The descriptor to wait for."""
         ...
 
     def take(self) -> bool:
-        """Take what has come without waiting; False when one of the paths is gone."""
+        """Take what has come, without waiting; False if one of the paths is gone."""
         ...
 
     def close(self) -> None:
@@ -47,25 +47,25 @@ else:
 
 
 def names(paths: Iterable[str]) -> Notices:
-    """Tell when one of the paths is removed or renamed, or gets another number of names.
+    """Report when one of the paths is removed or renamed, or its number of names changes.
 
     Raises:
-        errors.HostError: one of them cannot be watched, or is not there.
+        errors.HostError: a path cannot be watched, or does not exist.
     """
     return _names(paths)
 
 
 def contents(directories: Iterable[str]) -> Notices:
-    """Tell when something in one of the directories is written, made, renamed or removed.
+    """Report when something in one of the directories is written, made, renamed or removed.
 
     Raises:
-        errors.HostError: one of them cannot be watched, or is not there.
+        errors.HostError: a path cannot be watched, or does not exist.
     """
     return _contents(directories)
 
 
 def wait(told: Notices, limit_s: float | None = None) -> bool:
-    """Block until something changed, at most ``limit_s``; False when one of the paths is gone."""
+    """Block until something changes, at most ``limit_s``; False if one of the paths is gone."""
     if not select.select([told.fileno()], [], [], limit_s)[0]:
         return True
     return told.take()

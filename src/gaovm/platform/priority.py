@@ -1,18 +1,17 @@
-"""The processor's time for threads that do little and must do it soon.
+"""Processor time for threads that do little but must do it soon.
 
-What watches over VMs works for milliseconds, and just then when the kernel takes a dead guest's
-memory apart. On a kernel that does not preempt itself each wake-up may wait for the next tick
-behind that, 4 ms long; a better nice value makes it rarer, real time (``SCHED_RR``) ends it.
+A thread that watches over VMs works for milliseconds, and often just when the kernel frees a dead
+guest's memory. On a kernel that does not preempt itself each wake-up may then wait 4 ms for the
+next tick. A better nice value makes this rarer; real time (``SCHED_RR``) ends it.
 
-Real time is lent, not given: a thread that works for ``STRETCH_S`` on end is back in line for
-``REST_S``, so that no flood of calls and no defect takes a processor away. Linux counts that by
-itself (``RLIMIT_RTTIME`` of setrlimit(2)) and tells by SIGXCPU.
+Real time is lent, not given: a thread that works for ``STRETCH_S`` without a pause loses it for
+``REST_S``, so that no flood of calls and no defect occupies a processor. Linux counts that time
+(``RLIMIT_RTTIME`` of setrlimit(2)) and reports it by SIGXCPU.
 
-All of this needs CAP_SYS_NICE or limits that allow it; where it is not permitted or not known, and
-where somebody has chosen a priority for this process, everything stays as it is, and
-``GAOVM_REALTIME=0`` switches real time off. Nothing depends on it but how long a wait may be. What
-such a thread starts, threads and programs, is as usual: the limit that it inherits counts in real
-time alone.
+All of this needs CAP_SYS_NICE or limits that allow it. If it is not permitted or not known, or if
+somebody has chosen a priority for this process, everything stays as it is. ``GAOVM_REALTIME=0``
+switches real time off. Only the length of waits depends on it. Threads and programs that such a
+thread starts run as usual: the limit that they inherit counts only in real time.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from collections.abc import Iterator
 logger = logging.getLogger(__name__)
 
 NICE = -10
-RANK = 1  # the lowest of real time: before what is not, behind all that is
+RANK = 1  # the lowest real time: before all other threads, behind every real-time thread
 STRETCH_S = 0.05
 REST_S = 1.0
 VARIABLE = "GAOVM_REALTIME"
@@ -41,7 +40,7 @@ def switched_off() -> bool:
 
 
 def refusal() -> str:
-    """Why this user's threads get no real time; empty: they get it. Leaves nothing changed."""
+    """Say why this user's threads get no real time; empty: they get it. Changes nothing."""
     if not hasattr(os, "SCHED_RESET_ON_FORK"):
         return "this system does not know it"
     before = os.sched_getscheduler(0), os.sched_getparam(0)
@@ -61,7 +60,7 @@ class _Lent:
         self.threads: set[int] = set()
 
     def give(self) -> None:
-        _limit_stretch()  # the kernel has let the next stretch be a second longer
+        _limit_stretch()  # at each signal the kernel raises the limit by a second: reset it
         for thread in tuple(self.threads):
             _schedule(thread, realtime=True)
 
@@ -70,7 +69,7 @@ class _Lent:
             _schedule(thread, realtime=False)
 
     def on_stretch(self, *_: object) -> None:
-        """SIGXCPU: one of them has worked for long; they all rest, it is not said which."""
+        """Handle SIGXCPU: a thread has worked too long. It does not say which, so all rest."""
         self.take_back()
         with contextlib.suppress(RuntimeError):  # no event loop that could end the rest
             loop = asyncio.get_running_loop()
@@ -82,9 +81,9 @@ _lent = _Lent()
 
 @contextlib.contextmanager
 def realtime() -> Iterator[None]:
-    """Within it, ``first`` lends real time, unless it is switched off.
+    """Inside the block ``first`` lends real time, unless it is switched off.
 
-    In the main thread, once at a time.
+    In the main thread; do not nest.
     """
     if switched_off():
         yield
@@ -101,7 +100,7 @@ def realtime() -> Iterator[None]:
 
 @contextlib.contextmanager
 def first() -> Iterator[None]:
-    """Put the calling thread before others: in real time within ``realtime``, else by its nice."""
+    """Put the calling thread before others: by real time inside ``realtime``, else by nice."""
     thread = threading.get_native_id()
     if nice() and _lent.allowed and _schedule(thread, realtime=True):
         _lent.threads.add(thread)
@@ -109,13 +108,13 @@ def first() -> Iterator[None]:
         yield
     finally:
         if thread in _lent.threads:
-            _lent.threads.remove(thread)  # the number may be another thread's next
+            _lent.threads.remove(thread)  # the next thread may get the same number
             _schedule(thread, realtime=False)
 
 
 @contextlib.contextmanager
 def normal() -> Iterator[None]:
-    """Within it no thread has real time: for another program in this process, by ``exec``."""
+    """Inside the block no thread has real time: before an ``exec`` of another program."""
     _lent.take_back()
     try:
         yield
@@ -124,7 +123,7 @@ def normal() -> Iterator[None]:
 
 
 def nice() -> bool:
-    """Give the calling thread the nice value ``NICE``; whether it has it now."""
+    """Give the calling thread the nice value ``NICE``; return whether it has it now."""
     if not hasattr(os, "SCHED_RESET_ON_FORK"):
         return False
     usual = os.SCHED_OTHER, 0
@@ -153,7 +152,7 @@ def _schedule(thread: int, *, realtime: bool) -> bool:
 
 
 def _limit_stretch() -> bool:
-    """Have the kernel say when a thread with real time works on end; False: it cannot."""
+    """Ask the kernel to report a real-time thread that does not pause; False: it cannot."""
     try:
         limit = resource.RLIMIT_RTTIME
         _, hard = resource.getrlimit(limit)

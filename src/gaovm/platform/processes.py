@@ -1,6 +1,6 @@
-"""Processes by their pid and start time, and what this process may tell of itself.
+"""Processes by their pid and start time, and what this process may say of itself.
 
-On the path of hot commands: loads no asyncio and no ctypes.
+Hot commands use this module: it loads neither asyncio nor ctypes.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ __all__ = [
 
 
 def identity(pid: int) -> tuple[int, int]:
-    """``(pid, start time)``: names a process for good, as pids are used again.
+    """Return ``(pid, start time)``: this names a process for good, as pids are used again.
 
     Raises:
         errors.NotFound: there is no such process.
-        errors.HostError: nobody can tell, for want of a descriptor say.
+        errors.HostError: the system does not say, for example if no descriptor is left.
     """
     return pid, look(pid).start_time
 
 
 def alive(pid: int, start_time: int) -> bool:
-    """Whether exactly that process still runs; a zombie does not. What cannot be told is alive."""
+    """Whether exactly that process still runs; a zombie does not. True if the system can't say."""
     try:
         found = look(pid)
     except errors.NotFound:
@@ -67,9 +67,9 @@ def alive(pid: int, start_time: int) -> bool:
 
 
 def exit_status(pid: int, start_time: int) -> int | None:
-    """How a process of this user ended, minus the signal, while its parent has not asked yet.
+    """Say how a process of this user ended (minus the signal) before its parent has reaped it.
 
-    None: it runs, or nobody but its parent can tell any more.
+    None: it runs, or only its parent can say any more.
     """
     try:
         found = look(pid)
@@ -82,7 +82,7 @@ def exit_status(pid: int, start_time: int) -> int | None:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process was stopped by a signal or a debugger, as far as the system tells."""
+    """Whether a signal or a debugger has stopped a process, as far as the system says."""
     try:
         return look(pid).state in "Tt"
     except errors.GaoError:

@@ -1,4 +1,4 @@
-"""Room on a disk that is taken before it is needed."""
+"""Take disk space before it is needed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _CHUNK = bytes(1 << 20)
 
 
 def reserve(fd: int, size_bytes: int) -> None:
-    """Give a new file this size, all of it on the disk; where the system cannot, by writing zeros.
+    """Give a new file this size, all on the disk; write zeros if the system cannot do better.
 
     Raises:
-        OSError: as the system says, as with no space left.
+        OSError: as the system says, for example if no space is left.
     """
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(fd, 0, size_bytes)

@@ -1,4 +1,4 @@
-"""Which half of this package serves: Linux's own, or the portable one.
+"""Which half of this package serves: Linux's own half, or the portable one.
 
 ``GAOVM_PLATFORM=portable`` chooses the portable half on Linux, so that tests run what macOS runs.
 """
@@ -18,7 +18,7 @@ LINUX: Final = sys.platform == "linux" and os.environ.get(VARIABLE) != PORTABLE
 
 
 def describe() -> str:
-    """The system in words, for people: ``Linux``, ``Darwin``, or why neither word is enough."""
+    """Name the system for people: ``Linux``, ``Darwin``, or why neither word is enough."""
     name = platform.system()
     if name == "Linux" and not LINUX:
         return f"Linux, with the portable half forced ({VARIABLE}={PORTABLE})"

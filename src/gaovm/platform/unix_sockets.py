@@ -1,6 +1,6 @@
-"""Descriptors sent over Unix sockets, and how long a socket's path may be.
+"""Send descriptors over Unix sockets; and how long a socket's path may be.
 
-On the path of every command: loads no asyncio.
+Every command uses this module: it does not load asyncio.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: sun_path has 108 bytes on Linux and 104 on BSD and macOS, the last of them zero.
 MAX_PATH_BYTES: Final = 107 if sys.platform == "linux" else 103
 _FD_BYTES = array.array("i").itemsize
-#: Where the system cannot close them on exec as they come, ``receive`` does it right after.
+#: On a system that cannot receive descriptors close-on-exec, ``receive`` sets that right after.
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
@@ -42,7 +42,7 @@ def send(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
 
 
 def receive(sock: socket.socket, size: int, max_fds: int) -> tuple[bytes, list[int]]:
-    """One message of at most ``size`` bytes and its descriptors, which are not inherited.
+    """Receive one message of at most ``size`` bytes and its descriptors; no child inherits them.
 
     ``b""`` and no descriptors: end of stream. The caller owns the descriptors.
 
@@ -51,7 +51,7 @@ def receive(sock: socket.socket, size: int, max_fds: int) -> tuple[bytes, list[i
         errors.ConnectionLost: the other side is gone.
     """
     try:
-        # not socket.recv_fds: Python 3.11 drops its flags, and the descriptors leak into children
+        # not socket.recv_fds: Python 3.11 drops its flags, and children inherit the descriptors
         room = socket.CMSG_SPACE(max_fds * _FD_BYTES)
         data, messages, flags, _ = sock.recvmsg(size, room, _CLOEXEC)
     except BlockingIOError:
@@ -62,7 +62,7 @@ def receive(sock: socket.socket, size: int, max_fds: int) -> tuple[bytes, list[i
     for level, kind, body in messages:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             fds.frombytes(body[: len(body) - len(body) % _FD_BYTES])
-    # the kernel rounds the room up, so one too many may arrive untruncated
+    # the kernel rounds the space up, so one descriptor too many may arrive untruncated
     if flags & socket.MSG_CTRUNC or len(fds) > max_fds:
         for fd in fds:
             os.close(fd)

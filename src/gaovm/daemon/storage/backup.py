@@ -23,7 +23,8 @@ from gaovm.wire.control import payloads
 
 #: A damaged database costs at most this: the changes of the last seconds.
 EVERY_S = 10.0
-#: A copy waits until nothing was written for this long, and how long a busy daemon may delay it.
+#: A copy waits until nothing was written for ``QUIET_S``; a busy daemon delays it by ``PUT_OFF_S``
+#: at most.
 QUIET_S = 0.5
 PUT_OFF_S = 60.0
 

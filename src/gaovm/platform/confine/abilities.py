@@ -1,4 +1,4 @@
-"""What of a cage this host and this user can have, found by making one."""
+"""Make a cage, to find out which parts of one this host allows this user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VARIABLE = "GAOVM_CONFINE"
 
 
 class Abilities(NamedTuple):
-    """``namespaces``: why there are none, empty when there are; ``landlock``: its version or 0."""
+    """``namespaces``: why there are none, empty if there are; ``landlock``: its version or 0."""
 
     root: bool
     namespaces: str
@@ -27,7 +27,7 @@ def switched_off() -> bool:
 
 
 def absence() -> str:
-    """Why there is no cage here at all; empty: there is one, with what ``find`` says."""
+    """Say why there is no cage here at all; empty: there is one, with what ``find`` says."""
     if switched_off():
         return f"{VARIABLE}=off: for debugging only"
     return "" if system.LINUX else f"{system.describe()} has none"
@@ -35,7 +35,7 @@ def absence() -> str:
 
 @functools.cache
 def find() -> Abilities:
-    """What can be had here, found once a process by trying in a child. Takes some 10 ms."""
+    """Find what this host allows, once per process, by a try in a child. Takes some 10 ms."""
     root = os.geteuid() == 0
     if not system.LINUX:
         return Abilities(root, f"{system.describe()} has no namespaces", 0)
@@ -43,7 +43,7 @@ def find() -> Abilities:
 
 
 def _try_namespaces(*, root: bool) -> str:
-    """Why a program cannot have namespaces and a root of its own; empty: it can."""
+    """Say why a program cannot have namespaces and its own root; empty: it can."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:

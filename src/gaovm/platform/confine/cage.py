@@ -1,4 +1,4 @@
-"""What a confined program may reach and use, as data. Making it so is ``inside``."""
+"""What a confined program may reach and use, as data. ``inside`` puts it in force."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 
 class Bind(NamedTuple):
-    """A file or directory of the host that is in the place under the same path.
+    """A file or directory of the host, which the cage has under the same path.
 
-    ``device``: it may be used as the device that it is. ``programs``: what it holds may be
-    executed. ``source`` is the path without symbolic links, where that is another one.
+    ``device``: the program may use it as the device that it is. ``programs``: the program may
+    execute what it holds. ``source``: the path without symbolic links, if that differs.
     """
 
     path: str
@@ -20,12 +20,12 @@ class Bind(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What the program may use at most. ``memory_bytes`` counts what it touches.
+    """What the program may use at most. ``memory_bytes`` counts the memory that it touches.
 
-    ``address_bytes`` bounds what it maps, which always is more; it holds where there is no control
-    group too. ``cpus``: of processor time, in CPUs. ``weight``: of disk I/O, 1 to 1000; what no
-    group says has 100; where no weights are known, ``disk_bytes_s`` and ``disk_operations_s`` bound
-    each direction of the device ``disk`` (as ``st_dev``; 0: none is known).
+    ``address_bytes`` limits what it maps, which is always more; this works without a control group
+    too. ``cpus``: processor time, in CPUs. ``weight``: share of disk I/O, 1 to 1000; the default of
+    other groups is 100. If the host knows no weights, ``disk_bytes_s`` and ``disk_operations_s``
+    limit each direction of the device ``disk`` (as ``st_dev``; 0: unknown).
     """
 
     memory_bytes: int
@@ -40,22 +40,22 @@ class Limits(NamedTuple):
 
 
 class Ids(NamedTuple):
-    """A user id and how many ids from it on are the program's. Groups have the same numbers."""
+    """The program's user ids: the first one, and how many. Its groups have the same numbers."""
 
     first: int
     size: int = 65536
 
 
 class Cage(NamedTuple):
-    """One place.
+    """One cage.
 
     ``ids``: who runs the program; None: whoever starts it, a plain user. ``owners``: ids of the
-    host that stand for themselves in a user namespace where every other one is of ``ids``; empty:
-    there is none. ``capabilities`` are had in that namespace only, over files of ids it knows;
-    ``root`` is who the program is there, else somebody who owns nothing.
-    ``network``: the host's; else none at all. ``hidden``: directories below binds that are empty.
-    ``links`` are symbolic links: path and target. ``settings``: what there is of ``/proc`` beside
-    the program's own processes: path and text.
+    host that keep their number in a user namespace, where every other number is one of ``ids``;
+    empty: there is no such namespace. The program has ``capabilities`` in that namespace only, over
+    files whose ids it knows. ``root``: the program is root there, else a user who owns nothing.
+    ``network``: it has the host's network, else none at all. ``hidden``: directories below binds
+    that look empty. ``links`` are symbolic links: path and target. ``settings``: files of ``/proc``
+    beside the program's own processes: path and text.
     """
 
     binds: tuple[Bind, ...]

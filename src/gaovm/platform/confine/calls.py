@@ -1,7 +1,7 @@
-"""System calls that Python 3.11 has no names for. Each raises ``OSError`` with what was tried.
+"""System calls that Python 3.11 has no names for. Each raises ``OSError`` that names the call.
 
-Numbers above 400 are the same on every architecture (include/uapi/asm-generic/unistd.h); the others
-are reached through libc.
+Numbers above 400 are the same on every architecture (include/uapi/asm-generic/unistd.h); libc
+provides the other calls.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SET_NO_NEW_PRIVS, _CAP_AMBIENT, _AMBIENT_RAISE = 38, 47, 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
-if system.LINUX:  # elsewhere this module can be loaded, and nothing in it works
+if system.LINUX:  # elsewhere this module can be loaded, but none of it works
     _libc.syscall.restype = ctypes.c_long
     _libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
     _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
@@ -47,7 +47,7 @@ def unshare(flags: int) -> None:
 
 
 def setns(fd: int, kind: int) -> None:
-    """Enter the namespace that a descriptor stands for."""
+    """Enter the namespace that a descriptor refers to."""
     _check(_libc.setns(fd, kind), f"setns {kind:#x}")
 
 
@@ -79,12 +79,12 @@ def restrict_mount(path: str, attributes: int, *, recursive: bool) -> None:
 
 
 def detach(path: str) -> None:
-    """Take a mount and all below it away."""
+    """Remove a mount and all mounts below it."""
     _check(_libc.umount2(os.fsencode(path), _MNT_DETACH), f"umount {path}")
 
 
 def pivot_root(new: str, old: str) -> None:
-    """Make ``new`` the root; what was the root is then at ``old``."""
+    """Make ``new`` the root; the old root is then at ``old``."""
     numbers = {"x86_64": 155, "aarch64": 41}
     number = numbers.get(os.uname().machine, -1)
     result = _libc.syscall(ctypes.c_long(number), os.fsencode(new), os.fsencode(old))
@@ -92,38 +92,38 @@ def pivot_root(new: str, old: str) -> None:
 
 
 def set_host_name(name: bytes) -> None:
-    """The name of this UTS namespace."""
+    """Set the host name of this UTS namespace."""
     _check(_libc.sethostname(name, len(name)), "sethostname")
 
 
 def die_with_parent(number: int) -> None:
-    """The signal that comes when the thread that forked this process ends."""
+    """Ask for a signal at the moment when the thread that forked this process ends."""
     _check(_libc.prctl(_SET_PDEATHSIG, number, 0, 0, 0), "PR_SET_PDEATHSIG")
 
 
 def no_new_privileges() -> None:
-    """Nothing that is executed from now on has more power than this process."""
+    """Allow no program that is executed from now on more power than this process has."""
     _check(_libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
 
 
 def keep_capabilities() -> None:
-    """A change of user ids leaves the permitted set as it is."""
+    """Keep the permitted set when the user ids change."""
     _check(_libc.prctl(_SET_KEEPCAPS, 1, 0, 0, 0), "PR_SET_KEEPCAPS")
 
 
 def bound_capabilities(kept: frozenset[int]) -> None:
-    """What can ever be had, by whatever program, is this."""
+    """Limit what any program executed from now on can have to these capabilities."""
     for capability in range(64):
         if capability in kept:
             continue
         if _libc.prctl(_CAPBSET_DROP, capability, 0, 0, 0) < 0:
-            if ctypes.get_errno() == 22:  # EINVAL: the kernel has no more of them
+            if ctypes.get_errno() == 22:  # EINVAL: the kernel has no more capabilities
                 break
             _check(-1, "PR_CAPBSET_DROP")
 
 
 def set_capabilities(wanted: frozenset[int], *, passed_on: bool) -> None:
-    """Have exactly these, of those that are permitted; ``passed_on``: through exec too."""
+    """Have exactly these of the permitted capabilities; ``passed_on``: keep them through exec."""
     mask = sum(1 << capability for capability in wanted)
     low, high = mask & 0xFFFFFFFF, mask >> 32
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)

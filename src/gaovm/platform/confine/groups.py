@@ -1,9 +1,10 @@
-"""Control groups: what a program may use of memory, processes, processors and disks.
+"""Control groups: limits for a program's memory, processes, processors and disks.
 
-Both generations are met, also mixed as on hosts in between: each controller is taken where it is
-mounted. A group lies below the caller's own or, where the kernel or its manager wants no processes
-beside groups, below the nearest ancestor that lets us: ``gaovm/NAME``. ``NAME`` begins with the pid
-and start time of the process that made it, so what a killed one left is known and swept.
+This supports both versions, also mixed, as some hosts have them: it uses each controller where it
+is mounted. A group lies below the caller's own group. If the kernel or the host's manager wants no
+processes beside groups, it lies below the nearest ancestor that allows it: ``gaovm/NAME``. ``NAME``
+begins with pid and start time of the process that made it, so that others can find and sweep what a
+killed process left.
 
 Sources: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/*.rst of the kernel.
 """
@@ -25,7 +26,7 @@ _PARENT = "gaovm"
 _NAME = re.compile(r"(\d{1,10})\.(\d{1,20})\..+")
 _PERIOD_US = 100_000
 _TRIES = 3
-#: Controllers by the name that the report has for them; v1 has some under another name.
+#: Controllers, by the report's names for them; v1 has other names for some.
 CONTROLLERS = ("memory", "pids", "cpu", "io")
 _V1 = {"io": "blkio"}
 
@@ -55,7 +56,7 @@ class Group:
         return tuple(path.parent for path in self._paths)
 
     def files(self) -> tuple[int, ...]:
-        """Descriptors through which a process enters by writing 0; the caller closes them."""
+        """Open files: a process enters by writing 0 to each. The caller closes them."""
         with contextlib.ExitStack() as opened:
             found = []
             for path in self._paths:
@@ -66,13 +67,13 @@ class Group:
         return tuple(found)
 
     def close(self) -> None:
-        """Remove the groups, which are empty by now. Idempotent."""
+        """Remove the groups, which must be empty by now. Idempotent."""
         for path in self._paths:
             _remove(path)
 
 
 def make(name: str, limits: Limits) -> Group:
-    """Groups with these limits for the children of this process, as far as there can be any."""
+    """Make groups with these limits for children of this process, as far as the host allows."""
     pid, started = processes.identity(os.getpid())
     name = f"{pid}.{started}.{name}"
     paths: list[Path] = []
@@ -106,7 +107,7 @@ def make(name: str, limits: Limits) -> Group:
 def sweep() -> bool:
     """Remove the groups of makers that are gone; False: some are still in use.
 
-    What this process may not remove is another user's, who sweeps it.
+    What this process may not remove belongs to another user, who sweeps it.
     """
     clean = True
     for tree in hierarchies():
@@ -115,7 +116,7 @@ def sweep() -> bool:
                 break
             for path in _left(parent / _PARENT):
                 clean = _remove(path) and clean
-            with contextlib.suppress(OSError):  # there is none, or it is in use
+            with contextlib.suppress(OSError):  # it does not exist, or it is in use
                 (parent / _PARENT).rmdir()
     return clean
 
@@ -139,7 +140,7 @@ def _remove(path: Path) -> bool:
 
 
 def hierarchies() -> list[Hierarchy]:
-    """The mounted trees that have a controller we use."""
+    """Return the mounted trees that have a controller we use."""
     mounts = _mounts()
     found = []
     with contextlib.suppress(OSError):
@@ -175,7 +176,7 @@ def _controllers(tree: Hierarchy, names: str) -> tuple[str, ...]:
 
 
 def _below(own: str, shown: str) -> str | None:
-    """Where a group is below a mount that shows the tree from ``shown`` on."""
+    """Return where a group is below a mount that shows the tree from ``shown`` on."""
     own, shown = own.strip("/"), shown.strip("/")
     if not shown:
         return own
@@ -185,7 +186,7 @@ def _below(own: str, shown: str) -> str | None:
 
 
 def _mounts() -> list[tuple[Path, str, set[str] | None]]:
-    """Mount point, what of the tree it shows, and the controllers; None: the unified tree."""
+    """Return each mount point, the part of the tree it shows, its controllers (None: v2)."""
     found: list[tuple[Path, str, set[str] | None]] = []
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
@@ -202,7 +203,7 @@ def _mounts() -> list[tuple[Path, str, set[str] | None]]:
 
 
 def _make_in(tree: Hierarchy, name: str) -> tuple[Path | None, str]:
-    """A group in a tree: as near as we are let; else None, and why."""
+    """Make a group in a tree, as near as the host allows; else return None, and why."""
     why = "no group of this user's is writable"
     for parent in (tree.own, *tree.own.parents):
         if not parent.is_relative_to(tree.root):
@@ -210,7 +211,7 @@ def _make_in(tree: Hierarchy, name: str) -> tuple[Path | None, str]:
         for _ in range(_TRIES):
             try:
                 return _make_below(parent, name, tree), ""
-            except FileNotFoundError as exc:  # somebody swept what was empty a moment ago
+            except FileNotFoundError as exc:  # another process has just swept an empty directory
                 why = f"{parent}: {exc.strerror}"
             except OSError as exc:
                 why = f"{parent}: {exc.strerror}"
@@ -237,7 +238,7 @@ def _make_below(parent: Path, name: str, tree: Hierarchy) -> Path:
 
 
 def _hand_down(parent: Path, controllers: tuple[str, ...]) -> None:
-    """Give groups below ``parent`` these controllers; those of ours that they cannot have fail."""
+    """Give groups below ``parent`` these controllers; raise for those of ours that fail."""
     there = (parent / "cgroup.subtree_control").read_text().split()
     problem: OSError | None = None
     for controller in controllers:
@@ -247,7 +248,7 @@ def _hand_down(parent: Path, controllers: tuple[str, ...]) -> None:
             _write(parent / "cgroup.subtree_control", f"+{controller}")
         except OSError as exc:
             problem = exc
-    # without this one a group would be for nothing: the next ancestor may have it
+    # a group without this controller is useless: the next ancestor may have it
     if problem is not None and "memory" in controllers:
         there = (parent / "cgroup.subtree_control").read_text().split()
         if "memory" not in there:
@@ -257,7 +258,7 @@ def _hand_down(parent: Path, controllers: tuple[str, ...]) -> None:
 def _memory(path: Path, limits: Limits, unified: bool) -> None:
     if unified:
         _write(path / "memory.max", str(limits.memory_bytes))
-        with contextlib.suppress(OSError):  # without a controller of swap
+        with contextlib.suppress(OSError):  # the kernel has no swap controller
             _write(path / "memory.swap.max", "0")
         return
     _write(path / "memory.limit_in_bytes", str(limits.memory_bytes))
@@ -279,7 +280,7 @@ def _cpu(path: Path, limits: Limits, unified: bool) -> None:
 
 
 def _io(path: Path, limits: Limits, unified: bool) -> None:
-    """The share of a busy disk, where its scheduler knows shares; else what it may do a second."""
+    """Limit disk I/O: by a weight if the disk's scheduler knows weights, else per second."""
     names = ("io.weight", "io.bfq.weight") if unified else ("blkio.weight", "blkio.bfq.weight")
     weighed = False
     for name in names:
@@ -304,7 +305,7 @@ def _throttle(path: Path, limits: Limits, unified: bool) -> None:
 
 
 def _whole(device: str) -> str:
-    """The disk of a partition; another device is its own."""
+    """Return the disk of a partition; for any other device, the device itself."""
     here = Path(os.path.realpath(f"/sys/dev/block/{device}"))
     if (here / "partition").exists():
         with contextlib.suppress(OSError):

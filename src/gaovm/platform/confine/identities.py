@@ -1,8 +1,8 @@
-"""User ids that nobody else on this host uses meanwhile, and user namespaces made of them.
+"""Lend user ids that nobody else on this host uses meanwhile; make user namespaces of them.
 
-A range is lent for as long as its bytes of a file are locked: the kernel gives it back however the
-process ends, and nothing has to be swept. Only root opens that file, so nobody else can take all of
-them. Ids are the same from run to run where they are free, as they may own files.
+The process that borrows a range locks its bytes of a file. The kernel ends the lock however the
+process ends, so nothing has to be swept. Only root opens that file, so nobody else can take all
+ids. A VM gets the same ids in each run if they are free, as they may own files.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from gaovm.platform.confine import calls
 from gaovm.platform.confine.cage import Ids
 
 VARIABLE = "GAOVM_UID_RANGE"
-#: What systemd's list of ids (UIDS-GIDS.md) calls unused, below its own at the end of it.
+#: systemd's list of ids (UIDS-GIDS.md) calls this range unused; systemd's own follow after it.
 DEFAULT = "1879048192-2147352575"
 COUNT = 65536
-#: Locked from the first id of a block to its last; empty.
+#: An empty file; each block is locked from its first id to its last.
 LOCK = "/run/gaovm-uids.lock"
-# bound to the open file, so that a child's copy is no second holder (fcntl(2)); Linux only
+# the lock is bound to the open file, so a child's copy is no second holder (fcntl(2)); Linux only
 _SET_LOCK: int = getattr(fcntl, "F_OFD_SETLK", 37)
 _RANGE = re.compile(r"([0-9]{1,10})-([0-9]{1,10})")
 _LAST = 2**32 - 3  # the two above mean "none"
 
 
 def span() -> tuple[int, int]:
-    """The first id of all that may be lent, and how many blocks of ``COUNT`` there are.
+    """Return the first id that may be lent, and how many blocks of ``COUNT`` there are.
 
     Raises:
         errors.HostError: ``GAOVM_UID_RANGE`` is not such a range.
@@ -53,7 +53,7 @@ def span() -> tuple[int, int]:
 
 
 def obstacle() -> str:
-    """Why nobody here can be one of them, as in a container with few ids; empty: they can."""
+    """Say why nobody here can have these ids (a container may have few); empty: they can."""
     first, blocks = span()
     last = first + blocks * COUNT - 1
     for path in ("/proc/self/uid_map", "/proc/self/gid_map"):
@@ -65,24 +65,24 @@ def obstacle() -> str:
 
 
 class Lent:
-    """A block of ids, ours until ``close`` or our end."""
+    """A block of ids, ours until ``close`` or until this process ends."""
 
     def __init__(self, ids: Ids, lock: int) -> None:
         self.ids = ids
         self._lock = lock
 
     def close(self) -> None:
-        """Give it back. Idempotent."""
+        """Give the block back. Idempotent."""
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)
 
 
 def lend(key: str) -> Lent:
-    """A free block; the same one for the same key, if nobody has it. For root.
+    """Lend a free block; the same one for the same key, if nobody has it. For root.
 
     Raises:
-        errors.HostError: none is free, the range is not one, or ``LOCK`` cannot be opened.
+        errors.HostError: no block is free, the range is wrong, or ``LOCK`` cannot be opened.
     """
     first, blocks = span()
     start = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
@@ -106,7 +106,7 @@ def lend(key: str) -> Lent:
 
 
 def _lock(fd: int, first: int) -> bool:
-    """Lock a block, also against one that only overlaps it; False: somebody has it."""
+    """Lock a block, also against one that only overlaps it; False: somebody holds it."""
     # struct flock of a 64-bit Linux: type, whence, start, length, pid
     wanted = struct.pack("@hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, first, COUNT, 0)
     try:
@@ -119,7 +119,7 @@ def _lock(fd: int, first: int) -> bool:
 
 
 def mapping(ids: Ids, owners: Iterable[int]) -> str:
-    """A uid_map or gid_map: each owner is itself, every other number is one of ``ids``."""
+    """Return a uid_map or gid_map: owners keep their number, others are one of ``ids``."""
     lines, at = [], 0
     for owner in sorted(set(owners)):
         if owner >= ids.size:
@@ -136,15 +136,17 @@ def mapping(ids: Ids, owners: Iterable[int]) -> str:
 
 
 def make_namespace(ids: Ids, owners: Iterable[tuple[int, int]]) -> int:
-    """A descriptor of a new user namespace with these mappings; the caller closes it. Root only.
+    """Return a descriptor of a new user namespace with these mappings; the caller closes it.
+
+    Root only.
 
     Raises:
-        OSError: this kernel or its administrator allows none.
+        OSError: this kernel or its administrator does not allow it.
     """
     pairs = list(owners)
     ours, theirs = socket.socketpair()
     with ours:
-        with theirs:  # else its end would not be seen
+        with theirs:  # otherwise we would not see the end of the stream
             pid = os.fork()
             if pid == 0:
                 _hold(theirs)
@@ -178,12 +180,12 @@ def _hold(sock: socket.socket) -> None:
 
 
 def own_namespace() -> None:
-    """Put this process, of a plain user and with one thread, into a user namespace of its own.
+    """Move this process, of a plain user and with one thread, into a new user namespace.
 
-    It stays who it is, and may then make the other namespaces.
+    It keeps its user, and may then make the other namespaces.
 
     Raises:
-        OSError: this kernel or its administrator allows none.
+        OSError: this kernel or its administrator does not allow it.
     """
     uid, gid = os.geteuid(), os.getegid()
     calls.unshare(calls.NEWUSER)

@@ -1,8 +1,8 @@
-"""Makes a cage around the process that runs this: between fork and exec.
+"""Make a cage around this process, between fork and exec.
 
-The order is part of it: control groups and limits while we may set them; mounts while we are
-privileged; then the user namespace and the ids; the death signal after the last change of ids,
-which clears it; what needs no privilege (``no_new_privs``, Landlock) last.
+The order matters. Set control groups and limits while we may; make mounts while we are privileged.
+Then enter the user namespace and take the ids. Set the death signal after the last change of ids,
+which clears it. What needs no privilege (``no_new_privs``, Landlock) comes last.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def enter(plan: Plan) -> None:
     """Confine this process for good.
 
     Raises:
-        OSError: a part cannot be had; the process must end then, it is confined by half.
+        OSError: a part failed; the process is only half confined and must end.
     """
     cage = plan.cage
     for fd in plan.group_files:
@@ -106,7 +106,7 @@ def _bind(bind: Bind) -> None:
 
 
 def _proc(settings: Sequence[tuple[str, str]]) -> None:
-    """Its own processes only: what a descriptor is opened again through."""
+    """Mount a /proc with this process tree only: programs open descriptors again through it."""
     os.makedirs("/proc", exist_ok=True)
     place = "/.proc" if settings else "/proc"
     os.makedirs(place, exist_ok=True)
@@ -127,7 +127,7 @@ def _limit(cage: Cage) -> None:
         (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_MSGQUEUE, 0),
     ]
-    if cage.ids is not None:  # else it would count all that the user runs
+    if cage.ids is not None:  # otherwise the limit would count all processes of the user
         wanted.append((resource.RLIMIT_NPROC, limits.processes))
     for what, value in wanted:
         hard = resource.getrlimit(what)[1]
@@ -153,7 +153,7 @@ def _change_user(plan: Plan) -> None:
 
 
 def inner_id(cage: Cage) -> int:
-    """Who the program is inside its user namespace: its root, or nobody that a file belongs to."""
+    """Return the program's id in its user namespace: root, or a user who owns no file."""
     if cage.root:
         return 0
     taken = {number for pair in cage.owners for number in pair}

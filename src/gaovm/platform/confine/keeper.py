@@ -1,8 +1,8 @@
-"""The process that keeps the rights which its maker drops: it starts a few programs, and no other.
+"""A process that keeps rights which its maker drops. It starts a few programs, and no others.
 
-What it can start is fixed when it is forked; later only a name comes, and descriptors for the
-program. So who takes its maker over can have those programs started, and nothing else. They are the
-maker's own children (CLONE_PARENT): it sees them end and reaps them, as before.
+The programs are fixed at the fork; later it receives only a name, and descriptors for the program.
+So whoever takes over its maker can have those programs started, and nothing else. The programs are
+the maker's own children (CLONE_PARENT): the maker sees them end and reaps them, as before.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from gaovm.platform import unix_sockets
 from gaovm.platform.confine import calls, launch
 from gaovm.platform.linux import proc
 
-#: What it is called in a list of processes.
+#: Its name in a list of processes.
 NAME = "gaovm-keeper"
 _MAX_MESSAGE = 8192
 _MAX_FDS = 8
-#: A Unix socket that somebody listens at takes a connection at once, unless its queue is full.
+#: A Unix socket with a listener accepts a connection at once, unless its queue is full.
 _CONNECT_S = 1.0
-#: It forks, which takes milliseconds; who is taken over itself may say nothing at all.
+#: A fork takes milliseconds; a keeper that somebody has taken over may never answer.
 LIMIT_S = 5.0
 
 
 class Recipe(NamedTuple):
-    """How a program is started.
+    """How to start a program.
 
-    ``command``: its command line, from the numbers of the descriptors that it is given.
-    ``connects``: the path of a Unix socket; the last descriptor is a new connection to it. Its
-    maker may not be allowed to make one itself.
+    ``command`` makes the command line from the numbers of the descriptors that it gets.
+    ``connects``: the path of a Unix socket; the last descriptor is a new connection to it. The
+    maker may not be allowed to connect itself.
     """
 
     command: Callable[[Sequence[int]], Sequence[str]]
@@ -42,7 +42,7 @@ class Recipe(NamedTuple):
 
 
 class Keeper:
-    """The maker's end; made by ``fork``. ``aio.keeping`` owns the programs that it starts."""
+    """The maker's end; ``fork`` makes it. ``aio.keeping`` owns the programs that it starts."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -59,11 +59,10 @@ class Keeper:
     def start(self, name: str, fds: Sequence[int], output: int) -> tuple[int, str]:
         """Start a program; ``output`` becomes its stdout and stderr.
 
-        Returns its pid, and what went wrong, for ``launch.error``; the caller reaps it in either
-        case.
+        Returns its pid, and what failed, for ``launch.error``; the caller reaps it in either case.
 
         Raises:
-            errors.HostError: it was not started.
+            errors.HostError: it did not start.
         """
         try:
             answer = self._ask(name, [*fds, output])
@@ -75,7 +74,7 @@ class Keeper:
         return int(number), said
 
     def _ask(self, name: str, fds: Sequence[int]) -> str:
-        """The answer to this question; before it may come one to a question that was given up."""
+        """Return the answer to this question; skip a late answer to an earlier question."""
         self._asked += 1
         unix_sockets.send(self._sock, f"{self._asked} {name}".encode(), fds)
         while answer := self._sock.recv(_MAX_MESSAGE).decode():
@@ -87,14 +86,14 @@ class Keeper:
 
 
 def _end(pid: str) -> None:
-    """End and reap a program that was started too late: nobody waits for it any more."""
+    """End and reap a program that started too late: nobody waits for it any more."""
     if pid.isdecimal():
         os.kill(int(pid), signal.SIGKILL)
         os.waitpid(int(pid), 0)
 
 
 def fork(recipes: Mapping[str, Recipe]) -> tuple[int, Keeper]:
-    """Fork the process; returns its pid, for the caller to reap, and this end.
+    """Fork the process; return its pid, for the caller to reap, and the maker's end.
 
     It ends with this process, whatever happens.
     """

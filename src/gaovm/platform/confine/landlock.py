@@ -1,7 +1,7 @@
-"""Landlock: the kernel's own file rules, which any process may lay on itself.
+"""Landlock: the kernel's file rules, which any process may apply to itself.
 
-They need no privilege and no namespace. Numbers: include/uapi/linux/landlock.h; what a version of
-the kernel's interface knows: Documentation/userspace-api/landlock.rst.
+They need no privilege and no namespace. Numbers: include/uapi/linux/landlock.h. What each version
+of the kernel's interface knows: Documentation/userspace-api/landlock.rst.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _EXECUTE, _WRITE, _READ, _READ_DIRECTORY = 1, 2, 4, 8
 _REFER, _TRUNCATE, _DEVICE_CONTROL = 1 << 13, 1 << 14, 1 << 15
 _ALL_1 = (1 << 13) - 1
 _MAKE_DEVICES = 1 << 6 | 1 << 11
-#: Rights on a directory: to read it, and to do all in it but make devices and execute.
+#: Rights on a directory: read it; or do everything in it except make devices and execute.
 READ = _READ | _READ_DIRECTORY
 WRITE = (_ALL_1 | _REFER | _TRUNCATE) & ~_EXECUTE & ~_MAKE_DEVICES
-#: What can be allowed on a file that is no directory.
+#: What can be allowed on a file that is not a directory.
 _FILE = _EXECUTE | _WRITE | _READ | _TRUNCATE | _DEVICE_CONTROL
 _BIND, _CONNECT = 1, 2  # TCP
 _SCOPES = 3  # abstract sockets and signals stay inside
@@ -37,7 +37,7 @@ _libc.syscall.restype = ctypes.c_long
 
 
 def version() -> int:
-    """The version of the interface; 0: this kernel has none, or it is switched off."""
+    """Return the version of the interface; 0: this kernel has none, or it is switched off."""
     if not sys.platform.startswith("linux"):
         return 0
     found: int = _libc.syscall(ctypes.c_long(_CREATE), None, ctypes.c_size_t(0), _ASK_VERSION)
@@ -45,7 +45,7 @@ def version() -> int:
 
 
 class Rules(NamedTuple):
-    """What a process may still do: these paths with these rights, and the opened files again.
+    """What a process may still do: these paths with these rights, and open ``files`` again.
 
     ``connects``: to TCP ports; ``binds``: itself to them; ``scoped``: signals and abstract sockets
     stay among processes under the same rules.
@@ -59,7 +59,7 @@ class Rules(NamedTuple):
 
 
 def of_cage(cage: Cage, files: Sequence[int]) -> Rules:
-    """The rules that say what a cage says."""
+    """Return the rules that express a cage."""
     paths = [("/proc/self", READ), *((path, _READ) for path, _ in cage.settings)]
     paths += [(bind.path, _rights(bind)) for bind in cage.binds]
     return Rules(tuple(paths), tuple(files), connects=cage.network, binds=cage.network)
@@ -68,10 +68,10 @@ def of_cage(cage: Cage, files: Sequence[int]) -> Rules:
 def restrict(rules: Rules) -> None:
     """Put this thread, and all that it starts, under rules for good. Needs ``no_new_privs``.
 
-    What this kernel's version does not know is not refused.
+    The kernel does not refuse what its version does not know.
 
     Raises:
-        OSError: the kernel does not take them, or a path is not there.
+        OSError: the kernel does not accept the rules, or a path does not exist.
     """
     known = version()
     handled = _ALL_1 | (_REFER if known >= 2 else 0) | (_TRUNCATE if known >= 3 else 0)
@@ -110,7 +110,7 @@ def _allow_file(rules: int, fd: int, handled: int) -> None:
     try:
         _allow(rules, fd, (_READ | _WRITE | _TRUNCATE if writes else _READ) & handled)
     except OSError as exc:
-        if exc.errno != errno.EBADFD:  # a memfd: it is in no tree, and never refused
+        if exc.errno != errno.EBADFD:  # a memfd is in no tree, and never refused
             raise
 
 

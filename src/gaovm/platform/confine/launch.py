@@ -1,7 +1,7 @@
-"""Starts a program as the first process of a new PID namespace, and still as a child of this one.
+"""Start a program as the first process of a new PID namespace, and still as this one's child.
 
-``unshare`` would need the way back, which a plain user's process is not allowed to go; so this is
-``fork`` with flags: clone(2), with what Python does around every fork of its own.
+``unshare`` would need a way back, which a plain user's process is not allowed to take. So this is
+``fork`` with flags: clone(2), with what Python does around each of its own forks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gaovm.platform.confine import calls
 _CLONE_PARENT = 0x8000
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _SAID_BYTES = 4096
-# With the interpreter's lock held: nothing else may run between the call and its aftermath.
+# Keep the interpreter's lock: nothing else may run between the call and what follows it.
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
@@ -34,13 +34,13 @@ def start(
     before_exec: Callable[[], None],
     new_pids: bool = False,
 ) -> int:
-    """The pid of a child that executes ``argv``; the caller reaps it.
+    """Return the pid of a child that executes ``argv``; the caller reaps it.
 
-    It has no stdin, ``output`` as stdout and stderr, and ``pass_fds`` under their numbers.
+    The child has no stdin, ``output`` as stdout and stderr, and ``pass_fds`` under their numbers.
     ``before_exec`` runs in it. When this returns, the program runs.
 
     Raises:
-        errors.ProgramMissing: there is no such program.
+        errors.ProgramMissing: the program does not exist.
         errors.HostError: ``before_exec`` or the start failed; the message says where.
     """
     what = _Program(argv, env, output, pass_fds, before_exec)
@@ -58,12 +58,12 @@ def start_sibling(
     pass_fds: Sequence[int],
     before_exec: Callable[[], None],
 ) -> tuple[int, str]:
-    """As ``start``, with no environment, but the program is a child of this process' parent.
+    """Like ``start``, without environment, and as a child of this process's parent.
 
-    Returns its pid, and what went wrong, for ``error`` there; the parent reaps it in either case.
+    Returns its pid, and what failed, for ``error`` in the parent, which reaps it in either case.
 
     Raises:
-        errors.HostError: nothing could be forked.
+        errors.HostError: the fork failed.
     """
     return _start(_Program(argv, {}, output, pass_fds, before_exec), _CLONE_PARENT)
 
@@ -92,7 +92,7 @@ def _start(program: _Program, flags: int) -> tuple[int, str]:
 
 
 def error(program: str, said: str) -> errors.GaoError:
-    """The error of a start that went wrong in the child, by its word."""
+    """Return the error of a start that failed in the child, as the child reports it."""
     where, _, why = said.partition(":")
     if where == "missing":
         return errors.ProgramMissing(f"{program} is not installed")
@@ -124,7 +124,7 @@ def _fork(flags: int) -> int:
 def _become(program: _Program, report: int) -> NoReturn:
     where = "start"
     try:
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these
             signal.signal(number, signal.SIG_DFL)
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         for source, target in ((null, 0), (program.output, 1), (program.output, 2)):
@@ -154,5 +154,5 @@ def _tell(report: int, where: str, exc: BaseException) -> None:
 def close_all_but(kept: set[int]) -> None:
     """Close every descriptor of this process but these."""
     for before, after in itertools.pairwise([-1, *sorted(kept), 1 << 20]):
-        if after > before + 1:  # Python 3.11 takes an empty range at 0 for all there is
+        if after > before + 1:  # Python 3.11 takes an empty range at 0 to mean all descriptors
             os.closerange(before + 1, after)

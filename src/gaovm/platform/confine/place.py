@@ -1,4 +1,4 @@
-"""A cage for one start of one program: prepared, forked into, reported, and taken down."""
+"""A cage for one start of one program: prepare it, fork into it, report it, take it down."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Report(NamedTuple):
 
 
 class Place:
-    """Made by ``prepare``; ``close`` it when the program has ended."""
+    """``prepare`` makes it; ``close`` it after the program has ended."""
 
     def __init__(
         self, cage: Cage, can: abilities.Abilities, name: str, *, beside: Place | None = None
     ) -> None:
-        """``beside``: another one, closed after this, whose control groups this one's is in."""
+        """``beside``: another place, closed later; its control groups hold those of this one."""
         self.cage = cage
         self._can = can
         self._fds: list[int] = []
@@ -67,12 +67,12 @@ class Place:
         pass_fds: Sequence[int],
         last: Callable[[], None] | None = None,
     ) -> int:
-        """Start a program in it; returns its pid, as ``launch.start`` does.
+        """Start a program in it; return its pid, as ``launch.start`` does.
 
-        ``last`` runs in the child when it is confined, before exec.
+        ``last`` runs in the confined child, before exec.
 
         Raises:
-            errors.ProgramMissing, errors.HostError: as ``launch.start``.
+            errors.ProgramMissing, errors.HostError: see ``launch.start``.
         """
         plan = inside.Plan(
             self.cage,
@@ -99,7 +99,7 @@ class Place:
         )
 
     def _uid(self) -> int:
-        """Who the program is, by the host's numbers."""
+        """Return the program's user id, as the host numbers it."""
         ids = self.cage.ids
         if ids is None:
             return os.geteuid()
@@ -143,7 +143,7 @@ class Place:
         return found
 
     def close(self) -> None:
-        """Give everything back. Idempotent."""
+        """Release everything. Idempotent."""
         for fd in self._fds:
             os.close(fd)
         self._fds.clear()

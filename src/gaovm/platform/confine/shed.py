@@ -1,4 +1,4 @@
-"""Drops, for good, what a running process does not need any more."""
+"""Drop, for good, what a running process does not need any more."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Callable
 from gaovm.platform.confine import calls, landlock
 from gaovm.platform.linux import seccomp
 
-#: include/uapi/linux/capability.h: to end processes of other ids, and to listen below port 1024.
+#: include/uapi/linux/capability.h: end processes of other ids, and listen below port 1024.
 CAP_KILL, CAP_NET_BIND_SERVICE = 5, 10
 
 
-#: Landlock does not look at who connects to a Unix socket, so its user's would all be open: the
-#: daemon's, other VMs', the desktop's. io_uring makes sockets past any filter.
+#: Landlock does not check who connects to a Unix socket, so all sockets of the user would be open:
+#: the daemon's, other VMs', the desktop's. io_uring makes sockets past any filter.
 _NO_UNIX_SOCKETS = (
     seccomp.Rule("socket", (seccomp.Check(0, 0xFFFFFFFF, socket.AF_UNIX),), errno.EACCES),
     seccomp.Rule("io_uring_setup", error=errno.ENOSYS),
@@ -22,22 +22,22 @@ _NO_UNIX_SOCKETS = (
 
 
 def no_unix_sockets() -> Callable[[], None]:
-    """A function that lets this process make no Unix socket any more, but for pairs.
+    """Return a function that forbids this process new Unix sockets, except pairs.
 
     Raises:
-        errors.HostError: the numbers of this machine's system calls are not known.
+        errors.HostError: we do not know this machine's system call numbers.
     """
     return seccomp.installer(_NO_UNIX_SOCKETS)
 
 
 def shed(rules: landlock.Rules | None, kept: frozenset[int]) -> None:
-    """Keep these capabilities, and the files of these rules; of one with a single thread.
+    """Keep only these capabilities, and these rules' files; call this with a single thread.
 
-    With rules it makes no Unix sockets any more either.
+    With rules the process can make no Unix sockets any more either.
 
     Raises:
-        OSError: the kernel does not take a part; what was dropped before stays dropped.
-        errors.HostError: the numbers of this machine's system calls are not known.
+        OSError: the kernel does not accept a part; what was dropped before stays dropped.
+        errors.HostError: we do not know this machine's system call numbers.
     """
     calls.no_new_privileges()
     if rules is not None:

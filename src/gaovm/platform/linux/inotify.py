@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from gaovm import errors
 
-# of sys/inotify.h; the flags of inotify_init1(2) are those of open(2)
+# from sys/inotify.h; the flags of inotify_init1(2) are those of open(2)
 _MODIFY, _ATTRIB, _MOVED_TO, _CREATE, _DELETE = 0x2, 0x4, 0x80, 0x100, 0x200
 _DELETE_SELF, _MOVE_SELF, _IGNORED, _ONLYDIR = 0x400, 0x800, 0x8000, 0x01000000
 _GONE = _DELETE_SELF | _MOVE_SELF
@@ -32,7 +32,7 @@ class Inotify:
         """Watch one more path.
 
         Raises:
-            errors.HostError: it cannot be watched, or is not there.
+            errors.HostError: the path cannot be watched, or does not exist.
         """
         if self._libc.inotify_add_watch(self._fd, os.fsencode(path), mask) < 0:
             raise errors.HostError(f"{path} cannot be watched: {_last_error()}")
@@ -42,7 +42,7 @@ class Inotify:
         return self._fd
 
     def take(self) -> bool:
-        """Take what has come; False when one of the paths is gone."""
+        """Take what has come; False if one of the paths is gone."""
         try:
             data = os.read(self._fd, _CHUNK)
         except BlockingIOError:

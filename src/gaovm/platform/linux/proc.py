@@ -1,4 +1,4 @@
-"""What the kernel tells of processes in ``/proc``: see proc(5)."""
+"""What the kernel reports of processes in ``/proc``: see proc(5)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _MAX_PROCESSES = 256
 
 
 def look(pid: int) -> Look:
-    """State, start time and exit status: fields 3, 22 and 52 of ``/proc/PID/stat``.
+    """Return state, start time and exit status: fields 3, 22 and 52 of ``/proc/PID/stat``.
 
     Raises:
         errors.NotFound: there is no such process.
-        errors.HostError: nobody can tell, for want of a descriptor say.
+        errors.HostError: the kernel does not say, for example if no descriptor is left.
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
@@ -30,7 +30,7 @@ def look(pid: int) -> Look:
         return Look(fields[0].decode(), int(fields[19]), int(fields[49]))
     except (FileNotFoundError, ProcessLookupError, ValueError, IndexError) as exc:
         raise errors.NotFound(f"no process has the pid {pid}") from exc
-    except OSError as exc:  # as with no descriptor left: that says nothing of the process
+    except OSError as exc:  # for example no descriptor is left: that says nothing of the process
         raise errors.HostError(f"process {pid} cannot be looked at: {exc.strerror}") from exc
 
 
@@ -41,7 +41,7 @@ def name_self(name: str) -> None:
 
 
 def resident_bytes() -> int:
-    """Memory of this process that is in RAM now.
+    """Return this process's memory that is in RAM now.
 
     Raises:
         errors.InternalError: the kernel does not say.
@@ -55,7 +55,7 @@ def resident_bytes() -> int:
 
 
 def boot_id() -> str:
-    """What tells this boot of the host from every other; empty where nobody knows."""
+    """Return an id that only this boot of the host has; empty if there is none."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()
@@ -79,9 +79,9 @@ def has_locked(pid: int, path: str | os.PathLike[str]) -> bool:
 
 
 def tree_memory(pid: int) -> tuple[int, int]:
-    """Resident memory in bytes of a process and all below it, and how many they are.
+    """Return the resident bytes of a process and all its descendants, and their number.
 
-    What they share is counted once.
+    Memory that they share counts once.
     """
     page = os.sysconf("SC_PAGE_SIZE")
     private = shared = count = 0
@@ -96,7 +96,7 @@ def tree_memory(pid: int) -> tuple[int, int]:
             continue
         count += 1
         private += resident - common
-        # the guest's RAM, where a share server maps it too: the largest holds all of it
+        # this is the guest's RAM, which a share server maps too: the largest holds all of it
         shared = max(shared, common)
         below = [child for child in _children(at) if child not in seen]
         seen.update(below)

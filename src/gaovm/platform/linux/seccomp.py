@@ -1,8 +1,8 @@
-"""System-call filters that look at numbers and plain arguments: built here, installed before exec.
+"""System-call filters on numbers and plain arguments: built here, installed before exec.
 
-A filter is a classic BPF program over ``struct seccomp_data`` (include/uapi/linux/seccomp.h): the
-number of the call, the architecture and six arguments, never what a pointer leads to. Once
-installed it stays, through exec and in every child.
+A filter is a classic BPF program over ``struct seccomp_data`` (include/uapi/linux/seccomp.h). It
+sees the number of the call, the architecture and six arguments, but never what a pointer points to.
+An installed filter stays, through exec and in every child.
 
 Numbers: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h (arm64).
 """
@@ -41,10 +41,10 @@ _NUMBERS: dict[str, dict[str, int]] = {
     "openat2": {"x86_64": 437, "aarch64": 437},
     "fchmodat2": {"x86_64": 452, "aarch64": 452},
 }
-# Calls of x86_64 with this bit are the same ones of the x32 form, under numbers no rule names.
+# An x86_64 call with this bit is the same call in x32 form, under a number that no rule names.
 _X32 = 0x40000000
 
-# include/uapi/linux/bpf_common.h, filter.h: the instructions that are used
+# include/uapi/linux/bpf_common.h, filter.h: the instructions that we use
 _LOAD, _AND, _RETURN = 0x20, 0x54, 0x06
 _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT = 0x15, 0x35, 0x45
 # include/uapi/linux/seccomp.h
@@ -56,9 +56,9 @@ _MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS
 
 
 class Check(NamedTuple):
-    """What one argument (0 to 5) must be: ``value`` under ``mask``; without one, any bit of it.
+    """What one argument (0 to 5) must be: ``value`` under ``mask``; without a value, any bit of it.
 
-    The lower 32 bits are looked at, which is all that the kernel takes of a mode or of flags.
+    The filter compares the lower 32 bits, which is all that the kernel uses of a mode or of flags.
     """
 
     argument: int
@@ -67,7 +67,7 @@ class Check(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """A call that fails with ``error`` when all checks hold; one without any always fails."""
+    """A call that fails with ``error`` if all checks hold; without checks it always fails."""
 
     call: str
     checks: tuple[Check, ...] = ()
@@ -75,7 +75,7 @@ class Rule(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """One instruction; a jump that is taken or not taken skips that many of the next ones."""
+    """One instruction; a jump, taken or not, skips that many of the next instructions."""
 
     code: int
     operand: int
@@ -84,13 +84,13 @@ class _Step(NamedTuple):
 
 
 def program(rules: Iterable[Rule], machine: str) -> bytes:
-    """The filter for a machine as ``platform.machine`` names it. What no rule names is allowed.
+    """Build the filter for a machine (``platform.machine``). It allows what no rule names.
 
-    A call of another architecture ends the process: rules do not know its numbers. Rules whose call
-    the machine does not have are left out.
+    A call of another architecture ends the process: rules do not know its numbers. Rules for calls
+    that the machine does not have are left out.
 
     Raises:
-        errors.HostError: the machine's numbers are not known here.
+        errors.HostError: we do not know the machine's numbers.
         ValueError: a rule names an unknown call or argument: a defect.
     """
     if machine not in _ARCHES:
@@ -121,7 +121,7 @@ def program(rules: Iterable[Rule], machine: str) -> bytes:
 
 
 def _block(rule: Rule, number: int) -> list[_Step]:
-    """The instructions of one rule; a check that fails jumps behind them."""
+    """Return the instructions of one rule; a check that fails jumps past them."""
     conditions = [[_Step(_LOAD, _NUMBER_AT), _Step(_IF_EQUAL, number)]]
     for check in rule.checks:
         if not 0 <= check.argument <= 5:
@@ -147,13 +147,13 @@ class _Program(ctypes.Structure):
 
 
 def installer(rules: Iterable[Rule]) -> Callable[[], None]:
-    """A function that puts this process under the filter, with ``no_new_privs``, for good.
+    """Return a function that puts this process under the filter, with ``no_new_privs``, for good.
 
-    All that can be done before is done here: the function may run between fork and exec. It raises
-    ``OSError`` when the kernel does not take the filter.
+    All preparation happens here: the function may run between fork and exec. It raises ``OSError``
+    if the kernel does not accept the filter.
 
     Raises:
-        errors.HostError: this is no Linux, or the machine's numbers are not known.
+        errors.HostError: this is not Linux, or we do not know the machine's numbers.
     """
     if not sys.platform.startswith("linux"):
         raise errors.HostError("no system-call filter: this is no Linux")
@@ -164,7 +164,7 @@ def installer(rules: Iterable[Rule]) -> Callable[[], None]:
     prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 
     def install() -> None:
-        # ``buffer`` is named so that it lives as long as this function
+        # name ``buffer`` here so that it lives as long as this function
         if (
             not buffer
             or prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

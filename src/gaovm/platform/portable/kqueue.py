@@ -1,7 +1,7 @@
 """Exits and changed files by kqueue(2) of BSD and macOS.
 
-A kqueue is itself a descriptor that becomes readable. Not run on such a system yet: the tests put a
-stand-in in the place of ``select.kqueue``.
+A kqueue is itself a descriptor that becomes readable. This code has not run on such a system yet:
+the tests replace ``select.kqueue`` with a stand-in.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 from gaovm import errors
 
-# Python on Linux has no names for these, and a type checker there does not know them.
+# Python on Linux has no names for these, and a type checker on Linux does not know them.
 _kqueue: Any = select
 _MAX_EVENTS = 64
 
 
 def watch_exit(pid: int) -> Any:
-    """Watch a process; raises as ``exits.Exit`` says, and returns one."""
+    """Watch a process; return an ``exits.Exit`` and raise as it says."""
     queue = _kqueue.kqueue()
     try:
         event = _kqueue.kevent(
@@ -39,7 +39,7 @@ def watch_exit(pid: int) -> Any:
 class Files:
     """Changes of paths, each held open. Implements ``notices.Notices``.
 
-    ``inside``: the paths are directories, and what the files in them hold counts too.
+    ``inside``: the paths are directories, and the content of their files counts too.
 
     Raises:
         errors.HostError: one of the paths cannot be watched.
@@ -63,7 +63,7 @@ class Files:
         return int(self._queue.fileno())
 
     def take(self) -> bool:
-        """Take what has come; False when one of the paths is gone."""
+        """Take what has come; False if one of the paths is gone."""
         own = {self._opened[path] for path in self._paths}
         gone = False
         for event in self._queue.control(None, _MAX_EVENTS, 0):
@@ -96,12 +96,12 @@ class Files:
         self._queue.control([event], 0, 0)
 
     def _add_content(self) -> None:
-        """A directory tells of names only: each file in it is watched for what it holds."""
+        """Watch the content of each file: a directory reports changes of names only."""
         for directory in self._paths if self._inside else ():
             for name in os.listdir(directory):
                 path = os.path.join(directory, name)
                 if path not in self._opened:
-                    with contextlib.suppress(OSError):  # it has just gone, or is a socket
+                    with contextlib.suppress(OSError):  # just removed, or a socket
                         self._add(path)
 
     def _forget(self, fd: int) -> None:

@@ -1,4 +1,4 @@
-"""Notices by a thread that looks: for a system that tells nobody of changed files."""
+"""Notices by a thread that polls: for a system that does not report changed files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Looking:
     """Implements ``notices.Notices`` by a pipe into which the thread writes at each change.
 
     Raises:
-        errors.HostError: one of the paths is not there.
+        errors.HostError: one of the paths does not exist.
     """
 
     def __init__(self, paths: Iterable[str], picture: Callable[[str], Picture]) -> None:
@@ -41,7 +41,7 @@ class Looking:
         return self._reading
 
     def take(self) -> bool:
-        """Take what has come; False when one of the paths is gone."""
+        """Take what has come; False if one of the paths is gone."""
         with contextlib.suppress(BlockingIOError):
             os.read(self._reading, 1 << 16)
         try:

@@ -1,4 +1,4 @@
-"""What ``ps`` tells of processes, where the kernel has no files for it.
+"""What ``ps`` reports of processes, where the kernel has no files for it.
 
 Each look starts a program and takes some milliseconds.
 """
@@ -16,14 +16,14 @@ import time
 from gaovm import errors
 from gaovm.platform.look import Look
 
-#: ``ps`` shows whole seconds, and on some systems rounds them anew at each call.
+#: ``ps`` shows whole seconds, and some systems round them differently at each call.
 START_TOLERANCE = 1
 _LIMIT_S = 5.0
 _FORMAT = "%a %b %d %H:%M:%S %Y"
 
 
 def look(pid: int) -> Look:
-    """State and start time (seconds since 1970) of a process.
+    """Return state and start time (seconds since 1970) of a process.
 
     Raises:
         errors.NotFound: there is no such process.
@@ -44,7 +44,7 @@ def look(pid: int) -> Look:
 
 
 def _wait_status(pid: int) -> int | None:
-    """How a child of this process ended, which stays to be reaped; None: it cannot be told."""
+    """Say how this process's child ended, without reaping it; None: the system does not say."""
     if not hasattr(os, "waitid"):  # macOS before Python 3.13
         return None
     try:
@@ -73,18 +73,18 @@ def _ps(*arguments: str) -> str:
 
 
 def name_self(name: str) -> None:
-    """Nothing: there is no portable way."""
+    """Do nothing: there is no portable way."""
 
 
 def resident_bytes() -> int:
-    """The most memory that this process has had in RAM: what it has now is not told."""
+    """Return the most RAM that this process has had: the system does not say what it has now."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 @functools.cache
 def boot_id() -> str:
-    """What tells this boot of the host from every other; empty where nobody knows."""
+    """Return an id that only this boot of the host has; empty if there is none."""
     try:
         done = subprocess.run(
             ["sysctl", "-n", "kern.bootsessionuuid"],
@@ -99,14 +99,14 @@ def boot_id() -> str:
 
 
 def has_locked(pid: int, path: str | os.PathLike[str]) -> bool:
-    """False: who holds a lock is not told, so nobody is killed for it."""
+    """Return False: the system does not say who holds a lock, so nobody is killed for it."""
     return False
 
 
 def tree_memory(pid: int) -> tuple[int, int]:
-    """Resident memory in bytes of a process and all below it, and how many they are.
+    """Return the resident bytes of a process and all its descendants, and their number.
 
-    What they share is counted for each.
+    Memory that they share counts for each of them.
     """
     try:
         rows = [line.split() for line in _ps("-axo", "pid=,ppid=,rss=").splitlines()]

@@ -9,14 +9,14 @@ import threading
 from gaovm import errors
 from gaovm.platform.portable import ps
 
-#: Between two looks at a process of somebody else, which no thread can wait for.
+#: The pause between two looks at somebody else's process, which no thread can wait for.
 _LOOK_S = 1.0
 
 
 class Waiting:
     """Implements ``exits.Exit`` by a pipe whose writing end the thread closes.
 
-    The thread lives as long as the process, also when nobody waits any more; it ends with this one.
+    The thread lives as long as the process, even if nobody waits any more, but ends with this one.
     """
 
     def __init__(self, pid: int) -> None:
@@ -46,7 +46,7 @@ class Waiting:
             os.close(self._writing)
 
     def _look(self, pid: int) -> None:
-        """Look again and again at a process that is no child of this one."""
+        """Look again and again at a process that is not a child of this one."""
         with contextlib.suppress(errors.NotFound):
             while not self._closed.wait(_LOOK_S):
                 with contextlib.suppress(errors.HostError):
