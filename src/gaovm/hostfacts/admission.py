@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gaovm import errors
+from gaovm.hostfacts import mounts
 from gaovm.project import images
 
 if TYPE_CHECKING:
@@ -25,19 +24,6 @@ def check(loaded: config.Loaded, home: Path) -> None:
         errors.MountRefused: a mount's directory lies in ``home``, GaoVM's own.
     """
     images.check(loaded)
-    own = os.path.realpath(home)
-    for share in loaded.spec.shares:
-        if not Path(share.location).is_dir():
-            raise errors.MountMissing(
-                f"{loaded.place(share.field or 'mounts')}: {share.location} is no directory "
-                "on this host",
-                field=share.field,
-                remedy="make the directory, or take the mount out of the file",
-            )
-        if Path(os.path.realpath(share.location)).is_relative_to(own):
-            raise errors.MountRefused(
-                f"{loaded.place(share.field or 'mounts')}: {share.location} lies in GaoVM's own "
-                f"directory {home}, where the disks of all VMs are",
-                field=share.field,
-                remedy="mount another directory",
-            )
+    mounts.check(
+        loaded.spec.shares, home, lambda share: f"{loaded.place(share.field or 'mounts')}:"
+    )
