@@ -91,7 +91,12 @@ DEBUGGING = (
         "driver",
     ),
     Switch("GAOVM_PROBE_TIMEOUT_S", "how many seconds a readiness probe has", "600", "driver"),
-    Switch("GAOVM_ZYGOTE_ROUNDS", "how often a zygote rehearses a driver; 0: never", "8", "zygote"),
+    Switch(
+        "GAOVM_REHEARSAL",
+        "0: a zygote rehearses no driver before it forks any; each takes more memory",
+        "it rehearses",
+        "zygote",
+    ),
     Switch(
         "GAOVM_PLATFORM",
         "`portable`: use what any Unix has in place of Linux's own; without a cage",

@@ -162,7 +162,7 @@ class World:
             **os.environ,
             "PATH": self._path,
             "GAOVM_HOME": str(self.home),
-            "GAOVM_ZYGOTE_ROUNDS": "0",
+            "GAOVM_REHEARSAL": "0",
             "GAOVM_HALT_AT": f"@{self._at}",
             "GAOVM_HALT_SOCKET": str(self.base / "s"),
         }

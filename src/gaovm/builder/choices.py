@@ -63,7 +63,7 @@ def choose_share(requested: ShareType, host: host_facts.HostFacts) -> Choice:
         return Choice(name="9p", reason="asked for in the config")
     if found is not None and found.usable:
         if requested == "auto" and found.flavour == "rust":
-            return Choice(name="9p", reason=f"{found.path} would cache too long, or not at all")
+            return Choice(name="9p", reason=f"{found.path} caches too long, or not at all")
         asked = "asked for in the config, " if requested == "virtiofs" else ""
         return Choice(name="virtiofs", reason=f"{asked}{found.path} is usable")
     why = host.virtiofsd_missing if found is None else found.reason

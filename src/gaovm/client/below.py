@@ -88,9 +88,9 @@ class _Walk:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), here)
         if at.inside:
             raise errors.LinkBelowShare(
-                f"{here} is a symbolic link in a directory that is shared with a VM, which may"
-                " have laid it: it is not followed",
-                remedy="name the place that it leads to",
+                f"{here} is a symbolic link in a directory shared with a VM. The guest may"
+                " have made it, so GaoVM does not follow it",
+                remedy="name the link's target instead",
             )
         self._links += 1
         if self._links > _MAX_LINKS:
@@ -191,7 +191,7 @@ def refuse_special(at: Place) -> None:
     """
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISREG(os.stat(at.name, dir_fd=at.parent).st_mode):
-            raise errors.HostError(f"{at.path} exists and is no regular file")
+            raise errors.HostError(f"{at.path} exists and is not a regular file")
 
 
 def _last_leads_to_directory(path: str | os.PathLike[str], shared: Iterable[str]) -> bool:

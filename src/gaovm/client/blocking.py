@@ -143,10 +143,10 @@ def _try_connect(path: str) -> Client | None:
         return None
     except errors.TimeLimit as exc:
         raise errors.DaemonUnreachable(
-            f"what listens on {path} does not answer", actions=(errors.Action("show_daemon_log"),)
+            f"the process at {path} does not answer", actions=(errors.Action("show_daemon_log"),)
         ) from exc
     except errors.FrameError as exc:
-        exc.message = f"what listens on {path} is no daemon of GaoVM: {exc.message}"
+        exc.message = f"the process at {path} is not a GaoVM daemon: {exc.message}"
         raise
 
 
@@ -204,7 +204,7 @@ def _environment(home: str) -> dict[str, str]:
 
 def _reason(status: int, *, late: bool, taken: bool) -> str:
     if status == _ALREADY_RUNNING or (late and taken):
-        return "another one has the lock but does not listen"
+        return "another daemon holds the lock but does not listen"
     if late:
         return f"not ready within {START_LIMIT_S:g} s"
     return f"signal {-status}" if status < 0 else f"exit status {status}"
@@ -219,7 +219,7 @@ def _open_log(home: str) -> int:
     except OSError as exc:
         raise errors.DaemonUnreachable(
             f"cannot start the daemon: {exc.strerror}: {exc.filename}",
-            remedy=f"see who owns what is in {home}: ls -la {home}",
+            remedy=f"see who owns the files in {home}: ls -la {home}",
         ) from exc
 
 

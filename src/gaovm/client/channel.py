@@ -46,7 +46,7 @@ class Channel:
                 elif events & select.POLLOUT:
                     view = view[self._send_some(view) :]
             if self.status is not None:
-                raise errors.GuestProtocolError("the guest ended the copy before its end")
+                raise errors.GuestProtocolError("the guest stopped before the copy was complete")
 
     def _send_some(self, view: memoryview) -> int:
         try:

@@ -183,7 +183,7 @@ def copy_between(
     name = _guest_name(path)
     if name is None:
         raise errors.UsageError(
-            f"{path} has no name that the other VM could give it", remedy="name the directory"
+            f"{path} has no name to use in the other VM", remedy="give the directory's own name"
         )
     with (
         session.open_stream(source, "copy-out") as leaving,

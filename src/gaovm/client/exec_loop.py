@@ -150,7 +150,7 @@ class ExecLoop:
         self._unanswered += 1
         self._watch.signalled(number)
         if self._unanswered >= _LEAVE_AFTER and self._status is None:
-            self._say("nothing came back after three signals: left")
+            self._say("the guest did not react to three signals: session left")
             self._status = 128 + number
 
     def _on_stdin(self) -> None:

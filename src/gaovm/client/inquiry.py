@@ -49,14 +49,14 @@ def ask(home: str, vm: Mapping[str, Any]) -> Finding:
             with wire.BlockingConnection(sock, terms, limit_s=_HELLO_S, withdraw=False) as link:
                 return _of_status(link, vm)
     except (errors.GaoError, OSError):
-        return Finding("the VM says nothing, and the daemon does not answer either")
+        return Finding("the VM is silent, and the daemon does not answer either")
 
 
 def _of_status(link: wire.BlockingConnection, vm: Mapping[str, Any]) -> Finding:
     try:
         status = link.call("vm.status", vm, _STATUS_S)
     except errors.VmNotFound:
-        return Finding("the VM is no more")
+        return Finding("the VM no longer exists")
     # the daemon knows which VM belongs to a directory
     name = f"VM {status.get('name')}"
     known = _known(status, name)
@@ -69,14 +69,14 @@ def _of_status(link: wire.BlockingConnection, vm: Mapping[str, Any]) -> Finding:
     if asked.get("guest"):
         return Finding()
     failure = status.get("last_error") if status.get("readiness") == "degraded" else None
-    why = f": {failure.get('message')}" if failure else ", neither does its agent"
+    why = f": {failure.get('message')}" if failure else ", and its agent does not answer either"
     return Finding(f"{name} does not answer{why}")
 
 
 def _known(status: Mapping[str, Any], name: str) -> Finding | None:
     """Return what the daemon and the kernel know without asking the guest, or None."""
     if status.get("observed") != "running":
-        return Finding(f"{name} does not run: it is {status.get('state')}")
+        return Finding(f"{name} is not running: it is {status.get('state')}")
     if status.get("paused"):
         resume = errors.Action("resume_vm", name=str(status.get("name")))
         return Finding(f"{name} is paused: {pause_reason(status)}", (resume,))
@@ -90,4 +90,4 @@ def _known(status: Mapping[str, Any], name: str) -> Finding | None:
 def pause_reason(status: Mapping[str, Any]) -> str:
     """Return why a VM is paused, from its ``vm.status``."""
     failure = status.get("last_error") if status.get("readiness") == "degraded" else None
-    return str(failure.get("message")) if failure else "somebody asked for that"
+    return str(failure.get("message")) if failure else "a user paused it"

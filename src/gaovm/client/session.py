@@ -134,7 +134,7 @@ def _check(body: bytes) -> None:
     except (ValueError, RecursionError) as exc:
         raise errors.InvalidReply("the driver's answer to a ticket is not JSON") from exc
     if not isinstance(reply, dict):
-        raise errors.InvalidReply("the driver's answer to a ticket is no object")
+        raise errors.InvalidReply("the driver's answer to a ticket is not an object")
     error = reply.get("error")
     if isinstance(error, dict):
         # the driver names an error by its ``code``, as the data of a JSON-RPC error does

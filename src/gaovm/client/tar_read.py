@@ -48,11 +48,11 @@ class _BoundedInfo(tarfile.TarInfo):
             if self.size > _MAX_HEADER_BYTES:
                 raise tarfile.ReadError("a header is too large")
         elif self.type == tarfile.GNUTYPE_SPARSE:
-            raise tarfile.ReadError("sparse files are not taken")
+            raise tarfile.ReadError("sparse files are not supported")
         return cast("tarfile.TarInfo", super()._proc_member(archive))  # type: ignore[misc]
 
     def _refuse_sparse(self, *_: object) -> None:
-        raise tarfile.ReadError("sparse files are not taken")
+        raise tarfile.ReadError("sparse files are not supported")
 
     _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 

@@ -35,8 +35,9 @@ from gaovm.driver.display.screen import Display
 from gaovm.driver.guest.link import GuestLink
 from gaovm.guestmanager import info
 from gaovm.hostfacts import facts as hostfacts
+from gaovm.hostfacts import mounts
 from gaovm.model.states import Observed, Readiness
-from gaovm.vmmanager import events, shares
+from gaovm.vmmanager import events
 from gaovm.wire.agent.info import Info
 from gaovm.wire.driver import results
 from gaovm.wire.driver.launch import LaunchRequest
@@ -116,7 +117,7 @@ class Vm:
         self._released.clear()
         try:
             self._lock = lock.take(Path(request.vm_dir))
-            shares.check(request.spec.shares, Path(request.home))
+            mounts.check(request.spec.shares, Path(request.home), lambda _: "mount")
             # Up to 3 s without a cached probe; nothing else is under way in this process yet.
             facts = request.facts or hostfacts.collect(Path(request.home))
             name = request.spec.boot.backend

@@ -50,7 +50,7 @@ class InvalidParams(ProtocolError):
         begin = failure.object.rfind('"', 0, failure.start) + 1
         end = failure.object.find('"', failure.start)
         text = failure.object[max(begin, failure.start - 80) : min(end, failure.start + 80)]
-        return cls(f"{text!a} is not UTF-8", remedy="arguments and directories have to be")
+        return cls(f"{text!a} is not UTF-8", remedy="use UTF-8 in arguments and directory names")
 
 
 class HandshakeError(ProtocolError):

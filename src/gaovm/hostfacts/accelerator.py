@@ -1,7 +1,7 @@
-"""Which accelerators work here. Never believed from ``/dev/kvm`` being there: code is run in it.
+"""Find the accelerators that work here. ``/dev/kvm`` proves nothing: the probe runs code in KVM.
 
-The result is cached in ``$GAOVM_HOME/accelerator.json`` for as long as the host is up and neither
-the user nor the permissions of ``/dev/kvm`` nor a hypervisor change.
+``$GAOVM_HOME/accelerator.json`` caches the result. The cache is valid until the host restarts, or
+the user, the permissions of ``/dev/kvm`` or a hypervisor change.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _KVM = Path("/dev/kvm")
 _CACHE = "accelerator.json"
 _CACHE_VERSION = 3
 _CACHE_LIMIT = 64 << 10
-# A probe that works takes well under a millisecond in the guest; 2 s is for a busy host.
+# A probe that works takes well under a millisecond in the guest; 2 s leaves room on a busy host.
 _PROBE_LIMIT_S = 2.0
 _REAP_LIMIT_S = 1.0
-# 20,000 turns of a loop are microseconds of hardware; interpreted ring 0 needs tens of ms
+# hardware needs microseconds for 20,000 turns of the loop; interpreted ring 0 needs tens of ms
 _LOOP_LIMIT_MS = 5.0
 _KVM_EXIT_IO = 2
 
@@ -36,19 +36,19 @@ Runner = Callable[[], Mapping[str, Any]]
 
 
 class Measured(NamedTuple):
-    """What is found out by running code, once per boot of the host."""
+    """What GaoVM finds out by running code, once per boot of the host."""
 
     accelerators: tuple[AcceleratorFact, ...]
     tsc_khz: int | None
 
 
 def measured(home: Path, programs: Iterable[str]) -> Measured:
-    """The accelerators of this system and its counter's rate, from the cache when it is valid.
+    """Return the accelerators of this system and its counter's rate, from a valid cache if any.
 
-    ``programs`` are paths of programs whose change makes the cache invalid.
+    ``programs`` are paths of programs; a change of one makes the cache invalid.
 
-    Without a valid cache this takes up to 3 s, on a usual host 0.1 s. A cache that cannot be
-    written is no error: the next call probes again.
+    Without a valid cache this takes up to 3 s, on a usual host 0.1 s. If the cache cannot be
+    written, the call still succeeds and the next call probes again.
     """
     key = _key(programs)
     cached = _load(home / _CACHE, key)
@@ -69,15 +69,15 @@ def probe() -> tuple[AcceleratorFact, ...]:
 
 
 def judge_kvm(obstacle: str | None, flags: frozenset[str] | None, run: Runner) -> AcceleratorFact:
-    """What a probe's outcome means. ``flags``: of the CPU, None where they say nothing.
+    """Say what a probe's outcome means. ``flags``: the CPU's flags; None if they say nothing.
 
-    The probe runs only when nothing speaks against KVM already.
+    The probe runs only if nothing else rules KVM out.
     """
     if obstacle is not None:
         return AcceleratorFact(name="kvm", usable=False, reason=obstacle)
     outcome = _verdict(run())
     if outcome is None:
-        # a hypervisor may hide the flags from us and still virtualise in hardware
+        # a hypervisor may hide the flags from us and still offer hardware virtualisation
         return AcceleratorFact(name="kvm", usable=True, reason="code ran in KVM at full speed")
     why = f"/dev/kvm is there, but {outcome}"
     if flags is not None and not flags & {"vmx", "svm"}:
@@ -103,7 +103,7 @@ def _verdict(result: Mapping[str, Any]) -> str | None:
 
 
 def run_probe() -> Mapping[str, Any]:
-    """Run the probe in a child of its own, for at most 3 s; a child that hangs is left behind."""
+    """Run the probe in its own child for at most 3 s; leave a child that hangs behind."""
     program = Path(__file__).with_name("kvm_probe.py")
     try:
         child = subprocess.Popen(
@@ -154,7 +154,7 @@ def _hvf() -> AcceleratorFact:
 
 
 def _key(programs: Iterable[str]) -> dict[str, Any]:
-    """All that a result depends on."""
+    """Return everything that a result depends on."""
     try:
         status = _KVM.stat()
         device = [status.st_mode, status.st_uid, status.st_gid, status.st_rdev]

@@ -1,12 +1,11 @@
-"""What a project file asks for and this host does not have: ``up`` and ``explain`` refuse it."""
+"""Refuse, for ``up`` and ``explain``, a project file that asks for what this host does not have."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gaovm import errors
+from gaovm.hostfacts import mounts
 from gaovm.project import images
 
 if TYPE_CHECKING:
@@ -14,30 +13,17 @@ if TYPE_CHECKING:
 
 
 def check(loaded: config.Loaded, home: Path) -> None:
-    """Return when a VM can be made of a file, as far as the host tells without making one.
+    """Return if this host can make a VM from a file, as far as a look without making one tells.
 
-    Looks at directories of the host: one on a network file system that is gone may block.
+    Looks at directories of the host: this may block on a network file system whose server is gone.
 
     Raises:
-        errors.ImageUnknown: an image that cannot be had.
-        errors.ConfigError: a digest of an image that is built here.
+        errors.ImageUnknown: GaoVM cannot get the image.
+        errors.ConfigError: the file gives a digest for an image that is built here.
         errors.MountMissing: a mount's directory does not exist on this host.
-        errors.MountRefused: it lies in ``home``, GaoVM's own.
+        errors.MountRefused: a mount's directory lies in ``home``, GaoVM's own.
     """
     images.check(loaded)
-    own = os.path.realpath(home)
-    for share in loaded.spec.shares:
-        if not Path(share.location).is_dir():
-            raise errors.MountMissing(
-                f"{loaded.place(share.field or 'mounts')}: {share.location} is no directory "
-                "on this host",
-                field=share.field,
-                remedy="make the directory, or take the mount out of the file",
-            )
-        if Path(os.path.realpath(share.location)).is_relative_to(own):
-            raise errors.MountRefused(
-                f"{loaded.place(share.field or 'mounts')}: {share.location} lies in GaoVM's own "
-                f"directory {home}, where the disks of all VMs are",
-                field=share.field,
-                remedy="mount another directory",
-            )
+    mounts.check(
+        loaded.spec.shares, home, lambda share: f"{loaded.place(share.field or 'mounts')}:"
+    )

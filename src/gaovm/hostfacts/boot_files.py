@@ -1,7 +1,7 @@
-"""Where the files a VM boots from lie in ``$GAOVM_HOME``, read only: for ``gaovm explain``.
+"""Find the files that a VM boots from in ``$GAOVM_HOME``, read only: for ``gaovm explain``.
 
-What is not there yet (no image built, no ``up`` so far) is a placeholder such as
-``<image:debian:12>``. The image of a VM that has a disk is the one its disk refers to.
+A placeholder such as ``<image:debian:12>`` stands for what does not exist yet (no image built, no
+``up`` so far). If a VM has a disk, its image is the one that the disk refers to.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _OWN_IMAGE = "debian:12"
 
 
 def find(home: Path, spec: VmSpec) -> BootFiles:
-    """The artefacts of a VM below a state directory. Never raises for a missing file."""
+    """Find a VM's artefacts below a state directory. A missing file raises nothing."""
     disk = home / "vms" / spec.name / "disk.qcow2"
     image = _backing(disk) or _newest(home, spec, spec.image.location)
     booted = image
     if image is not None and _file(image, "kernel") is None:
-        # a pulled disk without a kernel boots with the one of our own image
+        # a pulled disk without a kernel boots with the kernel of our own image
         booted = _newest(home, spec, _OWN_IMAGE)
     missing = f"image:{spec.image.location}"
     kernel = booted and _file(booted, "kernel")
@@ -41,7 +41,7 @@ def find(home: Path, spec: VmSpec) -> BootFiles:
 
 
 def _newest(home: Path, spec: VmSpec, name: str) -> Path | None:
-    """The directory of the newest image of that name that fits the VM."""
+    """Return the directory of the newest image with that name that fits the VM."""
     found: list[tuple[int, Path]] = []
     for path in (home / "images").glob("*/manifest.json"):
         manifest = _manifest(path.parent)
@@ -54,7 +54,7 @@ def _newest(home: Path, spec: VmSpec, name: str) -> Path | None:
 
 
 def _backing(disk: Path) -> Path | None:
-    """The image directory that a qcow2 overlay refers to."""
+    """Return the image directory that a qcow2 overlay refers to."""
     try:
         with disk.open("rb") as file:
             header = qcow2.parse(file.read(qcow2.HEADER_BYTES))
@@ -79,13 +79,13 @@ def _file(image: Path, role: str) -> Path | None:
 
 
 def _initramfs(image: Path) -> Path | None:
-    """The one made last: it holds the agent of this installation."""
+    """Return the initramfs that was made last: it holds the agent of this installation."""
     made = [(path.stat().st_mtime_ns, path) for path in image.glob("initrd-*.img")]
     return max(made)[1] if made else None
 
 
 def _manifest(image: Path) -> dict[str, Any]:
-    """The manifest, reduced to an empty identity when it cannot be used."""
+    """Return the manifest; with an empty identity if the file cannot be used."""
     try:
         with (image / "manifest.json").open("rb") as file:
             data = json.loads(file.read(_MANIFEST_BYTES))

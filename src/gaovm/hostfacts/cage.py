@@ -1,4 +1,4 @@
-"""What this host allows of the cage that a VM's hypervisor runs in, found by making one."""
+"""Make a cage for a hypervisor, to find out which parts of it this host allows."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from gaovm.platform.confine.cage import Limits
 
 
 def absence() -> str:
-    """Why hypervisors run in no cage on this host; empty: they run in one."""
+    """Say why hypervisors run without a cage on this host; empty if they run in one."""
     return abilities.absence()
 
 
 class Found(NamedTuple):
-    """``held`` in words; ``missing``: what is not there, and why; ``absent``: as ``absence``."""
+    """``held`` in words; ``missing``: what is not there, and why; ``absent``: see ``absence``."""
 
     held: tuple[str, ...]
     missing: dict[str, str]
@@ -22,10 +22,10 @@ class Found(NamedTuple):
 
 
 def find() -> Found:
-    """Try it: some 10 ms. Leaves nothing behind.
+    """Try to make a cage. Takes some 10 ms and leaves nothing behind.
 
     Raises:
-        errors.HostError: ``GAOVM_UID_RANGE`` is no range.
+        errors.HostError: ``GAOVM_UID_RANGE`` is not a range.
     """
     absent = abilities.absence()
     if absent and not abilities.switched_off():

@@ -11,7 +11,7 @@ from gaovm.spec.base import Frozen
 
 
 class Feature(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A feature here. ``offered``: the back end has it; ``here``: it works on this machine."""
+    """A feature. ``offered``: the back end has it; ``here``: it works on this machine."""
 
     name: str
     meaning: str
@@ -22,7 +22,7 @@ class Feature(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Backend(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A back end here. One that is not ``present`` has no features."""
+    """A back end. If it is not ``present``, it has no features."""
 
     name: str
     about: str
@@ -31,7 +31,7 @@ class Backend(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def table(host: HostFacts, *, window: bool) -> tuple[Backend, ...]:
-    """Every back end. ``window``: whether this installation can open one."""
+    """List every back end. ``window``: whether this installation can open a display window."""
     found = []
     for backend in backends.BACKENDS:
         lacking = _lacking(backend, host, window=window)
@@ -52,7 +52,7 @@ def table(host: HostFacts, *, window: bool) -> tuple[Backend, ...]:
 
 
 def has_window() -> bool:
-    """Whether what a display window needs is installed."""
+    """Whether everything that a display window needs is installed."""
     return importlib.util.find_spec("PySide6") is not None
 
 
@@ -78,7 +78,7 @@ def _feature(
 def _lacking(
     backend: backends.Backend, host: HostFacts, *, window: bool
 ) -> dict[str, tuple[bool, str]]:
-    """What depends on the machine: whether it works, and what decides that; "" is all else."""
+    """For each feature that depends on the machine: whether it works, and why; "": all others."""
     found: dict[str, tuple[bool, str]] = {}
     for arch, program in backend.hypervisors.items():
         path = host.programs.get(program)

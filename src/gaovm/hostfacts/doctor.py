@@ -1,4 +1,4 @@
-"""What ``gaovm doctor`` says: each check with what was found and, if need be, the remedy."""
+"""The report of ``gaovm doctor``: what each check found and, if needed, the remedy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gaovm.spec.base import Frozen
 
 Level = Literal["ok", "warn", "fail"]
 GIB = 1 << 30
-# a VM of the default size, and the image with its build directory beside it
+# enough for a VM of the default size; and for the image with its build directory beside it
 _MEMORY_WANTED = 2 * GIB
 _MEMORY_NEEDED = GIB // 2
 _DISK_WANTED = 5 * GIB
@@ -24,8 +24,7 @@ _DISK_NEEDED = 2 * GIB
 class Check(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of the report.
 
-    ``remedy`` is an advice or a command of the system; it and ``actions`` are empty when all is
-    well.
+    ``remedy`` is advice or a command of the system. If all is well, it and ``actions`` are empty.
     """
 
     name: str
@@ -36,7 +35,7 @@ class Check(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def checks(home: Path) -> list[Check]:
-    """Every check, in the order of importance. The accelerator is probed anew."""
+    """Run every check, the most important first. Probes the accelerator again."""
     result = [_hypervisor(), _accelerator()]
     tools = [tuple(tool) for backend in backends.present() for tool in backend.tools]
     result += [_program(name, why) for name, why in (*tools, *_PROGRAMS)]

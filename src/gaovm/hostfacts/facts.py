@@ -1,4 +1,4 @@
-"""All host facts a document needs, in one call."""
+"""All host facts that a document needs, in one call."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gaovm.platform import huge_pages, processes
 
 
 def collect(home: Path) -> HostFacts:
-    """The facts; ``home`` is ``$GAOVM_HOME``, where the probe's result is cached.
+    """Collect the facts; ``home`` is ``$GAOVM_HOME``, which holds the cached result of the probe.
 
-    A few milliseconds and no process with a valid cache, up to 3 s without.
+    With a valid cache this takes a few milliseconds and starts no process; without, up to 3 s.
 
     Raises:
-        errors.HostError: an architecture that GaoVM does not know.
+        errors.HostError: GaoVM does not know this architecture.
     """
     found = programs.find_all(backends.programs())
     free = limits.memory()

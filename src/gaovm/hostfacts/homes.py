@@ -1,6 +1,6 @@
-"""Whether this user can keep state in a home, as one line that says what to do.
+"""Check whether this user can keep state in a home; if not, one line says what to do.
 
-On the path of every command: no pathlib here.
+Every command runs this code: it does not import pathlib.
 """
 # ruff: noqa: PTH111, PTH112, PTH115, PTH114, PTH116, PTH120
 
@@ -15,13 +15,13 @@ from gaovm import errors
 def check(home: str, *, write: bool) -> None:
     """Refuse a home that this user cannot or should not use. ``home`` is absolute.
 
-    A home that does not exist yet is one as soon as it can be made. ``write``: state is to be
-    written; without it only what is there has to be reachable.
+    A home that does not exist yet is accepted if it can be made. ``write``: the caller will write
+    state; otherwise it is enough that what exists can be reached.
 
     Raises:
-        errors.PermissionMissing: another user's, or another user can put one of their own in its
-            place, or the rights do not suffice.
-        errors.HostError: not a directory, or on a file system that cannot be written.
+        errors.PermissionMissing: the home is another user's, another user can replace it with one
+            of their own, or the rights do not suffice.
+        errors.HostError: it is not a directory, or its file system cannot be written.
     """
     _check_rights(home, write=write)
     _check_path(home)
@@ -44,13 +44,13 @@ def _check_rights(home: str, *, write: bool) -> None:
 
 
 def _check_path(home: str) -> None:
-    """Refuse a path of which somebody else can exchange a part: then nothing below it is ours."""
+    """Refuse a path if somebody else can exchange a part of it: nothing below it is safe then."""
     linked = False
     for path in _prefixes(home):
         try:
             found = os.lstat(path)
         except OSError:
-            break  # what is missing or cannot be reached is told later
+            break  # a later check reports what is missing or cannot be reached
         linked = linked or stat.S_ISLNK(found.st_mode)
         _check_part(path, found, home)
     if linked and (real := os.path.realpath(home)) != home:
@@ -85,7 +85,7 @@ def _check_part(path: str, found: os.stat_result, home: str) -> None:
 
 
 def _is_own_group(gid: int) -> bool:
-    """Whether a group is root's, or this user's alone, as many systems give each user one."""
+    """Whether a group is root's, or this user's alone (many systems give each user one)."""
     import grp
     import pwd
 
@@ -113,7 +113,7 @@ def _missing(home: str, *, write: bool, cause: OSError) -> None:
         raise errors.HostError(f"{above} is not a directory", remedy=_ELSEWHERE) from cause
     found = os.stat(above)
     if os.geteuid() == 0 and home == os.path.expanduser("~/.gaovm"):
-        # HOME is a user's: what root makes there is in that user's way for ever
+        # HOME is a user's: what root makes there stays in that user's way for ever
         _refuse_another(found, f"{home} would be root's in a directory of")
     if write and not os.access(above, os.W_OK | os.X_OK):
         raise _refused(above, found, f"{home} cannot be made: ")
@@ -145,7 +145,7 @@ def _refused(path: str, found: os.stat_result, why: str = "") -> errors.HostErro
 
 
 def name_of(uid: int) -> str:
-    """A user's name; ``uid 1234`` when there is none."""
+    """Return a user's name; ``uid 1234`` if there is none."""
     import pwd
 
     try:

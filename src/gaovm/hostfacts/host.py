@@ -18,10 +18,10 @@ _ARCHES: dict[str, Arch] = {
 
 
 def arch() -> Arch:
-    """The host's architecture by its Linux name.
+    """Return the host's architecture by its Linux name.
 
     Raises:
-        errors.HostError: one that GaoVM does not know.
+        errors.HostError: GaoVM does not know this architecture.
     """
     machine = os.uname().machine.lower()
     if machine not in _ARCHES:
@@ -30,7 +30,7 @@ def arch() -> Arch:
 
 
 def cpu_flags() -> frozenset[str] | None:
-    """The flags of the first CPU; None where the architecture has no virtualisation flag."""
+    """Return the first CPU's flags; None if the architecture has no virtualisation flag."""
     if os.uname().machine != "x86_64":
         return None
     try:
@@ -44,12 +44,12 @@ def cpu_flags() -> frozenset[str] | None:
 
 
 def kernel() -> str:
-    """Name and release of the host's kernel."""
+    """Return name and release of the host's kernel."""
     return f"{platform.system()} {os.uname().release}"
 
 
 def closed_user_namespaces() -> str | None:
-    """The setting that keeps users without root from user namespaces; None when none does."""
+    """Return the setting that denies user namespaces to users without root; None if none does."""
     for path in (
         "/proc/sys/kernel/unprivileged_userns_clone",
         "/proc/sys/user/max_user_namespaces",

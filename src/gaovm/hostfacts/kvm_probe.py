@@ -1,9 +1,9 @@
-"""Runs a few instructions in a KVM guest and prints what happened, as one line of JSON.
+"""Run a few instructions in a KVM guest and print what happened, as one line of JSON.
 
-A program of its own (``python -I kvm_probe.py``, standard library only): whatever the kernel does
-to it, the caller only loses a child. It makes a VM with one vCPU in 64-bit ring 0, lets it turn a
-loop, take one ``INT3`` through the IDT and report by port I/O. A host without real hardware
-virtualisation either fails at the exception or takes far too long for the loop.
+This is a separate program (``python -I kvm_probe.py``, standard library only): whatever the kernel
+does to it, the caller only loses a child. It makes a VM with one vCPU in 64-bit ring 0. The vCPU
+runs a loop, takes one ``INT3`` through the IDT and reports by port I/O. A host without real
+hardware virtualisation either fails at the exception or takes far too long for the loop.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ ON_INT3 = b"\x48\xff\xc3\x48\xcf"
 
 
 def fill(memory: mmap.mmap) -> None:
-    """Page tables (identity, 2 MiB), GDT, IDT with a gate for INT3, program and handler."""
+    """Write page tables (identity, 2 MiB), GDT, IDT with a gate for INT3, program and handler."""
 
     def put(address: int, data: bytes) -> None:
         memory[address : address + len(data)] = data
@@ -62,13 +62,13 @@ def fill(memory: mmap.mmap) -> None:
 
 
 def segment(selector: int, kind: int, *, long: bool) -> bytes:
-    """A flat ``kvm_segment``: present, ring 0."""
+    """Return a flat ``kvm_segment``: present, ring 0."""
     flags = (1, 0, 0 if long else 1, 1, 1 if long else 0, 1, 0, 0, 0)
     return struct.pack("<QIHB9B", 0, 0xFFFFFFFF, selector, kind, *flags)
 
 
 def special_registers(old: bytes) -> bytes:
-    """The ``kvm_sregs`` of 64-bit ring 0; task register and LDT stay."""
+    """Return the ``kvm_sregs`` of 64-bit ring 0; task register and LDT stay."""
     data = bytearray(old)
     code, flat = segment(8, 11, long=True), segment(16, 3, long=False)
     data[0:24] = code
@@ -83,7 +83,7 @@ def special_registers(old: bytes) -> bytes:
 
 
 def probe() -> dict[str, object]:
-    """Run the program once; times in milliseconds. OSError where the kernel refuses a step."""
+    """Run the program once; times in milliseconds. Raises OSError if the kernel refuses a step."""
     device = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
     if fcntl.ioctl(device, GET_API_VERSION, 0) != API_VERSION:
         return {"ok": False, "why": "the KVM interface has another version"}
@@ -114,7 +114,7 @@ def probe() -> dict[str, object]:
 
 
 def main() -> int:
-    """Print the result; always one line."""
+    """Print the result, always as one line."""
     try:
         result = probe()
     except OSError as exc:

@@ -1,4 +1,4 @@
-"""How much there is: memory, CPUs, disk space."""
+"""How much memory, CPU and disk space this host has."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 
 class Memory(NamedTuple):
-    """Bytes of RAM: all, and what can be had without swapping."""
+    """Bytes of RAM: the total, and what is available without swapping."""
 
     total_bytes: int
     available_bytes: int
 
 
 def memory() -> Memory:
-    """RAM of the host; where the system does not say what is available, that equals the total."""
+    """Return the host's RAM; if the system does not say what is available, that is the total."""
     values: dict[str, int] = {}
     try:
         with Path("/proc/meminfo").open(encoding="ascii") as file:
@@ -32,17 +32,17 @@ def memory() -> Memory:
 
 
 def cpus() -> int:
-    """CPUs this process may use."""
+    """Return how many CPUs this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def disk_free_bytes(path: Path) -> int:
-    """Space that can still be filled where ``path`` is or will be.
+    """Return how many bytes can still be written where ``path`` is or will be.
 
     Raises:
-        OSError: the file system cannot be asked.
+        OSError: the file system does not answer.
     """
     current = path.absolute()
     while not current.exists() and current != current.parent:

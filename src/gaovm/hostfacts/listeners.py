@@ -1,4 +1,4 @@
-"""Who listens on a TCP port of the host: for errors that name the owner of a taken port."""
+"""Find out who listens on a TCP port: an error about a taken port names its owner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LIMIT = 16 << 20
 
 
 class Listener(NamedTuple):
-    """A listening socket: its address, the user it belongs to, its inode."""
+    """A listening socket: its address, the user that owns it, its inode."""
 
     address: str
     port: int
@@ -24,7 +24,7 @@ class Listener(NamedTuple):
 
 
 def parse(text: str) -> list[Listener]:
-    """The listening sockets in the text of /proc/net/tcp or tcp6; other lines are skipped."""
+    """Return the listening sockets in the text of /proc/net/tcp or tcp6; skip other lines."""
     found = []
     for line in text.splitlines()[1:]:
         words = line.split()
@@ -39,7 +39,7 @@ def parse(text: str) -> list[Listener]:
 
 
 def _address(raw: str) -> str:
-    """The kernel writes addresses as 32-bit words in host order."""
+    """Read an address; the kernel writes it as 32-bit words in host order."""
     data = bytes.fromhex(raw)
     words = [data[i : i + 4] for i in range(0, len(data), 4)]
     if sys.byteorder == "little":
@@ -48,9 +48,9 @@ def _address(raw: str) -> str:
 
 
 def owner(port: int, proc: Path = _PROC) -> str | None:
-    """Who listens on a TCP port, for people: ``nginx (pid 12)``, ``user www-data``, or None.
+    """Say who listens on a TCP port: ``nginx (pid 12)``, ``user www-data``, or None.
 
-    Processes of other users show their user only, unless the caller is root.
+    For another user's process the text names only the user, unless the caller is root.
     """
     for name in ("tcp", "tcp6"):
         try:

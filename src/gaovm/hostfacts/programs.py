@@ -1,4 +1,4 @@
-"""Where programs are. Looks at files only: no process is started on the way to a VM."""
+"""Find programs. Looks at files only: the way to a VM starts no process for this."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gaovm.builder import packages
 from gaovm.hostfacts import host
 from gaovm.model.facts import PasstFact, VirtiofsdFact
 
-# the Rust compiler leaves its paths in every binary, for panic messages
+# the Rust compiler leaves these paths in every binary, for panic messages
 _RUST_SIGNS = (b"/rustc/", b"rust_panic")
 
 
 def find(program: str) -> str | None:
-    """The path of an executable: ``PATH`` first, then where distributions keep helpers."""
+    """Return an executable's path: from ``PATH``, else where distributions keep helpers."""
     for directory in (*os.get_exec_path(), *packages.DIRECTORIES):
         path = f"{directory}/{program}"
         if directory.startswith("/") and os.access(path, os.X_OK) and Path(path).is_file():
@@ -25,13 +25,13 @@ def find(program: str) -> str | None:
 
 
 def find_all(names: Iterable[str]) -> dict[str, str]:
-    """The path of each of these programs that is installed, by its name."""
+    """Return the path of each of these programs that is installed, by its name."""
     found = {name: find(name) for name in names}
     return {name: path for name, path in found.items() if path is not None}
 
 
 def virtiofsd() -> VirtiofsdFact | None:
-    """The best virtiofsd: one that this user can run, else any, else None."""
+    """Return the best virtiofsd: one that this user can run, else any, else None."""
     facts = []
     for directory in (*packages.HELPERS, *os.get_exec_path(), "/usr/lib"):
         path = Path(directory, "virtiofsd")
@@ -42,7 +42,7 @@ def virtiofsd() -> VirtiofsdFact | None:
 
 
 def is_rust(path: Path) -> bool:
-    """Whether a virtiofsd is the newer one, by traces of its compiler in the file."""
+    """Whether a virtiofsd is the newer one; its compiler leaves traces in the file."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return any(data.find(sign) >= 0 for sign in _RUST_SIGNS)
@@ -51,7 +51,7 @@ def is_rust(path: Path) -> bool:
 
 
 def judge_virtiofsd(path: str, rust: bool, *, root: bool) -> VirtiofsdFact:
-    """What a virtiofsd is good for: the older one, written in C, works for root only."""
+    """Say what a virtiofsd can do: the older one, written in C, works for root only."""
     if rust:
         return VirtiofsdFact(path=path, flavour="rust", usable=True, reason="it runs as any user")
     reason = "it runs as root" if root else f"{path} works for root only"
@@ -59,7 +59,7 @@ def judge_virtiofsd(path: str, rust: bool, *, root: bool) -> VirtiofsdFact:
 
 
 def passt() -> PasstFact | None:
-    """The passt that is installed, and whether this user can run it: it confines itself."""
+    """Return the installed passt and whether this user can run it: it confines itself."""
     path = find("passt")
     if path is None:
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 NEEDED = 65536
-#: The command that gives the caller a range.
+#: This command gives the caller a range.
 REMEDY = "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER"
 _SUBUID, _SUBGID = Path("/etc/subuid"), Path("/etc/subgid")
 _LIMIT = 4 << 20
@@ -22,7 +22,7 @@ class Range(NamedTuple):
 
 
 def parse(text: str, name: str, uid: int) -> list[Range]:
-    """The ranges of a user in the text of /etc/subuid or /etc/subgid; bad lines are skipped."""
+    """Return a user's ranges in the text of /etc/subuid or /etc/subgid; skip bad lines."""
     found = []
     for line in text.splitlines():
         owner, _, rest = line.partition(":")
@@ -33,7 +33,7 @@ def parse(text: str, name: str, uid: int) -> list[Range]:
 
 
 def ranges(path: Path, uid: int | None = None) -> list[Range]:
-    """The ranges of a user (the caller by default) in a file; none when it cannot be read."""
+    """Return a user's ranges (default: the caller's) in a file; none if it cannot be read."""
     number = os.geteuid() if uid is None else uid
     try:
         name = pwd.getpwuid(number).pw_name
@@ -47,7 +47,7 @@ def ranges(path: Path, uid: int | None = None) -> list[Range]:
 
 
 def obstacle() -> str | None:
-    """Why the caller's subordinate ids do not suffice; None when they do."""
+    """Say why the caller's subordinate ids do not suffice; None if they do."""
     for path in (_SUBUID, _SUBGID):
         largest = max((entry.size for entry in ranges(path)), default=0)
         if largest < NEEDED:

@@ -1,7 +1,7 @@
-"""How fast the host's time stamp counter runs, which no file of an unpatched kernel tells.
+"""Measure the rate of the host's time stamp counter: no file of an unpatched kernel has it.
 
-An emulated x86 guest reads the same counter. On a busy host its kernel may fail to measure it, so
-it is told (``boot`` of the builder).
+An emulated x86 guest reads the same counter. On a busy host the guest's kernel may fail to measure
+the rate, so the builder tells it (its ``boot``).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from gaovm.hostfacts import host
 
 # rdtsc; shl rdx, 32; or rax, rdx; ret
 _CODE = b"\x0f\x31\x48\xc1\xe2\x20\x48\x09\xd0\xc3"
-# The clock is read to a microsecond or better: 20 parts in a million.
+# The clock has a precision of a microsecond or better: 20 parts in a million of this span.
 _SPAN_S = 0.05
 _TRIES = 20
 
 
 def khz() -> int | None:
-    """Its rate, measured for 50 ms; None where it has no fixed one or code may not be mapped."""
+    """Measure the rate for 50 ms; None if it is not fixed or the system lets us map no code."""
     if os.uname().machine != "x86_64" or "constant_tsc" not in (host.cpu_flags() or ()):
         return None
     try:
@@ -49,7 +49,7 @@ def _measure(address: int) -> int | None:
 
 
 def _sample(counter: ctypes._CFunctionType) -> tuple[int, int]:
-    """The counter, and the nanosecond at which it was read: the quickest of some tries."""
+    """Return the counter and the nanosecond of its reading, from the quickest of some tries."""
     found = []
     for _ in range(_TRIES):
         before = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)

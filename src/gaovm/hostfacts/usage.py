@@ -1,6 +1,6 @@
-"""What a VM takes of the host: memory of its processes, and disk.
+"""What a VM uses of the host: the memory of its processes, and disk space.
 
-The kernel is asked, not the processes: one that hangs hangs nobody who asks.
+The figures come from the kernel, not from the processes: a process that hangs blocks no caller.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ _BLOCK = 512
 
 
 class Memory(NamedTuple):
-    """Resident memory of some processes, in bytes; what they share is counted once."""
+    """Resident memory of some processes, in bytes; shared memory is counted once."""
 
     bytes: int
     processes: int
 
 
 def of_tree(pid: int) -> Memory:
-    """The memory of a process and of all below it; 0 processes when it is gone."""
+    """Return the memory of a process and all its descendants; 0 processes if it is gone."""
     return Memory(*processes.tree_memory(pid))
 
 
 def disk_bytes(directory: Path) -> int:
-    """Bytes that the files below a directory take on the disk, holes left out."""
+    """Return the bytes that the files below a directory take on the disk, without holes."""
     total = 0
     for where, _, names in os.walk(directory):
         for name in names:
             try:
                 total += Path(where, name).lstat().st_blocks * _BLOCK
             except OSError:
-                continue  # it has just gone
+                continue  # somebody has just removed it
     return total

@@ -329,7 +329,7 @@ class Connection(transport.Transport):
     def overrun(self) -> None:
         """End the connection; implements ``inflow.Holder``."""
         self._held_bytes = 0
-        why = "too much is under way on this server, and the most of it is from here"
+        why = "the server has too many unfinished requests, and this client has the most"
         self._cut_off(errors.TooSlow(why))
 
     def _on_late_frame(self) -> None:

@@ -120,7 +120,7 @@ def _check_required(required: Sequence[str], present: frozenset[str]) -> None:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise errors.CapabilityError(
             "Capability mismatch",
-            remedy=f"missing are: {shown}{more}; use versions of both sides that know them",
+            remedy=f"missing: {shown}{more}; use versions of both sides that know them",
             details={"required": list(required)},
         )
 
@@ -151,7 +151,7 @@ def check_result(result: Any, own: Offer) -> frozenset[str]:
         errors.CapabilityError: the other side does not accept a capability that we require.
     """
     if not isinstance(result, dict):
-        raise errors.InvalidReply("the answer to hello is no object")
+        raise errors.InvalidReply("the answer to hello is not an object")
     try:
         protocol = protocol_of(result)
         accepted = frozenset(_names(result, "acceptedCapabilities"))

@@ -244,7 +244,7 @@ class Peer:
         if protocol is not None:
             found = [each for each in self._all_terms if each.offer.protocol == protocol]
             if not found:
-                raise errors.HandshakeError(f"the protocol {protocol} is not spoken any more")
+                raise errors.HandshakeError(f"this version does not speak {protocol} any more")
             self._terms = found[0]
         self._last_id = state["last_id"]
         if state["own_hello"] is not None:
@@ -346,7 +346,7 @@ class Peer:
             self.error(request.id, errors.HandshakeError(text))
             return None
         if self._answered:
-            self.error(request.id, errors.HandshakeError("hello was said already"))
+            self.error(request.id, errors.HandshakeError("hello was sent already"))
             return None
         fallback = self._all_terms[0]
         try:

@@ -106,7 +106,7 @@ class Server:
         speaker = peer.Peer([self._services[0].terms], first=False)
         remedy = "end some of them, or raise the limit: `ulimit -n`, LimitNOFILE= of the unit"
         speaker.error(
-            1, errors.DescriptorsScarce(f"the daemon takes no client: {why}", remedy=remedy)
+            1, errors.DescriptorsScarce(f"the daemon accepts no more clients: {why}", remedy=remedy)
         )
         return _Refusal(b"".join(speaker.take_output()), self._heard)
 

@@ -10,7 +10,7 @@ _READINESS_LINES = {
     states.Readiness.PROVISIONING: "provisioning",
     states.Readiness.PROBING: "waiting for readiness probes",
     states.Readiness.READY: "ready",
-    states.Readiness.DEGRADED: "something failed, the VM runs on",
+    states.Readiness.DEGRADED: "something failed, but the VM still runs",
 }
 _OBSERVED_LINES = {
     states.Observed.STOPPED: "",
@@ -45,12 +45,12 @@ def describe(
         if interrupted and state.readiness is not states.Readiness.READY:
             return (
                 "interrupted",
-                f"its `up` was cut off and goes on: {line}",
+                f"its `up` was interrupted and continues: {line}",
             )
         return "running", line
     line = note or _OBSERVED_LINES[state.observed]
     if state.observed is states.Observed.STOPPED and state.first_up is states.FirstUp.PENDING:
-        line = line or "its first `up` has not come to its end"
+        line = line or "its first `up` did not finish"
     if state.observed is states.Observed.FAILED:
         return "failed", first_line or line
     if state.observed is states.Observed.BACKOFF:

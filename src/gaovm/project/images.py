@@ -56,8 +56,8 @@ def check(loaded: Loaded) -> None:
         _check_digest(loaded, "images[0]", image.location, image.digest)
     elif image.digest is not None:
         raise errors.ConfigError(
-            f"{loaded.place('images[0].digest')}: {image.location} is built on this machine and "
-            "has a digest of its own each time",
+            f"{loaded.place('images[0].digest')}: {image.location} is built on this machine, and "
+            "each build has another digest",
             field="images[0].digest",
             remedy="take `digest` out; it pins images that are pulled from a URL or a path",
         )

@@ -42,7 +42,7 @@ def check(name: str) -> str:
     if not is_valid(name):
         shown = name if len(name) <= MAX_LENGTH else name[:MAX_LENGTH] + "…"
         raise errors.UsageError(
-            f"{shown!r} is no VM name: letters and digits with single . _ - between them, "
+            f"{shown!r} is not a valid VM name: letters and digits with single . _ - between them, "
             f"at most {MAX_LENGTH}, not ending in .yml or .yaml",
             remedy=f"for example: {slug(name) or 'project'}",
         )

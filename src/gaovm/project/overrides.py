@@ -149,7 +149,7 @@ def _unknown(word: str) -> str:
         return "cannot be set here; write it in the project file"
     short = word.removeprefix("vmOpts.gaovm.")
     if short != word and short in words():
-        return f"its short form is meant here: {short}"
+        return f"use its short form here: {short}"
     return check.unknown(word, [*words(), "env.NAME"])
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from gaovm import errors
 from gaovm.spec.base import Frozen
 
 ShareType = Literal["auto", "9p", "virtiofs"]
@@ -30,3 +31,33 @@ class Share(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         text = f"{self.location}:{self.mount_point}"
         return "lima-" + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Place(NamedTuple):
+    """What a host says of a path: where it leads without links, and whether it is a directory."""
+
+    real: str
+    is_directory: bool
+
+
+def refusal(
+    share: Share, found: Place, home: str, real_home: str, where: str
+) -> errors.GaoError | None:
+    """Why a directory cannot be mounted: it is not there, or it is GaoVM's own; None: it can be.
+
+    ``home`` is GaoVM's directory. ``where`` begins the message: who asks for the mount.
+    """
+    if not found.is_directory:
+        return errors.MountMissing(
+            f"{where} {share.location} is no directory on this host",
+            field=share.field or "mounts",
+            remedy="make the directory, or take the mount out of the file",
+        )
+    if f"{found.real}/".startswith(f"{real_home.rstrip('/')}/"):
+        return errors.MountRefused(
+            f"{where} {share.location} lies in GaoVM's own directory {home}, where the disks of "
+            "all VMs are",
+            field=share.field or "mounts",
+            remedy="mount another directory",
+        )
+    return None

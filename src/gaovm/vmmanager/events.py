@@ -1,4 +1,4 @@
-"""What the host side of a running VM tells the driver, in words that every back end has."""
+"""What the host side of a running VM tells the driver, in words that fit every back end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Reset(msgspec.Struct, frozen=True):
 
 
 class Panicked(msgspec.Struct, frozen=True):
-    """The guest's kernel panicked. ``paused``: the VM stays as it is; else it ends by itself."""
+    """The guest's kernel panicked. ``paused``: the VM stays, paused; else it ends by itself."""
 
     paused: bool
 
@@ -24,17 +24,17 @@ class WatchdogFired(msgspec.Struct, frozen=True):
 
 
 class DiskFailed(msgspec.Struct, frozen=True):
-    """The disk could not be written on the host, and the guest is paused for that."""
+    """The host could not write the disk, and therefore paused the guest."""
 
     no_space: bool
 
 
 class Paused(msgspec.Struct, frozen=True):
-    """The guest's processors and clocks stand still."""
+    """The guest's processors and clocks have stopped."""
 
 
 class Resumed(msgspec.Struct, frozen=True):
-    """They go on."""
+    """The guest's processors and clocks run again."""
 
 
 class PortChanged(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class ShareLost(msgspec.Struct, frozen=True):
 
 
 class NetworkLost(msgspec.Struct, frozen=True):
-    """The guest has no way out any more. Told once, until it is back."""
+    """The guest has no network any more. Sent once, until the network is back."""
 
     error: errors.GaoError
 

@@ -1,6 +1,6 @@
-"""Bytes that a hypervisor and its children write, such as their last words.
+"""Read the bytes that a hypervisor and its children write, such as their last words.
 
-Everything is kept in a bounded tail, for errors, and appended to a bounded log.
+A bounded tail keeps the latest bytes for error messages; a bounded log gets all bytes.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>()][A-Z0-9]?|[\x00-\x08\x0
 
 
 class Tail:
-    """The last bytes of an endless text."""
+    """The last bytes of a text without end."""
 
     def __init__(self, limit: int = TAIL_BYTES) -> None:
         self._limit = limit
         self._data = bytearray()
 
     def add(self, data: bytes | memoryview) -> None:
-        """Append, and forget what is too old."""
+        """Append, and drop what is too old."""
         self._data += data
         if len(self._data) > 2 * self._limit:
             del self._data[: -self._limit]
 
     def lines(self, count: int) -> list[str]:
-        """The last lines that are not empty, without terminal escapes."""
+        """Return the last lines that are not empty, without terminal escapes."""
         text = bytes(self._data[-self._limit :]).decode("utf-8", "replace")
         lines = (_ESCAPES.sub("", line).strip() for line in text.split("\n"))
         return [line[:1000] for line in lines if line][-count:]
 
     def find(self, pattern: re.Pattern[bytes], fresh: int) -> bool:
-        """Whether the last ``fresh`` bytes, with a little before them, hold the pattern."""
+        """Whether the last ``fresh`` bytes, or the bytes just before them, match the pattern."""
         return pattern.search(self._data, max(0, len(self._data) - fresh - OVERLAP)) is not None
 
     def last(self, pattern: re.Pattern[bytes]) -> re.Match[bytes] | None:
-        """The last match in all that is kept."""
+        """Return the last match in all bytes that the tail keeps."""
         found = None
         for found in pattern.finditer(self._data):  # noqa: B007  (the last one is wanted)
             pass
@@ -51,14 +51,14 @@ class Tail:
 
 
 class Channels(NamedTuple):
-    """Our ends of the byte channels of a VM that was just started."""
+    """Our ends of the byte channels of a VM that has just started."""
 
     console: socket.socket
     agent: socket.socket
 
 
 class Log(Protocol):
-    """Where a pipe's bytes are appended."""
+    """Where a pipe appends its bytes."""
 
     def write(self, data: bytes | memoryview) -> None:
         """Append."""
@@ -70,7 +70,7 @@ class Log(Protocol):
 
 
 class Pipe(asyncio.BufferedProtocol):
-    """Reads one socket to its end into a tail and, when given, a log."""
+    """Reads one socket to its end into a tail and, if given, a log."""
 
     def __init__(self, log: Log | None = None) -> None:
         self.tail = Tail()
@@ -93,7 +93,7 @@ class Pipe(asyncio.BufferedProtocol):
         self.on_bytes(nbytes)
 
     def on_bytes(self, count: int) -> None:
-        """Called after ``count`` bytes were added to the tail."""
+        """Called after the tail got ``count`` bytes."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.ended.done():
@@ -107,13 +107,13 @@ class Pipe(asyncio.BufferedProtocol):
             self._log.close()
 
     async def attach(self, sock: socket.socket) -> None:
-        """Begin to read a connected stream socket, owned from now on."""
+        """Begin to read a connected stream socket, which the pipe owns from now on."""
         sock.setblocking(False)
         await asyncio.get_running_loop().create_connection(lambda: self, sock=sock)
 
 
 class LastWords(Pipe):
-    """What a child process wrote to its stdout and stderr: each line is one of the driver's log."""
+    """A child's stdout and stderr: each line becomes a line of the driver's log."""
 
     def __init__(self, name: str) -> None:
         super().__init__()

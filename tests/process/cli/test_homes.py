@@ -194,7 +194,7 @@ def test_a_daemon_whose_files_are_anothers_says_which(gaovm: conftest.Gaovm) -> 
     assert done.returncode == 3
     first, *rest = done.stderr.decode().splitlines()
     assert first == f"gaovm: cannot start the daemon: File exists: {gaovm.home}/logs"
-    assert rest == [f"  remedy: see who owns what is in {gaovm.home}: ls -la {gaovm.home}"]
+    assert rest == [f"  remedy: see who owns the files in {gaovm.home}: ls -la {gaovm.home}"]
 
 
 def test_a_file_of_the_home_that_cannot_be_made_ends_the_daemon_in_one_line(

@@ -199,7 +199,7 @@ def test_a_guest_that_stands_still_is_left_after_three_signals(driver: fakes.Fak
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=20)
     assert process.returncode == 128 + signal.SIGTERM
-    assert err == b"gaovm: nothing came back after three signals: left\n"
+    assert err == b"gaovm: the guest did not react to three signals: session left\n"
 
 
 def test_an_ignored_signal_stays_ignored(driver: fakes.FakeDriver) -> None:

@@ -202,6 +202,6 @@ def test_a_file_is_written_past_the_links_of_a_guest(share: Path, tmp_path: Path
     with pytest.raises(errors.LinkBelowShare):
         below.write(share / "out" / "key", b"picture", [str(share)])
     os.mkfifo(share / "fifo")
-    with pytest.raises(errors.HostError, match="no regular file"):
+    with pytest.raises(errors.HostError, match="not a regular file"):
         below.write(share / "fifo", b"picture", [str(share)])
     assert (key.read_text(), sorted(os.listdir(share))) == ("secret", ["fifo", "out", "shot.png"])

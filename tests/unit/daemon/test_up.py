@@ -152,7 +152,7 @@ async def test_an_up_that_is_cut_off_once_the_agent_answers_goes_on(
         await daemon.rest()
         vm = await daemon.status()
     assert (vm["state"], vm["observed"], vm["first_up"]) == ("interrupted", "running", "pending")
-    assert "its `up` was cut off and goes on" in vm["detail"]
+    assert "its `up` was interrupted and continues" in vm["detail"]
     call = Call()
     again = asyncio.ensure_future(daemon.up(call))
     await daemon.rest()

@@ -275,7 +275,7 @@ def test_old_clients_are_told_of_a_capability_mismatch_in_their_words() -> None:
     )
     assert error.details == {"required": ["hello", "ping"]}
     assert error.remedy is not None
-    assert error.remedy.startswith("missing are: hello;")
+    assert error.remedy.startswith("missing: hello;")
 
 
 @pytest.mark.parametrize("names", [5000, 50_000])

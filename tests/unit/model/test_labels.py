@@ -15,7 +15,7 @@ UP = VmState(observed=Observed.RUNNING, readiness=Readiness.READY, first_up=Firs
 def test_an_up_that_was_cut_off_goes_on() -> None:
     word, line = labels.describe(BOOTING, interrupted=True)
     assert word == "interrupted"
-    assert line.startswith("its `up` was cut off and goes on: the guest is booting")
+    assert line.startswith("its `up` was interrupted and continues: the guest is booting")
     assert labels.describe(UP, interrupted=True) == ("running", "ready")
 
 
@@ -25,13 +25,13 @@ def test_a_note_says_what_is_done_at_the_moment() -> None:
 
 def test_a_degraded_vm_shows_why() -> None:
     state = msgspec.structs.replace(UP, readiness=Readiness.DEGRADED)
-    assert labels.describe(state) == ("degraded", "something failed, the VM runs on")
+    assert labels.describe(state) == ("degraded", "something failed, but the VM still runs")
     assert labels.describe(state, error="no network\nmore") == ("degraded", "no network")
 
 
 def test_a_stopped_vm_whose_first_up_has_not_ended() -> None:
     word, line = labels.describe(VmState())
-    assert (word, "its first `up` has not come to its end" in line) == ("stopped", True)
+    assert (word, "its first `up` did not finish" in line) == ("stopped", True)
     done = VmState(first_up=FirstUp.DONE)
     assert labels.describe(done) == ("stopped", "")
 

@@ -102,7 +102,7 @@ def test_a_first_up_that_was_stopped_has_not_failed() -> None:
     assert state.first_up is FirstUp.PENDING
     word, detail = labels.describe(state)
     assert word == "stopped"
-    assert "has not come to its end" in detail
+    assert "did not finish" in detail
     assert labels.describe(run(*UP, Event.STOP_ASKED, Event.STOPPED)) == ("stopped", "")
 
 

@@ -95,7 +95,7 @@ def test_a_variable_is_a_text_whatever_it_looks_like() -> None:
         ("cpu", "4", "cpu: unknown field; did you mean `cpus`?"),
         ("restart.polcy", "x", "restart.polcy: unknown field; did you mean `restart.policy`?"),
         ("mounts", "x", "mounts: cannot be set here; write it in the project file"),
-        ("vmOpts.gaovm.accel", "tcg", "vmOpts.gaovm.accel: its short form is meant here: accel"),
+        ("vmOpts.gaovm.accel", "tcg", "vmOpts.gaovm.accel: use its short form here: accel"),
         ("env.1A", "x", "env.1A: expected the name of an environment variable"),
         ("cpus", [4], "cpus: expected a text, a number or true or false"),
     ],

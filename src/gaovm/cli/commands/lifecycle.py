@@ -59,7 +59,7 @@ def stop(parsed: options.Parsed) -> int:
         output.json_out(vm)
     elif not parsed.flag("quiet"):
         never = vm["first_up"] != "done"
-        state = "stopped; its first `gaovm up` has never come to its end" if never else vm["state"]
+        state = "stopped; its first `gaovm up` never finished" if never else vm["state"]
         output.err(f"{vm['name']} is {state}")
     return 0
 

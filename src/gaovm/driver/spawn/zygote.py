@@ -38,8 +38,10 @@ from gaovm.platform.confine import abilities, groups
 
 MAX_MESSAGE = 64 << 10
 SWEEP_MS = 500
-#: How often the warm-up runs; 0, for tests that start thousands of zygotes: not at all.
-ROUNDS = int(os.environ.get("GAOVM_ZYGOTE_ROUNDS", "8"))
+#: ``0``: no rehearsal, as for tests that start thousands of zygotes.
+VARIABLE = "GAOVM_REHEARSAL"
+#: The interpreter has rewritten most functions into their fast form after so many.
+ROUNDS = 8
 
 
 class Fork(msgspec.Struct):
@@ -173,12 +175,11 @@ def entry() -> None:
     # Ctrl-C at a terminal is for the command line; the daemon ends us by closing the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     descriptors.raise_limit()  # for drivers: each forward and session takes some
+    gc.disable()  # garbage that is collected leaves holes, which drivers fill: pages of their own
     handler = driver.set_up_logging()
     backend.load_all()
-    if ROUNDS:
+    if os.environ.get(VARIABLE) != "0":
         warmup.run(handler, ROUNDS)
-    gc.collect()
-    gc.disable()
     abilities.find()  # once for all drivers
     gc.freeze()
     priority.nice()  # it reaps drivers: the daemon may wait for its word

@@ -1,7 +1,7 @@
-"""What QEMU may reach: its program and firmware to read, the shares that it serves, descriptors.
-A virtiofsd reaches its program and the one share.
+"""What QEMU may reach: its program and firmware (read only), the shares it serves, descriptors.
 
-Everything else of the host, and of other VMs, is not there.
+A virtiofsd reaches its program and its one share. Everything else of the host, and of other VMs,
+does not exist for them.
 """
 
 from __future__ import annotations
@@ -16,35 +16,36 @@ from gaovm.builder.qemu.document import Document
 from gaovm.platform.confine.cage import Bind, Cage, Ids, Limits
 
 MIB = 1 << 20
-#: Beside the guest's memory and translated code: the program, its threads, buffers of devices, and
-#: the host's cache of what it reads, which the kernel takes back first.
+#: Memory for QEMU beside the guest's memory and translated code: the program, its threads, device
+#: buffers, and the host's cache of what QEMU reads, which the kernel takes back first.
 OVERHEAD_BYTES = 384 * MIB
-#: What is mapped beside that and mostly not touched: libraries, stacks, arenas of malloc.
+#: QEMU maps this much more and hardly touches it: libraries, stacks, malloc's arenas.
 MAPPED_BYTES = 4096 * MIB
-#: Threads of the program: one for each CPU, and up to 64 that wait for disks and shares.
+#: QEMU's threads: one for each CPU, and up to 64 that wait for disks and shares.
 THREADS = 256
 OPEN_FILES = 4096
-# Where its libraries and modules are, and what it reads of a distribution's packages.
+# Where QEMU's libraries and modules are, and the files of distribution packages that it reads.
 _LIBRARIES = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/lib", "/lib64", "/lib32", "/libx32")
 _DATA = ("/usr/share/qemu", "/usr/share/seabios", "/usr/share/qemu-efi-aarch64", "/usr/share/AAVMF")
 _SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime")
 _NAMES = ("/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf")
 _KVM = "/dev/kvm"
-#: CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER: to give files of a share the owners that the guest
-#: says, in a user namespace that knows the share's owner and the VM's own ids only.
+#: CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER: they let the server give a share's files the owners
+#: that the guest asks for, in a user namespace with only the ids of the share's owner and the VM.
 _SERVING = frozenset({0, 1, 3})
-#: Beside these CAP_SETGID, CAP_SETUID (to be who asks in the guest), CAP_SYS_CHROOT, and
-#: CAP_SETPCAP, with which it drops the last three itself as far as it can.
+#: Beside these: CAP_SETGID and CAP_SETUID (to act as the guest's user who asks), CAP_SYS_CHROOT,
+#: and CAP_SETPCAP. With the last it drops the former three itself, as far as it can.
 _SERVER = _SERVING | {6, 7, 8, 18}
 #: virtiofsd holds a descriptor for every file that the guest's kernel remembers.
 SERVER_FILES = 1_000_000
-# The C virtiofsd does not start without it, and uses it for what we tell it anyway.
+# The C virtiofsd does not start without this file, and only uses it for a limit that we give it.
 _FILE_MAX = ("/proc/sys/fs/file-max", f"{2 * SERVER_FILES}\n")
 
 
 class Own(NamedTuple):
-    """GaoVM's own directories: the state directory, and the cache, of whose files its images are
-    hard links. None: there is no cache to hide.
+    """GaoVM's directories: the state directory, and the cache, whose files its images hard-link.
+
+    None: there is no cache to hide.
     """
 
     home: Path
@@ -52,14 +53,14 @@ class Own(NamedTuple):
 
 
 def served(document: Document) -> tuple[ShareDevice, ...]:
-    """The shares that QEMU itself serves (9p)."""
+    """Return the shares that QEMU itself serves (9p)."""
     return tuple(share for share in document.shares if share.fd is None)
 
 
 def make(document: Document, own: Own, ids: Ids | None, *, root: bool) -> Cage:
-    """The cage of a VM's QEMU. ``ids``: the VM's own, when it is root that starts it.
+    """Make the cage of a VM's QEMU. ``ids``: the VM's own, if root starts it.
 
-    Root without ids is that of a container which has no others: it serves 9p as itself.
+    Root without ids is root of a container that has no other ids: it serves 9p as itself.
     """
     shares = served(document)
     kvm = document.accelerator.name == "kvm"
@@ -90,9 +91,9 @@ def make(document: Document, own: Own, ids: Ids | None, *, root: bool) -> Cage:
 def make_server(
     program: str, share: ShareDevice, document: Document, own: Own, ids: Ids | None, *, root: bool
 ) -> Cage:
-    """The cage of the virtiofsd of a share. With ``ids`` it is root of a user namespace.
+    """Make the cage of a share's virtiofsd. With ``ids`` it is root of a user namespace.
 
-    Root without ids, as in ``make``, is root there too, with no more than these capabilities.
+    Root without ids (see ``make``) is root there too, with these capabilities and no more.
     """
     place = Bind(share.location, source=os.path.realpath(share.location), writable=share.writable)
     mapped = ids is not None
@@ -110,12 +111,12 @@ def make_server(
 
 
 def _outer_first(binds: Iterable[Bind]) -> tuple[Bind, ...]:
-    """Sort binds so that none covers another: a share may be ``/usr``, or lie in it."""
+    """Sort binds so that none covers another: a share may be ``/usr``, or lie in ``/usr``."""
     return tuple(sorted(binds, key=lambda bind: len(Path(bind.path).parts)))
 
 
 def covers(share: ShareDevice, home: Path) -> bool:
-    """Whether the state directory lies below a share, where it must be hidden."""
+    """Whether the state directory lies below a share; then the cage must hide it."""
     return bool(_hidden([share], Own(home)))
 
 
@@ -132,7 +133,7 @@ def _limits(document: Document, home: Path) -> Limits:
 
 
 def _in_memory(paths: Iterable[Path]) -> int:
-    """How much the file systems in memory among these can hold: files there count as memory."""
+    """Return how much the in-memory file systems of these can hold: their files count as memory."""
     devices = {path.stat().st_dev: path for path in paths if path.exists()}
     total = 0
     for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
@@ -149,7 +150,7 @@ def _program(program: str, home: Path) -> list[Bind]:
     real = os.path.realpath(program)
     binds = []
     prefix = Path(real).parent.parent
-    if prefix not in (Path("/usr"), Path("/")):  # one of the user's own
+    if prefix not in (Path("/usr"), Path("/")):  # a prefix of the user's own
         binds = [Bind(str(path), programs=True) for path in _beside(prefix, home)]
     if not any(Path(real).is_relative_to(bind.path) for bind in binds):
         binds.append(Bind(real, programs=True))
@@ -158,8 +159,10 @@ def _program(program: str, home: Path) -> list[Bind]:
 
 
 def _beside(prefix: Path, home: Path) -> list[Path]:
-    """What of the prefix of a program is shown: all, or only where programs have their files, if
-    the prefix holds a user's home (as that of ``~/bin`` is) or the state directory.
+    """Say what the cage shows of a program's prefix.
+
+    It shows all of it, or only the directories where programs have their files if the prefix holds
+    a user's home (as the prefix of ``~/bin`` does) or the state directory.
     """
     private = [Path(os.path.realpath(path)) for path in (home, os.path.expanduser("~"))]  # noqa: PTH111
 
@@ -173,7 +176,7 @@ def _beside(prefix: Path, home: Path) -> list[Path]:
 
 
 def _there(paths: Sequence[str]) -> list[Bind]:
-    """A bind for each path that exists and is no link into another one."""
+    """Return a bind for each path that exists and is not a link into another one."""
     return [
         Bind(path, source=os.path.realpath(path))
         for path in paths
@@ -182,10 +185,10 @@ def _there(paths: Sequence[str]) -> list[Bind]:
 
 
 def _links(program: str) -> Iterable[tuple[str, str]]:
-    """The links to make: ``/lib`` and its like where /usr is merged, and a program that is a link.
+    """Return the links to make: ``/lib`` and its like if /usr is merged, and a program's link.
 
-    QEMU looks for its modules beside the path by which the kernel knows it: a bind under the
-    link's name would lead it astray.
+    QEMU looks for its modules beside the path by which the kernel knows it. If we bound the
+    program at the link's name, QEMU would look in the wrong place.
     """
     if (real := os.path.realpath(program)) != program:
         yield program, real
@@ -195,7 +198,7 @@ def _links(program: str) -> Iterable[tuple[str, str]]:
 
 
 def _is_link(path: str) -> bool:
-    """Whether it is a link to a directory."""
+    """Whether a path is a link to a directory."""
     return Path(path).is_symlink() and Path(path).is_dir()
 
 
@@ -212,7 +215,7 @@ def _owner(path: str) -> tuple[int, int]:
 
 
 def _hidden(shares: Sequence[ShareDevice], own: Own) -> tuple[str, ...]:
-    """Where the state directory and the cache lie below a share; none that lies in another."""
+    """Say where the state directory and cache lie below a share; none that lies in another."""
     found = set()
     there = [path for path in own if path is own.home or (path is not None and path.is_dir())]
     for real in (Path(os.path.realpath(path)) for path in there if path is not None):

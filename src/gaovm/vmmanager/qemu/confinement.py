@@ -1,6 +1,6 @@
-"""The cage of this VM's QEMU: made at configure, used by each start, taken down with the VM.
+"""The cage of a VM's QEMU: made at configure, used by each start, taken down with the VM.
 
-Also drops the rights that the driver itself needs no more once the VM runs.
+This also drops the rights that the driver itself does not need once the VM runs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Confinement:
 
     def __init__(self) -> None:
         self.place: place.Place | None = None
-        #: The place of each share's virtiofsd, by the name of the share's descriptor.
+        #: The place of each share's virtiofsd, by the share's descriptor name.
         self.servers: dict[str, place.Place] = {}
         self._lent: identities.Lent | None = None
         self._off = self._shed = self._driver = ""
@@ -39,12 +39,12 @@ class Confinement:
     async def prepare(
         self, request: LaunchRequest, document: Document, virtiofsd: VirtiofsdFact | None
     ) -> None:
-        """Lend the VM its ids and prepare its cages, unless there are none here.
+        """Lend the VM its ids and prepare its cages, unless this host has none.
 
         Raises:
-            errors.MountRefused: a mount holds the state directory, and it cannot be hidden here.
-            errors.PermissionMissing: a part that the VM cannot do without is not permitted.
-            errors.HostError: no user id is free, or ``GAOVM_UID_RANGE`` is no range.
+            errors.MountRefused: a mount holds the state directory, and this host cannot hide it.
+            errors.PermissionMissing: the host does not permit a part that the VM needs.
+            errors.HostError: no user id is free, or ``GAOVM_UID_RANGE`` is not a range.
         """
         await self.close()
         self._off = abilities.absence()
@@ -62,7 +62,7 @@ class Confinement:
         own = cage.Own(home, Path(request.cache) if request.cache else None)
         wanted = cage.make(document, own, ids, root=can.root)
         self.place = place.Place(wanted, can, request.spec.name)
-        if virtiofsd is not None and not can.namespaces:  # else it makes what it can itself
+        if virtiofsd is not None and not can.namespaces:  # else it confines itself as far as it can
             for share in document.shares:
                 if share.fd is not None:
                     wanted = cage.make_server(
@@ -72,7 +72,7 @@ class Confinement:
                     self.servers[share.fd] = place.Place(wanted, can, name, beside=self.place)
 
     def describe(self) -> results.Confinement | None:
-        """What is in force, for ``status``; None before the first start."""
+        """Say what is in force, for ``status``; None before the first start."""
         if self._off:
             return results.Confinement(missing={"cage": self._off}, uid=os.geteuid())
         if self.place is None:
@@ -84,7 +84,7 @@ class Confinement:
         return results.Confinement(in_force=held, missing=missing, uid=report.uid)
 
     def of_share(self, share: ShareDevice) -> results.Guard:
-        """What holds for the server of a share, for ``status``."""
+        """Say what confines the server of a share, for ``status``."""
         server = self.place if share.fd is None else self.servers.get(share.fd)
         in_force = ["no set-id bits, devices or file capabilities"]
         if server is None:
@@ -101,12 +101,12 @@ class Confinement:
     ) -> keeping.Keeper | None:
         """Fork a keeper that can start passt after this process has dropped the rights to do so.
 
-        None: nothing will be dropped, or there is no passt.
+        None: this process will drop nothing, or there is no passt.
         """
         if self.place is None or carrier is None:
             return None
         access, ids = request.spec.network.host_access, self.place.cage.ids
-        # as root one of the VM's ids, and another than QEMU's
+        # if root starts it: one of the VM's ids, and not QEMU's
         user = {} if ids is None else {"user": ids.first + 1}
 
         def carry(fds: Sequence[int]) -> list[str]:
@@ -119,8 +119,8 @@ class Confinement:
     def shed(self, request: LaunchRequest) -> None:
         """Drop the rights that a driver does not need while its VM runs: the guest may be hostile.
 
-        It keeps access to its two directories, and the rights to end QEMU and to listen below port
-        1024. If the VM has a display it keeps access to files, which the window's program needs.
+        The driver keeps access to its two directories, and the rights to end QEMU and to listen
+        below port 1024. With a display it keeps access to files: the window's program needs it.
         """
         if self.place is None:
             return
@@ -138,7 +138,7 @@ class Confinement:
 
     @steps.step
     async def close(self) -> None:
-        """Take the cages down, after all in them has ended. Idempotent."""
+        """Take the cages down, after everything in them has ended. Idempotent."""
         for server in self.servers.values():
             server.close()
         self.servers.clear()
@@ -152,7 +152,7 @@ class Confinement:
 
 
 def _refuse_to_show(document: Document, home: Path, why: str) -> None:
-    """A guest must not see the state of all VMs: keys, disks, the control socket."""
+    """Refuse the mount: a guest must not see all VMs' state (keys, disks, control socket)."""
     for share in document.shares if why else ():
         if cage.covers(share, home):
             raise errors.MountRefused(
@@ -165,10 +165,10 @@ def _refuse_to_show(document: Document, home: Path, why: str) -> None:
 
 def _rules(request: LaunchRequest, made: place.Place) -> landlock.Rules:
     own = [str(Path(path)) for path in (request.vm_dir, request.run_dir)]
-    # to remove its control groups in the end
+    # the driver removes its control groups in the end
     own += [str(path) for path in made.group_parents]
     paths = [(path, landlock.WRITE) for path in own]
-    # what it asks of the processes it started; the last log lines of a defect show their source
+    # to query the processes it started; a defect's last log lines show the source code
     read = ("/proc", str(Path(__file__).parents[2]))
     paths += [(path, landlock.READ) for path in read]
     return landlock.Rules(tuple(paths), binds=True, scoped=False)

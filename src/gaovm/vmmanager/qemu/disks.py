@@ -1,4 +1,4 @@
-"""The VM's disk: there before a start, large enough, never smaller."""
+"""The VM's disk: it exists before a start, is large enough, and never shrinks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ GIB = 1 << 30
 
 @steps.step
 async def prepare(request: LaunchRequest, tool: str | None) -> None:
-    """Make the overlay if it is missing, grow it if the spec is larger. Idempotent.
+    """Make the overlay if it is missing; grow it if the spec asks for more. Idempotent.
 
     Raises:
-        errors.ImageCorrupt: the image's file, or the one the overlay refers to, is missing.
-        errors.DiskShrink: the spec is smaller than the disk or the image.
+        errors.ImageCorrupt: the image's file, or the file that the overlay refers to, is missing.
+        errors.DiskShrink: the spec asks for less than the disk or the image has.
         errors.ProgramMissing: the disk has to grow, and ``qemu-img`` is not installed.
         errors.DiskFull, errors.HypervisorFailed: ``qemu-img`` failed.
     """
@@ -41,7 +41,7 @@ async def prepare(request: LaunchRequest, tool: str | None) -> None:
         raise _shrink(wanted, found.size_bytes, "the disk has")
     if wanted > found.size_bytes:
         if found.backing not in (None, str(base)):
-            # the tool, with our rights, would open what the header names; it may not be our word
+            # qemu-img would open the file that the header names with our rights; do not trust it
             raise errors.StateCorrupt(
                 f"the VM's disk refers to {found.backing}, and not to its image {base}",
                 actions=overlay.ANEW,
@@ -50,10 +50,10 @@ async def prepare(request: LaunchRequest, tool: str | None) -> None:
 
 
 def check_growth(path: Path, size_bytes: int) -> bool:
-    """Whether a disk has to grow to have that size.
+    """Whether a disk has to grow to have this size.
 
     Raises:
-        errors.DiskShrink: the disk is larger than that.
+        errors.DiskShrink: the disk is larger.
     """
     now = overlay.read_overlay(path).size_bytes
     if size_bytes < now:

@@ -1,4 +1,4 @@
-"""QEMU's events, as the words that every back end has."""
+"""Translate QEMU's events into the words that fit every back end."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _PLAIN: dict[str, events.Event] = {
 
 
 def neutral(name: str, data: Mapping[str, Any]) -> events.Event | None:
-    """The event in neutral words; None for one that nobody acts on."""
+    """Return the event in neutral words; None if nobody acts on it."""
     if name == "GUEST_PANICKED":
         return events.Panicked(paused=data.get("action") == "pause")
     if name == "BLOCK_IO_ERROR":
-        # "report" and "ignore" are the guest's own affair
+        # "report" and "ignore" concern only the guest
         stopped = data.get("action") == "stop"
         return events.DiskFailed(no_space=bool(data.get("nospace"))) if stopped else None
     if name == "VSERPORT_CHANGE":

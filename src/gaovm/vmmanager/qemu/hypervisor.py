@@ -1,4 +1,4 @@
-"""The QEMU process of a VM with its monitor and its last words: started, watched, ended."""
+"""The QEMU process of a VM, with its monitor and last words: start it, watch it, end it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from gaovm.vmmanager.qemu import events, lifetime, monitor
 
 logger = logging.getLogger(__name__)
 DRAIN_LIMIT_S = 1.0
-# A picture of 8192 x 8192 that no compression makes smaller.
+# The size of an 8192 x 8192 picture that compression does not make smaller.
 MAX_PICTURE = 256 << 20
 _PNG = b"\x89PNG\r\n\x1a\n"
 PIPES = ("qmp", "console", "agent")
 
 
 class Hypervisor:
-    """One run of QEMU. ``ended`` is set when it is reaped."""
+    """One run of QEMU. ``ended`` is set once QEMU is reaped."""
 
     def __init__(self, owner: tasks.TaskOwner, on_event: OnEvent) -> None:
         self._owner = owner
@@ -45,17 +45,17 @@ class Hypervisor:
         self._viewers = 0
         self.argv: tuple[str, ...] = ()
         self.returncode: int | None = None
-        #: QEMU said that the host ended it, as by a signal; the guest did not want to.
+        #: QEMU said that the host ended it, for example by a signal, and not the guest.
         self.ended_by_host = False
         self.ended = asyncio.Event()
 
     @property
     def pid(self) -> int | None:
-        """The process id while it runs."""
+        """Return the process id while QEMU runs."""
         return None if self._child is None or self.ended.is_set() else self._child.pid
 
     def channel(self, name: str) -> tuple[socket.socket, socket.socket]:
-        """Our end and QEMU's of one of ``PIPES``."""
+        """Return our end and QEMU's end of one of ``PIPES``."""
         return socket.socketpair()
 
     @steps.step
@@ -66,7 +66,7 @@ class Hypervisor:
         cwd: Path,
         into: place.Place | None = None,
     ) -> Channels:
-        """Execute QEMU; returns our ends of the console and the agent port. ``shared`` are closed.
+        """Execute QEMU; return our ends of the console and the agent port. Closes ``shared``.
 
         The monitor is negotiated in the background: the boot never waits for it.
 
@@ -105,7 +105,7 @@ class Hypervisor:
         return Channels(console=pairs["console"][0], agent=pairs["agent"][0])
 
     async def exited(self) -> tuple[int, float]:
-        """QEMU's status and when its exit was seen (monotonic), as soon as it is seen."""
+        """Return QEMU's status and the time its exit was seen (monotonic), at once when seen."""
         if self._child is None:
             raise errors.StateConflict("QEMU was not started")
         self.returncode = await self._child.wait()
@@ -113,12 +113,12 @@ class Hypervisor:
 
     @steps.step
     async def drain(self) -> None:
-        """Gather what QEMU, which has exited, still had to say; then ``ended`` is set."""
+        """Read what QEMU wrote before it exited; then set ``ended``."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_LIMIT_S):
                 await self._words.ended
         if self._connecting is not None:
-            # With QEMU gone it ends by itself; ending it from here would race with that.
+            # Now that QEMU is gone this task ends by itself; to end it here would race with that.
             await asyncio.wait([self._connecting], timeout=DRAIN_LIMIT_S)
         self._monitor.close()
         self._words.close()
@@ -128,49 +128,49 @@ class Hypervisor:
         self.ended.set()
 
     def last_words(self) -> str:
-        """The last lines that QEMU wrote."""
+        """Return the last lines that QEMU wrote."""
         return "; ".join(self._words.tail.lines(5))
 
     def kill(self) -> None:
-        """SIGKILL. Idempotent."""
+        """Send SIGKILL. Idempotent."""
         if self._child is not None and not self.ended.is_set():
             self._child.send_signal(signal.SIGKILL)
 
     @steps.step
     async def press_power_button(self) -> bool:
-        """ACPI power-off; False when the monitor does not take it."""
+        """Ask for an ACPI power-off; False if the monitor does not take the command."""
         return await self._tell("system_powerdown")
 
     @steps.step
     async def quit(self) -> bool:
-        """Make QEMU end with its disks flushed; False when the monitor does not take it."""
+        """Make QEMU flush its disks and end; False if the monitor does not take the command."""
         return await self._tell("quit")
 
     async def set_reboot(self, *, allowed: bool) -> None:
-        """Whether a guest's reset ends QEMU (a boot that failed) or restarts the guest."""
+        """Set what a guest's reset does: end QEMU (a failed boot) or restart the guest."""
         await self._tell("set-action", reboot="reset" if allowed else "shutdown")
 
     async def pause(self) -> bool:
-        """Stop the guest's processors and clocks; False when the monitor does not take it."""
+        """Stop the guest's processors and clocks; False if the monitor does not take it."""
         return await self._tell("stop")
 
     async def resume(self) -> bool:
-        """Let them go on; False when the monitor does not take it."""
+        """Let processors and clocks go on; False if the monitor does not take the command."""
         return await self._tell("cont")
 
     async def ready(self) -> bool:
-        """Wait until QEMU takes commands; False when it never will."""
+        """Wait until QEMU takes commands; False if it never will."""
         return self._connecting is not None and await asyncio.shield(self._connecting)
 
     async def screendump(self) -> bytes:
-        """The display's picture as PNG; ``ready`` came first, and one at a time.
+        """Return the display's picture as PNG. Call ``ready`` first; one call at a time.
 
         Raises:
-            errors.HypervisorFailed: QEMU refused or ended, or wrote another format.
+            errors.HypervisorFailed: QEMU refused, ended, or wrote another format.
         """
         if self._picture is None:
             raise errors.HypervisorFailed("the VM has no display")
-        # QEMU writes to its copy of the descriptor, whose place is that of ours.
+        # QEMU writes to its copy of the descriptor, which shares its position with ours.
         self._picture.seek(0)
         self._picture.truncate(0)
         await self._monitor.screendump(f"/dev/fdset/{graphics.SCREENSHOT_SET}")
@@ -181,7 +181,7 @@ class Hypervisor:
         return picture
 
     async def view(self, viewer: socket.socket) -> None:
-        """Serve the display to a viewer, by its connected socket, of which QEMU gets a copy.
+        """Serve the display to a viewer; QEMU gets a copy of the viewer's connected socket.
 
         Raises:
             errors.HypervisorFailed: QEMU refused or ended.
@@ -192,7 +192,7 @@ class Hypervisor:
         await self._monitor.execute("add_client", protocol="vnc", fdname=name, skipauth=True)
 
     async def set_panic(self, *, pause: bool) -> None:
-        """Whether a guest whose kernel panicked stays, paused, or ends.
+        """Set what a kernel panic does to the guest: it stays, paused, or it ends.
 
         Raises:
             errors.HypervisorFailed: QEMU refused it.
@@ -200,10 +200,10 @@ class Hypervisor:
         await self._monitor.execute("set-action", panic="pause" if pause else "shutdown")
 
     async def resize_disk(self, size_bytes: int) -> None:
-        """Give the root disk another size, which the guest's kernel is told.
+        """Resize the root disk; QEMU tells the guest's kernel.
 
         Raises:
-            errors.HypervisorFailed: QEMU refused it, for example for want of space.
+            errors.HypervisorFailed: QEMU refused, for example for lack of space.
         """
         await self._monitor.execute("block_resize", **{"node-name": "root", "size": size_bytes})
 
@@ -236,7 +236,7 @@ class Hypervisor:
 
 
 def _picture() -> io.FileIO:
-    """A file in memory, open for writing only: QEMU takes no other for a picture."""
+    """Return a file in memory, open for writing only: QEMU takes no other for a picture."""
     both = os.memfd_create("screenshot")
     try:
         return io.FileIO(os.open(f"/proc/self/fd/{both}", os.O_WRONLY | os.O_CLOEXEC), "w")

@@ -1,4 +1,4 @@
-"""QEMU as a process: started from a document with inherited sockets."""
+"""Start QEMU as a process, from a document and with inherited sockets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gaovm.platform.confine import place
 from gaovm.vmmanager.qemu import share_guard
 
 GRACE_S = 2.0
-#: All that a confined QEMU knows of the environment.
+#: The whole environment of a confined QEMU.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 
 
@@ -23,19 +23,19 @@ class Descriptor(Protocol):
     """What QEMU inherits: a socket, or the file of its memory."""
 
     def fileno(self) -> int:
-        """Its number."""
+        """Return its number."""
         ...
 
     def close(self) -> None:
-        """Close this process' copy."""
+        """Close this process's copy."""
         ...
 
 
 def open_files(document: Document) -> dict[str, Descriptor]:
-    """The files that QEMU uses, opened, by descriptor name.
+    """Open the files that QEMU uses; return them by descriptor name.
 
     Raises:
-        errors.HostError: one cannot be opened.
+        errors.HostError: a file cannot be opened.
     """
     opened: dict[str, Descriptor] = {}
     try:
@@ -50,14 +50,14 @@ def open_files(document: Document) -> dict[str, Descriptor]:
 
 
 def give(inherited: Mapping[str, Descriptor], into: place.Place) -> None:
-    """Let the one who runs QEMU open again what it opens by ``/dev/fd``: the file of its memory."""
+    """Let QEMU's user open the file of QEMU's memory again, which QEMU opens by ``/dev/fd``."""
     file = inherited.get(memory.FD)
     if file is not None and into.cage.ids is not None:
         os.fchown(file.fileno(), into.report.uid, into.report.uid)
 
 
 def resolve(document: Document, inherited: Mapping[str, Descriptor]) -> tuple[str, ...]:
-    """The final command line, with the descriptors that QEMU inherits."""
+    """Return the final command line, with the descriptors that QEMU inherits."""
     return document.resolve({name: each.fileno() for name, each in inherited.items()})
 
 
@@ -69,9 +69,9 @@ def run(
     cwd: Path,
     into: place.Place | None,
 ) -> contextlib.AbstractAsyncContextManager[process.Child]:
-    """QEMU for the length of a block, in a cage if there is one; it dies with this process.
+    """Run QEMU for the length of a block, in a cage if there is one; it dies with this process.
 
-    ``inherited``, by descriptor name, stay the caller's to close; ``output`` gets its stdout and
+    The caller closes ``inherited``, which is by descriptor name. ``output`` gets QEMU's stdout and
     stderr.
 
     Raises:

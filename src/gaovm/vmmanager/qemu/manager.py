@@ -1,6 +1,6 @@
-"""The host side of one VM on QEMU: its process, and what serves it, put together.
+"""The host side of one VM on QEMU: joins QEMU's process and what serves it.
 
-The entry of this back end: the table of back ends names this module, and a driver finds in it what
+This is the entry of this back end: the table of back ends names this module, and it has what
 ``driver.backend`` asks for.
 """
 
@@ -25,7 +25,7 @@ MakeHypervisor = Callable[[tasks.TaskOwner, events.OnEvent], Hypervisor]
 
 
 class Qemu:
-    """One VM on QEMU, from its preparation until everything of it is released."""
+    """One VM on QEMU, from its preparation until all of it is released."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Qemu:
         make_hypervisor: MakeHypervisor = Hypervisor,
     ) -> None:
         self._request, self._facts, self._document = request, facts, made
-        #: The process; what it can be told, and what it tells.
+        #: The process: what one can tell it, and what it tells.
         self.hypervisor = make_hypervisor(owner, on_event)
         self._shares = shares.Shares(owner, lambda error: on_event(events.ShareLost(error)))
         self._network = network.Network(owner, on_event)
@@ -47,8 +47,8 @@ class Qemu:
         """Make or grow the disk, and prepare the cages. Starts nothing.
 
         Raises:
-            errors.GaoError: the disk cannot be made or grown (``disks``), or what would confine the
-                VM is not permitted (``confinement``).
+            errors.GaoError: the disk cannot be made or grown (``disks``), or the host does not
+                permit what would confine the VM (``confinement``).
         """
         await disks.prepare(self._request, self._facts.programs.get(disks.TOOL))
         await self._confinement.prepare(self._request, self._document, self._facts.virtiofsd)
@@ -58,7 +58,7 @@ class Qemu:
 
         Raises:
             errors.ProgramMissing: QEMU cannot be executed.
-            errors.HostError: a file cannot be opened, or the cage not be made.
+            errors.HostError: a file cannot be opened, or the cage cannot be made.
         """
         run_dir = Path(self._request.run_dir)
         ends = self._shares.prepare(self._document, run_dir)
@@ -67,7 +67,7 @@ class Qemu:
         return await self.hypervisor.start(self._document, ends, vm_dir, self._confinement.place)
 
     async def serve(self) -> None:
-        """Start the servers of shares, and passt, for the QEMU that was started.
+        """Start passt and the servers of shares for the QEMU that runs.
 
         Raises:
             errors.ProgramMissing: virtiofsd cannot be executed.
@@ -82,7 +82,7 @@ class Qemu:
         )
 
     def shed(self) -> None:
-        """Drop the rights that this process needs no more, once the VM runs."""
+        """Drop the rights that this process does not need once the VM runs."""
         self._confinement.shed(self._request)
 
     async def close(self) -> None:
@@ -92,7 +92,7 @@ class Qemu:
         await self._confinement.close()
 
     async def cause_of_end(self, status: int) -> errors.GaoError:
-        """Why QEMU ended with that status: its own words, or the share that it lacked."""
+        """Say why QEMU ended with that status: its own words, or the share server it lost."""
         if status > 0:
             await self._shares.settle()
             if self._shares.failure is not None:
@@ -105,26 +105,26 @@ class Qemu:
         )
 
     async def grow_disk(self, size_bytes: int) -> None:
-        """Give the root disk that size; nothing happens to one that has it.
+        """Grow the root disk to a size; does nothing if it has that size already.
 
         Raises:
             errors.DiskShrink: the disk is larger.
-            errors.HypervisorFailed: QEMU refused it, for example for want of space.
+            errors.HypervisorFailed: QEMU refused, for example for lack of space.
         """
         if disks.check_growth(Path(self._request.disk), size_bytes):
             await self.hypervisor.resize_disk(size_bytes)
 
     @property
     def network_problem(self) -> errors.GaoError | None:
-        """Why the guest has no way out now."""
+        """Say why the guest has no network now."""
         return self._network.problem
 
     def confinement(self) -> results.Confinement | None:
-        """What QEMU is kept from, for ``status``; None before the first start."""
+        """Say what confines QEMU, for ``status``; None before the first start."""
         return self._confinement.describe()
 
     def guard(self, share: document.ShareDevice) -> results.Guard:
-        """What holds for the server of a share, for ``status``."""
+        """Say what confines the server of a share, for ``status``."""
         return self._confinement.of_share(share)
 
 
@@ -135,12 +135,12 @@ def create(
     owner: tasks.TaskOwner,
     on_event: events.OnEvent,
 ) -> Qemu:
-    """The host side of a VM, of which nothing exists yet."""
+    """Return the host side of a VM; nothing of the VM exists yet."""
     return Qemu(request, facts, _own(made), owner, on_event)
 
 
 def rehearse(players: Mapping[str, rehearsal.Player]) -> Callable[..., Qemu]:
-    """As ``create``, for a VM whose program only waits.
+    """Like ``create``, for a VM whose program only waits.
 
     ``players`` play the other ends of the channels ``console`` and ``agent``.
     """

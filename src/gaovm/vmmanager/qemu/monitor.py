@@ -19,9 +19,9 @@ EventHandler = Callable[[str, Mapping[str, Any]], None]
 
 
 class Monitor(asyncio.Protocol):
-    """A monitor. ``on_event(name, data)`` is called for each event and must not raise.
+    """A monitor. It calls ``on_event(name, data)`` for each event; this must not raise.
 
-    Guarantee: when the connection ends, every command under way ends with its reason.
+    Guarantee: when the connection ends, every pending command fails with the connection's reason.
     """
 
     def __init__(self, on_event: EventHandler) -> None:
@@ -35,7 +35,7 @@ class Monitor(asyncio.Protocol):
         self._error: errors.HypervisorFailed | None = None
 
     async def connect(self, sock: socket.socket) -> qmp.Version:
-        """Negotiate on a connected socket, which is owned from now on; returns QEMU's version.
+        """Negotiate on a connected socket, which the monitor then owns; return QEMU's version.
 
         Raises:
             errors.HypervisorFailed: QEMU ended, or does not speak QMP.
@@ -62,7 +62,7 @@ class Monitor(asyncio.Protocol):
         """Run one command.
 
         Raises:
-            errors.HypervisorFailed: it was refused, QEMU ended, or no answer came within 5 s.
+            errors.HypervisorFailed: QEMU refused it, QEMU ended, or no answer came within 5 s.
         """
         return await self._run(command, arguments, COMMAND_LIMIT_S)
 
@@ -70,7 +70,7 @@ class Monitor(asyncio.Protocol):
         """Write the display's picture to a file of the host, as PNG.
 
         Raises:
-            errors.HypervisorFailed: as ``execute``, but with 30 s: a large picture takes its time.
+            errors.HypervisorFailed: see ``execute``; the limit is 30 s, as large pictures are slow.
         """
         arguments = {"filename": path, "format": "png"}
         await self._run("screendump", arguments, SCREENDUMP_LIMIT_S)
@@ -79,7 +79,7 @@ class Monitor(asyncio.Protocol):
         """Give QEMU a copy of a descriptor, under a name that a later command uses once.
 
         Raises:
-            errors.HypervisorFailed: as ``execute``.
+            errors.HypervisorFailed: see ``execute``.
         """
         await self._run("getfd", {"fdname": name}, COMMAND_LIMIT_S, fd)
 
@@ -107,14 +107,14 @@ class Monitor(asyncio.Protocol):
         if self._transport is None:
             return
         if fd is not None:
-            # Past the transport, whose buffer must not be overtaken: QEMU takes a descriptor with
-            # any byte of the line, so the first one goes this way and the rest as always.
+            # Bypass the transport, but never overtake its buffer. QEMU takes a descriptor with any
+            # byte of the line, so the first byte goes this way and the rest as always.
             if self._transport.get_write_buffer_size():
                 raise errors.HypervisorFailed("QEMU does not read its monitor")
             try:
                 with socket.socket(fileno=os.dup(self._fd)) as sock:
                     socket.send_fds(sock, [line[:1]], [fd])
-            except OSError as exc:  # no room in the socket, no descriptor, or QEMU is gone
+            except OSError as exc:  # no space in the socket, no descriptor, or QEMU is gone
                 raise errors.HypervisorFailed(exc.strerror or str(exc)) from exc
             line = line[1:]
         self._transport.write(line)
@@ -153,7 +153,7 @@ class Monitor(asyncio.Protocol):
     def _on_answer(self, message: qmp.Message) -> None:
         future = self._pending.get(message.id or 0)
         if future is None or future.done():
-            return  # its caller has given up
+            return  # its caller has stopped waiting
         if message.refusal is not None:
             refusal = message.refusal
             future.set_exception(errors.HypervisorFailed(f"{refusal.kind}: {refusal.text}"))
@@ -169,4 +169,4 @@ class Monitor(asyncio.Protocol):
         for future in (self._greeting, *self._pending.values()):
             if not future.done():
                 future.set_exception(errors.HypervisorFailed(reason))
-                future.exception()  # retrieved: its caller may have given up
+                future.exception()  # mark as retrieved: its caller may have stopped waiting

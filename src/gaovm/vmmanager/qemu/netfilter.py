@@ -1,16 +1,16 @@
-"""A program of its own between QEMU and passt: no frame to the host's loopback passes it.
+"""A separate program between QEMU and passt: it lets no frame through to the host's loopback.
 
 ``python -I -S netfilter.py FD,USER PROGRAM ARGUMENT…`` copies frames between the stream socket
-``FD`` and the program, which it starts with one argument more: the number of its end. It ends when
-either of them does. As root it becomes ``USER``. Before each frame QEMU's stream has its length, 4
-bytes, big-endian.
+``FD`` and the program. It starts the program with one more argument, the number of the program's
+end. It ends when either of them ends. As root it becomes ``USER``. In QEMU's stream each frame's
+length comes before it: 4 bytes, big-endian.
 
-passt maps the gateway's address to the host's loopback unless it is told not to, and that is not
-all: the passt of Debian 12 also connects to 127.0.0.1 for a guest that sends a frame there, and
-Linux connects to itself for 0.0.0.0 as well. So frames to such addresses end here, and so does
-everything that is neither ARP nor IPv4.
+passt maps the gateway's address to the host's loopback unless told not to. The passt of Debian 12
+also connects to 127.0.0.1 for a guest that sends a frame there, and Linux connects to itself for
+0.0.0.0 as well. So the filter drops frames to such addresses, and everything that is neither ARP
+nor IPv4.
 
-Imports little, and nothing of ``gaovm``: it runs once per VM for as long as that runs.
+This module imports little, and nothing of ``gaovm``: each VM runs one for as long as it lives.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 _HEAD = 4
 _BLOCK = 256 << 10
-#: The largest frame of QEMU's (net/net.h: NET_BUFSIZE).
+#: QEMU's largest frame (net/net.h: NET_BUFSIZE).
 MAX_FRAME = 4096 + 65536
 _ETHERNET = 14
 _IPV4_HEADER = 20
 _TARGET = _ETHERNET + 16
 _ARP, _IPV4 = b"\x08\x06", b"\x08\x00"
-#: First bytes of addresses that lead to this host: "this network", which Linux takes for itself,
+#: First bytes of addresses that lead to this host: "this network", which Linux takes as itself,
 #: and the loopback.
 _CLOSED = (0, 127)
-#: Who has no rights at all, on Debian and its kin.
+#: The user without any rights, on Debian and its kin.
 NOBODY = 65534
 
 
@@ -44,7 +44,7 @@ class Malformed(Exception):
 
 
 def admitted(frame: memoryview) -> bool:
-    """Whether a frame of the guest's may pass."""
+    """Whether a frame from the guest may pass."""
     kind = frame[_ETHERNET - 2 : _ETHERNET]
     if kind == _ARP:
         return True
@@ -54,10 +54,10 @@ def admitted(frame: memoryview) -> bool:
 
 
 def sift(data: bytearray) -> bytes:
-    """Take the whole frames from the front of ``data``; returns those that may pass, with lengths.
+    """Take the whole frames from the front of ``data``; return those that may pass, with lengths.
 
     Raises:
-        Malformed: a length that no frame has.
+        Malformed: a length that no frame can have.
     """
     passing = []
     start = 0
@@ -77,7 +77,7 @@ def sift(data: bytearray) -> bytes:
 
 
 class Flow:
-    """One direction; what the target does not take yet is all that is kept."""
+    """One direction. It keeps only what the target does not take yet."""
 
     def __init__(self, source: int, target: int, *, sifted: bool) -> None:
         self.source, self.target = source, target
@@ -87,11 +87,11 @@ class Flow:
 
     @property
     def stuck(self) -> bool:
-        """Whether the target must take something before more is read."""
+        """Whether the target must take something before this flow reads more."""
         return len(self._pending) > 0
 
     def read(self) -> bool:
-        """Read once and hand on; False at the end of the source."""
+        """Read once and pass it on; False at the end of the source."""
         data = os.read(self.source, _BLOCK)
         if self._sifted and data:
             self._partial += data
@@ -102,7 +102,7 @@ class Flow:
         return bool(data)
 
     def write(self) -> None:
-        """Hand on what is pending, as far as the target takes it."""
+        """Write what is pending, as far as the target takes it."""
         while self._pending:
             try:
                 count = os.write(self.target, self._pending)
@@ -112,7 +112,7 @@ class Flow:
 
 
 def relay(guest: int, outside: int) -> None:
-    """Copy both ways until one end is closed."""
+    """Copy in both directions until one end is closed."""
     flows = (Flow(guest, outside, sifted=True), Flow(outside, guest, sifted=False))
     for fd in (guest, outside):
         os.set_blocking(fd, False)
@@ -122,9 +122,9 @@ def relay(guest: int, outside: int) -> None:
             poll.register(fd, mask)
         ready = dict(poll.poll())
         if any(mask & (select.POLLHUP | select.POLLERR) for mask in ready.values()):
-            return  # what one end still had to say, the other cannot answer any more
+            return  # drop one end's last bytes: nobody is left to answer them
         for flow in flows:
-            # one descriptor is a flow's source and the other's target: the mask says for whom
+            # a descriptor can be one flow's source and another's target: the mask says which
             if flow.stuck:
                 if ready.get(flow.target, 0) & select.POLLOUT:
                     flow.write()
@@ -133,7 +133,7 @@ def relay(guest: int, outside: int) -> None:
 
 
 def _wanted(flows: Iterable[Flow]) -> dict[int, int]:
-    """What to wait for, by descriptor: room where a flow is stuck, else something to read."""
+    """Say what to wait for, by descriptor: space if a flow is stuck, else something to read."""
     wanted: dict[int, int] = {}
     for flow in flows:
         wanted.setdefault(flow.source, 0)
@@ -146,7 +146,7 @@ def _wanted(flows: Iterable[Flow]) -> dict[int, int]:
 
 
 def main(arguments: list[str]) -> int:
-    """Start the program, relay, and give its status when it is what ended."""
+    """Start the program and relay; return the program's status if the program ended first."""
     socket_number, _, user = arguments[0].partition(",")
     guest, number = int(socket_number), int(user or NOBODY)
     ours, theirs = socket.socketpair()

@@ -1,7 +1,7 @@
-"""Keeps passt running, which carries the guest's network; slirp needs nothing here.
+"""Keep passt running, which carries the guest's network; slirp needs nothing here.
 
-When passt ends, another one is started after a pause that grows each time. QEMU waits on its socket
-meanwhile, and the guest sees its cable pulled and put in again.
+When passt ends, another one starts after a pause that grows each time. QEMU's socket waits
+meanwhile, and the guest sees its cable unplugged and plugged in again.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from gaovm.vmmanager.pipes import LastWords
 from gaovm.vmmanager.qemu import lifetime, passt
 
 logger = logging.getLogger(__name__)
-# passt ends as soon as QEMU does, and its end may be seen first.
+# passt ends as soon as QEMU does, and we may see passt's end first.
 QEMU_END_GRACE_S = 1.0
 #: Seconds to wait before each further start; the last one is repeated.
 PAUSES_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-#: A passt that has run for so long works: one that cannot ends within milliseconds.
+#: A passt that has run this long works: a broken one ends within milliseconds.
 SETTLED_S = 1.0
 PASST = "passt"
 
 
 def socket_of(run_dir: Path) -> Path:
-    """Where QEMU listens for passt."""
+    """Return the path where QEMU listens for passt."""
     return run_dir / "net.sock"
 
 
 class Network:
-    """Keeps one passt running; ``on_event`` is told its loss, once, and then its return."""
+    """Keeps one passt running; tells ``on_event`` its loss once, and then its return."""
 
     def __init__(self, owner: tasks.TaskOwner, on_event: events.OnEvent) -> None:
         self._owner = owner
         self._on_event = on_event
         self._path: Path | None = None
         self._task: asyncio.Task[None] | None = None
-        #: Starts passt when this process has dropped the rights to do so.
+        #: Starts passt after this process has dropped the rights to do so.
         self.keeper: keeping.Keeper | None = None
         #: Why the guest has no network now.
         self.problem: errors.GaoError | None = None
 
     @steps.step
     def prepare(self, document: Document, run_dir: Path) -> dict[str, lifetime.Descriptor]:
-        """Bind QEMU's socket; returns what QEMU inherits by descriptor name.
+        """Bind QEMU's socket; return what QEMU inherits, by descriptor name.
 
         Raises:
             errors.HostError: the socket cannot be made.
@@ -63,7 +63,7 @@ class Network:
 
     @steps.step
     def start(self, program: str | None, *, host_access: bool) -> None:
-        """Start passt for the socket that was prepared, in the background."""
+        """Start passt in the background, for the socket that ``prepare`` made."""
         if self._path is not None and program is not None:
             work = self._keep(self._path, program, host_access)
             self._task = self._owner.start(work, name="passt", finishable=True)
@@ -83,7 +83,7 @@ class Network:
             await asyncio.sleep(PAUSES_S[min(max(failures - 1, 0), len(PAUSES_S) - 1)])
 
     async def _run(self, path: Path, program: str, host_access: bool) -> errors.GaoError:
-        """One run of passt; returns why it ended."""
+        """Run passt once; return why it ended."""
         words = LastWords("passt")
         ours, theirs = socket.socketpair()
         await words.attach(ours)
@@ -105,7 +105,7 @@ class Network:
     async def _starting(
         self, path: Path, program: str, output: int, host_access: bool
     ) -> AsyncIterator[process.Child]:
-        """passt with a connection to QEMU, which the kernel takes up at once."""
+        """Start passt with a connection to QEMU, which the kernel accepts at once."""
         if self.keeper is not None:
             grace_s = passt.GRACE_S
             async with self.keeper.start(PASST, (), output=output, grace_s=grace_s) as child:
@@ -138,7 +138,7 @@ class Network:
 
     @steps.step
     async def close(self) -> None:
-        """End and reap it. Idempotent."""
+        """End and reap passt. Idempotent."""
         task, self._task = self._task, None
         if task is not None:
             await tasks.cancel_and_wait(task)

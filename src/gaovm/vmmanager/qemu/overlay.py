@@ -1,4 +1,4 @@
-"""Disk images: overlays and their headers, without a program; grown with ``qemu-img``."""
+"""Disk images: make overlays and read their headers without a program; ``qemu-img`` grows them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _HEADER_LENGTH = qcow2.HEADER_BYTES
 _CLUSTER_BITS = 16
 _CLUSTER = 1 << _CLUSTER_BITS
 _BACKING_FORMAT = 0xE2792ACA
-#: What can be done about a disk that is lost: the VM begins anew.
+#: What a user can do when a disk is lost: make the VM again.
 ANEW = (errors.Action("destroy_vm"), errors.Action("make_vm"))
 LIMIT_S = 60.0
 
 
 class Overlay(NamedTuple):
-    """What the header says: virtual size in bytes and the backing file, if any."""
+    """What the header says: the virtual size in bytes and the backing file, if any."""
 
     size_bytes: int
     backing: str | None
 
 
 def read_overlay(path: Path) -> Overlay:
-    """The header of a qcow2 file.
+    """Read the header of a qcow2 file.
 
     Raises:
-        errors.StateCorrupt: it is not qcow2.
-        FileNotFoundError: it does not exist.
+        errors.StateCorrupt: the file is not qcow2.
+        FileNotFoundError: the file does not exist.
     """
     with path.open("rb", buffering=0) as file:
         header = qcow2.parse(file.read(qcow2.HEADER_BYTES))
@@ -53,14 +53,14 @@ def read_overlay(path: Path) -> Overlay:
 def create_overlay(path: Path, base: Path, base_format: str, size_bytes: int) -> None:
     """Make a qcow2 overlay at ``path``; it appears whole and durable, or not at all.
 
-    An overlay nothing was written to is a header and three tables (QEMU's docs/interop/qcow2.txt,
-    version 3), laid out as ``qemu-img create`` does: the table of reference counts, its first
-    block, which counts what is here, and an L1 table of nothing.
+    An overlay without any writes is a header and three tables (QEMU's docs/interop/qcow2.txt,
+    version 3), in the same order as ``qemu-img create`` writes them: the table of reference
+    counts, its first block, which counts these clusters, and an empty L1 table.
 
     Raises:
-        errors.StateConflict: there is something at ``path``.
-        errors.DiskFull, errors.HostError: it cannot be written, or the path of ``base`` is longer
-            than the format allows.
+        errors.StateConflict: something exists at ``path``.
+        errors.DiskFull, errors.HostError: the overlay cannot be written, or the path of ``base``
+            is longer than the format allows.
     """
     backing = os.fsencode(base)
     if len(backing) > qcow2.MAX_BACKING:
@@ -89,7 +89,7 @@ def create_overlay(path: Path, base: Path, base_format: str, size_bytes: int) ->
 
 
 async def grow(tool: str, path: Path, size_bytes: int) -> None:
-    """Make the virtual size larger; the content stays.
+    """Make the virtual size larger; the content stays as it is.
 
     Raises:
         errors.DiskFull, errors.HypervisorFailed: qemu-img failed.

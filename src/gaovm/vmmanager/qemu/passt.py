@@ -1,7 +1,7 @@
-"""passt, which carries the guest's network outside QEMU, behind a filter of ours.
+"""passt, which carries the guest's network outside QEMU, behind our filter.
 
-QEMU listens on a Unix socket; each run of passt is one connection to it. passt enters namespaces of
-its own, drops every right and, started as root, becomes the user that it is told, else nobody.
+QEMU listens on a Unix socket; each run of passt is one connection to it. passt enters its own
+namespaces and drops every right. If root starts it, it becomes the user it is told, else nobody.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ GRACE_S = 0.5
 
 
 def arguments(program: str, *, host_access: bool, user: int = netfilter.NOBODY) -> list[str]:
-    """passt's command line, but for the number of its socket, which comes last.
+    """Return passt's command line without the number of its socket, which comes last.
 
-    ``host_access``: the gateway's address leads to the loopback of the host. ``user``: who it is,
-    and which group, when it is root that starts it.
+    ``host_access``: the gateway's address leads to the host's loopback. ``user``: the user and
+    group that passt becomes if root starts it.
     """
     words = [program, "-f", "-q", "-4"]  # IPv4 only, as the guest has no other address
     if os.geteuid() == 0:
@@ -37,7 +37,7 @@ def arguments(program: str, *, host_access: bool, user: int = netfilter.NOBODY) 
 def command(
     program: str, connection: int, *, host_access: bool, user: int = netfilter.NOBODY
 ) -> list[str]:
-    """The whole command line, the filter's first; ``connection`` is a descriptor."""
+    """Return the whole command line, the filter's first; ``connection`` is a descriptor."""
     own = [sys.executable, "-I", "-S", netfilter.__file__, f"{connection},{user}"]
     return [*own, *arguments(program, host_access=host_access, user=user)]
 
@@ -45,12 +45,12 @@ def command(
 def run(
     program: str, connection: socket.socket, *, host_access: bool, output: int
 ) -> contextlib.AbstractAsyncContextManager[process.Child]:
-    """passt for the length of a block; it ends when QEMU or this process does.
+    """Run passt for the length of a block; it ends when QEMU or this process ends.
 
-    ``connection`` leads to QEMU and stays the caller's to close; ``output`` gets what it says.
+    The caller closes ``connection``, which leads to QEMU. ``output`` gets what passt writes.
 
     Raises:
-        errors.ProgramMissing: this Python cannot be executed any more.
+        errors.ProgramMissing: this Python can no longer be executed.
     """
     return process.spawn(
         command(program, connection.fileno(), host_access=host_access),

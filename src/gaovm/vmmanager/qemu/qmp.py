@@ -1,7 +1,8 @@
-"""QMP without I/O: bytes of QEMU's monitor in, greeting, answers and events out.
+"""QMP without I/O: takes bytes of QEMU's monitor, gives greeting, answers and events.
 
-One JSON object a line. QEMU greets, the client leaves negotiation mode by ``qmp_capabilities``,
-then every command that carries an ``id`` gets one answer with that ``id``; events come in between.
+Each line is one JSON object. QEMU greets; the client leaves negotiation mode with
+``qmp_capabilities``. Then every command that carries an ``id`` gets one answer with that ``id``.
+Events come in between.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 
 from gaovm import errors
 
-# The longest answers in use (a device tree, a block graph) are some hundred KiB.
+# The longest answers that we use (a device tree, a block graph) have some hundred KiB.
 MAX_LINE_BYTES = 4 << 20
 _ENCODER = msgspec.json.Encoder()
 _TEXT = 500
@@ -45,7 +46,7 @@ class Refusal(msgspec.Struct, rename={"kind": "class", "text": "desc"}):
 
 
 class Message(msgspec.Struct, rename={"greeting": "QMP", "result": "return", "refusal": "error"}):
-    """Any line of QEMU: a greeting, an event, or an answer (``refusal`` or else ``result``)."""
+    """Any line from QEMU: a greeting, an event, or an answer (``refusal`` or else ``result``)."""
 
     greeting: Greeting | None = None
     event: str | None = None
@@ -56,7 +57,7 @@ class Message(msgspec.Struct, rename={"greeting": "QMP", "result": "return", "re
 
     @property
     def is_answer(self) -> bool:
-        """Whether it answers a command."""
+        """Whether this message answers a command."""
         return self.refusal is not None or self.result is not msgspec.UNSET
 
 
@@ -64,16 +65,16 @@ _DECODER = msgspec.json.Decoder(Message)
 
 
 class Decoder:
-    """Cuts QEMU's bytes into messages. Work is linear in the bytes fed."""
+    """Cuts QEMU's bytes into messages. The work is linear in the number of bytes."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages whose last byte is in ``data``.
+        """Return the messages whose last byte is in ``data``.
 
         Raises:
-            errors.HypervisorFailed: it is no QMP; nothing after it can be trusted.
+            errors.HypervisorFailed: this is not QMP; do not trust anything after it.
         """
         whole, newline, rest = data.rpartition(b"\n")
         lines: list[bytes] = []
@@ -87,7 +88,7 @@ class Decoder:
 
 
 def command(name: str, arguments: Mapping[str, Any], ident: int) -> bytes:
-    """One command as a line."""
+    """Return one command as a line."""
     document: dict[str, Any] = {"execute": name, "id": ident}
     if arguments:
         document["arguments"] = arguments
@@ -97,7 +98,7 @@ def command(name: str, arguments: Mapping[str, Any], ident: int) -> bytes:
 def _message(line: bytes) -> Message:
     try:
         message = _DECODER.decode(line)
-    except (ValueError, RecursionError) as exc:  # bad UTF-8 and msgspec's own are ValueErrors
+    except (ValueError, RecursionError) as exc:  # bad UTF-8 and msgspec's errors are ValueErrors
         raise errors.HypervisorFailed(f"QMP: {exc}: {line[:_TEXT]!r}") from exc
     if message.greeting is None and message.event is None and not message.is_answer:
         raise errors.HypervisorFailed(f"QMP: neither event nor answer: {line[:_TEXT]!r}")

@@ -1,7 +1,7 @@
-"""A QEMU that only waits, with its monitor played in this process, for a driver's warm-up.
+"""A QEMU that only waits, for a driver's warm-up; this process plays its monitor.
 
-It knows just what that run asks of it; the fakes for tests, which misbehave on demand, are in
-``gaovm.testing``.
+It knows only what that run asks of it. ``gaovm.testing`` has the fakes for tests, which misbehave
+on demand.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gaovm.vmmanager.qemu.hypervisor import Hypervisor
 _GREETING = b'{"QMP":{"version":{"qemu":{"micro":0,"minor":0,"major":8}},"capabilities":[]}}\r\n'
 _RESUME = b'{"event":"RESUME","timestamp":{"seconds":1,"microseconds":1}}\r\n'
 _ID = re.compile(rb'"id":(\d+)')
-#: Plays the other end of a channel until it returns true: then the guest has switched itself off.
+#: Plays the other end of a channel until it returns true: then the guest has powered itself off.
 Player = Callable[[socket.socket], Awaitable[bool]]
 
 
@@ -46,7 +46,7 @@ class StandIn(Hypervisor):
                 self._die()
 
     def _die(self) -> None:
-        """As QEMU does: its channels end with it."""
+        """Close the channels, as they close when a real QEMU ends."""
         self.kill()
         for sock in self._played:
             with contextlib.suppress(OSError):  # it has ended already

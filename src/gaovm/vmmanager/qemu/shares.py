@@ -26,24 +26,24 @@ OnEnd = Callable[[errors.GaoError], None]
 
 
 class Shares:
-    """Starts and stops the servers; calls ``on_end`` when one ends although nobody asked."""
+    """Starts and stops the servers; calls ``on_end`` if one ends although nobody asked."""
 
     def __init__(self, owner: tasks.TaskOwner, on_end: OnEnd) -> None:
         self._owner = owner
         self._on_end = on_end
         self._children = contextlib.AsyncExitStack()
         self._closing = False
-        #: Why the first server failed; QEMU's end may be seen before the server's.
+        #: Why the first server failed; we may see QEMU's end before the server's.
         self.failure: errors.GaoError | None = None
         self._seen: list[asyncio.Future[None]] = []
         self._bound: list[tuple[ShareDevice, socket.socket]] = []
 
     @steps.step
     def prepare(self, document: Document, run_dir: Path) -> dict[str, lifetime.Descriptor]:
-        """Bind the socket of each; returns what QEMU inherits by descriptor name.
+        """Bind each share's socket; return what QEMU inherits, by descriptor name.
 
-        QEMU's ends are connected already, so QEMU and virtiofsd need not wait for each other. The
-        file of the memory that both map is among them, if the document wants one.
+        QEMU's ends are connected already, so QEMU and virtiofsd need not wait for each other. If
+        the document wants shared memory, the result includes the file that both map.
 
         Raises:
             errors.HostError: a socket or that file cannot be made.
@@ -61,7 +61,7 @@ class Shares:
 
     @steps.step
     async def start(self, program: VirtiofsdFact | None, cages: Mapping[str, place.Place]) -> None:
-        """Start what was prepared; ``cages`` by the name of a share's descriptor.
+        """Start what ``prepare`` made; ``cages`` are by the share's descriptor name.
 
         Raises:
             errors.ProgramMissing: virtiofsd cannot be executed.
@@ -99,7 +99,7 @@ class Shares:
         )
 
     async def settle(self) -> None:
-        """Wait a moment to learn whether QEMU, which ended with an error, lacked a server."""
+        """Wait a moment to learn whether QEMU ended with an error because a server was gone."""
         if self._seen:
             await asyncio.wait(self._seen, timeout=QEMU_END_GRACE_S)
 
@@ -122,14 +122,14 @@ class Shares:
         if status != 0 and not self._closing:
             self.failure = self.failure or error
         seen.set_result(None)
-        # virtiofsd ends as soon as QEMU does, and its end may be seen first.
+        # virtiofsd ends as soon as QEMU does, and we may see its end first.
         await asyncio.sleep(QEMU_END_GRACE_S)
         if not self._closing:
             self._on_end(error)
 
     @steps.step
     async def close(self) -> None:
-        """End and reap all. Idempotent."""
+        """End and reap all servers. Idempotent."""
         self._closing = True
         for _, listener in self._bound:
             listener.close()

@@ -1,7 +1,7 @@
 """The virtiofsd of one share: its sockets, its command line and its start.
 
-The socket is bound and QEMU's end connected before virtiofsd starts, so nothing is waited for;
-the file is gone again before the function returns.
+The socket is bound and QEMU's end connected before virtiofsd starts, so nobody waits. The function
+removes the socket's file before it returns.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from gaovm.platform.confine import place
 from gaovm.vmmanager.qemu import lifetime, share_guard
 
 GRACE_S = 0.5
-# Both flavours claim these for themselves, and fail to: ``share_guard`` took them.
+# Both kinds of virtiofsd ask for these capabilities and fail: ``share_guard`` removed them.
 _CAPABILITIES = "modcaps=-mknod:-setfcap:-fsetid"
 
 
 def make_sockets(path: Path) -> tuple[socket.socket, socket.socket]:
-    """A listening socket for virtiofsd and a socket connected to it for QEMU."""
+    """Make a listening socket for virtiofsd and a socket connected to it for QEMU."""
     listener = sockets.bind_unix(path)
     try:
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -45,15 +45,14 @@ def make_sockets(path: Path) -> tuple[socket.socket, socket.socket]:
 def arguments(
     program: VirtiofsdFact, share: ShareDevice, listener_fd: int, *, caged: bool
 ) -> list[str]:
-    """The command line of virtiofsd for a share. ``caged``: it runs in a root made for it.
+    """Return virtiofsd's command line for a share. ``caged``: it runs in a root made for it.
 
-    The host changes files too: what the guest knows of one is asked for again each time
-    (``timeout=0``, or no cache); with the kernel's usual second, and any longer one, it reads what
-    was there.
+    The host changes files too, so the guest asks for a file's attributes each time (``timeout=0``,
+    or no cache). With the kernel's usual second, or longer, the guest would read old content.
     """
-    # Outside of a cage the C virtiofsd takes no symbolic link for its source.
+    # Outside a cage the C virtiofsd takes no symbolic link as its source.
     source = share.location if caged else os.path.realpath(share.location)
-    # It makes namespaces of its own outside; a cage has them and lets nobody make more.
+    # Outside a cage it makes its own namespaces; a cage has them and lets nobody make more.
     sandbox = "chroot" if caged else "namespace"
     fd, limit = f"--fd={listener_fd}", "--rlimit-nofile=0"
     if program.flavour == "c":
@@ -63,7 +62,7 @@ def arguments(
         return [program.path, "-f", fd, *pairs, *([limit] if caged else [])]
     words = [program.path, fd, f"--shared-dir={source}", "--cache=never", "--log-level=warn"]
     if os.geteuid() != 0:
-        # Without root there is no user namespace to enter with the caller's own ids kept.
+        # Without root no user namespace would keep the caller's own ids.
         return [*words, "--sandbox=none"]
     return [*words, f"--sandbox={sandbox}", f"--{_CAPABILITIES}", *([limit] if caged else [])]
 
@@ -76,12 +75,12 @@ def run(
     output: int,
     into: place.Place | None,
 ) -> contextlib.AbstractAsyncContextManager[process.Child]:
-    """virtiofsd for the length of a block, in a cage if there is one.
+    """Run virtiofsd for the length of a block, in a cage if there is one.
 
     ``output`` gets its stdout and stderr.
 
     Raises:
-        errors.ProgramMissing: it cannot be executed.
+        errors.ProgramMissing: virtiofsd cannot be executed.
         errors.HostError: the cage cannot be made.
     """
     argv = arguments(program, share, listener.fileno(), caged=into is not None)
@@ -108,5 +107,5 @@ async def _confined(
 
 
 def _comma_safe(path: str) -> str:
-    """The C virtiofsd splits its options at commas; a backslash keeps one."""
+    """Escape commas: the C virtiofsd splits its options at commas, and a backslash keeps one."""
     return path.replace("\\", "\\\\").replace(",", "\\,")

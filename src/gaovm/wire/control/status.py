@@ -124,9 +124,9 @@ class VmStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``state`` is the one word for people (``running``, ``stopped``, ``starting``, ``stopping``,
     ``failed``, ``restarting``, ``first-up-failed``, ``degraded``, or ``interrupted``: its ``up``
-    was cut off and goes on), ``detail`` one line why. ``readiness`` is null unless the VM runs.
-    ``pending``: what the next start changes. ``overrides``: what ``vm.config.set`` has put over the
-    project file.
+    was interrupted and continues). ``detail`` is one line that says why. ``readiness`` is null
+    unless the VM runs. ``pending``: what the next start changes. ``overrides``: what
+    ``vm.config.set`` has put over the project file.
     """
 
     name: str

@@ -107,4 +107,4 @@ def _why_paused(vm: machine.Machine) -> str:
     failure = vm.record.last_error
     if vm.state.readiness is states.Readiness.DEGRADED and failure is not None:
         return failure.message
-    return "somebody asked for that"
+    return "a user paused it"
