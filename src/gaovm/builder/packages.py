@@ -25,7 +25,7 @@ PACKAGES = {
     "virtiofsd": "virtiofsd",  # Debian 13 and later; in Debian 12 it is part of qemu-system-common
     "qemu-user": "qemu-user-static",  # runs the programs of another architecture
 }
-#: What the window of a VM takes from the system.
+#: The system packages that a VM's window needs.
 WINDOW = (
     "libegl1",
     "libgl1",
@@ -42,10 +42,10 @@ WINDOW = (
 IMAGE_BUILD = ("mmdebstrap", "apt-config", "dpkg-deb", "mke2fs", "unshare", "tar")
 IMAGE_BUILD_WITHOUT_ROOT = ("newuidmap", "newgidmap")
 
-#: Where distributions keep helpers of hypervisors.
+#: Directories in which distributions keep helpers of hypervisors.
 HELPERS = ("/usr/libexec", "/usr/lib/qemu")
-#: Where to look after the ``PATH``: helpers, the administrator's directories that a user may lack,
-#: and Homebrew.
+#: Directories to search after ``PATH``: helpers, the administrator's directories that a user's
+#: ``PATH`` may lack, and Homebrew.
 DIRECTORIES = (
     "/usr/lib/qemu",
     "/usr/libexec",
@@ -58,17 +58,17 @@ DIRECTORIES = (
 
 
 def of(programs: Iterable[str]) -> list[str]:
-    """The packages that bring these programs, sorted."""
+    """Return the packages that contain these programs, sorted."""
     return sorted({PACKAGES.get(program, program) for program in programs})
 
 
 def remedy(*programs: str) -> str:
-    """The command that installs these programs."""
+    """Return the command that installs these programs."""
     return f"apt-get install {' '.join(of(programs))}"
 
 
 def missing(program: str) -> errors.ProgramMissing:
-    """The error for a program that is not installed, with the command that installs it."""
+    """Return the error for a missing program, with the command that installs it."""
     return errors.ProgramMissing(
         f"{program} is not installed", remedy=remedy(program), details={"program": program}
     )

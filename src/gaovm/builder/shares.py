@@ -11,10 +11,11 @@ from gaovm.spec.shares import Share
 
 
 def decide(shares: Sequence[Share], host: HostFacts) -> tuple[ShareDevice, ...]:
-    """Each share with its kind settled.
+    """Choose the kind of each share.
 
     Raises:
-        errors.ProgramMissing, errors.PermissionMissing: virtiofs is asked for and not usable.
+        errors.ProgramMissing, errors.PermissionMissing: the config asks for virtiofs and it is not
+            usable.
     """
     found = []
     for number, share in enumerate(shares):
@@ -34,5 +35,5 @@ def decide(shares: Sequence[Share], host: HostFacts) -> tuple[ShareDevice, ...]:
 
 
 def needs_shared_memory(shares: Sequence[ShareDevice]) -> bool:
-    """Whether another process must be able to map guest RAM."""
+    """Return whether another process must be able to map guest RAM."""
     return any(share.fd is not None for share in shares)

@@ -34,5 +34,5 @@ class VmSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def to_builtins(spec: VmSpec) -> object:
-    """The spec as JSON data (dicts, lists, strings, numbers)."""
+    """Return the spec as JSON data (dicts, lists, strings, numbers)."""
     return msgspec.to_builtins(spec)
