@@ -1,6 +1,6 @@
 """Print the lowest versions that pyproject.toml allows, as requirements for pip.
 
-What GaoVM depends on, and what its unit tests need beside it.
+It lists GaoVM's dependencies and what its unit tests need besides.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import tomllib
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
-#: Of the group ``dev``: what the unit tests import.
+#: The part of the group ``dev`` that the unit tests import.
 TESTS = {"pytest", "pytest-asyncio", "pytest-timeout", "hypothesis", "jsonschema"}
 
 
 def lowest(requirement: str) -> tuple[str, str]:
-    """``h2>=4.2`` as (``h2``, ``4.2``)."""
+    """Split ``h2>=4.2`` into ``h2`` and ``4.2``."""
     match = re.fullmatch(r"([\w.-]+)>=([\w.]+)(,.*)?", requirement)
     if match is None:
         raise SystemExit(f"pyproject.toml: {requirement!r} states no lowest version")

@@ -1,8 +1,8 @@
-"""Print how much of each package the tests cover, and fail where it is less than promised.
+"""Print how much of each package the tests cover, and fail if it is less than promised.
 
-The whole run has measured itself into ``.coverage`` (what runs in the tests' own processes; daemons
-and drivers that tests start are not measured). Each pure package is measured anew, by its own unit
-tests alone: what only other packages' tests reach counts for nothing there.
+The whole run writes its coverage to ``.coverage``. This counts what runs in the tests' own
+processes, but not the daemons and drivers that tests start. This script measures each pure package
+again, with only that package's unit tests: what other packages' tests reach does not count there.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 ARCHITECTURE = ROOT / "tests" / "architecture"
-#: Percent of lines and branches. Raise them when you can; never lower them. Of all code 90 are
-#: wanted; without what runs in daemons, drivers and commands of their own it is less.
+#: Percent of lines and branches. Raise them when you can; never lower them. The goal for all code
+#: is 90; the figure is lower because code in daemon, driver and command processes does not count.
 LEAST_OF_ALL = 75.0
 LEAST_OF_PURE = 98.0
-#: The tests that hold generated pages against the tables they come from.
+#: The tests that compare generated pages with the tables they come from.
 PAGES = sorted(f"tests/architecture/{path.name}" for path in ARCHITECTURE.glob("test_*_doc.py"))
-#: Pure code, and the tests that are its own.
+#: Pure code, and its own tests.
 PURE = {
     "spec/*": ["tests/unit/spec"],
     "model/*": ["tests/unit/model", *PAGES],
@@ -38,7 +38,7 @@ PURE = {
 
 
 class Cover(NamedTuple):
-    """What tests have run of some code: counts of lines and branches together."""
+    """How much of some code tests have run: lines and branches counted together."""
 
     run: int
     all: int
@@ -49,7 +49,7 @@ class Cover(NamedTuple):
 
 
 def measure_pure(where: str, tests: list[str]) -> tuple[str, Cover, str]:
-    """Run a pure package's own tests; its name, what they cover, and what they miss."""
+    """Run a pure package's own tests; return its name, what they cover and what they miss."""
     include = "--include=" + ",".join(f"src/gaovm/{part}" for part in where.split(","))
     with tempfile.TemporaryDirectory() as directory:
         env = {**os.environ, "COVERAGE_FILE": f"{directory}/data"}
@@ -75,7 +75,7 @@ def coverage(words: list[str], env: dict[str, str]) -> subprocess.CompletedProce
 
 
 def report(env: dict[str, str], *options: str) -> dict[str, Cover]:
-    """What was measured, by file."""
+    """Return the measured coverage by file."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "report.json"
         done = coverage(["json", "-q", "-o", str(path), *options], env)
@@ -96,7 +96,7 @@ def totals(env: dict[str, str], *options: str) -> Cover:
 
 
 def print_all(files: dict[str, Cover]) -> float:
-    """Print what the whole run covers, a line a package; the percentage of all."""
+    """Print what the whole run covers, one line per package; return the total percentage."""
     packages: dict[str, list[Cover]] = defaultdict(list)
     for name, cover in files.items():
         parts = name.removeprefix("src/gaovm/").split("/")
