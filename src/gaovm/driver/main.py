@@ -54,7 +54,7 @@ class Driver:
             self._leaving.set()
 
     def _on_silence(self) -> None:
-        self.leave(f"no call of the daemon for {liveness.LIMIT_S:g} s", ABANDONED)
+        self.leave(f"the daemon has not called for {liveness.LIMIT_S:g} s", ABANDONED)
 
     async def run(self, control: socket.socket, token: str) -> None:
         """Serve the daemon until there is a reason to leave, then shut the VM down.

@@ -237,11 +237,11 @@ def _namespaces() -> Check:
 def _real_time() -> Check:
     name = "real time"
     if priority.switched_off():
-        found = f"switched off ({priority.VARIABLE}=0): VMs are watched over at a usual priority"
+        found = f"switched off ({priority.VARIABLE}=0): VMs are watched at the usual priority"
     elif why := priority.refusal():
         found = f"not used, which may delay news of a dead VM by milliseconds: {why}"
     else:
-        found = f"lent to the daemon, {priority.STRETCH_S * 1000:.0f} ms on end at most"
+        found = f"lent to the daemon for at most {priority.STRETCH_S * 1000:.0f} ms at a time"
     return Check(name=name, level="ok", found=found)
 
 

@@ -114,7 +114,7 @@ def _missing(home: str, *, write: bool, cause: OSError) -> None:
     found = os.stat(above)
     if os.geteuid() == 0 and home == os.path.expanduser("~/.gaovm"):
         # HOME is a user's: what root makes there stays in that user's way for ever
-        _refuse_another(found, f"{home} would be root's in a directory of")
+        _refuse_another(found, f"{home} would belong to root in a directory of")
     if write and not os.access(above, os.W_OK | os.X_OK):
         raise _refused(above, found, f"{home} cannot be made: ")
 

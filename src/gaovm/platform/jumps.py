@@ -40,7 +40,7 @@ class Jumps:
 
     def __init__(self, on_jump: Callable[[], None]) -> None:
         if not system.LINUX:
-            raise errors.HostError("jumps of the clock are told by Linux only")
+            raise errors.HostError("only Linux reports jumps of the clock")
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._on_jump = on_jump
         self._fd = self._libc.timerfd_create(_CLOCK_REALTIME, _NONBLOCK | _CLOEXEC)

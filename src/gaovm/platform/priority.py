@@ -42,7 +42,7 @@ def switched_off() -> bool:
 def refusal() -> str:
     """Say why this user's threads get no real time; empty: they get it. Changes nothing."""
     if not hasattr(os, "SCHED_RESET_ON_FORK"):
-        return "this system does not know it"
+        return "this system does not have it"
     before = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(RANK))

@@ -101,7 +101,7 @@ def made(kind: str, base: Path) -> Home:
         return Home(path, f"belongs to uid {OTHER}, and you are", uid)
     if kind == "root-in-another's":
         return Home(path, f"belongs to uid {OTHER}, and you are root", 0)
-    return Home(path / ".gaovm", f"would be root's in a directory of uid {OTHER}", 0)
+    return Home(path / ".gaovm", f"would belong to root in a directory of uid {OTHER}", 0)
 
 
 ANYONES = ["file", "dangling", "unreadable", "read-only"]

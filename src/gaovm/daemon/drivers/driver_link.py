@@ -272,7 +272,7 @@ async def _set_level(link: Link, level: str) -> None:
     try:
         await link.call(table.LOG_LEVEL, wanted)
     except errors.GaoError as exc:
-        logger.warning("the log level of driver %d stays: %s", link.pid, exc)
+        logger.warning("the log level of driver %d was not changed: %s", link.pid, exc)
 
 
 def _connect(vm: machine.Machine, link: Link, made: handover.Movable) -> None:

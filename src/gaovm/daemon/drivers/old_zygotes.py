@@ -47,7 +47,7 @@ class OldZygote:
                     self._sock.close()
         finally:
             self._sock.close()
-        logger.info("zygote %d of the code before has ended", self.pid)
+        logger.info("zygote %d of the old code has ended", self.pid)
 
     async def gone(self, forked: forks.Forked) -> int | None:
         """Wait until one of its drivers ends; see ``Exits.gone``."""

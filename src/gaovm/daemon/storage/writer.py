@@ -200,7 +200,7 @@ class Writer:
             try:
                 self._on_commit([change.result for change in changes])
             except Exception:
-                logger.exception("telling of a commit failed")
+                logger.exception("reporting a commit failed")
         for change in changes:
             if change.future.done():  # its caller was cancelled
                 continue

@@ -62,7 +62,7 @@ class Takeover:
         for given in self._given.zygotes:
             old = old_zygotes.OldZygote(given)
             self.old_zygotes.append(old)
-            self._fleet.background(f"zygote {given.pid} of the code before", old.run())
+            self._fleet.background(f"zygote {given.pid} of the old code", old.run())
 
     @steps.step
     async def drivers(
@@ -72,7 +72,7 @@ class Takeover:
         for given in self._given.drivers:
             vm = self._fleet.machines.get(given.vm)
             if vm is None:
-                logger.error("driver %d belongs to no known VM: it is let go", given.pid)
+                logger.error("driver %d belongs to no known VM: closing its connection", given.pid)
                 os.close(given.fd)
                 continue
             source = next((e for e in self.old_zygotes if given.pid in e.exits.known()), None)

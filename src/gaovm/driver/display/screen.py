@@ -80,7 +80,7 @@ class Display:
                     _, screen = await self._running()
                     await screen.view(viewer)
                 except errors.GaoError as exc:
-                    logger.warning("a viewer was not taken: %s", exc)
+                    logger.warning("a viewer was not accepted: %s", exc)
 
     def describe(self) -> results.Display:
         """Answer ``display.status``; the size is the guest's, as last seen."""

@@ -175,5 +175,7 @@ def environment(seat: Mapping[str, str]) -> dict[str, str]:
         return dict(os.environ)
     for name, value in seat.items():
         if name not in SEAT or "\0" in value:
-            raise errors.InvalidParams(f"display.open: seat.{name[:60]} is not taken", field="seat")
+            raise errors.InvalidParams(
+                f"display.open: seat.{name[:60]} is not allowed", field="seat"
+            )
     return {**{k: v for k, v in os.environ.items() if k not in SEAT}, **seat}

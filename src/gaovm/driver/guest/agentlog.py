@@ -76,7 +76,7 @@ class AgentLog:
         except errors.GuestUnavailable:
             return
         except errors.GuestCallFailed as exc:
-            logger.info("the agent in this guest tells no log: %s", exc.message)
+            logger.info("the agent in this guest gives no log: %s", exc.message)
         except errors.GaoError as exc:
             logger.warning("the agent's log: %s", exc.message)
 

@@ -32,7 +32,7 @@ class Timekeeper:
         try:
             self._jumps = jumps.Jumps(self.jump)
         except errors.HostError as exc:
-            logger.info("the guest's clock follows ours at the next look only: %s", exc.message)
+            logger.info("the guest's clock follows ours only every so often: %s", exc.message)
 
     def close(self) -> None:
         """Stop listening. Idempotent."""
@@ -71,7 +71,7 @@ class Timekeeper:
                 else:
                     await self._follow(connection)
         except errors.GuestCallFailed as exc:
-            logger.info("the guest's clock is not kept: %s", exc.message)
+            logger.info("the guest's clock is no longer corrected: %s", exc.message)
         except errors.GaoError as exc:
             logger.debug("the guest's clock: %s", exc.message)
 

@@ -67,7 +67,7 @@ class Keeper:
         try:
             answer = self._ask(name, [*fds, output])
         except (OSError, errors.ConnectionLost) as exc:
-            raise errors.HostError(f"who starts {name} does not answer: {exc}") from exc
+            raise errors.HostError(f"the keeper that starts {name} does not answer: {exc}") from exc
         number, _, said = answer.partition(" ")
         if not number.isdecimal():
             raise errors.HostError(f"{name} was not started: {said or 'its keeper has ended'}")
