@@ -9,9 +9,9 @@ import hypothesis
 import pytest
 from tests import budgets, lanes
 
-# Without this, asking for "the current loop" makes one that nobody closes (Python 3.11).
+# Without this, a request for "the current loop" makes a loop that nobody closes (Python 3.11).
 asyncio.set_event_loop(None)
-# How long an example takes is the machine's affair.
+# The machine decides how long an example takes.
 hypothesis.settings.register_profile("gaovm", deadline=None)
 hypothesis.settings.load_profile("gaovm")
 
@@ -28,27 +28,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where workers share the tests, long ones come first; else the order stays as it is."""
+    """Put long tests first if workers share the tests; otherwise keep the order."""
     if hasattr(config, "workerinput"):
         lanes.arrange(items)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """With ``--dist loadscope``, what stays together is for ``lanes`` to say."""
+    """With ``--dist loadscope``, let ``lanes`` decide which tests stay together."""
     return lanes.scheduler(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.fixture
 def regenerate(request: pytest.FixtureRequest) -> bool:
-    """Whether golden files are to be rewritten."""
+    """Whether to rewrite golden files."""
     return bool(request.config.getoption("--regenerate"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the options that test modules need; give signals back what a script took away.
+    """Take the options that test modules need, and restore signals that a script disabled.
 
-    Started in the background of a script, signals are ignored, and children inherit that.
+    A process that a script starts in the background ignores signals, and its children inherit that.
     """
     budgets.LONG = bool(config.getoption("--long"))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

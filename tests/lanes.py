@@ -1,9 +1,9 @@
-"""In which order tests run, and which of them stay together when workers share them.
+"""The order in which tests run, and which tests stay together when workers share them.
 
-With ``pytest -n 2 --dist loadscope`` a whole group goes to one worker. Tests of one file are a
-group: they share what its fixtures start. Tests that use the shared VM are one group wherever they
-stand, so that it boots once; every other test with real VMs is a group of its own. Long groups come
-first: a worker that began one at the end would keep the others waiting.
+With ``pytest -n 2 --dist loadscope`` one worker gets a whole group. The tests of one file are a
+group: they share what its fixtures start. All tests that use the shared VM are one group, in
+whichever file, so that it boots once. Every other test with real VMs is its own group. Long groups
+come first: a worker that began one at the end would keep the others waiting.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-#: The first folder below tests/, in the order in which they run.
+#: The first folder below tests/, in the order in which the folders run.
 ORDER = ("crash", "e2e", "process", "unit", "golden", "architecture")
-#: Tests with real VMs whose file keeps something running for all of them.
+#: Files of tests with real VMs that keep something running for all of their tests.
 SHARING_FILES = {"test_display.py"}
 #: The fixtures of the shared VM.
 SHARED_VM = {"vm", "terminal"}
 
 
 def group_of(nodeid: str) -> str:
-    """The name of the group that a test belongs to."""
+    """Return the name of the group that a test belongs to."""
     file, _, function = nodeid.partition("::")
     path = Path(file)
     if path.parts[1:2] != ("e2e",) or path.name in SHARING_FILES:
@@ -37,7 +37,7 @@ def group_of(nodeid: str) -> str:
 
 @cache
 def fixtures_of(path: Path) -> dict[str, frozenset[str]]:
-    """Of each test of a file, what it asks for."""
+    """Return, for each test of a file, the fixtures that it asks for."""
     tree = ast.parse((ROOT / path).read_text())
     return {
         node.name: frozenset(argument.arg for argument in node.args.args)
@@ -47,14 +47,14 @@ def fixtures_of(path: Path) -> dict[str, frozenset[str]]:
 
 
 def rank_of(nodeid: str) -> tuple[int, str]:
-    """The place of a test in the order: its folder, in which what is shared comes first."""
+    """Return a test's place in the order: its folder; inside it, shared groups come first."""
     folder = Path(nodeid.partition("::")[0]).parts[1]
     place = ORDER.index(folder) if folder in ORDER else len(ORDER)
     return place, "" if group_of(nodeid) == "tests/e2e" else folder
 
 
 def arrange(items: list[pytest.Item]) -> None:
-    """Put tests in their order; within a folder they stay as they were."""
+    """Put tests in their order; inside a folder their order stays."""
     items.sort(key=lambda item: rank_of(item.nodeid))
 
 

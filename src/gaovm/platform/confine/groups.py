@@ -238,7 +238,7 @@ def _make_below(parent: Path, name: str, tree: Hierarchy) -> Path:
 
 
 def _hand_down(parent: Path, controllers: tuple[str, ...]) -> None:
-    """Give groups below ``parent`` these controllers; raise for those of ours that fail."""
+    """Give groups below ``parent`` these controllers; raise only if ``memory`` fails."""
     there = (parent / "cgroup.subtree_control").read_text().split()
     problem: OSError | None = None
     for controller in controllers:
@@ -248,7 +248,7 @@ def _hand_down(parent: Path, controllers: tuple[str, ...]) -> None:
             _write(parent / "cgroup.subtree_control", f"+{controller}")
         except OSError as exc:
             problem = exc
-    # a group without this controller is useless: the next ancestor may have it
+    # a group without ``memory`` is useless: the next ancestor may have it
     if problem is not None and "memory" in controllers:
         there = (parent / "cgroup.subtree_control").read_text().split()
         if "memory" not in there:
