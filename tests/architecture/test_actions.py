@@ -40,7 +40,7 @@ def docstrings(tree: ast.Module) -> set[ast.expr]:
     }
 
 
-def uses() -> Iterator[tuple[str, str, set[str]]]:
+def uses() -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Every ``Action("code", …)`` of the sources: where, its code, its arguments."""
     for path, tree in trees():
         for node in ast.walk(tree):
@@ -52,7 +52,7 @@ def uses() -> Iterator[tuple[str, str, set[str]]]:
             where = f"{path.relative_to(SRC)}:{node.lineno}"
             code = node.args[0]
             if isinstance(code, ast.Constant) and isinstance(code.value, str):
-                yield where, code.value, {each.arg for each in node.keywords if each.arg}
+                yield where, code.value, tuple(each.arg for each in node.keywords if each.arg)
 
 
 USES = list(uses())
@@ -64,10 +64,10 @@ def test_there_are_uses() -> None:
 
 @pytest.mark.parametrize(("where", "code", "args"), USES, ids=lambda each: str(each))
 def test_an_action_that_is_named_exists_and_takes_that(
-    where: str, code: str, args: set[str]
+    where: str, code: str, args: tuple[str, ...]
 ) -> None:
     known = actions.KNOWN[code]
-    assert set(known.needs) <= args <= {*known.needs, *known.may}, where
+    assert set(known.needs) <= set(args) <= {*known.needs, *known.may}, where
 
 
 def test_every_action_is_used() -> None:
