@@ -279,7 +279,7 @@ ALL = (
         "restart-daemon",
         "the daemon dies and the next one starts what should run",
         *(plain, new_daemon, "running", "running"),
-        of="daemon.recovery.",
+        of="daemon.lifecycle.recovery.",
         variant=True,
     ),
     Transition(
