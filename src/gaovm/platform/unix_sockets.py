@@ -1,6 +1,6 @@
 """Send descriptors over Unix sockets; and how long a socket's path may be.
 
-Every command uses this module: it does not load asyncio.
+Every command uses this module: it loads neither asyncio nor typing.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ import array
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING, Final
 
 from gaovm import errors
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: sun_path has 108 bytes on Linux and 104 on BSD and macOS, the last of them zero.
-MAX_PATH_BYTES: Final = 107 if sys.platform == "linux" else 103
+MAX_PATH_BYTES = 107 if sys.platform == "linux" else 103
 _FD_BYTES = array.array("i").itemsize
 #: On a system that cannot receive descriptors close-on-exec, ``receive`` sets that right after.
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)

@@ -159,7 +159,7 @@ def test_a_lock_that_nobody_serves_is_given_up(home: Path, monkeypatch: pytest.M
     home.mkdir()
     lock = files.Lock(home / "gaovmd.lock")
     assert lock.acquire()
-    with pytest.raises(errors.DaemonUnreachable, match="has the lock"):
+    with pytest.raises(errors.DaemonUnreachable, match="holds the lock"):
         blocking.connect(home)
     lock.release()
 

@@ -189,7 +189,9 @@ def test_an_answer_that_comes_too_late_is_no_answer_to_another_question(base: Pa
     async def work() -> list[Any]:
         async with keeping.fork(recipes) as kept:
             kept._kept._sock.settimeout(0.05)
-            with pytest.raises(errors.HostError, match="who starts slow does not answer"):
+            with pytest.raises(
+                errors.HostError, match="the keeper that starts slow does not answer"
+            ):
                 await _say(kept, "slow")
             kept._kept._sock.settimeout(20)
             threading.Timer(0.05, gate.write_text, ("go",)).start()

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from tests.process.driver.harness import Link, Session, Zygote, resident_kib
 from tests.process.driver.test_health import Vm, control, zygote
-from tests.process.driver.test_lifecycle import STOP, up
+from tests.process.driver.test_lifecycle import up
 
 from gaovm.testing import floods
+
+# The agent has to read the rest of the flood first, which takes as long as the machine is busy.
+STOP = {"grace_s": 30, "force_s": 5}
 
 __all__ = ["control", "zygote"]
 VOLUME = 1 << 20
