@@ -30,7 +30,12 @@ PURE = {
     "spec/*": ["tests/unit/spec"],
     "model/*": ["tests/unit/model", *PAGES],
     "project/*": ["tests/unit/project"],
-    "builder/*": ["tests/unit/builder", "tests/golden"],
+    "builder/*": [
+        "tests/unit/builder",
+        "tests/golden",
+        *PAGES,
+        "tests/architecture/test_backends.py",
+    ],
     "wire/*": ["tests/unit/wire", *PAGES],
     "errors/*": ["tests/unit/errors"],
     "ipc/frames.py,ipc/jsonrpc.py,ipc/hello.py,ipc/peer.py,ipc/methods.py": ["tests/unit/ipc"],

@@ -21,7 +21,7 @@ def render(found: Mapping[str, Sequence[matrix.Point]]) -> str:
     parts = [
         _MARK,
         f"\n**{count} points** in {len(found)} transitions. ",
-        "Victims: D daemon, Z zygote, d driver, h hypervisor; begin and end of the step apart.\n",
+        "Victims: D daemon, Z zygote, d driver, h hypervisor;\nbegin and end of the step apart.\n",
     ]
     for transition in ALL:
         points = found[transition.name]
