@@ -102,6 +102,7 @@ class Zygote:
         self.backend, self._env = backend, env
         self._waiting: dict[int, asyncio.Future[anyjson.Object]] = {}
         self._exits: dict[int, asyncio.Future[int]] = {}
+        self._links: list[Link] = []
         self._next = 0
 
     async def __aenter__(self) -> Zygote:
@@ -134,6 +135,9 @@ class Zygote:
         self._reader.cancel()
         self._sock.close()
         self.process.wait(STEP_S)
+        # The loop may end before it reads a dead driver's end of file, so nothing else closes them.
+        for link in self._links:
+            await link.connection.aclose()
 
     async def fork(self, name: str, log: Path, *, token: str | None = None) -> Link:
         """Fork a driver and shake hands; ``token``: what the driver sends, if wrong."""
@@ -155,6 +159,7 @@ class Zygote:
         )
         try:
             link.connection = await connection.connect(ours, service, first=False)
+            self._links.append(link)
             link.hello_ms = (time.perf_counter() - began) * 1000
         finally:
             forked = await asyncio.wait_for(answer, STEP_S)
