@@ -30,7 +30,7 @@ HOST = msgspec.structs.replace(
         ),
     ],
 )
-def test_a_vm_that_fits_badly_is_warned_of(cpus: int, gib: int, said: list[str]) -> None:
+def test_a_vm_that_hardly_fits_gets_warnings(cpus: int, gib: int, said: list[str]) -> None:
     assert fit.check(samples.spec(cpus=cpus, memory_bytes=gib * GIB), HOST) == said
 
 
@@ -41,7 +41,7 @@ def test_a_vm_that_fits_badly_is_warned_of(cpus: int, gib: int, said: list[str])
         (9, GIB, "cpus", "cpus: 9 is more than 4 for each of this host's 2"),
     ],
 )
-def test_a_vm_beyond_the_bounds_is_refused_and_not_built(
+def test_a_vm_that_exceeds_the_limits_is_refused_and_not_built(
     cpus: int, size: int, field: str, said: str
 ) -> None:
     spec = samples.spec(cpus=cpus, memory_bytes=size)
@@ -54,6 +54,6 @@ def test_a_vm_beyond_the_bounds_is_refused_and_not_built(
         assert (caught.value.field, caught.value.exit_code) == (field, 2)
 
 
-def test_a_host_whose_memory_is_not_known_bounds_none() -> None:
+def test_unknown_host_memory_limits_nothing() -> None:
     host = msgspec.structs.replace(HOST, memory_total_bytes=0, memory_available_bytes=0)
     assert fit.check(samples.spec(memory_bytes=1 << 44), host) == []
