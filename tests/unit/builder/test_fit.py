@@ -18,14 +18,14 @@ HOST = msgspec.structs.replace(
     ("cpus", "gib", "said"),
     [
         (2, 3, []),
-        (3, 3, ["cpus: 3 on a host with 2: they take turns"]),
-        (8, 3, ["cpus: 8 on a host with 2: they take turns"]),
+        (3, 3, ["cpus: 3 on a host with 2 CPUs: they take turns"]),
+        (8, 3, ["cpus: 8 on a host with 2 CPUs: they take turns"]),
         (
             1,
             4,
             [
                 "memory: 4.0 GiB is more than the 3.0 GiB that this host has free now: "
-                "it may swap, or end processes"
+                "the host may swap, or end processes"
             ],
         ),
     ],
@@ -38,7 +38,7 @@ def test_a_vm_that_hardly_fits_gets_warnings(cpus: int, gib: int, said: list[str
     ("cpus", "size", "field", "said"),
     [
         (1, 8 * GIB + 1, "memory", "memory: 8.0 GiB is more than this host has"),
-        (9, GIB, "cpus", "cpus: 9 is more than 4 for each of this host's 2"),
+        (9, GIB, "cpus", "cpus: 9 is more than 4 for each of this host's 2 CPUs"),
     ],
 )
 def test_a_vm_that_exceeds_the_limits_is_refused_and_not_built(
