@@ -28,12 +28,13 @@ def refuse(daemon: fakes.FakeDaemon, method: str, error: errors.GaoError) -> Non
 def test_status_says_how_to_go_on(
     gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon, words: tuple[str, ...], name: str
 ) -> None:
-    for facts, told in (
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"paused": True}, f"`gaovm resume{name}` lets it go on"),
         ({"state": "interrupted"}, f"`gaovm up{name}` waits for it"),
         ({"state": "first-up-failed"}, f"`gaovm up{name}` tries again"),
         ({"pending": [CPUS]}, f"cpus (at the next start; see gaovm diff{name})"),
-    ):
+    ]
+    for facts, told in cases:
         answer(daemon, "vm.status", **fakes.vm("db", **facts))
         assert told in gaovm("status", *words).stdout.decode()
 
@@ -74,7 +75,7 @@ def test_what_is_set_and_differs(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon
     answer(daemon, "vm.config.set", vm=vm, applied=[], staged=[CPUS], running=True)
     assert b"Take it back:  gaovm set --discard db\n" in gaovm("set", "db", "cpus=4").stdout
     assert b"Take it back:  gaovm set --discard\n" in gaovm("set", "cpus=4").stdout
-    found = {"pending": [], "file": [CPUS], "overrides": {"cpus": "4"}}
+    found: dict[str, Any] = {"pending": [], "file": [CPUS], "overrides": {"cpus": "4"}}
     answer(daemon, "vm.config.diff", name="db", state="running", **found)
     text = gaovm("diff", "db").stdout
     assert b"asks for more (gaovm up db takes it over)" in text
@@ -87,7 +88,13 @@ def test_ports_and_a_display(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) ->
     assert b"Add one:  gaovm port add 8080 db\n" in gaovm("port", "ls", "db").stderr
     assert b"remedy: gaovm port ls db\n" in gaovm("port", "rm", "81", "db").stderr
     assert b"remedy: gaovm port ls\n" in gaovm("port", "rm", "81").stderr
-    headless = {"name": "db", "enabled": False, "open": False, "width": 0, "height": 0}
+    headless: dict[str, Any] = {
+        "name": "db",
+        "enabled": False,
+        "open": False,
+        "width": 0,
+        "height": 0,
+    }
     answer(daemon, "vm.display.status", **headless)
     told = gaovm("display", "status", "db").stderr
     assert b"gaovm set db graphics.enabled=true  and a restart" in told
