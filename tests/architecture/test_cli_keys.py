@@ -157,7 +157,7 @@ PARAMS: dict[str, dict[str, Kinds]] = {
     "cli/commands/up.py": {"params": (vms.Up,)},
     "cli/progress.py": {"params": (Progress,)},
     "cli/calls.py": {"params": (target.OfVm, Progress)},
-    "cli/waiting.py": {"file": (vms.Up,), "params": (Progress,)},
+    "cli/waiting.py": {"file": (vms.Up,), "params": (Progress, target.OfVm)},
 }
 #: Of no result: environments, error details, log lines, session frames, tables of the commands.
 OTHERS = {

@@ -159,7 +159,7 @@ def _unknown(name: str) -> errors.UsageError:
     from gaovm.errors import suggestions
 
     meant = ELSEWHERE.get(name, name)
-    remedy = suggestions.did_you_mean(meant, COMMANDS, "gaovm {}")
+    remedy = suggestions.did_you_mean(meant, (*COMMANDS, *GROUPS), "gaovm {}")
     remedy = remedy or "gaovm help lists the commands"
     return errors.UsageError(f"there is no command {output.harmless(name)!r}", remedy=remedy)
 

@@ -193,10 +193,10 @@ PLACES: dict[str, Callable[[str, str], Iterator[str]]] = {
 
 def _ask(method: str, key: str) -> list[dict[str, object]]:
     """Ask the daemon for a list; return an empty one where no daemon listens."""
-    from gaovm.cli import calls
+    from gaovm.client import blocking, paths
 
     try:
-        with calls.connect(start=False) as client:
+        with blocking.connect(paths.home(), False, _ANSWER_LIMIT_S) as client:
             answer = client.call(method, {}, _ANSWER_LIMIT_S)
     except errors.GaoError:
         return []

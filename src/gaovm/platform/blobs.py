@@ -22,27 +22,3 @@ def create(label: str) -> int:
     fd, path = tempfile.mkstemp(prefix=f"{label}.")
     os.unlink(path)
     return fd
-
-
-def create_split(label: str) -> tuple[int, int]:
-    """Like ``create``, but open twice: a descriptor to read from, and one that can only write.
-
-    Raises:
-        OSError: the file cannot be made.
-    """
-    if system.LINUX:
-        both = os.memfd_create(label)
-        return both, _reopen(f"/proc/self/fd/{both}", both)
-    both, path = tempfile.mkstemp(prefix=f"{label}.")
-    try:
-        return both, _reopen(path, both)
-    finally:
-        os.unlink(path)
-
-
-def _reopen(path: str, both: int) -> int:
-    try:
-        return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    except OSError:
-        os.close(both)
-        raise

@@ -8,6 +8,8 @@ from gaovm.errors import suggestions
 from gaovm.project import nodes, schema
 from gaovm.project.problems import Findings
 
+#: More than elsewhere: Lima has some hundred fields, and many of them are a little alike.
+_LIKENESS = 0.7
 NOT_HONOURED = "not honoured yet; it has no effect"
 
 
@@ -36,7 +38,7 @@ def _struct(table: nodes.Table, name: str, found: Findings, *, warn: bool) -> No
 
 def unknown(key: str, fields: Iterable[str]) -> str:
     """Return the message for an unknown field; it names a similar known one."""
-    hint = suggestions.did_you_mean(key, fields, "`{}`")
+    hint = suggestions.did_you_mean(key, fields, "`{}`", _LIKENESS)
     return f"unknown field; {hint}" if hint else "unknown field"
 
 

@@ -170,6 +170,13 @@ def test_a_tab_at_a_terminal(terminal: Terminal, known: fakes.FakeDaemon) -> Non
     terminal.until('"name": "web-dev"')
 
 
+@pytest.mark.parametrize("terminal", ["zsh"], indirect=True)
+def test_zsh_describes_only_what_has_a_description(terminal: Terminal) -> None:
+    terminal.until("> ")
+    terminal.type("gaovm init \t\t")
+    assert "-- dev" not in terminal.until("minimal")
+
+
 def test_fish_shows_what_each_is(
     gaovm: conftest.Gaovm, known: fakes.FakeDaemon, shell_environment: dict[str, str]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -150,6 +151,15 @@ def test_a_daemon_that_says_nothing_is_given_up(
     (home / "silent").touch()
     with pytest.raises(errors.DaemonUnreachable, match="not ready within"):
         blocking.connect(home)
+
+
+def test_a_daemon_that_listens_and_says_nothing_is_given_up(home: Path) -> None:
+    home.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(paths.socket(str(home)))
+        listener.listen()
+        with pytest.raises(errors.DaemonUnreachable, match="does not answer"):
+            blocking.connect(home, start=False, limit_s=0.05)
 
 
 def test_a_lock_that_nobody_serves_is_given_up(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

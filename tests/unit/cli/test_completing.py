@@ -6,6 +6,9 @@ import pytest
 
 from gaovm import errors
 from gaovm.cli import catalog, completing, main
+from gaovm.client import blocking
+
+_ask = completing._ask
 
 
 def words(*line: str) -> list[str]:
@@ -87,6 +90,20 @@ def test_the_hidden_command_never_fails(capsys: pytest.CaptureFixture[str]) -> N
     assert main.run(["__complete", "no-such", "--x", ""]) == 0
     assert main.run(["__complete"]) == 0
     assert "up\tmake or start" in capsys.readouterr().out
+
+
+def test_a_daemon_that_does_not_answer_is_not_waited_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits = []
+
+    def connect(home: str, start: bool, limit_s: float) -> blocking.Client:
+        limits.append((start, limit_s))
+        raise errors.DaemonUnreachable("the process does not answer")
+
+    monkeypatch.setattr(blocking, "connect", connect)
+    assert _ask("vm.list", "vms") == []
+    assert limits == [(False, 1.0)]
 
 
 def test_every_placeholder_is_completed_or_known_to_be_free() -> None:

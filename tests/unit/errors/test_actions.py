@@ -60,6 +60,8 @@ def test_a_remedy_of_its_own_is_kept_beside_the_actions() -> None:
             {"code": 1},
             {"code": "show_vm", "args": [1]},
             {"code": "show_vm", "args": {"name": 1}},
+            {"code": "show_vm", "args": {"code": "stop_vm"}},
+            {"code": "show_vm", "args": {"self": "x"}},
         ],
         [{"code": "of_a_later_version", "args": {}}],
     ],

@@ -16,6 +16,7 @@ SRC = Path(__file__).parents[3] / "src" / "gaovm"
         ("web-dve", ["db-dev", "web-dev"], "web-dev"),
         ("MEMROY", ["cpus", "memory"], "memory"),
         ("mounttype", ["mountType"], "mountType"),
+        ("web", ["db-dev", "web-dev"], "web-dev"),
         ("xyz", ["web-dev"], None),
         ("web", [], None),
     ],

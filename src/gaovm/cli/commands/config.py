@@ -34,7 +34,7 @@ def change(parsed: options.Parsed) -> int:
     if parsed.flag("json"):
         output.json_out(result)
     else:
-        output.out(changed_text(str(result["vm"]["name"]), result))
+        output.out(changed_text(name, result))
     return 0
 
 
@@ -52,7 +52,7 @@ def diff(parsed: options.Parsed) -> int:
     if parsed.flag("json"):
         output.json_out(result)
     else:
-        output.out(diff_text(result))
+        output.out(diff_text(name, result))
     return 0
 
 
@@ -110,34 +110,37 @@ def _words(parsed: options.Parsed) -> tuple[str, dict[str, str]]:
     return target.vm_name(parsed), changes
 
 
-def changed_text(name: str, result: Mapping[str, Any]) -> str:
-    """What ``set`` says."""
+def changed_text(given: str, result: Mapping[str, Any]) -> str:
+    """What ``set`` says; ``given`` is how the user names the VM, for commands."""
+    name = result["vm"]["name"]
     lines: list[str] = []
     if result["applied"]:
         word = "in force now" if result["running"] else "changed"
         lines += [f"{name}: {word}", *_table(result["applied"])]
     if result["staged"]:
         lines += [f"{name}: at the next start", *_table(result["staged"])]
-        lines.append(f"Restart it:  gaovm restart {name}    Take it back:  gaovm set --discard")
+        discard = target.command("set --discard", given)
+        lines.append(f"Restart it:  gaovm restart {name}    Take it back:  {discard}")
     return output.harmless("\n".join(lines or [f"{name}: nothing changes"]))
 
 
-def diff_text(result: Mapping[str, Any]) -> str:
-    """What ``diff`` says."""
+def diff_text(given: str, result: Mapping[str, Any]) -> str:
+    """What ``diff`` says; ``given`` is how the user names the VM, for commands."""
     name = result["name"]
     lines: list[str] = []
     if result["pending"]:
         lines += [f"{name} ({result['state']}): the next start changes", *_table(result["pending"])]
     if result["file"]:
         lines += [
-            f"{name}: the project file asks for more (gaovm up takes it over)",
+            f"{name}: the project file asks for more ({target.command('up', given)} takes it over)",
             *_table(result["file"]),
         ]
     if not lines:
         lines.append(f"{name}: nothing is pending")
     if result["overrides"]:
         layer = " ".join(f"{key}={_show(key, value)}" for key, value in result["overrides"].items())
-        lines.append(f"Set over the project file (gaovm set --discard drops it):  {layer}")
+        discard = target.command("set --discard", given)
+        lines.append(f"Set over the project file ({discard} drops it):  {layer}")
     return output.harmless("\n".join(lines))
 
 

@@ -78,6 +78,11 @@ def run(parsed: options.Parsed) -> int:
                 if path not in error.message:
                     error.message = f"{path}: {error.message}"
                 raise
+            except errors.GaoError as error:
+                vms = {names_of[place] for place in tickets}
+                if len(vms) == 1:  # of two VMs the error does not say which it is about
+                    calls.name_vm(error, vms.pop())
+                raise
             for line in left_out:
                 show.note(output.harmless(f"left out: {line}"))
     return 0

@@ -102,7 +102,8 @@ def _show(parsed: options.Parsed, status: dict[str, Any]) -> int:
     name, size = status["name"], f"{status['width']} x {status['height']}"
     if not status["enabled"]:
         output.out(f"{name}: headless")
-        output.err("It gets a display by:  gaovm set graphics.enabled=true  and a restart")
+        enable = target.command("set", target.vm_name(parsed), "graphics.enabled=true")
+        output.err(f"It gets a display by:  {enable}  and a restart")
     elif status["open"]:
         output.out(f"{name}: window open, {size}")
     else:

@@ -20,7 +20,8 @@ def run(parsed: options.Parsed) -> int:
             found = calls.call(client, "log.level", params)
         except errors.VmNotFound as error:
             if params["level"] is None and parsed.words:
-                error.remedy = f"levels are {', '.join(LEVELS)}; else {error.remedy}"
+                levels = f"levels are {', '.join(LEVELS)}"
+                error.remedy = f"{levels}\n{error.remedy}" if error.remedy else levels
             raise
     if parsed.flag("json"):
         output.json_out(found)

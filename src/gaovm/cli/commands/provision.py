@@ -9,7 +9,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from gaovm.cli import progress
     from gaovm.client import blocking
 
 

@@ -70,6 +70,9 @@ def _session(parsed: options.Parsed, start: dict[str, Any]) -> int:
         error.remedy = error.remedy or _meant(parsed.rest)
         output.err(colour.error(output.error_text(error), sys.stderr))
         return code
+    except errors.GaoError as error:
+        calls.name_vm(error, name)
+        raise
 
 
 def _meant(argv: Sequence[str]) -> str | None:

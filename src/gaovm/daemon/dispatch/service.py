@@ -97,7 +97,7 @@ async def dispatch(ctx: context.Daemon, call: context.Call, method: str, data: A
     row, handler = table.METHODS.get(method), HANDLERS.get(method)
     if row is None or handler is None:
         raise errors.UnknownMethod(f"Unknown method: {method}")
-    if ctx.stopping and row.kind == "operation":
+    if ctx.stopping and method in table.OPERATIONS:
         raise errors.StateConflict("the daemon is stopping", remedy="try again when it has ended")
     logger.debug("call %s", method)
     decoded = convert.decode(row.params, method, data)
