@@ -124,9 +124,9 @@ async def test_an_old_driver_is_waited_for(daemon: Daemon) -> None:
     # A holder that cannot be told by its pid, as when the file was cut short.
     lock.path.write_text("")
     restarting = asyncio.ensure_future(restart(daemon))
-    await asyncio.sleep(0.1)
-    vm = await daemon.status()
-    assert (vm["state"], vm["detail"]) == ("stopping", "waiting for the old driver to leave")
+    while (vm := await daemon.status())["state"] != "stopping":
+        await asyncio.sleep(0.01)
+    assert vm["detail"] == "waiting for the old driver to leave"
     assert vm["desired"] == "running"
     assert daemon.launcher.launched == []
     lock.release()
