@@ -155,6 +155,8 @@ class FakeDriver:
         self.started: list[dict[str, Any]] = []
         self.resizes: list[dict[str, Any]] = []
         self.resized = threading.Condition()
+        self.signals: list[str] = []
+        self.signalled = threading.Condition()
         self.refuse: dict[str, str] | None = None
         self.vanish = False
         #: The guest takes everything and answers nothing.
@@ -252,6 +254,9 @@ class FakeDriver:
                 elif kind == SIGNAL:
                     name = json.loads(body)["signal"]
                     os.killpg(child.pid, getattr(signal, f"SIG{name}"))
+                    with self.signalled:
+                        self.signals.append(name)
+                        self.signalled.notify_all()
                 elif kind == RESIZE:
                     with self.resized:
                         self.resizes.append(json.loads(body))
