@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -62,10 +63,14 @@ def test_follow_goes_on_across_rotation_truncation_and_removal(tmp_path: Path) -
 
 
 def test_a_file_that_comes_later_is_waited_for(tmp_path: Path) -> None:
-    reader = Reader(tmp_path / "serial.log", 10)
-    (tmp_path / "other.log").write_bytes(b"no\n")
-    (tmp_path / "serial.log").write_bytes(b"yes\n")
+    directory = tmp_path / "vm"
+    directory.mkdir()
+    reader = Reader(directory / "serial.log", 10)
+    (directory / "other.log").write_bytes(b"no\n")
+    (directory / "serial.log").write_bytes(b"yes\n")
     reader.expect(b"yes\n")
+    shutil.rmtree(directory)
+    reader.thread.join(LIMIT_S)
 
 
 def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
