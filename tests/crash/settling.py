@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.crash.world import World
 
-SETTLE_S = 40.0
+SETTLE_S = 90.0
 
 
 async def settled(world: World) -> dict[str, Any] | None:

@@ -121,6 +121,8 @@ class World:
         await self.kill_all()
         if self.daemon is not None:
             await self.daemon.wait()
+        while not self.halts.empty():  # the end of a process that halts closes no connection
+            self.halts.get_nowait().go()
         shutil.rmtree(self.base, ignore_errors=True)
 
     def _fake_path(self) -> str:
@@ -145,8 +147,13 @@ class World:
         (self.base / "fake").write_text(json.dumps(options) + "\n")
 
     async def _on_halt(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        try:
             said = json.loads(await reader.readline())
+        except BaseException as exc:
+            writer.close()
+            if not isinstance(exc, OSError | ValueError):  # it was killed before it said anything
+                raise
+        else:
             self.halts.put_nowait(Halted(said["pid"], said["point"], writer))
 
     # processes

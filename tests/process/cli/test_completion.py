@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import pty
@@ -18,6 +19,8 @@ from tests.process.cli import conftest, fakes
 from tests.process.cli.test_imports import FORBIDDEN
 
 SHELLS = ("bash", "zsh", "fish")
+SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?]*[a-zA-Z]|[=>])")
+HALF = re.compile(r"\x1b(?:\[[0-9;?]*)?\Z")
 
 
 @pytest.fixture
@@ -112,6 +115,9 @@ class Terminal:
                 os._exit(127)
         self._pid = pid
         self._shown = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        #: The beginning of an escape sequence whose end has not come yet.
+        self._half = ""
 
     def close(self) -> None:
         os.close(self._fd)
@@ -126,8 +132,10 @@ class Terminal:
         while wanted not in self._shown:
             ready, _, _ = select.select([self._fd], [], [], deadline - time.monotonic())
             assert ready, f"{wanted!r} was not shown: {self._shown!r}"
-            came = os.read(self._fd, 4096).decode(errors="replace")
-            self._shown += re.sub(r"\x1b(?:\[[0-9;?]*[a-zA-Z]|[=>])", "", came)
+            came = self._half + self._decoder.decode(os.read(self._fd, 4096))
+            half = HALF.search(came)
+            self._half = half[0] if half else ""
+            self._shown += SEQUENCE.sub("", came.removesuffix(self._half))
         before, _, self._shown = self._shown.partition(wanted)
         return before
 

@@ -14,6 +14,8 @@ from gaovm.ipc.hello import TOKEN_VARIABLE as TOKEN
 from gaovm.platform import unix_sockets
 
 COMMAND = [sys.executable, "-m", "gaovm.driver"]
+#: So long that only what never comes exceeds it, however busy the machine is.
+LIMIT_S = 60
 
 
 def test_without_a_token_it_exits_with_a_message() -> None:
@@ -35,13 +37,13 @@ def test_it_says_hello_with_its_token_and_leaves_on_end_of_file() -> None:
             stderr=subprocess.DEVNULL,
         )
     with ours:
-        ours.settimeout(20)
+        ours.settimeout(LIMIT_S)
         length = int.from_bytes(ours.recv(4), "big")
         message = json.loads(ours.recv(length))
         assert message["method"] == "hello"
         assert message["params"]["protocol"] == "gaovm.driver.v1"
         assert message["params"]["authToken"] == "t0ken"
-    assert child.wait(10) == 1  # the handshake did not succeed
+    assert child.wait(LIMIT_S) == 1  # the handshake did not succeed
 
 
 def test_a_bad_request_is_answered_and_the_zygote_lives(tmp_path: Path) -> None:
@@ -49,7 +51,7 @@ def test_a_bad_request_is_answered_and_the_zygote_lives(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "gaovm.driver.spawn.zygote", "--fd", str(theirs.fileno())]
     child = subprocess.Popen(argv, pass_fds=[theirs.fileno()])
     theirs.close()
-    ours.settimeout(20)
+    ours.settimeout(LIMIT_S)
 
     def answer() -> Any:
         return json.loads(ours.recv(65536))
@@ -66,4 +68,4 @@ def test_a_bad_request_is_answered_and_the_zygote_lives(tmp_path: Path) -> None:
         failed = answer()
         assert failed["id"] == 7
         assert "No such file" in failed["message"]
-    assert child.wait(10) == 0
+    assert child.wait(LIMIT_S) == 0

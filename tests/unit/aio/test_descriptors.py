@@ -58,7 +58,7 @@ async def test_waiting_for_a_process_works_without_a_descriptor(
         await asyncio.sleep(0.1)
     assert not waiting.done()
     child.kill()
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
 
 
 async def test_a_program_gets_the_original_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,10 +30,10 @@ async def test_a_hung_call_counts_until_it_has_ended() -> None:
 
     def hang() -> None:
         began.set()
-        hung.wait(10)
+        hung.wait(60)
 
     first = asyncio.ensure_future(pool.run(hang))
-    await asyncio.to_thread(began.wait, 10)
+    await asyncio.to_thread(began.wait, 60)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first

@@ -34,7 +34,7 @@ async def seen(daemon: Daemon, kind: str) -> list[anyjson.Object]:
 
 
 async def until_state(vm: machine.Machine, word: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await vm.until(lambda: vm.describe()[0] == word)
 
 

@@ -20,7 +20,7 @@ def line(seq: int, message: str, **more: Any) -> bytes:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.01)
 

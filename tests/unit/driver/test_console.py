@@ -25,7 +25,7 @@ async def test_the_console_tells_a_panic_until_the_agent_answered(
         console.booting = False
     theirs.sendall(b"gaovm-agent: fatal: no root\n" * 2)
     theirs.close()
-    await asyncio.wait_for(console.ended, 1)
+    await asyncio.wait_for(console.ended, 60)
     console.close()
     assert told == ([] if trusted else [True])
     assert (tmp_path / "serial.log").read_bytes().count(b"fatal") == 2
@@ -48,6 +48,6 @@ async def test_a_reset_is_a_panic_by_the_last_words(
     await console.attach(ours)
     theirs.sendall(text)
     theirs.close()
-    await asyncio.wait_for(console.ended, 1)
+    await asyncio.wait_for(console.ended, 60)
     console.close()
     assert console.panicked is panicked

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from gaovm.aio import tasks
+from gaovm.aio import clock, tasks
 from gaovm.driver import liveness, main
 from gaovm.driver.liveness import Liveness
 from gaovm.ipc import connection, hello, methods, peer
@@ -15,15 +15,27 @@ from gaovm.testing import connections
 from gaovm.wire.driver import table
 
 
-async def test_silence_is_told_once_after_the_limit() -> None:
+async def test_silence_is_told_once_after_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(clock, "monotonic", lambda: now)
     told: list[bool] = []
-    switch = Liveness(lambda: told.append(True), limit_s=0.2)
+    heard = asyncio.Event()
+
+    def tell() -> None:
+        told.append(True)
+        heard.set()
+
+    switch = Liveness(tell, limit_s=0.02)
     switch.start()
-    for _ in range(6):
-        await asyncio.sleep(0.05)
-        switch.touch()
+    await asyncio.sleep(0.1)  # it looks several times
+    now += 0.015
+    switch.touch()
+    now += 0.015
+    await asyncio.sleep(0.1)
     assert told == []
-    await asyncio.sleep(0.6)
+    now += 0.01
+    await heard.wait()
+    await asyncio.sleep(0.1)
     assert told == [True]
 
 

@@ -67,7 +67,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(self.server.content)
         if self.server.held is not None:
             self.wfile.flush()
-            self.server.held.wait(10)
+            self.server.held.wait(60)
 
     def log_message(self, *_: object) -> None:
         """Silent."""
@@ -263,7 +263,7 @@ async def test_cancelling_ends_the_download(
     task = asyncio.create_task(images.pull(request, report))
     await begun.wait()
     task.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         with pytest.raises(asyncio.CancelledError):
             await task
     assert not list(tmp_path.rglob("disk*"))

@@ -13,7 +13,7 @@ from gaovm.platform.linux import inotify
 from gaovm.platform.portable import looking
 
 HALVES: list[ModuleType] = [inotify, looking]
-LIMIT_S = 20
+LIMIT_S = 60
 
 
 @pytest.fixture(autouse=True)

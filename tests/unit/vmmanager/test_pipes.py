@@ -40,7 +40,7 @@ async def test_last_words_are_whole_lines_of_the_log(caplog: pytest.LogCaptureFi
         theirs.sendall(part)
         await asyncio.sleep(0)
     theirs.close()
-    await asyncio.wait_for(words.ended, 1)
+    await asyncio.wait_for(words.ended, 60)
     assert [(r.name, r.getMessage()) for r in caplog.records] == [
         ("gaovm.qemu", "one"),
         ("gaovm.qemu", "two"),
