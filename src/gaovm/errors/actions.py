@@ -82,7 +82,8 @@ class Action:
 
     __slots__ = ("_args", "_code")
 
-    def __init__(self, code: str, **args: str) -> None:
+    def __init__(self, code: str, /, **args: str) -> None:
+        # `/`: arguments from a peer may have any name, `code` and `self` too
         known = KNOWN.get(code)
         if known is None:
             raise ValueError(f"there is no action {code!r}")
