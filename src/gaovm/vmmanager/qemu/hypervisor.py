@@ -17,6 +17,7 @@ from gaovm import errors
 from gaovm.aio import process, steps, tasks
 from gaovm.builder.qemu import graphics
 from gaovm.builder.qemu.document import Document
+from gaovm.platform import blobs
 from gaovm.platform.confine import place
 from gaovm.vmmanager.events import OnEvent
 from gaovm.vmmanager.pipes import Channels, LastWords
@@ -41,7 +42,7 @@ class Hypervisor:
         self._connecting: asyncio.Task[bool] | None = None
         self._child: process.Child | None = None
         self._stack = contextlib.AsyncExitStack()
-        self._picture: io.FileIO | None = None
+        self._picture: _Picture | None = None
         self._viewers = 0
         self.argv: tuple[str, ...] = ()
         self.returncode: int | None = None
@@ -81,8 +82,8 @@ class Hypervisor:
         try:
             theirs.update(lifetime.open_files(document))
             if graphics.SCREENSHOT in document.fds:
-                self._picture = _picture()
-                theirs[graphics.SCREENSHOT] = io.FileIO(os.dup(self._picture.fileno()), "w")
+                self._picture = _Picture()
+                theirs[graphics.SCREENSHOT] = self._picture.copy()
             if into is not None:
                 lifetime.give(theirs, into)
             self.argv = lifetime.resolve(document, theirs)
@@ -170,12 +171,9 @@ class Hypervisor:
         """
         if self._picture is None:
             raise errors.HypervisorFailed("the VM has no display")
-        # QEMU writes to its copy of the descriptor, which shares its position with ours.
-        self._picture.seek(0)
-        self._picture.truncate(0)
+        self._picture.empty()
         await self._monitor.screendump(f"/dev/fdset/{graphics.SCREENSHOT_SET}")
-        with open(f"/proc/self/fd/{self._picture.fileno()}", "rb", buffering=0) as file:
-            picture = file.read(MAX_PICTURE)
+        picture = self._picture.read()
         if not picture.startswith(_PNG):
             raise errors.HypervisorFailed("QEMU wrote no PNG", remedy="QEMU 7.1 or later is needed")
         return picture
@@ -235,10 +233,28 @@ class Hypervisor:
             self._on_event(event)
 
 
-def _picture() -> io.FileIO:
-    """Return a file in memory, open for writing only: QEMU accepts no other for a picture."""
-    both = os.memfd_create("screenshot")
-    try:
-        return io.FileIO(os.open(f"/proc/self/fd/{both}", os.O_WRONLY | os.O_CLOEXEC), "w")
-    finally:
-        os.close(both)
+class _Picture:
+    """The file for screenshots. QEMU accepts only a descriptor that cannot read."""
+
+    def __init__(self) -> None:
+        reading, writing = blobs.create_split("screenshot")
+        self._reading, self._writing = io.FileIO(reading, "r"), io.FileIO(writing, "w")
+
+    def copy(self) -> io.FileIO:
+        """Return a descriptor for QEMU, which shares its position with ours."""
+        return io.FileIO(os.dup(self._writing.fileno()), "w")
+
+    def empty(self) -> None:
+        """Drop the last picture."""
+        self._writing.seek(0)
+        self._writing.truncate(0)
+
+    def read(self) -> bytes:
+        """Return what QEMU has written, at most ``MAX_PICTURE``."""
+        self._reading.seek(0)
+        return self._reading.read(MAX_PICTURE)
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        self._reading.close()
+        self._writing.close()
