@@ -42,7 +42,7 @@ class Hypervisor:
         self._viewers = 0
         self.argv: tuple[str, ...] = ()
         self.returncode: int | None = None
-        #: QEMU said that the host ended it, for example by a signal, and not the guest.
+        #: Whether QEMU reported that the host ended it, for example by a signal, and not the guest.
         self.ended_by_host = False
         self.ended = asyncio.Event()
 
@@ -69,7 +69,7 @@ class Hypervisor:
 
         Raises:
             errors.ProgramMissing: QEMU cannot be executed.
-            errors.HostError: a file of the VM cannot be opened, or the cage ``into`` not be made.
+            errors.HostError: a file of the VM cannot be opened, or ``into`` cannot be made.
         """
         pairs = {name: self.channel(name) for name in PIPES}
         words, output = socket.socketpair()
@@ -152,7 +152,7 @@ class Hypervisor:
         return await self._tell("stop")
 
     async def resume(self) -> bool:
-        """Let processors and clocks go on; False if the monitor does not take the command."""
+        """Let processors and clocks continue; False if the monitor does not take the command."""
         return await self._tell("cont")
 
     async def ready(self) -> bool:
@@ -186,7 +186,7 @@ class Hypervisor:
         await self._monitor.execute("add_client", protocol="vnc", fdname=name, skipauth=True)
 
     async def set_panic(self, *, pause: bool) -> None:
-        """Set what a kernel panic does to the guest: it stays, paused, or it ends.
+        """Set whether a kernel panic pauses the guest or ends it.
 
         Raises:
             errors.HypervisorFailed: QEMU refused it.

@@ -13,7 +13,7 @@ MAX_BYTES = 256 << 20
 
 
 class Picture:
-    """The file, open twice: QEMU takes no descriptor that can also read.
+    """The file, open twice: QEMU accepts no descriptor that can also read.
 
     Raises:
         errors.HostError: the file cannot be made.
