@@ -15,6 +15,8 @@ DOCUMENTS = sorted(
         *(ROOT / folder / "README.md" for folder in ("agent", "bench", "examples")),
     ]
 )
+#: Pages that are made whole from a protocol: no line of them is wide.
+LISTS = {ROOT / "docs/reference" / f"{name}.md" for name in ("control-methods", "driver-protocol")}
 TESTS = {path: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
 
 
@@ -26,9 +28,13 @@ def test_no_merge_was_left_half_done(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_lines_fit_100_columns(path: Path) -> None:
-    """Tables apart, which cannot be broken."""
+    """Rows of tables apart: Markdown cannot break a row, and whoever reads one compares its cells.
+
+    The pages of protocols have a section for each row instead, with room for its fields.
+    """
     lines = enumerate(path.read_text().splitlines(), 1)
-    long = [number for number, line in lines if len(line) > 100 and not line.startswith("|")]
+    exempt = () if path in LISTS else ("|",)
+    long = [number for number, line in lines if len(line) > 100 and not line.startswith(exempt)]
     assert not long, f"break lines {long}"
 
 

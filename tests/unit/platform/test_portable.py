@@ -34,6 +34,10 @@ def test_the_variable_chooses() -> None:
         assert done.stdout.decode().startswith(expected)
 
 
+def test_the_name_of_the_system_is_the_kernel_s(portable: None) -> None:
+    assert system.name() == os.uname().sysname
+
+
 @pytest.mark.parametrize("linux", [True, False])
 def test_a_blob_has_no_name(linux: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "LINUX", linux)

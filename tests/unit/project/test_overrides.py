@@ -8,7 +8,7 @@ import pytest
 from tests.unit.project.reading import IMAGE, load
 
 from gaovm import errors
-from gaovm.project import overrides
+from gaovm.project import overrides, words
 from gaovm.spec import diff
 from gaovm.spec.memory import GIB
 
@@ -24,7 +24,7 @@ def problems(given: dict[str, Any]) -> list[str]:
 
 def test_every_word_is_a_row_of_the_table_of_differences() -> None:
     rows = {field.word for field in diff.FIELDS}
-    assert set(overrides.words()) <= rows
+    assert set(words.every()) <= rows
 
 
 def test_nothing_over_a_spec_is_that_spec() -> None:

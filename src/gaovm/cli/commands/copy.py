@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import signal
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from gaovm import errors
 from gaovm.cli import calls, options, output, progress, target
-from gaovm.client import copy
 from gaovm.project import names
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
+    from typing import Any, NoReturn
 
 _QUIET_S = 1.0
 _EVERY_S = 0.2
@@ -104,6 +103,8 @@ def _copy(
     user: str,
     meter: Meter,
 ) -> list[str]:
+    from gaovm.client import copy
+
     giver, taker = tickets.get(source), tickets.get(destination)
     if giver is not None and taker is not None:
         return copy.copy_between(
@@ -117,6 +118,8 @@ def _copy(
 
 def _directory(destination: Place) -> str:
     """Write the destination of several sources so that it can only be a directory."""
+    from pathlib import Path
+
     if destination.vm is None and not Path(destination.path).is_dir():
         raise errors.UsageError(f"{destination.path} must be a directory: there are many sources")
     return destination.path.rstrip("/") + "/"

@@ -8,7 +8,6 @@ import sys
 from gaovm import errors, version
 from gaovm.cli import calls, options, output, progress, waiting
 from gaovm.client import paths
-from gaovm.platform import exits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gaovm.client import blocking
+    from gaovm.platform import exits
 
 
 def start(parsed: options.Parsed) -> int:
@@ -56,6 +56,8 @@ def end(client: blocking.Client, shown: progress.Progress) -> None:
 
 def _watch(pid: object) -> exits.Exit | None:
     """Watch a process; None when it is gone already, or cannot be watched."""
+    from gaovm.platform import exits
+
     try:
         return exits.watch(pid) if isinstance(pid, int) else None
     except OSError:
@@ -65,6 +67,8 @@ def _watch(pid: object) -> exits.Exit | None:
 def _wait_ended(process: exits.Exit | None) -> None:
     # The socket closes some moments before the last file of the home is written.
     if process is not None:
+        from gaovm.platform import exits
+
         exits.wait(process)
         process.close()
 

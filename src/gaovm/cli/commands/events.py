@@ -156,7 +156,7 @@ EVENTS = options.Command(
         options.Option(
             "--type",
             "only this type or group (driver); repeatable",
-            value="T",
+            value="TYPE",
             many=True,
         ),
         options.Option("--json", "one JSON object a line"),

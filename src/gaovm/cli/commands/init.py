@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from gaovm import errors
 from gaovm.cli import options, output, project_dir
-from gaovm.client import below
 from gaovm.project import templates
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def run(parsed: options.Parsed) -> int:
     """Write ``.lima/config.yaml`` and ``.lima/.gitignore`` in the current directory."""
+    from pathlib import Path
+
     name = parsed.word() or "dev"
     project = Path(project_dir.working_directory())
     text = templates.render(templates.read(name), str(project), project.name)
@@ -43,6 +47,8 @@ def _overwrite(config: Path) -> bool:
 
 def _write(project: Path, path: Path, text: str) -> None:
     """Replace the file; a guest may have laid links in the project, which are not followed."""
+    from gaovm.client import below
+
     below.write(path, text.encode(), (str(project),))
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
-from pathlib import Path
 
 from gaovm import errors
 from gaovm.cli import calls, entries, logfiles, options, output, target
@@ -16,6 +14,7 @@ from gaovm.project import durations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 OF_VM = ("serial", "driver", "agent", "provision")
 PLAIN = ("serial", "provision")
@@ -26,6 +25,8 @@ _FOLLOW_LINES = 10
 
 def run(parsed: options.Parsed) -> int:
     """Print or follow one log, or several merged by time."""
+    import contextlib
+
     sources, choice = sources_of(parsed), choice_of(parsed)
     formatted = len(sources) > 1 or not sources[0].plain
     if parsed.flag("json") or choice.since is not None or parsed.text("level"):
@@ -56,6 +57,8 @@ def sources_of(parsed: options.Parsed) -> list[entries.Source]:
         errors.UsageError: no name is known.
         errors.VmNotFound: there is no VM of that name.
     """
+    from pathlib import Path
+
     chosen = [source for source in (*OF_VM, DAEMON) if parsed.flag(source)]
     if parsed.flag("all") or not chosen:
         chosen = [*OF_VM, DAEMON]

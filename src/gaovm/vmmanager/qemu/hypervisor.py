@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import logging
-import os
 import signal
 import socket
 from collections.abc import Mapping
@@ -17,16 +15,14 @@ from gaovm import errors
 from gaovm.aio import process, steps, tasks
 from gaovm.builder.qemu import graphics
 from gaovm.builder.qemu.document import Document
-from gaovm.platform import blobs
 from gaovm.platform.confine import place
 from gaovm.vmmanager.events import OnEvent
 from gaovm.vmmanager.pipes import Channels, LastWords
 from gaovm.vmmanager.qemu import events, lifetime, monitor
+from gaovm.vmmanager.qemu.picture import Picture
 
 logger = logging.getLogger(__name__)
 DRAIN_LIMIT_S = 1.0
-# The size of an 8192 x 8192 picture that compression does not make smaller.
-MAX_PICTURE = 256 << 20
 _PNG = b"\x89PNG\r\n\x1a\n"
 PIPES = ("qmp", "console", "agent")
 
@@ -42,7 +38,7 @@ class Hypervisor:
         self._connecting: asyncio.Task[bool] | None = None
         self._child: process.Child | None = None
         self._stack = contextlib.AsyncExitStack()
-        self._picture: _Picture | None = None
+        self._picture: Picture | None = None
         self._viewers = 0
         self.argv: tuple[str, ...] = ()
         self.returncode: int | None = None
@@ -82,8 +78,8 @@ class Hypervisor:
         try:
             theirs.update(lifetime.open_files(document))
             if graphics.SCREENSHOT in document.fds:
-                self._picture = _Picture()
-                theirs[graphics.SCREENSHOT] = self._picture.copy()
+                self._picture = Picture()
+                theirs[graphics.SCREENSHOT] = self._picture.for_qemu()
             if into is not None:
                 lifetime.give(theirs, into)
             self.argv = lifetime.resolve(document, theirs)
@@ -171,7 +167,7 @@ class Hypervisor:
         """
         if self._picture is None:
             raise errors.HypervisorFailed("the VM has no display")
-        self._picture.empty()
+        self._picture.clear()
         await self._monitor.screendump(f"/dev/fdset/{graphics.SCREENSHOT_SET}")
         picture = self._picture.read()
         if not picture.startswith(_PNG):
@@ -231,30 +227,3 @@ class Hypervisor:
         event = events.neutral(name, data)
         if event is not None:
             self._on_event(event)
-
-
-class _Picture:
-    """The file for screenshots. QEMU accepts only a descriptor that cannot read."""
-
-    def __init__(self) -> None:
-        reading, writing = blobs.create_split("screenshot")
-        self._reading, self._writing = io.FileIO(reading, "r"), io.FileIO(writing, "w")
-
-    def copy(self) -> io.FileIO:
-        """Return a descriptor for QEMU, which shares its position with ours."""
-        return io.FileIO(os.dup(self._writing.fileno()), "w")
-
-    def empty(self) -> None:
-        """Drop the last picture."""
-        self._writing.seek(0)
-        self._writing.truncate(0)
-
-    def read(self) -> bytes:
-        """Return what QEMU has written, at most ``MAX_PICTURE``."""
-        self._reading.seek(0)
-        return self._reading.read(MAX_PICTURE)
-
-    def close(self) -> None:
-        """Close the file. Idempotent."""
-        self._reading.close()
-        self._writing.close()

@@ -1,6 +1,6 @@
 """Every call of the agent, and every stream: verb, path, body, answer.
 
-``guestmanager`` makes its calls from a row; the tables of ``docs/reference/agent-protocol.md`` are
+``guestmanager`` makes its calls from a row; the lists in ``docs/reference/agent-protocol.md`` are
 made from all of them.
 """
 
