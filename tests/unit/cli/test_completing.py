@@ -7,10 +7,10 @@ import pytest
 from gaovm import errors
 from gaovm.cli import catalog, completing, main
 from gaovm.client import blocking
-
-_ask = completing._ask
 from gaovm.model import event_names
 from gaovm.wire.control import payloads
+
+_ask = completing._ask
 
 NETWORK = ("network", "network.back", "network.lost")
 
