@@ -1,4 +1,4 @@
-"""Shared memory in huge pages: real calls, where this process may make them."""
+"""Shared memory in huge pages, with real system calls if this process may make them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CAPABILITIES = next(
 MAY_MOUNT = bool(int(CAPABILITIES, 16) & 1 << 21)  # CAP_SYS_ADMIN
 
 
-def test_it_is_a_file_without_a_name_that_can_be_mapped_and_opened_again() -> None:
+def test_huge_pages_are_an_unnamed_file_that_can_be_mapped_and_reopened() -> None:
     if not (MAY_MOUNT and HUGE.exists()):
         pytest.skip("this process may not mount, or the kernel has no huge pages")
     assert huge_pages.available()
@@ -34,15 +34,15 @@ def test_it_is_a_file_without_a_name_that_can_be_mapped_and_opened_again() -> No
         assert not os.get_inheritable(fd)
         with open(f"/dev/fd/{fd}", "r+b") as again, mmap.mmap(again.fileno(), 0) as mapped:
             mapped[0] = mapped[-1] = 1
-        assert os.pread(fd, 1, 3 * MIB + 4095) == b"\1", "also what is no whole huge page"
-        assert os.fstat(fd).st_blocks * 512 in (8192, 2 * MIB + 4096), "a huge page and a small one"
+        assert os.pread(fd, 1, 3 * MIB + 4095) == b"\1", "the last, smaller part must be mapped too"
+        assert os.fstat(fd).st_blocks * 512 in (8192, 2 * MIB + 4096), "not a huge and a small page"
         assert MOUNTS.read_text() == mounts
     finally:
         os.close(fd)
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_who_may_not_mount_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_may_not_mount_gets_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(number: int, *_: object) -> int:
         raise PermissionError(1, "Operation not permitted")
 
