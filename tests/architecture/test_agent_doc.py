@@ -1,4 +1,4 @@
-"""The tables of ``docs/reference/agent-protocol.md`` are what the structs say."""
+"""The tables of ``docs/reference/agent-protocol.md`` agree with the structs."""
 
 from __future__ import annotations
 
