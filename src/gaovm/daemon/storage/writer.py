@@ -131,7 +131,7 @@ class Writer:
         begun = False
         while True:
             try:
-                # Until the first write the connection is the caller's, who reads every record.
+                # Until the first write the caller uses the connection, to read every record.
                 turn = self._queue.get(timeout=self._chores.due_s() if begun else None)
                 begun = True
             except queue.Empty:
@@ -158,7 +158,7 @@ class Writer:
         failure: Exception | None = None
         try:
             self._transact_with_space(changes)
-        except Exception as exc:  # noqa: BLE001 - told to whoever asked for the change
+        except Exception as exc:  # noqa: BLE001 - reported to the caller that asked for the change
             if len(turns) > 1:
                 # one turn that cannot be written must not make the others fail
                 for turn in turns:
