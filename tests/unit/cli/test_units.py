@@ -23,7 +23,7 @@ Type=exec
 ExecStart="/opt/$$x/python" "-P" "-m" "gaovm.daemon"
 Environment="GAOVM_HOME=/srv/a b/50%%"
 Environment="PATH=/usr/bin:/opt/\\"q\\""
-# The daemon shuts its guests down itself; should it die, so do its drivers.
+# The daemon shuts its guests down itself; if it dies, its drivers die too.
 KillMode=process
 TimeoutStopSec=5min
 Restart=on-failure

@@ -34,15 +34,15 @@ def run(parsed: options.Parsed) -> int:
 
 def _overwrite(config: Path) -> bool:
     if not sys.stdin.isatty():
-        raise errors.UsageError(f"{config} exists", remedy="gaovm init --force writes it anew")
-    if output.confirm(f"{config} exists. Write it anew?"):
+        raise errors.UsageError(f"{config} exists", remedy="gaovm init --force replaces it")
+    if output.confirm(f"{config} exists. Replace it?"):
         return True
     output.err("nothing was changed")
     return False
 
 
 def _write(project: Path, path: Path, text: str) -> None:
-    """Replace the file; a guest may have laid links in the project, which are not followed."""
+    """Replace the file; follow no links, as a guest may have put some into the project."""
     below.write(path, text.encode(), (str(project),))
 
 
