@@ -29,7 +29,7 @@ Names with a capital letter are types, explained below.
 _REQUEST = """\
 ## LaunchRequest
 
-`vm.configure` carries all that a driver needs to know of its VM. `spec` is a `VmSpec` of
+`vm.configure` carries all that a driver needs to know about its VM. `spec` is a `VmSpec` of
 `gaovm.spec.vm`, `facts` are the host's (`gaovm.model.facts`); without them the driver collects its
 own. `host_ports` has an entry for each forward: the host port of the last start where any will do,
 else 0. When that port is taken, the driver binds another one and says so in the forward's
@@ -58,16 +58,16 @@ guest, so the restart policy decides |
 
 `error` has the fields of an error's `data` in the control protocol, and `message`.
 
-The `kind` of a `health` notification, and the daemon's event of it (`{detail}`). The driver tells,
-the daemon decides by `watchdog.onHang`:
+The `kind` of a `health` notification, and the daemon's event for it (`{detail}`). The driver
+reports, the daemon decides by `watchdog.onHang`:
 
 | kind | event | when |
 |---|---|---|
 | `watchdog` | `guest.watchdog` | the guest did not feed its watchdog device in time; QEMU does \
 nothing else |
-| `panic` | `guest.panicked` | the guest's kernel panicked: the panic device told, or the last \
-words before a reset. The VM then ends as `failed` with reason `panic`; with `onHang: pause` it is \
-paused |
+| `panic` | `guest.panicked` | the guest's kernel panicked: the panic device reported it, or \
+the last lines before a reset did. The VM then ends as `failed` with reason `panic`; with \
+`onHang: pause` it is paused |
 | `unresponsive` | `guest.unresponsive` | the agent answered nothing for the watchdog's timeout; \
 once. A paused guest is not asked |
 | `responsive` | `guest.responsive` | the agent answers again; once |
@@ -91,7 +91,7 @@ bytes, big endian, and JSON of at most 4 KiB, `{"ticket": "<hex>", "stream": "ex
 `{"error": {code, message}}` and closes. After `ok` both directions are the raw frames of
 [agent-protocol.md](agent-protocol.md) part 4, relayed byte for byte between the client and one
 HTTP/2 stream of the agent; half-close is passed on. A ticket is 32 random bytes, good once and for
-30 s, and opens the kind of stream that the daemon asked for alone. When the guest goes away, the
+30 s, and opens only the kind of stream that the daemon asked for. When the guest goes away, the
 socket closes without an EXIT frame.
 """
 
