@@ -92,7 +92,7 @@ async def test_an_agent_that_restarts_during_http2() -> None:
         await pair.restart(FakeAgent(nonce="cd" * 16))
         second, _ = await pair.ear.connected.get()
         await info.ping(second)
-        with pytest.raises(errors.GuestUnavailable, match="started anew"):
+        with pytest.raises(errors.GuestUnavailable, match="has restarted"):
             await info.ping(first)
 
 

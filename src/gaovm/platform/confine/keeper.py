@@ -1,7 +1,7 @@
 """A process that keeps rights which its maker drops. It starts a few programs, and no others.
 
 The programs are fixed at the fork; later it receives only a name, and descriptors for the program.
-So whoever takes over its maker can have those programs started, and nothing else. The programs are
+So an attacker who takes over its maker can start those programs, and nothing else. The programs are
 the maker's own children (CLONE_PARENT): the maker sees them end and reaps them, as before.
 """
 
