@@ -21,7 +21,7 @@ def test_the_header_of_a_real_overlay(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"QFI\xfb", b"x" * 100])
-def test_what_is_no_qcow2(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_qcow2(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "disk.qcow2"
     path.write_bytes(content)
     with pytest.raises(errors.StateCorrupt):
