@@ -28,7 +28,7 @@ class Findings:
             self._problems.append(entry)
 
     def warning(self, node: Node, message: str, *, path: str | None = None) -> None:
-        """Note a warning; the load goes on."""
+        """Note a warning; the load continues."""
         name = node.path if path is None else path
         text = f"{self.path}:{node.line}: {name}: {message}"
         if len(self.warnings) < _LIMIT and text not in self.warnings:

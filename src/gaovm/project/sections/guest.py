@@ -61,7 +61,7 @@ def _user_name(table: nodes.Table, context: Context) -> str:
         return context.caller.name
     context.found.warning(
         table,
-        f"the name {context.caller.name!r} cannot be one in the guest; the user there is `lima`",
+        f"the name {context.caller.name!r} is not valid in the guest; the user there is `lima`",
         path="user.name",
     )
     return "lima"
@@ -181,7 +181,7 @@ def _script(entry: nodes.Table, user: User, context: Context) -> str | None:
     if node is None or not node.text.strip():
         wrong_kind = node is None and fields.get(entry, "script") is not None
         if not wrong_kind and fields.get(entry, "file") is None:
-            what = "must be set" if node is None else "is empty; write a script, or take it out"
+            what = "must be set" if node is None else "is empty; write one, or remove the entry"
             context.found.problem(node or entry, what, path=fields.below(entry, "script"))
         return None
     text, _ = variables.expand(node.text, context.guest_variables(user))

@@ -27,7 +27,7 @@ def _host_access(root: nodes.Table, context: Context) -> bool:
             if number is None or not 1 <= number <= _MAX_PORT:
                 found = nodes.describe(item)
                 context.found.problem(item, f"expected a port from 1 to {_MAX_PORT}, found {found}")
-        message = "single ports cannot be opened yet; use `true` for all of the host's, or `false`"
+        message = "single ports cannot be opened yet; use `true` for all host ports, or `false`"
         context.found.problem(node, message)
         return False
     wanted = node.boolean if isinstance(node, nodes.Scalar) else None

@@ -178,7 +178,7 @@ def _check_host_port(
             where = f"{other.host_ip}:{other.host_port}"
             message = f"host port {forward.host_port} is forwarded twice, first by {other.field}"
             if other.host_ip != forward.host_ip:
-                message += f" ({where} and {forward.host_ip}:{forward.host_port} are one)"
+                message += f" ({where} and {forward.host_ip}:{forward.host_port} are one socket)"
             context.found.problem(entry, message, path=fields.below(entry, "hostPort"))
             return
 
