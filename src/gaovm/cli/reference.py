@@ -18,8 +18,8 @@ Written by `python -m gaovm.cli.reference > docs/cli.md`; a test compares.
 **Which VM.** Every command about a VM takes an optional NAME (`exec`: `--name`).
 Without it, `$VM_NAME` is used, else the VM of the project: the nearest directory upwards with a
 `.lima/config.yaml`. This VM belongs to the directory, whatever its name is (DIRECTORY`-dev`, with
-a number if another VM has that name). A NAME that does not exist creates nothing; gaovm suggests a
-similar one.
+a number if another VM has that name). A NAME that does not exist creates nothing; a message
+suggests a similar one.
 
 **Output.** Results go to standard output, everything else (progress, hints, errors) to standard
 error. With `--json` the result is JSON, and so is an error:

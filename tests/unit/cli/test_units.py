@@ -28,7 +28,7 @@ KillMode=process
 TimeoutStopSec=5min
 Restart=on-failure
 RestartSec=2
-# 75: another daemon of this home runs, as one that a command has started
+# 75: another daemon of this home runs, for example one that a command started
 SuccessExitStatus=75
 Delegate=yes
 

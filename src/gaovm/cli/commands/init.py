@@ -34,7 +34,7 @@ def run(parsed: options.Parsed) -> int:
 
 def _overwrite(config: Path) -> bool:
     if not sys.stdin.isatty():
-        raise errors.UsageError(f"{config} exists", remedy="gaovm init --force replaces it")
+        raise errors.UsageError(f"{config} exists", remedy="gaovm init --force writes a new one")
     if output.confirm(f"{config} exists. Replace it?"):
         return True
     output.err("nothing was changed")

@@ -174,7 +174,7 @@ shown alone; several are merged. Rotated files are read too. Works for a stopped
         options.Option("--all", "everything, also what the daemon says about other things"),
         options.Option(
             "--level",
-            "only lines of this level or worse; plain output is info",
+            "lines of this level or worse; plain output is info",
             value="LEVEL",
             choices=entries.LEVELS,
         ),
