@@ -43,7 +43,7 @@ PURE = {
 
 
 class Cover(NamedTuple):
-    """How much of some code tests have run: lines and branches counted together."""
+    """How much of some code the tests ran: lines and branches counted together."""
 
     run: int
     all: int

@@ -1,4 +1,4 @@
-"""The tree in ARCHITECTURE.md and the docstrings of packages name what is there, and all of it."""
+"""ARCHITECTURE.md's tree shows all packages, and package docstrings name only what exists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OTHER_WORDS = {"gaovm.v1.2", "gaovm.driver.v1", "gaovm.control.v1", "default"}
 
 
 def drawn() -> list[Path]:
-    """The directories of the tree in ARCHITECTURE.md, from the root of the checkout."""
+    """Return the directories in ARCHITECTURE.md's tree, as paths from the checkout's root."""
     text = (ROOT / "ARCHITECTURE.md").read_text().partition("## The tree")[2]
     found: list[Path] = []
     parents: list[tuple[int, Path]] = []
@@ -35,22 +35,22 @@ def drawn() -> list[Path]:
     return found
 
 
-def test_the_tree_draws_every_package_and_no_other() -> None:
+def test_the_tree_shows_every_package_and_no_other() -> None:
     below = {path for path in drawn() if path == SRC or SRC in path.parents}
     lacking = set(PACKAGES) - below
     assert not lacking, f"give each a line in ARCHITECTURE.md, The tree: {sorted(lacking)}"
     wrong = {path for path in below if not (path / "__init__.py").exists()}
-    assert not wrong, f"ARCHITECTURE.md draws packages that are not there: {sorted(wrong)}"
+    assert not wrong, f"ARCHITECTURE.md shows packages that do not exist: {sorted(wrong)}"
 
 
-def test_the_tree_draws_only_directories_that_exist() -> None:
+def test_the_tree_shows_only_directories_that_exist() -> None:
     assert [path for path in drawn() if not path.is_dir()] == []
     assert len(drawn()) == len(set(drawn()))
 
 
 @cache
 def defined(module: Path) -> frozenset[str]:
-    """Every name that a module defines, at any depth."""
+    """Return every name that a module defines, at any depth."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -65,7 +65,7 @@ def defined(module: Path) -> frozenset[str]:
 
 
 def exists_below(package: Path, parts: list[str]) -> bool:
-    """Whether ``parts`` lead from a package to a package, a module, or a name in one."""
+    """Tell whether ``parts`` lead from a package to a package, a module, or a name in one."""
     while parts and (package / parts[0] / "__init__.py").exists():
         package, parts = package / parts[0], parts[1:]
     if not parts:

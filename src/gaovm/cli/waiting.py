@@ -26,7 +26,7 @@ WAIT = options.Option(
     value="WHAT",
     choices=("agent", "ready"),
 )
-NO_WAIT = options.Option("--no-wait", "return as soon as the wish is on disk")
+NO_WAIT = options.Option("--no-wait", "return as soon as the request is on disk")
 TIMEOUT = options.Option(
     "--timeout", "give up after this time, and undo", value="TIME", kind="duration"
 )

@@ -1,4 +1,4 @@
-"""An operation of this daemon: joint work whose progress clients are told."""
+"""An operation of this daemon: joint work that reports its progress to clients."""
 
 from __future__ import annotations
 

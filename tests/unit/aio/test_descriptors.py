@@ -40,7 +40,7 @@ def test_a_process_that_cannot_be_inspected_counts_as_alive(child: subprocess.Po
     with no_more():
         assert processes.alive(pid, start_time)
         assert processes.exit_status(pid, start_time) is None
-        with pytest.raises(errors.HostError, match="cannot be looked at"):
+        with pytest.raises(errors.HostError, match="cannot be inspected"):
             processes.identity(pid)
     child.kill()
     child.wait()

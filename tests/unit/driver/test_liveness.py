@@ -1,4 +1,4 @@
-"""The dead man's switch."""
+"""The driver's watch over its daemon: it leaves if the daemon stays silent too long."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_a_stopped_switch_is_silent() -> None:
     assert told == []
 
 
-async def test_a_driver_whose_daemon_forgot_it_leaves_with_its_own_status(
+async def test_a_driver_without_its_daemon_exits_with_a_special_status(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(liveness, "LIMIT_S", 0.05)

@@ -1,4 +1,4 @@
-"""Shared memory in huge pages: real calls, where this process may make them."""
+"""Shared memory in huge pages, with real system calls if this process may make them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_it_is_a_file_without_a_name_that_can_be_mapped_and_opened_again() -> No
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_who_may_not_mount_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_may_not_mount_gets_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(number: int, *_: object) -> int:
         raise PermissionError(1, "Operation not permitted")
 

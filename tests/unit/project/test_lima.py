@@ -1,4 +1,4 @@
-"""Against Lima's own: the schema's every field, the validation cases, the default template."""
+"""Lima's own material: every field of its schema, its validation cases, its default template."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOT_HONOURED = ("param", "additionalDisks")
 
 
 def properties(name: str) -> dict[str, Any]:
-    """The fields of a struct, also of one that may be a plain text instead."""
+    """Return a struct's fields, also of a struct that may be a plain text instead."""
     definition = SCHEMA["$defs"][name]
     for part in [definition, *definition.get("anyOf", [])]:
         if "properties" in part:
@@ -70,16 +70,16 @@ def test_validation_case(case: dict[str, Any]) -> None:
     if case["match"] == "none":
         assert not found
     elif case["match"] == "load-ok":
-        # Lima's validation would complain as well; params have no effect here, so a path that
-        # needs one is refused by name
+        # Lima's validation complains about such a path too; params have no effect here, so we
+        # refuse a path that needs one, and name it
         known = ("images: must be set", "{{ .Param.", "must start with a `#!` line")
         assert all(any(text in line for text in known) for line in found)
     elif not found:
-        # what Lima refuses in a field without effect is a warning by name for us
+        # for a field without effect, Lima reports an error and we give a warning that names it
         assert any(f": {name}:" in w for w in load(text).warnings for name in NOT_HONOURED)
 
 
-def test_several_errors_are_all_there() -> None:
+def test_several_errors_are_all_reported() -> None:
     case = next(c for c in VALIDATE["cases"] if c["name"].startswith("several errors"))
     paths = [line.split(" ")[1].rstrip(":") for line in problems(case["yaml"])]
     assert set(paths) == {
@@ -92,7 +92,7 @@ def test_several_errors_are_all_there() -> None:
     }
 
 
-def test_lima_s_default_template_lacks_only_an_image() -> None:
+def test_limas_default_template_lacks_only_an_image() -> None:
     text = (DATA / "default.yaml").read_text()
     found = problems(text)
     assert len(found) == 1

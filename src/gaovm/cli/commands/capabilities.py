@@ -1,4 +1,4 @@
-"""``gaovm capabilities``: what each back end can do, and what of it works here. Needs no daemon."""
+"""``gaovm capabilities``: what each back end can do, and what works here. Needs no daemon."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _SIZES = ("memory", "disk")
 _MAX_SHOWN = 120
 _KEYS = (
-    "Keys are those of the project file: cpus, memory, disk, env.NAME, and those of\n"
+    "Keys are those of the project file: cpus, memory, disk, env.NAME, and the ones of\n"
     "vmOpts.gaovm in short form: accel, machine, kernel, cmdline, hostAccess, graphics.*,\n"
     "restart.*, watchdog.*, stop.*, autostart (docs/config.md)."
 )
@@ -206,14 +206,16 @@ def _warn(result: Mapping[str, Any]) -> None:
 SET = options.Command(
     "set",
     change,
-    about="Change a VM's config over its project file, which is never rewritten: this layer wins\n"
-    "until it is discarded. What a running VM can change is in force at once (disk, env,\n"
-    "restart, stop); the rest waits for its next start. KEY= takes one override away.\n" + _KEYS,
+    about="Set values over the VM's project file, which GaoVM never rewrites. They win until you\n"
+    "discard them. A running VM applies some at once (disk, env, restart, stop); the others wait\n"
+    "for its next start. KEY= removes one value.\n" + _KEYS,
     words="[NAME] KEY=VALUE...",
     count=(0, 200),
     options=(
         options.NAME,
-        options.Option("--discard", "first drop the whole layer, and what waits because of it"),
+        options.Option(
+            "--discard", "first drop all values set before, and changes that wait because of them"
+        ),
         options.JSON,
     ),
     examples=(
@@ -238,8 +240,8 @@ DIFF = options.Command(
 PLAN = options.Command(
     "plan",
     plan,
-    about="Say what a set with these changes would do, without any what gaovm up would do: what\n"
-    "changes at once, what waits, whether a restart is needed. Nothing is changed.",
+    about="Say what gaovm set with these changes would do, or, without changes, gaovm up: what\n"
+    "changes at once, what waits, whether a restart is needed. This changes nothing.",
     words="[NAME] [KEY=VALUE...]",
     count=(0, 200),
     options=(

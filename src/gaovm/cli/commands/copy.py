@@ -92,7 +92,7 @@ def _vm(place: Place) -> str:
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """Leave through the end of every block, which removes what is half copied."""
+    """End the program by an exception, so that each block removes its half-copied files."""
     raise SystemExit(128 + number)
 
 
@@ -154,8 +154,8 @@ CP = options.Command(
     "cp",
     run,
     about="Copy files or directories into, out of or between VMs. vm:PATH is this project's VM,\n"
-    "NAME:PATH another; relative paths in a VM start at the user's home. A directory that exists\n"
-    "takes what is copied into it, and links stay links, as with cp -a. No SSH is involved.",
+    "NAME:PATH another; relative paths in a VM start at the user's home. If the destination\n"
+    "is a directory, copies go into it. Links stay links, as with cp -a. This needs no SSH.",
     words="SRC... DST",
     count=(2, 1000),
     options=(

@@ -160,7 +160,7 @@ START = options.Command(
 STOP = options.Command(
     "daemon stop",
     stop,
-    about="Stop every VM in order, then the daemon. VMs that ran are started again with it.",
+    about="Stop every VM in order, then the daemon. The next daemon starts the VMs that ran.",
     options=(options.QUIET,),
     examples=("gaovm daemon stop",),
 )
@@ -170,8 +170,8 @@ UPGRADE = options.Command(
     upgrade,
     about=(
         "Let the daemon go on with the code that is installed now, in the same process.\n"
-        "Running VMs, open shells and followed events are not disturbed. When the new code\n"
-        "cannot take over, nothing changes and the reason is told."
+        "Running VMs, open shells and followed events go on undisturbed. If the new code cannot\n"
+        "take over, nothing changes, and gaovm says why."
     ),
     options=(
         options.Option(

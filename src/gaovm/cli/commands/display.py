@@ -137,7 +137,7 @@ OPEN = options.Command(
     about="Open a window with the VM's display, or bring the open one to the front. The window\n"
     "takes keyboard and pointer; closing it leaves the VM alone. It needs the desktop part:\n"
     "pip install 'gaovm[desktop]'. A VM is headless unless its file says otherwise\n"
-    "(video.display: default) or gaovm set graphics.enabled=true was said before its start.",
+    "(video.display: default), or you ran gaovm set graphics.enabled=true before its start.",
     words="[NAME]",
     count=(0, 1),
     options=(options.NAME, options.JSON),

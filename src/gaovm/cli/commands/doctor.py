@@ -91,8 +91,8 @@ def text(checks: list[doctor.Check]) -> str:
 DOCTOR = options.Command(
     "doctor",
     run,
-    about="Check this machine: hypervisor, accelerator (really tried), programs, memory, disk,\n"
-    "network, rights. Says what is missing and the command that fixes it; exit status 1 then.",
+    about="Check this machine: hypervisor, accelerator (by a real try), programs, memory, disk,\n"
+    "network, rights. Names what is missing and the command that adds it; exit status 1 then.",
     options=(options.JSON,),
     examples=("gaovm doctor", "gaovm doctor --json"),
 )

@@ -124,9 +124,9 @@ EXPLAIN = options.Command(
     "explain",
     run,
     about="Print the hypervisor's exact command line for this project's VM, and why machine,\n"
-    "accelerator and mounts are what they are. Starts nothing, needs no daemon; from one that\n"
-    "runs it learns what `gaovm set` has put over the project file. A file that is\n"
-    "not there yet is shown as <image:...>, a descriptor made at run time as <fd:...>.",
+    "accelerator and mounts are what they are. Starts nothing, needs no daemon; but it asks a\n"
+    "running daemon for the values of `gaovm set`. It shows a file that does not exist yet\n"
+    "as <image:...>, and a descriptor made at run time as <fd:...>.",
     words="[NAME]",
     count=(0, 1),
     options=(options.NAME, options.JSON),

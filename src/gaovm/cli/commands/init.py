@@ -38,8 +38,8 @@ def run(parsed: options.Parsed) -> int:
 
 def _overwrite(config: Path) -> bool:
     if not sys.stdin.isatty():
-        raise errors.UsageError(f"{config} exists", remedy="gaovm init --force writes it anew")
-    if output.confirm(f"{config} exists. Write it anew?"):
+        raise errors.UsageError(f"{config} exists", remedy="gaovm init --force writes a new one")
+    if output.confirm(f"{config} exists. Replace it?"):
         return True
     output.err("nothing was changed")
     return False

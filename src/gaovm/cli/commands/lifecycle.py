@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def start(parsed: options.Parsed) -> int:
-    """Start a VM that exists, and wait until it runs; Ctrl-C asks as that of ``up`` does."""
+    """Start a VM that exists, and wait until it runs; Ctrl-C asks, as in ``up``."""
     params = {"name": target.vm_name(parsed), "wait": waiting.until_ready(parsed)}
     with calls.connect() as client:
         result = waiting.bring_up(client, "vm.start", params, parsed)
@@ -119,9 +119,9 @@ _GRACE = options.Option(
 START = options.Command(
     "start",
     start,
-    about="Start a VM that exists, as it was last configured. From now on it should run: it is\n"
-    "started again when it dies (see vmOpts.gaovm.restart). Ctrl-C undoes it; once the agent has\n"
-    "answered it asks.",
+    about="Start a VM that exists, as it was last configured. From now on it should run: the\n"
+    "daemon restarts it when it dies (see vmOpts.gaovm.restart). Ctrl-C undoes the start; once\n"
+    "the agent has answered, it asks.",
     words="[NAME]",
     count=(0, 1),
     options=(
@@ -150,7 +150,7 @@ STOP = options.Command(
 RESTART = options.Command(
     "restart",
     restart,
-    about="Stop the VM and start it again; changes of its config that wait for that apply.",
+    about="Stop the VM and start it again; changes of its config that wait for a restart apply.",
     words="[NAME]",
     count=(0, 1),
     options=(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OF_VM = ("serial", "driver", "agent", "provision")
 PLAIN = ("serial", "provision")
 DAEMON = "daemon"
-_WHY = {"provision": "no provision script has run", "agent": "the agent has told nothing"}
+_WHY = {"provision": "no provision script has run", "agent": "the agent has reported nothing"}
 _FOLLOW_LINES = 10
 
 
@@ -159,8 +159,8 @@ LOGS = options.Command(
     "logs",
     run,
     about="""Show the logs of the VM, merged by time: its serial console, its driver, the agent in
-it, provision scripts, and what the daemon says of it. Name one log and it is shown alone,
-several and they are merged. Rotated files are read too. Works for a stopped VM.""",
+it, provision scripts, and what the daemon says about it. If you name one log, it is
+shown alone; several are merged. Rotated files are read too. Works for a stopped VM.""",
     words="[NAME]",
     count=(0, 1),
     options=(
@@ -174,10 +174,10 @@ several and they are merged. Rotated files are read too. Works for a stopped VM.
         options.Option("--agent", "the agent in the guest"),
         options.Option("--provision", "the output of the provision scripts"),
         options.Option("--daemon", "the daemon; alone: all of it, unless a NAME is given"),
-        options.Option("--all", "everything, also what the daemon says of other things"),
+        options.Option("--all", "everything, also what the daemon says about other things"),
         options.Option(
             "--level",
-            "only what is at least so grave; plain output is info",
+            "lines of this level or worse; plain output is info",
             value="LEVEL",
             choices=entries.LEVELS,
         ),

@@ -121,8 +121,8 @@ ADD = options.Command(
 LS = options.Command(
     "port ls",
     show,
-    about="List the forwarded ports of the VM. STATE: listening (a server in the VM takes what\n"
-    "comes), nobody listens, forwarded (the VM did not answer), stopped.",
+    about="List the forwarded ports of the VM. STATE: listening (a server in the VM accepts\n"
+    "connections), nobody listens, forwarded (the VM did not answer), stopped.",
     words="[NAME]",
     count=(0, 1),
     options=(options.NAME, options.JSON),

@@ -206,7 +206,7 @@ SHELL = options.Command(
     "shell",
     shell,
     about="Open a shell in the VM, in this directory when it is mounted, else at home. With CMD,\n"
-    "run it through the login shell. Exit status as for exec. ~. as a line leaves.",
+    "run it through the login shell. Exit status as for exec. A line with only ~. leaves.",
     words="[NAME]",
     rest="[-- CMD...]",
     count=(0, 1),

@@ -156,12 +156,12 @@ UP = options.Command(
     run,
     about="Make this project's VM from .lima/config.yaml, or start it; wait until it is ready.\n"
     "With the NAME of an existing VM, start that one. Ctrl-C undoes what this up began; once the\n"
-    "agent has answered it asks. An up that is cut off then (a terminal that is closed) goes on.",
+    "agent has answered, it asks. An up that is cut off after that (a closed terminal) goes on.",
     words="[NAME]",
     count=(0, 1),
     options=(
         options.Option(
-            "--name", "call the VM so (default: $VM_NAME, else DIRECTORY-dev)", value="NAME"
+            "--name", "the VM's name (default: $VM_NAME, else DIRECTORY-dev)", value="NAME"
         ),
         waiting.WAIT,
         waiting.NO_WAIT,

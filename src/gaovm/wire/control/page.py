@@ -15,10 +15,10 @@ from gaovm.wire.method import Method
 _HEAD = """\
 # Methods of `gaovm.control.v1`
 
-Generated from `gaovm.wire.control`; `pytest tests/architecture --regenerate` rewrites it. How calls
-travel, and what holds for all of them, stands in [control-protocol.md](control-protocol.md).
+Generated from `gaovm.wire.control`; `pytest tests/architecture --regenerate` rewrites it. The page
+[control-protocol.md](control-protocol.md) says how calls travel, and what holds for all of them.
 
-A field with `?` may be left out; `= value` is what then holds. The daemon refuses parameters that
+A field with `?` may be left out; `= value` is its default. The daemon refuses parameters that
 it does not know (`invalid_params`); a client ignores fields of a result that it does not know.
 Names with a capital letter are types, explained below.
 

@@ -25,14 +25,14 @@ class VmImage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accelerator(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs the guest's instructions (``kvm``, ``hvf``, ``tcg``), and why that."""
+    """What runs the guest's instructions (``kvm``, ``hvf``, ``tcg``), and the reason."""
 
     name: str
     reason: str
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for the server of a mount: its user id and the measures in force."""
+    """The confinement of a mount's server: its user id and the measures in force."""
 
     uid: int | None
     in_force: tuple[str, ...]
@@ -188,7 +188,7 @@ class VmReport(VmStatus, frozen=True, kw_only=True):
 
 
 class VmList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All VMs by name; ``here``: the names of those of the directory that the caller gave."""
+    """All VMs by name; ``here``: the names of the given directory's VMs."""
 
     vms: tuple[VmStatus, ...]
     here: tuple[str, ...] | None = None
@@ -204,7 +204,7 @@ class UpResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Destroyed(msgspec.Struct, frozen=True, kw_only=True):
-    """The VM that is no more, and the bytes that its directory took."""
+    """The removed VM, and the bytes that its directory took."""
 
     name: str
     freed_bytes: int

@@ -1,4 +1,4 @@
-"""What the daemon sends with ``vm.configure``: all that a driver needs to know of its VM."""
+"""What the daemon sends with ``vm.configure``: all that a driver needs to know about its VM."""
 
 from __future__ import annotations
 

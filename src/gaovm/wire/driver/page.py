@@ -33,7 +33,7 @@ _TYPES = """\
 _REQUEST = """\
 ### LaunchRequest
 
-`vm.configure` carries all that a driver needs to know of its VM. `spec` is a `VmSpec` of
+`vm.configure` carries all that a driver needs to know about its VM. `spec` is a `VmSpec` of
 `gaovm.spec.vm`, `facts` are the host's (`gaovm.model.facts`); without them the driver collects its
 own. `host_ports` has an entry for each forward: the host port of the last start where any will do,
 else 0. When that port is taken, the driver binds another one and says so in the forward's
@@ -67,8 +67,8 @@ and leaves. The `reason` of a `state`:
 
 `error` has the fields of an error's `data` in the control protocol, and `message`.
 
-The `kind` of a `health` notification, and the daemon's event of it (`{detail}`). The driver tells,
-the daemon decides by `watchdog.onHang`:
+The `kind` of a `health` notification, and the daemon's event for it (`{detail}`). The driver
+reports, the daemon decides by `watchdog.onHang`:
 
 - `watchdog` → `guest.watchdog`: the guest did not feed its watchdog device in time; QEMU does
   nothing else
@@ -97,7 +97,7 @@ bytes, big endian, and JSON of at most 4 KiB, `{"ticket": "<hex>", "stream": "ex
 `{"error": {code, message}}` and closes. After `ok` both directions are the raw frames of
 [agent-protocol.md](agent-protocol.md) part 4, relayed byte for byte between the client and one
 HTTP/2 stream of the agent; half-close is passed on. A ticket is 32 random bytes, good once and for
-30 s, and opens the kind of stream that the daemon asked for alone. When the guest goes away, the
+30 s, and opens only the kind of stream that the daemon asked for. When the guest goes away, the
 socket closes without an EXIT frame.
 """
 

@@ -1,4 +1,4 @@
-"""The parameters of the methods that the daemon calls, ``vm.configure`` apart (``launch``)."""
+"""The parameters of the daemon's calls, except those of ``vm.configure`` (``launch``)."""
 
 from __future__ import annotations
 
