@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests import measuring
+
 from gaovm import errors
 from gaovm.aio import process
 from gaovm.ipc import connection, hello, methods, peer
@@ -30,6 +32,8 @@ from gaovm.wire.driver import table
 
 #: So long that only what never comes exceeds it, however busy the machine is.
 STEP_S = 60.0
+#: A driver whose guest and hypervisor answer leaves in less.
+LEAVE_S = 2.0
 #: The program of a zygote, by the back end that its drivers use as default.
 ZYGOTES = {"qemu": "gaovm.driver.spawn.zygote", "toy": "gaovm.testing.toy.zygote"}
 
@@ -95,7 +99,7 @@ class Link:
 
 
 class Zygote:
-    """``async with Zygote() as zygote``; at the end every driver that is left is killed.
+    """``async with Zygote() as zygote``; at the end every driver that is left ends, too.
 
     ``backend`` is the back end that its drivers use as default.
     """
@@ -111,9 +115,8 @@ class Zygote:
         self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._sock.setblocking(False)
         argv = [sys.executable, "-m", ZYGOTES[self.backend], "--fd", str(theirs.fileno())]
-        self.process = subprocess.Popen(
-            argv, pass_fds=[theirs.fileno()], env={**os.environ, **UNCAGED, **self._env}
-        )
+        env = {**os.environ, **UNCAGED, **measuring.environment(), **self._env}
+        self.process = subprocess.Popen(argv, pass_fds=[theirs.fileno()], env=env)
         theirs.close()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read())
@@ -129,13 +132,19 @@ class Zygote:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End what still runs; the zygote leaves at end of file."""
+        """End what still runs; the zygote leaves at end of file.
+
+        A driver first gets a moment to leave: one that is killed does not tell what it ran.
+        """
         # A zygote that a test has killed has left its drivers to another parent.
         below = descendants(self.process.pid)
-        for pid, ended in self._exits.items():
-            if not ended.done():
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            running = {pid: ended for pid, ended in self._exits.items() if not ended.done()}
+            for pid in running:
                 with contextlib.suppress(ProcessLookupError):  # nobody has read its end yet
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(pid, number)
+            if running and number == signal.SIGTERM:
+                await asyncio.wait(running.values(), timeout=LEAVE_S)
         self._reader.cancel()
         await asyncio.wait([self._reader])
         self._sock.close()
