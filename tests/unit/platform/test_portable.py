@@ -46,6 +46,13 @@ def test_a_blob_has_no_name(linux: bool, monkeypatch: pytest.MonkeyPatch) -> Non
     assert os.pread(fd, 10, 0) == b"text"
     assert os.fstat(fd).st_nlink == 0
     os.close(fd)
+    reading, writing = blobs.create_split("gaovm-test")
+    os.write(writing, b"more")
+    assert os.pread(reading, 10, 0) == b"more"
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.read(writing, 1)
+    os.close(reading)
+    os.close(writing)
 
 
 @pytest.mark.parametrize("linux", [True, False])
