@@ -83,7 +83,7 @@ def test_a_busy_thread_gets_real_time_again_after_a_rest() -> None:
         priority.REST_S = 0.2
 
         async def work(name):
-            # a task that wakes up has a whole stretch before it
+            await asyncio.sleep(0.4)  # a task that wakes up has a whole stretch before it
             found["before " + name] = now()
             begin = time.thread_time()
             while time.thread_time() < begin + 5 and now()[0] & ~os.SCHED_RESET_ON_FORK:
