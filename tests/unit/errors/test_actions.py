@@ -62,6 +62,7 @@ def test_a_remedy_of_its_own_is_kept_beside_the_actions() -> None:
             {"code": "show_vm", "args": {"name": 1}},
         ],
         [{"code": "of_a_later_version", "args": {}}],
+        [{"code": "show_vm", "args": {"code": "x"}}, {"code": "show_vm", "args": {"self": "x"}}],
     ],
 )
 def test_what_is_no_action_here_is_left_out_and_its_text_stays(data: object) -> None:
