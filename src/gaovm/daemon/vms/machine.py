@@ -167,9 +167,7 @@ class Machine:
     def update(self, **changes: Any) -> asyncio.Future[None]:
         """Change other fields of the record; writes and tells as ``apply`` does."""
         self.record = msgspec.structs.replace(self.record, **changes)
-        for watcher in self._watchers:
-            if not watcher.done():
-                watcher.set_result(None)
+        self.touch()
         written = self.fleet.store.put(self.record)
         written.add_done_callback(self._on_written)
         return written
@@ -244,5 +242,11 @@ def _failure(error: errors.GaoError, name: str) -> records.Failure:
         at=timestamps.now(),
         remedy=error.remedy,
         actions=tuple(records.Action(code=a.code, args=a.args) for a in error.actions),
-        serial_tail=tuple(error.details.get("serial_tail", ())),
+        serial_tail=_lines(error.details.get("serial_tail")),
     )
+
+
+def _lines(told: object) -> tuple[str, ...]:
+    """Return the lines among what a driver told: a row with anything else is unreadable."""
+    lines = told if isinstance(told, list | tuple) else ()
+    return tuple(line for line in lines if isinstance(line, str))
