@@ -97,7 +97,9 @@ async def remove(ctx: context.Daemon, call: context.Call, args: wire.Remove) -> 
         )
     chosen = [index for index in hits if index >= fixed]
     for index in chosen:
-        if (driver := _live(vm)) is not None:
+        # the driver has not bound a forward that came between its configuration and its start
+        bound = statuses[index].state == "forwarded"
+        if bound and (driver := _live(vm)) is not None:
             await driver.call(table.PORTS_REMOVE, _removed(statuses[index]))
     kept = tuple(
         port for index, port in enumerate(vm.record.added_ports, fixed) if index not in chosen
