@@ -140,3 +140,35 @@ def test_what_is_not_permitted_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
     assert in_a_thread(look) == [(False, *USUAL)]
+
+
+def usual_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have chosen another."""
+    monkeypatch.setattr(os, "sched_getscheduler", lambda _: os.SCHED_OTHER)
+    monkeypatch.setattr(os, "getpriority", lambda *_: 0)
+
+
+def test_who_asks_for_the_refusal_keeps_its_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user with RLIMIT_RTPRIO alone may take real time, and may not clear the flag again."""
+    changed: set[int] = set()
+
+    def schedule(pid: int, policy: int, _: os.sched_param) -> None:
+        changed.add(pid or threading.get_native_id())
+        if not policy & os.SCHED_RESET_ON_FORK:
+            raise PermissionError(1, "Operation not permitted")
+
+    usual_priority(monkeypatch)
+    monkeypatch.setattr(os, "sched_setscheduler", schedule)
+    monkeypatch.setattr(os, "setpriority", lambda *_: None)
+    assert priority.refusal() == ""
+    assert changed and threading.get_native_id() not in changed
+
+
+def test_without_a_better_nice_value_there_is_no_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    usual_priority(monkeypatch)
+    monkeypatch.setattr(os, "sched_setscheduler", lambda *_: None)
+    monkeypatch.setattr(os, "setpriority", refuse)
+    assert priority.refusal() == "Permission denied"
