@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import asdict
 
+from gaovm.builder import backends
 from gaovm.daemon import paths, timestamps
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import machine, ports
@@ -39,7 +40,7 @@ def vm_status(vm: machine.Machine) -> wire.VmStatus:
         paused=vm.paused,
         created_at=record.created_at,
         started_at=record.started_at,
-        vm_type="qemu",
+        vm_type=spec.boot.backend or backends.present()[0].name,
         arch=spec.boot.arch,
         cpus=spec.processors.count,
         memory_bytes=spec.memory.size_bytes,

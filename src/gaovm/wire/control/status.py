@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
 import msgspec
 
@@ -11,6 +11,9 @@ from gaovm.spec.diff import Difference
 from gaovm.wire import anyjson
 from gaovm.wire.agent.info import Info
 from gaovm.wire.control.ports import PortStatus
+
+#: A back end's name: an open set.
+VmType = Annotated[str, msgspec.Meta(examples=["qemu"])]
 
 
 class VmImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +143,7 @@ class VmStatus(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     created_at: str
     started_at: str | None
-    vm_type: Literal["qemu"]
+    vm_type: VmType
     arch: str
     cpus: int
     memory_bytes: int
