@@ -9,6 +9,5 @@ from gaovm.aio import joint_work
 from gaovm.wire.control.progress import Progress
 
 Result = TypeVar("Result")
-Progress = Progress
 Listener = Callable[[Progress], None]
 Operation = joint_work.Operation[Progress, Result]

@@ -46,7 +46,6 @@ class DaemonProcess:
         origin: Origin,
         watch: stalls.Watch,
     ) -> None:
-        self._owner = owner
         self._origin = origin
         given = origin.given
         self._fleet = Fleet(where, database, events.Events(database), owner)

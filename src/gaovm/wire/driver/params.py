@@ -23,7 +23,7 @@ NOTHING = Nothing()
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
-    """``vm.stop``: seconds until the driver stops waiting for the guest, then for QEMU's end."""
+    """``vm.stop``: how many seconds the driver waits for the guest, then for the hypervisor."""
 
     grace_s: Seconds = 30.0
     force_s: Seconds = 5.0
