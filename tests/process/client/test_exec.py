@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import measuring
 from tests.process.cli import fakes
 
 from gaovm import errors
@@ -48,7 +49,11 @@ def argv(driver: fakes.FakeDriver, *words: str, **start: Any) -> list[str]:
     return [sys.executable, "-c", SCRIPT, json.dumps(ticket), json.dumps(body)]
 
 
-ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SRC)}
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "PYTHONPATH": str(SRC),
+    **measuring.environment(),
+}
 
 
 def run(

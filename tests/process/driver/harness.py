@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests import measuring
+
 from gaovm import errors
 from gaovm.aio import process
 from gaovm.ipc import connection, hello, methods, peer
@@ -28,6 +30,8 @@ from gaovm.wire import anyjson
 from gaovm.wire.driver import table
 
 STEP_S = 30.0
+#: A driver whose guest and hypervisor answer leaves in less.
+LEAVE_S = 2.0
 #: The program of a zygote, by the back end that its drivers use as default.
 ZYGOTES = {"qemu": "gaovm.driver.spawn.zygote", "toy": "gaovm.testing.toy.zygote"}
 
@@ -93,7 +97,7 @@ class Link:
 
 
 class Zygote:
-    """``async with Zygote() as zygote``; at the end every driver that is left is killed.
+    """``async with Zygote() as zygote``; at the end every driver that is left ends, too.
 
     ``backend`` is the back end that its drivers use as default.
     """
@@ -109,9 +113,8 @@ class Zygote:
         self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._sock.setblocking(False)
         argv = [sys.executable, "-m", ZYGOTES[self.backend], "--fd", str(theirs.fileno())]
-        self.process = subprocess.Popen(
-            argv, pass_fds=[theirs.fileno()], env={**os.environ, **UNCAGED, **self._env}
-        )
+        env = {**os.environ, **UNCAGED, **measuring.environment(), **self._env}
+        self.process = subprocess.Popen(argv, pass_fds=[theirs.fileno()], env=env)
         theirs.close()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read())
@@ -127,7 +130,15 @@ class Zygote:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End what still runs; the zygote leaves at end of file."""
+        """End what still runs; the zygote leaves at end of file, and so do its drivers.
+
+        A driver that does not is killed, and then does not tell what it ran (``tests.measuring``).
+        """
+        # The loop may end before it reads a dead driver's end of file, so nothing else closes them.
+        for link in self._links:
+            await link.connection.aclose()
+        if running := [ended for ended in self._exits.values() if not ended.done()]:
+            await asyncio.wait(running, timeout=LEAVE_S)
         for pid, ended in self._exits.items():
             if not ended.done():
                 with contextlib.suppress(ProcessLookupError):  # nobody has read its end yet
@@ -135,9 +146,6 @@ class Zygote:
         self._reader.cancel()
         self._sock.close()
         self.process.wait(STEP_S)
-        # The loop may end before it reads a dead driver's end of file, so nothing else closes them.
-        for link in self._links:
-            await link.connection.aclose()
 
     async def fork(self, name: str, log: Path, *, token: str | None = None) -> Link:
         """Fork a driver and shake hands; ``token``: what the driver sends, if wrong."""

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests import measuring
+
 from gaovm.ipc.hello import TOKEN_VARIABLE as TOKEN
 from gaovm.platform import unix_sockets
 
@@ -18,6 +20,7 @@ COMMAND = [sys.executable, "-m", "gaovm.driver"]
 
 def test_without_a_token_it_exits_with_a_message() -> None:
     env = {key: value for key, value in os.environ.items() if key != TOKEN}
+    env |= measuring.environment()
     done = subprocess.run(
         [*COMMAND, "--control-fd", "0"], capture_output=True, env=env, check=False
     )
@@ -31,7 +34,7 @@ def test_it_says_hello_with_its_token_and_leaves_on_end_of_file() -> None:
         child = subprocess.Popen(
             [*COMMAND, "--control-fd", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
-            env={**os.environ, TOKEN: "t0ken"},
+            env={**os.environ, **measuring.environment(), TOKEN: "t0ken"},
             stderr=subprocess.DEVNULL,
         )
     with ours:
@@ -47,7 +50,8 @@ def test_it_says_hello_with_its_token_and_leaves_on_end_of_file() -> None:
 def test_a_bad_request_is_answered_and_the_zygote_lives(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     argv = [sys.executable, "-m", "gaovm.driver.spawn.zygote", "--fd", str(theirs.fileno())]
-    child = subprocess.Popen(argv, pass_fds=[theirs.fileno()])
+    env = {**os.environ, **measuring.environment()}
+    child = subprocess.Popen(argv, pass_fds=[theirs.fileno()], env=env)
     theirs.close()
     ours.settimeout(20)
 
