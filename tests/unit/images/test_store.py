@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
@@ -346,3 +347,25 @@ async def test_close_cancels_the_work(images: store.ImageStore, fake: FakeBuilde
     with pytest.raises(errors.Cancelled):  # its caller was not cancelled itself
         await task
     assert list(images.list()) == []
+
+
+async def test_a_copy_where_no_link_is_possible_has_the_same_holes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "another file system")
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(digests, "_reflink", lambda source, target: False)
+    source, target, counts = tmp_path / "source", tmp_path / "target", list[int]()
+    with source.open("wb") as file:
+        file.write(b"head")
+        file.truncate(3 << 20)
+    how = await digests.in_thread(digests.bring, source, target, counts.append)
+    assert (how, sum(counts)) == ("copy", 3 << 20)
+    assert target.read_bytes() == source.read_bytes()
+    assert target.stat().st_blocks < 3 << 11  # the zeros take no room
+    stop = digests.Stop()
+    stop.set()
+    with pytest.raises(digests.Stopped):
+        digests.bring(stop, source, tmp_path / "other")
