@@ -132,26 +132,25 @@ class Zygote:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End what still runs; the zygote leaves at end of file.
+        """End what still runs; the zygote leaves at end of file, and so do its drivers.
 
-        A driver first gets a moment to leave: one that is killed does not tell what it ran.
+        A driver that does not is killed, and then does not tell what it ran (``tests.measuring``).
         """
         # A zygote that a test has killed has left its drivers to another parent.
         below = descendants(self.process.pid)
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            running = {pid: ended for pid, ended in self._exits.items() if not ended.done()}
-            for pid in running:
+        # The loop may end before it reads a dead driver's end of file, so nothing else closes them.
+        for link in self._links:
+            await link.connection.aclose()
+        if running := [ended for ended in self._exits.values() if not ended.done()]:
+            await asyncio.wait(running, timeout=LEAVE_S)
+        for pid, ended in self._exits.items():
+            if not ended.done():
                 with contextlib.suppress(ProcessLookupError):  # nobody has read its end yet
-                    os.kill(pid, number)
-            if running and number == signal.SIGTERM:
-                await asyncio.wait(running.values(), timeout=LEAVE_S)
+                    os.kill(pid, signal.SIGKILL)
         self._reader.cancel()
         await asyncio.wait([self._reader])
         self._sock.close()
         self.process.wait(STEP_S)
-        # The loop may end before it reads a dead driver's end of file, so nothing else closes them.
-        for link in self._links:
-            await link.connection.aclose()
         # A driver that is about to end, or its hypervisor, may still write to the test's directory.
         await gone(below)
 
