@@ -59,7 +59,7 @@ def test_the_window_is_told(
     daemon.handlers[f"vm.display.{action}"] = lambda params, call: known
     done = gaovm("display", action, "web-dev")
     assert (done.returncode, done.stdout) == (0, said)
-    assert (b"gaovm set graphics.enabled=true" in done.stderr) == (not known["enabled"])
+    assert (b"gaovm set web-dev graphics.enabled=true" in done.stderr) == (not known["enabled"])
     assert json.loads(gaovm("display", action, "web-dev", "--json").stdout) == known
 
 

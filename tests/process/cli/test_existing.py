@@ -23,7 +23,7 @@ UP = {"vm": WEB, "created": False, "already": False, "warnings": []}
             "vm.start",
             {"wait": "agent"},
             {**UP, "already": True, "vm": {**WEB, "paused": True}},
-            "web-dev is running already; it is paused: `gaovm resume` lets it go on\n",
+            "web-dev is running already; it is paused: `gaovm resume web-dev` lets it go on\n",
         ),
         (
             ("restart", "--force", "--timeout", "5s"),
