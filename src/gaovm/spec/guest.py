@@ -21,11 +21,15 @@ class User(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Script(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A provision script; errors refer to it by ``name``, e.g. ``provision[0]``."""
+    """A provision script; errors refer to it by ``name``, e.g. ``provision[0]``.
+
+    ``env``: variables for this script besides the guest's, such as ``PARAM_NAME``.
+    """
 
     name: str
     mode: Literal["system", "user"]
     script: str
+    env: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Probe(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,6 +38,7 @@ class Probe(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     description: str
     script: str
     hint: str = ""
+    env: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Guest(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from gaovm.builder.document import Document
 from gaovm.cli import calls, options, output, project_dir, target
 from gaovm.cli.commands import up
 from gaovm.client import paths
-from gaovm.hostfacts import admission, boot_files, cage, facts
+from gaovm.hostfacts import admission, boot_files, cage, facts, sources
 from gaovm.model.facts import HostFacts
 from gaovm.project import config, context, overrides
 
@@ -81,7 +81,14 @@ def load(parsed: options.Parsed, host: HostFacts, name: str) -> config.Loaded:
     where = context.Host(arch=host.arch, vm_dir=paths.vm_dir(calls.home(), name))
     given = not isinstance(target.vm_name(parsed), target.ProjectVm)
     return config.load(
-        project.text(), project.config, caller, project.directory, name, where, given=given
+        project.text(),
+        project.config,
+        caller,
+        project.directory,
+        name,
+        where,
+        given=given,
+        resolver=sources.Files(Path(calls.home()), project.directory),
     )
 
 
