@@ -151,9 +151,11 @@ def _images(current: str, prefix: str) -> Iterator[str]:
 
 
 def _templates(current: str, prefix: str) -> Iterator[str]:
-    from gaovm.project import templates
+    from gaovm.client import paths
+    from gaovm.hostfacts import templates
 
-    yield from _matching(current, ((name, "") for name in templates.NAMES), prefix)
+    listed = templates.listed(paths.home())
+    yield from _matching(current, ((name, path) for name, path in listed), prefix)
 
 
 def _keys(current: str, prefix: str) -> Iterator[str]:

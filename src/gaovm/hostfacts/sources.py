@@ -11,10 +11,10 @@ import stat
 from pathlib import Path
 
 from gaovm import errors
+from gaovm.hostfacts import templates as listing
 from gaovm.project import templates
 from gaovm.project.lima import embedding
 
-TEMPLATES = "templates"
 CONFIG = "_config"
 
 
@@ -141,7 +141,7 @@ def template(home: Path, name: str, project: str) -> bytes:
     Raises:
         errors.UsageError: there is none of that name.
     """
-    path = home / TEMPLATES / name
+    path = home / listing.DIRECTORY / name
     try:
         return read(str(path))[0]
     except embedding.Unavailable as exc:
@@ -149,10 +149,7 @@ def template(home: Path, name: str, project: str) -> bytes:
             raise errors.UsageError(f"{path}: {exc.reason}", remedy=exc.remedy) from exc
     word = name.removesuffix(".yaml")
     if word not in templates.NAMES:
-        raise errors.UsageError(
-            f"there is no template {word!r}",
-            remedy=f"gaovm template ls lists them; yours lie in {home / TEMPLATES}",
-        )
+        raise listing.missing(str(home), word)
     text = templates.render(templates.read(word), project, Path(project).name)
     return text.encode()
 

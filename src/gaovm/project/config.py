@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from gaovm import errors
 from gaovm.project import check, fields, names, nodes, problems
 from gaovm.project.context import Caller, Context, Host
-from gaovm.project.lima import embedding, params, values, whole
+from gaovm.project.lima import embedding, locators, params, values, whole
 from gaovm.project.sections import boot, disks, graphics, guest, network, shares, supervision
 from gaovm.spec.disks import Image
 from gaovm.spec.vm import VmSpec
@@ -101,7 +101,8 @@ def tree(
         root = nodes.parse(text)
     except nodes.Malformed as exc:
         raise problems.failure(path, [problems.Problem(path, *exc.problem)]) from exc
-    locator = path if path.startswith("/") else posixpath.join(directory, path)
+    whole_path = path.startswith("/") or locators.scheme(path)
+    locator = path if whole_path else posixpath.join(directory, path)
     root = whole.read(root, locator, home, resolver, found)
     check.check(root, found)
     values.check(root, found)

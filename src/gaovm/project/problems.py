@@ -31,9 +31,10 @@ class Problem(NamedTuple):
 
     def data(self) -> dict[str, str | int]:
         """Return the problem as JSON data, without empty parts."""
-        parts = {"file": self.file, "line": self.line, "path": self.path, "message": self.message}
-        extra = {"remedy": self.remedy, "lima": self.lima}
-        return parts | {key: text for key, text in extra.items() if text}
+        parts: dict[str, str | int] = {"file": self.file, "line": self.line, "path": self.path}
+        parts["message"] = self.message
+        extra = (("remedy", self.remedy), ("lima", self.lima))
+        return parts | {key: text for key, text in extra if text}
 
 
 class Findings:

@@ -44,7 +44,7 @@ _REASONS: dict[tuple[str, str], str] = {
     ("VMOpts", "vz"): f"{_MAC}: Apple's hypervisor",
     ("VMOpts", "wsl2"): "only Windows has it: WSL 2",
     ("VMOpts", "krunkit"): f"{_MAC}: krunkit",
-    ("Video", "vnc"): "`gaovm display` shows the display",
+    ("Video", "vnc"): "GaoVM has a window of its own for the display",
     ("PortForward", "static"): LATER,
 }
 #: (struct, field) -> limits of a field that works, and values that are refused with a reason.

@@ -25,10 +25,10 @@ silence. A field that asks for nothing (`false`, `0`, an empty list) gives no wa
   entry. The name `*` means all entries before it. The higher `minimumLimaVersion` counts.
 - `provision[].file` and `probes[].file` name a script.
 - A relative locator is relative to the file that has it, and may not hold `..`. `template:NAME` is
-  `$GAOVM_HOME/templates/NAME.yaml`, else a template of GaoVM's own (`gaovm template ls`).
+  `$GAOVM_HOME/templates/NAME.yaml`, else a template of GaoVM's own.
 - GaoVM embeds each base once, at most {depth} deep, and at most {files} files with {size} KiB
   each. A file that names itself, or one that names it, is an error.
-- `gaovm up` asks before it reads a file outside the project for the first time, because a guest
+- GaoVM asks before it takes a file outside the project over for the first time, because a guest
   can write the project's file.
 - `$GAOVM_HOME/_config/base.yaml` is a base of every file, `default.yaml` fills what a file leaves
   open, and `override.yaml` wins over it, as in Lima's own `_config`.

@@ -228,7 +228,7 @@ class Embedder:
             try:
                 name = locators.template_file(locator)
             except ValueError as exc:
-                raise Unavailable(str(exc), "gaovm template ls lists them") from exc
+                raise Unavailable(str(exc), "name a template as it is listed") from exc
             return self._resolver.template(name)
         if kind in ("http", "https", "github"):
             reason = f"GaoVM downloads no part of a config ({kind}:)"

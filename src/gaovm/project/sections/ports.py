@@ -51,7 +51,7 @@ def read(root: nodes.Table, context: Context) -> tuple[PortForward, ...]:
             rules.append(rule)
     if len(forwards) > _MAX_FORWARDS:
         what = f"more than {_MAX_FORWARDS} rules"
-        remedy = "take rules out; `gaovm port add` forwards a port when you need it"
+        remedy = "take rules out; a port can also be forwarded later, when you need it"
         context.found.problem(root, what, path="portForwards", remedy=remedy)
     return tuple(forwards)
 
