@@ -1,4 +1,4 @@
-"""Every sample's command line is the stored one; ``--regenerate`` rewrites, missing files fail."""
+"""Each sample builds its stored command line; ``--regenerate`` rewrites the stored files."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def test_document(name: str, regenerate: bool) -> None:
     assert text == path.read_text()
 
 
-def test_no_stored_file_is_without_a_sample() -> None:
+def test_every_stored_file_has_a_sample() -> None:
     stored = {path.stem.removeprefix("qemu-") for path in HERE.glob("qemu-*.json")}
     assert stored == set(samples.CASES)

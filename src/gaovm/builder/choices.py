@@ -40,7 +40,7 @@ def choose_accelerator(requested: Accelerator, arch: Arch, host: host_facts.Host
         raise errors.AcceleratorUnavailable(
             f"accelerator {requested} does not work here: {why}",
             field="vmOpts.gaovm.accel",
-            remedy="set accel to auto or tcg, or find out why it does not work",
+            remedy=f"set accel to auto or tcg, or make {requested} work",
             actions=(errors.Action("check_host"),),
         )
     return Choice(name="tcg", reason="; ".join(reasons) or "this system has no accelerator")

@@ -9,7 +9,7 @@ from gaovm.spec.base import Frozen
 class BootFiles(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The files a VM boots from.
 
-    ``base`` is the image's disk, which ``disk`` is an overlay of; None: ``disk`` stands alone.
+    ``disk`` is an overlay of ``base``, the image's disk; without ``base`` it stands alone.
     """
 
     disk: str

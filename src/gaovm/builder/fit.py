@@ -6,7 +6,7 @@ from gaovm import errors
 from gaovm.model import facts
 from gaovm.spec import vm
 
-#: The most virtual CPUs for each host CPU: with more they only wait for each other.
+#: The most virtual CPUs for each host CPU: more of them would only wait for each other.
 CPUS_PER_CPU = 4
 _MIB = 1 << 20
 
@@ -31,13 +31,13 @@ def _memory(size: int, host: facts.HostFacts) -> list[str]:
         raise errors.ConfigError(
             f"memory: {_mib(size)} is more than this host has ({_mib(total)})",
             field="memory",
-            remedy="set less `memory` in the project file, or over it",
+            remedy="set less `memory`, in the project file or over it",
             actions=(errors.Action("set_config", key="memory", value="2GiB"),),
         )
     if size > free:
         return [
             f"memory: {_mib(size)} is more than the {_mib(free)} that this host has free now: "
-            "it may swap, or end processes"
+            "the host may swap, or end processes"
         ]
     return []
 
@@ -45,13 +45,13 @@ def _memory(size: int, host: facts.HostFacts) -> list[str]:
 def _cpus(count: int, host: facts.HostFacts) -> list[str]:
     if count > host.cpus * CPUS_PER_CPU:
         raise errors.ConfigError(
-            f"cpus: {count} is more than {CPUS_PER_CPU} for each of this host's {host.cpus}",
+            f"cpus: {count} is more than {CPUS_PER_CPU} for each of this host's {host.cpus} CPUs",
             field="cpus",
-            remedy=f"set at most {host.cpus * CPUS_PER_CPU} `cpus` in the project file, or over it",
+            remedy=f"set at most {host.cpus * CPUS_PER_CPU} `cpus`, in the project file or over it",
             actions=(errors.Action("set_config", key="cpus", value="2"),),
         )
     if count > host.cpus:
-        return [f"cpus: {count} on a host with {host.cpus}: they take turns"]
+        return [f"cpus: {count} on a host with {host.cpus} CPUs: they take turns"]
     return []
 
 

@@ -1,6 +1,6 @@
 """The guest's network. It is the same on every back end, so one image and command line fit all.
 
-Each back end has its own ``network`` module for what carries the traffic.
+Each back end has its own ``network`` module for the carrier of the traffic.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class ImageService:
         elif not disk.exists():
             raise errors.StateCorrupt(
                 f"the disk of VM {vm.name} is gone: {disk}",
-                remedy="put the file back, or begin anew",
+                remedy="restore that file, or make the VM again without its data",
                 actions=(errors.Action("destroy_vm", name=vm.name), errors.Action("make_vm")),
             )
         self._preparing.add(vm.name)

@@ -48,8 +48,8 @@ class Shelf:
     def put(self, work: Path, content: manifest.Manifest) -> manifest.ImageInfo:
         """Make a working directory an image. Blocking.
 
-        The caller has checked its artefacts and removed everything else. An image that is here
-        already stays as it is.
+        The caller has checked its artefacts and removed everything else. If the image is here
+        already, it does not change.
         """
         target = self.path / content.digest
         for artefact in content.identity.artefacts.values():
@@ -134,7 +134,7 @@ def now() -> int:
 
 
 def allocated(directory: Path) -> int:
-    """Return the bytes that deleting ``directory`` frees: those of files without another name."""
+    """Return how many bytes deleting ``directory`` frees: files with another name free none."""
     stats = (path.lstat() for path in directory.rglob("*"))
     return sum(stat.st_blocks * 512 for stat in stats if stat.st_nlink == 1)
 

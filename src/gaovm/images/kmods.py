@@ -1,4 +1,4 @@
-"""Which kernel modules the initramfs carries, and in which order the agent loads them.
+"""Choose the kernel modules of the initramfs, and the order in which the agent loads them.
 
 It reads the tables of depmod (``modules.dep``, ``modules.builtin``); the resolution itself is pure.
 """
@@ -109,7 +109,7 @@ def resolve(
 def _closure(
     name: str, dep: Mapping[str, tuple[str, tuple[str, ...]]], there: set[str]
 ) -> Iterator[str]:
-    """Yield what ``name`` needs and is not ``there``, then ``name``; add all of it to ``there``."""
+    """Yield the missing dependencies of ``name``, then ``name``; add all of them to ``there``."""
     if name in there:
         return
     if name not in dep:

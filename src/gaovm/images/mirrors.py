@@ -1,4 +1,4 @@
-"""Where a build gets its packages: from the host's own apt sources, if they have the suite.
+"""Choose the sources of a build's packages: the host's own apt sources, if they have the suite.
 
 The parsers are pure; ``host_sources`` reads the host. A mirror of the user overrides all of it. If
 the host has none, mmdebstrap uses its own default. This module knows no host names.
@@ -142,7 +142,7 @@ def build_settings(dump: str) -> str:
 
 
 def guest_settings(dump: str) -> str:
-    """Filter ``apt-config dump``: what the guest needs to accept the same mirrors, but no proxy."""
+    """Filter ``apt-config dump``: the settings to accept the same mirrors in guests; no proxy."""
     return _filtered(dump, _GUEST_SETTING)
 
 
@@ -169,7 +169,7 @@ def _fields(paragraph: str) -> dict[str, str]:
 
 
 def _keyring(value: str) -> str | None:
-    """Return a keyring that is a path; for inline keys and fingerprints apt's trusted keys do."""
+    """Return a keyring that is a path; None for inline keys and fingerprints (apt's keys serve)."""
     word = value.strip()
     return word if re.fullmatch(r"/[^\s,\[\]]+", word) else None
 

@@ -1,8 +1,9 @@
 """Run the builder's programs as root of namespaces of their own.
 
-Each program runs in a new PID and mount namespace, which dies with its first process, which dies
-with this one: whichever of them is killed, no child and no mount is left. A plain user also gets a
-user namespace, in which the subordinate ids of ``/etc/subuid`` are the users of the image.
+Each program runs in a new PID and mount namespace. The namespace dies with its first process, and
+that process dies with this one: whichever of them is killed, no child and no mount is left. A plain
+user also gets a user namespace, in which the subordinate ids of ``/etc/subuid`` are the users of
+the image.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _PASSED_ON = (
 
 
 def require(programs: Sequence[str]) -> None:
-    """Raises: ProgramMissing naming the first absent program and how to install all absent ones."""
+    """Check that programs are installed. Raises: ProgramMissing, with the command that helps."""
     missing = [name for name in programs if shutil.which(name, path=_PATH) is None]
     if missing:
         raise errors.ProgramMissing(
@@ -44,7 +45,7 @@ def require(programs: Sequence[str]) -> None:
 
 
 def require_build() -> None:
-    """All a build needs of this host. Raises: ProgramMissing, PermissionMissing."""
+    """Check that this host can build images. Raises: ProgramMissing, PermissionMissing."""
     require(packages.IMAGE_BUILD)
     if os.geteuid() == 0:
         return
@@ -57,7 +58,7 @@ def require_build() -> None:
 
 
 def environment() -> dict[str, str]:
-    """The environment of a build: nothing of the caller's but its proxies and TMPDIR."""
+    """Return a build's environment: only the proxies and TMPDIR come from the caller's."""
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {
         **kept,

@@ -1,7 +1,7 @@
 """Fetches a disk image from a URL or a path into a working directory, and hashes it meanwhile.
 
-It trusts the file no further than its digest: it bounds its size, recognises its form by content,
-and refuses a qcow2 that would make the hypervisor open other files of the host.
+A digest says nothing about the file's content, so this module limits the size, detects the format
+by content, and refuses a qcow2 that would make the hypervisor open other files of the host.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Boot:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to pull: a disk, and the kernel and initrd that boot it.
+    """The files to pull: a disk, and the kernel and initrd that boot it.
 
     A location is an http, https or file URL, or a path.
     """
@@ -87,7 +87,7 @@ def check(request: Request) -> None:
 
 
 def identity(request: Request, names: Mapping[manifest.Role, str]) -> manifest.Identity:
-    """Make the identity of what ``fetch`` has brought, without its artefacts."""
+    """Make the identity of the image that ``fetch`` has brought, without its artefacts."""
     return manifest.Identity(
         name=request.location,
         arch=request.arch,
@@ -197,7 +197,7 @@ def _download(
         raise errors.DigestMismatch(
             f"{part.location}: expected {part.digest}, found {algorithm}:{digest.hexdigest()}",
             field="digest",
-            remedy="the file has changed or the digest is of another file; nothing was kept",
+            remedy="the file has changed, or the digest is not this file's; nothing was kept",
         )
 
 

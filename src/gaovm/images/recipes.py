@@ -1,4 +1,4 @@
-"""What goes into an image: pure data, no I/O.
+"""The content of images: pure data, no I/O.
 
 A recipe fixes the content of an image, except for the packages that the mirror has on the day. Its
 ``key`` is the digest of everything that decides the content, including the hook scripts and
@@ -102,7 +102,7 @@ class Recipe:
     revision: int = REVISION
 
     def key(self, hooks: bytes) -> str:
-        """Return the SHA-256 of all that decides the content, ``hooks`` (their text) included."""
+        """Return the SHA-256 of everything that decides the content, including the hooks' text."""
         text = json.dumps(asdict(self), sort_keys=True).encode()
         return hashlib.sha256(text + b"\0" + hooks).hexdigest()
 

@@ -46,7 +46,7 @@ class Pruned:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildRequest:
-    """What ``ensure`` and ``build`` must make; ``mirror`` None is the host's own."""
+    """An image for ``ensure`` and ``build`` to make; ``mirror`` None is the host's own."""
 
     name: str
     arch: str = "x86_64"
@@ -94,8 +94,8 @@ class ImageStore:
     async def ensure(self, request: BuildRequest, report: progress.Report = silent) -> ImageInfo:
         """Return the image of a recipe: from the store, else from the cache, else build it.
 
-        Callers that want the same image share the work. When the last of them is cancelled, nothing
-        is left of it.
+        Callers that want the same image share the work. When the last of them is cancelled, the
+        store removes the unfinished work.
 
         Raises: ImageUnknown, ProgramMissing, PermissionMissing, DiskFull, UsageError,
         ImageBuildFailed.
@@ -111,7 +111,7 @@ class ImageStore:
         )
 
     async def build(self, request: BuildRequest, report: progress.Report = silent) -> ImageInfo:
-        """Build an image from the mirror of today, even when there is one already.
+        """Build an image from the mirror's current packages, even if there is one already.
 
         Raises the same errors as ``ensure``.
         """
@@ -352,10 +352,10 @@ class ImageStore:
         matching = [digest for digest in here if word and digest.startswith(word)]
         if len(matching) > 1:
             shown = ", ".join(sorted(digest[:12] for digest in matching))
-            raise errors.UsageError(f"{ref} is short for {len(matching)} images: {shown}")
+            raise errors.UsageError(f"{ref} matches {len(matching)} images: {shown}")
         names = sorted({image.name for image in images if ref and image.name.startswith(ref)})
         if not matching and len(names) > 1:
-            raise errors.UsageError(f"{ref} is short for {len(names)} names: {', '.join(names)}")
+            raise errors.UsageError(f"{ref} matches {len(names)} names: {', '.join(names)}")
         chosen = matching or [image.digest for image in images if image.name in names]
         if not chosen:
             raise errors.NotFound(f"no image {ref!r}", actions=(errors.Action("list_images"),))

@@ -1,4 +1,4 @@
-"""What the host offers, as data: ``hostfacts`` collects it, ``builder`` decides with it."""
+"""The host's facts as data: ``hostfacts`` collects them, ``builder`` decides with them."""
 
 from __future__ import annotations
 

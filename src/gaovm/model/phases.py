@@ -1,8 +1,8 @@
 """The phases of an ``up``, with their names in its progress notifications.
 
 When a caller leaves (Ctrl-C) before the agent answers, the daemon undoes the ``up``. After that the
-guest may hold the user's work, and the daemon keeps the VM. A phase that is not named here counts
-as one after the agent's answer.
+guest may hold the user's work, and the daemon keeps the VM. A phase without a name here counts as
+one after the agent's answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which images a file may name: one that GaoVM can build here, or a location with its digest."""
+"""The images that a file may name: one that GaoVM can build, or a location with its digest."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def check_name(name: str, arch: str, kernel: str) -> None:
     """
     if name not in SUITES:
         raise errors.ImageUnknown(
-            f"unknown image {name!r}: known are {', '.join(known())}",
+            f"unknown image {name!r}; known images: {', '.join(known())}",
             remedy=f"use {' or '.join(known())}, or the location of a disk image with its digest",
         )
     if arch not in ARCHES:
         raise errors.ImageUnknown(
-            f"image {name}: no architecture {arch!r}: known are {', '.join(ARCHES)}"
+            f"image {name}: no architecture {arch!r}; known: {', '.join(ARCHES)}"
         )
     if kernel not in KERNELS:
         raise errors.ImageUnknown(
-            f"image {name}: no kernel {kernel!r}: known are {', '.join(KERNELS)}",
+            f"image {name}: no kernel {kernel!r}; known: {', '.join(KERNELS)}",
             field="vmOpts.gaovm.kernel",
         )
 
@@ -57,9 +57,9 @@ def check(loaded: Loaded) -> None:
     elif image.digest is not None:
         raise errors.ConfigError(
             f"{loaded.place('images[0].digest')}: {image.location} is built on this machine, and "
-            "each build has another digest",
+            "each build has a different digest",
             field="images[0].digest",
-            remedy="take `digest` out; it pins images that are pulled from a URL or a path",
+            remedy="remove `digest`; it is only for images that are pulled from a URL or a path",
         )
     else:
         try:

@@ -240,8 +240,8 @@ class _Composer:
     def __init__(self, text: str) -> None:
         if not yaml.__with_libyaml__:
             raise errors.ProgramMissing(
-                "PyYAML was built without libyaml, which reads config files here",
-                remedy="install GaoVM again: ./scripts/setup takes PyYAML's wheel, which has it",
+                "PyYAML was built without libyaml, which GaoVM needs to read config files",
+                remedy="install GaoVM again: ./scripts/setup takes PyYAML's wheel with libyaml",
             )
         self._events = iter(yaml.parse(text, Loader=yaml.CBaseLoader))
         self._anchors: dict[str, _Raw] = {}

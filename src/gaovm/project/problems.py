@@ -67,7 +67,7 @@ class Findings:
             self._problems.append(problem)
 
     def warning(self, node: Node, message: str, *, path: str | None = None) -> None:
-        """Note a warning; the load goes on."""
+        """Note a warning; the load continues."""
         file, where = self._place(node, path)
         text = f"{file}:{node.line}: {where}: {message}"
         if len(self.warnings) < _LIMIT and text not in self.warnings:

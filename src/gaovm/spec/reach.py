@@ -43,7 +43,7 @@ PROJECT = "."
 
 
 class Kind(StrEnum):
-    """What the VM reaches; the value is the word for people."""
+    """A kind of thing that the VM reaches; the value is the word for people."""
 
     MOUNT = "mount"
     FORWARD = "forward"

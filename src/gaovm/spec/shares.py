@@ -34,7 +34,7 @@ class Share(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Place(NamedTuple):
-    """What a host says of a path: where it leads without links, and whether it is a directory."""
+    """A path on the host: the real path behind its links, and whether it is a directory."""
 
     real: str
     is_directory: bool
@@ -43,15 +43,15 @@ class Place(NamedTuple):
 def refusal(
     share: Share, found: Place, home: str, real_home: str, where: str
 ) -> errors.GaoError | None:
-    """Why a directory cannot be mounted: it is not there, or it is GaoVM's own; None: it can be.
+    """Return why a directory cannot be mounted: it is missing, or it is GaoVM's own. Else None.
 
-    ``home`` is GaoVM's directory. ``where`` begins the message: who asks for the mount.
+    ``home`` is GaoVM's directory. ``where`` begins the message: it names the place of the mount.
     """
     if not found.is_directory:
         return errors.MountMissing(
             f"{where} {share.location} is no directory on this host",
             field=share.field or "mounts",
-            remedy="make the directory, or take the mount out of the file",
+            remedy="make the directory, or remove the mount from the file",
         )
     if f"{found.real}/".startswith(f"{real_home.rstrip('/')}/"):
         return errors.MountRefused(

@@ -1,4 +1,4 @@
-"""What the host side of a running VM tells the driver, in words that fit every back end."""
+"""Events that the host side of a running VM sends to the driver, the same for every back end."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PortChanged(msgspec.Struct, frozen=True):
 
 
 class ShareLost(msgspec.Struct, frozen=True):
-    """The server of a share ended; the guest cannot go on without it."""
+    """The server of a share ended; the guest cannot continue without it."""
 
     error: errors.GaoError
 

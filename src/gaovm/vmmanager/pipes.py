@@ -20,14 +20,14 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>()][A-Z0-9]?|[\x00-\x08\x0
 
 
 class Tail:
-    """The last bytes of a text without end."""
+    """The last bytes of an endless text."""
 
     def __init__(self, limit: int = TAIL_BYTES) -> None:
         self._limit = limit
         self._data = bytearray()
 
     def add(self, data: bytes | memoryview) -> None:
-        """Append, and drop what is too old."""
+        """Append, and drop the oldest bytes above the limit."""
         self._data += data
         if len(self._data) > 2 * self._limit:
             del self._data[: -self._limit]
@@ -58,7 +58,7 @@ class Channels(NamedTuple):
 
 
 class Log(Protocol):
-    """Where a pipe appends its bytes."""
+    """A log to which a pipe appends its bytes."""
 
     def write(self, data: bytes | memoryview) -> None:
         """Append."""

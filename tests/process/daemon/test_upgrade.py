@@ -218,7 +218,7 @@ def test_a_database_that_is_too_new_for_the_code_is_refused(world: World) -> Non
     with sqlite3.connect(world.daemons.home / "state.db") as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    assert "is of revision 99" in upgrade(client)["message"]
+    assert "has revision 99" in upgrade(client)["message"]
     assert client.call("ping")["ok"] is True
 
 

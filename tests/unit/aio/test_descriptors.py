@@ -1,4 +1,4 @@
-"""What a process knows, and does not know, when it may open no file any more."""
+"""What still works in a process that has no file descriptors left."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gaovm.platform import processes
 
 @contextlib.contextmanager
 def no_more() -> Iterator[None]:
-    """Nothing can be opened here."""
+    """Let this process open no more files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
@@ -35,7 +35,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
         made.kill()
 
 
-def test_a_process_that_cannot_be_looked_at_is_not_dead(child: subprocess.Popen[bytes]) -> None:
+def test_a_process_that_cannot_be_inspected_counts_as_alive(child: subprocess.Popen[bytes]) -> None:
     pid, start_time = processes.identity(child.pid)
     with no_more():
         assert processes.alive(pid, start_time)
@@ -49,7 +49,7 @@ def test_a_process_that_cannot_be_looked_at_is_not_dead(child: subprocess.Popen[
         processes.identity(pid)
 
 
-async def test_an_end_is_waited_for_without_a_descriptor(
+async def test_waiting_for_a_process_works_without_a_descriptor(
     child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "_NO_DESCRIPTOR_S", 0.01)
@@ -61,7 +61,7 @@ async def test_an_end_is_waited_for_without_a_descriptor(
     await asyncio.wait_for(waiting, 10)
 
 
-async def test_a_program_gets_the_limit_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_program_gets_the_original_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     monkeypatch.setattr(descriptors, "_inherited", None)
     resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))
@@ -75,7 +75,7 @@ async def test_a_program_gets_the_limit_of_before(monkeypatch: pytest.MonkeyPatc
     assert done.stdout.split() == [b"300", str(hard).encode()]
 
 
-def test_few_are_left() -> None:
+def test_scarce_descriptors_are_detected() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)

@@ -1,4 +1,4 @@
-"""Files are whole or absent; locks exclude."""
+"""Files are written whole or not at all; a lock has one holder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gaovm import errors
 from gaovm.aio import files
 
 
-def test_a_file_is_replaced_whole_with_its_mode(tmp_path: Path) -> None:
+def test_a_write_replaces_the_whole_file_and_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     files.write_atomic(path, b"{}")
     files.write_atomic(path, b'{"a": 1}', mode=0o640)
@@ -30,10 +30,10 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", [os.O_TMPFILE, os.O_DIRECTORY])
-def test_a_new_file_is_whole_and_replaces_nothing(
+def test_a_new_file_is_written_whole_and_replaces_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: int
 ) -> None:
-    monkeypatch.setattr(os, "O_TMPFILE", flag)  # the second: where there is no such thing
+    monkeypatch.setattr(os, "O_TMPFILE", flag)  # the second flag: a system without O_TMPFILE
     path = tmp_path / "disk"
     files.create_atomic(path, b"first", mode=0o640)
     with pytest.raises(errors.StateConflict):
@@ -50,7 +50,7 @@ def test_a_full_disk_is_its_own_error() -> None:
     assert isinstance(files.errors_of(OSError(13, "denied"), "x"), errors.PermissionMissing)
 
 
-def test_a_lock_excludes_and_dies_with_its_process(tmp_path: Path) -> None:
+def test_a_lock_has_one_holder_and_ends_with_its_process(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     script = (
         "import sys; from gaovm.aio import files; l = files.Lock(sys.argv[1]);"
@@ -78,7 +78,7 @@ def test_a_lock_excludes_and_dies_with_its_process(tmp_path: Path) -> None:
     other.release()
 
 
-def test_what_dead_writers_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+def test_sweeping_removes_only_files_of_dead_writers(tmp_path: Path) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
     left = tmp_path / f".config.json.{gone.pid}.0123abcd"

@@ -1,4 +1,4 @@
-"""Shared work: joiners, marks, withdrawal, endings."""
+"""Shared work: joining, releasing callers at a mark, withdrawing and ending."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def silent(_: dict[str, Any]) -> None:
     pass
 
 
-async def test_the_last_caller_waits_until_the_work_is_undone(owner: tasks.TaskOwner) -> None:
+async def test_the_last_caller_waits_until_the_work_is_cleaned_up(owner: tasks.TaskOwner) -> None:
     undone = asyncio.Event()
     operation: joint_work.Operation[dict[str, Any], int] = joint_work.Operation("x")
 
@@ -66,7 +66,7 @@ async def test_kept_work_outlives_its_callers(owner: tasks.TaskOwner) -> None:
     assert await operation.wait(silent) == 7
 
 
-async def test_a_mark_lets_go_and_an_error_reaches_everybody(owner: tasks.TaskOwner) -> None:
+async def test_a_mark_releases_its_callers_and_an_error_reaches_all(owner: tasks.TaskOwner) -> None:
     operation: joint_work.Operation[dict[str, Any], None] = joint_work.Operation("x")
     gate = asyncio.Event()
 
@@ -104,7 +104,7 @@ async def test_a_defect_becomes_an_internal_error(
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_cancel_tells_the_reason(owner: tasks.TaskOwner) -> None:
+async def test_callers_of_cancelled_work_get_the_reason(owner: tasks.TaskOwner) -> None:
     operation: joint_work.Operation[dict[str, Any], None] = joint_work.Operation("x")
     operation.start(owner, asyncio.sleep(3600))
     caller = asyncio.ensure_future(operation.wait(silent))
@@ -115,7 +115,7 @@ async def test_cancel_tells_the_reason(owner: tasks.TaskOwner) -> None:
         await caller
 
 
-async def test_work_cancelled_before_its_first_step_still_undoes_itself(
+async def test_work_cancelled_before_its_first_step_still_cleans_up(
     owner: tasks.TaskOwner,
 ) -> None:
     operation: joint_work.Operation[dict[str, Any], None] = joint_work.Operation("x")
@@ -156,10 +156,10 @@ async def test_callers_of_one_key_share_work_progress_and_result() -> None:
     assert (await second, begun) == ("built", 1)
     assert heard == ([50], [50]), "a newcomer gets the latest progress"
     assert await work.join("a", build, heard[0].append) == "built"
-    assert begun == 2, "what has ended is not joined"
+    assert begun == 2, "nobody joins work that has ended"
 
 
-async def test_who_comes_while_work_is_undone_begins_anew() -> None:
+async def test_a_caller_that_comes_during_clean_up_starts_new_work() -> None:
     work: joint_work.Operations[int, int] = joint_work.Operations("test")
     undoing, undone = asyncio.Event(), asyncio.Event()
 
@@ -179,13 +179,13 @@ async def test_who_comes_while_work_is_undone_begins_anew() -> None:
     first.cancel()
     await undoing.wait()
     assert await work.join("a", again, lambda _: None) == 2
-    assert not first.done(), "the last caller waits until its work is undone"
+    assert not first.done(), "the last caller waits until its work is cleaned up"
     undone.set()
     await asyncio.wait([first])
     assert first.cancelled()
 
 
-async def test_closing_ends_all_work_and_tells_its_callers() -> None:
+async def test_closing_ends_all_work_and_informs_its_callers() -> None:
     work: joint_work.Operations[int, None] = joint_work.Operations("test")
 
     async def hang(_: Callable[[int], None]) -> None:

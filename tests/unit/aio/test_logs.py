@@ -51,7 +51,7 @@ def test_an_exception_is_in_the_line() -> None:
 
 
 @given(st.text(st.characters(codec=None, categories=None), max_size=50))
-def test_any_text_makes_one_line_of_json(text: str) -> None:
+def test_any_message_becomes_one_line_of_json(text: str) -> None:
     line = logs.JsonLines().line(record("%s", text))
     assert b"\n" not in line and b"\x1b" not in line
     json.loads(line)
@@ -74,7 +74,7 @@ def test_files_rotate_and_are_bounded(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_goes_on_from_where_the_last_process_left_it(tmp_path: Path) -> None:
+def test_a_new_process_continues_the_existing_file(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_bytes(b"x" * 60)
     log = logs.RotatingFile(path, max_bytes=100)
@@ -84,7 +84,7 @@ def test_a_file_goes_on_from_where_the_last_process_left_it(tmp_path: Path) -> N
     assert path.with_name("a.log.1").read_bytes() == b"x" * 60
 
 
-def test_a_full_disk_loses_lines_only(tmp_path: Path) -> None:
+def test_a_full_disk_only_loses_lines(tmp_path: Path) -> None:
     full = tmp_path / "full.log"
     full.symlink_to("/dev/full")
     log = logs.RotatingFile(full)
@@ -92,7 +92,7 @@ def test_a_full_disk_loses_lines_only(tmp_path: Path) -> None:
     log.close()
 
 
-def test_stderr_follows_the_file(tmp_path: Path) -> None:
+def test_stderr_goes_to_the_current_file_after_rotation(tmp_path: Path) -> None:
     code = (
         "import os, pathlib, sys\n"
         "from gaovm.aio import logs\n"
@@ -109,7 +109,7 @@ def test_stderr_follows_the_file(tmp_path: Path) -> None:
     assert path.with_name("a.log.1").read_bytes() == b"a" * 20
 
 
-def test_a_level_holds_from_the_next_line_on(tmp_path: Path) -> None:
+def test_a_new_level_applies_from_the_next_line(tmp_path: Path) -> None:
     log = logs.RotatingFile(tmp_path / "a.log")
     handler = logs.Handler(log)
     ours, other = logging.getLogger("gaovm.x"), logging.getLogger("library")
@@ -149,7 +149,7 @@ def test_an_unknown_level_changes_nothing() -> None:
     assert logs.level() == before
 
 
-def test_the_first_level_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_sets_the_initial_level(monkeypatch: pytest.MonkeyPatch) -> None:
     assert logs.initial_level() == "info"
     monkeypatch.setenv("GAOVM_LOG_LEVEL", "debug")
     assert logs.initial_level() == "debug"

@@ -1,4 +1,4 @@
-"""Programs are run, ended and reaped."""
+"""Running, ending and reaping programs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def test_lines_come_as_they_are_written() -> None:
     assert lines == ["a", "b", "last"]
 
 
-async def test_only_the_end_of_much_output_is_kept() -> None:
+async def test_only_the_end_of_long_output_is_kept() -> None:
     done = await commands.run(["sh", "-c", "yes | head -c 100000; echo end"], max_output=1000)
     assert done.truncated
     assert len(done.stdout) == 1000
@@ -69,13 +69,13 @@ def _running(command: str) -> list[str]:
 
 
 async def _gone(command: str) -> None:
-    """The signal was sent before; the kernel may need a moment to act on it."""
+    """Wait until the command is gone: the kernel may need a moment to act on a signal."""
     async with asyncio.timeout(30):
         while _running(command):
             await asyncio.sleep(0.005)
 
 
-async def test_what_the_program_left_in_its_group_ends_with_it() -> None:
+async def test_processes_left_in_the_group_end_with_the_program() -> None:
     start = time.monotonic()
     done = await commands.run(["sh", "-c", "sleep 62 & exit 4"])
     assert done.returncode == 4
@@ -83,7 +83,7 @@ async def test_what_the_program_left_in_its_group_ends_with_it() -> None:
     await _gone("sleep\x0062")
 
 
-async def test_leaving_the_block_kills_what_ignores_term_although_cancelled_twice() -> None:
+async def test_leaving_the_block_kills_a_child_that_ignores_term_even_if_cancelled_twice() -> None:
     pids: list[int] = []
     script = (
         "import signal,time;signal.signal(15,signal.SIG_IGN);print('up',flush=True);time.sleep(60)"
@@ -145,19 +145,17 @@ async def test_identity_tells_processes_apart() -> None:
 
 
 @pytest.mark.parametrize(("ending", "status"), [("exit 7", 7), ("kill -9 $$", -9)])
-async def test_how_a_process_ended_is_known_before_its_parent_asks(
-    ending: str, status: int
-) -> None:
+async def test_the_exit_status_is_known_until_the_parent_reaps(ending: str, status: int) -> None:
     child = subprocess.Popen(["sh", "-c", f"read x; {ending}"], stdin=subprocess.PIPE)
     which = processes.identity(child.pid)
-    assert processes.exit_status(*which) is None, "it runs"
+    assert processes.exit_status(*which) is None, "the process still runs"
     assert child.stdin is not None
     child.stdin.close()
     await process.wait_pid(child.pid)
     assert processes.exit_status(*which) == status
-    assert processes.exit_status(child.pid, which[1] + 60) is None, "another process"
+    assert processes.exit_status(child.pid, which[1] + 60) is None, "this is another process"
     child.wait()
-    assert processes.exit_status(*which) is None, "its parent has asked"
+    assert processes.exit_status(*which) is None, "the parent has reaped it"
 
 
 async def test_descriptors_are_passed_only_when_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""Every subscriber gets every item or is told that it was too slow."""
+"""Every subscriber gets every item or an error that it was too slow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def test_a_waiting_subscriber_is_woken() -> None:
     assert await waiter == "x"
 
 
-async def test_a_slow_subscriber_is_ended_and_nobody_waits() -> None:
+async def test_a_slow_subscriber_is_dropped_and_delays_nobody() -> None:
     topic: pubsub.Topic[int] = pubsub.Topic()
     slow, good = topic.subscribe(limit=2), topic.subscribe()
     for number in range(3):
@@ -49,7 +49,7 @@ async def test_a_closed_subscription_is_forgotten() -> None:
     assert [item async for item in subscription] == []
 
 
-def test_stamps_are_utc_with_milliseconds() -> None:
+def test_timestamps_are_utc_with_milliseconds() -> None:
     stamp = clock.utc_stamp()
     assert len(stamp) == len("2025-01-31T12:34:56.789Z")
     assert stamp.endswith("Z")

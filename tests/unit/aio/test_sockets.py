@@ -1,4 +1,4 @@
-"""Unix sockets are bound in one step; descriptors travel."""
+"""Binding Unix sockets in one step, and passing descriptors."""
 
 from __future__ import annotations
 

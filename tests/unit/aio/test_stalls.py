@@ -1,4 +1,4 @@
-"""A loop that stands still is told of with what it was at, and counted."""
+"""The watch reports an event loop that stalls, with its stack, and counts stalls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gaovm.aio import stalls
 
 
 class Told(logging.Handler):
-    """Sets an event when a log line has a word."""
+    """Sets an event when a log line contains a word."""
 
     def __init__(self, word: str) -> None:
         super().__init__()
@@ -28,13 +28,13 @@ def stand_still(told: Told) -> bool:
     return told.happened.wait(30)
 
 
-def test_a_stall_is_told_with_its_stack_while_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stall_is_logged_with_its_stack_while_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
     told = Told("in stand_still")
     logging.getLogger("gaovm.aio.stalls").addHandler(told)
 
     async def main() -> None:
         await asyncio.sleep(0)
-        assert stand_still(told)  # ends when the stack was told
+        assert stand_still(told)  # returns once the stack was logged
         await asyncio.sleep(0)
 
     with stalls.Watch(0.05) as watch, asyncio.Runner(loop_factory=watch.new_loop) as runner:
@@ -46,7 +46,7 @@ def test_a_stall_is_told_with_its_stack_while_it_lasts(caplog: pytest.LogCapture
 
 
 class Overtaken(stalls.Watch):
-    """A turn begins in the moment before the thread asks to be told of the next one."""
+    """Begins a turn just before the watching thread asks for a signal at the next turn."""
 
     asks = 0
 
@@ -62,7 +62,7 @@ class Overtaken(stalls.Watch):
         self._is_asked = value
 
 
-def test_a_turn_that_begins_just_before_it_is_asked_for_is_watched() -> None:
+def test_a_turn_that_begins_just_before_the_thread_asks_is_watched() -> None:
     told = Told("the event loop stands still")
     logging.getLogger("gaovm.aio.stalls").addHandler(told)
     with Overtaken(0.05) as watch:
@@ -72,7 +72,7 @@ def test_a_turn_that_begins_just_before_it_is_asked_for_is_watched() -> None:
     logging.getLogger("gaovm.aio.stalls").removeHandler(told)
 
 
-def test_a_loop_that_waits_does_not_stand_still() -> None:
+def test_a_waiting_loop_is_not_stalled() -> None:
     async def main() -> None:
         for _ in range(20):
             await asyncio.sleep(0.001)
@@ -82,7 +82,7 @@ def test_a_loop_that_waits_does_not_stand_still() -> None:
     assert (watch.count, watch.longest_s) == (0, 0.0)
 
 
-def test_a_watch_ends_though_its_loop_does_nothing() -> None:
+def test_a_watch_of_an_idle_loop_ends() -> None:
     with stalls.Watch(30) as watch:
         pass
     assert not watch._thread.is_alive()

@@ -1,4 +1,4 @@
-"""Steps: listed when marked, free when not asked for, halting once where they are told to."""
+"""Marked steps are listed, cost nothing by default, and halt once at a chosen point."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(**environment: str) -> subprocess.Popen[bytes]:
     )
 
 
-def test_a_process_stands_still_at_its_point_once(tmp_path: Path) -> None:
+def test_a_process_halts_once_at_the_chosen_point(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -63,14 +63,14 @@ def test_a_process_stands_still_at_its_point_once(tmp_path: Path) -> None:
         assert process.communicate(timeout=30)[0] == b"A B\n"
 
 
-def test_points_are_logged_in_their_order(tmp_path: Path) -> None:
+def test_points_are_logged_in_order(tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert run(GAOVM_STEP_LOG=str(log)).communicate(timeout=30)[0] == b"A B\n"
     once = ["waiting:begin", "plain:begin", "plain:end", "waiting:end"]
     assert log.read_text().split() == [f"__main__.{point}" for point in once * 2]
 
 
-def test_nobody_listening_halts_nobody(tmp_path: Path) -> None:
+def test_a_process_does_not_halt_if_nobody_listens(tmp_path: Path) -> None:
     process = run(GAOVM_HALT_AT="__main__.plain:begin", GAOVM_HALT_SOCKET=str(tmp_path / "no"))
     assert process.communicate(timeout=30)[0] == b"A B\n"
 

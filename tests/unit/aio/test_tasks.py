@@ -1,4 +1,4 @@
-"""Tasks end with their owner, and clean-up ends although it is cancelled."""
+"""Tasks end with their owner, and clean-up completes even if it is cancelled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gaovm import errors
 from gaovm.aio import tasks
 
 
-async def test_finish_runs_to_its_end_although_cancelled_twice() -> None:
+async def test_finish_completes_even_if_cancelled_twice() -> None:
     gate = asyncio.Event()
     done = []
 
@@ -76,7 +76,7 @@ async def test_a_finishable_task_may_end() -> None:
         assert len(owner) == 0
 
 
-async def test_cancel_and_wait_waits_for_a_task_that_takes_its_time() -> None:
+async def test_cancel_and_wait_waits_for_a_slow_task() -> None:
     order = []
 
     async def slow() -> None:

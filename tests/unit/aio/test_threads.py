@@ -1,4 +1,4 @@
-"""Work that may never return holds its own threads, and nothing else."""
+"""Calls that may never return block only threads of their own."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_a_hung_call_counts_until_it_has_ended() -> None:
     assert await second == 7
 
 
-def test_a_process_ends_without_what_hangs() -> None:
+def test_a_process_exits_while_a_call_hangs() -> None:
     code = """
 import asyncio, time
 from gaovm.aio import threads
@@ -57,7 +57,7 @@ asyncio.run(main())
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-async def test_signals_stay_away_from_them() -> None:
+async def test_the_threads_take_no_signals() -> None:
     pool = threads.Detached("t", 1)
     blocked = await pool.run(signal.pthread_sigmask, signal.SIG_BLOCK, ())
     assert {signal.SIGTERM, signal.SIGINT} <= blocked

@@ -79,7 +79,7 @@ def spec(
 
 
 def watched(on_hang: OnHang, boot: Boot | None = None) -> VmSpec:
-    """The same with a watchdog device."""
+    """The VM of ``spec`` with a watchdog device."""
     dog = Watchdog(device=True, timeout_s=45, on_hang=on_hang)
     return msgspec.structs.replace(spec(boot=boot), supervision=Supervision(watchdog=dog))
 

@@ -1,4 +1,4 @@
-"""The command line: descriptors, quoting, what depends on what."""
+"""The command line: descriptors, quoting, and how options depend on each other."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def values(document: Document, option: str) -> list[str]:
 
 
 def split(text: str) -> list[str]:
-    """QEMU's reading of an option string: commas separate, doubled ones are text."""
+    """Split an option string as QEMU does: at single commas; a double comma is text."""
     return [part.replace("\0", ",") for part in text.replace(",,", "\0").split(",")]
 
 
 @settings(max_examples=60)
 @given(PATHS)
-def test_any_path_arrives_whole(tail: str) -> None:
+def test_any_path_survives_quoting(tail: str) -> None:
     path = "/" + tail
     spec = samples.spec(Share(location=path, mount_point="/m", type="9p"))
     document = build.build(spec, samples.HOST, BootFiles(disk=path, kernel=path, initrd=path))
@@ -64,7 +64,7 @@ def test_descriptors_are_named_and_resolved() -> None:
     assert not any("<fd:" in word for word in resolved)
 
 
-def test_without_a_watchdog_only_the_panic_device_is_there() -> None:
+def test_without_a_watchdog_there_is_only_the_panic_device() -> None:
     document = build.build(*samples.CASES["q35-kvm"])
     assert values(document, "-action") == []
     assert [d for d in values(document, "-device") if "pvpanic-pci" in d]
@@ -80,7 +80,7 @@ def test_without_a_watchdog_only_the_panic_device_is_there() -> None:
         ("pause", "panic=pause,watchdog=none"),
     ],
 )
-def test_a_watchdog_tells_and_does_nothing_by_itself(on_hang: OnHang, actions: str) -> None:
+def test_a_watchdog_only_reports_that_it_fired(on_hang: OnHang, actions: str) -> None:
     document = build.build(samples.watched(on_hang), samples.HOST, samples.FILES)
     assert values(document, "-action") == [actions]
     assert json.loads(values(document, "-device")[-1])["driver"] == "i6300esb"
@@ -99,7 +99,7 @@ def test_a_missing_descriptor_is_a_defect() -> None:
         build.build(*samples.CASES["q35-kvm"]).resolve({})
 
 
-def test_a_path_that_looks_like_a_placeholder_stays() -> None:
+def test_a_path_that_looks_like_a_placeholder_is_not_replaced() -> None:
     document = build.build(*samples.CASES["q35-odd-paths"])
     resolved = document.resolve(dict(zip(document.fds, range(7, 20), strict=False)))
     assert f"local,id=fs0,path={samples.ODD.replace(',', ',,')}," in " ".join(resolved)
@@ -161,12 +161,12 @@ def test_consoles_and_buses_differ_by_machine() -> None:
     }
 
 
-def test_a_headless_vm_has_nothing_of_a_display() -> None:
+def test_a_headless_vm_has_no_display_options() -> None:
     text = " ".join(build.build(*samples.CASES["q35-kvm"]).argv)
     assert not re.search(r"-vnc|gpu|keyboard|tablet|tty0", text)
 
 
-def test_a_display_adds_to_the_end_and_changes_nothing_else() -> None:
+def test_a_display_only_appends_options() -> None:
     plain = build.build(samples.spec(samples.PROJECT), samples.HOST, samples.FILES)
     shown = build.build(*samples.CASES["q35-display"])
     assert shown.kernel_arguments == f"console=tty0 {plain.kernel_arguments}"
@@ -176,7 +176,7 @@ def test_a_display_adds_to_the_end_and_changes_nothing_else() -> None:
     added = without_kernel[len(before) :]
     card = json.loads(added[1])
     assert (card["driver"], card["xres"], card["yres"]) == ("virtio-gpu-pci", 1280, 800)
-    # it listens nowhere: the driver hands viewers over
+    # QEMU listens nowhere: the driver passes viewers' connections to it
     assert added[-4:-2] == ["-vnc", "none,share=force-shared"]
     assert added[-2:] == ["-add-fd", "fd=<fd:screenshot>,set=9"]
 
@@ -196,7 +196,7 @@ def test_a_display_that_the_guest_cannot_drive_is_refused(boot: Boot, field: str
     assert "graphics.enabled=false" in (info.value.remedy or "")
 
 
-def test_no_emulator_is_an_error_with_the_package() -> None:
+def test_a_missing_emulator_is_an_error_that_names_the_package() -> None:
     host = msgspec.structs.replace(samples.HOST, programs={})
     with pytest.raises(errors.ProgramMissing) as info:
         build.build(samples.spec(), host, samples.FILES)
@@ -222,7 +222,7 @@ def test_explain_is_the_command_line(name: str) -> None:
     assert "  -nodefaults" in lines
 
 
-def test_quoting_refuses_what_no_option_can_hold() -> None:
+def test_quoting_refuses_text_that_no_option_can_hold() -> None:
     assert quoting.joined("a,b", {"k": "v,w", "on": True, "n": 3}) == "a,,b,k=v,,w,on=on,n=3"
     with pytest.raises(ValueError, match="bad option"):
         quoting.joined("", {"k": "\0"})
@@ -230,7 +230,7 @@ def test_quoting_refuses_what_no_option_can_hold() -> None:
         quoting.joined("", {"k,x": "v"})
 
 
-def test_an_overlay_is_never_asked_what_it_is_based_on() -> None:
+def test_the_command_line_names_the_backing_file_of_an_overlay() -> None:
     for name, below in (("q35-kvm", {}), ("q35-odd-paths", {"backing": None})):
         document = build.build(*samples.CASES[name])
         node = json.loads(values(document, "-blockdev")[0])
@@ -241,7 +241,7 @@ def test_an_overlay_is_never_asked_what_it_is_based_on() -> None:
 @pytest.mark.parametrize(
     ("memory_mib", "buffer_mib"), [(128, 128), (512, 256), (2048, 1024), (65536, 1024)]
 )
-def test_translated_code_is_bounded(memory_mib: int, buffer_mib: int) -> None:
+def test_the_buffer_for_translated_code_is_bounded(memory_mib: int, buffer_mib: int) -> None:
     spec = samples.spec(memory_bytes=memory_mib << 20)
     document = build.build(spec, samples.HOST, samples.FILES)
     assert values(document, "-accel") == [f"tcg,thread=multi,tb-size={buffer_mib}"]

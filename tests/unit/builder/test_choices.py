@@ -1,4 +1,4 @@
-"""What is chosen when the spec leaves it open, and what is refused."""
+"""The choices that the builder makes where the spec leaves them open, and what it refuses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gaovm.builder.qemu import machine, network
 from gaovm.model.facts import VirtiofsdFact
 
 
-def test_auto_takes_a_working_accelerator_and_says_why() -> None:
+def test_auto_chooses_a_working_accelerator_with_the_reason() -> None:
     choice = choices.choose_accelerator("auto", "x86_64", samples.KVM_HOST)
     assert (choice.name, choice.reason) == ("kvm", samples.KVM.reason)
 
@@ -28,12 +28,12 @@ def test_a_foreign_architecture_is_emulated() -> None:
     assert "aarch64" in choice.reason
 
 
-def test_tcg_can_be_asked_for() -> None:
+def test_tcg_can_be_requested() -> None:
     assert choices.choose_accelerator("tcg", "x86_64", samples.KVM_HOST).name == "tcg"
 
 
 @pytest.mark.parametrize("name", ["kvm", "hvf"])
-def test_an_unusable_accelerator_asked_for_is_an_error(name: str) -> None:
+def test_a_requested_accelerator_that_is_unusable_is_an_error(name: str) -> None:
     with pytest.raises(errors.AcceleratorUnavailable) as info:
         choices.choose_accelerator(name, "x86_64", samples.HOST)  # type: ignore[arg-type]
     assert info.value.field == "vmOpts.gaovm.accel"
@@ -48,7 +48,7 @@ def test_machines() -> None:
         machine.choose("virt", "x86_64")
 
 
-def test_shares_take_virtiofs_where_it_is_usable() -> None:
+def test_shares_use_virtiofs_where_it_is_usable() -> None:
     assert choices.choose_share("auto", samples.HOST).name == "virtiofs"
     assert choices.choose_share("virtiofs", samples.HOST).name == "virtiofs"
     assert choices.choose_share("9p", samples.HOST).name == "9p"
@@ -59,7 +59,7 @@ def test_shares_fall_back_to_9p_with_the_reason() -> None:
     assert "no virtiofsd" in choices.choose_share("auto", samples.ARM_KVM_HOST).reason
 
 
-def test_the_newer_virtiofsd_is_taken_only_when_it_is_asked_for() -> None:
+def test_the_newer_virtiofsd_is_used_only_on_request() -> None:
     newer = VirtiofsdFact(path="/v", flavour="rust", usable=True, reason="it runs as any user")
     host = msgspec.structs.replace(samples.HOST, virtiofsd=newer)
     chosen = choices.choose_share("auto", host)
@@ -67,7 +67,7 @@ def test_the_newer_virtiofsd_is_taken_only_when_it_is_asked_for() -> None:
     assert choices.choose_share("virtiofs", host).name == "virtiofs"
 
 
-def test_forced_virtiofs_that_cannot_work_is_an_error_with_a_remedy() -> None:
+def test_requested_virtiofs_that_cannot_work_is_an_error_with_a_remedy() -> None:
     with pytest.raises(errors.PermissionMissing) as denied:
         choices.choose_share("virtiofs", samples.PLAIN)
     with pytest.raises(errors.ProgramMissing) as missing:
@@ -76,7 +76,7 @@ def test_forced_virtiofs_that_cannot_work_is_an_error_with_a_remedy() -> None:
     assert "apt-get install" in (missing.value.remedy or "")
 
 
-def test_passt_carries_the_network_where_it_is_usable() -> None:
+def test_the_network_uses_passt_where_it_is_usable() -> None:
     assert network.choose(samples.HOST).name == "passt"
     missing = network.choose(samples.PLAIN)
     assert (missing.name, "apt-get install passt" in missing.reason) == ("slirp", True)

@@ -1,4 +1,4 @@
-"""The installed QEMU takes every argument we make (CPUs stopped, then quit)."""
+"""The installed QEMU accepts every argument we make (it starts with stopped CPUs, then quits)."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ QEMU = shutil.which("qemu-system-x86_64")
 
 
 def files(directory: Path) -> BootFiles:
-    """A disk and a kernel that is never run, under names that need every kind of quoting."""
+    """A disk and a kernel that never runs, with names that need every kind of quoting."""
     directory.mkdir()
     disk, kernel = directory / "d,'\"ü\n.qcow2", directory / "k, <fd:qmp>"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(disk), "1G"], check=True)
     kernel.write_bytes(bytes(8192))
     base = directory / "base, ü"
     base.write_bytes(bytes(1 << 20))
-    # no real kernel would take an initrd
+    # no initrd: QEMU loads one only with a real kernel
     return BootFiles(disk=str(disk), base=str(base), kernel=str(kernel))
 
 

@@ -4,12 +4,12 @@ from gaovm import errors
 from gaovm.cli import actions, output
 
 
-def test_one_action_is_a_command_line() -> None:
+def test_a_single_action_is_shown_as_its_command() -> None:
     error = errors.StateConflict("paused", actions=(errors.Action("resume_vm", name="web"),))
     assert output.error_text(error) == "gaovm: paused\n  remedy: gaovm resume web"
 
 
-def test_of_several_each_says_what_it_does() -> None:
+def test_several_actions_each_say_what_they_do() -> None:
     several = (errors.Action("show_vm"), errors.Action("force_stop_vm", name="web"))
     error = errors.GuestUnavailable("silent", remedy="look, or end it", actions=several)
     assert output.error_text(error).splitlines() == [

@@ -29,7 +29,7 @@ def plain(text: str) -> str:
     ("name", "value", "wanted"),
     [("NO_COLOR", "1", False), ("NO_COLOR", "", True), ("TERM", "dumb", False), ("X", "1", True)],
 )
-def test_who_wants_colour(
+def test_when_output_is_coloured(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, wanted: bool
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -69,7 +69,7 @@ def test_a_state_in_a_status_is_coloured() -> None:
     assert listing.HEAD[1] == "STATE"
 
 
-def test_the_overview_has_parts() -> None:
+def test_the_overview_is_divided_into_groups() -> None:
     lines = catalog.overview("").splitlines()
     headings = [line for line in lines if line.endswith(":")]
     assert headings == [f"{heading}:" for heading in catalog.HEADINGS.values()]

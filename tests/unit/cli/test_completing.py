@@ -1,4 +1,4 @@
-"""What can stand at the end of a command line, from the declarations of the commands."""
+"""Completion: candidates for the last word, from the declarations of the commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gaovm.cli import catalog, completing, main
 
 
 def words(*line: str) -> list[str]:
-    """The candidates without what is said of them."""
+    """The candidates without their descriptions."""
     return [each.partition("\t")[0] for each in completing.candidates(list(line))]
 
 
@@ -78,7 +78,7 @@ def test_every_command_and_option_is_found() -> None:
             assert option.names[-1] in words(*group, last, option.names[-1])
 
 
-def test_each_candidate_says_what_it_is() -> None:
+def test_each_candidate_has_a_description() -> None:
     assert list(completing.candidates(["resu"])) == ["resume\tlet a paused VM go on"]
     assert list(completing.candidates(["stop", "web"])) == ["web-dev\trunning"]
 

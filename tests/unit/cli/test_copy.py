@@ -34,7 +34,7 @@ def test_a_plan_has_a_side_in_a_vm() -> None:
             copy.plan(words)
 
 
-def test_a_copy_is_shown_once_it_takes_long() -> None:
+def test_a_long_copy_shows_progress() -> None:
     now, shown = [0.0], []
 
     class Show(progress.Progress):

@@ -1,4 +1,4 @@
-"""Lines of logs: what they mean, which are chosen, in which order they come."""
+"""Log entries: parsing lines, selecting them, and ordering them by time."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_sources_are_merged_by_time(tmp_path: Path) -> None:
     assert [entry.message for entry in forwards(one, two)] == ["a", "b", "c", "d"]
 
 
-def test_what_a_process_said_past_its_logger_has_the_time_of_the_line_before(
+def test_output_that_bypasses_the_logger_gets_the_time_of_the_line_before(
     tmp_path: Path,
 ) -> None:
     stray = b"Fatal Python error\n" + b'{"message": 1}\n' + b"\xff[[[[\n"
@@ -84,7 +84,7 @@ def test_what_a_process_said_past_its_logger_has_the_time_of_the_line_before(
         ({"level": "error", "since": 2}, []),
     ],
 )
-def test_the_last_that_is_wanted(
+def test_the_last_matching_entries_are_chosen(
     tmp_path: Path, choice: dict[str, Any], expected: list[str]
 ) -> None:
     levels = ["error", "debug", "warn", "info"]
@@ -116,5 +116,5 @@ def test_times(text: str, seconds: float | None) -> None:
     assert entries.parse_time(text) == seconds
 
 
-def test_a_time_out_of_reach_is_shown_all_the_same() -> None:
+def test_a_time_out_of_range_is_still_shown() -> None:
     assert entries.stamp(1e30) == "9999-12-31T23:59:59.000Z"

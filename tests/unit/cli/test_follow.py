@@ -32,7 +32,7 @@ class Reader:
             assert self.data == data
 
 
-def test_follow_goes_on_across_rotation_truncation_and_removal(tmp_path: Path) -> None:
+def test_follow_continues_across_rotation_truncation_and_removal(tmp_path: Path) -> None:
     directory = tmp_path / "vm"
     directory.mkdir()
     log = directory / "serial.log"
@@ -58,7 +58,7 @@ def test_follow_goes_on_across_rotation_truncation_and_removal(tmp_path: Path) -
     assert not reader.thread.is_alive()
 
 
-def test_a_file_that_comes_later_is_waited_for(tmp_path: Path) -> None:
+def test_follow_waits_for_a_file_that_does_not_exist_yet(tmp_path: Path) -> None:
     reader = Reader(tmp_path / "serial.log", 10)
     (tmp_path / "other.log").write_bytes(b"no\n")
     (tmp_path / "serial.log").write_bytes(b"yes\n")
@@ -70,7 +70,7 @@ def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
         next(follow.raw(tmp_path / "no" / "serial.log", 1))
 
 
-def test_several_rotations_between_two_looks_lose_nothing(tmp_path: Path) -> None:
+def test_several_rotations_between_two_reads_lose_nothing(tmp_path: Path) -> None:
     log = tmp_path / "serial.log"
     log.write_bytes(b"0\n")
     with logfiles.LogFile(log) as file:

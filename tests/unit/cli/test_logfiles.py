@@ -14,13 +14,13 @@ from gaovm.driver import logs
 
 
 def write(path: Path, parts: list[bytes]) -> None:
-    """The generations of a log, oldest first."""
+    """Write the generations of a log, oldest first."""
     for number, part in enumerate(reversed(parts)):
         logfiles.generation(path, number).write_bytes(part)
 
 
 @given(st.lists(st.text("ab\n\r", max_size=30), min_size=1, max_size=4), st.integers(1, 7))
-def test_lines_are_the_same_both_ways_and_however_they_are_cut(
+def test_lines_are_the_same_in_both_directions_and_for_any_block_size(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], chunk: int
 ) -> None:
     path = tmp_path_factory.mktemp("logs") / "a.log"
@@ -45,7 +45,7 @@ def test_lines_are_the_same_both_ways_and_however_they_are_cut(
         assert data.startswith(there[: len(data)]) and there
 
 
-def test_a_line_without_end_is_handed_on_in_pieces(tmp_path: Path) -> None:
+def test_an_endless_line_is_returned_in_pieces(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_bytes(b"x" * 3_000_000 + b"\nlast\n")
     with logfiles.LogFile(path) as file:
@@ -55,7 +55,9 @@ def test_a_line_without_end_is_handed_on_in_pieces(tmp_path: Path) -> None:
             assert lines[-1][0] == b"last\n"
 
 
-def test_the_index_tells_when_a_line_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_has_the_time_of_each_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [1000.0]
     monkeypatch.setattr("gaovm.aio.clock.now", lambda: now[0])
     path = tmp_path / "serial.log"

@@ -80,14 +80,14 @@ def test_json_errors_go_to_standard_output_as_well(
         (["rm", "web"], "did you mean gaovm destroy?"),
     ],
 )
-def test_an_unknown_command_is_suggested(
+def test_an_unknown_command_gets_a_suggestion(
     argv: list[str], hint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main.run(argv) == 2
     assert hint in capsys.readouterr().err
 
 
-def test_what_is_called_otherwise_elsewhere_exists_here() -> None:
+def test_names_from_other_tools_lead_to_existing_commands() -> None:
     assert set(catalog.ELSEWHERE.values()) <= set(catalog.COMMANDS)
     assert not set(catalog.ELSEWHERE) & (set(catalog.COMMANDS) | set(catalog.ALIASES))
 

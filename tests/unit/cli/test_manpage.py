@@ -1,4 +1,4 @@
-"""The man page is what the commands declare, and roff has nothing to say against it."""
+"""The man page matches the commands' declarations, and roff accepts it without warnings."""
 
 from __future__ import annotations
 

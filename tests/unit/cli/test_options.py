@@ -69,7 +69,7 @@ def test_mistakes_are_usage_errors_with_a_remedy(argv: list[str], message: str) 
     assert caught.value.exit_code == 2
 
 
-def test_a_misspelt_option_is_suggested() -> None:
+def test_a_misspelt_option_gets_a_suggestion() -> None:
     with pytest.raises(errors.UsageError) as caught:
         _command().parse(["--folow"])
     assert caught.value.remedy == "did you mean --follow?"
@@ -83,7 +83,7 @@ def test_a_missing_word_is_named() -> None:
 def test_double_dash_ends_options_and_keeps_the_rest() -> None:
     parsed = _command(rest="-- CMD...").parse(["-f", "--", "ls", "-n", "--", "x"])
     assert parsed.rest == ["ls", "-n", "--", "x"]
-    # without a rest, what follows -- are words: a file named -f can be given
+    # without a rest, the text after -- is read as words: it can name a file -f
     assert _command().parse(["--", "-f"]).words == ["-f"]
 
 

@@ -36,7 +36,7 @@ def test_tables_line_up() -> None:
     assert output.table(("A", "LONG"), [("abc", "x"), ("d", "")]) == "A    LONG\nabc  x\nd"
 
 
-def test_guest_text_cannot_steer_the_terminal() -> None:
+def test_text_of_a_guest_cannot_control_the_terminal() -> None:
     assert output.harmless("a\x1b]0;x\x07b\r\n\tc\x9b") == "a]0;xb\n\tc"
 
 
@@ -52,7 +52,7 @@ def test_an_error_shows_field_and_remedy() -> None:
     assert output.error_json(error)["error"]["code"] == "config_invalid"
 
 
-def test_an_error_shows_the_last_lines_of_the_guest_made_harmless() -> None:
+def test_an_error_shows_the_last_lines_of_the_guest_without_control_codes() -> None:
     error = errors.BootFailed("no boot", details={"serial_tail": "x\n" * 30 + "panic\x1b[2J\n"})
     lines = output.error_text(error).splitlines()
     assert lines[-1] == "  | panic[2J"
@@ -64,7 +64,7 @@ def test_an_error_shows_the_last_lines_of_the_guest_made_harmless() -> None:
 STEERING = "a\x1b[31m\x07\x7f\x85\x9b31m\u202eb\u2066c\u200f\u061c\u2028d"
 
 
-def test_json_says_the_same_and_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_same_content_and_no_control_codes(capsys: pytest.CaptureFixture[str]) -> None:
     data = {STEERING: [STEERING, "é✓日本\n"]}
     output.json_out(data)
     shown = capsys.readouterr().out
@@ -85,7 +85,7 @@ def test_a_cell_of_a_table_is_one_line() -> None:
     ]
 
 
-def test_no_line_of_a_value_can_stand_where_a_label_stands() -> None:
+def test_no_line_of_a_value_can_look_like_a_label() -> None:
     vm = {
         "name": "web",
         "state": "failed",

@@ -1,4 +1,4 @@
-"""Reading this project's file: bounded, never waiting, and every refusal says where."""
+"""Reading the project file: at most 256 KiB, without blocking; each error names the place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def project(directory: Path, content: bytes) -> project_dir.Project:
     return project_dir.Project(str(directory))
 
 
-def test_what_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf8_are_named_with_their_line(tmp_path: Path) -> None:
     found = project(tmp_path, b"cpus: 1\nmessage: caf\xe9\n")
     with pytest.raises(
         errors.ConfigError, match=r"config.yaml:2: not UTF-8: the byte 0xe9"
@@ -32,10 +32,10 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent(tmp_path: Path) -
         found.text()
 
 
-def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+def test_reading_a_fifo_does_not_block(tmp_path: Path) -> None:
     (tmp_path / ".lima").mkdir()
     fifo = tmp_path / ".lima" / "config.yaml"
     os.mkfifo(fifo)
     assert project_dir.Project(str(tmp_path)).text() == ""
-    with os.fdopen(os.open(fifo, os.O_RDWR)):  # there is somebody who could write
+    with os.fdopen(os.open(fifo, os.O_RDWR)):  # the fifo has a writer
         assert project_dir.Project(str(tmp_path)).text() == ""

@@ -1,4 +1,4 @@
-"""Every `gaovm …` in a text of ours is a command that exists, with options and words it takes."""
+"""Each `gaovm …` in our texts is an existing command with options and words that it accepts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gaovm.cli import catalog
 
 ROOT = Path(__file__).parents[3]
 SRC = ROOT / "src" / "gaovm"
-#: What stands for a value that is only known when the text is made.
+#: Placeholder for a value that is known only at run time.
 VALUE = "VALUE"
-#: What follows "gaovm" where it is a noun.
+#: Words after "gaovm" where it is a noun, not a command.
 PROSE = {"\\-", "{}", "itself", "failed", "says", "with", "is", "as", "COMMAND", VALUE}
 _QUOTED = re.compile(r"`gaovm ([^`]+)`")
-# up to what ends a command in running text
+# up to the end of the command in running text
 _PLAIN = re.compile(r"(?<![`\w./])gaovm ([^`\n;,:()&|>]+)")
 _END = re.compile(
     r" (?:or|and|then|to|for|is|it|makes|lists|opens|drops|takes|was|works|would|will|writes) "
@@ -30,7 +30,7 @@ _END = re.compile(
 
 
 class Mention(NamedTuple):
-    """A command in a text; ``whole`` when nothing but the command stands there."""
+    """A command in a text; ``whole`` if the text is nothing but the command."""
 
     where: str
     text: str
@@ -38,7 +38,7 @@ class Mention(NamedTuple):
 
 
 def texts(path: Path) -> Iterator[tuple[int, str]]:
-    """Every text of a module that is no docstring, with values in place of expressions."""
+    """Yield every string of a module except docstrings, with ``VALUE`` for each expression."""
     tree = ast.parse(path.read_text())
     docstrings, parts = set(), set()
     for node in ast.walk(tree):
@@ -82,7 +82,7 @@ MENTIONS = list(mentions())
 
 
 def documented() -> Iterator[Mention]:
-    """What stands in back quotes in the documents that people write."""
+    """Yield the commands in back quotes in the documents that people write."""
     pages = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").glob("*.md")]
     for path in pages:
         for line, text in enumerate(path.read_text().splitlines(), 1):
@@ -91,7 +91,7 @@ def documented() -> Iterator[Mention]:
 
 
 def obstacle(mention: Mention) -> str | None:
-    """Why a user cannot follow it."""
+    """Return why a user cannot run the command, None if they can."""
     words = mention.text.split()
     if words[0] in PROSE or (words[0] == "help" and words[-1] in PROSE):
         return None
@@ -112,12 +112,12 @@ def obstacle(mention: Mention) -> str | None:
         try:
             command.parse(rest)
         except errors.UsageError as exc:
-            if not exc.message.endswith("is missing"):  # named without what it is about
+            if not exc.message.endswith("is missing"):  # named without arguments
                 return exc.message
     return None
 
 
-def test_there_is_something_to_look_at() -> None:
+def test_commands_are_found_and_wrong_ones_are_noticed() -> None:
     assert len(MENTIONS) > 100
     assert obstacle(Mention("", "ls --no-such", whole=False))
     assert obstacle(Mention("", "start web-dev --bogus", whole=True))
@@ -131,7 +131,7 @@ def test_a_command_that_is_named_exists(mention: Mention) -> None:
 
 
 def remedies() -> Iterator[tuple[str, str]]:
-    """What is said to be done about an error: ``remedy=…`` and ``….remedy = …``."""
+    """Yield the remedies of errors: ``remedy=…`` and ``….remedy = …``."""
     for path in sorted(SRC.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.keyword) and node.arg == "remedy":

@@ -25,7 +25,7 @@ MOUNTS = [
         ("/tmp", None),
     ],
 )
-def test_the_deepest_mount_gives_the_directory(directory: str, found: str | None) -> None:
+def test_the_deepest_mount_determines_the_directory(directory: str, found: str | None) -> None:
     assert run.guest_path(MOUNTS, [directory]) == found
     assert run.guest_path(list(reversed(MOUNTS)), [directory]) == found
 

@@ -14,7 +14,7 @@ from gaovm.aio import files
 from gaovm.cli import main
 from gaovm.cli.commands import uninstall, units
 
-# takes a lock, says so, and leaves when its input ends
+# takes a lock, prints a line, and exits when its input ends
 HOLDER = """
 import sys
 from gaovm.aio import files
@@ -27,7 +27,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home as a daemon leaves it, with a VM, a cache and a unit."""
+    """A home as a daemon leaves it: with a VM, a cache and a unit."""
     path = tmp_path / "home"
     for directory in ("vms/web-dev", "images/ab", "logs", "run"):
         (path / directory).mkdir(parents=True)
@@ -47,7 +47,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_everything_of_ours_goes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_uninstall_removes_everything_of_gaovm(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main.run(["daemon", "enable"]) == 0
     unit = units.find(str(home))
     assert unit.enabled
@@ -62,7 +64,7 @@ def test_everything_of_ours_goes(home: Path, capsys: pytest.CaptureFixture[str])
     assert "there is nothing of GaoVM" in capsys.readouterr().err
 
 
-def test_what_is_not_ours_stays(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_uninstall_keeps_files_of_others(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine = ["notes.txt", ".bash.password", "state.txt", "images.tar"]
     for name in mine:
         (home / name).write_text("mine")
@@ -72,8 +74,8 @@ def test_what_is_not_ours_stays(home: Path, capsys: pytest.CaptureFixture[str]) 
     assert (home.parent / "cache" / "images" / "x").exists()
 
 
-def test_every_file_that_the_documents_know_is_known() -> None:
-    """What a daemon keeps is listed in ``docs/state-dir.md``; none of it may be left behind."""
+def test_uninstall_knows_every_documented_file() -> None:
+    """``docs/state-dir.md`` lists the daemon's files; uninstall must leave none behind."""
     page = Path(__file__).parents[3] / "docs" / "state-dir.md"
     rows = re.findall(r"^\| `([^`]+)`", page.read_text(), re.MULTILINE)
     assert len(rows) > 15
@@ -82,13 +84,13 @@ def test_every_file_that_the_documents_know_is_known() -> None:
         assert any(fnmatch.fnmatch(top, pattern) for pattern in uninstall._OF_HOME), row
 
 
-def test_a_directory_that_never_was_a_home_is_left_alone(home: Path) -> None:
+def test_a_directory_that_was_never_a_home_is_left_alone(home: Path) -> None:
     (home / "gaovmd.lock").unlink()
     assert main.run(["uninstall", "-y"]) == 0
     assert (home / "vms" / "web-dev").exists()
 
 
-def test_it_asks(
+def test_uninstall_asks_for_confirmation(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Terminal:
@@ -109,7 +111,7 @@ def test_it_asks(
     assert (home / "state.db").exists()
 
 
-def test_a_driver_that_still_runs_is_waited_for(home: Path) -> None:
+def test_uninstall_waits_for_a_running_driver(home: Path) -> None:
     disk = home / "vms" / "web-dev" / "disk.qcow2"
     words = [sys.executable, "-c", HOLDER, str(disk.with_name("lock"))]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as driver:
@@ -118,7 +120,7 @@ def test_a_driver_that_still_runs_is_waited_for(home: Path) -> None:
         script = "import sys; from gaovm.cli import main; sys.exit(main.run(sys.argv[1:]))"
         leaving = subprocess.Popen([sys.executable, "-c", script, "uninstall", "-y"])
         with leaving:
-            # it has the daemon's lock when it begins to wait, and the disk is there until then
+            # it takes the daemon's lock before it waits, and keeps the disk until then
             while files.Lock(home / "gaovmd.lock").holder() != leaving.pid:
                 assert leaving.poll() is None
             assert disk.exists()

@@ -52,7 +52,7 @@ def test_the_unit_file(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 @pytest.mark.parametrize("is_user", [False, True])
-def test_systemd_takes_the_unit_file(tmp_path: Path, is_user: bool) -> None:
+def test_systemd_accepts_the_unit_file(tmp_path: Path, is_user: bool) -> None:
     path = tmp_path / "gaovm.service"
     program = shutil.which("true")
     assert program is not None
@@ -64,7 +64,7 @@ def test_systemd_takes_the_unit_file(tmp_path: Path, is_user: bool) -> None:
 
 
 class Place:
-    """A home, a place for units, and a systemd that only notes what it is asked."""
+    """A home, a directory for units, and a fake systemctl that records its arguments."""
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.home, self.config = tmp_path / "home", tmp_path / "config"
@@ -99,7 +99,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return Place(tmp_path, monkeypatch)
 
 
-def test_the_daemon_lends_the_ids_that_it_would_lend_here(
+def test_the_unit_passes_the_environments_uid_range_on(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GAOVM_UID_RANGE", "3000000000-3000131071")
@@ -128,7 +128,9 @@ def test_enable_and_disable_where_systemd_does_not_run(
     assert not place.calls.exists()
 
 
-def test_systemd_is_told_where_it_runs(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_running_systemd_is_told_of_the_unit(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
     place.begin_systemd()
     assert main.run(["daemon", "enable", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)

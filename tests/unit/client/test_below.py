@@ -1,4 +1,4 @@
-"""Links that a guest laid below a share are not followed, in either direction; others are."""
+"""The client follows no link that a guest made below a share, and follows other links."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gaovm.client import below, copy, tar_read, tar_write
 
 @pytest.fixture
 def share(tmp_path: Path) -> Path:
-    """A directory that a guest can write, beside one that it must not reach."""
+    """A directory that a guest can write, beside one that the guest must not reach."""
     (tmp_path / "share").mkdir()
     (tmp_path / "private").mkdir()
     (tmp_path / "private" / "key").write_text("secret")
@@ -33,7 +33,7 @@ def opened(path: Path | str, *shared: Path) -> Path:
         os.close(fd)
 
 
-def test_the_hosts_own_links_are_followed_also_into_a_share(share: Path, tmp_path: Path) -> None:
+def test_links_of_the_host_are_followed_even_into_a_share(share: Path, tmp_path: Path) -> None:
     (share / "out").mkdir()
     (tmp_path / "to").symlink_to("share")
     (tmp_path / "absolute").symlink_to(tmp_path / "to" / "out")
@@ -54,7 +54,7 @@ def test_a_link_below_a_share_is_not_followed(share: Path, tmp_path: Path, path:
     (tmp_path / "into").symlink_to("share/link")
     with pytest.raises(errors.LinkBelowShare, match="link"):
         opened(tmp_path / path, share)
-    assert opened(tmp_path / path).is_dir()  # not a share of anybody: as ever
+    assert opened(tmp_path / path).is_dir()  # without a share, links are followed
 
 
 def test_a_relative_path_counts_from_here(
@@ -68,13 +68,13 @@ def test_a_relative_path_counts_from_here(
     assert opened("../private", share) == tmp_path / "private"
 
 
-def test_a_directory_need_not_be_readable(tmp_path: Path) -> None:
+def test_an_unreadable_directory_can_be_opened(tmp_path: Path) -> None:
     fd = below.open_directory(tmp_path, ())
-    assert fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_PATH  # for which no read permission is asked
+    assert fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_PATH  # O_PATH needs no read permission
     os.close(fd)
 
 
-def test_a_loop_of_links_ends(tmp_path: Path) -> None:
+def test_a_loop_of_links_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(OSError, match="symbolic links"):
@@ -82,7 +82,7 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
 
 
 def copy_out(destination: Path | str, *shared: Path, name: str | None = "key") -> None:
-    """What ``gaovm cp vm:key DESTINATION`` does with a stream of one file."""
+    """Do what ``gaovm cp vm:key DESTINATION`` does with a stream of one file."""
     target, at = copy._target(str(destination), name, [str(path) for path in shared])
     try:
         tar_read.extract(stream((entry("FILE"), b"theirs")), target, at)
@@ -90,19 +90,21 @@ def copy_out(destination: Path | str, *shared: Path, name: str | None = "key") -
         os.close(at.parent)
 
 
-def test_a_copy_out_writes_through_no_link_of_a_guest(share: Path, tmp_path: Path) -> None:
+def test_a_copy_to_the_host_follows_no_link_of_a_guest(share: Path, tmp_path: Path) -> None:
     (share / "dir").symlink_to(tmp_path / "private")
     (share / "file").symlink_to(tmp_path / "private" / "key")
     for path in (share / "dir", f"{share / 'dir'}/", share / "dir" / "key", share / "dir" / "new"):
         with pytest.raises(errors.LinkBelowShare):
             copy_out(path, share)
-    copy_out(share / "file", share)  # the link is replaced, what it led to is not touched
+    copy_out(share / "file", share)  # it replaces the link and leaves the link's target alone
     assert (share / "file").read_text() == "theirs" and not (share / "file").is_symlink()
     assert os.listdir(tmp_path / "private") == ["key"]
     assert (tmp_path / "private" / "key").read_text() == "secret"
 
 
-def test_a_directory_that_becomes_a_link_while_a_copy_begins(share: Path, tmp_path: Path) -> None:
+def test_a_directory_that_becomes_a_link_before_the_copy_is_not_followed(
+    share: Path, tmp_path: Path
+) -> None:
     (share / "dir").mkdir()
     target, at = copy._target(str(share / "dir"), "key", [str(share)])
     (share / "dir").rename(share / "old")
@@ -123,17 +125,17 @@ def tree_of(source: Path, shared: Path, output: io.BytesIO) -> None:
         os.close(at.parent)
 
 
-def test_a_copy_in_reads_through_no_link_of_a_guest(share: Path, tmp_path: Path) -> None:
+def test_a_copy_to_the_guest_follows_no_link_of_a_guest(share: Path, tmp_path: Path) -> None:
     (share / "dir").symlink_to(tmp_path / "private")
     with pytest.raises(errors.LinkBelowShare):
         tree_of(share / "dir" / "key", share, io.BytesIO())
     out = io.BytesIO()
-    tree_of(share / "dir", share, out)  # the link itself, as cp -a does
+    tree_of(share / "dir", share, out)  # copies the link itself, as cp -a does
     assert b"secret" not in out.getvalue()
 
 
 class Swapped(io.BytesIO):
-    """An output at whose first bytes a guest puts links in the place of directories."""
+    """An output that lets a guest replace directories by links at the first write."""
 
     def __init__(self, swap: Callable[[], None]) -> None:
         super().__init__()
@@ -146,7 +148,9 @@ class Swapped(io.BytesIO):
         return super().write(data)  # type: ignore[arg-type]
 
 
-def test_a_directory_that_becomes_a_link_while_it_is_read(share: Path, tmp_path: Path) -> None:
+def test_a_directory_that_becomes_a_link_during_the_copy_is_not_read(
+    share: Path, tmp_path: Path
+) -> None:
     tree = share / "tree"
     (tree / "a").mkdir(parents=True)
     (tree / "a" / "large").write_bytes(bytes(1 << 20))
@@ -162,8 +166,8 @@ def test_a_directory_that_becomes_a_link_while_it_is_read(share: Path, tmp_path:
     assert b"secret" not in out.getvalue()
 
 
-def test_a_guest_that_swaps_without_end_never_wins(share: Path, tmp_path: Path) -> None:
-    """The attack itself: a directory and a link take turns while a copy is written there."""
+def test_a_guest_that_keeps_swapping_never_wins(share: Path, tmp_path: Path) -> None:
+    """A guest swaps a directory and a link all the time while a copy is written there."""
     (share / "dir").mkdir()
     (share / "link").symlink_to(tmp_path / "private")
     ended = threading.Event()
@@ -192,8 +196,8 @@ def test_a_guest_that_swaps_without_end_never_wins(share: Path, tmp_path: Path) 
     assert os.listdir(tmp_path / "private") == ["key"]
 
 
-def test_a_file_is_written_past_the_links_of_a_guest(share: Path, tmp_path: Path) -> None:
-    """As a picture of the display, or the file that ``gaovm init`` makes."""
+def test_writing_a_single_file_follows_no_link_of_a_guest(share: Path, tmp_path: Path) -> None:
+    """As for a screenshot, or the file that ``gaovm init`` writes."""
     key = tmp_path / "private" / "key"
     (share / "shot.png").symlink_to(key)
     below.write(share / "shot.png", b"picture", [str(share)])

@@ -1,4 +1,4 @@
-"""Sessions of a VM that ended between the daemon's ticket and its use."""
+"""Sessions of a VM that ended after the daemon issued the ticket and before its use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gaovm import errors
 from gaovm.client import session
 
 
-def test_a_driver_that_has_just_left_is_told_in_words_of_a_user(tmp_path: Path) -> None:
+def test_a_driver_that_just_ended_gives_a_message_for_users(tmp_path: Path) -> None:
     ticket = {"socket": str(tmp_path / "driver.sock"), "ticket": "ab" * 32}
     with pytest.raises(errors.ConnectionLost) as caught:
         session.open_stream(ticket, "exec")

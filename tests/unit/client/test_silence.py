@@ -6,7 +6,7 @@ from gaovm.client import escape, inquiry, silence
 
 
 class World:
-    """A clock that the test moves, and a guest whose answer it chooses."""
+    """A clock that the test moves, and a guest whose answer the test chooses."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -28,7 +28,7 @@ def test_limits_stay_below_two_seconds() -> None:
     assert silence.LEAVE_AFTER_S + inquiry.LIMIT_S < 2
 
 
-def test_a_silence_is_told_once() -> None:
+def test_a_silence_is_reported_once() -> None:
     world = World()
     world.watch.sent()
     assert not world.later(silence.PATIENCE_S / 2).text
@@ -41,7 +41,7 @@ def test_a_silence_is_told_once() -> None:
     assert world.asked == 2
 
 
-def test_what_is_answered_is_no_silence() -> None:
+def test_an_answered_request_is_no_silence() -> None:
     world = World()
     world.watch.sent()
     world.watch.heard()
@@ -59,7 +59,7 @@ def test_a_signal_ends_the_wait_only_when_the_guest_is_dead() -> None:
     assert world.later(silence.LEAVE_AFTER_S).status == 143
 
 
-def test_without_somebody_to_ask_nothing_is_due() -> None:
+def test_a_watch_with_nobody_to_ask_never_falls_due() -> None:
     watch = silence.Watch(None)
     watch.sent()
     watch.signalled(15)

@@ -1,4 +1,4 @@
-"""Outputs are written completely, without blocking and without touching shared flags."""
+"""Sinks write everything without blocking and without changing flags that others share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from gaovm.client import sinks
 
 
-def test_a_pipe_takes_what_it_can_and_the_rest_later() -> None:
+def test_a_pipe_takes_what_fits_now_and_the_rest_later() -> None:
     read, write = os.pipe()
     data = os.urandom(3_000_000)
     sink = sinks.Sink(write)
@@ -32,7 +32,7 @@ def test_a_pipe_takes_what_it_can_and_the_rest_later() -> None:
     os.close(read)
 
 
-def test_a_socket_is_never_blocked_on() -> None:
+def test_writing_to_a_socket_never_blocks() -> None:
     left, right = socket.socketpair()
     with left, right:
         sink = sinks.Sink(left.fileno())
@@ -56,7 +56,7 @@ def test_a_file_is_written_at_its_offset(tmp_path: Path) -> None:
     assert (tmp_path / "x").read_bytes() == b"before " + b"y" * 1_000_000
 
 
-def test_small_writes_where_the_pipe_cannot_be_opened_again(
+def test_a_pipe_that_cannot_be_reopened_gets_small_writes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(*_: object) -> int:
@@ -78,7 +78,7 @@ def test_small_writes_where_the_pipe_cannot_be_opened_again(
     os.close(write)
 
 
-def test_a_reader_that_went_away_and_a_full_disk_are_told_apart() -> None:
+def test_a_gone_reader_differs_from_a_full_disk() -> None:
     read, write = os.pipe()
     os.close(read)
     sink = sinks.Sink(write)
@@ -97,7 +97,7 @@ def test_a_reader_that_went_away_and_a_full_disk_are_told_apart() -> None:
     os.close(full)
 
 
-def test_an_output_that_was_closed_from_the_start_takes_everything() -> None:
+def test_an_output_closed_from_the_start_discards_everything() -> None:
     read, write = os.pipe()
     os.close(read)
     os.close(write)

@@ -1,4 +1,4 @@
-"""Copies as tar streams: faithful for friends, harmless from enemies."""
+"""Copies as tar streams: complete, and safe even if a hostile guest sends the stream."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stream(*entries: tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]) -> io.Byte
 ROOT = entry(".", tarfile.DIRTYPE)
 
 
-def test_a_tree_comes_back_as_it_went(tmp_path: Path) -> None:
+def test_a_tree_survives_a_round_trip(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / "deep" / "er").mkdir(parents=True)
     (tree / "deep" / "er" / "f").write_bytes(b"\0\xff" * 100_000)
@@ -73,13 +73,13 @@ def test_a_tree_comes_back_as_it_went(tmp_path: Path) -> None:
     (target / "deep").chmod(0o700)
 
 
-def test_a_directory_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+def test_an_existing_directory_keeps_its_mode(tmp_path: Path) -> None:
     tree, target = tmp_path / "tree", tmp_path / "target"
     (tree / "deep").mkdir(parents=True)
     (tree / "new").mkdir(mode=0o750)
     (target / "deep").mkdir(parents=True)
     for directory in (target, target / "deep"):
-        directory.chmod(0o1777)  # as /tmp has it
+        directory.chmod(0o1777)  # the mode of /tmp
     out = io.BytesIO()
     assert tar_write.write(out, tree) == []
     out.seek(0)
@@ -88,7 +88,7 @@ def test_a_directory_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
     assert modes == [0o1777, 0o1777, 0o750]
 
 
-def test_one_file_a_link_and_what_cannot_go(tmp_path: Path) -> None:
+def test_one_file_or_link_is_copied_and_a_device_is_refused(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"data")
     (tmp_path / "l").symlink_to("f")
     for name in ("f", "l"):
@@ -105,7 +105,7 @@ def test_one_file_a_link_and_what_cannot_go(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("real", "said"), [(1000, 2000), (1000, 0), (300_000, 400_000)])
-def test_a_file_whose_length_is_another_than_it_says(
+def test_a_file_whose_size_differs_from_its_stat_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real: int, said: int
 ) -> None:
     path = tmp_path / "f"
@@ -129,7 +129,7 @@ def test_a_file_whose_length_is_another_than_it_says(
     assert (tmp_path / "copy").read_bytes() == path.read_bytes()
 
 
-def test_what_the_kernel_makes_up_is_copied_whole(tmp_path: Path) -> None:
+def test_files_of_proc_are_copied_whole(tmp_path: Path) -> None:
     out = io.BytesIO()
     tar_write.write(out, Path("/proc/version"))
     out.seek(0)
@@ -138,13 +138,13 @@ def test_what_the_kernel_makes_up_is_copied_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", "a/.."])
-def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
+def test_names_outside_the_tree_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(errors.GuestProtocolError, match="unsafe name"):
         tar_read.extract(stream(ROOT, (entry(name), b"x")), tmp_path / "d")
     assert not (tmp_path / "x").exists()
 
 
-def test_a_link_of_the_archive_is_not_written_through(tmp_path: Path) -> None:
+def test_extraction_follows_no_link_of_the_archive(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "f").write_text("mine")
@@ -166,7 +166,7 @@ def test_a_link_of_the_archive_is_not_written_through(tmp_path: Path) -> None:
     assert (outside / "f").read_text() == "mine"
 
 
-def test_a_target_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_extraction_follows_no_link_at_the_target(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (tmp_path / "t").symlink_to(outside)
@@ -175,7 +175,7 @@ def test_a_target_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     assert os.listdir(outside) == []
 
 
-def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+def test_a_file_replaces_only_regular_files(tmp_path: Path) -> None:
     pipe, link = tmp_path / "pipe", tmp_path / "link"
     os.mkfifo(pipe)
     link.symlink_to(pipe)
@@ -190,7 +190,7 @@ def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
     assert (link.read_bytes(), (tmp_path / "file").read_text()) == (b"new", "mine")
 
 
-def test_set_id_bits_are_dropped_and_devices_left_out(tmp_path: Path) -> None:
+def test_extraction_drops_set_id_bits_and_skips_devices(tmp_path: Path) -> None:
     device = entry("dev", tarfile.CHRTYPE, devmajor=1, devminor=3)
     found = tar_read.extract(stream(ROOT, (entry("s", mode=0o6755), b"x"), device), tmp_path / "d")
     assert found == ["dev: a device"]
@@ -219,7 +219,7 @@ def test_set_id_bits_are_dropped_and_devices_left_out(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_stream_that_is_not_as_agreed_is_a_typed_failure(
+def test_a_malformed_stream_is_a_typed_error(
     tmp_path: Path, make: Callable[[], io.BytesIO]
 ) -> None:
     with pytest.raises((errors.GuestProtocolError, tarfile.TarError)):
@@ -246,7 +246,7 @@ def test_a_directory_in_the_way_is_kept(tmp_path: Path) -> None:
 
 
 def target(destination: str, name: str | None) -> Path:
-    """What a copy becomes; the place it is written to is the same."""
+    """Return the path of a copy, after checking that the opened place is the same."""
     path, at = copy._target(destination, name)
     held = Path(f"/proc/self/fd/{at.parent}").resolve() / at.name
     os.close(at.parent)
@@ -306,7 +306,7 @@ def test_a_relayed_tree_is_the_same(tmp_path: Path) -> None:
     ],
     ids=lambda each: each.name,
 )
-def test_what_a_guest_says_of_a_file_is_bounded_for_the_next(kept: tarfile.TarInfo) -> None:
+def test_relayed_attributes_are_limited_to_safe_values(kept: tarfile.TarInfo) -> None:
     out = io.BytesIO()
     tar_relay.relay(stream(ROOT, kept), out)
     out.seek(0)
@@ -318,7 +318,7 @@ def test_what_a_guest_says_of_a_file_is_bounded_for_the_next(kept: tarfile.TarIn
 
 
 @pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x"])
-def test_a_name_that_leads_out_reaches_no_other_guest(name: str) -> None:
+def test_a_name_outside_the_tree_is_not_relayed(name: str) -> None:
     for bad in (entry(name), entry("h", tarfile.LNKTYPE, linkname=name)):
         out = io.BytesIO()
         with pytest.raises(errors.GuestProtocolError, match="unsafe name"):

@@ -31,7 +31,7 @@ IMAGE = records.ImageRef(name="debian:12", digest="sha256:" + "ab" * 32, kernel=
 
 
 class Preparer:
-    """Images are there at once, unless ``gate`` holds them back or ``failure`` is set."""
+    """Delivers images at once, unless ``gate`` blocks or ``failure`` is set."""
 
     def __init__(self) -> None:
         self.failure: errors.GaoError | None = None
@@ -49,7 +49,7 @@ class Preparer:
 
 
 class Call:
-    """What a connection would be told."""
+    """Records the messages that a connection would receive."""
 
     def __init__(self) -> None:
         self.seen: list[dict[str, Any]] = []
@@ -74,7 +74,7 @@ class NoZygote:
 
 
 async def load_config(args: vms.Up, where: paths.Paths) -> project_file.Wanted:
-    """The config text is the disk's size in GiB."""
+    """Read the config text as the disk's size in GiB."""
     user = guest.User(name=args.user.name, uid=args.user.uid, gid=args.user.gid, home="/home/u")
     spec = VmSpec(
         name=args.name or (args.usual_name if isinstance(args, project_file.Placed) else "web-dev"),
@@ -89,7 +89,7 @@ class Daemon:
     """The parts of a daemon that methods touch, and a way to call them."""
 
     def __init__(self, home: Path, owner: tasks.TaskOwner, second: tasks.TaskOwner) -> None:
-        self.second = second  # for the daemon that comes after a crash of this one
+        self.second = second  # for the daemon that follows after this one crashed
         where = paths.Paths(home)
         where.make()
         self.database = store.open_store(where.database)
@@ -111,7 +111,7 @@ class Daemon:
         self.events = self.fleet.events.subscribe()
 
     async def call(self, method: str, call: Call | None = None, **data: Any) -> Any:
-        """The result as JSON data: what a client of any language sees."""
+        """Return the result as JSON data, as a client in any language sees it."""
         result = await service.dispatch(self.ctx, call or Call(), method, data)
         return msgspec.json.decode(msgspec.json.encode(result))
 
@@ -122,13 +122,13 @@ class Daemon:
         return await self.call("vm.status", name=name)
 
     async def rest(self) -> None:
-        """Give what is under way as many turns of the disk and the loop as it can need."""
+        """Give pending work enough turns of the disk and the loop to finish."""
         for _ in range(8):
             await self.database.flush()
             await asyncio.sleep(0.01)
 
     def stored(self) -> dict[str, records.VmRecord]:
-        """What a daemon that starts now would find."""
+        """Return the records that a daemon would find if it started now."""
         return {record.name: record for record in self.database.load()}
 
     @property
@@ -147,7 +147,7 @@ def up_params() -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that is not as busy as the one the tests run on."""
+    """Simulate a host with free memory, however busy the real host is."""
     monkeypatch.setattr(limits, "memory", lambda: limits.Memory(64 << 30, 32 << 30))
     monkeypatch.setattr(limits, "cpus", lambda: 8)
 

@@ -1,12 +1,12 @@
-"""A disk that remembers: every write, sync and change of a name, by SQLite and by Python's ``os``.
+"""A recorded disk: each write, sync and name change by SQLite and by Python's ``os``.
 
-``Recorder`` notes what happens to the files below one directory. ``crashes`` then makes, for every
-moment, what a power cut could have left: what was synced is there, of the rest any part. Writes of
-one file may be lost, torn at a sector, or come without those before them; so may the names of a
-directory until the directory is synced.
+``Recorder`` records every change to the files below one directory. ``crashes`` then builds, for
+every moment, the files that a power cut could have left: all synced data, and any part of the rest.
+Unsynced writes of a file may be lost, torn at a sector boundary, or applied without the writes
+before them. The same holds for the names in a directory until the directory is synced.
 
-SQLite is watched from below: the functions of its own file layer are wrapped in this process, so
-that the store under test runs unchanged.
+The recorder wraps the functions of SQLite's own file layer in this process, so that the store under
+test runs unchanged.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _CREATE, _WAL_OR_JOURNAL = 0x4, 0x80000 | 0x800
 
 Op = tuple[Any, ...]
 
-#: Functions that SQLite may call as long as a file is open that it opened with them.
+#: Functions that SQLite may call until it closes the last file that it opened with them.
 _KEPT: list[Any] = []
 
 
 class Recorder:
-    """``log``: what happened, in order; ``note`` adds a mark of the test's own."""
+    """``log`` has all changes in order; ``note`` adds a mark of the test."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = str(directory)
@@ -46,7 +46,7 @@ class Recorder:
         self.log.append(("note", value))
 
     def inside(self, path: Any) -> str | None:
-        """The name of a file of the directory, None for others."""
+        """Return the name of a file in the directory, None for other files."""
         text = os.fsdecode(path)
         parent, name = os.path.split(text)
         return name if parent == self.directory else None
@@ -81,10 +81,10 @@ class Recorder:
             if self._names.pop(name, None) is not None:
                 self.log.append(("unlink", name))
 
-    # Python's side
+    # changes through Python's os
 
     def watch_os(self, patch: pytest.MonkeyPatch) -> None:
-        """Record what goes through ``os``; whole writes only, as our code makes them."""
+        """Record changes through ``os``; it knows whole writes only, as our code makes them."""
         real_open, real_write, real_close = os.open, os.write, os.close
 
         def open_(path: Any, flags: int, *rest: Any, **more: Any) -> int:
@@ -148,10 +148,10 @@ class Recorder:
         patch.setattr(os, "rename", moving(os.rename))
         patch.setattr(os, "unlink", unlink)
 
-    # SQLite's side
+    # changes through SQLite
 
     def watch_sqlite(self, patch: pytest.MonkeyPatch) -> None:
-        """Record what SQLite of this process writes, until ``patch`` is undone."""
+        """Record what SQLite writes in this process, until ``patch`` is undone."""
         vfs = _default_vfs()
         layer = _Layer(self, vfs)
         _KEPT.extend((vfs, layer))
@@ -159,7 +159,7 @@ class Recorder:
             patch.setattr(vfs, field, getattr(layer, field))
 
 
-# Names go through as addresses: SQLite keeps them, and what stands behind their end.
+# Names pass as addresses: SQLite keeps the pointers and reads parameters behind the name's end.
 _OPEN = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p
 )
@@ -203,7 +203,7 @@ class _File(ctypes.Structure):
 
 
 def _default_vfs() -> _Vfs:
-    library = ctypes.CDLL(getattr(_sqlite3, "__file__", None))  # its symbols, or our own program's
+    library = ctypes.CDLL(getattr(_sqlite3, "__file__", None))  # its symbols, or our program's
     find = library.sqlite3_vfs_find
     find.restype, find.argtypes = ctypes.POINTER(_Vfs), [ctypes.c_char_p]
     found: _Vfs = find(None).contents
@@ -211,7 +211,7 @@ def _default_vfs() -> _Vfs:
 
 
 class _Layer:
-    """Wraps the functions that change files; each calls the one it stands for first."""
+    """Wraps the functions that change files; each calls the real function first."""
 
     def __init__(self, recorder: Recorder, vfs: _Vfs) -> None:
         self._recorder = recorder
@@ -284,7 +284,7 @@ class _Layer:
 
 
 class Disk:
-    """What is on the disk for certain, and what is only under way."""
+    """The synced content of the disk, and the changes that no sync covers yet."""
 
     def __init__(self) -> None:
         self.files: dict[int, bytes] = {}
@@ -310,7 +310,7 @@ class Disk:
             self.pending_names.clear()
 
     def after_a_cut(self, pick: Callable[[Op], Op | None]) -> dict[str, bytes]:
-        """Files by name; ``pick`` says what of each unsynced change is there (None: nothing)."""
+        """Return files by name; ``pick`` chooses the surviving part of each unsynced change."""
         names = dict(self.names)
         for change in self.pending_names:
             if pick(change) is not None:
@@ -346,7 +346,7 @@ def _rename(names: dict[str, int], change: Op) -> None:
 
 
 def torn(change: Op, chance: random.Random) -> Op:
-    """A write of which only some sectors reached the disk."""
+    """Return the write with only some of its sectors."""
     if change[0] != "write" or len(change[3]) <= SECTOR:
         return change
     _, inode, offset, data = change
@@ -355,9 +355,10 @@ def torn(change: Op, chance: random.Random) -> Op:
 
 
 def crashes(log: list[Op], seed: int, draws: int) -> Iterator[tuple[int, dict[str, bytes]]]:
-    """For every length of the log: the files after a cut there, in several ways.
+    """Yield, for every length of the log, several sets of files that a cut there could leave.
 
-    All unsynced changes there, none, and ``draws`` times any part of them, torn or whole.
+    One set has all unsynced changes, one has none, and ``draws`` sets have a random part of them,
+    torn or whole.
     """
     chance = random.Random(seed)
     disk = Disk()

@@ -1,4 +1,4 @@
-"""A project file reaches no further than a person approved, whichever way it comes to its VM."""
+"""A project file gets only the host access that a person approved, whoever applies it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLAIN = 'images: [{location: "debian:12"}]\n'
 
 
 class Project:
-    """A project directory, its file as text, and an ``up`` of it."""
+    """A project directory with the text of its file; ``up`` applies the file."""
 
     def __init__(self, daemon: Daemon, directory: Path) -> None:
         self.daemon = daemon
@@ -58,7 +58,9 @@ def reaches(daemon: Daemon) -> list[tuple[str, str, str]]:
     return [(each.kind, each.what, each.mode) for each in approved.reaches]
 
 
-async def test_a_plain_file_and_its_changes_ask_nobody(daemon: Daemon, project: Project) -> None:
+async def test_a_plain_file_and_its_changes_need_no_approval(
+    daemon: Daemon, project: Project
+) -> None:
     await project.up()
     assert reaches(daemon) == [("mount", ".", "writable")]
     for more in ("cpus: 3\n", "portForwards: [{guestPort: 80, hostPort: 0}]\n", "env: {A: b}\n"):
@@ -69,7 +71,7 @@ async def test_a_plain_file_and_its_changes_ask_nobody(daemon: Daemon, project: 
     await project.up()
 
 
-async def test_a_first_file_that_goes_beyond_is_asked_about_and_makes_nothing(
+async def test_a_first_file_with_host_access_needs_approval_and_creates_nothing(
     daemon: Daemon, project: Project, outside: Path
 ) -> None:
     project.mount(outside)
@@ -110,7 +112,7 @@ async def test_a_guest_that_edits_the_file_gets_nothing(
     await project.up()
 
 
-async def test_an_approval_is_of_one_text_and_what_it_leads_to(
+async def test_an_approval_covers_one_text_and_its_resolved_paths(
     daemon: Daemon, project: Project, outside: Path, tmp_path: Path
 ) -> None:
     link = tmp_path / "link"
@@ -126,7 +128,7 @@ async def test_an_approval_is_of_one_text_and_what_it_leads_to(
     await project.refused(approve=again.details["digest"])
 
 
-async def test_what_was_given_up_is_asked_for_again(
+async def test_access_that_was_given_up_needs_approval_again(
     daemon: Daemon, project: Project, outside: Path
 ) -> None:
     project.mount(outside)
@@ -138,7 +140,7 @@ async def test_what_was_given_up_is_asked_for_again(
     await project.refused()
 
 
-async def test_what_a_person_sets_is_approved_by_that(daemon: Daemon, project: Project) -> None:
+async def test_setting_a_value_by_command_approves_it(daemon: Daemon, project: Project) -> None:
     await project.up()
     await daemon.call("vm.config.set", name="web-dev", changes={"hostAccess": "true"})
     await project.up()
@@ -149,7 +151,7 @@ async def test_what_a_person_sets_is_approved_by_that(daemon: Daemon, project: P
 
 
 @pytest.mark.parametrize("way", ["vm.start", "vm.restart", "up", "supervisor"])
-async def test_a_link_that_leads_elsewhere_by_now_is_not_followed(
+async def test_a_link_that_changed_since_approval_is_not_followed(
     daemon: Daemon, project: Project, way: str
 ) -> None:
     data = project.directory / "data"
@@ -180,10 +182,10 @@ async def test_a_link_that_leads_elsewhere_by_now_is_not_followed(
             await daemon.call("vm.stop", name="web-dev")
         with pytest.raises(errors.ApprovalNeeded, match=r"mount /etc \(read-only\)"):
             await daemon.call(way, name="web-dev", wait="ready")
-    assert len(daemon.launcher.launched) == 1, "no driver was asked to serve it"
+    assert len(daemon.launcher.launched) == 1, "no driver may get the changed link"
 
 
-async def test_a_row_from_before_approvals_is_approved_as_it_is(
+async def test_a_vm_from_before_approvals_counts_as_approved(
     daemon: Daemon, project: Project, outside: Path
 ) -> None:
     project.mount(outside)
@@ -200,7 +202,9 @@ async def test_a_row_from_before_approvals_is_approved_as_it_is(
     assert len(reaches(daemon)) == 2
 
 
-async def test_the_text_is_forgotten_with_its_vm(daemon: Daemon, project: Project) -> None:
+async def test_destroying_the_vm_deletes_the_approved_text(
+    daemon: Daemon, project: Project
+) -> None:
     await project.up()
     approved = daemon.stored()["web-dev"].approved
     assert approved is not None

@@ -1,4 +1,4 @@
-"""Damage: the last good copy takes the place of a database, or of a row."""
+"""The last good copy replaces a damaged database, or a damaged row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gaovm.daemon.storage import backup, events, schema, store
 
 
 async def filled(path: Path, *names: str) -> None:
-    """A database with these VMs and some events, closed; its copy is made."""
+    """Create a database with these VMs and some events, copy it, and close it."""
     database = store.open_store(path)
     log = events.Events(database)
     for name in names:
@@ -52,7 +52,7 @@ def empty(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [overwrite, tear, scribble, empty, Path.unlink])
-async def test_a_lost_database_is_made_from_its_copy(
+async def test_a_lost_database_is_restored_from_its_copy(
     tmp_path: Path, damage: Callable[[Path], Any]
 ) -> None:
     path = tmp_path / "state.db"
@@ -69,7 +69,7 @@ async def test_a_lost_database_is_made_from_its_copy(
     (told,) = await log.read(0, 10)
     recovered = msgspec.to_builtins(database.recovered)
     assert (told.type, told.payload) == ("state.recovered", recovered)
-    assert told.seq > 1_700_000_000_000  # above all that were given before
+    assert told.seq > 1_700_000_000_000  # higher than any number given before
     assert (await log.emit("t", None, {})).seq == told.seq + 1
     database.close()
     again = store.open_store(path)
@@ -78,7 +78,7 @@ async def test_a_lost_database_is_made_from_its_copy(
     again.close()
 
 
-async def test_a_start_that_is_cut_short_between_aside_and_anew(tmp_path: Path) -> None:
+async def test_a_recovery_interrupted_after_the_move_is_completed(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     await filled(path, "a")
     stray = path.with_name("state.db-wal")
@@ -97,7 +97,7 @@ async def test_damage_without_a_good_copy_is_an_error_once(tmp_path: Path) -> No
         damaged.write_bytes(b"nonsense" * 2000)
     with pytest.raises(errors.StateCorrupt, match=r"the copy .* is damaged"):
         store.open_store(path)
-    assert not backup.path_of(path).exists(), "put aside, so that the next start can begin"
+    assert not backup.path_of(path).exists(), "the bad copy must be out of the way"
     database = store.open_store(path)
     assert names(database) == []
     log = events.Events(database)
@@ -117,7 +117,7 @@ async def test_a_copy_of_a_newer_version_is_not_used(tmp_path: Path) -> None:
     assert backup.path_of(path).exists()
 
 
-async def test_a_database_that_cannot_be_opened_is_left_alone(tmp_path: Path) -> None:
+async def test_a_database_that_cannot_be_opened_is_left_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     await filled(path, "a")
     path.rename(tmp_path / "real")
@@ -128,7 +128,7 @@ async def test_a_database_that_cannot_be_opened_is_left_alone(tmp_path: Path) ->
     assert path.is_dir()
 
 
-async def test_changes_are_copied_after_a_while(
+async def test_changes_reach_the_copy_after_a_delay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backup, "EVERY_S", 0.0)
@@ -166,7 +166,7 @@ async def test_changes_are_copied_after_a_while(
     ],
 )
 @pytest.mark.parametrize("copied", [True, False])
-async def test_a_row_that_cannot_be_read_does_not_take_the_others_down(
+async def test_an_unreadable_row_leaves_the_other_rows_intact(
     tmp_path: Path, damage: str, copied: bool
 ) -> None:
     path = tmp_path / "state.db"

@@ -1,4 +1,4 @@
-"""Changes of a config: at once where they can be, staged where not, whole after every crash."""
+"""Config changes apply at once if they can, are staged if not, and survive every crash whole."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ def fields(found: list[dict[str, Any]]) -> list[str]:
 
 
 async def told(daemon: Daemon) -> list[str]:
-    """The kinds of all events of the config so far."""
+    """Return the kinds of all config events so far."""
     await daemon.fleet.store.flush()
     found = await daemon.fleet.events.read(0, 1000)
     return [event.type for event in found if "config" in event.type]
 
 
 async def settled(daemon: Daemon) -> None:
-    """Let what goes on beside an operation come to its end."""
+    """Wait until the background work of an operation has ended."""
     async with daemon.fleet.machines[NAME].config:
         pass
 
 
-# what a VM that rests is told applies at once
+# changes of a stopped VM apply at once
 
 
-async def test_on_a_stopped_vm_everything_applies_at_once(daemon: Daemon) -> None:
+async def test_changes_of_a_stopped_vm_all_apply_at_once(daemon: Daemon) -> None:
     await daemon.up()
     await daemon.call("vm.stop", name=NAME)
     result = await change(daemon, cpus="4", memory="8GiB", restart__policy="always")
@@ -71,7 +71,7 @@ async def test_on_a_stopped_vm_everything_applies_at_once(daemon: Daemon) -> Non
     assert await told(daemon) == ["vm.config.updated"]
 
 
-async def test_what_waited_is_gone_when_a_stopped_vm_is_changed(daemon: Daemon) -> None:
+async def test_changing_a_stopped_vm_clears_its_pending_changes(daemon: Daemon) -> None:
     await daemon.up()
     await change(daemon, cpus="4")
     await daemon.call("vm.stop", name=NAME)
@@ -82,10 +82,10 @@ async def test_what_waited_is_gone_when_a_stopped_vm_is_changed(daemon: Daemon) 
     assert not file(daemon, copies.PENDING).exists()
 
 
-# what a VM that runs is told
+# changes of a running VM
 
 
-async def test_on_a_running_vm_a_restart_is_waited_for(daemon: Daemon) -> None:
+async def test_changes_of_a_running_vm_wait_for_a_restart(daemon: Daemon) -> None:
     await daemon.up()
     result = await change(daemon, cpus="4")
     assert (fields(result["staged"]), result["applied"]) == (["cpus"], [])
@@ -115,7 +115,7 @@ async def test_the_last_write_wins_and_says_that_it_replaced(daemon: Daemon) -> 
     ]
 
 
-async def test_what_waits_is_applied_by_the_next_start(daemon: Daemon) -> None:
+async def test_the_next_start_applies_pending_changes(daemon: Daemon) -> None:
     await daemon.up()
     await change(daemon, cpus="4")
     await daemon.call("vm.stop", name=NAME)
@@ -129,7 +129,7 @@ async def test_what_waits_is_applied_by_the_next_start(daemon: Daemon) -> None:
     assert await told(daemon) == ["vm.config.staged", "vm.config.applied"]
 
 
-async def test_an_up_with_the_same_file_applies_what_waits(daemon: Daemon) -> None:
+async def test_an_up_with_the_same_file_applies_pending_changes(daemon: Daemon) -> None:
     await daemon.up()
     await change(daemon, cpus="4")
     await daemon.call("vm.stop", name=NAME)
@@ -137,7 +137,7 @@ async def test_an_up_with_the_same_file_applies_what_waits(daemon: Daemon) -> No
     assert (await told(daemon))[-1] == "vm.config.applied"
 
 
-async def test_what_only_the_daemon_looks_at_changes_in_a_running_vm(daemon: Daemon) -> None:
+async def test_settings_of_the_daemon_change_while_the_vm_runs(daemon: Daemon) -> None:
     await daemon.up()
     calls = len(daemon.driver.calls)
     result = await change(daemon, restart__maxAttempts=7, autostart=True, stop__grace="5s")
@@ -175,7 +175,7 @@ async def test_a_live_change_alone_leaves_nothing_waiting(daemon: Daemon) -> Non
     assert await told(daemon) == ["vm.config.updated"]
 
 
-async def test_a_live_change_that_fails_comes_at_the_next_start(daemon: Daemon) -> None:
+async def test_a_live_change_that_fails_applies_at_the_next_start(daemon: Daemon) -> None:
     await daemon.up()
     daemon.launcher.failures["disk.grow"] = errors.DiskFull("no space")
     result = await change(daemon, disk="40GiB")
@@ -188,7 +188,7 @@ async def test_a_live_change_that_fails_comes_at_the_next_start(daemon: Daemon) 
     assert vm["disk_bytes"] == 40 * GIB
 
 
-async def test_before_the_guest_answers_nothing_is_asked_of_it(daemon: Daemon) -> None:
+async def test_a_live_change_waits_until_the_guest_answers(daemon: Daemon) -> None:
     await daemon.up()
     await daemon.call("vm.stop", name=NAME)
     daemon.launcher.boot_until = "booting"
@@ -206,7 +206,7 @@ async def test_before_the_guest_answers_nothing_is_asked_of_it(daemon: Daemon) -
     assert vm.record.spec.disk.size_bytes == 40 * GIB
 
 
-async def test_what_waits_for_the_guest_waits_for_the_next_start_when_there_is_none(
+async def test_a_live_change_waits_for_the_next_start_if_the_guest_stops(
     daemon: Daemon,
 ) -> None:
     await daemon.up()
@@ -223,12 +223,12 @@ async def test_what_waits_for_the_guest_waits_for_the_next_start_when_there_is_n
     assert "disk.grow" not in [method for method, _ in daemon.driver.calls]
 
 
-def test_every_field_that_the_driver_changes_has_a_way_to_be_changed() -> None:
+def test_every_field_that_the_driver_changes_has_a_driver_method() -> None:
     wanted = {field.path for field in diff.FIELDS if field.when is diff.When.DRIVER}
     assert set(live.CHANGES) == wanted
 
 
-# mistakes and taking back
+# mistakes and discarding
 
 
 async def test_a_mistake_changes_nothing(daemon: Daemon) -> None:
@@ -253,7 +253,7 @@ async def test_discard_drops_the_layer(daemon: Daemon) -> None:
     assert await told(daemon) == ["vm.config.staged", "vm.config.discarded"]
 
 
-async def test_discard_takes_back_what_is_in_force_but_no_disk(daemon: Daemon) -> None:
+async def test_discard_reverts_applied_changes_except_the_disk(daemon: Daemon) -> None:
     await daemon.up()
     await daemon.call("vm.stop", name=NAME)
     await change(daemon, cpus="4", disk="40GiB")
@@ -266,7 +266,7 @@ async def test_discard_takes_back_what_is_in_force_but_no_disk(daemon: Daemon) -
 # the project file under the layer
 
 
-async def test_a_changed_file_is_taken_over_and_the_layer_wins(daemon: Daemon) -> None:
+async def test_a_changed_file_is_applied_and_the_layer_wins(daemon: Daemon) -> None:
     await daemon.up()
     result = await daemon.up(config_text="30")
     assert result["already"] is True
@@ -281,7 +281,7 @@ async def test_a_changed_file_is_taken_over_and_the_layer_wins(daemon: Daemon) -
     assert (await daemon.up(config_text="60"))["vm"]["disk_bytes"] == 50 * GIB
 
 
-async def test_a_file_changed_while_it_cannot_be_applied_waits(daemon: Daemon) -> None:
+async def test_a_changed_file_that_cannot_apply_now_is_staged(daemon: Daemon) -> None:
     await daemon.up()
     daemon.launcher.failures["disk.grow"] = errors.UnknownMethod("an old driver")
     result = await daemon.up(config_text="30")
@@ -354,7 +354,7 @@ async def test_an_edited_file_is_damaged(daemon: Daemon) -> None:
     assert daemon.driver.calls[0][1]["spec"]["processors"]["count"] == 2
 
 
-async def test_whole_but_old_files_follow_without_a_word(daemon: Daemon) -> None:
+async def test_intact_but_outdated_files_are_updated_silently(daemon: Daemon) -> None:
     await daemon.up()
     await change(daemon, cpus="4")
     pending = file(daemon, copies.PENDING).read_bytes()
@@ -367,7 +367,7 @@ async def test_whole_but_old_files_follow_without_a_word(daemon: Daemon) -> None
     assert "vm.config.quarantined" not in await told(daemon)
 
 
-async def test_files_of_a_destroyed_vm_do_not_come_back(daemon: Daemon) -> None:
+async def test_files_of_a_destroyed_vm_are_not_rewritten(daemon: Daemon) -> None:
     await daemon.up()
     vm = daemon.fleet.machines[NAME]
     await daemon.call("vm.destroy", name=NAME)
@@ -378,8 +378,8 @@ async def test_files_of_a_destroyed_vm_do_not_come_back(daemon: Daemon) -> None:
 # crashes
 
 
-async def test_a_crash_after_the_intent_leaves_a_change_that_comes(daemon: Daemon) -> None:
-    """The daemon ends between the transaction and the driver's call."""
+async def test_a_change_survives_a_crash_before_it_is_applied(daemon: Daemon) -> None:
+    """The daemon ends after the transaction and before it calls the driver."""
     await daemon.up()
     gate = _Hang()
     daemon.driver.relay = gate.relay  # type: ignore[method-assign]

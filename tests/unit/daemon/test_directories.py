@@ -1,4 +1,4 @@
-"""A VM belongs to its directory: moved, copied, replaced, twice of one name."""
+"""A VM belongs to its directory, even if it is moved, copied, replaced or shares its name."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ async def up(daemon: Daemon, path: Path, **more: Any) -> Any:
 
 
 async def found(daemon: Daemon, path: Path) -> str:
-    """The VM that a command in this directory means."""
+    """Return the VM that a command in this directory addresses."""
     status = await daemon.call("vm.status", name="web-dev", of_project=str(path))
     return str(status["name"])
 
 
 async def stored(daemon: Daemon, name: str = "web-dev") -> records.VmRecord:
-    """The row on disk, with all that was written so far."""
+    """Return the row on disk after all pending writes."""
     await daemon.database.flush()
     return daemon.stored()[name]
 
@@ -55,7 +55,9 @@ async def none(daemon: Daemon, path: Path) -> errors.VmNotFound:
     return caught.value
 
 
-async def test_two_directories_of_one_name_have_two_vms(daemon: Daemon, tmp_path: Path) -> None:
+async def test_two_directories_with_the_same_name_get_two_vms(
+    daemon: Daemon, tmp_path: Path
+) -> None:
     one, two = project(tmp_path / "a"), project(tmp_path / "b")
     assert (await up(daemon, one))["warnings"] == []
     made = await up(daemon, two)
@@ -86,13 +88,13 @@ async def test_a_moved_directory_keeps_its_vm(daemon: Daemon, tmp_path: Path) ->
     assert (await stored(daemon)).project == str(new)
     result = await up(daemon, new)
     assert (result["created"], result["vm"]["name"]) == (False, "web-dev")
-    other = project(tmp_path / "a")  # takes the old place, and maybe the old inode of another
+    other = project(tmp_path / "a")  # takes the old path, and maybe a reused inode
     await none(daemon, other)
     assert (await up(daemon, other))["vm"]["name"] == "web-2-dev"
     assert await found(daemon, new) == "web-dev"
 
 
-async def test_a_moved_directory_whose_place_was_taken_first(
+async def test_a_moved_directory_keeps_its_vm_after_another_took_its_path(
     daemon: Daemon, tmp_path: Path
 ) -> None:
     old = project(tmp_path / "a")
@@ -106,7 +108,7 @@ async def test_a_moved_directory_whose_place_was_taken_first(
     assert await found(daemon, moved) == "web-dev"
 
 
-async def test_a_copy_gets_its_own(daemon: Daemon, tmp_path: Path) -> None:
+async def test_a_copied_directory_gets_its_own_vm(daemon: Daemon, tmp_path: Path) -> None:
     first = project(tmp_path / "a")
     await up(daemon, first)
     copy = tmp_path / "b" / "web"
@@ -119,7 +121,7 @@ async def test_a_copy_gets_its_own(daemon: Daemon, tmp_path: Path) -> None:
     assert await found(daemon, copy) == "web-2-dev"
 
 
-async def test_an_inode_that_is_given_again_is_no_move(daemon: Daemon, tmp_path: Path) -> None:
+async def test_a_reused_inode_is_not_taken_for_a_move(daemon: Daemon, tmp_path: Path) -> None:
     first = project(tmp_path / "a")
     await up(daemon, first)
     vm = daemon.fleet.machines["web-dev"]
@@ -136,7 +138,7 @@ async def test_an_inode_that_is_given_again_is_no_move(daemon: Daemon, tmp_path:
     assert await found(daemon, other) == "web-dev"
 
 
-async def test_a_guest_that_writes_the_mark_of_another_gets_nothing(
+async def test_a_guest_that_copies_another_directorys_mark_gains_nothing(
     daemon: Daemon, tmp_path: Path
 ) -> None:
     one, two = project(tmp_path / "a"), project(tmp_path / "b")
@@ -156,10 +158,12 @@ async def test_a_guest_that_writes_the_mark_of_another_gets_nothing(
     mark.mkdir()
     before = await stored(daemon, "web-2-dev")
     await up(daemon, two)
-    assert (await stored(daemon, "web-2-dev")).directory == before.directory, "its mark stays"
+    assert (await stored(daemon, "web-2-dev")).directory == before.directory, (
+        "the VM keeps its mark"
+    )
 
 
-async def test_the_mark_is_written_past_no_link(daemon: Daemon, tmp_path: Path) -> None:
+async def test_writing_the_mark_follows_no_link(daemon: Daemon, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.mkdir()
     path = project(tmp_path / "a")
@@ -173,7 +177,9 @@ async def test_the_mark_is_written_past_no_link(daemon: Daemon, tmp_path: Path) 
     assert directory is not None and directory.mark is None
 
 
-async def test_another_number_of_its_device_after_a_reboot(daemon: Daemon, tmp_path: Path) -> None:
+async def test_a_new_device_number_after_a_reboot_keeps_the_vm(
+    daemon: Daemon, tmp_path: Path
+) -> None:
     path = project(tmp_path)
     await up(daemon, path)
     vm = daemon.fleet.machines["web-dev"]
@@ -184,7 +190,9 @@ async def test_another_number_of_its_device_after_a_reboot(daemon: Daemon, tmp_p
     assert (await stored(daemon)).directory == directory
 
 
-async def test_another_path_of_the_same_directory(daemon: Daemon, tmp_path: Path) -> None:
+async def test_another_path_to_the_same_directory_finds_its_vm(
+    daemon: Daemon, tmp_path: Path
+) -> None:
     path = project(tmp_path / "a")
     await up(daemon, path)
     (path / ".lima" / "gaovm-id").unlink()
@@ -194,7 +202,9 @@ async def test_another_path_of_the_same_directory(daemon: Daemon, tmp_path: Path
     assert (await stored(daemon)).project == str(path)
 
 
-async def test_a_row_from_before_goes_by_its_path(daemon: Daemon, tmp_path: Path) -> None:
+async def test_a_row_from_an_older_version_is_found_by_its_path(
+    daemon: Daemon, tmp_path: Path
+) -> None:
     path = project(tmp_path)
     await up(daemon, path)
     vm = daemon.fleet.machines["web-dev"]
@@ -205,7 +215,7 @@ async def test_a_row_from_before_goes_by_its_path(daemon: Daemon, tmp_path: Path
     assert record.directory is not None and record.is_default is True
 
 
-async def test_names_that_are_given_rule(daemon: Daemon, tmp_path: Path) -> None:
+async def test_a_given_name_takes_precedence(daemon: Daemon, tmp_path: Path) -> None:
     path = project(tmp_path)
     await up(daemon, path, name="two")
     error = await none(daemon, path)
@@ -219,7 +229,7 @@ async def test_names_that_are_given_rule(daemon: Daemon, tmp_path: Path) -> None
         await up(daemon, project(tmp_path / "b"), name="two")
 
 
-async def test_a_name_in_the_file_is_the_directorys_own(daemon: Daemon, tmp_path: Path) -> None:
+async def test_a_name_in_the_file_names_the_directorys_vm(daemon: Daemon, tmp_path: Path) -> None:
     path = project(tmp_path, text=PLAIN + "vmOpts: {gaovm: {name: shop}}\n")
     made = await up(daemon, path)
     assert made["vm"]["name"] == "shop"
@@ -236,7 +246,7 @@ async def test_a_name_in_the_file_is_the_directorys_own(daemon: Daemon, tmp_path
         await daemon.call("vm.config.set", name="shop", changes={"name": "x"})
 
 
-async def test_diff_and_plan_are_of_the_directorys_vm(daemon: Daemon, tmp_path: Path) -> None:
+async def test_diff_and_plan_show_the_directorys_vm(daemon: Daemon, tmp_path: Path) -> None:
     one, two = project(tmp_path / "a"), project(tmp_path / "b")
     await up(daemon, one)
     of_two = {**up_params(), "project_dir": str(two), "config_text": PLAIN}

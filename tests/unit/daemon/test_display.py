@@ -1,4 +1,4 @@
-"""The display as clients see it: who may open one, what is refused, and the events."""
+"""The display as clients see it: opening a window, refusals and events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def with_display(daemon: Daemon) -> None:
     await vm.update(spec=spec)
 
 
-async def test_the_callers_desktop_travels_in_the_call(daemon: Daemon) -> None:
+async def test_the_call_carries_the_callers_desktop(daemon: Daemon) -> None:
     await with_display(daemon)
     opened = await daemon.call("vm.display.open", name="web-dev", seat=SEAT)
     assert (opened["name"], opened["open"], opened["width"]) == ("web-dev", True, 1024)
@@ -30,7 +30,7 @@ async def test_the_callers_desktop_travels_in_the_call(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("method", ["open", "screenshot"])
-async def test_a_headless_vm_says_how_it_gets_one(daemon: Daemon, method: str) -> None:
+async def test_a_headless_vm_says_how_to_enable_its_display(daemon: Daemon, method: str) -> None:
     await daemon.up()
     with pytest.raises(errors.StateConflict, match="headless") as info:
         await daemon.call(f"vm.display.{method}", name="web-dev")
@@ -57,7 +57,7 @@ async def test_a_stopped_vm_has_no_window(daemon: Daemon) -> None:
     assert [action.code for action in info.value.actions] == ["start_vm"]
 
 
-async def test_a_driver_of_old_is_refused_by_name(daemon: Daemon) -> None:
+async def test_an_old_driver_is_refused_with_the_name_of_its_vm(daemon: Daemon) -> None:
     await with_display(daemon)
     daemon.launcher.failures["display.open"] = errors.CapabilityError("not served")
     with pytest.raises(
@@ -67,7 +67,7 @@ async def test_a_driver_of_old_is_refused_by_name(daemon: Daemon) -> None:
     assert info.value.details == {"missing": ["display.open"]}
 
 
-async def test_windows_opened_and_closed_are_events(daemon: Daemon) -> None:
+async def test_opening_and_closing_windows_emits_events(daemon: Daemon) -> None:
     await with_display(daemon)
     vm = daemon.fleet.machines["web-dev"]
     seen = daemon.fleet.events.subscribe()
@@ -84,7 +84,7 @@ async def test_windows_opened_and_closed_are_events(daemon: Daemon) -> None:
     assert (closed.type, closed.payload) == ("display.closed", {"reason": "user"})
 
 
-async def test_seats_have_bounds(daemon: Daemon) -> None:
+async def test_seat_parameters_have_limits(daemon: Daemon) -> None:
     await with_display(daemon)
     with pytest.raises(errors.InvalidParams):
         await daemon.call("vm.display.open", name="web-dev", seat={"DISPLAY": "x" * 5000})

@@ -1,4 +1,4 @@
-"""Events: on disk before anybody hears of them, with the records they tell of, numbered once."""
+"""Events reach the disk with their records before any subscriber, and their numbers are unique."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def database(tmp_path: Path) -> Iterator[store.Store]:
 
 
 def rows(database: store.Store, query: str) -> list[Any]:
-    """What another process would read."""
+    """Return what another process would read."""
     other = sqlite3.connect(database.path)
     try:
         return other.execute(query).fetchall()
@@ -47,7 +47,7 @@ def rows(database: store.Store, query: str) -> list[Any]:
         other.close()
 
 
-async def test_an_event_is_on_disk_when_it_is_heard_of(database: store.Store) -> None:
+async def test_an_event_is_on_disk_before_subscribers_get_it(database: store.Store) -> None:
     log = events.Events(database)
     feed = log.subscribe()
     heard: list[int] = []
@@ -73,7 +73,7 @@ async def test_one_turn_is_one_commit(database: store.Store) -> None:
     database.put(record("a"))
     await log.emit("vm.state", "a", {})
     assert len(commits) == 1
-    # the second write of the turn cannot be done: nothing of this turn is, the next one is
+    # the second write of the turn fails: the whole turn is lost, the next turn is stored
     kept = database.put(record("b"))
     broken = database.write(lambda connection: connection.execute("SELECT nonsense"))
     told = log.emit("vm.state", "b", {})
@@ -89,7 +89,7 @@ async def test_one_turn_is_one_commit(database: store.Store) -> None:
     assert rows(database, "SELECT seq, vm FROM events") == [(1, "a"), (2, "c")]
 
 
-async def test_numbers_go_on_after_a_restart_and_are_not_given_twice(
+async def test_numbers_continue_after_a_restart_and_are_unique(
     database: store.Store,
 ) -> None:
     log = events.Events(database)
@@ -105,7 +105,7 @@ async def test_numbers_go_on_after_a_restart_and_are_not_given_twice(
     again.close()
 
 
-async def test_what_was_begun_before_close_is_written(database: store.Store) -> None:
+async def test_writes_begun_before_close_are_completed(database: store.Store) -> None:
     log = events.Events(database)
     log.emit("t", None, {})
     database.close()
@@ -130,12 +130,12 @@ def limits(monkeypatch: pytest.MonkeyPatch, **values: float) -> None:
 
 
 async def settled(database: store.Store, query: str, wanted: Any) -> None:
-    """Upkeep runs beside us, between writes."""
+    """Wait for upkeep, which runs concurrently between writes."""
     while rows(database, query) != wanted:
         await database.flush()
 
 
-async def test_the_oldest_go_when_there_are_too_many(
+async def test_the_oldest_events_are_removed_if_there_are_too_many(
     database: store.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits(monkeypatch, MAX_EVENTS=20)
@@ -147,7 +147,7 @@ async def test_the_oldest_go_when_there_are_too_many(
     assert log.oldest == 81
 
 
-async def test_the_oldest_go_when_they_are_too_large(
+async def test_the_oldest_events_are_removed_if_they_are_too_large(
     database: store.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits(monkeypatch, MAX_BYTES=5000)
@@ -158,7 +158,7 @@ async def test_the_oldest_go_when_they_are_too_large(
     await settled(database, "SELECT min(seq), count(*) FROM events", [(26, 5)])
 
 
-async def test_a_vm_with_too_much_to_tell_displaces_only_its_own(
+async def test_a_vm_with_many_events_displaces_only_its_own(
     database: store.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits(monkeypatch, MAX_EVENTS=20)
@@ -173,7 +173,7 @@ async def test_a_vm_with_too_much_to_tell_displaces_only_its_own(
     assert log.oldest == 1
 
 
-async def test_events_that_could_not_be_written_displace_none(
+async def test_events_that_could_not_be_written_displace_no_others(
     database: store.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits(monkeypatch, MAX_EVENTS=20)
@@ -182,7 +182,7 @@ async def test_events_that_could_not_be_written_displace_none(
         log.emit("t", "told", {"n": number})
     await database.flush()
     kept = "SELECT count(*) FROM events"
-    await settled(database, kept, [(20,)])  # they are counted from here on
+    await settled(database, kept, [(20,)])  # from now on, the log counts them
     for _ in range(30):
         log.emit("t", "told", {})
         with pytest.raises(errors.StateCorrupt):
@@ -207,7 +207,7 @@ async def test_a_vm_with_large_events_displaces_only_its_own(
     await settled(database, kept, [("loud", 4), ("quiet", 40)])
 
 
-async def test_a_guest_is_told_of_within_its_rate(
+async def test_events_of_a_guest_are_rate_limited(
     database: store.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"BURST": 5.0, "PER_S": 0.0, "TELL_S": 0.05}.items():
@@ -225,7 +225,7 @@ async def test_a_guest_is_told_of_within_its_rate(
     assert (told.vm, told.payload["count"]) == ("loud", 25)
     assert told.payload["types"] == {"guest.panicked": 8, "vm.state": 17}
     kinds = [event.type for event in seen if event.vm == "loud"]
-    assert kinds.count("driver.exited") == 30, "what the guest does not bring about is told"
+    assert kinds.count("driver.exited") == 30, "only events of the guest are limited"
     assert len(kinds) == 5 + 30 + 1
     assert len([event for event in seen if event.vm == "quiet"]) == 4
     log.emit_of_guest("vm.state", "loud", {})
@@ -233,7 +233,7 @@ async def test_a_guest_is_told_of_within_its_rate(
     assert (await anext(feed)).payload == {"count": 1, "types": {"vm.state": 1}}
 
 
-async def test_the_oldest_go_when_they_are_old(
+async def test_events_are_removed_once_they_are_too_old(
     database: store.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits(monkeypatch)
@@ -245,12 +245,12 @@ async def test_the_oldest_go_when_they_are_old(
     database.close()
     again = store.open_store(database.path)
     log = events.Events(again)
-    await again.flush()  # the writer begins with what there is to do
+    await again.flush()  # the writer starts with overdue upkeep
     await settled(again, "SELECT min(seq), count(*) FROM events", [(26, 5)])
     again.close()
 
 
-async def test_a_full_disk_does_not_make_upkeep_spin(
+async def test_upkeep_does_not_spin_on_a_full_disk(
     database: store.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits(monkeypatch, MAX_EVENTS=20)

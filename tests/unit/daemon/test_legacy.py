@@ -1,4 +1,4 @@
-"""Old clients: the shapes of ``gaovm.v1.2``."""
+"""Old clients get results in the shapes of ``gaovm.v1.2``."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ async def old(daemon: Daemon, called: str, /, call: Call | None = None, **data: 
     return msgspec.json.decode(msgspec.json.encode(result))
 
 
-def test_everything_is_offered_in_the_old_order() -> None:
+def test_all_methods_are_listed_in_the_old_order() -> None:
     assert service.CAPABILITIES == methods.LEGACY_METHODS
     assert {"hello", *service.METHODS} == set(service.CAPABILITIES)
 
 
-async def test_the_life_of_the_default_vm(daemon: Daemon) -> None:
+async def test_the_lifecycle_of_the_default_vm(daemon: Daemon) -> None:
     await daemon.up(name="default")
     await daemon.call("vm.stop", name="default")
     stopped = await old(daemon, "vm.status")
@@ -86,7 +86,7 @@ async def test_config_is_translated(daemon: Daemon) -> None:
     }
 
 
-async def test_without_the_vm_there_is_an_answer(
+async def test_methods_answer_even_without_the_vm(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await old(daemon, "list_vms") == []
@@ -101,14 +101,14 @@ async def test_without_the_vm_there_is_an_answer(
         await old(daemon, "vm.status", id="other")
 
 
-async def test_a_display_that_is_not_there_is_an_internal_error(daemon: Daemon) -> None:
+async def test_a_missing_display_is_an_internal_error(daemon: Daemon) -> None:
     await daemon.up(name="default")
     with pytest.raises(errors.StateConflict, match="headless"):
         await old(daemon, "vm.open_display")
     assert (await old(daemon, "vm.close_display"))["open"] is False
 
 
-async def test_driver_exec_is_off_unless_it_is_switched_on(
+async def test_driver_exec_is_off_by_default(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await daemon.up(name="default")

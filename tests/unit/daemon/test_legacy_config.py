@@ -1,4 +1,4 @@
-"""Old clients' config and events against the vectors of the contract."""
+"""Old clients' config and events match the vectors of the contract."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def old(daemon: Daemon, method: str, **data: Any) -> Any:
 
 
 async def told(daemon: Daemon) -> list[dict[str, Any]]:
-    """All events so far as an old client sees them."""
+    """Return all events so far, as an old client sees them."""
     await daemon.fleet.store.flush()
     found = await daemon.fleet.events.read(0, 1000)
     seen = [legacy_events.translate(event) for event in found]
@@ -57,7 +57,7 @@ def has_file(daemon: Daemon, name: str) -> bool:
 
 
 async def bring(daemon: Daemon, *, running: bool) -> None:
-    """The default VM, with a disk that the cases can grow."""
+    """Create the default VM with a disk that the cases can grow."""
     await daemon.up(name="default", config_text="8")
     if not running:
         await daemon.call("vm.stop", name="default")
@@ -71,7 +71,7 @@ async def test_case_set_while_stopped(daemon: Daemon) -> None:
     result = await old(daemon, "vm.config.set", config=case["change"])
     assert {key: result[key] for key in case["result"]} == case["result"]
     assert (result["current"]["cpu"], result["pending"]) == (4, None)
-    # a whole config: what is not in it is again as the project file has it
+    # set replaces the whole config: missing fields return to the project file's values
     assert result["current"]["memory"] == VECTORS["config"]["default"]["memory"]
     assert (await config_events(daemon))[1:] == case["events"]
     assert (await config_payloads(daemon))[-1] == {
@@ -138,7 +138,7 @@ async def test_a_disk_patched_while_the_guest_boots_grows_without_a_restart(
     assert (await config_events(daemon))[-1] == "config.updated"
 
 
-async def test_what_must_wait_makes_all_of_it_wait(daemon: Daemon) -> None:
+async def test_a_field_that_must_wait_makes_the_whole_patch_wait(daemon: Daemon) -> None:
     await bring(daemon, running=True)
     result = await old(daemon, "vm.config.patch", patch={"cpu": 4, "disk": {"sizeMiB": 16384}})
     assert result["applied"] is False
@@ -150,7 +150,7 @@ async def test_what_must_wait_makes_all_of_it_wait(daemon: Daemon) -> None:
     assert (await config_events(daemon))[-1] == "event.pending_config_replaced"
 
 
-async def test_what_get_shows_can_be_set_and_changes_nothing(daemon: Daemon) -> None:
+async def test_setting_the_config_that_get_returned_changes_nothing(daemon: Daemon) -> None:
     await bring(daemon, running=True)
     shown = (await old(daemon, "vm.config.get"))["current"]
     result = await old(daemon, "vm.config.set", config=shown)
@@ -159,7 +159,7 @@ async def test_what_get_shows_can_be_set_and_changes_nothing(daemon: Daemon) -> 
     assert await config_events(daemon) == []
 
 
-async def test_every_part_has_its_place(daemon: Daemon) -> None:
+async def test_every_part_of_the_config_is_translated(daemon: Daemon) -> None:
     await bring(daemon, running=False)
     wanted = {
         "cpu": 3,
@@ -182,7 +182,7 @@ async def test_every_part_has_its_place(daemon: Daemon) -> None:
         "current"
     ]
     assert current["boot"]["commandLine"] is None
-    # what only our own users can set stays
+    # settings that old clients do not know keep their values
     await daemon.call("vm.config.set", name="default", changes={"env.A": "1"})
     await old(daemon, "vm.config.set", config={})
     kept = daemon.stored()["default"].overrides
@@ -250,7 +250,7 @@ def leaves(part: Any, path: str = "") -> dict[str, Any]:
     }
 
 
-#: Numbers of the contract that are others here; docs/decisions/0030 says why.
+#: Numbers that differ from the contract; docs/decisions/0030 says why.
 OTHERS = {
     "heartbeat.timeout_seconds": driver_link.PING_LIMIT_S,
     "connect.deadline_seconds": None,
@@ -261,7 +261,7 @@ OTHERS = {
 }
 
 
-def test_every_number_of_the_contract_is_ours_or_decided_against() -> None:
+def test_every_number_equals_the_contracts_or_is_decided_otherwise() -> None:
     usual = Restart()
     ours = {
         "backoff_seconds": [supervision.backoff_s(n, usual.max_delay_s) for n in range(1, 6)],
@@ -284,7 +284,7 @@ def test_every_number_of_the_contract_is_ours_or_decided_against() -> None:
         assert found[path] != other
 
 
-async def test_restart_and_failure_events_have_their_old_shapes(daemon: Daemon) -> None:
+async def test_restart_and_failure_events_keep_their_old_shapes(daemon: Daemon) -> None:
     def seen(kind: str, **payload: Any) -> Any:
         event = events.Event(seq=1, type=kind, vm="default", payload=payload, ts="now")
         translated = legacy_events.translate(event)
@@ -316,7 +316,7 @@ async def test_restart_and_failure_events_have_their_old_shapes(daemon: Daemon) 
     assert seen("vm.config.quarantined", file="x") is None
 
 
-async def test_a_dead_driver_is_seen_through_its_restart(daemon: Daemon) -> None:
+async def test_a_dead_driver_and_its_restart_emit_old_events(daemon: Daemon) -> None:
     await bring(daemon, running=True)
     vm = daemon.fleet.machines["default"]
     daemon.driver.die(-9)

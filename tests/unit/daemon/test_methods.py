@@ -28,7 +28,7 @@ STATUS_FIELDS = """
 """.split()  # noqa: SIM905 - a list of many words
 
 
-def test_the_table_is_the_protocol() -> None:
+def test_the_dispatch_table_has_every_method_of_the_protocol() -> None:
     assert set(service.HANDLERS) | {"hello"} == set(methods.CONTROL_METHODS)
 
 
@@ -44,13 +44,13 @@ async def test_status_has_every_field(daemon: Daemon) -> None:
     assert stopped["boot"] is None
 
 
-async def test_a_guest_that_hangs_does_not_hang_status(daemon: Daemon) -> None:
+async def test_a_hung_guest_does_not_block_status(daemon: Daemon) -> None:
     await daemon.up()
     daemon.launcher.failures["guest.info"] = errors.TimeLimit("no answer")
     assert (await daemon.call("vm.status", name="web-dev", guest=True))["guest"] is None
 
 
-async def test_stop_is_graceful_idempotent_and_forced_when_asked(daemon: Daemon) -> None:
+async def test_stop_is_graceful_idempotent_and_forced_on_request(daemon: Daemon) -> None:
     await daemon.up()
     vm = await daemon.call("vm.stop", name="web-dev", timeout_s=7)
     assert (vm["state"], vm["desired"], vm["driver_pid"]) == ("stopped", "stopped", None)
@@ -61,7 +61,7 @@ async def test_stop_is_graceful_idempotent_and_forced_when_asked(daemon: Daemon)
     assert ("vm.stop", {"grace_s": 0.0, "force_s": 5.0}) in daemon.driver.calls
 
 
-async def test_a_restart_starts_again_also_when_its_caller_goes_away(daemon: Daemon) -> None:
+async def test_a_restart_completes_if_its_caller_leaves_during_the_stop(daemon: Daemon) -> None:
     await daemon.up()
     first, machine = daemon.driver, daemon.fleet.machines["web-dev"]
     restart = asyncio.ensure_future(daemon.call("vm.restart", name="web-dev"))
@@ -73,7 +73,7 @@ async def test_a_restart_starts_again_also_when_its_caller_goes_away(daemon: Dae
     assert daemon.supervisor.mended == 0
 
 
-async def test_a_restart_whose_caller_leaves_while_it_starts_goes_on(daemon: Daemon) -> None:
+async def test_a_restart_completes_if_its_caller_leaves_during_the_start(daemon: Daemon) -> None:
     await daemon.up()
     machine = daemon.fleet.machines["web-dev"]
     daemon.launcher.boot_until = "provisioning"
@@ -86,7 +86,7 @@ async def test_a_restart_whose_caller_leaves_while_it_starts_goes_on(daemon: Dae
     assert (machine.state.desired, machine.state.observed) == ("running", "running")
 
 
-async def test_a_restart_that_does_not_wait_returns_when_it_is_on_disk(daemon: Daemon) -> None:
+async def test_a_restart_that_does_not_wait_returns_once_it_is_on_disk(daemon: Daemon) -> None:
     await daemon.up()
     first, machine = daemon.driver, daemon.fleet.machines["web-dev"]
     told = await daemon.call("vm.restart", name="web-dev", wait="none")
@@ -96,7 +96,7 @@ async def test_a_restart_that_does_not_wait_returns_when_it_is_on_disk(daemon: D
     assert machine.state.readiness == "ready"
 
 
-async def test_stop_goes_on_when_its_caller_goes_away(daemon: Daemon) -> None:
+async def test_a_stop_completes_if_its_caller_leaves(daemon: Daemon) -> None:
     await daemon.up()
     stop = asyncio.ensure_future(daemon.call("vm.stop", name="web-dev"))
     await asyncio.sleep(0)
@@ -106,14 +106,14 @@ async def test_stop_goes_on_when_its_caller_goes_away(daemon: Daemon) -> None:
     await machine.until(lambda: machine.state.observed == "stopped")
 
 
-async def test_a_driver_that_refuses_to_stop_is_still_made_to_leave(daemon: Daemon) -> None:
+async def test_a_driver_that_refuses_to_stop_is_ended(daemon: Daemon) -> None:
     await daemon.up()
     daemon.launcher.failures["vm.stop"] = errors.TimeLimit("stuck")
     vm = await daemon.call("vm.stop", name="web-dev")
     assert (vm["state"], vm["driver_pid"]) == ("stopped", None)
 
 
-async def test_destroy_leaves_nothing_and_tells_what_it_freed(daemon: Daemon) -> None:
+async def test_destroy_leaves_nothing_and_reports_the_freed_bytes(daemon: Daemon) -> None:
     await daemon.up()
     vm_dir = daemon.fleet.paths.vm_dir("web-dev")
     (vm_dir / "disk.qcow2").write_bytes(b"x" * 100_000)
@@ -135,7 +135,7 @@ async def test_two_destroys_end_with_not_found(daemon: Daemon) -> None:
     assert isinstance(results[1], errors.VmNotFound)
 
 
-async def test_an_up_during_a_destroy_makes_a_new_vm(daemon: Daemon) -> None:
+async def test_an_up_during_a_destroy_creates_a_new_vm(daemon: Daemon) -> None:
     await daemon.up()
     destroy = asyncio.ensure_future(daemon.call("vm.destroy", name="web-dev"))
     machine = daemon.fleet.machines["web-dev"]
@@ -146,7 +146,7 @@ async def test_an_up_during_a_destroy_makes_a_new_vm(daemon: Daemon) -> None:
     assert (await daemon.status())["state"] == "running"
 
 
-async def test_vms_are_parallel_and_reads_never_wait(daemon: Daemon) -> None:
+async def test_vms_work_in_parallel_and_reads_never_wait(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     slow = asyncio.ensure_future(daemon.up())
     while "web-dev" not in daemon.fleet.machines:
@@ -164,7 +164,7 @@ async def test_vms_are_parallel_and_reads_never_wait(daemon: Daemon) -> None:
     await asyncio.wait([slow])
 
 
-async def test_a_copy_is_told_what_any_guest_can_write(daemon: Daemon) -> None:
+async def test_a_copy_learns_which_directories_guests_can_write(daemon: Daemon) -> None:
     await daemon.up()
     await daemon.up(name="other", project_dir="/src/other")
     for name, writable in (("web-dev", False), ("other", True)):
@@ -184,7 +184,7 @@ async def test_a_session_needs_an_agent(daemon: Daemon) -> None:
         await asyncio.sleep(0)
     vm = daemon.fleet.machines["web-dev"]
     await vm.until(lambda: vm.state.readiness == "booting")
-    await asyncio.sleep(0)  # the fake's own report, due in the loop's next turn, comes before ours
+    await asyncio.sleep(0)  # lets the fake send its own report before ours
     with pytest.raises(errors.GuestUnavailable):
         await daemon.call("vm.session", name="web-dev", kind="exec")
     daemon.driver.boot("ready")
@@ -192,14 +192,14 @@ async def test_a_session_needs_an_agent(daemon: Daemon) -> None:
     session = await daemon.call("vm.session", name="web-dev", kind="exec")
     assert sorted(session) == ["home", "mounts", "socket", "ticket", "user"]
     run_dir = daemon.fleet.paths.run_dir(vm.record.run_id)
-    assert session["socket"] == str(run_dir / "driver.sock"), "whatever the driver says"
+    assert session["socket"] == str(run_dir / "driver.sock"), "the daemon ignores the driver's path"
     assert daemon.driver.calls[-1] == ("session.open", {"ttl_s": 30.0, "kind": "exec"})
     await daemon.call("vm.stop", name="web-dev")
     with pytest.raises(errors.StateConflict, match="not running"):
         await daemon.call("vm.session", name="web-dev", kind="exec")
 
 
-async def test_who_waits_for_a_session_hears_of_a_driver_that_does_not_answer(
+async def test_a_caller_waiting_for_a_session_learns_that_the_driver_is_silent(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "PATIENCE_S", 0)
@@ -223,7 +223,7 @@ async def test_who_waits_for_a_session_hears_of_a_driver_that_does_not_answer(
     assert f"(process {daemon.driver.pid}) does not answer" in call.seen[0]["message"]
 
 
-async def test_ports_are_kept_and_applied_live(daemon: Daemon) -> None:
+async def test_added_ports_are_stored_and_applied_live(daemon: Daemon) -> None:
     await daemon.up()
     port = await daemon.call("vm.ports.add", name="web-dev", guest_port=80, host_port=8080)
     assert (port["host_port"], port["source"]) == (8080, "added")
@@ -249,7 +249,7 @@ async def test_ports_are_kept_and_applied_live(daemon: Daemon) -> None:
         await daemon.call("vm.ports.remove", name="web-dev", host_port=8080)
 
 
-async def test_any_free_port_is_asked_for_again_and_a_loss_is_told(daemon: Daemon) -> None:
+async def test_a_free_port_is_requested_again_and_a_lost_port_is_reported(daemon: Daemon) -> None:
     await daemon.up()
     for guest, host in ((80, 0), (81, 8081), (82, 0)):
         await daemon.call("vm.ports.add", name="web-dev", guest_port=guest, host_port=host)
@@ -278,7 +278,7 @@ async def test_any_free_port_is_asked_for_again_and_a_loss_is_told(daemon: Daemo
         ("tcp", "0.0.0.0", 80, "::1", "no_listener"),
     ],
 )
-async def test_listening_means_somebody_listens_in_the_guest(
+async def test_a_port_is_listening_if_a_program_in_the_guest_listens(
     daemon: Daemon, proto: str, address: str, port: int, guest_ip: str, state: str
 ) -> None:
     await daemon.up()
@@ -287,10 +287,12 @@ async def test_listening_means_somebody_listens_in_the_guest(
     daemon.launcher.listeners = [info.Listener(proto=proto, address=address, port=port)]
     (found,) = (await daemon.call("vm.ports.list", name="web-dev"))["ports"]
     assert found["state"] == state
-    assert (await daemon.status())["ports"][0]["state"] == "forwarded"  # the guest is not asked
+    assert (await daemon.status())["ports"][0][
+        "state"
+    ] == "forwarded"  # status does not ask the guest
 
 
-async def test_a_guest_that_does_not_say_leaves_it_open_who_listens(daemon: Daemon) -> None:
+async def test_a_port_of_a_silent_guest_is_shown_as_forwarded(daemon: Daemon) -> None:
     await daemon.up()
     await daemon.call("vm.ports.add", name="web-dev", guest_port=80)
     await daemon.call("vm.restart", name="web-dev")
@@ -299,7 +301,7 @@ async def test_a_guest_that_does_not_say_leaves_it_open_who_listens(daemon: Daem
     assert found["state"] == "forwarded"
 
 
-async def test_a_port_that_the_driver_refuses_is_not_kept(daemon: Daemon) -> None:
+async def test_a_port_that_the_driver_refuses_is_not_stored(daemon: Daemon) -> None:
     await daemon.up()
     daemon.launcher.failures["ports.add"] = errors.PortTaken("port 80 is taken by nginx")
     with pytest.raises(errors.PortTaken):
@@ -331,7 +333,7 @@ async def test_daemon_status_and_events(daemon: Daemon) -> None:
     assert events[1].payload["observed"] == "starting"
 
 
-async def test_the_log_level_of_a_vm_is_its_drivers_now_and_at_the_next_start(
+async def test_a_vms_log_level_applies_to_its_driver_now_and_at_the_next_start(
     daemon: Daemon,
 ) -> None:
     await daemon.up()
@@ -365,7 +367,7 @@ async def test_the_log_level_of_the_daemon(daemon: Daemon) -> None:
         ({"type": "passt", "reason": "usable", "problem": "it ended"}, False, ["it ended"]),
     ],
 )
-async def test_up_says_what_the_network_leaves_open(
+async def test_up_warns_about_limits_of_the_network(
     daemon: Daemon, network: dict[str, Any], opened: bool, told: list[str]
 ) -> None:
     daemon.launcher.network = results.Network(**network)
@@ -386,7 +388,7 @@ async def test_up_says_what_the_network_leaves_open(
     assert all(part in line for part, line in zip(told, lines, strict=True))
 
 
-async def test_status_says_what_is_wrong_with_the_network_while_it_is(daemon: Daemon) -> None:
+async def test_status_shows_a_network_problem_while_it_lasts(daemon: Daemon) -> None:
     daemon.launcher.network = results.Network(type="passt", reason="usable", problem="no route")
     await daemon.up()
     vm = daemon.fleet.machines["web-dev"]

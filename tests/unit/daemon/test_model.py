@@ -1,8 +1,8 @@
-"""A state machine drives the supervisor against a model, on a clock of its own.
+"""A state machine checks the supervisor against a model, on its own clock.
 
-The model is written from the rules of docs/supervision.md, not from the code: what is wanted, what
-follows from an end, when the next start is due. After every step, with nothing left to run, the
-daemon's memory, its database, its drivers and its events must agree with it.
+The model follows the rules of docs/supervision.md, not the code: which VMs should run, what follows
+from the end of a VM, when the next start is due. After every step, once nothing is left to run, the
+daemon's memory, its database, its drivers and its events must agree with the model.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ EXAMPLES, STEPS = budgets.examples(60, 170), 65
 NAMES = ("one", "two", "three")
 names = st.sampled_from(NAMES)
 
-#: What the daemon is told of an end, in order: a report with its reason, a process' exit status.
-#: A driver that hears nothing of a daemon that stands still leaves by itself, and both are told
-#: at once when the daemon goes on.
+#: What the daemon learns about an end, in order: a report with its reason, an exit status.
+#: A driver ends by itself if the daemon halts for too long; the daemon gets both messages at once
+#: when it continues.
 ENDS: dict[str, tuple[tuple[str, str] | int, ...]] = {
     "driver": (-9,),
     "hypervisor": (("failed", "killed"),),
@@ -64,7 +64,7 @@ _steps = _given_up = 0
 
 
 class Inline(futures.ThreadPoolExecutor):
-    """Runs what would go to a thread at once: threads have no place on a clock of one's own."""
+    """Runs the work of threads at once: threads cannot follow the loop's own clock."""
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
         done: futures.Future[Any] = futures.Future()
@@ -76,7 +76,7 @@ class Inline(futures.ThreadPoolExecutor):
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """Time stands still until it is moved."""
+    """An event loop whose clock moves only when the test moves it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Loop(asyncio.SelectorEventLoop):
         return self.at
 
     def settle(self) -> None:
-        """Run until nothing is left to do at this moment."""
+        """Run until nothing more is due at the current time."""
         while True:
             self.call_soon(self.stop)
             self.run_forever()
@@ -104,10 +104,10 @@ class MemoryStore(store.Store):
         self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         schema.migrate(self.connection, path)
         super().__init__(self.connection, path)
-        self._writer.close()  # its thread may not touch a connection of this one
+        self._writer.close()  # its thread may not use a connection of this thread
 
     def _begin_copy(self) -> None:
-        """There is no file to copy, and none may be made."""
+        """Skip the copy: there is no file to copy, and the test must create none."""
 
     def write(self, work: Callable[[sqlite3.Connection], Any]) -> asyncio.Future[Any]:
         result = work(self.connection)
@@ -122,7 +122,7 @@ class MemoryStore(store.Store):
 
 
 class Vm:
-    """What the rules say of one VM."""
+    """The state of one VM according to the rules."""
 
     def __init__(self) -> None:
         self.wanted = False
@@ -136,7 +136,7 @@ class Vm:
         self.since: float | None = None
 
     def start(self, now: float, *, works: bool, by_user: bool) -> int:
-        """Returns how often it was given up: 0 or 1."""
+        """Return how often the supervisor gives the VM up: 0 or 1."""
         self.wanted = True
         if by_user:
             self.attempts, self.recent = 0, []
@@ -167,7 +167,7 @@ class Vm:
 
 
 class Machine(RuleBasedStateMachine):
-    """Rules are what users, guests, kernels and hosts do."""
+    """Each rule is an action of a user, a guest, a kernel or a host."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ class Machine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(clock, "now", self.loop.time)
         self.patch.setattr(clock, "monotonic", self.loop.time)
-        self.patch.setattr(lookups, "run", asyncio.to_thread)  # which is inline here
+        self.patch.setattr(lookups, "run", asyncio.to_thread)  # to_thread runs inline here
         self.base = Path(tempfile.mkdtemp())
         self.where = paths.Paths(self.base)
         self.where.make()
@@ -188,7 +188,7 @@ class Machine(RuleBasedStateMachine):
         self.run(self._open(MemoryStore(self.where.database)))
 
     def run(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Begin work and let everything come to rest."""
+        """Start the work, then run the loop until nothing is left to do."""
         self.calls.append(self.loop.create_task(work))
         self.loop.settle()
 
@@ -270,7 +270,7 @@ class Machine(RuleBasedStateMachine):
         spec = msgspec.structs.replace(wanted.spec, supervision=supervision)
         return msgspec.structs.replace(wanted, spec=spec)
 
-    # what dies
+    # ends and failures
 
     @rule(name=names, how=st.sampled_from(("driver", "hypervisor", "power-off", *LEAVING)))
     def end(self, name: str, how: str) -> None:
@@ -295,7 +295,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=names)
     def lose_every_attempt(self, name: str) -> None:
-        """A VM that is ended until it is given up; left to chance, a run in ten sees none."""
+        """End a VM until it is given up; by chance alone, one run in ten would never do so."""
         self.break_or_mend_the_host(works=True)
         self.edit(name, policy="always", auto=False)
         self.up(name)
@@ -312,12 +312,12 @@ class Machine(RuleBasedStateMachine):
         self._forget()
         for name in NAMES:
             for driver in self.alive(name):
-                driver.die(0)  # end of file: a driver leaves by itself
+                driver.die(0)  # end of file: the driver ends by itself
         self.boots += reboot
         self.run(self._open(self._survivor()))
         for name, vm in self.model.items():
             if not vm.wanted or name == waits_for:
-                # a VM that was given up stays failed; nothing of an earlier daemon changes that
+                # a VM that was given up stays failed across a restart of the daemon
                 continue
             if reboot and not vm.autostart:
                 vm.stop()
@@ -326,12 +326,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=names, wish=st.sampled_from(("stop", "destroy", "start", "restart")))
     def ask_while_an_old_driver_leaves(self, name: str, wish: str) -> None:
-        """The daemon is killed; the next one waits for a driver when the wish comes."""
+        """Kill the daemon; send the request while the next daemon waits for an old driver."""
         if self.model[name].phase != "running":
             return
         lock = files.Lock(self.where.vm_dir(name) / "lock")
         assert lock.acquire()
-        lock.path.write_text("")  # its holder cannot be told: the lock is looked at in turns
+        lock.path.write_text(
+            ""
+        )  # the holder is unknown, so the daemon checks the lock at intervals
         self.kill_the_daemon(reboot=False, waits_for=name)
         self.run(service.dispatch(self.context, Call(), f"vm.{wish}", {"name": name}))
         lock.release()
@@ -348,7 +350,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=names)
     def stop_while_it_restarts(self, name: str) -> None:
-        """Of two wishes the later one counts, also while the earlier one is at work."""
+        """Stop a VM during its restart: the later request wins."""
         if self.model[name].phase != "running":
             return
         for method in ("vm.restart", "vm.stop"):
@@ -358,7 +360,7 @@ class Machine(RuleBasedStateMachine):
         self.model[name].stop()
 
     def _forget(self) -> None:
-        """End everything that lives in the daemon's memory, as a kill does."""
+        """End all tasks of the daemon and drop its memory, as a kill does."""
         for actual in self.fleet.machines.values():
             actual.cancel_restart()
         self.run(self.owner.aclose())
@@ -388,7 +390,7 @@ class Machine(RuleBasedStateMachine):
         self.loop.at = until
         self.loop.settle()
 
-    # what must hold
+    # invariants
 
     @invariant()
     def agrees(self) -> None:

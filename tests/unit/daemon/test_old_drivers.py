@@ -1,4 +1,4 @@
-"""Notifications of drivers that were started before an upgrade."""
+"""Notifications from drivers that started before an upgrade."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ from gaovm.daemon.drivers import old_drivers
         ({"phase": "network-lost"}, {"phase": "network-lost"}),
     ],
 )
-def test_old_words_are_understood(said: dict[str, Any], understood: dict[str, Any]) -> None:
+def test_old_notifications_are_understood(said: dict[str, Any], understood: dict[str, Any]) -> None:
     assert old_drivers.translate(said) == understood

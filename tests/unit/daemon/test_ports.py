@@ -1,4 +1,4 @@
-"""Forwards with the same ports are told apart."""
+"""Port forwards that share a port number stay distinct."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def entry(host_port: int, host_ip: str = "127.0.0.1") -> results.Port:
     return results.Port(guest_port=80, host_ip=host_ip, host_port=host_port, state="listening")
 
 
-async def test_any_host_port_comes_after_those_that_are_named(daemon: Daemon) -> None:
+async def test_forwards_without_a_host_port_come_after_fixed_ones(daemon: Daemon) -> None:
     await daemon.up()
     record = daemon.fleet.machines["web-dev"].record
     free, named = PortForward(guest_port=80, host_port=0), PortForward(guest_port=80, host_port=81)
@@ -30,11 +30,11 @@ async def test_any_host_port_comes_after_those_that_are_named(daemon: Daemon) ->
     shown = status.port_statuses(record, running=True)
     assert [port.source for port in shown] == ["config", "config", "added"]
     stopped = status.port_statuses(record, running=False)
-    assert [port.host_port for port in stopped] == [4000, 81, 0], "it keeps what it had"
+    assert [port.host_port for port in stopped] == [4000, 81, 0], "the forward keeps its host port"
     assert {port.state for port in stopped} == {"stopped"}
 
 
-async def test_of_two_addresses_the_right_one_is_removed(daemon: Daemon) -> None:
+async def test_remove_finds_the_forward_with_the_given_address(daemon: Daemon) -> None:
     await daemon.up()
     for address in ("127.0.0.1", "127.0.0.5"):
         await daemon.call(

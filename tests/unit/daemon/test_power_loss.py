@@ -1,7 +1,7 @@
-"""A power cut at any moment: what was acknowledged is there, and nothing is half there.
+"""After a power cut at any moment, acknowledged changes survive and no change is half stored.
 
-The store and the atomic files run as they are on a recorded disk (``recorded_disk``). Then, for
-every moment of the record, the files are made as a power cut could have left them, and opened.
+The store and the atomic files run unchanged on a recorded disk (``recorded_disk``). Then, for every
+moment of the record, the tests build the files that a power cut could have left, and open them.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from gaovm import errors
 from gaovm.aio import files
 from gaovm.daemon.storage import backup, events, quarantine, store, wal_preallocation
 
-#: Different parts of the unsynced changes that are tried at each moment.
+#: The number of random parts of the unsynced changes to try at each moment.
 DRAWS = budgets.examples(2, 4)
 
 
 @pytest.fixture
 def disk() -> Iterator[Path]:
-    """A directory, in memory where there is one: a sync of the copies proves nothing."""
+    """A directory, in memory if possible: syncs of the copies need no real disk."""
     memory = Path("/dev/shm")
     made = tempfile.mkdtemp(prefix="gp", dir=memory if memory.is_dir() else None)
     yield Path(made).resolve()
@@ -51,12 +51,13 @@ def recorder(disk: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[recorded_d
 
 
 async def work(recorder: recorded_disk.Recorder, first: int, count: int) -> None:
-    """Changes ``first`` to ``first + count - 1``: a record and its event, each acknowledged.
+    """Write changes ``first`` to ``first + count - 1``, each a record and its event.
 
-    Every third waits; the others share commits as they come.
+    The recorder notes each acknowledgement. Every third change waits for it; the others share
+    commits.
     """
     database = store.open_store(Path(recorder.directory) / "state.db")
-    # so that parts of the log are moved into the database in the middle of it
+    # so that SQLite moves parts of the log into the database during the work
     database.look(lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 6"))
     log = events.Events(database)
 
@@ -78,7 +79,7 @@ async def work(recorder: recorded_disk.Recorder, first: int, count: int) -> None
 
 
 def expected(last: int) -> dict[str, str]:
-    """What is stored after changes 1 to ``last``."""
+    """Return the stored values after changes 1 to ``last``."""
     found: dict[str, str] = {}
     for number in range(1, last + 1):
         name = f"vm{number % 4}"
@@ -97,18 +98,18 @@ def write_out(directory: Path, content: dict[str, bytes]) -> None:
 
 
 def surviving(directory: Path) -> tuple[int, bool]:
-    """The number of the last change that is there, with all before it; whether by the copy."""
+    """Return the last stored change, and whether the copy was used; check all changes before."""
     database = store.open_store(directory / "state.db")
     try:
         found = {vm.name: str(vm.started_at) for vm in database.load()}
         told = database.look(lambda connection: events._read(connection, 0, 10_000))
         if database.recovered is not None:
             return -1, True
-        assert all("n" in event.payload for event in told), "a row was set aside"
+        assert all("n" in event.payload for event in told), "a row was moved aside"
         numbers = [event.payload["n"] for event in told]
         assert [event.seq for event in told] == list(range(1, len(told) + 1)), "a gap"
         assert numbers == list(range(1, len(told) + 1)), "out of order"
-        assert found == expected(len(told)), "records and events are of different moments"
+        assert found == expected(len(told)), "records and events are from different moments"
         return len(told), False
     finally:
         database.close()
@@ -139,7 +140,7 @@ async def test_the_store_survives_a_power_cut_at_any_moment(
         at[length] = last
     assert last == 24
     assert sum(op[0] == "write" for op in log) > 100
-    assert any(op[0] == "write" and op[2] > room for op in log), "no room was made"
+    assert any(op[0] == "write" and op[2] > room for op in log), "no room was preallocated"
     outcomes: dict[bytes, int] = {}
     for length, content in recorded_disk.crashes(log, seed=1, draws=DRAWS):
         key = digest(content)
@@ -154,7 +155,7 @@ async def test_the_store_survives_a_power_cut_at_any_moment(
     print(f"{len(log)} moments, {len(acknowledged) - 1} cuts, {tried} different disks")
 
 
-async def test_a_recovery_that_is_cut_short_is_done_by_the_next_start(
+async def test_the_next_start_completes_an_interrupted_recovery(
     disk: Path, recorder: recorded_disk.Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await work(recorder, 1, 5)
@@ -180,7 +181,7 @@ async def test_a_recovery_that_is_cut_short_is_done_by_the_next_start(
         told = database.look(lambda connection: events._read(connection, 0, 10))
         database.close()
         if database.recovered is None and len(told) == 5:
-            continue  # the old log came back, whose deletion was not synced: it mends the damage
+            continue  # the log's deletion was not synced: the old log repairs the damage
         assert [event.type for event in told] == ["state.recovered"], length
         by_copy += 1
     assert by_copy > 20
@@ -207,10 +208,10 @@ def test_atomic_files_survive_a_power_cut_at_any_moment(
 
 
 @pytest.mark.parametrize("forgotten", ["sync", "names"])
-def test_this_would_notice_a_missing_sync(
+def test_the_file_test_notices_a_missing_sync(
     disk: Path, recorder: recorded_disk.Recorder, monkeypatch: pytest.MonkeyPatch, forgotten: str
 ) -> None:
-    """The proof can fail: a log without one kind of sync does lose what was acknowledged."""
+    """The test can fail: a record without one kind of sync loses acknowledged changes."""
     path = Path(recorder.directory) / "config.json"
     for number in range(1, 4):
         files.write_atomic(path, json.dumps({"n": number}).encode())
@@ -228,7 +229,7 @@ def test_this_would_notice_a_missing_sync(
     assert lost
 
 
-async def test_it_would_notice_a_database_that_does_not_sync(
+async def test_the_store_test_notices_a_database_that_does_not_sync(
     disk: Path, recorder: recorded_disk.Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same for the store, with ``synchronous = OFF``."""

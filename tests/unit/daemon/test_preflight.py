@@ -1,4 +1,4 @@
-"""What new code says to a question, and what the gate holds meanwhile."""
+"""The new code's answer before an upgrade, and the gate that holds requests meanwhile."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gaovm.wire.driver import table
 
 @pytest.fixture
 def question(tmp_path: Path) -> preflight.Question:
-    """Everything fits."""
+    """A question about a state that the new code can take over."""
     path = tmp_path / "state.db"
     store.open_store(path).close()
     driver = preflight.Driver(vm="a", protocol=methods.DRIVER, serves=table.CORE)
@@ -36,7 +36,7 @@ def question(tmp_path: Path) -> preflight.Question:
     )
 
 
-def test_what_fits_is_taken_over(question: preflight.Question) -> None:
+def test_a_compatible_state_has_no_problems(question: preflight.Question) -> None:
     assert preflight.check(question) == preflight.Answer(version=version.VERSION, problems=())
 
 
@@ -56,32 +56,34 @@ def test_what_fits_is_taken_over(question: preflight.Question) -> None:
         ({"database": "/nonexistent/state.db"}, "cannot be read"),
     ],
 )
-def test_every_thing_that_does_not_fit_is_named(
+def test_every_incompatible_part_is_named(
     question: preflight.Question, changes: dict[str, Any], said: str
 ) -> None:
     (problem,) = preflight.check(msgspec.structs.replace(question, **changes)).problems
     assert said in problem
 
 
-def test_an_old_driver_without_the_optional_methods_fits(question: preflight.Question) -> None:
+def test_an_old_driver_without_the_optional_methods_is_compatible(
+    question: preflight.Question,
+) -> None:
     assert set(table.CORE) < set(table.NAMES)
     assert preflight.check(question).problems == ()
 
 
-def test_a_hand_over_of_another_format_is_refused_by_its_first_field() -> None:
+def test_a_handover_in_an_unknown_format_is_refused() -> None:
     fd = os.memfd_create("test")
     os.write(fd, b'{"format":99,"nothing":"known"}')
     with pytest.raises(errors.StateCorrupt, match="format 99"):
         handover.read(fd)
 
 
-def test_only_what_reads_is_spared() -> None:
+def test_the_gate_exempts_only_reading_methods() -> None:
     beginnings = control_table.OPERATIONS - {"daemon.upgrade"}
     assert not beginnings & upgrade_gate.READS
     assert upgrade_gate.INSTANT < upgrade_gate.READS
 
 
-async def test_the_gate_holds_and_lets_go() -> None:
+async def test_the_gate_holds_and_releases_requests() -> None:
     door = upgrade_gate.Gate()
     await door.enter("vm.up")
     door.hold(upgrade_gate.READS)

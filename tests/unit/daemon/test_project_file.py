@@ -1,4 +1,4 @@
-"""The project file is read beside the loop, one at a time, and cannot name what is not there."""
+"""Project files are read one at a time in a thread; missing images and mounts are errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def args(project: Path, text: str) -> vms.Up:
     return vms.Up(project_dir=str(project), config_path="c.yaml", config_text=text, user=USER)
 
 
-async def test_the_loop_goes_on_while_a_file_is_read(
+async def test_the_loop_continues_while_a_file_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, went_on = threading.Event(), threading.Event()
@@ -71,7 +71,7 @@ async def test_the_loop_goes_on_while_a_file_is_read(
         ),
     ],
 )
-async def test_what_cannot_be_had_is_refused_with_its_line(
+async def test_a_missing_image_or_mount_is_refused_with_its_line(
     tmp_path: Path, text: str, kind: type[errors.GaoError], expected: str
 ) -> None:
     with pytest.raises(kind, match=expected):
@@ -79,7 +79,7 @@ async def test_what_cannot_be_had_is_refused_with_its_line(
 
 
 @pytest.mark.parametrize("location", ["home", "home/vms/web-dev", "link"])
-async def test_gaovms_own_directory_is_no_mount(tmp_path: Path, location: str) -> None:
+async def test_gaovms_own_directory_cannot_be_mounted(tmp_path: Path, location: str) -> None:
     where = paths.Paths(tmp_path / "home")
     (where.home / "vms" / "web-dev").mkdir(parents=True)
     (tmp_path / "link").symlink_to("home/vms")

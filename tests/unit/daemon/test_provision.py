@@ -1,4 +1,4 @@
-"""Scripts run again: by ``gaovm provision``, and by the ``up`` after one that failed."""
+"""``gaovm provision`` runs scripts again, and so does an ``up`` after a script failed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def file(project: Path, script: str, cpus: int = 2) -> dict[str, Any]:
 
 
 def scripts_run(daemon: Daemon) -> list[str]:
-    """What each call asked the driver to run."""
+    """Return the script that each call asked the driver to run."""
     runs = [params for method, params in daemon.driver.calls if method == "guest.provision"]
     return [params["provision"][0]["script"] for params in runs]
 
@@ -39,9 +39,7 @@ async def project(daemon: Daemon, tmp_path: Path) -> Path:
     return path
 
 
-async def test_a_script_that_was_mended_is_run_by_the_next_up(
-    daemon: Daemon, project: Path
-) -> None:
+async def test_the_next_up_runs_a_repaired_script(daemon: Daemon, project: Path) -> None:
     daemon.launcher.boot_until, daemon.launcher.guest_error = "provisioning", FAILED
     with pytest.raises(errors.ProvisionFailed):
         await daemon.call("vm.up", **file(project, "bad"))
@@ -52,13 +50,13 @@ async def test_a_script_that_was_mended_is_run_by_the_next_up(
     assert (vm["state"], vm["first_up"], vm["last_error"]) == ("running", "done", None)
     record = daemon.stored()["web-dev"]
     assert record.spec.guest.provision[0].script == "good"
-    assert [each["field"] for each in vm["pending"]] == ["cpus"], "the rest waits as before"
+    assert [each["field"] for each in vm["pending"]] == ["cpus"], "other changes still wait"
     [warning] = result["warnings"]
-    assert warning.endswith("next start: cpus"), "what runs now does not wait"
+    assert warning.endswith("next start: cpus"), "the script is not pending: it runs now"
     assert len(daemon.launcher.launched) == 1
 
 
-async def test_what_else_is_wrong_is_told_as_before(daemon: Daemon) -> None:
+async def test_other_failures_are_reported_without_running_scripts(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "agent"
     daemon.launcher.guest_error = errors.GuestUnavailable("the agent is gone")
     with pytest.raises(errors.GuestUnavailable):
@@ -69,7 +67,9 @@ async def test_what_else_is_wrong_is_told_as_before(daemon: Daemon) -> None:
     assert "guest.provision" not in dict(daemon.driver.calls)
 
 
-async def test_provision_runs_them_again_as_the_file_is_now(daemon: Daemon, project: Path) -> None:
+async def test_provision_runs_the_scripts_of_the_current_file(
+    daemon: Daemon, project: Path
+) -> None:
     await daemon.call("vm.up", **file(project, "one"))
     await daemon.call("vm.provision", name="web-dev")
     project_now = file(project, "two")
@@ -83,9 +83,7 @@ async def test_provision_runs_them_again_as_the_file_is_now(daemon: Daemon, proj
     assert (await daemon.status())["state"] == "degraded"
 
 
-async def test_a_provision_that_is_refused_leaves_the_vm_as_it_was(
-    daemon: Daemon, project: Path
-) -> None:
+async def test_a_refused_provision_leaves_the_vm_unchanged(daemon: Daemon, project: Path) -> None:
     with pytest.raises(errors.VmNotFound):
         await daemon.call("vm.provision", name="web-dev")
     await daemon.call("vm.up", **file(project, "one"))
@@ -103,7 +101,7 @@ async def test_a_provision_that_is_refused_leaves_the_vm_as_it_was(
     assert [action.code for action in caught.value.actions] == ["start_vm"]
 
 
-async def test_who_leaves_a_provision_stops_nothing(daemon: Daemon, project: Path) -> None:
+async def test_a_provision_continues_if_its_caller_leaves(daemon: Daemon, project: Path) -> None:
     await daemon.call("vm.up", **file(project, "one"))
     daemon.launcher.boot_until = "provisioning"
     again = asyncio.ensure_future(daemon.call("vm.provision", name="web-dev"))

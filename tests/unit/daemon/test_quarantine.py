@@ -31,7 +31,7 @@ def test_a_damaged_file_is_moved_aside_and_named(tmp_path: Path, damage: bytes) 
     assert [entry.name for entry in tmp_path.iterdir()] == [kept.name]
 
 
-def test_two_damaged_files_of_one_moment_are_both_kept(tmp_path: Path) -> None:
+def test_files_moved_aside_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     kept = []
     for number in range(5):
@@ -40,7 +40,7 @@ def test_two_damaged_files_of_one_moment_are_both_kept(tmp_path: Path) -> None:
     assert [entry.read_text() for entry in kept] == ["0", "1", "2", "3", "4"]
 
 
-def test_too_large_and_absent(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_too_large_file_are_errors(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     with pytest.raises(errors.NotFound):
         quarantine.read(path, json.loads)

@@ -1,4 +1,4 @@
-"""A new daemon finds what the last one left, and makes it true."""
+"""A new daemon restores the state that the last daemon stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gaovm.spec.supervision import Supervision
 
 
 async def restart(daemon: Daemon, boot_id: str = "boot-1") -> None:
-    """Forget all memory, as kill -9 does, and start again from the database."""
+    """Drop all memory, as kill -9 does, and start again from the database."""
     await daemon.fleet.store.flush()
     await daemon.fleet.owner.aclose()
     daemon.launcher.launched.clear()
@@ -33,7 +33,7 @@ async def restart(daemon: Daemon, boot_id: str = "boot-1") -> None:
             await vm.up.ended()
 
 
-async def test_what_should_run_runs_again(daemon: Daemon) -> None:
+async def test_vms_that_should_run_start_again(daemon: Daemon) -> None:
     await daemon.up()
     await restart(daemon)
     vm = await daemon.status()
@@ -41,7 +41,7 @@ async def test_what_should_run_runs_again(daemon: Daemon) -> None:
     assert len(daemon.launcher.launched) == 1
 
 
-async def test_what_was_stopped_stays_stopped(daemon: Daemon) -> None:
+async def test_stopped_vms_stay_stopped(daemon: Daemon) -> None:
     await daemon.up()
     await daemon.call("vm.stop", name="web-dev")
     await restart(daemon)
@@ -49,7 +49,7 @@ async def test_what_was_stopped_stays_stopped(daemon: Daemon) -> None:
     assert daemon.launcher.launched == []
 
 
-async def test_a_start_that_fails_is_tried_again(daemon: Daemon) -> None:
+async def test_a_failed_start_is_retried(daemon: Daemon) -> None:
     await daemon.up()
     daemon.launcher.failures["vm.start"] = errors.HypervisorFailed("no")
     await restart(daemon)
@@ -60,7 +60,9 @@ async def test_a_start_that_fails_is_tried_again(daemon: Daemon) -> None:
     daemon.launcher.failures.clear()
     await daemon.call("vm.start", name="web-dev")
     vm = await daemon.status()
-    assert (vm["state"], vm["restarts"]["attempts"]) == ("running", 0), "a user's start counts anew"
+    assert (vm["state"], vm["restarts"]["attempts"]) == ("running", 0), (
+        "a user's start resets the count"
+    )
 
 
 async def test_a_reboot_of_the_host_starts_nothing(daemon: Daemon) -> None:
@@ -82,7 +84,7 @@ async def test_autostart_survives_a_reboot(daemon: Daemon) -> None:
     assert (await daemon.status())["state"] == "running"
 
 
-async def test_an_interrupted_first_up_goes_on(daemon: Daemon) -> None:
+async def test_an_interrupted_first_up_continues(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())
     await daemon.rest()
@@ -117,11 +119,11 @@ async def test_an_interrupted_removal_is_finished(daemon: Daemon) -> None:
     assert list(daemon.fleet.paths.run.iterdir()) == []
 
 
-async def test_an_old_driver_is_waited_for(daemon: Daemon) -> None:
+async def test_recovery_waits_for_an_old_driver(daemon: Daemon) -> None:
     await daemon.up()
     lock = files.Lock(daemon.fleet.paths.vm_dir("web-dev") / "lock")
     assert lock.acquire()
-    # A holder that cannot be told by its pid, as when the file was cut short.
+    # A lock without the holder's pid, as after a truncated write.
     lock.path.write_text("")
     restarting = asyncio.ensure_future(restart(daemon))
     await asyncio.sleep(0.1)
@@ -148,7 +150,7 @@ async def test_an_old_driver_that_stays_is_an_error(
     lock.release()
 
 
-async def test_stale_run_directories_go_and_disks_stay(daemon: Daemon) -> None:
+async def test_recovery_removes_stale_run_directories_and_keeps_disks(daemon: Daemon) -> None:
     where = daemon.fleet.paths
     stale, foreign, disk = where.run / "0123abcd", where.run / "notes", where.vms / "unknown"
     for path in (stale, foreign, disk):
@@ -157,7 +159,7 @@ async def test_stale_run_directories_go_and_disks_stay(daemon: Daemon) -> None:
     assert (stale.exists(), foreign.exists(), disk.exists()) == (False, True, True)
 
 
-async def test_power_off_in_the_guest_ends_the_desire_at_once(daemon: Daemon) -> None:
+async def test_power_off_in_the_guest_sets_desired_to_stopped_at_once(daemon: Daemon) -> None:
     await daemon.up()
     daemon.driver.report("stopped", reason="guest")
     vm = await daemon.status()
@@ -169,7 +171,7 @@ async def test_power_off_in_the_guest_ends_the_desire_at_once(daemon: Daemon) ->
     assert daemon.stored()["web-dev"].state.desired is states.Desired.STOPPED
 
 
-async def test_a_client_that_joins_a_recovery_does_not_undo_it(daemon: Daemon) -> None:
+async def test_a_client_that_joins_a_recovery_and_leaves_does_not_undo_it(daemon: Daemon) -> None:
     await daemon.up()
     daemon.launcher.boot_until = "booting"
     restarting = asyncio.ensure_future(restart(daemon))

@@ -1,4 +1,4 @@
-"""Databases of every revision are brought up to date; each has a fixture."""
+"""The store migrates databases of every revision; each revision has a fixture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIXTURES = Path(__file__).parents[2] / "data" / "state"
 
 
 def database(tmp_path: Path, revision: int) -> Path:
-    """A database as that revision left it."""
+    """Create a database as that revision wrote it."""
     path = tmp_path / "state.db"
     connection = sqlite3.connect(path)
     connection.executescript((FIXTURES / f"revision-{revision}.sql").read_text())
@@ -25,7 +25,7 @@ def database(tmp_path: Path, revision: int) -> Path:
 
 
 def _cells(path: Path) -> list[tuple[str, str, Any]]:
-    """Every cell of the records: VM, column, value."""
+    """Return every cell of the records: VM, column, value."""
     connection = sqlite3.connect(path)
     found = connection.execute("SELECT * FROM vms")
     columns = [column[0] for column in found.description]
@@ -35,7 +35,7 @@ def _cells(path: Path) -> list[tuple[str, str, Any]]:
 
 
 def _contains(after: Any, before: Any) -> bool:
-    """Whether all that was there is there; JSON objects may have gained fields."""
+    """Whether ``after`` has everything of ``before``; JSON objects may have gained fields."""
     if isinstance(before, str) and before[:1] in ("{", "["):
         return _contains(json.loads(after), json.loads(before))
     if isinstance(before, dict):
@@ -53,7 +53,7 @@ def test_every_revision_has_a_fixture() -> None:
 
 
 @pytest.mark.parametrize("revision", range(1, len(schema.STEPS) + 1))
-async def test_an_old_database_is_brought_up_to_date(tmp_path: Path, revision: int) -> None:
+async def test_an_old_database_is_migrated(tmp_path: Path, revision: int) -> None:
     path = database(tmp_path, revision)
     old = _cells(path)
     opened = store.open_store(path)
@@ -61,7 +61,7 @@ async def test_an_old_database_is_brought_up_to_date(tmp_path: Path, revision: i
     now = {found.name: rows.encode(found) for found in opened.load()}
     for name, column, before in old:
         after = now[name][rows.COLUMNS.split(", ").index(column)]
-        if column != "spec_digest":  # of a spec that knows more fields by now
+        if column != "spec_digest":  # the digest covers fields that are newer
             assert _contains(after, before), f"{name}: {column}"
     log = events.Events(opened)
     assert (log.last, log.oldest) == ((3, 2) if revision >= 2 else (0, 1))
@@ -71,13 +71,13 @@ async def test_an_old_database_is_brought_up_to_date(tmp_path: Path, revision: i
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (len(schema.STEPS),)
     connection.close()
-    again = store.open_store(path)  # nothing is left to do
+    again = store.open_store(path)  # no migration is left to run
     assert [record.name for record in again.load()] == ["a.b-c", "small"]
     again.close()
 
 
-async def test_stored_events_get_the_names_of_today(tmp_path: Path) -> None:
-    """Payloads as the daemons of revision 4 wrote them."""
+async def test_stored_events_get_their_current_names(tmp_path: Path) -> None:
+    """The payloads are as daemons of revision 4 wrote them."""
     stored = [
         ("config.updated", '{"fields":["cpus"],"applied":true}'),
         ("config.pending_applied", '{"fields":["cpus"]}'),

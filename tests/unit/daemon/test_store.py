@@ -1,4 +1,4 @@
-"""The database: what is put comes back, damage is named, newer revisions are left alone."""
+"""The database keeps records, reports damage, and refuses newer revisions."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def full_record() -> records.VmRecord:
     )
 
 
-async def test_every_field_survives(tmp_path: Path) -> None:
+async def test_every_field_survives_a_restart(tmp_path: Path) -> None:
     record = full_record()
     defaults = records.VmRecord(
         **{
@@ -128,7 +128,7 @@ def test_a_damaged_database_is_moved_aside_and_named(tmp_path: Path, damage: byt
     fresh.close()
 
 
-def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_newer_database_is_refused_and_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     store.open_store(path).close()
     with sqlite3.connect(path) as connection:
@@ -157,7 +157,7 @@ def test_a_migration_that_fails_changes_nothing(
         connection.close()
 
 
-def test_facts_that_make_no_sense_today_cost_no_vm() -> None:
+def test_a_vm_survives_facts_that_cannot_be_read() -> None:
     row = list(rows.encode(full_record()))
     at = rows.COLUMNS.split(", ").index("facts")
     row[at] = '{"machine":"q35","ports":[{"of":"another time"}],"moon":1,"accelerator":null}'

@@ -1,4 +1,4 @@
-"""A start is a strategy: the starter needs nothing of a cold boot."""
+"""Starts are strategies: the starter works with strategies other than a cold boot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gaovm.wire.driver.params import NOTHING
 
 
 class FromMemory:
-    """Starts a VM whose guest goes on: no image, no config that waits."""
+    """Starts a VM whose guest continues: it needs no image and applies no pending config."""
 
     phases = ("driver",)
 
@@ -55,7 +55,7 @@ def use(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Callable[[protocol.S
     return choose_from_now_on
 
 
-async def test_another_strategy_starts_a_vm(
+async def test_a_strategy_other_than_cold_boot_starts_a_vm(
     daemon: Daemon, use: Callable[[protocol.Strategy], None]
 ) -> None:
     await daemon.up()
@@ -71,7 +71,7 @@ async def test_another_strategy_starts_a_vm(
     assert [method for method, _ in daemon.driver.calls][:1] == ["vm.start"]
 
 
-async def test_a_withdrawn_start_is_undone_by_its_strategy(
+async def test_the_strategy_undoes_a_withdrawn_start(
     daemon: Daemon, use: Callable[[protocol.Strategy], None]
 ) -> None:
     await daemon.up()
@@ -90,7 +90,7 @@ async def test_a_withdrawn_start_is_undone_by_its_strategy(
     await daemon.rest()
 
 
-async def test_a_cold_boot_reports_its_phases_in_their_order(daemon: Daemon) -> None:
+async def test_a_cold_boot_reports_its_phases_in_order(daemon: Daemon) -> None:
     call = Call()
     await daemon.up(call)
     told = [line["phase"] for line in call.seen]
@@ -98,7 +98,7 @@ async def test_a_cold_boot_reports_its_phases_in_their_order(daemon: Daemon) -> 
     assert tuple(dict.fromkeys(before)) == cold_boot.ColdBoot.phases
 
 
-def test_until_the_agent_answers_every_phase_is_known_as_such() -> None:
+def test_every_phase_before_the_agents_answer_counts_as_booting() -> None:
     assert set(cold_boot.ColdBoot.phases) <= set(phases.BEFORE_AGENT)
     assert set(progress._STARTS) | {"start"} <= set(phases.BEFORE_AGENT)
     assert phases.AGENT not in phases.BEFORE_AGENT

@@ -1,4 +1,4 @@
-"""Subscriptions: replay and then follow, no gap and no repeat; who reads too slowly is told."""
+"""Subscriptions replay and then follow without gaps or repeats, and report slow readers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gaovm.wire import anyjson
 
 
 class World:
-    """A log, its delivery, and the two ends of one subscriber's connection."""
+    """An event log, its subscriptions, and both ends of a subscriber's connection."""
 
     def __init__(self, database: store.Store) -> None:
         self.database = database
@@ -43,7 +43,7 @@ class World:
         self.arrived.set()
 
     async def until(self, seq: int) -> list[int]:
-        """The numbers seen when ``seq`` has come."""
+        """Wait for event ``seq``, then return the numbers seen so far."""
         while not self.seen or self.seen[-1][1]["seq"] < seq:
             self.arrived.clear()
             await self.arrived.wait()
@@ -76,7 +76,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     database.close()
 
 
-async def test_from_now_on(world: World) -> None:
+async def test_a_subscription_starts_with_the_next_event(world: World) -> None:
     await world.emit(3)
     world.feed.subscribe(world.server)
     world.emit(3)
@@ -85,40 +85,39 @@ async def test_from_now_on(world: World) -> None:
 
 
 @pytest.mark.parametrize("page", [1, 7, 500])
-async def test_the_past_and_then_the_present(
+async def test_a_subscription_replays_past_events_and_then_follows(
     world: World, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
     monkeypatch.setattr(subscriptions, "PAGE", page)
     await world.emit(50)
-    again = subscriptions.Subscriptions(
-        world.log, world.translate, world.cut_off
-    )  # nothing in its memory
+    # another object, whose memory is empty
+    again = subscriptions.Subscriptions(world.log, world.translate, world.cut_off)
     again.subscribe(world.server, 10)
-    for _ in range(50):  # goes on while the past is read
+    for _ in range(50):  # new events come during the replay
         world.emit(1)
         await asyncio.sleep(0)
     assert await world.until(100) == list(range(11, 101))
     assert again.cursors() == {world.server: 100}
 
 
-async def test_subscribing_again_goes_back(world: World) -> None:
+async def test_subscribing_again_can_go_back(world: World) -> None:
     world.feed.subscribe(world.server)
     await world.emit(5)
     assert await world.until(5) == [1, 2, 3, 4, 5]
-    world.feed.subscribe(world.server)  # changes nothing
+    world.feed.subscribe(world.server)  # without a number, it changes nothing
     world.feed.subscribe(world.server, 3)
     await world.emit(1)
     assert await world.until(6) == [1, 2, 3, 4, 5, 4, 5, 6]
 
 
-async def test_a_number_that_has_not_happened_is_refused(world: World) -> None:
+async def test_a_future_event_number_is_refused(world: World) -> None:
     await world.emit(2)
     with pytest.raises(errors.InvalidParams, match="ends at 2") as caught:
         world.feed.subscribe(world.server, 3)
     assert caught.value.details == {"seq": 2, "oldest": 1}
 
 
-async def test_what_is_not_kept_any_more_is_skipped(
+async def test_events_that_are_no_longer_stored_are_skipped(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "QUIET_S", 0.0)
@@ -131,7 +130,7 @@ async def test_what_is_not_kept_any_more_is_skipped(
     assert await world.until(20) == [16, 17, 18, 19, 20]
 
 
-async def test_numbers_that_are_missing_among_the_past_are_skipped(
+async def test_missing_numbers_among_past_events_are_skipped(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriptions, "KEPT_EVENTS", 5)
@@ -144,7 +143,7 @@ async def test_numbers_that_are_missing_among_the_past_are_skipped(
     assert not [kind for kind, _ in world.seen if kind == methods.EVENT_LAGGED]
 
 
-async def test_what_a_protocol_does_not_know_leaves_no_trace(world: World) -> None:
+async def test_events_unknown_to_a_protocol_are_not_delivered(world: World) -> None:
     world.feed.subscribe(world.server)
     world.emit(1)
     world.log.emit("secret", None, {})
@@ -152,7 +151,7 @@ async def test_what_a_protocol_does_not_know_leaves_no_trace(world: World) -> No
     assert await world.until(3) == [1, 3]
 
 
-async def test_an_event_is_encoded_once_for_all(world: World) -> None:
+async def test_an_event_is_encoded_once_for_all_subscribers(world: World) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(5):
             pair = connections.pair(connections.service(), connections.service())
@@ -165,7 +164,7 @@ async def test_an_event_is_encoded_once_for_all(world: World) -> None:
     assert set(world.feed.cursors()) == {world.server}
 
 
-async def test_a_slow_reader_is_told_and_can_resume(
+async def test_a_slow_reader_gets_an_error_and_can_resume(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriptions, "KEPT_EVENTS", 100)
@@ -177,7 +176,7 @@ async def test_a_slow_reader_is_told_and_can_resume(
     for _ in range(40):
         await world.emit(50, size=2000)
     assert world.feed.cursors() == {}
-    assert world.server.error is None  # its other calls go on
+    assert world.server.error is None  # its other calls continue
     world.read_on()
     while world.seen[-1][0] != methods.EVENT_LAGGED:
         world.arrived.clear()
@@ -190,7 +189,7 @@ async def test_a_slow_reader_is_told_and_can_resume(
     assert await world.until(2001) == list(range(1, 2002))
 
 
-async def test_a_burst_is_no_slowness(world: World) -> None:
+async def test_a_burst_does_not_make_a_reader_slow(world: World) -> None:
     world.feed.subscribe(world.server)
     await world.emit(subscriptions.KEPT_EVENTS, size=300)
     assert await world.until(subscriptions.KEPT_EVENTS) == list(
@@ -198,7 +197,7 @@ async def test_a_burst_is_no_slowness(world: World) -> None:
     )
 
 
-async def test_a_slow_reader_of_the_past_is_waited_for(
+async def test_replay_waits_for_a_slow_reader(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriptions, "KEPT_EVENTS", 10)

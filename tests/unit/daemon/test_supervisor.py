@@ -1,4 +1,4 @@
-"""Restarts, giving up and drift, on fake drivers; back-off is short or a clock of its own."""
+"""Restarts, giving up and drift, with fake drivers and short back-off."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gaovm.wire import anyjson
 def policy(
     daemon: Daemon, when: RestartWhen = "on-failure", delay_s: float = 0.0
 ) -> machine.Machine:
-    """The VM with a policy whose pauses are ``delay_s`` at most."""
+    """Return the VM with a restart policy whose delays are at most ``delay_s``."""
     vm = daemon.fleet.machines["web-dev"]
     wanted = Supervision(restart=Restart(policy=when, max_delay_s=delay_s))
     vm.update(spec=msgspec.structs.replace(vm.record.spec, supervision=wanted))
@@ -27,7 +27,7 @@ def policy(
 
 
 async def seen(daemon: Daemon, kind: str) -> list[anyjson.Object]:
-    """The payloads of all events of a kind; no more events come after this."""
+    """Return the payloads of all events of a kind, and close the log."""
     await daemon.fleet.store.flush()
     daemon.fleet.events.close()
     return [event.payload async for event in daemon.events if event.type == kind]
@@ -53,7 +53,7 @@ async def test_a_killed_driver_is_replaced_at_once(daemon: Daemon) -> None:
     assert daemon.supervisor.mended == 0
 
 
-async def test_a_dead_hypervisor_is_replaced_and_its_driver_let_go(daemon: Daemon) -> None:
+async def test_a_dead_hypervisor_is_replaced_and_its_driver_ends(daemon: Daemon) -> None:
     await daemon.up()
     vm, first = policy(daemon), daemon.driver
     first.report("failed", error={"code": "hypervisor_failed", "message": "QEMU: SIGKILL"})
@@ -64,7 +64,7 @@ async def test_a_dead_hypervisor_is_replaced_and_its_driver_let_go(daemon: Daemo
     assert daemon.driver is not first
 
 
-async def test_the_exit_of_the_hypervisor_is_an_event_of_its_own(daemon: Daemon) -> None:
+async def test_the_exit_of_the_hypervisor_is_a_separate_event(daemon: Daemon) -> None:
     await daemon.up()
     vm = daemon.fleet.machines["web-dev"]
     reports.on_notification(vm, "hypervisor", {"pid": 7, "status": -9, "at": 1.5})
@@ -105,7 +105,7 @@ async def test_a_hung_guest_is_paused_if_the_policy_says_so(daemon: Daemon) -> N
     assert (resumed["paused"], resumed["detail"]) == (False, "ready")
 
 
-async def test_a_hung_guest_is_only_told_by_default(daemon: Daemon) -> None:
+async def test_a_hung_guest_is_only_reported_by_default(daemon: Daemon) -> None:
     await daemon.up()
     vm, before = on_hang(daemon, "event"), list(daemon.driver.calls)
     for kind in ("watchdog", "panic", "unresponsive", "responsive", "of a newer driver"):
@@ -118,7 +118,7 @@ async def test_a_hung_guest_is_only_told_by_default(daemon: Daemon) -> None:
     assert told == ["guest.watchdog", "guest.panicked", "guest.unresponsive", "guest.responsive"]
 
 
-async def test_a_guest_that_begins_anew_in_a_loop_is_told_of_within_its_rate(
+async def test_events_of_a_guest_that_keeps_restarting_are_rate_limited(
     daemon: Daemon,
 ) -> None:
     await daemon.up()
@@ -130,7 +130,7 @@ async def test_a_guest_that_begins_anew_in_a_loop_is_told_of_within_its_rate(
     told = await seen(daemon, "vm.state")
     assert len(told) < 120
     assert [each["event"] for each in told[-2:]] == ["stop asked", "stopped"]
-    await daemon.fleet.store.flush()  # the log was closed: what is left to tell is told
+    await daemon.fleet.store.flush()  # `seen` closed the log, which writes the remaining events
     (left_out,) = [
         event.payload
         for event in await daemon.fleet.events.read(0, 1000)
@@ -163,7 +163,7 @@ async def test_a_paused_vm_refuses_sessions_and_forgets_the_pause_at_its_end(
         await daemon.call("vm.pause", name="web-dev")
 
 
-async def test_the_last_lines_are_those_of_the_last_run(daemon: Daemon) -> None:
+async def test_the_serial_tail_has_only_lines_of_the_last_run(daemon: Daemon) -> None:
     console = daemon.fleet.paths.serial_log("web-dev")
     console.parent.mkdir(parents=True, exist_ok=True)
     console.write_bytes(b"of yesterday\r\n")
@@ -172,11 +172,11 @@ async def test_the_last_lines_are_those_of_the_last_run(daemon: Daemon) -> None:
     with console.open("ab") as file:
         file.write(b"of today\r\n")
     assert supervisor.serial_tail(console, vm.console_from) == ["of today"]
-    console.write_bytes(b"anew\r\n")  # rotated meanwhile
+    console.write_bytes(b"anew\r\n")  # the log was rotated
     assert supervisor.serial_tail(console, vm.console_from) == ["anew"]
 
 
-async def test_after_five_attempts_it_is_given_up(daemon: Daemon) -> None:
+async def test_a_vm_is_given_up_after_five_attempts(daemon: Daemon) -> None:
     await daemon.up()
     vm = policy(daemon)
     daemon.fleet.paths.serial_log("web-dev").write_bytes(b"one\r\n\x1b[31mKernel panic\r\n")
@@ -210,7 +210,7 @@ async def test_power_off_in_the_guest(daemon: Daemon, when: RestartWhen, again: 
         await vm.until(lambda: vm.state.readiness is states.Readiness.READY)
 
 
-async def test_never_means_never(daemon: Daemon) -> None:
+async def test_the_policy_never_prevents_every_restart(daemon: Daemon) -> None:
     await daemon.up()
     vm = policy(daemon, "never")
     daemon.driver.die(1)
@@ -219,7 +219,7 @@ async def test_never_means_never(daemon: Daemon) -> None:
     assert len(daemon.launcher.launched) == 1
 
 
-async def test_a_stop_during_the_pause_ends_it(daemon: Daemon) -> None:
+async def test_a_stop_during_the_back_off_cancels_the_restart(daemon: Daemon) -> None:
     await daemon.up()
     vm = policy(daemon, delay_s=30.0)
     daemon.driver.die(-9)
@@ -230,7 +230,7 @@ async def test_a_stop_during_the_pause_ends_it(daemon: Daemon) -> None:
     assert (await daemon.status())["state"] == "stopped"
 
 
-async def test_a_start_during_the_pause_does_not_wait_for_it(daemon: Daemon) -> None:
+async def test_a_start_during_the_back_off_happens_at_once(daemon: Daemon) -> None:
     await daemon.up()
     vm = policy(daemon, delay_s=30.0)
     daemon.driver.die(-9)
@@ -240,7 +240,7 @@ async def test_a_start_during_the_pause_does_not_wait_for_it(daemon: Daemon) -> 
     assert vm.record.restarts.attempts == 0
 
 
-async def test_whoever_waits_for_a_start_sees_it_through(daemon: Daemon) -> None:
+async def test_a_caller_of_start_waits_through_an_automatic_restart(daemon: Daemon) -> None:
     await daemon.up()
     policy(daemon)
     await daemon.call("vm.stop", name="web-dev")
@@ -255,7 +255,7 @@ async def test_whoever_waits_for_a_start_sees_it_through(daemon: Daemon) -> None
     assert [line["phase"] for line in call.seen].count("restart") == 1
 
 
-async def test_no_wait_answers_when_the_wish_is_on_disk(daemon: Daemon) -> None:
+async def test_no_wait_answers_once_the_request_is_on_disk(daemon: Daemon) -> None:
     await daemon.up()
     await daemon.call("vm.stop", name="web-dev")
     daemon.launcher.boot_until = "booting"
@@ -277,17 +277,17 @@ async def test_a_restart_is_a_stop_and_a_start(daemon: Daemon) -> None:
     assert "vm.stop" in dict(first.calls)
 
 
-async def test_nothing_to_do_is_no_drift(daemon: Daemon) -> None:
+async def test_a_consistent_state_is_no_drift(daemon: Daemon) -> None:
     await daemon.up()
     assert daemon.supervisor.reconcile() == 0
     await daemon.call("vm.stop", name="web-dev")
     assert daemon.supervisor.reconcile() == 0
 
 
-async def test_drift_is_mended_and_counted(daemon: Daemon) -> None:
+async def test_drift_is_repaired_and_counted(daemon: Daemon) -> None:
     await daemon.up()
     vm = policy(daemon)
-    vm.record = msgspec.structs.replace(  # as no code does it
+    vm.record = msgspec.structs.replace(  # no code does this; it simulates a defect
         vm.record,
         state=states.VmState(desired=states.Desired.RUNNING, first_up=states.FirstUp.DONE),
     )
@@ -302,19 +302,19 @@ async def test_drift_is_mended_and_counted(daemon: Daemon) -> None:
     ]
 
 
-async def test_a_driver_whose_end_was_not_seen_is_drift(daemon: Daemon) -> None:
+async def test_a_driver_that_ended_unnoticed_is_drift(daemon: Daemon) -> None:
     await daemon.up()
     vm = policy(daemon)
-    vm.driver = None  # as no code does it
+    vm.driver = None  # no code does this; it simulates a defect
     assert daemon.supervisor.reconcile() == 1
     await vm.until(lambda: vm.state.readiness is states.Readiness.READY)
 
 
-async def test_only_what_was_seen_before_is_mended(daemon: Daemon) -> None:
-    """What has just happened looks like drift until its event has been heard."""
+async def test_only_drift_that_was_seen_twice_is_repaired(daemon: Daemon) -> None:
+    """A recent change looks like drift until its event arrives."""
     await daemon.up()
     vm = policy(daemon)
-    vm.driver = None  # as no code does it
+    vm.driver = None  # no code does this; it simulates a defect
     assert daemon.supervisor.reconcile([]) == 0
     what = supervisor.drift(vm)
     assert what is not None
@@ -332,7 +332,7 @@ async def test_a_forgotten_restart_is_drift(daemon: Daemon) -> None:
     await vm.until(lambda: vm.state.readiness is states.Readiness.READY)
 
 
-async def test_a_daemon_that_ends_starts_nothing_any_more(daemon: Daemon) -> None:
+async def test_a_daemon_that_is_ending_starts_no_vm(daemon: Daemon) -> None:
     await daemon.up()
     vm = policy(daemon)
     daemon.supervisor.stop()
@@ -343,7 +343,7 @@ async def test_a_daemon_that_ends_starts_nothing_any_more(daemon: Daemon) -> Non
 
 
 async def test_a_guest_stopped_with_the_daemon_is_no_drift(daemon: Daemon) -> None:
-    """Another guest may take longer to stop than the safety reconcile's interval."""
+    """The daemon may wait for another guest longer than the interval between safety checks."""
     await daemon.up()
     vm = policy(daemon)
     vm.record = msgspec.structs.replace(

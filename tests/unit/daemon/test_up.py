@@ -1,4 +1,4 @@
-"""``vm.up``: the happy path, joiners, withdrawal, and everything that may go wrong."""
+"""``vm.up``: success, shared work, withdrawal, and all failures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def until_phase(daemon: Daemon, readiness: str) -> None:
     await spin()
 
 
-async def test_the_lost_disk_of_a_vm_that_ran_is_not_begun_anew(daemon: Daemon) -> None:
+async def test_a_missing_disk_of_an_existing_vm_is_an_error(daemon: Daemon) -> None:
     await daemon.up()
     vm = daemon.fleet.machines["web-dev"]
     real = images.ImageService(daemon.fleet.paths)
@@ -53,7 +53,7 @@ async def test_up_creates_boots_and_waits_until_ready(daemon: Daemon) -> None:
     assert request["run_dir"].endswith(daemon.fleet.machines["web-dev"].record.run_id)
 
 
-async def test_a_second_up_is_already(daemon: Daemon) -> None:
+async def test_a_second_up_reports_that_the_vm_already_runs(daemon: Daemon) -> None:
     await daemon.up()
     result = await daemon.up()
     assert (result["created"], result["already"]) == (False, True)
@@ -77,7 +77,7 @@ async def test_two_ups_share_one_boot_and_its_result(daemon: Daemon) -> None:
     await daemon.rest()
     second = asyncio.ensure_future(daemon.up(second_call))
     await daemon.rest()
-    assert second_call.seen, "a joiner is told the latest progress at once"
+    assert second_call.seen, "a caller that joins gets the latest progress at once"
     machine = daemon.fleet.machines["web-dev"]
     reports.on_notification(machine, "progress", {"phase": "provision", "message": "step 1"})
     assert first_call.seen[-1] == second_call.seen[-1]
@@ -137,7 +137,7 @@ async def test_a_new_vm_is_removed_when_the_last_caller_leaves(
 @pytest.mark.parametrize(
     ("phase", "wish"), [("agent", None), ("provisioning", None), ("booting", "keep")]
 )
-async def test_an_up_that_is_cut_off_once_the_agent_answers_goes_on(
+async def test_an_up_continues_without_its_caller_once_the_agent_answers(
     daemon: Daemon, phase: str, wish: str | None
 ) -> None:
     daemon.launcher.boot_until = phase
@@ -156,13 +156,13 @@ async def test_an_up_that_is_cut_off_once_the_agent_answers_goes_on(
     call = Call()
     again = asyncio.ensure_future(daemon.up(call))
     await daemon.rest()
-    assert (await daemon.status())["state"] == "running", "somebody waits for it again"
+    assert (await daemon.status())["state"] == "running", "a caller waits for the up again"
     daemon.driver.boot("ready")
     assert (await again)["vm"]["first_up"] == "done"
     assert len(daemon.launcher.launched) == 1
 
 
-async def test_an_up_that_nobody_waits_for_comes_to_its_end(daemon: Daemon) -> None:
+async def test_an_up_that_nobody_waits_for_completes(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "agent"
     up = asyncio.ensure_future(daemon.up())
     await daemon.rest()
@@ -174,7 +174,7 @@ async def test_an_up_that_nobody_waits_for_comes_to_its_end(daemon: Daemon) -> N
     assert daemon.stored()["web-dev"].state.first_up == "done"
 
 
-async def test_an_undo_takes_nothing_from_another_caller(daemon: Daemon) -> None:
+async def test_an_undo_does_not_affect_another_caller(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "agent"
     first, second = (asyncio.ensure_future(daemon.up()) for _ in range(2))
     await daemon.rest()
@@ -204,7 +204,7 @@ async def test_wait_agent_returns_early_and_its_caller_may_go(daemon: Daemon) ->
     assert result["vm"]["readiness"] == "agent"
     waiting = asyncio.ensure_future(daemon.up(wait="ready"))
     await daemon.rest()
-    waiting.cancel()  # somebody was told that the VM is up: this must not undo it
+    waiting.cancel()  # a caller got the answer that the VM is up: cancelling must not undo it
     await spin()
     assert (await daemon.status())["state"] == "running"
     daemon.driver.boot("ready")
@@ -230,11 +230,11 @@ async def test_a_failed_provisioning_fails_up_and_leaves_the_vm_running(daemon: 
     await daemon.call("vm.stop", name="web-dev")
     assert (await daemon.status())["state"] == "first-up-failed"
     assert (await daemon.up())["vm"]["first_up"] == "done"
-    assert daemon.preparer.fresh == [True, False], "a disk that was used is kept"
+    assert daemon.preparer.fresh == [True, False], "the used disk is kept"
 
 
 @pytest.mark.parametrize("then", ["at once", "later"])
-async def test_a_network_that_is_lost_for_a_moment_refuses_no_up(daemon: Daemon, then: str) -> None:
+async def test_a_short_network_loss_does_not_fail_an_up(daemon: Daemon, then: str) -> None:
     lost = errors.to_wire(errors.NetworkLost("the VM has no network: passt ended with status 247"))
     daemon.launcher.boot_until = "agent"
     waiting = asyncio.ensure_future(daemon.up(wait="ready"))
@@ -250,7 +250,7 @@ async def test_a_network_that_is_lost_for_a_moment_refuses_no_up(daemon: Daemon,
     assert again["already"] and "no network" in again["warnings"][-1]
 
 
-async def test_a_missing_image_leaves_a_first_up_that_failed(daemon: Daemon) -> None:
+async def test_a_missing_image_fails_the_first_up(daemon: Daemon) -> None:
     daemon.preparer.failure = errors.ImageUnknown("no image 'x'")
     with pytest.raises(errors.ImageUnknown):
         await daemon.up()
@@ -321,14 +321,14 @@ async def test_destroy_cancels_an_up(daemon: Daemon) -> None:
         ("log.level", {"level": "debug"}),
     ],
 )
-async def test_a_directory_means_no_vm_of_another(
+async def test_a_directory_does_not_address_another_directorys_vm(
     daemon: Daemon, method: str, more: dict[str, Any]
 ) -> None:
     await daemon.up()
     before = await daemon.status()
     with pytest.raises(errors.VmNotFound, match="/other/web has no VM") as caught:
         await daemon.call(method, name="web-dev", of_project="/other/web", **more)
-    assert "web-dev" not in str(caught.value.remedy), "no remedy names another project's VM"
+    assert "web-dev" not in str(caught.value.remedy), "no remedy may name another project's VM"
     assert await daemon.status() == before
     await daemon.call("vm.stop", name="web-dev", of_project="/src/web")
     await daemon.call("vm.stop", name="absent", of_project="/src/web")
@@ -358,7 +358,7 @@ async def test_a_disk_never_shrinks(daemon: Daemon) -> None:
     assert (await daemon.up())["vm"]["disk_bytes"] == 20 << 30
 
 
-async def test_bad_parameters_name_their_path(daemon: Daemon) -> None:
+async def test_errors_of_bad_parameters_have_their_path(daemon: Daemon) -> None:
     with pytest.raises(errors.InvalidParams) as caught:
         await daemon.up(user={"name": "u", "uid": -1, "gid": 0})
     assert caught.value.field == "user.uid"
@@ -378,7 +378,7 @@ async def test_a_caller_that_leaves_at_once_leaves_nothing(daemon: Daemon) -> No
     assert (await daemon.up())["vm"]["state"] == "running"
 
 
-async def test_the_last_caller_leaves_while_the_up_waits_for_its_turn(daemon: Daemon) -> None:
+async def test_a_queued_up_is_withdrawn_when_its_last_caller_leaves(daemon: Daemon) -> None:
     await daemon.up()
     await daemon.call("vm.stop", name="web-dev")
     machine = daemon.fleet.machines["web-dev"]
@@ -393,7 +393,7 @@ async def test_the_last_caller_leaves_while_the_up_waits_for_its_turn(daemon: Da
     assert len(daemon.launcher.launched) == 1
 
 
-async def test_a_vm_that_does_not_fit_is_refused_and_one_that_hardly_does_is_warned_of(
+async def test_a_vm_that_does_not_fit_is_refused_and_one_that_hardly_fits_gets_a_warning(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "memory", lambda: limits.Memory(1 << 30, 1 << 30))
@@ -404,7 +404,7 @@ async def test_a_vm_that_does_not_fit_is_refused_and_one_that_hardly_does_is_war
     result = await daemon.up()
     (warning,) = result["warnings"]
     assert "2.0 GiB is more than the 1.0 GiB that this host has free" in warning
-    assert (await daemon.up())["warnings"] == []  # it runs: nothing more is taken
+    assert (await daemon.up())["warnings"] == []  # the VM runs: it needs no more memory
     for method in ("vm.config.set", "vm.config.plan"):
         with pytest.raises(errors.ConfigError, match="more than this host has"):
             await daemon.call(method, name="web-dev", changes={"memory": "8GiB"})

@@ -1,4 +1,4 @@
-"""Room in the write-ahead log: made at the first quiet moment, and nothing else changes."""
+"""The store preallocates its write-ahead log when idle, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def log_bytes(path: Path) -> int:
     return path.with_name(path.name + "-wal").stat().st_size
 
 
-async def test_a_quiet_database_gets_room_and_then_its_log_grows_no_more(
+async def test_an_idle_database_preallocates_its_log_which_then_stops_growing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wal_preallocation, "QUIET_S", 0.0)
@@ -24,9 +24,8 @@ async def test_a_quiet_database_gets_room_and_then_its_log_grows_no_more(
     database = store.open_store(path)
     await database.put(full_record())
     database.drain()
-    while (
-        log_bytes(path) < wal_preallocation.ROOM_BYTES
-    ):  # made in the writer's thread, after the commit
+    # the writer's thread preallocates after the commit
+    while log_bytes(path) < wal_preallocation.ROOM_BYTES:
         await asyncio.sleep(0.01)
     await database.flush()
     room, size = log_bytes(path), path.stat().st_size
@@ -41,10 +40,10 @@ async def test_a_quiet_database_gets_room_and_then_its_log_grows_no_more(
     again.close()
 
 
-async def test_nothing_is_done_before_the_first_write(
+async def test_the_log_is_not_preallocated_before_the_first_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever starts reads on the writer's connection: a rollback there would end the query."""
+    """A starting daemon reads on the writer's connection: a rollback would end its query."""
     made = []
     monkeypatch.setattr(wal_preallocation, "QUIET_S", 0.0)
     monkeypatch.setattr(wal_preallocation, "make", lambda *_: made.append("room"))
@@ -59,7 +58,7 @@ async def test_nothing_is_done_before_the_first_write(
     database.close()
 
 
-def test_taking_it_back_leaves_the_database_as_it_was(tmp_path: Path) -> None:
+def test_removing_the_room_leaves_the_database_unchanged(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("CREATE TABLE kept (a)")
@@ -76,7 +75,7 @@ def test_taking_it_back_leaves_the_database_as_it_was(tmp_path: Path) -> None:
     connection.close()
 
 
-async def test_a_full_disk_is_asked_once_and_the_store_goes_on(
+async def test_a_full_disk_is_tried_once_and_the_store_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []

@@ -322,7 +322,7 @@ def test_the_first_image_of_the_architecture_wins() -> None:
 @pytest.mark.parametrize("location", ["/", "//", "/x/.."])
 def test_the_root_of_the_host_is_no_mount(location: str) -> None:
     found = problems(with_image(f"mounts: [{{location: {location}, mountPoint: /mnt}}]"))
-    assert len(found) == 1 and "all of this host" in found[0]
+    assert len(found) == 1 and "the whole host" in found[0]
 
 
 def test_too_many_mounts() -> None:

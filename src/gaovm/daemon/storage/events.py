@@ -1,8 +1,8 @@
-"""The log of events: numbered by the database, on disk before anybody hears of them.
+"""The log of events: the database numbers them and stores them before any subscriber gets them.
 
 Events and records are written in call order (``store``). Subscribers get an event once its commit
-has returned: nobody hears of what a crash could undo. Numbers grow by one and are never given
-twice. Old events are dropped (``retention``); events that a guest causes have their own limit
+has returned, so a crash cannot undo an event that was reported. Numbers grow by one and are never
+used twice. Old events are dropped (``retention``); events that a guest causes have their own limit
 (``rates``).
 """
 
@@ -53,13 +53,13 @@ class Events:
         return self.emit(payload.TYPE, vm, msgspec.to_builtins(payload))
 
     def tell_of_guest(self, vm: str, payload: payloads.Payload) -> None:
-        """Like ``tell``, for what a guest can cause as often as it likes: within its rate."""
+        """Like ``tell``, for events that a guest can cause at will: within the VM's rate."""
         self.emit_of_guest(payload.TYPE, vm, msgspec.to_builtins(payload))
 
     def emit(self, kind: str, vm: str | None, payload: anyjson.Object) -> asyncio.Future[Event]:
         """Write an event of any type; never waits. Done when it is on disk and published.
 
-        With a change of a record in the same turn of the event loop: both are on disk, or neither.
+        If a record changes in the same turn of the event loop, both are on disk, or neither.
         """
         ts, text = timestamps.now(), msgspec.json.encode(payload).decode()
         kept = self._retention

@@ -51,14 +51,14 @@ def aside(path: Path, *companions: str) -> Path:
 
 
 def read(path: Path, decode: Callable[[bytes], Value], max_size: int = MAX_SIZE) -> Value:
-    """Return what ``decode`` makes of a file. If it refuses, move the file aside and report that.
+    """Return a decoded file. If ``decode`` refuses it, move the file aside and raise an error.
 
     ``decode`` refuses with ``ValueError``, ``msgspec.MsgspecError`` or an error of the tree.
 
     Raises:
         errors.NotFound: the file does not exist.
         errors.StateCorrupt: it is damaged; ``details['quarantined']`` is where it lies now.
-        errors.HostError: it cannot be read, or cannot be moved; it is where it was.
+        errors.HostError: it cannot be read or moved; it stays in its place.
     """
     try:
         with path.open("rb") as file:

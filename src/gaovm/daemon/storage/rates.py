@@ -20,7 +20,7 @@ TELL_S = 10.0
 
 
 class _Bucket:
-    """What one VM may still report, and what was left out since the last report."""
+    """The events that one VM may still report, and those left out since the last report."""
 
     __slots__ = ("at", "left", "suppressed", "timer")
 

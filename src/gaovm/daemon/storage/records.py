@@ -1,4 +1,4 @@
-"""What the daemon keeps for one VM: the row of the database and the cache in memory."""
+"""The daemon's record of one VM: the row in the database and its copy in memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ImageRef(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(results.Choices, frozen=True, kw_only=True):
-    """What the driver chose at the last start, and how long that boot took."""
+    """The driver's choices at the last start, and how long that boot took."""
 
     boot: results.Boot | None = None
 
@@ -42,7 +42,7 @@ class Facts(results.Choices, frozen=True, kw_only=True):
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user can do about a failure: a row of ``errors.actions`` and its arguments."""
+    """A user's action after a failure: a row of ``errors.actions`` and its arguments."""
 
     code: str
     args: dict[str, str] = {}
@@ -63,7 +63,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person let a project file reach; ``digest`` covers its text and all of these."""
+    """The access that a person approved for a project file; ``digest`` covers it and the text."""
 
     digest: str
     reaches: tuple[reach.Reach, ...]

@@ -16,9 +16,9 @@ from gaovm.daemon import timestamps
 MAX_EVENTS = 50_000
 #: Bytes of payload: this keeps the check of the database at a start below 0.1 s.
 MAX_BYTES = 32 << 20
-#: Long enough to look, on the Monday after next, at what happened last weekend.
+#: Long enough to look into the events of a weekend during the week after it.
 MAX_AGE_S = 7 * 86_400
-#: How many events are dropped at a time: a write that comes meanwhile waits a millisecond or two.
+#: The number of events to drop at a time: a write that comes meanwhile waits a millisecond or two.
 BITE = 500
 #: Seconds without a write before old events are dropped.
 QUIET_S = 0.2
@@ -34,7 +34,7 @@ _COUNT = "SELECT vm, count(*), total(length(payload)) FROM events GROUP BY vm"
 
 
 class _Share:
-    """What is kept for one VM, or for the daemon itself, whose events belong to no VM."""
+    """The stored events of one VM, or those of the daemon itself, which belong to no VM."""
 
     __slots__ = ("count", "size")
 
@@ -57,7 +57,7 @@ class Retention:
         self.oldest = oldest
         """The number of the oldest event that is kept; one more than the last if none is."""
         self._last = last
-        self._shares: _Shares | None = None  # counted at first need: a start has no time for it
+        self._shares: _Shares | None = None  # counted at first need, because a start must be quick
         self._all = _Share()
         self._doubtful = False
         self._age_check = clock.monotonic() + QUIET_S
@@ -74,7 +74,7 @@ class Retention:
         self._doubtful = True
 
     def due_s(self) -> float | None:
-        """Return the seconds until something may have to go."""
+        """Return the seconds until events may have to be dropped."""
         now = clock.monotonic()
         if now < self._held_until:
             return self._held_until - now
@@ -154,7 +154,7 @@ class Retention:
     def _drop(self, connection: sqlite3.Connection, which: str, values: tuple[Any, ...]) -> None:
         stays = f"SELECT seq FROM events WHERE NOT ({which}) ORDER BY seq LIMIT 1"
         found = connection.execute(stays, values).fetchone()
-        # First of all: a concurrent reader must not take dropped events for ones that never were.
+        # Before the deletion: a reader must not conclude that dropped events never existed.
         before, self.oldest = self.oldest, self._last + 1 if found is None else found[0]
         try:
             connection.execute(f"DELETE FROM events WHERE {which}", values)

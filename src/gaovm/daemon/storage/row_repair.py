@@ -1,7 +1,7 @@
 """Set aside rows that cannot be read, one by one, so that one VM's damage harms no other VM.
 
-The row goes to the table ``quarantine`` as it is. If the last good copy has the row, that one takes
-its place. The event ``state.row_quarantined`` reports it, in the same commit.
+The row goes to the table ``quarantine`` as it is. If the last good copy has the row, the copy
+replaces it. The event ``state.row_quarantined`` reports it, in the same commit.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _set_aside(
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-    became = "its last good copy took its place" if good else "there is no good copy of it"
+    became = "its last good copy replaced it" if good else "there is no good copy of it"
     logger.error("%s; the row was set aside, %s", reason, became)
     return name
 

@@ -99,7 +99,7 @@ def decode(row: tuple[Any, ...]) -> records.VmRecord:
 
 
 def _facts(text: str | None) -> records.Facts:
-    """Return what a driver once said, if it still makes sense; the next start says it again."""
+    """Return the stored facts that can still be read; the next start reports all of them again."""
     known = _decoded(text, dict[str, Any]) or {}
     found = {}
     for field in msgspec.structs.fields(records.Facts):

@@ -97,7 +97,7 @@ _EVENT_NAMES = (
        WHERE type = 'vm.paused'""",
 )
 
-#: Revision n is reached by running step n - 1.
+#: Step n - 1 leads to revision n.
 STEPS: tuple[tuple[str, ...], ...] = (
     (_FIRST,),
     (*_STAGED, _EVENTS),
@@ -127,7 +127,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     (revision,) = connection.execute("PRAGMA user_version").fetchone()
     if revision > len(STEPS):
         raise errors.StateCorrupt(
-            f"{path} is of revision {revision}, this gaovmd knows {len(STEPS)}",
+            f"{path} has revision {revision}, but this gaovmd knows only {len(STEPS)}",
             remedy="use the newer GaoVM that wrote it, or another GAOVM_HOME",
         )
     for number in range(revision, len(STEPS)):

@@ -101,7 +101,7 @@ class Store:
         return self.write(lambda connection: self._change(connection, statement, values))
 
     def approved_text(self, name: str, digest: str) -> asyncio.Future[str | None]:
-        """Return the file's text that the approval with this digest covers, if it is kept.
+        """Return the stored text of the file that the approval with this digest covers, if any.
 
         Raises (from the awaitable):
             errors.StateCorrupt: the database cannot be read.
@@ -256,7 +256,7 @@ def _replace(path: Path, exc: sqlite3.DatabaseError) -> process.Recovered:
             remedy=f"put a good copy back as {path}, or start again with no VMs known",
             details={"quarantined": str(kept)},
         ) from exc
-    logger.error("%s; the copy of %s took its place", reason, found.copied_at)
+    logger.error("%s; the copy of %s replaced it", reason, found.copied_at)
     return found
 
 

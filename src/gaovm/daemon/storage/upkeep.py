@@ -13,7 +13,7 @@ class Chore(Protocol):
     """One kind of upkeep. All methods are called in the writer's thread."""
 
     def due_s(self) -> float | None:
-        """Return the seconds until there is something to do; None: nothing is planned."""
+        """Return the seconds until the next piece of work; None: nothing is planned."""
         ...
 
     def urgent(self) -> bool:

@@ -38,7 +38,7 @@ class Preallocation:
         return False
 
     def run(self, connection: sqlite3.Connection) -> None:
-        """Make the room once; a full disk has none."""
+        """Make the room once; do nothing on a full disk."""
         if self._tried:
             return
         self._tried = True
@@ -49,7 +49,7 @@ class Preallocation:
 
 
 def make(connection: sqlite3.Connection, room_bytes: int) -> None:
-    """Write ``room_bytes`` to the log and roll back: the database stays, and the log's length too.
+    """Write ``room_bytes`` to the log and roll back: only the log's length changes.
 
     Raises:
         sqlite3.OperationalError: the disk is full; nothing has changed.

@@ -29,7 +29,7 @@ class Chores(Protocol):
     """Upkeep that can wait: the writer's thread does it in quiet moments after a first write."""
 
     def due_s(self) -> float | None:
-        """Return the seconds until there is something to do; None: nothing is planned."""
+        """Return the seconds until the next piece of work; None: nothing is planned."""
         ...
 
     def urgent(self) -> bool:
@@ -120,7 +120,7 @@ class Writer:
         self._queue.put(None)
         self._thread.join()
 
-    # the thread
+    # in the writer's thread
 
     def _run(self) -> None:
         threads.leave_signals()
@@ -131,7 +131,7 @@ class Writer:
         begun = False
         while True:
             try:
-                # Until the first write the connection is the caller's, who reads every record.
+                # Until the first write the caller uses the connection to read every record.
                 turn = self._queue.get(timeout=self._chores.due_s() if begun else None)
                 begun = True
             except queue.Empty:
@@ -158,7 +158,7 @@ class Writer:
         failure: Exception | None = None
         try:
             self._transact_with_space(changes)
-        except Exception as exc:  # noqa: BLE001 - told to whoever asked for the change
+        except Exception as exc:  # noqa: BLE001 - the callers of the changes get it
             if len(turns) > 1:
                 # one turn that cannot be written must not make the others fail
                 for turn in turns:
@@ -193,7 +193,7 @@ class Writer:
                 connection.execute("ROLLBACK")
             raise
 
-    # the loop again
+    # on the event loop again
 
     def _settle(self, changes: _Turn, failure: Exception | None) -> None:
         if failure is None:

@@ -12,7 +12,7 @@ from gaovm.spec.boot import Boot
 
 
 def read(root: nodes.Table, context: Context) -> Boot:
-    """Read the boot choices; what the file leaves open stays ``auto``."""
+    """Read the boot choices; each choice that the file leaves open stays ``auto``."""
     found = context.found
     vm_type = fields.scalar(root, "vmType")
     if vm_type is not None and vm_type.text == "vz":

@@ -44,7 +44,7 @@ def _lima(video: nodes.Table, context: Context) -> bool:
 
 
 def _check(root: nodes.Table, context: Context) -> None:
-    """Refuse what cannot have a display. The builder refuses it as well, for every spec."""
+    """Refuse a display on machines and kernels without one. The builder checks every spec, too."""
     own = fields.table(fields.table(root, "vmOpts"), "gaovm")
     kernel, machine = fields.scalar(own, "kernel"), fields.scalar(own, "machine")
     if kernel is not None and kernel.text == "cloud":

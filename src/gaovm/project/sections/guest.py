@@ -63,7 +63,7 @@ def _user_name(table: nodes.Table, context: Context) -> str:
         return context.caller.name
     context.found.warning(
         table,
-        f"the name {context.caller.name!r} cannot be one in the guest; the user there is `lima`",
+        f"the name {context.caller.name!r} is not valid in the guest; the user there is `lima`",
         path="user.name",
     )
     return "lima"

@@ -28,7 +28,7 @@ def _host_access(root: nodes.Table, context: Context) -> bool:
                 found = nodes.describe(item)
                 what = f"expected a port from 1 to {_MAX_PORT}, found {found}"
                 context.found.problem(item, what, remedy="write hostAccess: true or false")
-        message = "single ports cannot be opened yet; use `true` for all of the host's, or `false`"
+        message = "single ports cannot be opened yet; use `true` for all host ports, or `false`"
         context.found.problem(node, message, remedy="write hostAccess: true or false")
         return False
     wanted = node.boolean if isinstance(node, nodes.Scalar) else None

@@ -148,7 +148,7 @@ def _check_host_port(
             where = f"{other.host_ip}:{other.host_port}"
             message = f"host port {forward.host_port} is forwarded twice, first by {other.field}"
             if other.host_ip != forward.host_ip:
-                message += f" ({where} and {forward.host_ip}:{forward.host_port} are one)"
+                message += f" ({where} and {forward.host_ip}:{forward.host_port} are one socket)"
             where, remedy = fields.below(entry, "hostPort"), "write hostPort: 0, or another port"
             context.found.problem(entry, message, path=where, remedy=remedy)
             return

@@ -13,7 +13,7 @@ from gaovm.spec.shares import Share, ShareType
 MAX_SHARES = 20
 _SYSTEM = {"/", "/bin", "/dev", "/etc", "/home", "/lib", "/opt", "/proc", "/run", "/sbin", "/sys"}
 _SYSTEM |= {"/tmp", "/usr", "/var", "/boot"}
-_WORKING = "use 9p or virtiofs, or leave it out: the tool then chooses"
+_WORKING = "use 9p or virtiofs, or leave it out: GaoVM then chooses"
 
 
 def read(root: nodes.Table, user: User, context: Context) -> tuple[Share, ...]:
@@ -87,7 +87,7 @@ def _share(entry: nodes.Table, kind: ShareType, user: User, context: Context) ->
         return None
     location = context.path(node, context.host_variables(), context.caller.home)
     if location == "/":
-        message = "/ is all of this host: its secrets and every device; mount what is needed of it"
+        message = "/ is the whole host with its secrets and devices; mount only what you need"
         context.found.problem(node, message, remedy="write the directory that the VM needs")
         return None
     point_node = fields.scalar(entry, "mountPoint")

@@ -1,7 +1,7 @@
-"""What QEMU may reach: its program and firmware (read only), the shares it serves, descriptors.
+"""Define what QEMU may reach: its program and firmware (read only), its shares, its descriptors.
 
-A virtiofsd reaches its program and its one share. Everything else of the host, and of other VMs,
-does not exist for them.
+A virtiofsd reaches its program and its one share. Neither of them can see anything else of the
+host or of other VMs.
 """
 
 from __future__ import annotations
@@ -159,10 +159,10 @@ def _program(program: str, home: Path) -> list[Bind]:
 
 
 def _beside(prefix: Path, home: Path) -> list[Path]:
-    """Say what the cage shows of a program's prefix.
+    """Return the parts of a program's prefix that the cage shows.
 
-    It shows all of it, or only the directories where programs have their files if the prefix holds
-    a user's home (as the prefix of ``~/bin`` does) or the state directory.
+    These are the whole prefix, or only its usual directories of programs if it contains a user's
+    home (as the prefix of ``~/bin`` does) or the state directory.
     """
     private = [Path(os.path.realpath(path)) for path in (home, os.path.expanduser("~"))]  # noqa: PTH111
 
@@ -215,7 +215,7 @@ def _owner(path: str) -> tuple[int, int]:
 
 
 def _hidden(shares: Sequence[ShareDevice], own: Own) -> tuple[str, ...]:
-    """Say where the state directory and cache lie below a share; none that lies in another."""
+    """Return the paths below shares where the cage must hide the state directory and the cache."""
     found = set()
     there = [path for path in own if path is own.home or (path is not None and path.is_dir())]
     for real in (Path(os.path.realpath(path)) for path in there if path is not None):

@@ -62,7 +62,7 @@ class Confinement:
         own = cage.Own(home, Path(request.cache) if request.cache else None)
         wanted = cage.make(document, own, ids, root=can.root)
         self.place = place.Place(wanted, can, request.spec.name)
-        if virtiofsd is not None and not can.namespaces:  # else it confines itself as far as it can
+        if virtiofsd is not None and not can.namespaces:  # else it confines itself
             for share in document.shares:
                 if share.fd is not None:
                     wanted = cage.make_server(
@@ -72,7 +72,7 @@ class Confinement:
                     self.servers[share.fd] = place.Place(wanted, can, name, beside=self.place)
 
     def describe(self) -> results.Confinement | None:
-        """Say what is in force, for ``status``; None before the first start."""
+        """Return the confinement in force, for ``status``; None before the first start."""
         if self._off:
             return results.Confinement(missing={"cage": self._off}, uid=os.geteuid())
         if self.place is None:
@@ -84,13 +84,13 @@ class Confinement:
         return results.Confinement(in_force=held, missing=missing, uid=report.uid)
 
     def of_share(self, share: ShareDevice) -> results.Guard:
-        """Say what confines the server of a share, for ``status``."""
+        """Return the confinement of a share's server, for ``status``."""
         server = self.place if share.fd is None else self.servers.get(share.fd)
         in_force = ["no set-id bits, devices or file capabilities"]
         if server is None:
             return results.Guard(uid=os.geteuid(), in_force=tuple(in_force))
         if server.cage.owners:
-            in_force.append("its owner is itself, everybody else one of the VM's ids")
+            in_force.append("only the owner's id is real, all others are ids of the VM")
         if any(Path(path).is_relative_to(share.location) for path in server.cage.hidden):
             in_force.append("GaoVM's own directory is hidden")
         return results.Guard(uid=server.report.uid, in_force=tuple(in_force))

@@ -34,7 +34,7 @@ async def prepare(request: LaunchRequest, tool: str | None) -> None:
     if found.backing is not None and not Path(found.backing).is_file():
         raise errors.ImageCorrupt(
             f"the VM's disk is based on {found.backing}, which is missing",
-            remedy="bring the file back, or begin anew",
+            remedy="restore that file, or make the VM again without its data",
             actions=overlay.ANEW,
         )
     if wanted < found.size_bytes:
@@ -43,7 +43,7 @@ async def prepare(request: LaunchRequest, tool: str | None) -> None:
         if found.backing not in (None, str(base)):
             # qemu-img would open the file that the header names with our rights; do not trust it
             raise errors.StateCorrupt(
-                f"the VM's disk refers to {found.backing}, and not to its image {base}",
+                f"the VM's disk refers to {found.backing} instead of its image {base}",
                 actions=overlay.ANEW,
             )
         await overlay.grow(_program(tool), path, wanted)

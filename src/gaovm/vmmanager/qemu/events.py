@@ -1,4 +1,4 @@
-"""Translate QEMU's events into the words that fit every back end."""
+"""Translate QEMU's events into those of ``vmmanager.events``, which fit every back end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PLAIN: dict[str, events.Event] = {
 
 
 def neutral(name: str, data: Mapping[str, Any]) -> events.Event | None:
-    """Return the event in neutral words; None if nobody acts on it."""
+    """Return the neutral event for QEMU's; None if nobody acts on it."""
     if name == "GUEST_PANICKED":
         return events.Panicked(paused=data.get("action") == "pause")
     if name == "BLOCK_IO_ERROR":

@@ -45,7 +45,7 @@ class Hypervisor:
         self._viewers = 0
         self.argv: tuple[str, ...] = ()
         self.returncode: int | None = None
-        #: QEMU said that the host ended it, for example by a signal, and not the guest.
+        #: Whether QEMU reported that the host ended it, for example by a signal, and not the guest.
         self.ended_by_host = False
         self.ended = asyncio.Event()
 
@@ -72,7 +72,7 @@ class Hypervisor:
 
         Raises:
             errors.ProgramMissing: QEMU cannot be executed.
-            errors.HostError: a file of the VM cannot be opened, or the cage ``into`` not be made.
+            errors.HostError: a file of the VM cannot be opened, or ``into`` cannot be made.
         """
         pairs = {name: self.channel(name) for name in PIPES}
         words, output = socket.socketpair()
@@ -155,7 +155,7 @@ class Hypervisor:
         return await self._tell("stop")
 
     async def resume(self) -> bool:
-        """Let processors and clocks go on; False if the monitor does not take the command."""
+        """Let processors and clocks continue; False if the monitor does not take the command."""
         return await self._tell("cont")
 
     async def ready(self) -> bool:
@@ -192,7 +192,7 @@ class Hypervisor:
         await self._monitor.execute("add_client", protocol="vnc", fdname=name, skipauth=True)
 
     async def set_panic(self, *, pause: bool) -> None:
-        """Set what a kernel panic does to the guest: it stays, paused, or it ends.
+        """Set whether a kernel panic pauses the guest or ends it.
 
         Raises:
             errors.HypervisorFailed: QEMU refused it.
@@ -236,7 +236,7 @@ class Hypervisor:
 
 
 def _picture() -> io.FileIO:
-    """Return a file in memory, open for writing only: QEMU takes no other for a picture."""
+    """Return a file in memory, open for writing only: QEMU accepts no other for a picture."""
     both = os.memfd_create("screenshot")
     try:
         return io.FileIO(os.open(f"/proc/self/fd/{both}", os.O_WRONLY | os.O_CLOEXEC), "w")

@@ -20,7 +20,7 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 
 
 class Descriptor(Protocol):
-    """What QEMU inherits: a socket, or the file of its memory."""
+    """An object that QEMU inherits: a socket, or the file of its memory."""
 
     def fileno(self) -> int:
         """Return its number."""
@@ -50,7 +50,7 @@ def open_files(document: Document) -> dict[str, Descriptor]:
 
 
 def give(inherited: Mapping[str, Descriptor], into: place.Place) -> None:
-    """Let QEMU's user open the file of QEMU's memory again, which QEMU opens by ``/dev/fd``."""
+    """Give QEMU's user access to its memory file: QEMU opens the file again by ``/dev/fd``."""
     file = inherited.get(memory.FD)
     if file is not None and into.cage.ids is not None:
         os.fchown(file.fileno(), into.report.uid, into.report.uid)

@@ -1,4 +1,4 @@
-"""The host side of one VM on QEMU: joins QEMU's process and what serves it.
+"""The host side of one VM on QEMU: combines QEMU's process with the programs that serve it.
 
 This is the entry of this back end: the table of back ends names this module, and it has what
 ``driver.backend`` asks for.
@@ -37,7 +37,7 @@ class Qemu:
         make_hypervisor: MakeHypervisor = Hypervisor,
     ) -> None:
         self._request, self._facts, self._document = request, facts, made
-        #: The process: what one can tell it, and what it tells.
+        #: QEMU's process: it takes commands and reports events.
         self.hypervisor = make_hypervisor(owner, on_event)
         self._shares = shares.Shares(owner, lambda error: on_event(events.ShareLost(error)))
         self._network = network.Network(owner, on_event)
@@ -48,7 +48,7 @@ class Qemu:
 
         Raises:
             errors.GaoError: the disk cannot be made or grown (``disks``), or the host does not
-                permit what would confine the VM (``confinement``).
+                permit a part of the VM's confinement (``confinement``).
         """
         await disks.prepare(self._request, self._facts.programs.get(disks.TOOL))
         await self._confinement.prepare(self._request, self._document, self._facts.virtiofsd)
@@ -67,7 +67,7 @@ class Qemu:
         return await self.hypervisor.start(self._document, ends, vm_dir, self._confinement.place)
 
     async def serve(self) -> None:
-        """Start passt and the servers of shares for the QEMU that runs.
+        """Start passt and the servers of shares for the running QEMU.
 
         Raises:
             errors.ProgramMissing: virtiofsd cannot be executed.
@@ -86,13 +86,13 @@ class Qemu:
         self._confinement.shed(self._request)
 
     async def close(self) -> None:
-        """End and reap what serves the VM, and take its cages down. Idempotent."""
+        """End and reap the programs that serve the VM, and take its cages down. Idempotent."""
         await self._shares.close()
         await self._network.close()
         await self._confinement.close()
 
     async def cause_of_end(self, status: int) -> errors.GaoError:
-        """Say why QEMU ended with that status: its own words, or the share server it lost."""
+        """Return why QEMU ended with that status: its last words, or the loss of a share server."""
         if status > 0:
             await self._shares.settle()
             if self._shares.failure is not None:
@@ -116,15 +116,15 @@ class Qemu:
 
     @property
     def network_problem(self) -> errors.GaoError | None:
-        """Say why the guest has no network now."""
+        """Return why the guest has no network now."""
         return self._network.problem
 
     def confinement(self) -> results.Confinement | None:
-        """Say what confines QEMU, for ``status``; None before the first start."""
+        """Return the confinement of QEMU, for ``status``; None before the first start."""
         return self._confinement.describe()
 
     def guard(self, share: document.ShareDevice) -> results.Guard:
-        """Say what confines the server of a share, for ``status``."""
+        """Return the confinement of a share's server, for ``status``."""
         return self._confinement.of_share(share)
 
 

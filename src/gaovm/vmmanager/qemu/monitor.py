@@ -108,7 +108,7 @@ class Monitor(asyncio.Protocol):
             return
         if fd is not None:
             # Bypass the transport, but never overtake its buffer. QEMU takes a descriptor with any
-            # byte of the line, so the first byte goes this way and the rest as always.
+            # byte of the line: send the first byte with it, and the rest through the transport.
             if self._transport.get_write_buffer_size():
                 raise errors.HypervisorFailed("QEMU does not read its monitor")
             try:

@@ -77,7 +77,7 @@ def sift(data: bytearray) -> bytes:
 
 
 class Flow:
-    """One direction. It keeps only what the target does not take yet."""
+    """One direction. It keeps only the bytes that the target does not take yet."""
 
     def __init__(self, source: int, target: int, *, sifted: bool) -> None:
         self.source, self.target = source, target
@@ -133,7 +133,7 @@ def relay(guest: int, outside: int) -> None:
 
 
 def _wanted(flows: Iterable[Flow]) -> dict[int, int]:
-    """Say what to wait for, by descriptor: space if a flow is stuck, else something to read."""
+    """Return the events to wait for, by descriptor: space if a flow is stuck, else input."""
     wanted: dict[int, int] = {}
     for flow in flows:
         wanted.setdefault(flow.source, 0)

@@ -37,7 +37,7 @@ def socket_of(run_dir: Path) -> Path:
 
 
 class Network:
-    """Keeps one passt running; tells ``on_event`` its loss once, and then its return."""
+    """Keeps one passt running; reports its loss to ``on_event`` once, and later its return."""
 
     def __init__(self, owner: tasks.TaskOwner, on_event: events.OnEvent) -> None:
         self._owner = owner
@@ -97,7 +97,7 @@ class Network:
         last = "; ".join(words.tail.lines(3)) or "no message"
         return errors.NetworkLost(
             f"the VM has no network: passt {process.ended(status)}: {last}",
-            remedy="it is started again by itself; the driver's log says more",
+            remedy="GaoVM starts passt again; the driver's log says more",
             actions=(errors.Action("show_driver_log"),),
         )
 

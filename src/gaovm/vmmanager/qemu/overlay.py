@@ -15,13 +15,13 @@ _HEADER_LENGTH = qcow2.HEADER_BYTES
 _CLUSTER_BITS = 16
 _CLUSTER = 1 << _CLUSTER_BITS
 _BACKING_FORMAT = 0xE2792ACA
-#: What a user can do when a disk is lost: make the VM again.
+#: The user's actions after the loss of a disk: make the VM again.
 ANEW = (errors.Action("destroy_vm"), errors.Action("make_vm"))
 LIMIT_S = 60.0
 
 
 class Overlay(NamedTuple):
-    """What the header says: the virtual size in bytes and the backing file, if any."""
+    """The contents of the header: the virtual size in bytes and the backing file, if any."""
 
     size_bytes: int
     backing: str | None

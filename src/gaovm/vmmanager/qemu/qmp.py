@@ -39,7 +39,7 @@ class Greeting(msgspec.Struct):
 
 
 class Refusal(msgspec.Struct, rename={"kind": "class", "text": "desc"}):
-    """Why a command failed."""
+    """The reason for which a command failed."""
 
     kind: str
     text: str

@@ -1,6 +1,6 @@
 """A QEMU that only waits, for a driver's warm-up; this process plays its monitor.
 
-It knows only what that run asks of it. ``gaovm.testing`` has the fakes for tests, which misbehave
+It answers only the requests of that run. ``gaovm.testing`` has the fakes for tests, which misbehave
 on demand.
 """
 

@@ -1,4 +1,4 @@
-"""Forbid what a process that writes to shares for a guest may never make, whoever it runs as.
+"""Keep a process that serves shares to a guest from making dangerous files, whatever its user.
 
 A file with a set-id bit or a file capability gives its owner's power to whoever executes it; a
 device node gives the device's power. So these calls fail in virtiofsd and, for 9p, in QEMU. The
@@ -37,7 +37,7 @@ _UNSEEN = ("openat2", "io_uring_setup")
 
 RULES: tuple[seccomp.Rule, ...] = (
     *(seccomp.Rule(call, (seccomp.Check(place, _SET_ID),)) for call, place in _MODE_AT.items()),
-    # a call that makes no file ignores what stands in the mode's place
+    # a call that makes no file ignores its mode
     *(
         seccomp.Rule(call, (seccomp.Check(flags, _CREATING), seccomp.Check(flags + 1, _SET_ID)))
         for call, flags in (("open", 1), ("openat", 2))
@@ -69,10 +69,10 @@ def inside_a_cage() -> Callable[[], None]:
 
 
 def before_exec() -> Callable[[], None] | None:
-    """Return the hook that puts a child under the rules before exec (see ``process.spawn``).
+    """Return the hook that applies the rules to a child before exec (see ``process.spawn``).
 
-    The hook also removes capabilities from the child's bounding set, for what no system-call
-    filter sees. It raises ``OSError`` if a rule cannot be put in force: the child does not start.
+    The hook also removes capabilities from the child's bounding set, against actions that no
+    system-call filter sees. It raises ``OSError`` if a rule fails: the child does not start.
     None: this is not Linux, and only Linux has such a filter.
 
     Raises:

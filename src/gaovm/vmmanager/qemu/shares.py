@@ -26,7 +26,7 @@ OnEnd = Callable[[errors.GaoError], None]
 
 
 class Shares:
-    """Starts and stops the servers; calls ``on_end`` if one ends although nobody asked."""
+    """Starts and stops the servers; calls ``on_end`` if one ends without a request."""
 
     def __init__(self, owner: tasks.TaskOwner, on_end: OnEnd) -> None:
         self._owner = owner
