@@ -8,7 +8,7 @@ from gaovm import errors
 from gaovm.project.nodes import Node, Origin
 
 _LIMIT = 100
-_MAX_REMEDIES = 3
+_MAX_REMEDIES = 10
 
 
 class Problem(NamedTuple):
@@ -103,10 +103,18 @@ class Findings:
 
 def failure(path: str, problems: list[Problem]) -> errors.ConfigError:
     """Return the error for a file: lines ``FILE:LINE: path: message``, and the same as data."""
-    remedies = list(dict.fromkeys(each.remedy for each in problems if each.remedy))
     return errors.ConfigError(
         "\n".join(each.text() for each in problems),
         field=problems[0].path or None,
-        remedy="; ".join(remedies[:_MAX_REMEDIES]) or None,
+        remedy=_remedies(problems) or None,
         details={"file": path, "problems": [each.data() for each in problems]},
     )
+
+
+def _remedies(problems: list[Problem]) -> str:
+    """Return what to do, a line for each problem; where there are several, each names its field."""
+    if len(problems) == 1:
+        return problems[0].remedy
+    known = [each for each in problems if each.remedy]
+    lines = [f"{each.path}: {each.remedy}" if each.path else each.remedy for each in known]
+    return "\n".join(dict.fromkeys(lines[:_MAX_REMEDIES]))

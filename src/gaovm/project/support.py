@@ -72,6 +72,7 @@ _LIMITS: dict[tuple[str, str], str] = {
         "PortForward",
         "proto",
     ): "`tcp`; a rule for `udp` is left out, with a warning; `any`: TCP alone",
+    ("PortForward", "guestPort"): "a rule for all ports is left out, with a warning",
     ("Video", "display"): "`none`, `default`, `vnc`; other words have no effect, with a warning",
 }
 _LEFT_OUT = "the entry is left out"

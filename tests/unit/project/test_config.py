@@ -369,6 +369,13 @@ def test_any_protocol_forwards_tcp_and_says_so() -> None:
     assert "only TCP is forwarded" in loaded.warnings[0]
 
 
+def test_a_rule_for_all_ports_is_left_out() -> None:
+    for rule in ("{}", "{guestIP: 0.0.0.0}", "{guestPort: 0, hostIP: 0.0.0.0}"):
+        loaded = load(with_image(f"portForwards: [{rule}]"))
+        assert loaded.spec.network.ports == ()
+        assert "all ports is not honoured yet; this rule is left out" in loaded.warnings[0]
+
+
 def test_too_many_rules() -> None:
     rules = ", ".join(f"{{guestPort: {port}}}" for port in range(1, 300))
     assert "more than 256 rules" in problem(with_image(f"portForwards: [{rules}]"))

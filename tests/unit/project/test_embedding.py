@@ -119,11 +119,14 @@ def test_a_base_fills_what_the_file_leaves_open() -> None:
 
 def test_a_problem_is_told_where_it_stands() -> None:
     files: dict[str, str | bytes] = {
-        f"{HERE}/b.yaml": "\nprobes:\n- script: '#!/bin/sh'\nportForwards: [{guestPort: 0}]\n",
+        f"{HERE}/b.yaml": "\nprobes:\n- script: '#!/bin/sh'\nportForwards: [{guestPort: -1}]\n",
         f"{HERE}/c.yaml": "provision:\n- {mode: never, script: x}\n",
     }
     text = "base: [b.yaml, c.yaml]\nprobes: [{script: x}]\nprovision: [{mode: nix, script: x}]\n"
-    problems = refused(with_image(text), files).details["problems"]
+    error = refused(with_image(text), files)
+    assert error.remedy is not None
+    assert "probes[0].script: begin it with #!/bin/sh\n" in error.remedy
+    problems = error.details["problems"]
     places = {(each["file"], each["line"], each["path"]) for each in problems}
     assert places == {
         ("c.yaml", 2, "probes[0].script"),

@@ -11,6 +11,7 @@ import ipaddress
 from gaovm.project import fields, nodes
 from gaovm.project.check import NOT_HONOURED
 from gaovm.project.context import Context
+from gaovm.project.lima import portrules
 from gaovm.project.lima.portrules import ANY, LOOPBACK, MAX_PORT, Rule, is_any
 from gaovm.spec.ports import PortForward
 
@@ -58,39 +59,11 @@ def read(root: nodes.Table, context: Context) -> tuple[PortForward, ...]:
 
 def _rule(entry: nodes.Table, context: Context) -> Rule | None:
     """Read what a rule matches, even if it is not honoured; None when it matches no TCP port."""
-    found = context.found
-    ports = _ports(entry, context)
-    proto = fields.word(entry, "proto", ("tcp", "udp", "any"), found)
-    zero = fields.boolean(entry, "guestIPMustBeZero")
-    guest_ip = _address(entry, "guestIP", ANY if zero else LOOPBACK, context)
-    aside = fields.boolean(entry, "reverse") or fields.get(entry, "guestSocket") is not None
-    if ports is None or proto == "udp" or aside:
+    _address(entry, "guestIP", LOOPBACK, context)
+    rule = portrules.rule(entry)
+    if rule is None or rule.proto == "udp" or rule.guest_socket or fields.boolean(entry, "reverse"):
         return None
-    return Rule(
-        first=ports[0],
-        last=ports[1],
-        guest_ip=guest_ip,
-        must_be_zero=guest_ip == ANY if zero is None else zero,
-        ignore=fields.boolean(entry, "ignore") is True,
-        path=entry.path,
-    )
-
-
-def _ports(entry: nodes.Table, context: Context) -> tuple[int, int] | None:
-    """Return a rule's guest ports: all ports when it names none, None when they are invalid."""
-    if fields.get(entry, "guestPort") is not None:
-        port = fields.bounded(entry, "guestPort", (1, MAX_PORT), context.found)
-        return None if port is None else (port, port)
-    node = fields.get(entry, "guestPortRange")
-    if not isinstance(node, nodes.Sequence):
-        return 1, MAX_PORT
-    numbers = [item.integer for item in node.items if isinstance(item, nodes.Scalar)]
-    first, last = numbers if len(numbers) == 2 else (None, None)
-    if first is None or last is None or not 1 <= first <= last <= MAX_PORT:
-        what = f"expected two ports from 1 to {MAX_PORT}, in order"
-        context.found.problem(node, what, remedy="write [FIRST, LAST]")
-        return None
-    return first, last
+    return rule
 
 
 def _forward(entry: nodes.Table, rule: Rule | None, context: Context) -> PortForward | None:
@@ -114,7 +87,11 @@ def _forward(entry: nodes.Table, rule: Rule | None, context: Context) -> PortFor
         found.warning(entry.entries["proto"], "only TCP is forwarded; udp is " + NOT_HONOURED)
     if skipped:
         return None
-    if fields.get(entry, "guestPort") is None:
+    single = fields.scalar(entry, "guestPort")
+    if (single is None or single.integer == 0) and not host_port:
+        found.warning(entry, "a rule for all ports is not honoured yet; this rule is left out")
+        return None
+    if single is None or single.integer == 0:
         where = fields.below(entry, "guestPort")
         remedy = "write the port on which the server in the VM listens"
         found.problem(entry, "must be set", path=where, remedy=remedy)
