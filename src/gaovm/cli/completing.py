@@ -158,6 +158,12 @@ def _templates(current: str, prefix: str) -> Iterator[str]:
     yield from _matching(current, ((name, path) for name, path in listed), prefix)
 
 
+def _sources(current: str, prefix: str) -> Iterator[str]:
+    """Return the templates, and file names of this machine."""
+    yield FILES
+    yield from _templates(current, prefix)
+
+
 def _keys(current: str, prefix: str) -> Iterator[str]:
     """Return the keys of a VM's config, each with its ``=``."""
     from gaovm.project import overrides
@@ -186,6 +192,7 @@ PLACES: dict[str, Callable[[str, str], Iterator[str]]] = {
     "NAME": _vms,
     "IMAGE": _images,
     "TEMPLATE": _templates,
+    "SOURCE": _sources,
     "KEY=VALUE": _keys,
     "SRC": _places,
     "DST": _places,

@@ -128,6 +128,12 @@ def test_names_are_completed(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_a_file_is_completed_too(capsys: pytest.CaptureFixture[str]) -> None:
+    completing.run(["template", "validate", "mi"])
+    words = [line.partition("\t")[0] for line in capsys.readouterr().out.splitlines()]
+    assert {completing.FILES, "mine"} <= set(words)
+
+
 def test_the_list_is_bounded(tmp_path: Path) -> None:
     directory = tmp_path / "many" / "templates"
     deep = directory.joinpath(*"abcdefgh")

@@ -213,8 +213,8 @@ LS = options.Command(
 SHOW = options.Command(
     "template show",
     show,
-    about="Print a template: by its name, as template:NAME, or the file at a path.",
-    words="TEMPLATE",
+    about="Print a template. SOURCE is its name, template:NAME, or the path of a file.",
+    words="SOURCE",
     count=(1, 1),
     options=(_EMBED,),
     examples=("gaovm template show dev", "gaovm template show --embed .lima/config.yaml"),
@@ -223,9 +223,10 @@ SHOW = options.Command(
 VALIDATE = options.Command(
     "template validate",
     validate,
-    about="Check templates or config files as gaovm up does, and make nothing. Each problem has\n"
-    "file, line, field and a remedy, also one in a base. Exit status 2: one of them is wrong.",
-    words="TEMPLATE...",
+    about="Check templates or config files as gaovm up does, and make nothing. SOURCE is a name,\n"
+    "template:NAME, or a path. Each problem has file, line, field and a remedy, also one in a\n"
+    "base. Exit status 2: one of them is wrong.",
+    words="SOURCE...",
     count=(1, 100),
     options=(options.JSON,),
     examples=("gaovm template validate .lima/config.yaml", "gaovm template validate dev --json"),
@@ -235,7 +236,7 @@ COPY = options.Command(
     "template copy",
     copy,
     about="Write a template to a file; - is standard output. With --embed the file needs no other.",
-    words="TEMPLATE DST",
+    words="SOURCE FILE",
     count=(2, 2),
     options=(_EMBED, options.Option("-f, --force", "replace a file that exists")),
     examples=(
