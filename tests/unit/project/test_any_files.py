@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import yaml
@@ -44,7 +45,7 @@ def value_of(kind: schema.Kind, depth: int = 0) -> st.SearchStrategy[Any]:
 def struct(name: str, depth: int = 0) -> st.SearchStrategy[Any]:
     fields = schema.STRUCTS[name]
     optional = {
-        key: st.deferred(lambda kind=kind: value_of(kind, depth)) for key, kind in fields.items()
+        key: st.deferred(functools.partial(value_of, kind, depth)) for key, kind in fields.items()
     }
     known = st.fixed_dictionaries({}, optional=optional)
     return known | st.dictionaries(st.sampled_from(NAMES), LEAVES, max_size=2)
@@ -53,7 +54,7 @@ def struct(name: str, depth: int = 0) -> st.SearchStrategy[Any]:
 FILE = struct("LimaYAML").map(lambda data: yaml.safe_dump(data, allow_unicode=True))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(FILE, FILE, FILE, FILE)
 def test_any_files_give_a_spec_or_an_error(main: str, base: str, low: str, high: str) -> None:
     files: dict[str, str | bytes] = {
