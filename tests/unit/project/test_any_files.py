@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import yaml
@@ -44,9 +43,7 @@ def value_of(kind: schema.Kind, depth: int = 0) -> st.SearchStrategy[Any]:
 
 def struct(name: str, depth: int = 0) -> st.SearchStrategy[Any]:
     fields = schema.STRUCTS[name]
-    optional = {
-        key: st.deferred(functools.partial(value_of, kind, depth)) for key, kind in fields.items()
-    }
+    optional = {key: value_of(kind, depth) for key, kind in fields.items()}
     known = st.fixed_dictionaries({}, optional=optional)
     return known | st.dictionaries(st.sampled_from(NAMES), LEAVES, max_size=2)
 
