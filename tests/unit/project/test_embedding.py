@@ -241,3 +241,78 @@ def test_what_lima_embedded_is_read() -> None:
     text = "provision:\n- script: !!binary IyEHMTIz\n"
     assert load(with_image(text)).spec.guest.provision[0].script == "#!\a123"
     assert "takes UTF-8 text" in refused(with_image("env: {A: !!binary _}"), {}).message
+
+
+def embedded(main: str, **bases: str) -> Any:
+    """The whole config of a text with bases ``a`` and ``b``, as data."""
+    found = Findings("c.yaml")
+    files = Files({f"/w/{name}.yaml": text for name, text in bases.items()})
+    root = nodes.parse(f"base: [{', '.join(f'{name}.yaml' for name in bases)}]\n{main}")
+    tree = embedding.Embedder(files, found, "/home/ann").embed(root, "/w/c.yaml")
+    assert not found.problems
+    return plain(tree)
+
+
+def test_an_entry_gets_what_it_lacks_at_any_depth() -> None:
+    found = embedded(
+        "mounts: [{location: /a, 9p: {cache: mmap}, sshfs: null}]",
+        a="mounts: [{location: /a, 9p: {cache: none, msize: 1MiB}, sshfs: {cache: false}}]",
+        b="mounts: [{location: '*', writable: true}, {location: /b}]",
+    )
+    assert found["mounts"] == [
+        {
+            "location": "/a",
+            "9p": {"cache": "mmap", "msize": "1MiB"},
+            "sshfs": {"cache": False},
+            "writable": True,
+        },
+        {"location": "/b"},
+    ]
+
+
+def test_a_network_is_attached_in_one_way() -> None:
+    found = embedded(
+        "networks: [{interface: n, lima: a}]", a="networks: [{interface: n, socket: /s, metric: 1}]"
+    )
+    assert found["networks"] == [{"interface": "n", "lima": "a", "metric": 1}]
+
+
+def test_what_has_no_key_is_left_alone() -> None:
+    found = embedded("mounts: [x, null]\nnetworks: [y]", a="mounts: [[z], '*']\nnetworks: [y]")
+    assert found == {"mounts": ["x", None, ["z"], "*"], "networks": ["y", "y"]}
+
+
+def test_a_value_of_another_kind_stays() -> None:
+    found = embedded("mounts: null\nenv: x\ncpus: 1", a="mounts: [1]\nenv: {a: b}\ncpus: [2]")
+    assert found == {"mounts": None, "env": "x", "cpus": 1}
+
+
+def test_a_file_may_be_a_url_of_this_host() -> None:
+    files: dict[str, str | bytes] = {"/etc/b.yaml": "cpus: 3\n"}
+    text = with_image("base: file:///etc/b.yaml")
+    assert load(text, resolver=Files(files)).spec.processors.count == 3
+    assert "unknown scheme `file:`" in refused(with_image("base: file://b.yaml"), files).message
+
+
+def test_all_files_together_are_bounded() -> None:
+    script = "#" * (200 << 10)
+    files: dict[str, str | bytes] = {f"{HERE}/{n}.sh": script for n in range(9)}
+    entries = ", ".join(f"{{file: {n}.sh}}" for n in range(9))
+    error = refused(with_image(f"provision: [{entries}]"), files)
+    assert "all files together are larger than 1024 KiB" in error.message
+
+
+def test_without_embedding_all_a_template_ends_the_bases() -> None:
+    found = Findings("c.yaml")
+    root = nodes.parse("base: [template:a, template:b, c.yaml]")
+    tree = embedding.Embedder(Files({}), found, "/h", embed_all=False).embed(root, "/w/c.yaml")
+    assert plain(tree) == {"base": ["template:a", "template:b", "/w/c.yaml"]}
+    (problem,) = found.problems
+    assert problem.lima == "cannot embed template `/w/c.yaml` after not embedding `template:a`"
+
+
+def test_a_text_that_stands_alone_names_no_files() -> None:
+    with pytest.raises(errors.ConfigError, match="no file can be read here"):
+        load(with_image("base: x.yaml"))
+    with pytest.raises(errors.ConfigError, match="no template can be read here"):
+        load(with_image("base: template:x"))

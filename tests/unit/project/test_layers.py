@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.unit.project.reading import Files, load, with_image
+from tests.unit.project.test_embedding import plain
 
 from gaovm import errors
+from gaovm.project import config
+from gaovm.project.problems import Findings
 from gaovm.spec.vm import VmSpec
 
 
@@ -64,3 +69,43 @@ def test_a_problem_names_the_user_s_file() -> None:
 
 def test_a_version_of_the_user_s_file_says_nothing_about_the_vm() -> None:
     assert spec("cpus: 2", default="minimumLimaVersion: 99.0.0\nbase: x\n").processors.count == 2
+
+
+def tree(text: str, **layers: str) -> Any:
+    files: dict[str, str | bytes] = {f"config:{name}.yaml": each for name, each in layers.items()}
+    found = Findings("c.yaml")
+    root = config.tree(with_image(text), "c.yaml", "/home/ann", "/p", Files(files), found)
+    assert not found.problems
+    return plain(root)
+
+
+def test_the_highest_list_of_servers_counts() -> None:
+    off = "hostResolver: {enabled: false}\n"
+    assert tree(off + "dns: []", default="dns: [1.1.1.1]")["dns"] == ["1.1.1.1"]
+    servers = tree(off + "dns: [2.2.2.2]", default="dns: [1.1.1.1]", override="dns: [3.3.3.3]")
+    assert servers["dns"] == ["3.3.3.3"]
+
+
+def test_certificates_are_added_once() -> None:
+    found = tree(
+        "caCerts: {certs: [b, a], files: [/b]}",
+        default="caCerts: {certs: [a], files: [/a]}",
+        override="caCerts: {removeDefaults: true}",
+    )
+    assert found["caCerts"] == {"certs": ["a", "b"], "files": ["/a", "/b"], "removeDefaults": True}
+
+
+def test_networks_of_one_interface_are_updated() -> None:
+    found = tree(
+        "networks: [{interface: lima0, socket: /s}, {lima: user-v2}]",
+        default="networks: [{interface: lima0, lima: user-v2, metric: 200}]",
+        override="networks: [{interface: lima0, metric: 300}]",
+    )
+    assert found["networks"] == [
+        {"interface": "lima0", "socket": "/s", "metric": 300},
+        {"lima": "user-v2"},
+    ]
+
+
+def test_lists_of_texts_that_name_nothing_stay() -> None:
+    assert tree("dns: null", default="mounts: []")["mounts"] == []
