@@ -54,10 +54,7 @@ _LIMITS: dict[tuple[str, str], str] = {
     ("LimaYAML", "vmType"): "`qemu`; with `vz` QEMU is used, with a warning",
     ("LimaYAML", "os"): "`Linux`",
     ("LimaYAML", "arch"): "`x86_64`, `aarch64`",
-    (
-        "LimaYAML",
-        "mountType",
-    ): "`9p`, `virtiofs`; for `reverse-sshfs` another type is chosen, with a warning",
+    ("LimaYAML", "mountType"): "`9p`, `virtiofs`; `reverse-sshfs`: another, with a warning",
     ("LimaYAML", "mountTypesUnsupported"): "what is left is taken where `mountType` is open",
     ("LimaYAML", "param"): "in scripts and paths `{{.Param.NAME}}`, in scripts also `$PARAM_NAME`",
     ("LimaYAML", "video"): "see `video.display`",
@@ -68,10 +65,7 @@ _LIMITS: dict[tuple[str, str], str] = {
     ("Provision", "mode"): "`system`, `user`; entries of other modes are left out, with a warning",
     ("Provision", "file"): "read when the config is, as `base`",
     ("Probe", "file"): "read when the config is, as `base`",
-    (
-        "PortForward",
-        "proto",
-    ): "`tcp`; a rule for `udp` is left out, with a warning; `any`: TCP alone",
+    ("PortForward", "proto"): "`tcp`; `any`: TCP alone; a rule for `udp` is left out and warned of",
     ("PortForward", "guestPort"): "a rule for all ports is left out, with a warning",
     ("Video", "display"): "`none`, `default`, `vnc`; other words have no effect, with a warning",
 }
