@@ -36,8 +36,13 @@ class Files:
             embedding.Unavailable: there is none, or this user may not read it.
         """
         data, real = read(path)
-        root = os.path.realpath(self._project).rstrip("/") + "/"
-        if not real.startswith(root) and real not in self.outside:
+        home = os.path.realpath(self._home)
+        if _below(real, home) and not _below(real, f"{home}/{listing.DIRECTORY}"):
+            # No mount shows it either, even where it lies in the project.
+            raise embedding.Unavailable(
+                f"it lies in GaoVM's own directory {self._home}", "copy it into the project"
+            )
+        if not _below(real, os.path.realpath(self._project)) and real not in self.outside:
             self.outside.append(real)
         return data
 
@@ -152,6 +157,10 @@ def template(home: Path, name: str, project: str) -> bytes:
         raise listing.missing(str(home), word)
     text = templates.render(templates.read(word), project, Path(project).name)
     return text.encode()
+
+
+def _below(path: str, directory: str) -> bool:
+    return path.startswith(directory.rstrip("/") + "/")
 
 
 def _real(fd: int, path: str) -> str:

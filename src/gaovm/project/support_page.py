@@ -29,7 +29,7 @@ silence. A field that asks for nothing (`false`, `0`, an empty list) gives no wa
 - GaoVM embeds each base once, at most {depth} deep, and at most {files} files with {size} KiB
   each. A file that names itself, or one that names it, is an error.
 - GaoVM asks before it takes a file outside the project over for the first time, because a guest
-  can write the project's file.
+  can write the project's file. Its own directory is closed to paths, but for `templates`.
 - `$GAOVM_HOME/_config/base.yaml` is a base of every file, `default.yaml` fills what a file leaves
   open, and `override.yaml` wins over it, as in Lima's own `_config`.
 

@@ -32,6 +32,23 @@ def test_what_lies_outside_the_project_is_told(files: sources.Files, tmp_path: P
     assert files.outside == [str(outside)]
 
 
+def test_gaovms_own_directory_is_closed_but_for_the_templates(tmp_path: Path) -> None:
+    home = tmp_path / "web" / ".gaovm"
+    for name in ("vms/other/config.json", "_config/default.yaml", "templates/x.yaml"):
+        (home / name).parent.mkdir(parents=True)
+        (home / name).write_text("cpus: 1\n")
+    (tmp_path / "web" / "link").symlink_to(home / "vms" / "other" / "config.json")
+    files = sources.Files(home, str(tmp_path / "web"))
+    for path in (
+        home / "vms/other/config.json",
+        home / "_config/default.yaml",
+        home.parent / "link",
+    ):
+        with pytest.raises(embedding.Unavailable, match="GaoVM's own directory"):
+            files.file(str(path))
+    assert files.file(str(home / "templates" / "x.yaml")) == b"cpus: 1\n"
+
+
 def test_what_is_no_file_of_a_person_is_refused(files: sources.Files, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for path in ("/dev/zero", tmp_path, tmp_path / "fifo", "/proc/self/mem/x", "/a\0b", "/none"):
