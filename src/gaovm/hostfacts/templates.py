@@ -16,6 +16,7 @@ from gaovm.project import templates
 DIRECTORY = "templates"
 _MOST = 500
 _DEEPEST = 4
+_SHOWN = 20
 
 
 def listed(home: str) -> list[tuple[str, str]]:
@@ -36,7 +37,7 @@ def missing(home: str, name: str) -> errors.UsageError:
     return errors.UsageError(
         f"there is no template {name!r}",
         remedy=suggestions.did_you_mean(name, names)
-        or f"your own templates lie in {os.path.join(home, DIRECTORY)}",
+        or f"use one of: {', '.join(names[:_SHOWN])}; yours lie in {os.path.join(home, DIRECTORY)}",
         actions=(errors.Action("list_templates"),),
     )
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gaovm import errors
 from gaovm.cli import calls, options, output, project_dir
-from gaovm.hostfacts import templates
+from gaovm.hostfacts import homes, templates
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Source(NamedTuple):
 
 def show_all(parsed: options.Parsed) -> int:
     """List the templates."""
-    found = templates.listed(calls.home())
+    found = templates.listed(_home())
     if parsed.flag("json"):
         output.json_out([{"name": name, "path": path or None} for name, path in found])
     else:
@@ -76,6 +76,17 @@ def validate(parsed: options.Parsed) -> int:
         for result in results:
             _print(result)
     return 0 if all(result["valid"] for result in results) else errors.ConfigError.exit_code
+
+
+def _home() -> str:
+    """Return the home, where the user's templates lie.
+
+    Raises:
+        errors.HostError, errors.PermissionMissing: it cannot be used.
+    """
+    home = calls.home()
+    homes.check(home, write=False)
+    return home
 
 
 def _print(result: dict[str, Any]) -> None:
@@ -123,7 +134,7 @@ def _load(word: str) -> config.Loaded:
     from gaovm.project import config, context, images, names
 
     source, directory = _source(word), project_dir.working_directory()
-    who, name, home = up.caller(), names.of_directory(directory), calls.home()
+    who, name, home = up.caller(), names.of_directory(directory), _home()
     caller = context.Caller(
         name=who["name"], uid=who["uid"], gid=who["gid"], home=who["home"], comment=who["comment"]
     )
@@ -150,7 +161,7 @@ def _text(parsed: options.Parsed, word: str) -> str:
     from gaovm.project.lima import embedding, emitting
 
     directory, found = project_dir.working_directory(), problems.Findings(source.locator)
-    files = sources.Files(Path(calls.home()), directory)
+    files = sources.Files(Path(_home()), directory)
     try:
         root = nodes.parse(source.text)
     except nodes.Malformed as exc:
@@ -179,11 +190,11 @@ def _source(word: str) -> Source:
         else:
             locator = word if locators.is_template(word) else f"template:{word}"
             name = locators.template_file(locator)
-            data = sources.template(Path(calls.home()), name, directory)
+            data = sources.template(Path(_home()), name, directory)
     except embedding.Unavailable as exc:
         raise errors.UsageError(f"{word}: {exc.reason}", remedy=exc.remedy) from exc
     except ValueError as exc:
-        raise templates.missing(calls.home(), word) from exc
+        raise templates.missing(_home(), word) from exc
     return Source(_decoded(data, locator), word, locator)
 
 
