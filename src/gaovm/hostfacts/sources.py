@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gaovm import errors
 from gaovm.hostfacts import templates as listing
-from gaovm.project import templates
+from gaovm.project import nodes, templates
 from gaovm.project.lima import embedding
 
 CONFIG = "_config"
@@ -71,6 +71,10 @@ class Files:
                 raise errors.ConfigError(f"{path}: {exc.reason}", remedy=exc.remedy) from exc
             return None
 
+    def complete(self) -> bool:
+        """Return True: it reads whatever there is."""
+        return True
+
 
 class Gathered:
     """A resolver that blocks on nothing of a user's: it notes which files it lacks.
@@ -83,6 +87,8 @@ class Gathered:
         self._files = files
         self._known: dict[str, bytes | embedding.Unavailable] = {}
         self.lacking: list[str] = []
+        #: What was parsed, for the load that is tried again.
+        self.trees: dict[str, nodes.Table] = {}
 
     @property
     def outside(self) -> list[str]:
@@ -106,6 +112,10 @@ class Gathered:
     def config(self, name: str) -> bytes | None:
         """Return a file of the user's own ``_config``."""
         return self._files.config(name)
+
+    def complete(self) -> bool:
+        """Return whether nothing is lacking."""
+        return not self.lacking
 
     def fetch(self) -> None:
         """Read what is lacking. This may block."""

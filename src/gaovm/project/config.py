@@ -44,19 +44,22 @@ def load(  # noqa: PLR0913  (what a file is read against)
     *,
     given: bool = True,
     resolver: embedding.Resolver | None = None,
+    trees: dict[str, nodes.Table] | None = None,
 ) -> Loaded:
     """Read the spec from the text of a config file.
 
     ``path`` is the file's name in messages. ``project_dir`` is absolute. ``name`` is the VM's name;
     if nobody has ``given`` it, ``vmOpts.gaovm.name`` may replace it. ``resolver`` reads the bases
-    and scripts that the file names; without one it may name none.
+    and scripts that the file names; without one it may name none. ``trees`` keeps what was parsed,
+    for a load that is tried again.
 
     Raises:
         errors.ConfigError: with every problem of the file; ``details['problems']`` is a list of
             ``{file, line, path, message}``, and the message has a line for each.
+        embedding.Incomplete: the resolver lacks files as yet.
     """
     found = problems.Findings(path)
-    root = tree(text, path, caller.home, project_dir, resolver or embedding.Nothing(), found)
+    root = tree(text, path, caller.home, project_dir, resolver or embedding.Nothing(), found, trees)
     if not given and (own := _own_name(root, found)) is not None:
         host = replace(host, vm_dir=posixpath.join(posixpath.dirname(host.vm_dir), own))
         name = own
@@ -82,13 +85,14 @@ def load(  # noqa: PLR0913  (what a file is read against)
     return Loaded(spec, tuple(found.warnings), path, root)
 
 
-def tree(
+def tree(  # noqa: PLR0913  (what a file is read against)
     text: str,
     path: str,
     home: str,
     directory: str,
     resolver: embedding.Resolver,
     found: problems.Findings,
+    trees: dict[str, nodes.Table] | None = None,
 ) -> nodes.Table:
     """Return the whole config of a text, after all checks that Lima makes too.
 
@@ -97,13 +101,16 @@ def tree(
     Raises:
         errors.ConfigError: the text itself is no config; all else is noted in ``found``.
     """
+    known = None if trees is None else trees.get("")
     try:
-        root = nodes.parse(text)
+        root = nodes.parse(text) if known is None else known
     except nodes.Malformed as exc:
         raise problems.failure(path, [problems.Problem(path, *exc.problem)]) from exc
+    if trees is not None:
+        trees[""] = root
     whole_path = path.startswith("/") or locators.scheme(path)
     locator = path if whole_path else posixpath.join(directory, path)
-    root = whole.read(root, locator, home, resolver, found)
+    root = whole.read(root, locator, home, resolver, found, trees)
     check.check(root, found)
     values.check(root, found)
     return root

@@ -27,6 +27,9 @@ class Files:
     def config(self, name: str) -> bytes | None:
         return self._find(f"config:{name}") if f"config:{name}" in self.files else None
 
+    def complete(self) -> bool:
+        return True
+
     def _find(self, name: str) -> bytes:
         if name not in self.files:
             raise embedding.Unavailable("No such file or directory", "make the file")

@@ -217,7 +217,7 @@ def test_what_cannot_be_embedded(text: str, files: dict[str, str | bytes], expec
 
 def test_depth_and_number_are_bounded() -> None:
     deep: dict[str, str | bytes] = {f"{HERE}/{n}.yaml": f"base: {n + 1}.yaml\n" for n in range(100)}
-    assert "more than 16 bases deep" in refused(with_image("base: 0.yaml"), deep).message
+    assert "more than 8 bases deep" in refused(with_image("base: 0.yaml"), deep).message
     wide: dict[str, str | bytes] = {f"{HERE}/{n}.yaml": "cpus: 1\n" for n in range(500)}
     names = ", ".join(f"{n}.yaml" for n in range(500))
     assert "more than 64 files" in refused(with_image(f"base: [{names}]"), wide).message

@@ -36,6 +36,9 @@ class Upstream:
     def config(self, name: str) -> bytes | None:
         return None
 
+    def complete(self) -> bool:
+        return True
+
 
 def path_of(name: str) -> str:
     return f"template:{name}"

@@ -81,14 +81,9 @@ async def _read_all(args: vms.Up, where: paths.Paths, files: sources.Gathered) -
     """
     loop = asyncio.get_running_loop()
     while True:
-        try:
-            loaded = await loop.run_in_executor(_reader, _read, args, where, files)
-        except errors.ConfigError:
-            if not files.lacking:
-                raise
-        else:
-            if not files.lacking:
-                return loaded
+        loaded = await loop.run_in_executor(_reader, _read, args, where, files)
+        if loaded is not None:
+            return loaded
         await lookups.run(files.fetch)
 
 
@@ -112,9 +107,11 @@ def _files(args: vms.Up, where: paths.Paths) -> sources.Gathered:
     return sources.Gathered(sources.Files(where.home, args.project_dir))
 
 
-def _read(args: vms.Up, where: paths.Paths, files: sources.Gathered) -> config.Loaded:
+def _read(args: vms.Up, where: paths.Paths, files: sources.Gathered) -> config.Loaded | None:
+    """Read the file; None: it names files that are to be fetched first."""
     from gaovm.project import config, names
     from gaovm.project import context as project_context
+    from gaovm.project.lima import embedding
 
     if not args.project_dir.startswith("/"):
         raise errors.UsageError(f"{args.project_dir!r} is not an absolute path")
@@ -130,16 +127,20 @@ def _read(args: vms.Up, where: paths.Paths, files: sources.Gathered) -> config.L
         comment=user.comment,
     )
     host = project_context.Host(arch=_arch(), vm_dir=str(where.vm_dir(name)))
-    return config.load(
-        args.config_text,
-        args.config_path,
-        caller,
-        args.project_dir,
-        name,
-        host,
-        given=given,
-        resolver=files,
-    )
+    try:
+        return config.load(
+            args.config_text,
+            args.config_path,
+            caller,
+            args.project_dir,
+            name,
+            host,
+            given=given,
+            resolver=files,
+            trees=files.trees,
+        )
+    except embedding.Incomplete:
+        return None
 
 
 def _check(loaded: config.Loaded, home: Path) -> None:

@@ -15,7 +15,7 @@ from gaovm.project.nodes import Node, Scalar, Sequence, Table
 from gaovm.project.problems import Findings, Problem
 
 MAX_FILES = 64
-MAX_DEPTH = 16
+MAX_DEPTH = 8
 #: Of one file; more is no config and no script that a person wrote.
 MAX_BYTES = nodes.MAX_TEXT
 MAX_ALL_BYTES = 4 * MAX_BYTES
@@ -37,6 +37,10 @@ class Unavailable(Exception):
         self.remedy = remedy
 
 
+class Incomplete(Exception):
+    """The resolver lacks files that it can have later; the same load is to be tried again then."""
+
+
 class Resolver(Protocol):
     """Reads the files that a config names; at most ``MAX_BYTES`` and a byte more of each."""
 
@@ -48,6 +52,9 @@ class Resolver(Protocol):
 
     def config(self, name: str) -> bytes | None:
         """Return the user's ``default.yaml``, ``override.yaml`` or ``base.yaml``; None: no such."""
+
+    def complete(self) -> bool:
+        """Return whether it had all that it was asked for; otherwise the load ends early."""
 
 
 class Nothing:
@@ -65,6 +72,10 @@ class Nothing:
         """Return None."""
         return None
 
+    def complete(self) -> bool:
+        """Return True."""
+        return True
+
 
 class _Base(NamedTuple):
     locator: str
@@ -73,11 +84,21 @@ class _Base(NamedTuple):
 
 
 class Embedder:
-    """Embeds the bases and scripts of one config; notes what it cannot embed in ``found``."""
+    """Embeds the bases and scripts of one config; notes what it cannot embed in ``found``.
+
+    ``trees`` keeps what was parsed, by file, for the same load that is tried again.
+    """
 
     def __init__(
-        self, resolver: Resolver, found: Findings, home: str, *, embed_all: bool = True
+        self,
+        resolver: Resolver,
+        found: Findings,
+        home: str,
+        *,
+        embed_all: bool = True,
+        trees: dict[str, Table] | None = None,
     ) -> None:
+        self._trees: dict[str, Table] = {} if trees is None else trees
         self._resolver = resolver
         self._found = found
         self._home = home
@@ -101,14 +122,19 @@ class Embedder:
             message = f"not UTF-8: the byte 0x{data[exc.start]:02x}"
             self._found.add(Problem(file, line, "", message, "save the file as UTF-8"))
             return None
-        try:
-            tree = nodes.parse(text)
-        except nodes.Malformed as exc:
-            self._found.add(Problem(file, *exc.problem))
-            return None
-        self._values += nodes.size(tree)
-        moved = nodes.moved(tree, "", file)
-        return moved if isinstance(moved, Table) else tree
+        known = self._trees.get(file)
+        if known is None:
+            try:
+                tree = nodes.parse(text)
+            except nodes.Malformed as exc:
+                self._found.add(Problem(file, *exc.problem))
+                return None
+            moved = nodes.moved(tree, "", file)
+            known = moved if isinstance(moved, Table) else tree
+            if data:
+                self._trees[file] = known
+        self._values += nodes.size(known)
+        return known
 
     def layer(self, name: str) -> Table | None:
         """Return the user's ``default.yaml`` or ``override.yaml``; None: there is none."""
