@@ -294,6 +294,16 @@ def test_a_file_may_be_a_url_of_this_host() -> None:
     assert "unknown scheme `file:`" in refused(with_image("base: file://b.yaml"), files).message
 
 
+def test_files_with_a_long_common_beginning_are_two() -> None:
+    stem = "x" * 250
+    files: dict[str, str | bytes] = {
+        f"{HERE}/{stem}1.yaml": "env: {A: one}\n",
+        f"{HERE}/{stem}2.yaml": "env: {B: two}\n",
+    }
+    text = with_image(f"base: [{stem}1.yaml, {stem}2.yaml]")
+    assert load(text, resolver=Files(files)).spec.guest.env == {"A": "one", "B": "two"}
+
+
 def test_all_files_together_are_bounded() -> None:
     script = "#" * (200 << 10)
     files: dict[str, str | bytes] = {f"{HERE}/{n}.sh": script for n in range(9)}

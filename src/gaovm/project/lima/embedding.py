@@ -25,6 +25,7 @@ MAX_VALUES = nodes.MAX_NODES
 DEFAULT_BASE = "base.yaml"
 _DIGESTS = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
 _TARGETS = {"data": "content", "yq": "expression"}
+_SHOWN = 200
 _BESIDE = "give a path or template:NAME"
 
 
@@ -113,8 +114,11 @@ class Embedder:
         tree = self._whole(self._default_base(root), locator, 0)
         return combining.combine(tree)
 
-    def _parse(self, data: bytes, file: str) -> Table | None:
-        """Return the tree of a file; each node knows its origin. None after a problem."""
+    def _parse(self, data: bytes, file: str, locator: str) -> Table | None:
+        """Return the tree of a file; each node knows its origin. None after a problem.
+
+        ``file`` is its name in messages, which may be cut; ``locator`` is the whole one.
+        """
         try:
             text = data.decode()
         except UnicodeDecodeError as exc:
@@ -122,7 +126,7 @@ class Embedder:
             message = f"not UTF-8: the byte 0x{data[exc.start]:02x}"
             self._found.add(Problem(file, line, "", message, "save the file as UTF-8"))
             return None
-        known = self._trees.get(file)
+        known = self._trees.get(locator)
         if known is None:
             try:
                 tree = nodes.parse(text)
@@ -132,14 +136,14 @@ class Embedder:
             moved = nodes.moved(tree, "", file)
             known = moved if isinstance(moved, Table) else tree
             if data:
-                self._trees[file] = known
+                self._trees[locator] = known
         self._values += nodes.size(known)
         return known
 
     def layer(self, name: str) -> Table | None:
         """Return the user's ``default.yaml`` or ``override.yaml``; None: there is none."""
-        data = self._resolver.config(name)
-        return None if data is None else self._parse(data, f"$GAOVM_HOME/_config/{name}")
+        data, file = self._resolver.config(name), f"$GAOVM_HOME/_config/{name}"
+        return None if data is None else self._parse(data, file, file)
 
     def _default_base(self, tree: Table) -> Table:
         base = self.layer(DEFAULT_BASE)
@@ -158,7 +162,7 @@ class Embedder:
             if rest or (locators.is_template(base.locator) and not self._all):
                 self._leave(base, rest)
                 continue
-            name = self._name(base.locator)
+            name = _name(base.locator)
             found = self._base(base, name, depth)
             if found is not None:
                 left, inner = _left(self._whole(found, base.locator, depth + 1))
@@ -171,9 +175,6 @@ class Embedder:
             what = f"cannot embed template `{base.locator}` after not embedding `{rest[0].locator}`"
             self._found.problem(base.node, what, remedy="embed all", lima=what)
         rest.append(base)
-
-    def _name(self, locator: str) -> str:
-        return locator if len(locator) <= 200 else locator[:200] + "…"
 
     def _bases(self, tree: Table, directory: str) -> list[_Base]:
         node = fields.get(tree, "base")
@@ -213,7 +214,7 @@ class Embedder:
             self._found.problem(base.node, what, remedy="put bases side by side in one list")
             return None
         data = self._read(base)
-        tree = None if data is None else self._parse(data, name)
+        tree = None if data is None else self._parse(data, name, base.locator)
         if self._values > MAX_VALUES:
             what = f"all bases together have more than {MAX_VALUES} values"
             self._found.problem(base.node, what, remedy="take bases out")
@@ -223,26 +224,22 @@ class Embedder:
     def _read(self, what: _Base) -> bytes | None:
         """Return the bytes of a locator, after all checks; None after a problem."""
         try:
-            self._room()
+            self._files += 1
+            if self._files > MAX_FILES:
+                raise Unavailable(f"more than {MAX_FILES} files", "put them into fewer files")
             data = self._content(what.locator)
             self._bytes += len(data)
             if len(data) > MAX_BYTES:
                 raise Unavailable(f"larger than {MAX_BYTES >> 10} KiB", "shorten it")
-            self._room()
+            if self._bytes > MAX_ALL_BYTES:
+                reason = f"all files together are larger than {MAX_ALL_BYTES >> 10} KiB"
+                raise Unavailable(reason, "embed less")
             _check_digest(data, what.digest)
         except Unavailable as exc:
-            message = f"cannot embed `{self._name(what.locator)}`: {exc.reason}"
+            message = f"cannot embed `{_name(what.locator)}`: {exc.reason}"
             self._found.problem(what.node, message, remedy=exc.remedy)
             return None
         return data
-
-    def _room(self) -> None:
-        self._files += 1
-        if self._files > 2 * MAX_FILES:
-            raise Unavailable(f"more than {MAX_FILES} files", "put them into fewer files")
-        if self._bytes > MAX_ALL_BYTES:
-            reason = f"all files together are larger than {MAX_ALL_BYTES >> 10} KiB"
-            raise Unavailable(reason, "embed less")
 
     def _content(self, locator: str) -> bytes:
         kind = locators.scheme(locator)
@@ -308,9 +305,13 @@ class Embedder:
         try:
             return data.decode()
         except UnicodeDecodeError:
-            message = f"cannot embed `{self._name(what.locator)}`: not UTF-8"
+            message = f"cannot embed `{_name(what.locator)}`: not UTF-8"
             self._found.problem(what.node, message, remedy="a script is a text; save it as UTF-8")
             return None
+
+
+def _name(locator: str) -> str:
+    return locator if len(locator) <= _SHOWN else locator[:_SHOWN] + "…"
 
 
 def _check_digest(data: bytes, digest: str) -> None:
