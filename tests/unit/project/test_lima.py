@@ -139,7 +139,7 @@ def test_every_field_has_a_reason_or_an_effect() -> None:
 
 
 def test_lima_s_default_template_lacks_only_an_image() -> None:
-    text = (DATA / "default.yaml").read_text()
+    text = (DATA / "templates" / "default.yaml").read_text()
     found = problems(text)
     assert [line.split(" ", 1)[1] for line in found] == [
         "images: must be set",
