@@ -92,13 +92,13 @@ class Findings:
         """Raise an error if there are problems.
 
         Raises:
-            errors.ConfigError: with all problems, in the order of the file.
+            errors.ConfigError: with all problems, file by file, in the order of each.
         """
         if self._problems:
             main = self.path
-            raise failure(
-                main, sorted(self._problems, key=lambda each: (each.file != main, each.line))
-            )
+            # the main file's own first, then each other file's
+            ordered = sorted(self._problems, key=lambda each: (each.file != main, *each[:2]))
+            raise failure(main, ordered)
 
 
 def failure(path: str, problems: list[Problem]) -> errors.ConfigError:
