@@ -77,6 +77,18 @@ def test_a_copy_keeps_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main.run(["template", "copy", "mine", "none/copy.yaml"]) == 1
 
 
+def test_a_copy_goes_through_no_link_that_a_guest_laid(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("keys")
+    (tmp_path / "web" / "copy.yaml").symlink_to(precious)
+    (tmp_path / "web" / "linked").symlink_to(tmp_path)
+    assert main.run(["template", "copy", "mine", "copy.yaml"]) == 2
+    assert main.run(["template", "copy", "--force", "mine", "copy.yaml"]) == 0
+    assert main.run(["template", "copy", "mine", "linked/precious", "--force"]) == 1
+    assert precious.read_text() == "keys"
+    assert (tmp_path / "web" / "copy.yaml").read_text() == MINE
+
+
 def test_validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "web" / "bad.yaml").write_text("base: part.yaml\ncpus: two\n")
     (tmp_path / "web" / "part.yaml").write_text('images: [{location: "debian:12"}]\nmemory: x\n')

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from gaovm import errors
 from gaovm.cli import calls, options, output, project_dir
+from gaovm.client import below
 from gaovm.hostfacts import homes, templates
 
 TYPE_CHECKING = False
@@ -56,11 +57,14 @@ def copy(parsed: options.Parsed) -> int:
     if target == _STDOUT:
         output.out(output.harmless(text).rstrip("\n"))
         return 0
+    project = project_dir.find_project()
+    shared = project.directory if project else project_dir.working_directory()
     path = Path(project_dir.working_directory()) / target
-    if path.exists() and not parsed.flag("force"):
+    if (path.exists() or path.is_symlink()) and not parsed.flag("force"):
         raise errors.UsageError(f"{target} exists", remedy="give another name, or --force")
     try:
-        path.write_text(text, encoding="utf-8")
+        # a guest may have laid links in the project, which are not followed
+        below.write(path, text.encode(), (shared,))
     except OSError as exc:
         raise errors.HostError(f"{target}: {exc.strerror}") from exc
     output.out(f"wrote {output.harmless(target)}")
