@@ -1,8 +1,9 @@
 """Print how much of each package the tests cover, and fail if it is less than promised.
 
-The whole run writes its coverage to ``.coverage``. This counts what runs in the tests' own
-processes, but not the daemons and drivers that tests start. This script measures each pure package
-again, with only that package's unit tests: what other packages' tests reach does not count there.
+The whole run writes what the tests' own processes cover to ``.coverage``. The daemons, drivers and
+commands that ``tests/process`` starts write theirs beside it (``tests/measuring.py``); this script
+adds them up. It measures each pure package again, with only that package's unit tests: what other
+packages' tests reach does not count there.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 ARCHITECTURE = ROOT / "tests" / "architecture"
-#: Percent of lines and branches. Raise them when you can; never lower them. The goal for all code
-#: is 90; the figure is lower because code in daemon, driver and command processes does not count.
-LEAST_OF_ALL = 75.0
+#: What processes measured that tests started; ``tests/measuring.py`` names the directory too.
+MEASURED = ROOT / ".measured"
+#: Percent of lines and branches. Raise them when you can; never lower them. Code that runs only in
+#: the crash matrix or with real VMs does not count: nobody measures those processes.
+LEAST_OF_ALL = 90.0
 LEAST_OF_PURE = 98.0
 #: The tests that compare generated pages with the tables they come from.
 PAGES = sorted(f"tests/architecture/{path.name}" for path in ARCHITECTURE.glob("test_*_doc.py"))
@@ -43,7 +46,7 @@ PURE = {
 
 
 class Cover(NamedTuple):
-    """How much of some code tests have run: lines and branches counted together."""
+    """How much of some code the tests ran: lines and branches counted together."""
 
     run: int
     all: int
@@ -79,6 +82,19 @@ def coverage(words: list[str], env: dict[str, str]) -> subprocess.CompletedProce
     )
 
 
+def add_up(env: dict[str, str]) -> None:
+    """Add to the whole run's coverage what the processes measured that tests started.
+
+    Coverage.py ends a file's name with a hash once the file is whole. A process that was killed
+    while it wrote leaves a file without one.
+    """
+    files = [str(path) for path in MEASURED.glob("data.*.H*h")]
+    if files:
+        done = coverage(["combine", "--append", "--quiet", *files], env)
+        if done.returncode != 0:
+            raise SystemExit(done.stdout)
+
+
 def report(env: dict[str, str], *options: str) -> dict[str, Cover]:
     """Return the measured coverage by file."""
     with tempfile.TemporaryDirectory() as directory:
@@ -107,7 +123,7 @@ def print_all(files: dict[str, Cover]) -> float:
         parts = name.removeprefix("src/gaovm/").split("/")
         packages[parts[0] if len(parts) > 1 else "(root)"].append(cover)
     total = Cover(0, 0)
-    print("covered by the whole run, in the tests' own processes:")
+    print("covered by the whole run, without the crash matrix and real VMs:")
     for name, covers in sorted(packages.items()):
         cover = Cover(sum(each.run for each in covers), sum(each.all for each in covers))
         total = Cover(total.run + cover.run, total.all + cover.all)
@@ -119,6 +135,7 @@ def print_all(files: dict[str, Cover]) -> float:
 def main() -> int:
     failed = False
     if "--pure" not in sys.argv:
+        add_up(dict(os.environ))
         failed = print_all(report(dict(os.environ))) < LEAST_OF_ALL
     print(f"pure packages by their own unit tests, at least {LEAST_OF_PURE} %:")
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -11,8 +11,10 @@ from tests import budgets, lanes
 
 # Without this, a request for "the current loop" makes a loop that nobody closes (Python 3.11).
 asyncio.set_event_loop(None)
-# The machine decides how long an example takes.
-hypothesis.settings.register_profile("gaovm", deadline=None)
+# The machine decides how long an example takes, and how long it takes to make one up.
+hypothesis.settings.register_profile(
+    "gaovm", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("gaovm")
 
 

@@ -1,4 +1,4 @@
-"""Generated parts of pages that are otherwise written by hand."""
+"""Generated parts of pages that people otherwise write by hand."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def check(page: Path, name: str, text: str, *, regenerate: bool) -> None:
-    """Hold the block ``name`` of a page against ``text``, or write it.
+    """Compare the block ``name`` of a page with ``text``, or write it.
 
-    A block stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
+    A block is between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
     """
     begin = f"<!-- generated: {name} -->\n"
     pattern = re.compile(re.escape(begin) + r"(.*?)<!-- end -->\n", re.DOTALL)

@@ -1,4 +1,4 @@
-"""Errors name actions, front ends know commands: the table, its users and the CLI's rendering."""
+"""Errors name actions, front ends name commands: the table, its users and how the CLI shows it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from gaovm.errors import actions
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "gaovm"
 PAGE = ROOT / "docs" / "reference" / "actions.md"
-#: What stands for an argument in the test; of others, a name does.
+#: Values of arguments in these tests; every other argument gets a VM's name.
 VALUES = {"timeout": "5m"}
 FILES = sorted(SRC.rglob("*.py"))
-#: A command of the command line in a text, also where the rest of it is made later.
+#: A command of the command line in a text, even if code adds the rest of it later.
 COMMAND = re.compile(
     rf"gaovm (?:{'|'.join({name.split()[0] for name in catalog.COMMANDS})}|help|-)"
 )
@@ -41,7 +41,7 @@ def docstrings(tree: ast.Module) -> set[ast.expr]:
 
 
 def uses() -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Every ``Action("code", …)`` of the sources: where, its code, its arguments."""
+    """Yield every ``Action("code", …)`` in the source: its place, its code, its arguments."""
     for path, tree in trees():
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call):
@@ -58,12 +58,12 @@ def uses() -> Iterator[tuple[str, str, tuple[str, ...]]]:
 USES = list(uses())
 
 
-def test_there_are_uses() -> None:
+def test_the_code_uses_actions() -> None:
     assert len(USES) > 40
 
 
 @pytest.mark.parametrize(("where", "code", "args"), USES, ids=lambda each: str(each))
-def test_an_action_that_is_named_exists_and_takes_that(
+def test_a_used_action_exists_and_takes_these_arguments(
     where: str, code: str, args: tuple[str, ...]
 ) -> None:
     known = actions.KNOWN[code]
@@ -71,7 +71,7 @@ def test_an_action_that_is_named_exists_and_takes_that(
 
 
 def test_every_action_is_used() -> None:
-    # the window's process writes its error as JSON: it imports nothing of ours
+    # the window's process writes its error as JSON, because it imports none of our modules
     assert actions.KNOWN.keys() == {code for _, code, _ in USES} | {"take_screenshot"}
 
 

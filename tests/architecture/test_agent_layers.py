@@ -1,4 +1,4 @@
-"""The agent's packages import downwards only, in the layers of ``agent/README.md``."""
+"""The agent's packages import only lower layers; ``agent/README.md`` lists the layers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _IMPORT = re.compile(r'^\s*(?:[\w.]+ )?"([^"]+)"', re.M)
 
 
 def layers() -> list[list[str]]:
-    """The rows of the README's table, highest first."""
+    """Return the rows of the README's table, highest first."""
     text = (AGENT / "README.md").read_text().partition("| layer |")[2].partition("\n\n")[0]
     rows = [line.split("|")[2] for line in text.splitlines()[2:]]
     names = [re.findall(r"`([^`]+)`", row) for row in rows]
@@ -22,7 +22,7 @@ def layers() -> list[list[str]]:
 
 
 def packages() -> dict[str, set[str]]:
-    """Each package's directory, and what its files import (tests too)."""
+    """Return each package's directory, and what its files import (tests too)."""
     found: dict[str, set[str]] = {}
     for path in AGENT.rglob("*.go"):
         here = found.setdefault(path.parent.relative_to(AGENT).as_posix(), set())
@@ -47,7 +47,7 @@ def test_packages_import_lower_layers_only() -> None:
     assert upward == []
 
 
-def test_the_agent_needs_the_standard_library_and_one_package_of_system_calls() -> None:
+def test_the_agent_needs_only_the_standard_library_and_x_sys() -> None:
     foreign = {
         path
         for imported in packages().values()
@@ -57,7 +57,7 @@ def test_the_agent_needs_the_standard_library_and_one_package_of_system_calls() 
     assert foreign == FOREIGN
 
 
-def test_every_package_says_what_it_holds() -> None:
+def test_every_package_says_what_it_is_for() -> None:
     for name in packages():
         texts = [path.read_text() for path in (AGENT / name).glob("*.go")]
         heads = re.findall(

@@ -1,4 +1,4 @@
-"""The seam between what every back end shares and each back end: names, types and the table."""
+"""The seam between shared code and each back end: names, types and the table."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from gaovm.builder import backends
 from gaovm.driver import backend
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "gaovm"
-#: Packages that every back end shares; they name none, not even in a comment.
+#: Packages that every back end shares; they name no back end, not even in a comment.
 NEUTRAL = ("cli", "driver", "hostfacts", "model", "spec")
 NAMES = re.compile(r"qemu|qmp", re.IGNORECASE)
 
-# mypy holds what these are annotated with
+# mypy checks that the modules have these types
 BUILDERS: tuple[backends.Builder, ...] = (gaovm.builder.qemu.build, gaovm.testing.toy.build)
 MANAGERS: tuple[backend.Backend, ...] = (
     gaovm.vmmanager.qemu.manager,
@@ -30,7 +30,7 @@ MANAGERS: tuple[backend.Backend, ...] = (
 
 
 @pytest.mark.parametrize("package", NEUTRAL)
-def test_what_every_back_end_shares_names_none(package: str) -> None:
+def test_shared_packages_name_no_back_end(package: str) -> None:
     found = [
         f"{path.relative_to(SOURCE)}:{number}: {line.strip()}"
         for path in sorted((SOURCE / package).rglob("*.py"))
@@ -40,7 +40,7 @@ def test_what_every_back_end_shares_names_none(package: str) -> None:
     assert found == []
 
 
-def test_the_table_names_what_is_there() -> None:
+def test_the_table_names_existing_modules() -> None:
     for row in backends.present():
         assert callable(backends.builder(row.name).build)
         manager = backend.of(row.name)
@@ -49,7 +49,7 @@ def test_the_table_names_what_is_there() -> None:
         assert bool(row.builder) == bool(row.manager) == row.present
 
 
-def test_tests_alone_know_the_toy() -> None:
+def test_only_tests_know_the_toy() -> None:
     assert "toy" not in {row.name for row in backends.BACKENDS}
     with pytest.raises(errors.ConfigError, match="no back end toy"):
         backends.find("toy")

@@ -1,4 +1,4 @@
-"""``docs/reference/capabilities.md`` is what the table says, and the table is whole."""
+"""``docs/reference/capabilities.md`` agrees with the table, and the table is complete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_capabilities_page_is_up_to_date(regenerate: bool) -> None:
     assert PAGE.read_text() == text
 
 
-def test_every_method_of_a_driver_stands_in_one_row() -> None:
+def test_every_method_of_a_driver_is_in_one_row() -> None:
     named = Counter(method for row in capabilities.FEATURES for method in row.methods)
     served = set(table.NAMES) - {methods.HELLO, methods.PING}
     assert set(named) == served

@@ -1,4 +1,4 @@
-"""The changelog has the form of Keep a Changelog, and names the package's version."""
+"""The changelog follows Keep a Changelog, and names the package's version."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The keys that the command line reads of results are fields of the contract's structs.
+"""The keys that the command line reads from results are fields of the contract's structs.
 
-Commands that must start fast load no msgspec, so they read plain dictionaries. Each expression that
-is read by a literal key is declared here: as what it holds, or as not of the contract. A new one
-fails until it is declared, a declared one that is not read any more fails too.
+Commands that must start fast load no msgspec, so they read plain dictionaries. This file declares
+each expression that is read by a literal key: which structs it may hold, or that it is not part of
+the contract. A test fails if an expression is not declared, or declared and no longer read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from gaovm.wire.control.progress import Progress
 SRC = Path(gaovm.__file__).parent
 Kinds = tuple[type[msgspec.Struct], ...]
 
-#: Read of results: by file, the expression and the structs that it may hold.
+#: Read from results: for each file, the expression and the structs that it may hold.
 READS: dict[str, dict[str, Kinds]] = {
     "cli/commands/adopt.py": {"result": (status.VmStatus, status.Lost)},
     "cli/commands/config.py": {
@@ -142,7 +142,7 @@ READS: dict[str, dict[str, Kinds]] = {
     },
     "client/session.py": {"ticket": (sessions.Ticket,)},
 }
-#: Written to parameters, or read of those that were written.
+#: Written to parameters, or read from parameters that the code has written.
 PARAMS: dict[str, dict[str, Kinds]] = {
     "cli/approval.py": {"params": (vms.Up,)},
     "cli/commands/adopt.py": {"params": (vms.Adopt,)},
@@ -158,9 +158,9 @@ PARAMS: dict[str, dict[str, Kinds]] = {
     "cli/commands/up.py": {"params": (vms.Up,)},
     "cli/progress.py": {"params": (Progress,)},
     "cli/calls.py": {"params": (target.OfVm, Progress)},
-    "cli/waiting.py": {"file": (vms.Up,), "params": (Progress,)},
+    "cli/waiting.py": {"file": (vms.Up,), "params": (Progress, target.OfVm)},
 }
-#: Of no result: environments, error details, log lines, session frames, tables of the commands.
+#: Not part of a result: environments, error details, log lines, session frames, command tables.
 OTHERS = {
     "cli/approval.py": {"error.details"},
     "cli/commands/daemon.py": {"recovered", "unit"},
@@ -175,7 +175,7 @@ OTHERS = {
 
 
 def reads(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Every ``x["key"]`` and ``x.get("key")``: what ``x`` is, and the key."""
+    """Yield every ``x["key"]`` and ``x.get("key")``: what ``x`` is, and the key."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Subscript):
             of, key = node.value, node.slice
@@ -190,7 +190,7 @@ def reads(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def found() -> dict[str, dict[str, set[str]]]:
-    """What is read where: by file and expression the keys; environments are left out."""
+    """Return the keys read, by file and expression; leave out environments."""
     result: dict[str, dict[str, set[str]]] = {}
     for path in sorted([*(SRC / "cli").rglob("*.py"), *(SRC / "client").rglob("*.py")]):
         file = str(path.relative_to(SRC))
@@ -208,10 +208,10 @@ def fields(kinds: Kinds) -> set[str]:
 
 
 @pytest.mark.parametrize("file", sorted({*FOUND, *READS, *PARAMS, *OTHERS}))
-def test_every_key_is_of_the_contract(file: str) -> None:
+def test_every_key_is_part_of_the_contract(file: str) -> None:
     results, params, others = READS.get(file, {}), PARAMS.get(file, {}), OTHERS.get(file, set())
     seen = FOUND.get(file, {})
-    assert set(seen) == {*results, *params, *others}, "declare it here, or drop it"
+    assert set(seen) == {*results, *params, *others}, "declare it here, or remove its declaration"
     for of, keys in seen.items():
         if of not in others:
             known = fields((*results.get(of, ()), *params.get(of, ())))

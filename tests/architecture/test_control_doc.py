@@ -1,4 +1,4 @@
-"""``docs/reference/control-methods.md`` is what the table and the structs say."""
+"""``docs/reference/control-methods.md`` agrees with the table and the structs."""
 
 from __future__ import annotations
 

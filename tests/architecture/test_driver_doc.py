@@ -1,4 +1,4 @@
-"""``docs/reference/driver-protocol.md`` is what the table and the structs say."""
+"""``docs/reference/driver-protocol.md`` agrees with the table and the structs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The drawing of the error tree is the tree; every class has its own code."""
+"""The drawing of the error tree agrees with the classes; every class has its own code."""
 
 from __future__ import annotations
 

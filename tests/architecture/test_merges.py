@@ -1,4 +1,4 @@
-"""No merge was kept half done: what git writes between two versions stands in no file."""
+"""No file contains what git writes between two versions during a merge."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MARKS = r"^(<{7}|>{7}|[|]{7})( |$)"
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no checkout")
-def test_no_file_has_the_marks_of_a_conflict() -> None:
+def test_no_file_has_conflict_marks() -> None:
     done = subprocess.run(
         ["git", "grep", "-nIE", MARKS], cwd=ROOT, capture_output=True, text=True, check=False
     )

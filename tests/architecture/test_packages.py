@@ -1,4 +1,4 @@
-"""``scripts/setup`` installs what the one table of Debian packages says."""
+"""``scripts/setup`` installs the packages of the one table of Debian packages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def listed(name: str) -> list[str]:
-    """The packages of an array of ``scripts/setup``."""
+    """Return the packages in an array of ``scripts/setup``."""
     text = (ROOT / "scripts" / "setup").read_text()
     found = re.search(rf"^{name}=\(\n(.*?)^\)", text, re.MULTILINE | re.DOTALL)
     assert found is not None

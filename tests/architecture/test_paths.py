@@ -1,4 +1,4 @@
-"""Every path and every link in the documents leads to something that is there."""
+"""Every path and every link in the documents leads to something that exists."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ SOURCES = sorted(
     for path in (ROOT / folder).rglob("*")
     if path.is_file() and path.suffix in {".py", ".go", ".yaml", ".sh", ""}
 )
-#: Where a path in a document may begin; also the document's own directory.
+#: Where a document's paths may start, besides the document's own directory.
 BEGINNINGS = [ROOT, ROOT / "src", ROOT / "src" / "gaovm", ROOT / "agent", ROOT / "docs"]
-#: Files of a user, of a state directory or of a build, which no checkout has; a Go package.
+#: Files that no checkout has: a user's, a state directory's, a build's; and a Go package.
 NOT_OURS = re.compile(
     r"\.(lima|git)/.*|web/|dist/|vm_dir/.*|.*[{}<>*~$].*|(web|default|override|base)?\.yaml|golang\.org/.*"
     r"|(config|pending_config|verified)\.json"
@@ -39,12 +39,12 @@ def name_of(path: Path) -> str:
 
 
 def text_of(path: Path) -> str:
-    """A document without its blocks of code: those show commands, output and others' files."""
+    """Return a document without its code blocks: they show commands, output and other files."""
     return re.sub(r"^```.*?^```", "", path.read_text(), flags=re.M | re.S)
 
 
 def paths_in(text: str) -> Iterator[str]:
-    """What stands in backticks and looks like a path of the checkout."""
+    """Yield the text in backticks that looks like a path of the checkout."""
     for word in re.findall(r"`([\w./*-]+)(?:::\w+)?`", text):
         is_file = re.search(r"\.(py|go|md|json|toml|yaml|lock)$", word)
         inside = re.fullmatch(r"[\w.*-]+(/[\w.*-]+)*/?", word) and "/" in word
@@ -53,7 +53,7 @@ def paths_in(text: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
-def test_every_path_in_a_document_is_there(path: Path) -> None:
+def test_every_path_in_a_document_exists(path: Path) -> None:
     beginnings = [*BEGINNINGS, path.parent]
     lost = [
         word
@@ -62,12 +62,12 @@ def test_every_path_in_a_document_is_there(path: Path) -> None:
         and not (word.startswith("test_") and any((ROOT / "tests").rglob(word)))
     ]
     assert not lost or path == STATE_DIRECTORY, (
-        f"{name_of(path)} names {lost}, below none of the usual directories"
+        f"{name_of(path)} names {lost}, which no usual directory has"
     )
 
 
 def anchors_of(document: Path) -> set[str]:
-    """What a link may name after ``#``: the headings, as they are turned into anchors."""
+    """Return what a link may name after ``#``: the anchors that the headings become."""
     found = set()
     for heading in re.findall(r"^#+ (.+)$", text_of(document), re.M):
         words = re.sub(r"[^\w\s-]", "", heading.replace("`", "").lower())
@@ -87,12 +87,12 @@ def test_every_link_in_a_document_leads_somewhere(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
-def test_every_decision_is_called_by_its_number(path: Path) -> None:
+def test_every_link_to_a_decision_has_its_number(path: Path) -> None:
     for number, target in re.findall(r"\[decision (\d+)\]\(([^)]+)\)", path.read_text()):
         assert Path(target).name.startswith(f"{int(number):04d}-"), f"{number} is not {target}"
 
 
-def test_every_document_that_the_code_names_is_there() -> None:
+def test_every_document_that_the_code_names_exists() -> None:
     lost = [
         f"{name_of(path)}: {word}"
         for path in SOURCES

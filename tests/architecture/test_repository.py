@@ -1,4 +1,4 @@
-"""Files that other programs read: templates of issues, hooks before a commit, scripts."""
+"""Files that other programs read: issue templates, commit hooks, scripts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = {"markdown", "textarea", "input", "dropdown", "checkboxes"}
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
-def test_a_template_of_issues_is_a_form(path: Path) -> None:
+def test_an_issue_template_is_a_form(path: Path) -> None:
     form = yaml.safe_load(path.read_text())
     if path.name == "config.yml":
         assert form == {"blank_issues_enabled": False}
@@ -28,7 +28,7 @@ def test_a_template_of_issues_is_a_form(path: Path) -> None:
     assert len(named) == len(set(named))
 
 
-def test_hooks_before_a_commit_are_scripts_of_ours() -> None:
+def test_commit_hooks_are_scripts_of_ours() -> None:
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert [repository["repo"] for repository in config["repos"]] == ["local"]
     for hook in config["repos"][0]["hooks"]:
@@ -36,7 +36,7 @@ def test_hooks_before_a_commit_are_scripts_of_ours() -> None:
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
-def test_a_script_can_be_run_and_stops_at_the_first_failure(path: Path) -> None:
+def test_a_script_is_executable_and_stops_at_the_first_failure(path: Path) -> None:
     assert os.access(path, os.X_OK)
     lines = path.read_text().splitlines()
     assert lines[0] == "#!/usr/bin/env bash"

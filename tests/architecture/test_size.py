@@ -1,4 +1,4 @@
-"""The size budget: files of 500 lines, functions of 50, packages of 20 files at one level."""
+"""The size limits: 450 lines a file (500 in tests), 50 a function, 20 files a package."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sorted(p for d in ("src", "tests", "bench") for p in (ROOT / d).rglob("*.py"))
 GO = sorted((ROOT / "agent").rglob("*.go"))
 FILE_LINES = 500
-#: A file of ours that comes near the limit is split by idea first.
+#: Split a source file by idea before it comes near 500 lines.
 SOURCE_LINES = 450
 FUNCTION_LINES = 50
 PACKAGE_FILES = 20
-#: One file for each command is easier to find than rooms would be.
+#: One file for each command is easier to find than packages of commands.
 FLAT = {"src/gaovm/cli/commands"}
 
 
@@ -30,7 +30,7 @@ def test_file_fits_the_budget(path: Path) -> None:
     assert lines <= limit, f"{name_of(path)} has {lines} lines"
 
 
-def test_a_package_is_seen_at_a_glance() -> None:
+def test_a_package_has_few_files() -> None:
     packages = {path.parent for path in PYTHON if "src" in path.parts}
     sizes = {name_of(package): len(list(package.glob("*.py"))) for package in packages}
     large = {name: n for name, n in sizes.items() if n > PACKAGE_FILES and name not in FLAT}
@@ -61,13 +61,13 @@ def test_go_functions_fit_the_budget(path: Path) -> None:
 def test_package_roots_hold_only_a_docstring() -> None:
     for path in sorted((ROOT / "src" / "gaovm").rglob("__init__.py")):
         body = ast.parse(path.read_text()).body
-        if path.parent.name == "errors":  # one family a file, one name for all of them
+        if path.parent.name == "errors":  # one file per family, one name to import them all
             body = [node for node in body if not isinstance(node, ast.ImportFrom | ast.Assign)]
-        assert len(body) == 1, f"{name_of(path)} holds code"
+        assert len(body) == 1, f"{name_of(path)} contains code"
         assert ast.get_docstring(ast.parse(path.read_text())), name_of(path)
 
 
-def test_no_drawers() -> None:
+def test_no_module_has_a_vague_name() -> None:
     banned = {"utils", "util", "helpers", "helper", "misc", "common"}
     found = [name_of(p) for p in PYTHON if p.stem in banned]
     assert not found

@@ -1,4 +1,4 @@
-"""``docs/reference/states.md`` is what the transition table says."""
+"""``docs/reference/states.md`` agrees with the transition table."""
 
 from __future__ import annotations
 

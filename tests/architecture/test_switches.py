@@ -1,4 +1,4 @@
-"""Every environment variable that is read stands in the table, and the page is made from it."""
+"""The table has every environment variable that the code reads, and the page comes from it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def is_environment(node: ast.AST) -> bool:
 
 
 def key_of(node: ast.AST) -> ast.expr | None:
-    """What a look into the environment asks for; None: it is none."""
+    """Return the name that a node looks up in the environment; None if it looks up none."""
     if isinstance(node, ast.Subscript) and is_environment(node.value):
         return node.slice
     if isinstance(node, ast.Compare) and is_environment(node.comparators[0]):
@@ -41,7 +41,7 @@ def key_of(node: ast.AST) -> ast.expr | None:
 
 
 def meanings(tree: ast.Module) -> dict[str, list[ast.expr]]:
-    """Name -> what it stands for: a module's constants, and what comprehensions run over."""
+    """Return what each name can mean: a module's constants, and what comprehensions run over."""
     found: dict[str, list[ast.expr]] = {}
     for statement in tree.body:
         for target in statement.targets if isinstance(statement, ast.Assign) else ():
@@ -54,7 +54,7 @@ def meanings(tree: ast.Module) -> dict[str, list[ast.expr]]:
 
 
 def texts(node: ast.expr, known: dict[str, list[ast.expr]]) -> Iterator[str]:
-    """The texts that an expression stands for."""
+    """Yield the texts that an expression can mean."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
     elif isinstance(node, ast.Tuple):
@@ -66,7 +66,7 @@ def texts(node: ast.expr, known: dict[str, list[ast.expr]]) -> Iterator[str]:
 
 
 def read_in(path: Path) -> Iterator[str]:
-    """The variables that a module reads, and every other text that is a name of ours."""
+    """Yield the variables that a module reads, and every other text that looks like one of ours."""
     tree = ast.parse(path.read_text())
     known, skipped = meanings(tree), docstrings(tree)
     for node in ast.walk(tree):
@@ -89,7 +89,7 @@ def found() -> set[str]:
     return names | set(read_by_the_agent())
 
 
-def test_every_variable_that_is_read_stands_in_the_table() -> None:
+def test_the_table_has_every_variable_that_is_read() -> None:
     assert found() - {switch.name for switch in switches.ALL} == set()
 
 
@@ -97,7 +97,7 @@ def test_every_variable_of_the_table_is_read() -> None:
     assert {switch.name for switch in switches.ALL} - found() == set()
 
 
-def test_no_variable_stands_there_twice() -> None:
+def test_no_variable_is_in_the_table_twice() -> None:
     names = [switch.name for switch in switches.ALL]
     assert sorted(names) == sorted(set(names))
 

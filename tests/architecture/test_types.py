@@ -1,4 +1,4 @@
-"""What crosses a module's border has a type of its own: ``dict[str, Any]`` is counted."""
+"""Data that leaves a module has its own type: this counts the uses of ``dict[str, Any]``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 import gaovm
 
 SRC = Path(gaovm.__file__).parent
-#: How many public signatures and public fields still say it. Lower it when they are fewer.
+#: How many public signatures and public fields still use it. Lower this when there are fewer.
 LIMIT = 11
-#: Where any JSON is truly meant: on the wire, in the log of events, of old peers, in fakes.
+#: Packages that really mean any JSON: the wire, the log of events, old peers, fakes.
 ANY_JSON = ("ipc", "wire", "client", "daemon", "driver", "testing")
 
 
 def files() -> list[Path]:
-    """All modules but those of the command line and of the old protocol."""
+    """Return all modules except those of the command line and of the old protocol."""
     found = SRC.rglob("*.py")
     return sorted(path for path in found if not {"cli", "legacy"} & set(path.parts))
 
@@ -26,7 +26,7 @@ def is_public(name: str) -> bool:
 
 
 def signatures(tree: ast.AST) -> Iterator[tuple[str, list[ast.expr]]]:
-    """The annotations of every public function and of every field of a class, by name."""
+    """Yield the annotations of every public function and of every field of a class, with names."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and is_public(node.name):
             given = node.args
@@ -39,7 +39,7 @@ def signatures(tree: ast.AST) -> Iterator[tuple[str, list[ast.expr]]]:
                     yield f"{node.name}.{ast.unparse(part.target)}", [part.annotation]
 
 
-def test_few_public_signatures_say_dict_of_any() -> None:
+def test_few_public_signatures_use_a_dict_of_any() -> None:
     found = [
         f"{path.relative_to(SRC)}: {name}"
         for path in files()
@@ -49,7 +49,7 @@ def test_few_public_signatures_say_dict_of_any() -> None:
     assert len(found) <= LIMIT, "\n".join(["give these a struct:", *found])
 
 
-def test_any_json_is_meant_where_it_is_said() -> None:
+def test_only_some_packages_use_any_json() -> None:
     said = {
         path.relative_to(SRC).parts[0] for path in files() if "anyjson.Object" in path.read_text()
     }

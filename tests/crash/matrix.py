@@ -179,9 +179,12 @@ async def _restart(world: World) -> None:
 async def _whole(world: World) -> list[str]:
     """Wait a moment: after a start the daemon mends copies and left-overs in the background."""
     problems: list[str] = []
-    for _ in range(40):
+    for _ in range(100):
         state = await settled(world)
-        problems = list(invariants.whole(world, state))
+        try:
+            problems = list(invariants.whole(world, state))
+        except FileNotFoundError as exc:
+            problems = [f"{exc.filename} has just been removed"]
         if not problems:
             break
         await asyncio.sleep(CALM_S)

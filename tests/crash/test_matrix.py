@@ -27,9 +27,6 @@ import gaovm.driver
 import gaovm.vmmanager
 from gaovm.aio import steps
 
-#: Steps of the portable platform. The matrix runs with Linux's own half, which forks drivers from a
-#: zygote at the same place of a start; it strikes that step.
-PORTABLE_ONLY = {"daemon.drivers.spawner.Spawner.fork"}
 CHOICE = os.environ.get("GAOVM_CRASH_POINTS", "")
 LEAST = 300
 WORLDS = 4
@@ -61,28 +58,29 @@ def found() -> dict[str, list[matrix.Point]]:
 
 def _unreached(found: dict[str, list[matrix.Point]]) -> set[str]:
     reached = {point.at.rpartition(":")[0] for points in found.values() for point in points}
-    return set(registered()) - reached - PORTABLE_ONLY
+    return set(registered()) - reached
 
 
 async def _find() -> dict[str, list[matrix.Point]]:
-    groups: dict[str, list[Transition]] = {}
+    groups: dict[tuple[str, bool], list[Transition]] = {}
     for transition in ALL:
-        groups.setdefault(transition.group, []).append(transition)
+        groups.setdefault((transition.group, transition.portable), []).append(transition)
     waiting = list(groups.values())
     result: dict[str, list[matrix.Point]] = {}
 
     async def work() -> None:
         while waiting:
             before: list[matrix.Point] = []
-            async with World() as world:
-                for transition in waiting.pop(0):
+            group = waiting.pop(0)
+            async with World(portable=group[0].portable) as world:
+                for transition in group:
                     points = await matrix.points(world, transition)
                     result[transition.name] = matrix.new_steps(transition, points, before)
                     before += points
 
-    async with asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as workers:
         for _ in range(WORLDS):
-            group.create_task(work())
+            workers.create_task(work())
     return {transition.name: result[transition.name] for transition in ALL}
 
 
@@ -167,7 +165,7 @@ async def _strike_all(
 
     async def work() -> None:
         while waiting:
-            async with World() as world:
+            async with World(portable=transition.portable) as world:
                 while waiting:
                     point, attempt = waiting.pop(0)
                     try:

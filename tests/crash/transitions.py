@@ -56,10 +56,12 @@ class Transition(NamedTuple):
     env: tuple[bool, bool] = (False, False)
     #: Durable events of which there is exactly one if the transition was acknowledged.
     once: tuple[str, ...] = ()
-    #: A variant adds only the steps that earlier variants of its group lack, ...
+    #: A variant adds only the steps that earlier ones of its group and platform lack, ...
     variant: bool = False
     #: ... and of these only steps whose names begin with this.
     of: str = ""
+    #: Runs with the half of the platform that any Unix has: there is no zygote.
+    portable: bool = False
 
     @property
     def starts(self) -> int | None:
@@ -241,6 +243,14 @@ ALL = (
     ),
     Transition(
         "start", "`gaovm start`", stopped, call("vm.start", wait="ready"), "stopped", "running"
+    ),
+    Transition(
+        "start-portable",
+        "`gaovm start` as on a system without fork server",
+        *(stopped, call("vm.start", wait="ready"), "stopped", "running"),
+        variant=True,
+        of="daemon.drivers.",
+        portable=True,
     ),
     Transition("stop", "`gaovm stop`", plain, call("vm.stop"), "running", "stopped"),
     Transition(

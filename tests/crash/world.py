@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gaovm.client.async_client import AsyncClient
+from gaovm.platform import system
 from gaovm.platform.confine import keeper
 
 LIMIT_S = 60.0
@@ -30,9 +31,10 @@ REAL_LIMIT_S = 400.0
 NAME = "vm"
 
 #: Only one hypervisor at a time may have the disk: a second one reports itself and ends.
-_QEMU = """#!/bin/sh
-exec 9>>{base}/hypervisor.lock
-flock -n 9 || {{ echo "pid $$" >>{base}/doubles; exit 9; }}
+#: The shell chooses a descriptor that is free: the driver hands over some with low numbers.
+_QEMU = """#!/bin/bash
+exec {{lock}}>>{base}/hypervisor.lock
+flock -n $lock || {{ echo "pid $$" >>{base}/doubles; exit 9; }}
 read -r GAOVM_FAKE_QEMU <{base}/fake
 export GAOVM_FAKE_QEMU
 exec {python} -m gaovm.testing.fake_qemu "$@"
@@ -83,9 +85,12 @@ class Halted(NamedTuple):
 
 
 class World:
-    """``async with World() as world``; nothing of it is left afterwards."""
+    """``async with World() as world``; nothing of it is left afterwards.
 
-    def __init__(self, *, real: bool = False) -> None:
+    ``portable``: its processes use the half of the platform that any Unix has.
+    """
+
+    def __init__(self, *, real: bool = False, portable: bool = False) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="gc", dir="/tmp"))
         self.home = self.base / "h"
         self.project = self.base / "p"
@@ -95,6 +100,7 @@ class World:
         #: Upgrades of the present daemon: each may leave the zygote of the old code.
         self.upgrades = 0
         self.real = real
+        self.portable = portable
         #: How long one call, or one step of a transition, may take.
         self.limit_s = REAL_LIMIT_S if real else LIMIT_S
         self._path = os.environ["PATH"]
@@ -121,6 +127,8 @@ class World:
         await self.kill_all()
         if self.daemon is not None:
             await self.daemon.wait()
+        while not self.halts.empty():  # the end of a process that halts closes no connection
+            self.halts.get_nowait().go()
         shutil.rmtree(self.base, ignore_errors=True)
 
     def _fake_path(self) -> str:
@@ -145,8 +153,13 @@ class World:
         (self.base / "fake").write_text(json.dumps(options) + "\n")
 
     async def _on_halt(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        try:
             said = json.loads(await reader.readline())
+        except BaseException as exc:
+            writer.close()
+            if not isinstance(exc, OSError | ValueError):  # it was killed before it said anything
+                raise
+        else:
             self.halts.put_nowait(Halted(said["pid"], said["point"], writer))
 
     # processes
@@ -169,6 +182,8 @@ class World:
         if not self.real:
             environment["GAOVM_CACHE"] = str(self.base / "c")
             environment["GAOVM_CONFINE"] = "off"  # its hypervisor is a script of this checkout
+        if self.portable:
+            environment[system.VARIABLE] = system.PORTABLE
         self.upgrades = 0
         reading, writing = os.pipe()
         self.daemon = await asyncio.create_subprocess_exec(
@@ -211,8 +226,8 @@ class World:
         daemon = -1 if self.daemon is None else self.daemon.pid
         live = {process.pid for process in found}
         return [
-            process._replace(kind="zygote")
-            if process.kind == "driver" and process.parent == daemon
+            process._replace(kind="zygote" if process.parent == daemon else "driver")
+            if process.kind == "forked"
             else process
             for process in found
             # a driver's keeper starts programs for it and is a part of it, as long as it lives
@@ -346,7 +361,9 @@ def _kind(words: str) -> str:
     if "gaovm.daemon" in words:
         return "daemon"
     if "gaovm.driver.spawn.zygote" in words:
-        return "driver"  # or the zygote, whose parent is the daemon
+        return "forked"  # a driver, or the zygote, whose parent is the daemon
+    if "gaovm.driver" in words:
+        return "driver"  # that the daemon started without a zygote
     if "fake_qemu" in words or "qemu-system" in words:
         return "hypervisor"
     return words.replace("\0", " ").strip()

@@ -50,9 +50,9 @@ def servers() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield inner, outer
 
 
-def connects(world: World, vm: Path, host: str, port: int) -> bool:
+def connects(world: World, vm: Path, host: str, port: int, limit_s: int = 60) -> bool:
     """Whether a program in the guest gets a connection."""
-    command = f"timeout 5 bash -c 'exec 3<>/dev/tcp/{host}/{port}'"
+    command = f"timeout {limit_s} bash -c 'exec 3<>/dev/tcp/{host}/{port}'"
     return world.run("exec", "--", "bash", "-c", command, cwd=vm, check=None).returncode == 0
 
 
@@ -85,7 +85,7 @@ def test_the_hosts_loopback_is_closed_and_passt_may_die(
     status = world.json("status", cwd=vm)
     assert status["network"]["type"] == "passt", "passt is not installed: run scripts/setup"
     assert connects(world, vm, *outer.getsockname())
-    assert not connects(world, vm, "10.0.2.2", inner.getsockname()[1])
+    assert not connects(world, vm, "10.0.2.2", inner.getsockname()[1], limit_s=5)
     assert not accepted(inner)
     names = world.run("exec", "--", "getent", "hosts", "host.lima.internal", cwd=vm, check=None)
     assert names.returncode != 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.e2e.world import CONFIG, PlainUser
 
 @pytest.fixture
 def plain() -> Iterator[PlainUser]:
-    user = PlainUser.create("gaovm-e2e")
+    user = PlainUser.create(f"gaovm-e2e-{os.getpid()}")  # a run beside this one has another
     try:
         yield user
     finally:

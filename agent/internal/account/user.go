@@ -162,8 +162,8 @@ func setSudo(want *Spec) error {
 	return os.Chmod(sudoersFile, 0o440)
 }
 
-// makeHome copies the skeleton into a new home. Of a home that exists it changes the owner only,
-// and of nothing in it.
+// makeHome copies the skeleton into a new home. If the home exists, it changes only
+// the owner of the directory itself.
 func makeHome(want *Spec) error {
 	if err := os.MkdirAll(filepath.Dir(want.Home), 0o755); err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hierarchy is a plain directory in the place of cgroup2.
+// hierarchy is a plain directory instead of cgroup2.
 func hierarchy(t *testing.T) (*Groups, string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -65,14 +65,14 @@ func TestEachOOMKillIsToldOnceAndTheLastAtTheEnd(t *testing.T) {
 	put(t, events, "low 0\noom 3\noom_kill 3\n")
 	told := make(chan uint64, 8)
 	s = c.Take(func(kills uint64) { told <- kills })
-	put(t, events, "low 0\noom 4\noom_kill 4\n") // the watch tells of it
+	put(t, events, "low 0\noom 4\noom_kill 4\n") // the watch reports it
 	if kills := <-told; kills != 1 {
-		t.Fatalf("told of %d", kills)
+		t.Fatalf("reported %d", kills)
 	}
-	put(t, events, "low 0\noom 6\noom_kill 6\n") // the watch or the end, whichever looks first
+	put(t, events, "low 0\noom 6\noom_kill 6\n") // the watch or the end, whichever comes first
 	s.Release()
 	if kills := <-told; kills != 2 || len(told) != 0 {
-		t.Fatalf("told of %d", kills)
+		t.Fatalf("reported %d", kills)
 	}
 }
 

@@ -113,7 +113,7 @@ func attend(s *stream.Stream, p *process.Process, files *process.Stdio, place *c
 		<-hung
 	}
 	exit := process.ExitOf(p.Reap())
-	place.Check() // a last kill is told before the exit status
+	place.Check() // report a last kill before the exit status
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

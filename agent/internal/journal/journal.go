@@ -63,7 +63,7 @@ type Journal struct {
 // host asks for.
 var Own = New(LevelDebug)
 
-// New returns an empty journal that keeps lines of this level and graver ones.
+// New returns an empty journal that keeps lines of this level or worse.
 func New(level logLevel) *Journal {
 	return &Journal{level: level, next: 1, changed: make(chan struct{})}
 }
@@ -94,14 +94,14 @@ func (j *Journal) Add(level logLevel, text string) {
 	j.changed = make(chan struct{})
 }
 
-// SetLevel makes the journal keep lines of this level and graver ones from now on.
+// SetLevel makes the journal keep lines of this level or worse from now on.
 func (j *Journal) SetLevel(level logLevel) {
 	j.mu.Lock()
 	j.level = level
 	j.mu.Unlock()
 }
 
-// After returns the lines behind seq, and a channel that the journal closes when it gets another
+// After returns the lines after number seq, and a channel that the journal closes when it gets another
 // one.
 func (j *Journal) After(seq uint64) ([]journalLine, <-chan struct{}) {
 	j.mu.Lock()

@@ -34,7 +34,7 @@ const (
 	portEnvironment = "GAOVM_LAST_FD"
 )
 
-// StartServer forks the serving copy into a cgroup of its own: systemd claims the processes of the
+// StartServer forks the serving copy into its own cgroup: systemd claims the processes of the
 // root cgroup.
 func StartServer(files []uintptr, initName string) error {
 	env := []string{

@@ -38,7 +38,7 @@ func Unwatched() *Life { return &Life{-1} }
 func (l *Life) Watched() bool { return l.fd >= 0 }
 
 // Watch starts the process that starts this agent again when it dies. The watcher lives in the
-// agent's cgroup, so that only somebody who means it ends it.
+// agent's cgroup, so that nobody ends it by accident.
 func (l *Life) Watch(root int, initName string) {
 	if l.Watched() || root < 0 {
 		return // a successor has a watcher already; without cgroups the watcher would die together with this agent

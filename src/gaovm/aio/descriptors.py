@@ -9,7 +9,7 @@ import contextlib
 import os
 import resource
 
-#: Clients cannot use these: they suffice to end VMs, write logs, and refuse late clients.
+#: Clients cannot use these: they are enough to end VMs, write logs, and refuse late clients.
 RESERVE = 16
 #: New VMs cannot use these: each VM takes a connection and a process descriptor.
 VM_RESERVE = 24

@@ -116,7 +116,7 @@ def _fill(fd: int, data: bytes, mode: int) -> None:
 
 
 def sync_file(path: str | Path) -> None:
-    """Make a file's content durable, whoever wrote it."""
+    """Make a file's content durable, even if another process wrote it."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -201,7 +201,7 @@ class Operation(Generic[Progress, Result]):
 
 
 class Operations(Generic[Progress, Result]):
-    """The running operations of this process, by key: whoever wants the same work joins it."""
+    """The running operations of this process, by key: callers that want the same work join."""
 
     def __init__(self, name: str) -> None:
         self._owner = tasks.TaskOwner(name)

@@ -1,6 +1,6 @@
 """A process's log: one JSON object a line, files of bounded size, a level that can change.
 
-Every line is ``{ts, level, logger, message, vm?, error?}``, whoever wrote it. ``vm`` is the
+Every process writes lines ``{ts, level, logger, message, vm?, error?}``. ``vm`` is the
 process's own VM; else what the caller gave as ``extra={"vm": ...}``; else the name in a message
 that begins with ``vm NAME:``.
 """
@@ -135,7 +135,7 @@ class JsonLines(logging.Formatter):
         self.vm = vm
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line without its line feed. Of a long text only the beginning is kept."""
+        """Return the line without its line feed. A long text loses its end."""
         return self.line(record).decode()
 
     def line(self, record: logging.LogRecord) -> bytes:

@@ -12,7 +12,6 @@ of the connection comes back. ``GAOVM_HALT_AT=@FILE`` names a file instead. The 
 every point; it holds a point, ``*`` for all of them, or nothing. This tells processes that run
 already, and those they start, where to stop. ``GAOVM_STEP_LOG`` is a file to which the process
 appends every point it reaches. Without these variables a step costs one comparison.
-costs a comparison.
 """
 
 from __future__ import annotations

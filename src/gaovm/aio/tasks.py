@@ -80,7 +80,7 @@ class TaskOwner:
 
     A task is expected to run until the block ends. If a task that is not ``finishable`` ends by
     itself, the owner cancels the block and raises: the task's exception, or ``InternalError`` if
-    the task just returned. A ``finishable`` task may end; whoever awaits it gets its exception.
+    the task just returned. A ``finishable`` task may end; its awaiter gets its exception.
     """
 
     def __init__(self, name: str = "tasks") -> None:

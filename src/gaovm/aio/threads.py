@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from gaovm import errors
+
 Result = TypeVar("Result")
 
 
@@ -37,6 +39,9 @@ class Detached:
         """Return the function's result, or raise what it raises; the loop goes on meanwhile.
 
         If the caller is cancelled, the thread goes on, and counts until it has ended.
+
+        Raises:
+            errors.HostError: the system gives no more threads.
         """
         await self._free.acquire()
         loop = asyncio.get_running_loop()
@@ -62,5 +67,9 @@ class Detached:
             with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
                 loop.call_soon_threadsafe(deliver, result, failure)
 
-        threading.Thread(target=work, name=self._name, daemon=True).start()
+        try:
+            threading.Thread(target=work, name=self._name, daemon=True).start()
+        except RuntimeError as exc:
+            self._free.release()
+            raise errors.HostError(f"{self._name}: this system gives no more threads") from exc
         return await future

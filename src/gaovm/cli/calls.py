@@ -29,18 +29,23 @@ def call(
     interrupts: wire.Interrupts | None = None,
 ) -> Any:
     """Call a method about ``params["name"]``; an unknown name gets a suggestion."""
-    if "name" in params:
-        params = {**params, **target.about(params["name"])}
+    sent = {**params, **target.about(params["name"])} if "name" in params else params
     try:
-        return client.call(method, params, timeout_s, on_progress, interrupts)
+        return client.call(method, sent, timeout_s, on_progress, interrupts)
     except errors.VmNotFound as error:
-        if "of_project" in params:
+        if "of_project" in sent:
             raise  # nobody typed the name, so nobody misspelt it
         raise with_suggestion(client, str(params.get("name", "")), error) from error
     except errors.GaoError as error:
-        if "of_project" not in params and "name" in params:
-            error.name_vm(str(params["name"]))
+        if "name" in params:
+            name_vm(error, params["name"])
         raise
+
+
+def name_vm(error: errors.GaoError, name: str) -> None:
+    """Add the VM's name to the actions of an error, unless the user gave no name."""
+    if not isinstance(name, target.ProjectVm):
+        error.name_vm(name)
 
 
 def with_suggestion(
@@ -101,7 +106,11 @@ def open_session(client: blocking.Client, name: str, kind: str) -> Mapping[str, 
         raise with_suggestion(client, name, error) from error
     except (errors.StateConflict, errors.GuestUnavailable) as error:
         if not error.actions:
-            error.remedy = error.remedy or f"gaovm up {target.word(name)}".rstrip()
+            error.remedy = error.remedy or target.command("up", name)
+        name_vm(error, name)
+        raise
+    except errors.GaoError as error:
+        name_vm(error, name)
         raise
 
 

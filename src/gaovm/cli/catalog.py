@@ -39,7 +39,7 @@ COMMANDS = {
     "restart": ("lifecycle", "RESTART", "stop the VM and start it again"),
     "pause": ("lifecycle", "PAUSE", "make the VM stand still"),
     "resume": ("lifecycle", "RESUME", "let a paused VM go on"),
-    "set": ("config", "SET", "change the VM's config over its project file"),
+    "set": ("config", "SET", "change the VM's config without editing its file"),
     "diff": ("config", "DIFF", "show what the VM's next start changes"),
     "plan": ("config", "PLAN", "say beforehand what a change or up would do"),
     "provision": ("provision", "PROVISION", "run the VM's scripts and probes again"),
@@ -58,7 +58,7 @@ COMMANDS = {
     "daemon upgrade": ("daemon", "UPGRADE", "let the daemon go on with new code"),
     "daemon status": ("daemon", "STATUS", "show the daemon"),
     "daemon enable": ("units", "ENABLE", "let systemd start the daemon at boot or login"),
-    "daemon disable": ("units", "DISABLE", "take that back"),
+    "daemon disable": ("units", "DISABLE", "undo daemon enable"),
     "daemon run": ("daemon", "RUN", "run the daemon in the foreground"),
     "completion": ("completion", "COMPLETION", "print a shell's completion script"),
     "uninstall": ("uninstall", "UNINSTALL", "remove all VMs and everything GaoVM keeps"),
@@ -165,7 +165,7 @@ def _unknown(name: str) -> errors.UsageError:
     from gaovm.errors import suggestions
 
     meant = ELSEWHERE.get(name, name)
-    remedy = suggestions.did_you_mean(meant, COMMANDS, "gaovm {}")
+    remedy = suggestions.did_you_mean(meant, (*COMMANDS, *GROUPS), "gaovm {}")
     remedy = remedy or "gaovm help lists the commands"
     return errors.UsageError(f"there is no command {output.harmless(name)!r}", remedy=remedy)
 

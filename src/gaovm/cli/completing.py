@@ -166,11 +166,11 @@ def _sources(current: str, prefix: str) -> Iterator[str]:
 
 def _keys(current: str, prefix: str) -> Iterator[str]:
     """Return the keys of a VM's config, each with its ``=``."""
-    from gaovm.project import overrides
+    from gaovm.project import words
 
     if "=" not in current:
         yield NOSPACE
-        yield from _matching(current, ((f"{key}=", "") for key in overrides.words()), prefix)
+        yield from _matching(current, ((f"{key}=", "") for key in words.every()), prefix)
 
 
 def _places(current: str, prefix: str) -> Iterator[str]:
@@ -181,6 +181,14 @@ def _places(current: str, prefix: str) -> Iterator[str]:
     yield FILES
     names = ("vm", *(str(vm["name"]) for vm in _ask("vm.list", "vms")))
     yield from _matching(current, ((f"{name}:", "a path in this VM") for name in names), prefix)
+
+
+def _types(current: str, prefix: str) -> Iterator[str]:
+    """Return the types and groups of events."""
+    from gaovm.model import event_names
+
+    found = sorted({*event_names.GROUPS, *event_names.TYPES})
+    yield from _matching(current, ((name, "") for name in found), prefix)
 
 
 def _files(current: str, prefix: str) -> Iterator[str]:
@@ -197,15 +205,16 @@ PLACES: dict[str, Callable[[str, str], Iterator[str]]] = {
     "SRC": _places,
     "DST": _places,
     "FILE": _files,
+    "TYPE": _types,
 }
 
 
 def _ask(method: str, key: str) -> list[dict[str, object]]:
     """Ask the daemon for a list; return an empty one where no daemon listens."""
-    from gaovm.cli import calls
+    from gaovm.client import blocking, paths
 
     try:
-        with calls.connect(start=False) as client:
+        with blocking.connect(paths.home(), False, _ANSWER_LIMIT_S) as client:
             answer = client.call(method, {}, _ANSWER_LIMIT_S)
     except errors.GaoError:
         return []

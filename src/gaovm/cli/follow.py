@@ -1,4 +1,4 @@
-"""Follow logs as they grow and rotate; the system wakes us where it tells of changed files.
+"""Follow logs as they grow and rotate; the system wakes us if it reports changed files.
 
 We watch directories, not files: a rotation renames a file and makes a new one of the same name.
 """

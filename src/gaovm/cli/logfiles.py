@@ -180,7 +180,7 @@ class Tail:
         while True:
             yield from self._drain()
             if self._fd >= 0 and os.fstat(self._fd).st_nlink == 0:
-                # an open file keeps its removed directory alive, whose end would never be told
+                # an open file keeps its removed directory alive, and nothing would report its end
                 self.close()
             successor = self._successor()
             if successor < 0:

@@ -21,7 +21,7 @@ and so is an error."""
 _FILES = (
     (".lima/config.yaml", "what a project wants of its VM"),
     ("~/.gaovm", "the VMs, the images and the daemon's socket ($GAOVM_HOME)"),
-    ("~/.cache/gaovm", "what images are made of ($GAOVM_CACHE)"),
+    ("~/.cache/gaovm", "the parts of images ($GAOVM_CACHE)"),
 )
 
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+#: The longest duration, in days: poll(2) takes a 32-bit number of milliseconds.
+_LONGEST_D = 20
+
+
 class Option:
     """One option. ``names`` as shown in help (``"-n, --lines"``); without ``value`` it is a flag.
 
@@ -195,9 +199,11 @@ class Command:
             from gaovm.project import durations
 
             try:
-                durations.parse(value)
+                seconds = durations.parse(value)
             except ValueError as exc:
                 raise self.mistake(f"{name}: {exc}") from exc
+            if seconds > _LONGEST_D * 86400:
+                raise self.mistake(f"{name} {value}: must be at most {_LONGEST_D}d")
 
     def _count(self, parsed: Parsed) -> None:
         least, most = self.count

@@ -17,9 +17,9 @@ Written by `python -m gaovm.cli.reference > docs/cli.md`; a test compares.
 
 **Which VM.** Every command about a VM takes an optional NAME (`exec`: `--name`).
 Without it, `$VM_NAME` is used, else the VM of the project: the nearest directory upwards with a
-`.lima/config.yaml`. That belongs to the directory, however it is called (DIRECTORY`-dev`, with a
-number where that is another's). A NAME that does not exist creates nothing; a near one is
-suggested.
+`.lima/config.yaml`. This VM belongs to the directory, whatever its name is (DIRECTORY`-dev`, with
+a number if another VM has that name). A NAME that does not exist creates nothing; a message
+suggests a similar one.
 
 **Output.** Results go to standard output, everything else (progress, hints, errors) to standard
 error. With `--json` the result is JSON, and so is an error:
@@ -32,14 +32,14 @@ error. With `--json` the result is JSON, and so is an error:
 
 `exec` and `shell` pass the status of the command in the VM, 128 + n when signal n ended it;
 125: gaovm itself failed, 126: the command cannot be executed, 127: it was not found. Signals go to
-the command. When the VM does not answer, gaovm says so and why; a TERM, HUP or INT that it does not
-hear then ends gaovm with 128 + n, as does the third signal without a word from the command.
+the command. When the VM does not answer, gaovm says so and why; a TERM, HUP or INT that the VM
+does not get then ends gaovm with 128 + n, as does the third signal if the command stays silent.
 
 **At a terminal** of `shell` or `exec -t`, `~.` at the beginning of a line leaves (status 129, the
 command gets a hang-up); `~~` there is one tilde.
 
-**Environment.** [environment.md](environment.md) has every variable. The daemon takes its own as
-they are when it starts.
+**Environment.** [environment.md](environment.md) has every variable. The daemon reads its
+variables when it starts.
 
 %s
 
@@ -61,8 +61,8 @@ _ACTIONS_HEAD = """# Actions
 
 Written by `python -m gaovm.cli.reference actions > docs/reference/actions.md`; a test compares.
 An error names what helps as actions, in its data: `actions: [{code, args}]`. A front end renders
-them in its own terms. `remedy` says the same in words, for who knows no actions. Without `name`, an
-action is about the VM of the failed call.
+them in its own terms. `remedy` says the same in words, for readers without actions. Without `name`,
+an action is about the VM of the failed call.
 
 | action | what it does | arguments | on the command line |
 |---|---|---|---|

@@ -40,9 +40,10 @@ def about(name: str) -> dict[str, Any]:
     return {"name": name}
 
 
-def word(name: str) -> str:
-    """Return the last word of a command that a message proposes: the name, if the user gave one."""
-    return "" if isinstance(name, ProjectVm) else name
+def command(words: str, name: str, rest: str = "") -> str:
+    """Return a command line that a message proposes; it has the VM's name if the user gave one."""
+    given = "" if isinstance(name, ProjectVm) else name
+    return " ".join(part for part in ("gaovm", words, given, rest) if part)
 
 
 def called(name: str) -> str:

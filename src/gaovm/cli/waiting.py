@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from gaovm import errors
-from gaovm.cli import calls, options, progress
+from gaovm.cli import calls, options, progress, target
 from gaovm.model import phases
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ WAIT = options.Option(
     value="WHAT",
     choices=("agent", "ready"),
 )
-NO_WAIT = options.Option("--no-wait", "return as soon as the wish is on disk")
+NO_WAIT = options.Option("--no-wait", "return as soon as the request is on disk")
 TIMEOUT = options.Option(
     "--timeout", "give up after this time, and undo", value="TIME", kind="duration"
 )
@@ -145,7 +145,9 @@ def long_call(  # noqa: PLR0913  (a call, and how it may end)
             error.message = f"interrupted: {error.message}"
             if waiting.then == "keep":
                 error.message = "interrupted: the VM is kept, and its set-up goes on"
-                error.remedy = "`gaovm up` waits for it, `gaovm destroy` removes it"
+                name = params.get("name", "")
+                wait, destroy = target.command("up", name), target.command("destroy", name)
+                error.remedy = f"`{wait}` waits for it, `{destroy}` removes it"
             raise
         except errors.TimeLimit as error:
             error.message = error.message.replace(f"{method}: no answer within", "not done within")

@@ -299,7 +299,7 @@ async def connect(home: str | os.PathLike[str] | None = None, start: bool = True
         errors.DaemonUnreachable: as ``blocking.connect``.
     """
     directory = paths.home() if home is None else os.fspath(home)
-    # the blocking client starts the daemon; then this client connects a socket of its own
+    # the blocking client starts the daemon; then this client connects its own socket
     first = await asyncio.to_thread(blocking.connect, directory, start)
     first.close()
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

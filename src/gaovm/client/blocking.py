@@ -92,8 +92,14 @@ def terms() -> peer.Terms:
     return peer.Terms(hello.Offer(methods.CONTROL, methods.CONTROL_METHODS))
 
 
-def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
+def connect(
+    home: str | os.PathLike[str],
+    start: bool = True,
+    limit_s: float = blocking.HANDSHAKE_LIMIT_S,
+) -> Client:
     """Connect to the daemon of ``home``; start it if it does not run.
+
+    ``limit_s``: how long a daemon that runs may take to answer.
 
     Raises:
         errors.DaemonUnreachable: no daemon listens and ``start`` is false, or the daemon did not
@@ -109,7 +115,7 @@ def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
             remedy="set GAOVM_HOME to a shorter path",
         )
     homes.check(directory, write=False)
-    client = _try_connect(path)
+    client = _try_connect(path, limit_s)
     if client is None and not start:
         raise errors.DaemonUnreachable(
             f"no daemon listens on {path}", actions=(errors.Action("start_daemon"),)
@@ -122,11 +128,11 @@ def connect(home: str | os.PathLike[str], start: bool = True) -> Client:
     taken = False
     while client is None:
         taken = _start_daemon(directory, deadline, taken=taken)
-        client = _try_connect(path)
+        client = _try_connect(path, limit_s)
     return client
 
 
-def _try_connect(path: str) -> Client | None:
+def _try_connect(path: str, limit_s: float) -> Client | None:
     """Connect; None: nobody listens, or the daemon is just ending."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -138,7 +144,7 @@ def _try_connect(path: str) -> Client | None:
         sock.close()
         raise errors.DaemonUnreachable(f"cannot connect to {path}: {exc.strerror}") from exc
     try:
-        return Client(blocking.BlockingConnection(sock, terms()))
+        return Client(blocking.BlockingConnection(sock, terms(), limit_s=limit_s))
     except errors.ConnectionLost:
         return None
     except errors.TimeLimit as exc:

@@ -1,4 +1,4 @@
-"""Pass one guest's tar stream to another guest: read it, clean it and write it anew.
+"""Pass one guest's tar stream to another guest: read it, clean it and write it again.
 
 This module trusts neither guest. Its output has the form that ``tar_write`` gives: all names stay
 below the root, and there are no devices and no set-id bits.

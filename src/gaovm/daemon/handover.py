@@ -1,4 +1,4 @@
-"""What one daemon leaves to the code that takes its process over: descriptors, and what they are.
+"""What a daemon hands to the code that replaces it in its process: descriptors and their use.
 
 It travels in a file in memory whose descriptor is inherited. ``FORMAT`` says how it is to be read:
 a field that may be ignored, or has a default, can be added without a new number.
@@ -50,7 +50,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """Who waits for the answer to ``daemon.upgrade``: a place in ``clients`` and the call's id."""
+    """The client that waits for ``daemon.upgrade``: its place in ``clients`` and the call's id."""
 
     client: int
     call: int | str
@@ -91,7 +91,7 @@ class _Head(msgspec.Struct):
 
 
 def write(given: Handover) -> int:
-    """A descriptor of a file in memory that holds it; not inherited yet."""
+    """Return the descriptor of a file in memory that holds it; not inherited yet."""
     fd = blobs.create("gaovmd-handover")
     view = memoryview(msgspec.json.encode(given))
     while view:
@@ -100,7 +100,7 @@ def write(given: Handover) -> int:
 
 
 def read(fd: int) -> Handover:
-    """What ``write`` wrote, in the process that inherited it; closes the descriptor.
+    """Read what ``write`` wrote, in the process that inherited it; close the descriptor.
 
     From here on none of the descriptors is inherited.
 

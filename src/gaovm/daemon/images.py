@@ -123,7 +123,7 @@ class ImageService:
         return [_image_data(image) for image in self._store().list()]
 
     async def build(self, wanted: wire.Build, progress: operations.Listener) -> wire.ImageInfo:
-        """Build, or with ``force`` build anew."""
+        """Build, or with ``force`` build again."""
         from gaovm.images import store
 
         request = store.BuildRequest(
@@ -174,7 +174,7 @@ class ImageService:
         await self._store().sweep()
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End all running work."""
         if self._opened is not None:
             await self._opened.close()
 

@@ -88,7 +88,7 @@ def _origin(options: Options, lock: files.Lock) -> process.Origin:
 
 
 def run(words: list[str]) -> int:
-    """The whole life of the daemon; returns its exit status."""
+    """Run the daemon from start to end; return its exit status."""
     os.umask(0o077)
     logging.basicConfig(handlers=[logging.NullHandler()])  # until there is a file to log to
     if words == [preflight.FLAG]:

@@ -1,4 +1,4 @@
-"""An operation of this daemon: joint work whose progress clients are told."""
+"""An operation of this daemon: joint work that reports its progress to clients."""
 
 from __future__ import annotations
 
@@ -9,6 +9,5 @@ from gaovm.aio import joint_work
 from gaovm.wire.control.progress import Progress
 
 Result = TypeVar("Result")
-Progress = Progress
 Listener = Callable[[Progress], None]
 Operation = joint_work.Operation[Progress, Result]

@@ -1,4 +1,4 @@
-"""Where everything of one ``$GAOVM_HOME`` lies; ``docs/state-dir.md`` describes each file."""
+"""The places of all files of one ``$GAOVM_HOME``; ``docs/state-dir.md`` describes each file."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def from_environment() -> Paths:
 
 
 def remove_sockets(directory: Path) -> None:
-    """Remove the sockets that processes which have ended left in a run directory."""
+    """Remove the sockets that ended processes left in a run directory."""
     with contextlib.suppress(FileNotFoundError):
         for path in directory.iterdir():
             if path.is_socket():

@@ -33,10 +33,10 @@ _LOOK_S = 5.0
 def idle_limit(*, foreground: bool) -> float | None:
     """Seconds without work after which the daemon leaves; None: never.
 
-    In the foreground, and as the main process of a systemd unit, it leaves only when it is told to.
+    In the foreground, and as the main process of a systemd unit, it leaves only if told to.
 
     Raises:
-        errors.UsageError: the environment does not say it in seconds.
+        errors.UsageError: the variable is not a number of seconds.
     """
     text = os.environ.get(IDLE_EXIT, "")
     try:
@@ -94,9 +94,9 @@ class Idleness:
         )
 
     async def _shut_the_door(self, seen: int) -> bool:
-        """Accept nobody any more, unless a client is just connecting; whether nobody is.
+        """Stop accepting clients and return True; if a client is just connecting, return False.
 
-        A client that comes later starts a daemon of its own.
+        A client that comes later starts a new daemon.
         """
         self._serving.pause()
         # one turn for connections that were accepted just now, one for what they begin

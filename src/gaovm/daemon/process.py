@@ -46,7 +46,6 @@ class DaemonProcess:
         origin: Origin,
         watch: stalls.Watch,
     ) -> None:
-        self._owner = owner
         self._origin = origin
         given = origin.given
         self._fleet = Fleet(where, database, events.Events(database), owner)
@@ -72,7 +71,7 @@ class DaemonProcess:
         )
 
     def request_stop(self) -> None:
-        """Begin the end; asked twice, guests are not waited for."""
+        """Begin to stop; a second request means that guests get no time."""
         if self._stop.is_set():
             self._hurry.set()
         self._context.stopping = True
@@ -117,7 +116,7 @@ class DaemonProcess:
         self.request_stop()
 
     async def _serve(self) -> ipc_server.Server:
-        """The machines, then whoever wants something of them."""
+        """Bring up the machines, then listen for those who want something of them."""
         front = server.Front(self._context)
         taken: takeover.Takeover | None = None
         if self._origin.given is None:
@@ -156,7 +155,7 @@ class DaemonProcess:
 def _say_ready(ready_fd: int | None) -> None:
     if ready_fd is None:
         return
-    with contextlib.suppress(OSError):  # whoever started us may have gone away
+    with contextlib.suppress(OSError):  # the process that started us may be gone
         os.write(ready_fd, b"ready\n")
     with contextlib.suppress(OSError):
         os.close(ready_fd)

@@ -1,4 +1,4 @@
-"""What a driver needs of a back end: narrow protocols, and the one way to a back end's manager.
+"""What a driver needs from a back end: narrow protocols, and the one way to a back end's manager.
 
 The rest of the driver does not know which back ends exist; ``builder.backends`` is their table.
 """

@@ -1,4 +1,4 @@
-"""What was chosen for this VM and what is in force, for ``vm.configure`` and ``vm.status``."""
+"""What the driver chose for its VM and what is in force, for ``vm.configure`` and ``vm.status``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The VM's lock: who holds ``vm_dir/lock`` may touch the disk. It ends with the process."""
+"""The VM's lock: only the process that holds ``vm_dir/lock`` may touch the disk."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import descriptors, logs, steps, tasks
+from gaovm.aio import descriptors, keeping, logs, steps, tasks
 from gaovm.driver import backend, liveness, service, vm
 from gaovm.ipc import connection, hello, methods, peer
 from gaovm.platform import priority
@@ -114,6 +114,8 @@ def run(control: socket.socket, token: str, name: str) -> int:
     """
     priority.nice()
     _own_namespace()
+    if not abilities.absence():
+        keeping.fork_ahead()
     logger.info("driver of %s, pid %s", name, os.getpid())
     try:
         return asyncio.run(_main(control, token))
@@ -123,6 +125,8 @@ def run(control: socket.socket, token: str, name: str) -> int:
     except Exception:
         logger.exception("driver of %s: defect", name)
         return 1
+    finally:
+        keeping.discard()
 
 
 def _own_namespace() -> None:

@@ -47,7 +47,7 @@ class Forward:
     lost: int | None = None
 
     def describe(self) -> results.Port:
-        """Return what the daemon hears of it."""
+        """Return what the daemon hears about it."""
         return results.Port(
             guest_ip=self.wanted.guest_ip,
             guest_port=self.wanted.guest_port,

@@ -1,4 +1,4 @@
-"""What the driver knows of the VM now, and the notification at every change."""
+"""What the driver knows about the VM now, and the notification at every change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Status:
         self.error: errors.GaoError | None = None
         self.reason: str | None = None
         self.paused = False
-        #: Counts the pauses: whoever measures a time can see that a pause fell into it.
+        #: Counts the pauses, so that a measurement can tell whether a pause fell into it.
         self.pauses = 0
 
     def begin(self) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import clock, files, steps, tasks
+from gaovm.aio import clock, files, keeping, steps, tasks
 from gaovm.builder import backends
 from gaovm.builder.document import BootFiles, Document
 from gaovm.driver import (
@@ -204,6 +204,7 @@ class Vm:
         )
         self.sessions.open()
         self.ports.serve()
+        keeping.discard()
         manager.shed()
 
     def _on_event(self, event: events.Event) -> None:

@@ -83,7 +83,8 @@ class Action:
 
     __slots__ = ("_args", "_code")
 
-    def __init__(self, code: str, **args: str) -> None:
+    def __init__(self, code: str, /, **args: str) -> None:
+        # positional only: a peer may send an argument called "code" or "self"
         known = KNOWN.get(code)
         if known is None:
             raise ValueError(f"there is no action {code!r}")

@@ -138,7 +138,7 @@ class Channel(asyncio.BufferedProtocol):
         """Handle some of the pending bytes and return their cost."""
         fresh, self._fresh = self._fresh, False
         if self.connection is not None and fresh and self._is_first_line(self._pending):
-            self._lose(errors.GuestUnavailable("the agent has started anew"))
+            self._lose(errors.GuestUnavailable("the agent has restarted"))
             return 1
         if self.connection is not None:
             return self._receive(self.connection, budget)

@@ -17,9 +17,9 @@ MAX_LINE = 16 << 10
 
 
 async def follow(connection: Connection, level: str, after: int) -> AsyncIterator[list[Line]]:
-    """Yield the lines behind number ``after``, then each batch until the connection ends.
+    """Yield the lines after number ``after``, then each batch until the connection ends.
 
-    From now on the agent keeps lines of ``level`` and graver ones.
+    From now on the agent keeps lines of ``level`` or worse.
 
     Raises:
         errors.GuestUnavailable: the connection ended.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +18,7 @@ from gaovm import errors
 from gaovm.aio import files
 from gaovm.hostfacts import homes, host, tsc
 from gaovm.model.facts import AcceleratorFact
-from gaovm.platform import processes
+from gaovm.platform import processes, system
 
 _KVM = Path("/dev/kvm")
 _CACHE = "accelerator.json"
@@ -61,9 +60,9 @@ def measured(home: Path, programs: Iterable[str]) -> Measured:
 
 def probe() -> tuple[AcceleratorFact, ...]:
     """Probe now, without the cache."""
-    if platform.system() == "Darwin":
+    if system.name() == "Darwin":
         return (_hvf(),)
-    if platform.system() == "Linux":
+    if system.name() == "Linux":
         return (judge_kvm(_permission(), host.cpu_flags(), run_probe),)
     return ()
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check(loaded: config.Loaded, home: Path) -> None:
-    """Return if this host can make a VM from a file, as far as a look without making one tells.
+    """Return if this host can make a VM from a file, as far as it can tell without making one.
 
     Looks at directories of the host: this may block on a network file system whose server is gone.
 

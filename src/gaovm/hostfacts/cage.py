@@ -37,7 +37,7 @@ def find() -> Found:
         if why := identities.obstacle():
             missing["user ids"] = why
         else:
-            held.append(f"a user id of its own (from {first}, {blocks} blocks)")
+            held.append(f"a separate user id (from {first}, {blocks} blocks)")
     if can.namespaces:
         missing["namespaces"] = can.namespaces
     else:

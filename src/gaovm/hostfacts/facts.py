@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import platform
 from pathlib import Path
 
 from gaovm.builder import backends
 from gaovm.hostfacts import accelerator, host, limits, programs
 from gaovm.model.facts import HostFacts
-from gaovm.platform import huge_pages, processes
+from gaovm.platform import huge_pages, processes, system
 
 
 def collect(home: Path) -> HostFacts:
@@ -25,7 +24,7 @@ def collect(home: Path) -> HostFacts:
     measured = accelerator.measured(home, found.values())
     return HostFacts(
         arch=host.arch(),
-        system="darwin" if platform.system() == "Darwin" else "linux",
+        system="darwin" if system.name() == "Darwin" else "linux",
         root=os.geteuid() == 0,
         cpus=limits.cpus(),
         memory_total_bytes=free.total_bytes,

@@ -20,7 +20,7 @@ def check(home: str, *, write: bool) -> None:
 
     Raises:
         errors.PermissionMissing: the home is another user's, another user can replace it with one
-            of their own, or the rights do not suffice.
+            of their own, or this user lacks rights.
         errors.HostError: it is not a directory, or its file system cannot be written.
     """
     _check_rights(home, write=write)

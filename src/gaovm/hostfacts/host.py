@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 from pathlib import Path
 
 from gaovm import errors
+from gaovm.platform import system
 from gaovm.spec.boot import Arch
 
 _ARCHES: dict[str, Arch] = {
@@ -45,7 +45,7 @@ def cpu_flags() -> frozenset[str] | None:
 
 def kernel() -> str:
     """Return name and release of the host's kernel."""
-    return f"{platform.system()} {os.uname().release}"
+    return f"{system.name()} {os.uname().release}"
 
 
 def closed_user_namespaces() -> str | None:

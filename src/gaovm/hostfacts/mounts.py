@@ -12,8 +12,7 @@ from gaovm.spec import shares
 def check(wanted: Iterable[shares.Share], home: Path, where: Callable[[shares.Share], str]) -> None:
     """Refuse directories that are not there, or that are GaoVM's own.
 
-    A directory on a network file system that is gone may block. ``where``: who asks for it, for
-    messages.
+    A directory on a dead network file system may block. ``where``: who asks for it, for messages.
 
     Raises:
         errors.MountMissing, errors.MountRefused: which one, and why.

@@ -47,7 +47,7 @@ def ranges(path: Path, uid: int | None = None) -> list[Range]:
 
 
 def obstacle() -> str | None:
-    """Say why the caller's subordinate ids do not suffice; None if they do."""
+    """Say why the caller's subordinate ids are too few; None if they are enough."""
     for path in (_SUBUID, _SUBGID):
         largest = max((entry.size for entry in ranges(path)), default=0)
         if largest < NEEDED:

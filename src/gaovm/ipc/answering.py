@@ -1,4 +1,4 @@
-"""Handle incoming calls: refuse them, answer them at once, or answer them in tasks of their own."""
+"""Handle incoming calls: refuse them, answer them at once, or answer each in its own task."""
 
 from __future__ import annotations
 

@@ -106,4 +106,4 @@ class Calls:
         for future in self._peer.take_pending():
             if future is not _BEAT and future is not _NOBODY and not future.done():
                 future.set_exception(errors.ConnectionLost(lost))
-                future.exception()  # retrieved: nobody need be waiting
+                future.exception()  # retrieved, even if nobody waits

@@ -36,7 +36,7 @@ class Handshake:
         self._stop()
         if not self._ready.done():
             self._ready.set_exception(error)
-            self._ready.exception()  # retrieved: nobody need be waiting
+            self._ready.exception()  # retrieved, even if nobody waits
 
     async def wait(self) -> None:
         """Wait until both hellos are done.

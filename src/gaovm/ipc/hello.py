@@ -1,7 +1,7 @@
 """The handshake: both sides send ``hello`` before they serve anything else. Pure.
 
-The first speaker (whoever connected, or the driver) sends its hello. The other side answers it and
-sends its own, which the first speaker answers. Each side may call what the other has answered as
+The first speaker (the side that connected, or the driver) sends its hello. The other side answers
+it and sends its own, which the first speaker answers. Each side may call what the other answered as
 ``acceptedCapabilities``.
 """
 

@@ -12,11 +12,7 @@ CANCEL = "call.cancel"
 PROGRESS = "progress"
 EVENT = "event"
 EVENT_LAGGED = "event.lagged"
-STATE = "state"
 LOG_LEVEL = "log.level"
-HYPERVISOR = "hypervisor"
-HEALTH = "health"
-DISPLAY = "display"
 
 REQUIRED = (HELLO, PING)
 

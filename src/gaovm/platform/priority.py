@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import resource
@@ -43,13 +44,20 @@ def refusal() -> str:
     """Say why this user's threads get no real time; empty: they get it. Changes nothing."""
     if not hasattr(os, "SCHED_RESET_ON_FORK"):
         return "this system does not have it"
-    before = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(RANK))
-        os.sched_setscheduler(0, *before)
-    except OSError as exc:
-        return str(exc.strerror)
-    return ""
+    refused: list[str] = []
+
+    def attempt() -> None:
+        try:
+            _take_nice()
+            _take(0, realtime=True)
+        except OSError as exc:
+            refused.append(exc.strerror or str(exc))
+
+    # In a thread, with which it ends: not everybody may take back what this gave.
+    thread = threading.Thread(target=attempt, name="real time")
+    thread.start()
+    thread.join()
+    return "".join(refused)
 
 
 class _Lent:
@@ -126,25 +134,35 @@ def nice() -> bool:
     """Give the calling thread the nice value ``NICE``; return whether it has it now."""
     if not hasattr(os, "SCHED_RESET_ON_FORK"):
         return False
-    usual = os.SCHED_OTHER, 0
-    ours = os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, NICE
-    found = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
-    if found != usual:
-        return found == ours
     try:
-        # In this order: a child made in between would inherit the nice value.
-        os.sched_setscheduler(0, ours[0], os.sched_param(0))
-        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+        _take_nice()
     except OSError as exc:
         logger.debug("the priority stays as it is: %s", exc.strerror)
         return False
     return True
 
 
-def _schedule(thread: int, *, realtime: bool) -> bool:
+def _take_nice() -> None:
+    """Give the calling thread the nice value ``NICE``, unless somebody chose another priority."""
+    ours = os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, NICE
+    found = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
+    if found == ours:
+        return
+    if found != (os.SCHED_OTHER, 0):
+        raise PermissionError(errno.EPERM, "this process has a priority that somebody chose")
+    # In this order: a child made in between would inherit the nice value.
+    os.sched_setscheduler(0, ours[0], os.sched_param(0))
+    os.setpriority(os.PRIO_PROCESS, 0, NICE)
+
+
+def _take(thread: int, *, realtime: bool) -> None:
     policy, rank = (os.SCHED_RR, RANK) if realtime else (os.SCHED_OTHER, 0)
+    os.sched_setscheduler(thread, policy | os.SCHED_RESET_ON_FORK, os.sched_param(rank))
+
+
+def _schedule(thread: int, *, realtime: bool) -> bool:
     try:
-        os.sched_setscheduler(thread, policy | os.SCHED_RESET_ON_FORK, os.sched_param(rank))
+        _take(thread, realtime=realtime)
     except OSError as exc:
         logger.debug("no real time: %s", exc.strerror)
         return False

@@ -17,9 +17,14 @@ PORTABLE = "portable"
 LINUX: Final = sys.platform == "linux" and os.environ.get(VARIABLE) != PORTABLE
 
 
+def name() -> str:
+    """Name the system: ``Linux``, ``Darwin``. The forced portable half changes nothing in it."""
+    return platform.system()  # noqa: TID251  (everybody else asks here)
+
+
 def describe() -> str:
     """Name the system for people: ``Linux``, ``Darwin``, or why neither word is enough."""
-    name = platform.system()
-    if name == "Linux" and not LINUX:
+    found = name()
+    if found == "Linux" and not LINUX:
         return f"Linux, with the portable half forced ({VARIABLE}={PORTABLE})"
-    return name
+    return found

@@ -8,10 +8,10 @@ from gaovm.errors import suggestions
 from gaovm.project import nodes, schema, support
 from gaovm.project.problems import Findings
 
+#: More than elsewhere: Lima has some hundred fields, and many of them are a little alike.
+_LIKENESS = 0.7
 _UNKNOWN_REMEDY = "take it out, or correct it: docs/lima.md lists every field"
 NOT_HONOURED = f"{support.LATER}; it has no effect"
-
-
 _LEAF_REMEDIES = {
     schema.TEXT: "write one value on the same line",
     schema.INT: "write a plain number, without quotes and unit",
@@ -67,7 +67,7 @@ def _is_off(node: nodes.Node, key: str, kind: schema.Kind) -> bool:
 
 def unknown(key: str, fields: Iterable[str]) -> str:
     """Return the message for an unknown field; it names a similar known one."""
-    hint = suggestions.did_you_mean(key, fields, "`{}`")
+    hint = suggestions.did_you_mean(key, fields, "`{}`", _LIKENESS)
     return f"unknown field; {hint}" if hint else "unknown field"
 
 

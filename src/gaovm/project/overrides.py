@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gaovm import errors
-from gaovm.project import check, nodes, schema
+from gaovm.project import check, nodes, schema, words
 from gaovm.project.context import Caller, Context, Host
 from gaovm.project.problems import Findings
 from gaovm.project.sections import boot, disks, graphics, guest, network, supervision
@@ -20,18 +20,10 @@ from gaovm.spec.disks import Image
 from gaovm.spec.guest import Guest
 from gaovm.spec.vm import VmSpec
 
-#: Top-level words that can be overridden; the user sets all others in the file.
-TOP = ("cpus", "memory", "disk")
 _ENV = "env."
 _VALUE = str | int | float
 _MAX_WORDS = 200
 _MAX_TEXT = 4096
-
-
-def words() -> list[str]:
-    """Return every word, without those of ``env``."""
-    own = [word for word in _own("GaoVM") if word != "name"]  # a VM keeps its name
-    return [*TOP, *own]
 
 
 def apply(base: VmSpec, overrides: Mapping[str, Any]) -> VmSpec:
@@ -72,20 +64,10 @@ def apply(base: VmSpec, overrides: Mapping[str, Any]) -> VmSpec:
     return diff.take(base, read, lambda field: field.word in fields)
 
 
-def _own(struct: str, prefix: str = "") -> list[str]:
-    found = []
-    for key, kind in schema.STRUCTS[struct].items():
-        if isinstance(kind, schema.Struct):
-            found += _own(kind.name, f"{prefix}{key}.")
-        else:
-            found.append(prefix + key)
-    return found
-
-
 def _tree(overrides: Mapping[str, Any], found: Findings) -> nodes.Table:
     """Return the overrides as a tree like the file's; each node's path is the user's word."""
     root = nodes.Table(0, "", {}, {})
-    known = set(words())
+    known = set(words.every())
     if len(overrides) > _MAX_WORDS:
         found.problem(root, f"more than {_MAX_WORDS} overrides", remedy="discard some")
         return root
@@ -99,7 +81,7 @@ def _tree(overrides: Mapping[str, Any], found: Findings) -> nodes.Table:
             # an environment variable's value is always a text
             quoted = nodes.Scalar(0, word, node.text, plain=False)
             _put(root, ("env", word.removeprefix(_ENV)), quoted)
-        elif word in TOP:
+        elif word in words.TOP:
             _put(root, (word,), node)
         elif word in known:
             _put(root, ("vmOpts", "gaovm", *word.split(".")), node)
@@ -149,9 +131,9 @@ def _unknown(word: str) -> str:
     if word in schema.STRUCTS["LimaYAML"]:
         return "cannot be set here; write it in the project file"
     short = word.removeprefix("vmOpts.gaovm.")
-    if short != word and short in words():
+    if short != word and short in words.every():
         return f"use its short form here: {short}"
-    return check.unknown(word, [*words(), "env.NAME"])
+    return check.unknown(word, [*words.every(), "env.NAME"])
 
 
 def _raise(found: Findings) -> None:

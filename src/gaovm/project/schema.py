@@ -3,39 +3,47 @@
 Types are Lima's own (Go): a text field accepts any scalar as it is written. ``STRUCTS`` maps a
 struct's name to its fields. ``HONOURED`` lists the fields that have an effect; for all others,
 ``check`` adds a warning with the field's name. ``support`` says why.
+
+Completion of ``gaovm set`` loads this module: it loads no dataclasses.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
 class ListOf:
     """A list of a kind."""
 
-    item: Kind
+    __slots__ = ("item",)
+
+    def __init__(self, item: Kind) -> None:
+        self.item = item
 
 
-@dataclass(frozen=True, slots=True)
 class MapOf:
     """A mapping with free keys."""
 
-    value: Kind
+    __slots__ = ("value",)
+
+    def __init__(self, value: Kind) -> None:
+        self.value = value
 
 
-@dataclass(frozen=True, slots=True)
 class Struct:
     """A mapping with the fields that ``STRUCTS`` has under ``name``."""
 
-    name: str
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
-@dataclass(frozen=True, slots=True)
 class Either:
     """A text, or a value of another kind."""
 
-    other: Kind
+    __slots__ = ("other",)
+
+    def __init__(self, other: Kind) -> None:
+        self.other = other
 
 
 # a leaf is "text", "int", "bool" or "any"

@@ -43,7 +43,7 @@ def decode(kind: type[T], method: str, data: Any) -> T:
 def arguments(params: msgspec.Struct) -> dict[str, Any]:
     """The parameters of a call as JSON data.
 
-    What stands at its default is left out, so that a peer need not know every parameter.
+    A value that equals its default is left out, so that a peer need not know every parameter.
     """
     data: dict[str, Any] = msgspec.to_builtins(params)
     for field in msgspec.structs.fields(params):

@@ -17,11 +17,11 @@ Kind = Literal["read", "change", "operation"]
 
 @dataclass(frozen=True)
 class Method(Generic[P, R]):
-    """One row of a protocol's table; its types check both the caller and whoever answers.
+    """One row of a protocol's table; its types check both the caller and the function that answers.
 
     ``streams``: sends ``progress`` notifications before its result. ``core``: every driver has it;
-    whether a driver has another, its hello says. ``about``: what it does, for the reference.
-    ``spared``: no read, and yet answered while an upgrade waits, as it begins nothing that lasts.
+    a driver's hello says which others it has. ``about``: what it does, for the reference.
+    ``spared``: not a read, but answered while an upgrade waits, as it begins nothing that lasts.
     """
 
     name: str

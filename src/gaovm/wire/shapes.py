@@ -26,7 +26,7 @@ _LISTS = (inspect.ListType, inspect.VarTupleType, inspect.SetType, inspect.Froze
 def fields(struct: type[msgspec.Struct], *, sent: bool = False, defaults: bool = False) -> str:
     """The fields of a struct, in braces.
 
-    ``sent``: whoever sends it always sends all of them. ``defaults``: show plain values that hold
+    ``sent``: the sender always sends all of them. ``defaults``: show plain values that hold
     for a field that is left out.
     """
     parts = []

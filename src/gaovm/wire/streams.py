@@ -25,7 +25,7 @@ STARTED, OUTPUT, STDERR, EXIT, ERROR, OUTPUT_EOF = 0x11, 0x12, 0x13, 0x14, 0x15,
 FROM_GUEST = frozenset((STARTED, OUTPUT, STDERR, EXIT, ERROR, OUTPUT_EOF))
 
 MAX_PAYLOAD = 1 << 20
-#: Whatever is no output is small, or the guest's agent is not ours.
+#: Frames other than output are small, or the guest's agent is not ours.
 MAX_CONTROL = 64 << 10
 #: Empty frames that one stream may send: they carry nothing, and cost the reader time.
 MAX_EMPTY = 1000

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests import measuring
 from tests.process.cli import fakes
 
 SRC = Path(__file__).parents[3] / "src"
@@ -41,7 +42,7 @@ class Gaovm:
             input=stdin,
             capture_output=True,
             cwd=cwd or self.project,
-            env={**self.environment, **(env or {})},
+            env={**self.environment, **measuring.environment(), **(env or {})},
             timeout=30,
             check=False,
         )
@@ -53,7 +54,7 @@ class Gaovm:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=self.project,
-            env=self.environment,
+            env={**self.environment, **measuring.environment()},
         )
 
 

@@ -6,6 +6,7 @@ The "guest" of an exec session is a child process of the test.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -155,6 +156,8 @@ class FakeDriver:
         self.started: list[dict[str, Any]] = []
         self.resizes: list[dict[str, Any]] = []
         self.resized = threading.Condition()
+        self.signals: list[str] = []
+        self.signalled = threading.Condition()
         self.refuse: dict[str, str] | None = None
         self.vanish = False
         #: The guest takes everything and answers nothing.
@@ -232,33 +235,46 @@ class FakeDriver:
         )
         for fd in set(ends):
             os.close(fd)
-        threading.Thread(target=self._feed, args=(stream, child, feed), daemon=True).start()
-        readers = [threading.Thread(target=_relay, args=(stream, *pair)) for pair in outputs]
-        for reader in readers:
-            reader.start()
-        code = child.wait()
-        for reader in readers:
-            reader.join()
-        frame(stream, EXIT, {"status": code} if code >= 0 else {"signal": -code})
+        with open(feed, "wb", buffering=0) as sink:
+            feeder = threading.Thread(target=self._feed, args=(stream, child, sink), daemon=True)
+            feeder.start()
+            readers = [threading.Thread(target=_relay, args=(stream, *pair)) for pair in outputs]
+            for reader in readers:
+                reader.start()
+            code = child.wait()
+            for reader in readers:
+                reader.join()
+            with contextlib.suppress(OSError):  # the client has gone
+                frame(stream, EXIT, {"status": code} if code >= 0 else {"signal": -code})
+            with contextlib.suppress(OSError):
+                stream.shutdown(socket.SHUT_RD)  # nobody reads more input: the feeder ends
+            feeder.join()
+        for fd, _ in outputs:
+            if fd != feed:
+                os.close(fd)
 
-    def _feed(self, stream: socket.socket, child: subprocess.Popen[bytes], fd: int) -> None:
-        with contextlib.suppress(EOFError, OSError):
+    def _feed(self, stream: socket.socket, child: subprocess.Popen[bytes], sink: io.FileIO) -> None:
+        with contextlib.suppress(EOFError, OSError, ValueError):
             while True:
                 kind, body = read_frame(stream)
                 if kind == DATA:
-                    os.write(fd, body)
+                    sink.write(body)
                 elif kind == EOF:
-                    os.close(fd)
+                    sink.close()
                 elif kind == SIGNAL:
                     name = json.loads(body)["signal"]
                     os.killpg(child.pid, getattr(signal, f"SIG{name}"))
+                    with self.signalled:
+                        self.signals.append(name)
+                        self.signalled.notify_all()
                 elif kind == RESIZE:
                     with self.resized:
                         self.resizes.append(json.loads(body))
                         self.resized.notify_all()
             return
-        with contextlib.suppress(OSError):
-            os.killpg(child.pid, signal.SIGKILL)
+        if child.returncode is None:  # else the number may be somebody else's by now
+            with contextlib.suppress(OSError):
+                os.killpg(child.pid, signal.SIGKILL)
 
 
 def _controlling() -> None:

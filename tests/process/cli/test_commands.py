@@ -404,6 +404,18 @@ def test_log_level(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) -> None:
     assert b"loud is no level: error, warn" in gaovm("log-level", "loud", "web").stderr
     assert gaovm("log-level", "--daemon", "web", "info").returncode == 2
 
+    def unknown(params: Any, call: Any) -> Any:
+        raise errors.VmNotFound("there is no VM 'loud'")
+
+    daemon.handlers["log.level"] = unknown
+    assert gaovm("log-level", "loud").stderr.decode().splitlines()[1:] == [
+        "  remedy: levels are error, warn, info, debug",
+        "          gaovm up  # make or start the VM of this project",
+        "          gaovm ls  # list the VMs",
+    ]
+    _serve_vms(daemon, fakes.vm("loud-dev"))
+    assert b"debug\n          did you mean loud-dev?\n" in gaovm("log-level", "loud-de").stderr
+
 
 def test_logs_f_follows_a_rotation_until_ctrl_c(gaovm: conftest.Gaovm) -> None:
     directory = gaovm.home / "vms" / "web-dev"

@@ -113,15 +113,22 @@ KINDS = [*ANYONES, *ROOTS] if IS_ROOT else ANYONES
 Results = dict[str, tuple[int, str]]
 
 
+@pytest.fixture(scope="module")
+def base() -> Iterator[Path]:
+    """Make a directory that every user can enter.
+
+    It does not lie in pytest's own: each pytest that starts on this machine closes those to others.
+    """
+    with tempfile.TemporaryDirectory(prefix="gh") as name:
+        yield Path(name).resolve()
+
+
 @pytest.fixture(scope="module", params=KINDS)
-def tried(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, Home, Results]]:
+def tried(request: pytest.FixtureRequest, base: Path) -> Iterator[tuple[str, Home, Results]]:
     """Return what each command said in a home of one kind."""
-    base = tmp_path_factory.mktemp("homes")
-    # pytest's own directories above, but not the public temporary directory
-    above = list(base.parents)
-    for directory in (base, *above[: above.index(Path(tempfile.gettempdir()).resolve())]):
+    base = base / str(KINDS.index(request.param))
+    base.mkdir()
+    for directory in (base, base.parent):
         directory.chmod(0o755)
     project = base / "web"
     (project / ".lima").mkdir(parents=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -152,10 +153,25 @@ def test_a_daemon_that_says_nothing_is_given_up(
         blocking.connect(home)
 
 
+def test_a_daemon_that_listens_and_says_nothing_is_given_up(home: Path) -> None:
+    home.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(paths.socket(str(home)))
+        listener.listen()
+        with pytest.raises(errors.DaemonUnreachable, match="does not answer"):
+            blocking.connect(home, start=False, limit_s=0.05)
+
+
 def test_a_lock_that_nobody_serves_is_given_up(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gaovm.aio import files
 
-    monkeypatch.setattr(blocking, "START_LIMIT_S", 2.0)
+    begin = blocking._start_daemon
+
+    def start(home: str, deadline: float, *, taken: bool) -> bool:
+        # time is up after the first answer, however long that took
+        return begin(home, 0.0 if taken else deadline, taken=taken)
+
+    monkeypatch.setattr(blocking, "_start_daemon", start)
     home.mkdir()
     lock = files.Lock(home / "gaovmd.lock")
     assert lock.acquire()

@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -129,12 +128,12 @@ async def _say(kept: keeping.Keeper, name: str) -> tuple[int, str]:
 def test_a_keeper_starts_what_it_knows_with_its_own_rights(base: Path) -> None:
     script = "head -c4 /etc/shadow >/dev/null && echo read; exit 3"
     recipes = {
-        "id": keeper.Recipe(lambda _: ["/bin/sh", "-c", script]),
-        "nothing": keeper.Recipe(lambda _: ["/no/such/program"]),
+        "id": keeper.Recipe(("/bin/sh", "-c", script)),
+        "nothing": keeper.Recipe(("/no/such/program",)),
     }
 
     async def work() -> list[Any]:
-        async with keeping.fork(recipes) as kept:
+        async with keeping.run(recipes) as kept:
             shed.shed(landlock.Rules((), scoped=False), frozenset())
             said = await _say(kept, "id")
             again = await _say(kept, "id")
@@ -151,17 +150,17 @@ def test_a_keeper_starts_what_it_knows_with_its_own_rights(base: Path) -> None:
 
 def test_a_keeper_connects_for_who_may_not(base: Path) -> None:
     path = base / "net.sock"
-    script = "grep -q 'NoNewPrivs:.1' /proc/self/status && echo heard >&%d; echo said; exit 3"
+    script = "grep -q 'NoNewPrivs:.1' /proc/self/status && echo heard >&$0; echo said; exit 3"
     recipes = {
-        "sh": keeper.Recipe(lambda fds: ["/bin/sh", "-c", script % fds[0]], connects=str(path)),
-        "late": keeper.Recipe(lambda _: ["/bin/true"], connects=str(base / "nobody.sock")),
+        "sh": keeper.Recipe(("/bin/sh", "-c", script, keeper.LAST_FD), str(path)),
+        "late": keeper.Recipe(("/bin/true",), str(base / "nobody.sock")),
     }
 
     async def work() -> list[Any]:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(path))
             listener.listen()
-            async with keeping.fork(recipes) as kept:
+            async with keeping.run(recipes) as kept:
                 shed.shed(landlock.Rules((), scoped=False), frozenset())
                 said = await _say(kept, "sh")
                 with pytest.raises(errors.HostError, match=r"nobody\.sock: No such file"):
@@ -173,42 +172,86 @@ def test_a_keeper_connects_for_who_may_not(base: Path) -> None:
     assert elsewhere(lambda: asyncio.run(work())) == [[3, "said\n"], "heard\n", ""]
 
 
+def _children() -> list[int]:
+    children = Path("/proc/self/task").glob("*/children")
+    return [int(pid) for path in children for pid in path.read_text().split()]
+
+
+def _names() -> list[str]:
+    return [Path(f"/proc/{pid}/comm").read_text().strip() for pid in _children()]
+
+
 def test_an_answer_that_comes_too_late_is_no_answer_to_another_question(base: Path) -> None:
-    gate, mark = base / "gate", base / "mark"
-    os.mkfifo(gate)
-
-    def slow(_: Any) -> list[str]:
-        gate.read_text()
-        return ["/bin/sh", "-c", f"echo $$ > {mark}; exec sleep 600"]
-
+    mark = base / "mark"
     recipes = {
-        "slow": keeper.Recipe(slow),
-        "id": keeper.Recipe(lambda _: ["/bin/echo", "second"]),
+        "slow": keeper.Recipe(("/bin/sh", "-c", f"echo $$ > {mark}; exec sleep 600")),
+        "id": keeper.Recipe(("/bin/echo", "second")),
     }
 
     async def work() -> list[Any]:
-        async with keeping.fork(recipes) as kept:
+        async with keeping.run(recipes) as kept:
+            [pid] = _children()
+            os.kill(pid, signal.SIGSTOP)
             kept._kept._sock.settimeout(0.05)
             with pytest.raises(
                 errors.HostError, match="the keeper that starts slow does not answer"
             ):
                 await _say(kept, "slow")
             kept._kept._sock.settimeout(20)
-            threading.Timer(0.05, gate.write_text, ("go",)).start()
+            os.kill(pid, signal.SIGCONT)
             said = await _say(kept, "id")
-            pid = (
-                mark.read_text().strip() if mark.exists() else ""
-            )  # it may be ended before it writes
-            return [said, bool(pid) and Path("/proc", pid).exists()]
+            # the late program may be ended before it writes its pid
+            late = mark.read_text().strip() if mark.exists() else ""
+            return [said, bool(late) and Path("/proc", late).exists()]
 
     assert elsewhere(lambda: asyncio.run(work())) == [[0, "second\n"], False]
 
 
+def test_a_keeper_that_was_forked_ahead_is_the_one_that_runs() -> None:
+    async def work() -> list[Any]:
+        keeping.fork_ahead()
+        async with keeping.run({"id": keeper.Recipe(("/bin/echo", "hello"))}) as kept:
+            said = await _say(kept, "id")
+            keeping.discard()
+            return [said, _names(), await _say(kept, "id")]
+
+    said = [0, "hello\n"]
+    assert elsewhere(lambda: asyncio.run(work())) == [said, [keeper.NAME], said]
+
+
+def test_a_keeper_takes_its_programs_once() -> None:
+    async def work() -> list[Any]:
+        async with keeping.run({"id": keeper.Recipe(("/bin/echo", "hello"))}) as kept:
+            kept._kept.seal({"id": keeper.Recipe(("/bin/echo", "hostile"))})
+            return list(await _say(kept, "id"))
+
+    assert elsewhere(lambda: asyncio.run(work())) == [0, "hello\n"]
+
+
+def test_a_discarded_keeper_is_gone() -> None:
+    def act() -> list[int]:
+        keeping.fork_ahead()
+        keeping.discard()
+        keeping.discard()
+        return _children()
+
+    assert elsewhere(act) == []
+
+
+def test_command_lines_beyond_the_limit_are_refused() -> None:
+    async def work() -> str:
+        with pytest.raises(errors.HostError, match="too long"):
+            async with keeping.run({"id": keeper.Recipe(("x" * 70_000,))}):
+                pass
+        return "refused"
+
+    assert elsewhere(lambda: asyncio.run(work())) == "refused"
+
+
 def test_a_keeper_ends_with_its_maker() -> None:
     async def work() -> list[int]:
-        async with keeping.fork({}):
-            children = Path("/proc/self/task").glob("*/children")
-            return [int(pid) for path in children for pid in path.read_text().split()]
+        async with keeping.run({}):
+            return _children()
 
     [pid] = elsewhere(lambda: asyncio.run(work()))
     assert not Path(f"/proc/{pid}").exists()

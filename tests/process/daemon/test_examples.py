@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests import measuring
 from tests.process.daemon.world import World
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
@@ -25,7 +26,7 @@ def running(world: World) -> Iterator[World]:
 def run(world: World, program: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, EXAMPLES / program, *words],
-        env={**os.environ, "GAOVM_HOME": str(world.daemons.home)},
+        env={**os.environ, **measuring.environment(), "GAOVM_HOME": str(world.daemons.home)},
         capture_output=True,
         text=True,
         timeout=60,

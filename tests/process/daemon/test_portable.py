@@ -5,6 +5,7 @@ A Mac must also be able to load its modules without anything that only Linux has
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from tests.process.daemon.world import World
 from gaovm.platform import system
 
 ENVIRONMENT = {system.VARIABLE: system.PORTABLE}
+DISPLAY = {"gaovm": {"graphics": {"enabled": True}}}
 
 #: Loads every module as on a Mac: what only Linux has is missing.
 AS_ON_A_MAC = """
@@ -114,6 +116,33 @@ def test_a_vm_from_its_start_to_its_end(portable: World) -> None:
     assert client.call("daemon.stop") == {"stopping": True}
     assert portable.daemons.processes[0].wait(20) == 0
     until(lambda: not alive(drivers["two"]))
+
+
+def open_files(pid: int) -> list[str]:
+    found = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.append(os.readlink(entry))
+    return found
+
+
+def test_a_screenshot_needs_no_file_of_linux(portable: World, tmp_path: Path) -> None:
+    portable.daemons.env["TMPDIR"] = str(tmp_path)
+    portable.daemons.start()
+    client = portable.daemons.client()
+    params = portable.up_params("one")
+    config = {**json.loads(params["config_text"]), "vmOpts": DISPLAY}
+    assert "error" not in client.call("vm.up", {**params, "config_text": json.dumps(config)})
+    (driver,) = portable.drivers(client).values()
+    opened = open_files(driver)
+    assert [path for path in opened if path.startswith(f"{tmp_path}/screenshot.")]
+    assert [path for path in opened if "memfd:" in path] == []
+    for _ in range(2):
+        taken = client.call("vm.display.screenshot", {"name": "one"})
+        assert (taken["width"], taken["height"]) == (320, 200)
+        assert len(Path(taken["path"]).read_bytes()) == taken["size_bytes"]
+    assert "error" not in client.call("vm.stop", {"name": "one"})
+    assert list(tmp_path.glob("screenshot.*")) == []
 
 
 def test_a_driver_that_is_killed_takes_its_hypervisor_along(portable: World) -> None:

@@ -9,6 +9,7 @@ import sqlite3
 import struct
 from pathlib import Path
 
+from tests import measuring
 from tests.process.daemon.conftest import Daemons, alive, until
 
 from gaovm.ipc import methods
@@ -228,6 +229,7 @@ def test_old_clients_are_served_on_the_same_socket(daemons: Daemons) -> None:
 
 
 def test_idle_means_idle(daemons: Daemons) -> None:
+    daemons.env = measuring.OFF
     process = daemons.start()
     client = daemons.client()
     until(lambda: client.call("daemon.status")["zygote_pid"])

@@ -40,6 +40,9 @@ def test_a_stop_that_comes_while_an_old_driver_leaves(world: World, method: str)
     daemon.wait(20)
     second = world.daemons.start()
     client, other = world.daemons.client(), world.daemons.client()
+    # afterwards its zygote has come to the end of its warm-up, which has processes of its own
+    world.up(other, "b")
+    other.call("vm.destroy", {"name": "b"})
     until(lambda: vm(other)["observed"] == "stopping")
     asked = client.request(method, {"name": "a"})
     other.call("ping")  # the daemon has received the stop
@@ -49,7 +52,7 @@ def test_a_stop_that_comes_while_an_old_driver_leaves(world: World, method: str)
     until(lambda: not alive(driver))
     # if a recovery had begun, there would be a driver by now
     zygote = other.call("daemon.status")["zygote_pid"]
-    assert harness.descendants(second.pid) == {zygote}
+    assert set(filter(alive, harness.descendants(second.pid))) == {zygote}
     left = other.call("vm.list")["vms"]
     assert [each["desired"] for each in left] == (["stopped"] if method == "vm.stop" else [])
 
@@ -63,7 +66,7 @@ def test_a_driver_that_left_while_the_daemon_stood_still_is_no_power_off(world: 
     os.kill(driver, signal.SIGTERM)  # it leaves for its own reason, as after 15 s of silence
     until(lambda: not alive(driver))
     daemon.send_signal(signal.SIGCONT)
-    until(lambda: running(client) and world.drivers(client)["a"] != driver)
+    until(lambda: running(client) and world.drivers(client).get("a") not in (None, driver))
     assert vm(client)["desired"] == "running"
 
 
@@ -78,7 +81,9 @@ def test_a_power_off_while_the_daemon_stood_still_is_one(world: World) -> None:
     order(world, before["hypervisor_pid"], event="SHUTDOWN", data=guest, exit=0)
     until(lambda: not alive(before["driver_pid"]))
     daemon.send_signal(signal.SIGCONT)
-    assert (vm(client)["desired"], vm(client)["state"]) == ("stopped", "stopped")
+    # the daemon may hear this client before it hears how the driver ended
+    until(lambda: vm(client)["state"] == "stopped")
+    assert vm(client)["desired"] == "stopped"
 
 
 def test_a_hypervisor_that_the_host_ends_is_no_power_off(world: World) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -20,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests import measuring
+
 from gaovm import errors
 from gaovm.aio import process
 from gaovm.ipc import connection, hello, methods, peer
@@ -27,7 +30,10 @@ from gaovm.platform import unix_sockets
 from gaovm.wire import anyjson
 from gaovm.wire.driver import table
 
-STEP_S = 30.0
+#: So long that only what never comes exceeds it, however busy the machine is.
+STEP_S = 60.0
+#: A driver whose guest and hypervisor answer leaves in less.
+LEAVE_S = 2.0
 #: The program of a zygote, by the back end that its drivers use as default.
 ZYGOTES = {"qemu": "gaovm.driver.spawn.zygote", "toy": "gaovm.testing.toy.zygote"}
 
@@ -93,7 +99,7 @@ class Link:
 
 
 class Zygote:
-    """``async with Zygote() as zygote``; at the end every driver that is left is killed.
+    """``async with Zygote() as zygote``; at the end every driver that is left ends, too.
 
     ``backend`` is the back end that its drivers use as default.
     """
@@ -109,9 +115,8 @@ class Zygote:
         self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._sock.setblocking(False)
         argv = [sys.executable, "-m", ZYGOTES[self.backend], "--fd", str(theirs.fileno())]
-        self.process = subprocess.Popen(
-            argv, pass_fds=[theirs.fileno()], env={**os.environ, **UNCAGED, **self._env}
-        )
+        env = {**os.environ, **UNCAGED, **measuring.environment(), **self._env}
+        self.process = subprocess.Popen(argv, pass_fds=[theirs.fileno()], env=env)
         theirs.close()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read())
@@ -127,17 +132,27 @@ class Zygote:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End what still runs; the zygote leaves at end of file."""
+        """End what still runs; the zygote leaves at end of file, and so do its drivers.
+
+        A driver that does not is killed, and then does not tell what it ran (``tests.measuring``).
+        """
+        # A zygote that a test has killed has left its drivers to another parent.
+        below = descendants(self.process.pid)
+        # The loop may end before it reads a dead driver's end of file, so nothing else closes them.
+        for link in self._links:
+            await link.connection.aclose()
+        if running := [ended for ended in self._exits.values() if not ended.done()]:
+            await asyncio.wait(running, timeout=LEAVE_S)
         for pid, ended in self._exits.items():
             if not ended.done():
                 with contextlib.suppress(ProcessLookupError):  # nobody has read its end yet
                     os.kill(pid, signal.SIGKILL)
         self._reader.cancel()
+        await asyncio.wait([self._reader])
         self._sock.close()
         self.process.wait(STEP_S)
-        # The loop may end before it reads a dead driver's end of file, so nothing else closes them.
-        for link in self._links:
-            await link.connection.aclose()
+        # A driver that is about to end, or its hypervisor, may still write to the test's directory.
+        await gone(below)
 
     async def fork(self, name: str, log: Path, *, token: str | None = None) -> Link:
         """Fork a driver and shake hands; ``token``: what the driver sends, if wrong."""
@@ -205,6 +220,18 @@ def fake_qemu_path(directory: Path) -> str:
     return f"{directory}:{os.environ['PATH']}"
 
 
+def quiet_port() -> int:
+    """Return a free port that the kernel gives nobody who asks for any port.
+
+    Such a port stays free until the test takes it, whatever other tests do at the same time.
+    """
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(1024, max(first, 2048))
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 def launch_request(base: Path, spec: anyjson.Object | None = None, **more: Any) -> anyjson.Object:
     """Return a LaunchRequest whose directories lie in ``base``; make missing ones."""
     for name in ("vm", "run"):
@@ -256,11 +283,20 @@ def descendants(pid: int) -> set[int]:
     todo = [pid]
     while todo:
         parent = todo.pop()
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            for child in map(int, task.read_text().split()):
-                if child not in found:
-                    found.add(child)
-                    todo.append(child)
+        new = _children(parent) - found
+        found |= new
+        todo += new
+    return found
+
+
+def _children(pid: int) -> set[int]:
+    """Return a process's children; those of its threads that end meanwhile are left out."""
+    found: set[int] = set()
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                text = Path(f"/proc/{pid}/task/{thread}/children").read_text()
+                found.update(map(int, text.split()))
     return found
 
 
@@ -295,17 +331,19 @@ class Session:
     @classmethod
     async def present(cls, path: str, ticket: str, stream: str) -> Session:
         loop = asyncio.get_running_loop()
-        sock = socket.socket(socket.AF_UNIX)
-        sock.setblocking(False)
-        await loop.sock_connect(sock, path)
-        body = json.dumps({"ticket": ticket, "stream": stream}).encode()
-        await loop.sock_sendall(sock, struct.pack(">I", len(body)) + body)
-        session = cls(sock)
-        (length,) = struct.unpack(">I", await session.exactly(4))
-        answer = json.loads(await session.exactly(length))
-        if "error" in answer:
-            sock.close()
-            raise errors.from_wire({"data": answer["error"], **answer["error"]})
+        session = cls(socket.socket(socket.AF_UNIX))
+        try:
+            session.sock.setblocking(False)
+            await loop.sock_connect(session.sock, path)
+            body = json.dumps({"ticket": ticket, "stream": stream}).encode()
+            await loop.sock_sendall(session.sock, struct.pack(">I", len(body)) + body)
+            (length,) = struct.unpack(">I", await session.exactly(4))
+            answer = json.loads(await session.exactly(length))
+            if "error" in answer:
+                raise errors.from_wire({"data": answer["error"], **answer["error"]})
+        except BaseException:
+            session.close()
+            raise
         return session
 
     async def send(self, kind: int, payload: bytes = b"") -> None:

@@ -104,7 +104,7 @@ async def test_end_of_file_ends_everything(zygote: Zygote, base: Path) -> None:
     below = harness.descendants(link.pid)
     assert below
     await link.connection.aclose()
-    assert await zygote.exited(link.pid, 15) == 0
+    assert await zygote.exited(link.pid) == 0
     await harness.gone(below)
 
 
@@ -113,7 +113,7 @@ async def test_sigterm_ends_everything(zygote: Zygote, base: Path) -> None:
     await link.until(readiness="ready")
     below = harness.descendants(link.pid)
     os.kill(link.pid, signal.SIGTERM)
-    assert await zygote.exited(link.pid, 15) == 0
+    assert await zygote.exited(link.pid) == 0
     await harness.gone(below)
 
 
@@ -209,8 +209,8 @@ async def test_a_taken_port_fails_before_the_start_and_gives_all_back(
     zygote: Zygote, base: Path
 ) -> None:
     link = await zygote.fork("test", base / "driver.log")
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
+    port = harness.quiet_port()
+    with socket.create_server(("127.0.0.1", port)):
         forward = {"guest_port": 80, "host_port": port, "field": "portForwards[0].hostPort"}
         request = launch_request(base, {"network": {"forwards": [forward]}})
         with pytest.raises(errors.PortTaken, match=rf"{port} is taken by \S+ \(pid") as caught:

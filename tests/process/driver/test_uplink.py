@@ -82,7 +82,7 @@ async def test_the_hosts_loopback_is_closed_to_every_frame_unless_it_is_opened(
     with ours, socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         running = passt.run(found.path, theirs, host_access=opened, output=2)
-        async with asyncio.timeout(30), running:
+        async with asyncio.timeout(harness.STEP_S), running:
             theirs.close()
             guest = Guest(ours)
             await guest.ask_who_is_the_gateway()

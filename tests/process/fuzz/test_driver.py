@@ -43,7 +43,7 @@ PLAUSIBLE: tuple[Any, ...] = (
     {},
     True,
 )
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 DRIVER = methods.DRIVER
 NAMES = table.NAMES
 #: What a daemon sends to a driver, which speaks first.

@@ -30,7 +30,7 @@ from gaovm.ipc import server as ipc_server
 from gaovm.wire import anyjson
 from gaovm.wire.control import images
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 SILENCE_S = 0.02
 _PIDS = itertools.count(5_000_001)  # above pid_max: no process
 

@@ -158,5 +158,6 @@ def test_the_environment_sets_the_initial_level(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_wrong_log_call_does_not_raise(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.Handler(logs.Stream(os.open(os.devnull, os.O_WRONLY))).emit(record("%d", "no number"))
+    with open(os.devnull, "wb") as nothing:
+        logs.Handler(logs.Stream(nothing.fileno())).emit(record("%d", "no number"))
     assert "no number" in capsys.readouterr().err

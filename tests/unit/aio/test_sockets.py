@@ -39,4 +39,4 @@ async def test_readable() -> None:
         await asyncio.sleep(0)
         assert not waiter.done()
         right.send(b"x")
-        await asyncio.wait_for(waiter, 2)
+        await asyncio.wait_for(waiter, 60)

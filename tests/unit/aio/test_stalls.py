@@ -40,9 +40,9 @@ def test_a_stall_is_logged_with_its_stack_while_it_lasts(caplog: pytest.LogCaptu
     with stalls.Watch(0.05) as watch, asyncio.Runner(loop_factory=watch.new_loop) as runner:
         runner.run(main())
     logging.getLogger("gaovm.aio.stalls").removeHandler(told)
-    assert watch.count == 1
+    # on a busy machine other turns may have lasted as long, and are told too
+    assert watch.count == caplog.text.count("the event loop stood still for") >= 1
     assert watch.longest_s > 0.05
-    assert "the event loop stood still for" in caplog.text
 
 
 class Overtaken(stalls.Watch):

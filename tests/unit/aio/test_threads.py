@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from gaovm import errors
 from gaovm.aio import threads
 
 
@@ -24,16 +25,29 @@ def _fail() -> None:
     raise OSError("gone")
 
 
+async def test_a_thread_that_cannot_start_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool = threads.Detached("t", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(errors.HostError, match="no more threads"):
+            await pool.run(lambda: 7)
+    async with asyncio.timeout(10):
+        assert await pool.run(lambda: 7) == 7
+
+
 async def test_a_hung_call_counts_until_it_has_ended() -> None:
     pool = threads.Detached("t", 1)
     hung, began = threading.Event(), threading.Event()
 
     def hang() -> None:
         began.set()
-        hung.wait(10)
+        hung.wait(60)
 
     first = asyncio.ensure_future(pool.run(hang))
-    await asyncio.to_thread(began.wait, 10)
+    await asyncio.to_thread(began.wait, 60)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first

@@ -6,6 +6,13 @@ import pytest
 
 from gaovm import errors
 from gaovm.cli import catalog, completing, main
+from gaovm.client import blocking
+from gaovm.model import event_names
+from gaovm.wire.control import payloads
+
+_ask = completing._ask
+
+NETWORK = ("network", "network.back", "network.lost")
 
 
 def words(*line: str) -> list[str]:
@@ -54,6 +61,8 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> None:
         (["cp", "w"], [":nospace", ":files", "web-dev:"]),
         (["cp", "a", "web-dev:/t"], []),
         (["display", "screenshot", "-o", ""], [":files"]),
+        (["events", "--type", "guest.p"], ["guest.panicked"]),
+        (["events", "--type", "driver.exited", "--type=net"], [f"--type={n}" for n in NETWORK]),
         (["completion", "f"], ["fish"]),
         (["no-such", ""], []),
         (["status", "--no-such", ""], ["web-dev", "db-dev"]),
@@ -83,14 +92,34 @@ def test_each_candidate_has_a_description() -> None:
     assert list(completing.candidates(["stop", "web"])) == ["web-dev\trunning"]
 
 
+def test_every_type_and_group_of_events_is_a_candidate() -> None:
+    found = words("events", "--type", "")
+    assert set(found) == {*payloads.PAYLOADS, *event_names.GROUPS}
+    assert found == sorted(found)
+
+
 def test_the_hidden_command_never_fails(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["__complete", "no-such", "--x", ""]) == 0
     assert main.run(["__complete"]) == 0
     assert "up\tmake or start" in capsys.readouterr().out
 
 
+def test_a_daemon_that_does_not_answer_is_not_waited_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits = []
+
+    def connect(home: str, start: bool, limit_s: float) -> blocking.Client:
+        limits.append((start, limit_s))
+        raise errors.DaemonUnreachable("the process does not answer")
+
+    monkeypatch.setattr(blocking, "connect", connect)
+    assert _ask("vm.list", "vms") == []
+    assert limits == [(False, 1.0)]
+
+
 def test_every_placeholder_is_completed_or_known_to_be_free() -> None:
-    free = {"ARCH", "CMD", "DIR", "GUEST", "HEX", "IP", "LEVEL", "N", "PORT", "T", "TIME", "URL"}
+    free = {"ARCH", "CMD", "DIR", "GUEST", "HEX", "IP", "LEVEL", "N", "PORT", "TIME", "URL"}
     free |= {"USER", "HOST:", "[HOST:]GUEST", "NAME=VALUE", "KERNEL", "WHAT", "sha256:HEX"}
     for name in catalog.COMMANDS:
         command = catalog.load(name)

@@ -75,6 +75,7 @@ def test_json_errors_go_to_standard_output_as_well(
     [
         (["sehll"], "gaovm shell"),
         (["image", "bulid"], "gaovm image build"),
+        (["imge", "ls"], "did you mean gaovm image?"),
         (["zzz"], "gaovm help"),
         (["ssh"], "did you mean gaovm shell?"),
         (["rm", "web"], "did you mean gaovm destroy?"),

@@ -56,6 +56,7 @@ def test_durations(text: str, seconds: float) -> None:
         (["-n", "²"], "must be a number"),
         (["--timeout", "10 minutes"], "--timeout: expected a time"),
         (["--timeout", ""], "--timeout: expected a time"),
+        (["--timeout", "21d"], "--timeout 21d: must be at most 20d"),
         (["--wait=never"], "must be one of agent, ready"),
         (["--follow=yes"], "--follow takes no value"),
         (["a", "b"], "unexpected word: b"),

@@ -63,6 +63,9 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
             and node not in docstrings | parts
         ):
             yield node.lineno, node.value
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "target.command":
+            words = [each.value for each in node.args if isinstance(each, ast.Constant)]
+            yield node.lineno, " ".join(["gaovm", *map(str, words)])
 
 
 def mentions() -> Iterator[Mention]:

@@ -23,12 +23,12 @@ Type=exec
 ExecStart="/opt/$$x/python" "-P" "-m" "gaovm.daemon"
 Environment="GAOVM_HOME=/srv/a b/50%%"
 Environment="PATH=/usr/bin:/opt/\\"q\\""
-# The daemon shuts its guests down itself; should it die, so do its drivers.
+# The daemon shuts its guests down itself; if it dies, its drivers die too.
 KillMode=process
 TimeoutStopSec=5min
 Restart=on-failure
 RestartSec=2
-# 75: another daemon of this home runs, as one that a command has started
+# 75: another daemon of this home runs, for example one that a command started
 SuccessExitStatus=75
 Delegate=yes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from gaovm.daemon.dispatch import context, service
 from gaovm.daemon.lifecycle import start, supervisor
 from gaovm.daemon.lifecycle.strategies import cold_boot
 from gaovm.daemon.storage import events, records, store
-from gaovm.daemon.vms import machine, project_file
+from gaovm.daemon.vms import lookups, machine, project_file
 from gaovm.daemon.vms.fleet import Fleet
 from gaovm.hostfacts import limits
 from gaovm.spec import disks, guest
@@ -150,6 +150,17 @@ def room(monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulate a host with free memory, however busy the real host is."""
     monkeypatch.setattr(limits, "memory", lambda: limits.Memory(64 << 30, 32 << 30))
     monkeypatch.setattr(limits, "cpus", lambda: 8)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look-ups come to their end in one turn: a busy machine cannot hold their threads up."""
+
+    async def run(function: Callable[..., Any], *args: Any) -> Any:
+        await asyncio.sleep(0)
+        return function(*args)
+
+    monkeypatch.setattr(lookups, "run", run)
 
 
 @pytest.fixture

@@ -264,7 +264,7 @@ async def test_adopt(daemon: Daemon, tmp_path: Path) -> None:
     one, two = project(tmp_path / "a"), project(tmp_path / "b", "other")
     await up(daemon, one)
     assert (await daemon.call("vm.adopt", project_dir=str(two)))["lost"] == []
-    with pytest.raises(errors.NameTaken, match="which is there"):
+    with pytest.raises(errors.NameTaken, match="which still exists"):
         await daemon.call("vm.adopt", project_dir=str(two), name="web-dev")
     shutil.rmtree(one)
     lost = (await daemon.call("vm.adopt", project_dir=str(two)))["lost"]

@@ -65,7 +65,7 @@ async def test_start_returns_when_the_vm_runs_not_when_it_is_ready(daemon: Daemo
     await daemon.up(name="default")
     await daemon.call("vm.stop", name="default")
     daemon.launcher.boot_until = "booting"
-    status = await asyncio.wait_for(old(daemon, "vm.start"), 2)
+    status = await asyncio.wait_for(old(daemon, "vm.start"), 60)
     assert status["driverVm"]["state"] == "running"
 
 

@@ -44,6 +44,15 @@ async def test_status_has_every_field(daemon: Daemon) -> None:
     assert stopped["boot"] is None
 
 
+async def test_status_names_the_back_end(daemon: Daemon) -> None:
+    await daemon.up()
+    assert (await daemon.status())["vm_type"] == "qemu", "the default one"
+    vm = daemon.fleet.machines["web-dev"]
+    boot = msgspec.structs.replace(vm.record.spec.boot, backend="toy")
+    await vm.update(spec=msgspec.structs.replace(vm.record.spec, boot=boot))
+    assert (await daemon.status())["vm_type"] == "toy"
+
+
 async def test_a_hung_guest_does_not_block_status(daemon: Daemon) -> None:
     await daemon.up()
     daemon.launcher.failures["guest.info"] = errors.TimeLimit("no answer")

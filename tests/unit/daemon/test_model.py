@@ -432,13 +432,15 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         global _given_up
         _given_up += self.given_up
-        self._forget()
-        for task in self.calls:
-            if not task.cancelled():
-                assert isinstance(task.exception(), errors.GaoError | None), task
-        self.loop.close()
-        self.patch.undo()
-        shutil.rmtree(self.base)
+        try:
+            self._forget()
+            for task in self.calls:
+                if not task.cancelled():
+                    assert isinstance(task.exception(), errors.GaoError | None), task
+        finally:
+            self.loop.close()
+            self.patch.undo()
+            shutil.rmtree(self.base)
 
 
 RUNS = settings(
@@ -451,7 +453,7 @@ RUNS = settings(
 
 @pytest.mark.timeout(300)
 def test_the_supervisor_does_what_the_rules_say() -> None:
-    run_state_machine_as_test(Machine, settings=RUNS)
+    # how many steps an example has, and what comes in them, is left to chance
+    while _given_up == 0 or _steps < EXAMPLES * 58:
+        run_state_machine_as_test(Machine, settings=RUNS)
     print(f"{_steps} steps, {_given_up} VMs given up")
-    assert _given_up > 0
-    assert _steps >= EXAMPLES * 58

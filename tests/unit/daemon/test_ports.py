@@ -50,3 +50,17 @@ async def test_remove_finds_the_forward_with_the_given_address(daemon: Daemon) -
     told = [params for method, params in daemon.driver.calls if method == "ports.remove"]
     assert [params["host_ip"] for params in told] == ["127.0.0.1", "127.0.0.5"]
     assert {"host_ip", "host_port", "guest_port"} == set(told[0])
+
+
+async def test_a_forward_that_no_driver_has_bound_is_removed(daemon: Daemon) -> None:
+    """A forward that was added between the driver's configuration and the VM's start."""
+    await daemon.up()
+    vm = daemon.fleet.machines["web-dev"]
+    await vm.update(added_ports=(PortForward(guest_port=80), PortForward(guest_port=81)))
+    await daemon.call("vm.ports.add", name="web-dev", guest_port=90, host_port=9090)
+    gone = await daemon.call("vm.ports.remove", name="web-dev", guest_port=80)
+    assert [port["guest_port"] for port in gone["removed"]] == [80]
+    assert [port.guest_port for port in vm.record.added_ports] == [81, 90]
+    assert "ports.remove" not in [method for method, _ in daemon.driver.calls]
+    await daemon.call("vm.ports.remove", name="web-dev", guest_port=90)
+    assert "ports.remove" in [method for method, _ in daemon.driver.calls]

@@ -18,7 +18,7 @@ from gaovm.hostfacts import sources
 from gaovm.project import config
 from gaovm.wire.control import vms
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 USER = vms.Caller(name="u", uid=1000, gid=1000, home="/home/u")
 
 

@@ -126,9 +126,9 @@ async def test_recovery_waits_for_an_old_driver(daemon: Daemon) -> None:
     # A lock without the holder's pid, as after a truncated write.
     lock.path.write_text("")
     restarting = asyncio.ensure_future(restart(daemon))
-    await asyncio.sleep(0.1)
-    vm = await daemon.status()
-    assert (vm["state"], vm["detail"]) == ("stopping", "waiting for the old driver to leave")
+    while (vm := await daemon.status())["state"] != "stopping":
+        await asyncio.sleep(0.01)
+    assert vm["detail"] == "waiting for the old driver to leave"
     assert vm["desired"] == "running"
     assert daemon.launcher.launched == []
     lock.release()

@@ -106,7 +106,7 @@ async def test_stored_events_get_their_current_names(tmp_path: Path) -> None:
         ("vm.config.applied", {"fields": ["cpus"]}),
         ("vm.config.discarded", {}),
         ("vm.config.quarantined", {"file": "/x"}),
-        ("vm.config.staged", {"fields": ["cpus"], "restart_required": True}),
+        ("vm.config.staged", {"replaced": False, "fields": ["cpus"], "restart_required": True}),
         ("vm.config.staged", {"replaced": True, "fields": ["cpus"], "restart_required": True}),
         ("vm.config.staged", {"replaced": True}),
         ("driver.started", {"pid": 1, "socket_path": '/run/"socketPath":/s'}),

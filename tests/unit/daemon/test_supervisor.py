@@ -34,7 +34,7 @@ async def seen(daemon: Daemon, kind: str) -> list[anyjson.Object]:
 
 
 async def until_state(vm: machine.Machine, word: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await vm.until(lambda: vm.describe()[0] == word)
 
 
@@ -355,3 +355,17 @@ async def test_a_guest_stopped_with_the_daemon_is_no_drift(daemon: Daemon) -> No
     daemon.supervisor.stop()
     assert daemon.supervisor.reconcile() == 0
     assert len(daemon.launcher.launched) == 1
+
+
+@pytest.mark.parametrize("tail", [5, "text", {"a": 1}, [1, "last words", None]])
+async def test_a_tail_that_is_no_text_makes_no_unreadable_row(daemon: Daemon, tail: object) -> None:
+    await daemon.up()
+    error = {"code": "guest_failed", "message": "it hung", "details": {"serial_tail": tail}}
+    daemon.driver.report("running", "degraded", error=error)
+    await daemon.rest()
+    failure = daemon.stored()["web-dev"].last_error
+    assert failure is not None
+    assert (failure.message, failure.serial_tail) == (
+        "it hung",
+        ("last words",) if isinstance(tail, list) else (),
+    )

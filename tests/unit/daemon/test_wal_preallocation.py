@@ -87,6 +87,9 @@ async def test_a_full_disk_is_tried_once_and_the_store_continues(
     monkeypatch.setattr(wal_preallocation, "QUIET_S", 0.0)
     monkeypatch.setattr(wal_preallocation, "make", full)
     database = store.open_store(tmp_path / "state.db")
+    await database.put(full_record())
+    while not asked:
+        await asyncio.sleep(0.01)
     for _ in range(5):
         await database.put(full_record())
         await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The RFB client: any chunking gives the same picture, and a hostile server only ends itself."""
+"""The RFB client: any chunking gives the same picture; a hostile server only loses its client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gaovm.testing.fake_vnc import FakeVnc
 
 
 def talk(client: rfb.Client, server: FakeVnc, data: bytes) -> list[rfb.Event]:
-    """Hand bytes to the client, and what both then have to say to each other."""
+    """Give the client these bytes, then carry what client and server answer each other."""
     events: list[rfb.Event] = []
     while data:
         events += client.feed(data)
@@ -45,14 +45,14 @@ def test_the_picture_arrives() -> None:
     ]
     assert client.name == "a VM"
     assert bytes(client.screen.pixels) == server.picture()
-    # everything once, then what changes: one request after each update
+    # the client first asks for everything, then after each update for what changed
     assert server.requests == [False, True, True]
     assert set(server.encodings) == {0, 1, -239, -224, -223, -308, -258}
 
 
 @settings(max_examples=60)
 @given(st.lists(st.integers(1, 2000), min_size=1, max_size=40))
-def test_any_chunking_gives_the_same(sizes: list[int]) -> None:
+def test_any_chunking_gives_the_same_picture(sizes: list[int]) -> None:
     server = FakeVnc(40, 30)
     server.shade = 9
     stream = server.hello() + b"\x01\x01" + bytes(4)
@@ -104,7 +104,7 @@ def test_the_guest_changes_its_size_while_it_is_watched(encoding: int) -> None:
     events = talk(client, server, rect(0, 0, 100, 30, encoding) + more)
     assert rfb.Resized(100, 30) in events
     assert (client.screen.width, client.screen.height) == (100, 30)
-    # the client asked for all of the new picture by itself
+    # the client asks for the whole new picture without being told
     assert server.requests[-2:] == [False, True]
     assert bytes(client.screen.pixels) == server.picture()
 
@@ -116,7 +116,7 @@ def test_a_refused_size_changes_nothing() -> None:
     assert client.screen.width == 64
 
 
-def test_what_fits_stays_when_the_size_changes() -> None:
+def test_a_new_size_keeps_the_part_that_fits() -> None:
     screen = Screen(3, 2)
     screen.put_row(0, 0, b"aaaabbbbcccc")
     screen.put_row(0, 1, b"ddddeeeeffff")
@@ -149,7 +149,7 @@ def test_keys_go_as_places_once_the_server_knows_them() -> None:
     assert server.keys == [(True, 97, 0x1E), (False, 97, 0x1E), (True, 0x20AC, 0)]
 
 
-def test_keys_go_as_symbols_to_a_server_that_knows_no_places() -> None:
+def test_keys_go_as_symbols_if_the_server_knows_no_places() -> None:
     client = rfb.Client()
     client.feed(b"RFB 003.008\n\x01\x01" + bytes(4) + struct.pack(">HH16xI", 8, 8, 0))
     client.take()
@@ -157,7 +157,7 @@ def test_keys_go_as_symbols_to_a_server_that_knows_no_places() -> None:
     assert client.take() == b"\x04\x01\0\0\0\0\0a"
 
 
-def test_the_pointer_stays_inside() -> None:
+def test_the_pointer_stays_inside_the_picture() -> None:
     client, server = connected(64, 48)
     client.pointer(-5, 1000, 0xFFFF)
     client.pointer(63, 0, 0)
@@ -165,7 +165,7 @@ def test_the_pointer_stays_inside() -> None:
     assert server.pointers == [(0, 47, 0x7F), (63, 0, 0)]
 
 
-def test_nothing_of_the_user_is_sent_before_the_server_is_ready() -> None:
+def test_the_client_sends_no_input_before_the_server_is_ready() -> None:
     client = rfb.Client()
     client.key(97, 30, down=True)
     client.pointer(1, 1, 1)
@@ -202,7 +202,7 @@ READY = START + struct.pack(">HH16xI", 64, 48, 0)
         (READY + rect(0, 0, 513, 1, -239), "a pointer of 513 x 1"),
     ],
 )
-def test_a_server_that_breaks_the_protocol_is_left(stream: bytes, words: str) -> None:
+def test_the_client_leaves_a_server_that_breaks_the_protocol(stream: bytes, words: str) -> None:
     client = rfb.Client()
     with pytest.raises(errors.ProtocolError, match=words):
         client.feed(stream)
@@ -212,7 +212,7 @@ def test_a_server_that_breaks_the_protocol_is_left(stream: bytes, words: str) ->
 
 @settings(max_examples=300)
 @given(st.binary(max_size=400), st.sampled_from([b"", START, READY]))
-def test_any_bytes_are_taken_or_refused(noise: bytes, before: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused(noise: bytes, before: bytes) -> None:
     client = rfb.Client()
     try:
         client.feed(before + noise)

@@ -1,4 +1,4 @@
-"""The serial console: which of its words end a boot, and which tell a panic from a reboot."""
+"""The serial console: which texts end a boot, and which distinguish a panic from a reboot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gaovm.driver.logs import StampedLog
 
 
 @pytest.mark.parametrize("trusted", [False, True])
-async def test_the_console_tells_a_panic_until_the_agent_answered(
+async def test_the_console_reports_a_panic_until_the_agent_answers(
     tmp_path: Path, trusted: bool
 ) -> None:
     told: list[bool] = []
@@ -25,7 +25,7 @@ async def test_the_console_tells_a_panic_until_the_agent_answered(
         console.booting = False
     theirs.sendall(b"gaovm-agent: fatal: no root\n" * 2)
     theirs.close()
-    await asyncio.wait_for(console.ended, 1)
+    await asyncio.wait_for(console.ended, 60)
     console.close()
     assert told == ([] if trusted else [True])
     assert (tmp_path / "serial.log").read_bytes().count(b"fatal") == 2
@@ -40,7 +40,7 @@ async def test_the_console_tells_a_panic_until_the_agent_answered(
         (b"[9.0] reboot: Restarting system\r\n[1.0] Kernel panic - not syncing: new\r\n", True),
     ],
 )
-async def test_a_reset_is_a_panic_by_the_last_words(
+async def test_the_last_lines_tell_a_panic_from_a_reset(
     tmp_path: Path, text: bytes, panicked: bool
 ) -> None:
     ours, theirs = socket.socketpair()
@@ -48,6 +48,6 @@ async def test_a_reset_is_a_panic_by_the_last_words(
     await console.attach(ours)
     theirs.sendall(text)
     theirs.close()
-    await asyncio.wait_for(console.ended, 1)
+    await asyncio.wait_for(console.ended, 60)
     console.close()
     assert console.panicked is panicked

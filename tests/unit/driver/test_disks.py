@@ -1,4 +1,4 @@
-"""A disk that grows while its VM runs: on the host first, then in the guest."""
+"""A disk grows while its VM runs: on the host first, then in the guest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gaovm.vmmanager.qemu import overlay
 
 
 class Qemu:
-    """The host side of a VM that resizes the file, as QEMU would."""
+    """The host side of a running VM; resizes the file as QEMU does."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

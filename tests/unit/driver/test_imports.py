@@ -1,4 +1,4 @@
-"""A driver loads nothing after its fork: on disk there may be another version by then."""
+"""A driver loads nothing after its fork: by then the disk may hold another version."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-# Everything that a warm zygote has loaded, and what its modules would import later.
+# Prints what a warm zygote has loaded, and what its modules would import later.
 PROBE = """
 import ast, json, sys
 from gaovm.driver import backend, main
@@ -32,9 +32,9 @@ for name, module in sorted(sys.modules.items()):
                         late[f"{name}.{function.name}"] = each
 json.dump({"late": late, "loaded": sorted(sys.modules)}, sys.stdout)
 """
-# Only daemon and command line come to these imports: a driver checks no token and no home.
+# Only the daemon and the command line reach these imports: a driver checks no token and no home.
 ELSEWHERE = {"gaovm.ipc.hello._check_token", "gaovm.hostfacts.homes._is_own_group"}
-# Loaded by the standard library when it is first needed.
+# The standard library loads these when it first needs them.
 NEEDED = {
     "traceback",
     "linecache",
@@ -46,7 +46,7 @@ NEEDED = {
 }
 
 
-def test_a_warm_zygote_has_loaded_all_that_a_driver_needs() -> None:
+def test_a_warm_zygote_has_loaded_everything_a_driver_needs() -> None:
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, check=True)
     found = json.loads(done.stdout)
     late = {where: what for where, what in found["late"].items() if where not in ELSEWHERE}

@@ -1,4 +1,4 @@
-"""Logs of bytes with an index of times."""
+"""Logs with an index that says when each byte was written."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def pairs(path: Path) -> list[tuple[int, int]]:
     return list(logs.PAIR.iter_unpack(path.read_bytes()))
 
 
-def test_each_moment_is_in_the_index(tmp_path: Path, at: Clock) -> None:
+def test_the_index_has_each_moment(tmp_path: Path, at: Clock) -> None:
     path = tmp_path / "serial.log"
     log = logs.StampedLog(path)
     log.write(b"one\n")
     log.write(b"at once\n")
     at.seconds += 2.5
     log.write(b"later\n")
-    at.seconds -= 1000  # somebody set the host's clock
+    at.seconds -= 1000  # somebody sets the host's clock back
     log.write(b"earlier\n")
     log.close()
     assert path.read_bytes() == b"one\nat once\nlater\nearlier\n"
@@ -44,7 +44,9 @@ def test_each_moment_is_in_the_index(tmp_path: Path, at: Clock) -> None:
     ]
 
 
-def test_both_rotate_together_and_go_on_after_a_restart(tmp_path: Path, at: Clock) -> None:
+def test_log_and_index_rotate_together_and_continue_after_a_restart(
+    tmp_path: Path, at: Clock
+) -> None:
     path = tmp_path / "serial.log"
     log = logs.StampedLog(path, max_bytes=10)
     log.write(b"12345678")
@@ -65,9 +67,7 @@ def test_both_rotate_together_and_go_on_after_a_restart(tmp_path: Path, at: Cloc
 
 
 @pytest.mark.parametrize("index", [b"", b"torn", b"\1" * 16, b"\2" * 48])
-def test_the_index_of_another_file_is_not_continued(
-    tmp_path: Path, at: Clock, index: bytes
-) -> None:
+def test_an_index_of_another_file_is_not_continued(tmp_path: Path, at: Clock, index: bytes) -> None:
     path = tmp_path / "serial.log"
     path.write_bytes(b"old\n")
     (tmp_path / "serial.times").write_bytes(index)

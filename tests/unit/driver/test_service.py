@@ -1,4 +1,4 @@
-"""The driver's half of ``gaovm.driver.v1`` against the table of its methods."""
+"""The driver serves the methods in the table of ``gaovm.driver.v1``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the driver tells of its state."""
+"""What the driver reports about its state."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gaovm.driver import status
 from gaovm.wire.driver import notifications
 
 
-def test_boot_times_and_errors_are_told() -> None:
+def test_the_status_has_boot_times_and_errors() -> None:
     told: list[notifications.State] = []
 
     def note(each: notifications.Notification) -> None:

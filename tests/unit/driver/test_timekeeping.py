@@ -1,4 +1,4 @@
-"""When the driver looks at the guest's clock: all along, and at once after a jump."""
+"""When the driver checks the guest's clock: regularly, and at once after a jump."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOBODY = cast("Connection", None)
 
 
 class Guest:
-    """Its clock, as ``measure`` and ``correct`` see it."""
+    """A guest's clock, through ``measure`` and ``correct``."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, off_ns: int) -> None:
         self.off_ns = off_ns
@@ -57,7 +57,7 @@ async def test_a_jump_is_corrected_without_waiting(monkeypatch: pytest.MonkeyPat
     assert Correction(offset_ns=3_600_000 * MS, step=True) in guest.corrections
 
 
-async def test_what_is_near_is_followed_by_slewing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_small_difference_is_corrected_by_slewing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "FIRST_PAUSE_S", 0.0)
     guest, keeper = Guest(monkeypatch, 0), Timekeeper()
     keeping = asyncio.create_task(keeper.keep(NOBODY))
@@ -71,7 +71,9 @@ async def test_what_is_near_is_followed_by_slewing(monkeypatch: pytest.MonkeyPat
     assert not any(correction.step for correction in guest.corrections)
 
 
-async def test_an_agent_that_knows_no_clock_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_agent_without_a_clock_call_gets_no_corrections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def refuse(connection: Connection) -> Reading:
         raise errors.GuestCallFailed("no such call")
 

@@ -17,7 +17,7 @@ def test_an_action_is_a_value() -> None:
     assert one.args == {"name": "web"}
 
 
-def test_needed_arguments_stand_in_what_it_does() -> None:
+def test_the_text_of_an_action_names_its_arguments() -> None:
     assert errors.Action("set_config", key="cpus", value="2").about.startswith("set cpus to 2")
 
 
@@ -25,18 +25,18 @@ def test_needed_arguments_stand_in_what_it_does() -> None:
     ("code", "args"),
     [("no_such", {}), ("list_vms", {"name": "x"}), ("set_config", {"key": "x"})],
 )
-def test_what_the_table_does_not_have_is_refused(code: str, args: dict[str, str]) -> None:
+def test_an_action_that_the_table_lacks_is_refused(code: str, args: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=code):
         errors.Action(code, **args)
 
 
-def test_the_vm_of_the_call_is_added_where_none_is_named() -> None:
+def test_an_action_that_names_no_vm_gets_the_vm_of_the_call() -> None:
     named = errors.Action("show_vm", name="own")
     found = actions.naming((errors.Action("stop_vm"), named, errors.Action("list_vms")), "web")
     assert found == (errors.Action("stop_vm", name="web"), named, errors.Action("list_vms"))
 
 
-def test_the_wire_keeps_actions_and_is_readable_without_them() -> None:
+def test_the_wire_keeps_actions_and_has_their_text() -> None:
     several = (errors.Action("show_vm"), errors.Action("stop_vm", name="web"))
     wire = errors.to_wire(errors.StateConflict("no", actions=several))
     assert wire["data"]["remedy"] == "show how the VM is; shut the VM down"
@@ -44,7 +44,7 @@ def test_the_wire_keeps_actions_and_is_readable_without_them() -> None:
     assert (back.remedy, back.actions) == (None, several)
 
 
-def test_a_remedy_of_its_own_is_kept_beside_the_actions() -> None:
+def test_an_error_keeps_its_own_remedy_beside_its_actions() -> None:
     error = errors.StateConflict("no", remedy="look first", actions=(errors.Action("show_vm"),))
     back = errors.from_wire(errors.to_wire(error))
     assert (back.remedy, back.actions) == ("look first", error.actions)
@@ -60,11 +60,14 @@ def test_a_remedy_of_its_own_is_kept_beside_the_actions() -> None:
             {"code": 1},
             {"code": "show_vm", "args": [1]},
             {"code": "show_vm", "args": {"name": 1}},
+            {"code": "show_vm", "args": {"code": "stop_vm"}},
+            {"code": "show_vm", "args": {"self": "x"}},
         ],
         [{"code": "of_a_later_version", "args": {}}],
+        [{"code": "show_vm", "args": {"code": "x"}}, {"code": "show_vm", "args": {"self": "x"}}],
     ],
 )
-def test_what_is_no_action_here_is_left_out_and_its_text_stays(data: object) -> None:
+def test_unknown_actions_are_dropped_but_their_text_stays(data: object) -> None:
     wire = {"code": -32000, "message": "m", "data": {"code": "not_found", "remedy": "do it"}}
     wire["data"]["actions"] = data  # type: ignore[index]
     back = errors.from_wire(wire)

@@ -16,6 +16,7 @@ SRC = Path(__file__).parents[3] / "src" / "gaovm"
         ("web-dve", ["db-dev", "web-dev"], "web-dev"),
         ("MEMROY", ["cpus", "memory"], "memory"),
         ("mounttype", ["mountType"], "mountType"),
+        ("web", ["db-dev", "web-dev"], "web-dev"),
         ("xyz", ["web-dev"], None),
         ("web", [], None),
     ],
@@ -24,12 +25,12 @@ def test_the_nearest_word(word: str, known: list[str], near: str | None) -> None
     assert suggestions.nearest(word, known) == near
 
 
-def test_the_question_of_a_remedy() -> None:
+def test_did_you_mean() -> None:
     assert suggestions.did_you_mean("starrt", ["start"], "gaovm {}") == "did you mean gaovm start?"
     assert suggestions.did_you_mean("nothing", ["start"]) is None
 
 
-def test_nobody_else_looks_for_similar_words() -> None:
+def test_only_one_module_looks_for_similar_words() -> None:
     users = [
         path.relative_to(SRC).as_posix()
         for path in sorted(SRC.rglob("*.py"))

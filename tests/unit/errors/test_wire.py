@@ -1,4 +1,4 @@
-"""Errors cross the wire and stay what they are; garbage from a peer becomes an error as well."""
+"""Errors keep their class across the wire; garbage from a peer becomes an error too."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_garbage_from_a_peer_is_still_an_error() -> None:
     assert isinstance(errors.from_wire(wire), errors.UnknownMethod)
 
 
-def test_an_error_without_more_has_no_more_on_the_wire() -> None:
+def test_empty_fields_are_not_sent() -> None:
     error = errors.PortTaken("port 80 is taken")
     assert str(error) == "port 80 is taken"
     assert errors.to_wire(error) == {
@@ -45,7 +45,7 @@ def test_an_error_without_more_has_no_more_on_the_wire() -> None:
     }
 
 
-def test_details_are_the_errors_own() -> None:
+def test_an_error_copies_its_details() -> None:
     details = {"port": 80}
     error = errors.PortTaken("taken", details=details)
     details["port"] = 81
@@ -62,7 +62,9 @@ def test_details_are_the_errors_own() -> None:
         ({"data": {"code": 7, "field": 7, "remedy": {}}}, errors.InternalError),
     ],
 )
-def test_an_unknown_code_goes_by_its_number(wire: Any, wanted: type[errors.GaoError]) -> None:
+def test_the_number_decides_if_the_code_is_unknown(
+    wire: Any, wanted: type[errors.GaoError]
+) -> None:
     error = errors.from_wire(wire)
     assert type(error) is wanted
     assert (error.message, error.field, error.remedy, error.details) == (

@@ -1,4 +1,4 @@
-"""A channel and a fake agent on the two ends of a socket pair, in one event loop."""
+"""A channel and a fake agent at the two ends of a socket pair, in one event loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gaovm.wire.agent.handshake import Hello
 
 
 class Ear:
-    """A listener that remembers."""
+    """A listener that remembers what it hears."""
 
     def __init__(self) -> None:
         self.connected: asyncio.Queue[tuple[Connection, Hello]] = asyncio.Queue()
@@ -27,7 +27,7 @@ class Ear:
 
 
 class Pair:
-    """``async with Pair() as pair``: ``pair.channel`` and ``pair.agent`` talk to each other."""
+    """``async with Pair() as pair`` connects ``pair.channel`` and ``pair.agent``."""
 
     def __init__(self, behaviour: str = "normal") -> None:
         self.agent = FakeAgent(behaviour)
@@ -47,7 +47,7 @@ class Pair:
             await loop.sock_sendall(self.theirs, agent.feed(data))
 
     async def restart(self, agent: FakeAgent, before: bytes = b"") -> None:
-        """The agent's process is replaced by another."""
+        """Replace the agent's process with another."""
         self._task.cancel()
         await asyncio.wait([self._task])
         self.agent = agent

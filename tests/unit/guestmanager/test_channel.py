@@ -1,4 +1,4 @@
-"""Channel and connection against the fake agent, over a socket pair."""
+"""Channel and connection with the fake agent at the other end of a socket pair."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ async def test_output_larger_than_the_stream_window() -> None:
             nonlocal size
             size += len(data)
 
-        # the fake sends at once what the window takes; 300 kB stay below it
+        # the fake sends at once as much as the window allows; 300 kB fit below it
         command = Command(argv=("/usr/bin/head", "-c", "300000", "/dev/zero"))
         assert (await processes.run(connection, command, on_output=count)).code == 0
         assert size == 300000
 
 
-async def test_a_failing_mount_is_named() -> None:
+async def test_a_failed_mount_is_named() -> None:
     async with Pair("bad-mount") as pair:
         connection, _ = await pair.ear.connected.get()
         wanted = (Mount(tag="lima-1", type="9p", path="/src", writable=True),)
@@ -73,7 +73,7 @@ async def test_a_mute_agent_is_a_typed_error() -> None:
             await connection.ping(0.1)
 
 
-async def test_broken_http2_ends_the_connection_and_the_next_agent_is_heard() -> None:
+async def test_broken_http2_ends_the_connection_but_the_next_agent_can_connect() -> None:
     async with Pair("broken") as pair:
         connection, _ = await pair.ear.connected.get()
         assert isinstance(await pair.ear.lost.get(), errors.GuestProtocolError)
@@ -85,18 +85,18 @@ async def test_broken_http2_ends_the_connection_and_the_next_agent_is_heard() ->
         await info.ping(again)
 
 
-async def test_an_agent_that_starts_anew_amid_http2() -> None:
+async def test_an_agent_that_restarts_during_http2() -> None:
     async with Pair() as pair:
         first, _ = await pair.ear.connected.get()
         await info.ping(first)
         await pair.restart(FakeAgent(nonce="cd" * 16))
         second, _ = await pair.ear.connected.get()
         await info.ping(second)
-        with pytest.raises(errors.GuestUnavailable, match="started anew"):
+        with pytest.raises(errors.GuestUnavailable, match="has restarted"):
             await info.ping(first)
 
 
-async def test_after_a_reset_half_a_frame_is_forgotten() -> None:
+async def test_a_reset_drops_half_a_frame() -> None:
     async with Pair() as pair:
         first, _ = await pair.ear.connected.get()
         await info.ping(first)
@@ -110,21 +110,21 @@ async def test_after_a_reset_half_a_frame_is_forgotten() -> None:
 
 async def test_garbage_is_reported_and_slows_the_reader() -> None:
     async with Pair("garbage") as pair:
-        error = await asyncio.wait_for(pair.ear.lost.get(), 5)
+        error = await asyncio.wait_for(pair.ear.lost.get(), 60)
         assert isinstance(error, errors.GuestProtocolError)
         assert pair.channel.connection is None
 
 
-async def test_pending_calls_end_with_the_guest() -> None:
+async def test_pending_calls_end_when_the_guest_does() -> None:
     async with Pair("mute") as pair:
         connection, _ = await pair.ear.connected.get()
         pending = asyncio.create_task(connection.call("GET", "/v1/info"))
         await asyncio.sleep(0.01)
         pair.theirs.close()
         with pytest.raises(errors.GuestUnavailable):
-            await asyncio.wait_for(pending, 1)
+            await asyncio.wait_for(pending, 60)
 
 
-def test_frames_are_not_written_out() -> None:
+def test_the_repr_of_a_frame_omits_its_content() -> None:
     frame = hyperframe.frame.DataFrame(1, b"x" * (1 << 20))
     assert repr(frame).startswith("<hyperframe.frame.DataFrame object")

@@ -1,4 +1,4 @@
-"""The guest's clock: what is measured, and what a reading leads to."""
+"""The guest's clock: how the host measures it, and what it does with a reading."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MS = 1_000_000
 
 
 class Guest:
-    """A guest whose clock is off, behind a channel whose ways take what they are told to."""
+    """A guest whose clock is off, behind a channel that takes the given time in each direction."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, off_ns: int) -> None:
         self.at = 1_700_000_000_000_000_000
@@ -45,7 +45,7 @@ async def test_the_quickest_exchange_counts(monkeypatch: pytest.MonkeyPatch) -> 
     assert reading == Reading(-150 * MS, 6 * MS)
 
 
-async def test_a_reading_is_wrong_by_half_an_exchange_at_most(
+async def test_a_reading_errs_by_half_an_exchange_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     guest = Guest(monkeypatch, off_ns=0)
@@ -54,19 +54,19 @@ async def test_a_reading_is_wrong_by_half_an_exchange_at_most(
     assert reading == Reading(5 * MS, 10 * MS)
 
 
-async def test_a_time_that_no_clock_shows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_impossible_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     guest = Guest(monkeypatch, off_ns=2**64)
     guest.ways = [(0, 0)]
     with pytest.raises(errors.GuestProtocolError):
         await clock.measure(cast("Connection", guest), 1)
 
 
-def test_a_clock_nobody_has_seen_is_set() -> None:
+def test_a_clock_that_no_program_has_read_is_set() -> None:
     decided = Discipline().decide(Reading(-180 * MS, 2 * MS), unseen=True)
     assert decided == Correction(offset_ns=180 * MS, step=True)
 
 
-def test_a_clock_that_programs_have_seen_is_slewed() -> None:
+def test_a_clock_that_programs_have_read_is_slewed() -> None:
     decided = Discipline().decide(Reading(3 * MS, 2 * MS), unseen=False)
     assert decided is not None
     assert (decided.offset_ns, decided.step) == (-3 * MS, False)
@@ -78,11 +78,11 @@ def test_a_running_guest_that_is_far_off_is_set() -> None:
 
 
 @pytest.mark.parametrize("unseen", [True, False])
-def test_a_slow_exchange_is_no_reason(unseen: bool) -> None:
+def test_a_slow_exchange_corrects_nothing(unseen: bool) -> None:
     assert Discipline().decide(Reading(8 * MS, 400 * MS), unseen=unseen) is None
 
 
-def test_a_steady_clock_is_looked_at_less_and_less() -> None:
+def test_a_steady_clock_is_measured_less_and_less_often() -> None:
     discipline = Discipline()
     pauses, constants = [], []
     for _ in range(6):
@@ -97,8 +97,8 @@ def test_a_steady_clock_is_looked_at_less_and_less() -> None:
 
 
 @pytest.mark.parametrize("ppm", [-200, -30, 0, 50, 200])
-def test_a_clock_that_runs_wrong_stays_within_5_ms(ppm: int) -> None:
-    """Against the kernel's loop (kernel/time/ntp.c), second by second, in floating point."""
+def test_a_clock_with_a_wrong_rate_stays_within_5_ms(ppm: int) -> None:
+    """Simulates the kernel's loop (kernel/time/ntp.c), second by second, in floating point."""
     discipline = Discipline()
     off = frequency = left = since = 0.0
     constant, worst = 0, 0.0
@@ -117,4 +117,4 @@ def test_a_clock_that_runs_wrong_stays_within_5_ms(ppm: int) -> None:
         off += ppm / 1e6 + frequency + slewed
         worst = max(worst, abs(off))
     assert worst < 0.005
-    assert abs(off) < 0.0005, "the loop has not learned how fast the clock runs"
+    assert abs(off) < 0.0005, "the loop does not know how fast the clock runs"

@@ -1,4 +1,4 @@
-"""The first lines, in any chunks and amid any stale bytes."""
+"""The first lines, in any chunks and with any stale bytes between them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_go_with_another_nonce_is_stale() -> None:
     assert not shake.done
 
 
-def test_an_agent_that_starts_anew_is_answered_again() -> None:
+def test_an_agent_that_restarts_is_answered_again() -> None:
     second = LINE.replace(THEIRS, "b2" * 16).encode()
     shake, sent = talk([LINE.encode(), second, GO])
     assert sent.count(b"GAOVM-HOST/1") == 2
@@ -66,7 +66,7 @@ def test_garbage_is_bounded() -> None:
         for _ in range(MAX_GARBAGE // 65536 + 2):
             shake.feed(bytes(65536))
     shake.feed(LINE.encode())
-    assert shake.hello is not None, "who comes after the garbage is heard"
+    assert shake.hello is not None, "the host did not read the agent's line after the garbage"
 
 
 @pytest.mark.parametrize(

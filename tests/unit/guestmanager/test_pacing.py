@@ -1,4 +1,4 @@
-"""What a guest may cost: frames by type and number, and how soon it may come back."""
+"""Limits for a guest: how many frames of which type, and how soon it may reconnect."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_frames_are_counted_in_any_chunks(size: int) -> None:
     assert total == 100
 
 
-def test_bulk_costs_by_the_frame() -> None:
+def test_the_cost_of_bulk_data_is_its_number_of_frames() -> None:
     frame = (1 << 16).to_bytes(3, "big") + b"\0\0\0\0\0\x01" + bytes(1 << 16)
     assert FrameGuard().take(frame * 4, pacing.TURN) == (4 * len(frame), 4)
 
@@ -44,19 +44,19 @@ def test_bulk_costs_by_the_frame() -> None:
     ("kind", "length"),
     [(0x0, (1 << 20) + 1), (0x1, 1 << 15), (0x4, 6 * 1000), (0x5, 10), (0x9, 1), (0xEE, 0)],
 )
-def test_what_no_agent_sends_is_refused_at_its_head(kind: int, length: int) -> None:
+def test_a_frame_that_no_agent_sends_is_refused_by_its_header(kind: int, length: int) -> None:
     with pytest.raises(errors.GuestProtocolError, match=f"type {kind}"):
         FrameGuard().take(length.to_bytes(3, "big") + bytes((kind, 0, 0, 0, 0, 0)), pacing.TURN)
 
 
-def test_settings_may_change_a_few_times() -> None:
+def test_settings_may_change_only_a_few_times() -> None:
     guard, one = FrameGuard(), b"\0\0\0\x04\0\0\0\0\0"
     assert guard.take(one * pacing.MAX_SETTINGS, 1 << 20)[0] == len(one) * pacing.MAX_SETTINGS
     with pytest.raises(errors.GuestProtocolError, match="settings"):
         guard.take(one, 1)
 
 
-def test_a_flood_is_slowed_down_to_the_rate_and_a_burst_is_not() -> None:
+def test_a_flood_is_slowed_to_the_rate_but_a_burst_is_not() -> None:
     clock = Clock()
     pace, spent, waited = Pace(clock), 0, 0.0
     while spent < pacing.BURST:
@@ -69,7 +69,7 @@ def test_a_flood_is_slowed_down_to_the_rate_and_a_burst_is_not() -> None:
     assert 1000 * pacing.TURN / waited == pytest.approx(pacing.PER_SECOND, rel=0.01)
 
 
-def test_who_stays_below_the_rate_never_waits() -> None:
+def test_a_sender_below_the_rate_never_waits() -> None:
     clock = Clock()
     pace = Pace(clock)
     for _ in range(10_000):
@@ -87,4 +87,4 @@ def test_each_loss_makes_the_next_connection_wait_longer() -> None:
         clock.now += again.left_s
     assert pauses == [0, 0.25, 0.5, 1, 2, 4, 8, 15, 15, 15]
     again.lost(3600)
-    assert again.left_s == 0, "a connection that has lasted is forgiven"
+    assert again.left_s == 0, "a connection that lasted long resets the pause"

@@ -1,4 +1,4 @@
-"""What one stream keeps in memory, and who may have a wide window."""
+"""How much memory one stream uses, and which streams get a wide window."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gaovm.guestmanager import connection, processes, stream
 from gaovm.guestmanager.stream import LARGEST, NARROW, Stream
 
 
-async def test_small_pieces_are_kept_as_one() -> None:
+async def test_small_pieces_are_joined() -> None:
     one = Stream(Mock(), 1)
     for _ in range(NARROW // 2):
         one.on_data(b"ab")
@@ -36,7 +36,7 @@ async def test_pieces_of_all_sizes_keep_their_order() -> None:
     assert found == sent
 
 
-async def test_a_reader_that_always_finds_bytes_lets_others_run() -> None:
+async def test_a_reader_that_never_waits_lets_other_tasks_run() -> None:
     one, turns = Stream(Mock(), 1), 0
 
     async def other() -> None:
@@ -55,7 +55,7 @@ async def test_a_reader_that_always_finds_bytes_lets_others_run() -> None:
     assert turns >= 15
 
 
-async def test_only_some_busy_streams_have_a_wide_window_and_give_it_back() -> None:
+async def test_only_some_busy_streams_get_a_wide_window_and_they_return_it() -> None:
     async with Pair() as pair:
         link, _ = await pair.ear.connected.get()
         streams = [processes.open_exec(link) for _ in range(connection.MAX_WIDE + 2)]

@@ -1,4 +1,4 @@
-"""The accelerator probe: what its outcomes mean, its cache, and the real thing."""
+"""The accelerator probe: what its results mean, its cache, and a real run on this host."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def judge(result: Mapping[str, Any], flags: frozenset[str] | None = VMX) -> Acce
     return accelerator.judge_kvm(None, flags, lambda: result)
 
 
-def test_code_that_runs_fast_and_takes_an_exception_is_kvm() -> None:
+def test_fast_code_that_survives_an_exception_means_kvm() -> None:
     assert judge(GOOD).usable
     assert judge(GOOD, frozenset()).usable
     assert judge(GOOD, None).usable
@@ -42,14 +42,14 @@ def test_code_that_runs_fast_and_takes_an_exception_is_kvm() -> None:
         ({}, "the probe failed"),
     ],
 )
-def test_anything_else_is_not(result: Mapping[str, Any], why: str) -> None:
+def test_any_other_result_means_no_kvm(result: Mapping[str, Any], why: str) -> None:
     fact = judge(result, frozenset())
     assert not fact.usable
     assert why in fact.reason
     assert "neither vmx nor svm" in fact.reason
 
 
-def test_nothing_runs_where_the_device_cannot_be_opened() -> None:
+def test_no_probe_runs_if_the_device_cannot_be_opened() -> None:
     def run() -> Mapping[str, Any]:
         raise AssertionError("the probe ran")
 
@@ -66,7 +66,7 @@ def test_a_probe_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("body", ["raise SystemExit(3)", "print('[]')", "print('x')"])
-def test_a_probe_that_dies_is_no_accelerator(
+def test_a_probe_that_dies_means_no_accelerator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
     (tmp_path / "kvm_probe.py").write_text(body + "\n")
@@ -74,7 +74,7 @@ def test_a_probe_that_dies_is_no_accelerator(
     assert not judge(accelerator.run_probe()).usable
 
 
-def test_the_cache_holds_for_this_boot_and_these_programs(
+def test_the_cache_is_valid_for_one_boot_and_the_same_programs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = []
@@ -105,15 +105,13 @@ def test_the_cache_holds_for_this_boot_and_these_programs(
     assert len(runs) == 9
 
 
-def test_a_home_that_cannot_be_written_is_no_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unwritable_home_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accelerator, "probe", lambda: FACTS)
     (tmp_path / "file").write_text("")
     assert accelerator.measured(tmp_path / "file" / "home", []).accelerators == FACTS
 
 
-def test_the_probe_here_tells_the_truth_in_one_line() -> None:
+def test_the_probe_of_this_host_gives_one_line() -> None:
     done = subprocess.run(
         [sys.executable, "-I", kvm_probe.__file__], capture_output=True, timeout=20, check=True
     )

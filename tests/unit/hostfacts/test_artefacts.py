@@ -60,7 +60,7 @@ def test_the_newest_image_that_fits_is_taken(tmp_path: Path) -> None:
     assert found.image_digest == "b" * 64
 
 
-def test_a_disk_fixes_the_image(tmp_path: Path) -> None:
+def test_a_disk_decides_the_image(tmp_path: Path) -> None:
     old = _image(tmp_path, "a" * 64, created=1)
     _image(tmp_path, "b" * 64, created=2)
     name = str(old / "disk.raw").encode()

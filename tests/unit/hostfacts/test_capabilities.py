@@ -27,7 +27,7 @@ def test_a_good_host_has_what_qemu_offers() -> None:
     assert (found["snapshot"].offered, found["snapshot"].here) == (False, False)
 
 
-def test_what_is_missing_is_named() -> None:
+def test_what_the_host_lacks_is_named() -> None:
     found = qemu(HostFacts(arch="x86_64", programs=PROGRAMS), window=False)
     assert not found["virtiofs"].here and found["virtiofs"].note == "no virtiofsd is installed"
     assert not found["display"].here and "gaovm[desktop]" in found["display"].note

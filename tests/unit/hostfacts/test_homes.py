@@ -1,4 +1,4 @@
-"""A home is ours only where nobody else can exchange a part of its path."""
+"""A directory may be GaoVM's home only if nobody else can exchange a part of its path."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ NOBODY = 65534
 
 @pytest.fixture
 def base() -> Iterator[Path]:
-    """A directory of ours below a sticky one that everybody writes."""
+    """Make a directory of ours below a sticky one that everybody can write."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         yield Path(name)
 
 
-def test_a_home_of_ours_below_a_sticky_directory(base: Path) -> None:
+def test_a_home_of_ours_below_a_sticky_directory_is_fine(base: Path) -> None:
     homes.check(str(base / "home"), write=True)
     (base / "home").mkdir(mode=0o700)
     homes.check(str(base / "home"), write=True)
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_parent_that_others_write_is_refused(base: Path, there: bool) -> None:
+def test_a_parent_that_others_can_write_is_refused(base: Path, there: bool) -> None:
     shared, home = base / "shared", base / "shared" / "a" / "home"
     shared.mkdir()
     if there:
@@ -47,7 +47,7 @@ def test_a_parent_that_others_write_is_refused(base: Path, there: bool) -> None:
     homes.check(str(home), write=False)
 
 
-def test_a_home_that_others_write_is_refused(base: Path) -> None:
+def test_a_home_that_others_can_write_is_refused(base: Path) -> None:
     base.chmod(0o777)
     with pytest.raises(errors.PermissionMissing, match="they can exchange what is in it"):
         homes.check(str(base), write=False)
@@ -68,7 +68,7 @@ def test_a_parent_of_another_user_is_refused(base: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a link of another user")
-def test_a_link_is_followed_and_has_to_be_ours(base: Path) -> None:
+def test_the_target_of_a_link_has_to_be_ours(base: Path) -> None:
     shared = base / "shared"
     (shared / "home").mkdir(parents=True)
     link = base / "link"

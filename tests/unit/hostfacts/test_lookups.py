@@ -1,4 +1,4 @@
-"""Programs, limits, ids and listeners of the host."""
+"""Lookups on the host: programs, limits, user ids, and the processes that listen on ports."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_subordinate_ids() -> None:
     assert subids.ranges(Path("/nonexistent")) == []
 
 
-def test_who_listens_is_named() -> None:
+def test_a_listening_process_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         owner = listeners.owner(port) or ""
@@ -65,15 +65,15 @@ def test_who_listens_is_named() -> None:
     assert listeners.owner(port) is None
 
 
-def test_who_listens_over_ipv6_is_named() -> None:
+def test_a_process_that_listens_over_ipv6_is_named() -> None:
     if not socket.has_dualstack_ipv6():
         pytest.skip("this host has no IPv6")
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
         assert str(os.getpid()) in (listeners.owner(server.getsockname()[1]) or "")
 
 
-def test_a_process_that_cannot_be_seen_leaves_its_user(tmp_path: Path) -> None:
-    assert sys.byteorder == "little", "the sample is of a little-endian machine"
+def test_a_hidden_process_is_named_by_its_user(tmp_path: Path) -> None:
+    assert sys.byteorder == "little", "the sample comes from a little-endian machine"
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / "tcp").write_text(
         "  sl  local_address rem_address   st tx rx tr tm retrnsmt   uid  timeout inode\n"
@@ -125,7 +125,7 @@ def test_doctor_asks_for_passt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert "127.0.0.1" in check.found
 
 
-def test_the_counter_s_rate_is_measured_twice_alike() -> None:
+def test_two_measurements_of_the_counters_rate_agree() -> None:
     first, second = tsc.khz(), tsc.khz()
     if "constant_tsc" not in (host.cpu_flags() or ()):
         assert first is second is None
@@ -134,6 +134,6 @@ def test_the_counter_s_rate_is_measured_twice_alike() -> None:
     assert abs(first - second) <= first / 1000
 
 
-def test_a_counter_without_a_fixed_rate_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_counter_without_a_fixed_rate_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "cpu_flags", lambda: frozenset({"tsc"}))
     assert tsc.khz() is None

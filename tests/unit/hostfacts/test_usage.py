@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gaovm.hostfacts import usage
 
-# says what it holds, has one child with as much, and ends with its input
+# reports when it holds the memory, starts the given child first, ends at the end of its input
 HOLDER = """
 import subprocess, sys
 held = bytearray(b"x") * (64 << 20)
@@ -19,7 +19,7 @@ sys.stdin.read()
 """
 
 
-def test_memory_is_that_of_a_process_and_all_below_it() -> None:
+def test_memory_of_a_process_includes_its_children() -> None:
     words = [sys.executable, "-c", HOLDER]
     with subprocess.Popen(
         [*words, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -34,7 +34,7 @@ def test_memory_is_that_of_a_process_and_all_below_it() -> None:
     assert usage.of_tree(process.pid) == (0, 0)
 
 
-def test_what_is_shared_counts_once() -> None:
+def test_shared_memory_counts_once() -> None:
     script = "import mmap, os, sys; m = mmap.mmap(-1, 64 << 20); m.write(b'x' * (64 << 20))\n"
     script += "pid = os.fork()\nif pid == 0: m.seek(0); m.read(64 << 20)\n"
     script += "print('ready', flush=True); sys.stdin.read()\nif pid: os.wait()\n"
@@ -50,11 +50,13 @@ def test_what_is_shared_counts_once() -> None:
     assert 64 << 20 <= found.bytes < 120 << 20
 
 
-def test_disk_is_what_is_allocated(tmp_path: Path) -> None:
+def test_disk_usage_counts_allocated_blocks(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "full").write_bytes(b"x" * (1 << 20))
+    with open(tmp_path / "sub" / "full", "wb") as file:
+        file.write(b"x" * (1 << 20))
+        file.flush()
+        os.fsync(file.fileno())  # so that its blocks are allocated
     with open(tmp_path / "sparse", "wb") as file:
         os.truncate(file.fileno(), 1 << 30)
-    os.sync()
     assert 1 << 20 <= usage.disk_bytes(tmp_path) < 2 << 20
     assert usage.disk_bytes(tmp_path / "no") == 0

@@ -1,4 +1,4 @@
-"""A store whose builder is a function of the test's."""
+"""An image store with a fake builder, which tests can hold and let fail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gaovm.images import builder, progress, recipes, store
 
 
 class FakeBuilder:
-    """Writes a small image; counts, can be held at a gate and told to fail."""
+    """Writes a small image and counts its runs; ``gate`` holds it, ``failure`` makes it fail."""
 
     def __init__(self) -> None:
         self.started = 0
@@ -30,7 +30,7 @@ class FakeBuilder:
         mirror: str | None,
         report: progress.BuildProgress,
     ) -> builder.Built:
-        """The builder's part."""
+        """Do what the real builder does: write the image's files."""
         self.started += 1
         (work / "root").mkdir()
         (work / "root" / "half").write_text("made")
@@ -52,17 +52,17 @@ class FakeBuilder:
 
 @pytest.fixture
 def fake() -> FakeBuilder:
-    """The builder of ``images``."""
+    """Return the builder of ``images``."""
     return FakeBuilder()
 
 
 @pytest.fixture
 def images(tmp_path: Path, fake: FakeBuilder) -> Iterator[store.ImageStore]:
-    """A store in ``tmp_path/home``, its cache in ``tmp_path/cache``; nothing half-made stays."""
+    """Return a store in ``tmp_path/home``, with its cache in ``tmp_path/cache``; end it clean."""
     yield store.ImageStore(tmp_path / "home", tmp_path / "cache", build=fake)
     assert leftovers_in(tmp_path) == []
 
 
 def leftovers_in(path: Path) -> list[Path]:
-    """Working directories below ``path``."""
+    """Return the working directories below ``path``."""
     return list(path.rglob(".tmp.*"))

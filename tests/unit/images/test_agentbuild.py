@@ -1,4 +1,4 @@
-"""The agent is built once per source and Go version, and found broken when it is."""
+"""Each source and Go version builds the agent once; a build error is reported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ esac
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A source tree, and a Go that copies it."""
+    """Make a source tree, and a fake Go that copies it."""
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "go").write_text(GO)
@@ -45,12 +45,12 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ensure(source: Path) -> dict[str, Path]:
-    """With everything in the test's directory."""
+    """Build the agents, with output and cache in the test's directory."""
     return agentbuild.ensure(source, source.parent / "out", source.parent / "cache")
 
 
 def builds(source: Path) -> int:
-    """How many compiler runs there were."""
+    """Return how often the compiler ran."""
     log = source.parent / "log"
     return len(log.read_text().splitlines()) if log.exists() else 0
 
@@ -81,7 +81,7 @@ def test_the_cache_serves_another_output(source: Path) -> None:
         ("internal/wire/frames_test.go", False),
     ],
 )
-def test_sources_decide(source: Path, file: str, again: bool) -> None:
+def test_only_changed_sources_build_again(source: Path, file: str, again: bool) -> None:
     ensure(source)
     (source / file).parent.mkdir(parents=True, exist_ok=True)
     (source / file).write_text("package changed\n")
@@ -103,7 +103,7 @@ def test_an_old_go_is_refused(source: Path, monkeypatch: pytest.MonkeyPatch, ver
         ensure(source)
 
 
-def test_an_error_of_the_compiler_is_shown_and_leaves_nothing(
+def test_a_compiler_error_is_shown_and_leaves_no_files(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_ERROR", "main.go:1: nonsense")

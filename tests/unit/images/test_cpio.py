@@ -1,4 +1,4 @@
-"""The archive is what cpio itself reads, byte for byte the same each time."""
+"""cpio itself can read the archive, and the same files always give the same bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENTRIES = [
 ]
 
 
-def test_bytes_do_not_depend_on_the_order_given() -> None:
+def test_the_order_given_does_not_change_the_bytes() -> None:
     assert cpio.archive(ENTRIES) == cpio.archive(reversed(ENTRIES))
 
 

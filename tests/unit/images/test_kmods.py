@@ -1,4 +1,4 @@
-"""Modules come in load order, each once, nothing built in."""
+"""The list of modules is in load order, has each module once, and no built-in one."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_dependency_of_a_boot_module_is_a_boot_module() -> None:
     }
 
 
-def test_what_an_optional_stage_may_not_have_loaded_stands_in_the_next_one_too() -> None:
+def test_a_module_of_an_optional_stage_is_in_later_stages_too() -> None:
     stages = {"9p": ["9p"], "virtiofs": ["virtio"], "late": ["9pnet", "virtio"]}
     modules = kmods.resolve(kmods.parse_dep(DEP), BUILTIN, stages)
     assert [(module.stage, module.name) for module in modules] == [
@@ -63,7 +63,7 @@ def test_what_an_optional_stage_may_not_have_loaded_stands_in_the_next_one_too()
     ]
 
 
-def test_the_watchdogs_modules_have_a_stage_of_their_own() -> None:
+def test_the_watchdogs_modules_have_their_own_stage() -> None:
     wdt = "kernel/w/i6300esb.ko: kernel/w/watchdog.ko\nkernel/w/watchdog.ko:\n"
     modules = kmods.resolve(kmods.parse_dep(DEP + wdt), BUILTIN)
     assert [(module.name, module.stage) for module in modules[-2:]] == [

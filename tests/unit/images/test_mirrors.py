@@ -1,4 +1,4 @@
-"""The host's apt sources: both forms, and what of them a build uses."""
+"""The host's apt sources in both formats, and which of them a build uses."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_one_line_form() -> None:
     assert found[1].trusted
 
 
-def test_choice_is_one_per_suite_and_only_of_the_suite() -> None:
+def test_a_build_gets_one_mirror_per_suite_of_its_release() -> None:
     sources = mirrors.parse_deb822(DEB822) + mirrors.parse_list(
         "deb http://second.example/debian bookworm main\ndeb http://x.example/u noble main\n"
     )
@@ -85,7 +85,7 @@ def test_choice_is_one_per_suite_and_only_of_the_suite() -> None:
         "deb file:/srv/mirror bookworm main",
     ],
 )
-def test_a_host_that_does_not_carry_it_has_no_mirror(line: str) -> None:
+def test_a_host_without_a_source_of_the_suite_gives_no_mirror(line: str) -> None:
     assert mirrors.choose(mirrors.parse_list(line), "bookworm", ("main",)) == []
 
 

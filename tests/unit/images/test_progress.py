@@ -1,4 +1,4 @@
-"""mmdebstrap's lines become phases and percentages that never go back."""
+"""mmdebstrap's lines become phases, and percentages that never go back."""
 
 from __future__ import annotations
 

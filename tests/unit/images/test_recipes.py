@@ -27,7 +27,9 @@ def test_generic_and_cloud_kernels() -> None:
         ("debian:12", "x86_64", "tiny", "cloud"),
     ],
 )
-def test_unknown_says_what_is_known(name: str, arch: str, kernel: str, word: str) -> None:
+def test_an_unknown_recipe_lists_the_known_ones(
+    name: str, arch: str, kernel: str, word: str
+) -> None:
     with pytest.raises(errors.ImageUnknown, match=word):
         recipes.find(name, arch, kernel)
 
@@ -44,7 +46,7 @@ def test_every_field_changes_the_key() -> None:
         assert dataclasses.replace(recipe, **changes).key(b"hooks") != key, field.name
 
 
-def test_arguments_hold_what_the_recipe_decides() -> None:
+def test_arguments_have_what_the_recipe_decides() -> None:
     arguments = recipes.find("debian:12", "aarch64").arguments()
     assert "--architectures=arm64" in arguments
     assert "--variant=minbase" in arguments

@@ -1,8 +1,9 @@
-"""The store: what comes in is whole and checked, what goes is not in use, work is shared."""
+"""The image store: it checks what it takes, keeps images in use, and shares one build."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
@@ -40,7 +41,7 @@ async def test_ensure_builds_once_and_finds_it_again(
     assert fake.started == 1
 
 
-async def test_another_home_takes_it_from_the_cache(
+async def test_another_home_takes_the_image_from_the_cache(
     images: store.ImageStore, fake: FakeBuilder, tmp_path: Path
 ) -> None:
     image = await images.ensure(REQUEST)
@@ -51,7 +52,7 @@ async def test_another_home_takes_it_from_the_cache(
     assert fake.started == 1
 
 
-async def test_a_corrupt_cache_is_built_anew(
+async def test_a_corrupt_cached_image_is_built_again(
     images: store.ImageStore, fake: FakeBuilder, tmp_path: Path
 ) -> None:
     image = await images.ensure(REQUEST)
@@ -64,7 +65,7 @@ async def test_a_corrupt_cache_is_built_anew(
     assert again.disk.read_bytes() == fake.disk
 
 
-async def test_build_replaces_what_the_cache_holds(
+async def test_a_build_replaces_the_cached_image(
     images: store.ImageStore, fake: FakeBuilder, tmp_path: Path
 ) -> None:
     first = await images.ensure(REQUEST)
@@ -114,7 +115,7 @@ async def test_a_changed_file_is_found_and_named(
         await images.check(image)
 
 
-async def test_a_forged_manifest_is_not_believed(images: store.ImageStore) -> None:
+async def test_a_forged_manifest_is_refused(images: store.ImageStore) -> None:
     image = await images.ensure(REQUEST)
     path = image.directory / manifest.FILE
     content = msgspec.json.decode(path.read_bytes())
@@ -144,7 +145,7 @@ async def test_concurrent_ensures_share_one_build(
     assert heard[1][0].phase == "index"
 
 
-async def test_cancelling_one_of_two_leaves_the_other_its_build(
+async def test_cancelling_one_of_two_callers_keeps_the_build(
     images: store.ImageStore, fake: FakeBuilder
 ) -> None:
     fake.gate = asyncio.Event()
@@ -158,7 +159,7 @@ async def test_cancelling_one_of_two_leaves_the_other_its_build(
     assert fake.finished == 1
 
 
-async def test_cancelling_all_cancels_the_build_and_leaves_nothing(
+async def test_cancelling_all_callers_cancels_the_build_and_leaves_no_files(
     images: store.ImageStore, fake: FakeBuilder, tmp_path: Path
 ) -> None:
     fake.gate = asyncio.Event()
@@ -174,7 +175,7 @@ async def test_cancelling_all_cancels_the_build_and_leaves_nothing(
     assert (fake.started, fake.finished) == (2, 1)
 
 
-async def test_a_failed_build_leaves_nothing_and_may_be_tried_again(
+async def test_a_failed_build_leaves_no_files_and_can_be_tried_again(
     images: store.ImageStore, fake: FakeBuilder, tmp_path: Path
 ) -> None:
     fake.failure = errors.ImageBuildFailed("no")
@@ -188,7 +189,7 @@ async def test_a_failed_build_leaves_nothing_and_may_be_tried_again(
 async def test_two_processes_make_one_build(
     images: store.ImageStore, fake: FakeBuilder, tmp_path: Path
 ) -> None:
-    """A second store stands for the second process: it knows of the first by the lock only."""
+    """A second store plays the second process: only the lock tells it about the first."""
     other = store.ImageStore(tmp_path / "home", tmp_path / "cache", build=fake)
     fake.gate = asyncio.Event()
     heard: list[progress.Progress] = []
@@ -226,11 +227,11 @@ async def test_a_cancelled_wait_for_the_lock_frees_it(
         await second
     fake.gate.set()
     await first
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert (await other.build(REQUEST)).digest
 
 
-async def test_remove_and_prune_spare_what_is_in_use(
+async def test_remove_and_prune_keep_images_in_use(
     images: store.ImageStore, fake: FakeBuilder
 ) -> None:
     used = await images.ensure(REQUEST)
@@ -265,7 +266,7 @@ async def test_prune_drops_cached_images_of_old_recipes(
     assert list(images.list()) == [image]
 
 
-async def test_an_image_is_named_by_what_no_other_begins_with(
+async def test_a_unique_prefix_of_its_digest_names_an_image(
     images: store.ImageStore, fake: FakeBuilder
 ) -> None:
     one = await images.ensure(REQUEST)
@@ -284,7 +285,7 @@ async def test_an_image_is_named_by_what_no_other_begins_with(
     assert [image.digest for image in removed.removed] == [two.digest]
 
 
-async def test_the_cache_is_emptied_but_not_under_a_build(
+async def test_the_cache_is_cleared_but_not_during_a_build(
     images: store.ImageStore, fake: FakeBuilder, tmp_path: Path
 ) -> None:
     image = await images.ensure(REQUEST)
@@ -305,7 +306,7 @@ async def test_the_cache_is_emptied_but_not_under_a_build(
     await images.check(image)
 
 
-async def test_sweep_removes_what_the_dead_left_only(
+async def test_sweep_removes_only_what_dead_processes_left(
     images: store.ImageStore, tmp_path: Path
 ) -> None:
     place = tmp_path / "home" / "images"
@@ -343,6 +344,28 @@ async def test_close_cancels_the_work(images: store.ImageStore, fake: FakeBuilde
     task = asyncio.create_task(images.ensure(REQUEST))
     await fake.entered.wait()
     await images.close()
-    with pytest.raises(errors.Cancelled):  # its caller was not cancelled itself
+    with pytest.raises(errors.Cancelled):  # nobody cancelled the caller itself
         await task
     assert list(images.list()) == []
+
+
+async def test_a_copy_where_no_link_is_possible_has_the_same_holes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "another file system")
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(digests, "_reflink", lambda source, target: False)
+    source, target, counts = tmp_path / "source", tmp_path / "target", list[int]()
+    with source.open("wb") as file:
+        file.write(b"head")
+        file.truncate(3 << 20)
+    how = await digests.in_thread(digests.bring, source, target, counts.append)
+    assert (how, sum(counts)) == ("copy", 3 << 20)
+    assert target.read_bytes() == source.read_bytes()
+    assert target.stat().st_blocks < 3 << 11  # the zeros take no room
+    stop = digests.Stop()
+    stop.set()
+    with pytest.raises(digests.Stopped):
+        digests.bring(stop, source, tmp_path / "other")

@@ -1,4 +1,4 @@
-"""The ELF comes out of a bzImage, cut to what a loader reads."""
+"""``vmlinux`` extracts the ELF from a bzImage and cuts it to what a loader reads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OTHER = struct.pack("<III", 4, 5, 1) + b"GNU\0" + b"hello\0\0\0"
 
 
 def elf(notes: bytes = OTHER + NOTE) -> bytes:
-    """Two loaded segments, the second ending in zeros, a note, and rubbish behind."""
+    """Return two loaded segments, the second ending in zeros, then a note, then garbage."""
     code, data = b"C" * 4096, b"D" * 100 + bytes(8092)
     start = 64 + 3 * 56
     offsets = (start, start + 4096, start + 4096 + 8192)
@@ -33,7 +33,7 @@ def elf(notes: bytes = OTHER + NOTE) -> bytes:
 
 
 def bzimage(payload: bytes, setup: int = 1) -> bytes:
-    """A boot sector, one setup sector and a payload at offset 16."""
+    """Return a boot sector, one setup sector and a payload at offset 16."""
     head = bytearray((setup + 1) * 512)
     head[0x1F1] = setup
     head[0x202:0x206] = b"HdrS"
@@ -65,5 +65,5 @@ def test_extract(compress: object) -> None:
         bzimage(b"\x28\xb5\x2f\xfdzstd"),
     ],
 )
-def test_no_elf_is_none(image: bytes) -> None:
+def test_an_image_without_an_elf_gives_none(image: bytes) -> None:
     assert vmlinux.extract(image) is None

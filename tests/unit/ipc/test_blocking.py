@@ -1,4 +1,4 @@
-"""The blocking shell against a peer that the test plays in a thread."""
+"""The blocking client, against a peer that the test runs in a thread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Script = Callable[[peer.Peer, jsonrpc.Request], None]
 
 
 class Daemon:
-    """Answers by ``script``; closes when it raises ``EOFError``."""
+    """Answers as ``script`` says; closes when ``script`` raises ``EOFError``."""
 
     def __init__(self, script: Script, terms: peer.Terms = TERMS) -> None:
         self.client, self._sock = socket.socketpair()
@@ -91,7 +91,7 @@ def test_the_end_of_the_connection_ends_the_call() -> None:
 
 
 def withdrawing(*, undone: bool) -> Script:
-    """A daemon whose calls never end, unless they are cancelled and ``undone``."""
+    """Return a script whose calls never end; a cancelled call ends if ``undone``."""
     calls: list[jsonrpc.Request] = []
 
     def script(side: peer.Peer, request: jsonrpc.Request) -> None:
@@ -130,7 +130,9 @@ def test_an_interrupt_withdraws_the_call(undone: bool, kind: type[BaseException]
     assert [request.method for request in daemon.requests] == ["vm.up", methods.CANCEL]
 
 
-def test_a_withdrawal_that_nobody_answers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wait_for_the_answer_to_a_withdrawal_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(blocking, "CANCEL_ANSWER_LIMIT_S", 0.05)
     with Daemon(lambda side, request: None).connect() as link, pytest.raises(errors.TimeLimit):
         link.call("vm.list", {}, 0.05)
@@ -142,7 +144,7 @@ def test_another_protocol_is_a_typed_error() -> None:
         Daemon(echo, other).connect()
 
 
-def test_something_that_speaks_another_language() -> None:
+def test_a_peer_that_speaks_another_language() -> None:
     left, right = socket.socketpair()
     with right:
         right.sendall(b"220 mail.example.org ESMTP\r\n")
@@ -150,7 +152,7 @@ def test_something_that_speaks_another_language() -> None:
             blocking.BlockingConnection(left, TERMS)
 
 
-def test_something_that_says_nothing() -> None:
+def test_a_peer_that_says_nothing() -> None:
     left, right = socket.socketpair()
     with right, pytest.raises(errors.TimeLimit):
         blocking.BlockingConnection(left, TERMS, limit_s=0.05)

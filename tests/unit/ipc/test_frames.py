@@ -1,4 +1,4 @@
-"""Frames: every rule of the wire, however the bytes are cut."""
+"""Frames follow every rule of the wire, however the bytes are split."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_good_frames_are_exact(vector: anyjson.Object) -> None:
 
 
 @pytest.mark.parametrize("vector", VECTORS["bad_frames"], ids=lambda v: v["name"])
-def test_bad_frames_are_refused_with_their_text(vector: anyjson.Object) -> None:
+def test_bad_frames_are_refused_with_the_right_text(vector: anyjson.Object) -> None:
     decoder = frames.FrameDecoder()
     decoder.feed(bytes.fromhex(vector["hex"]))
     with pytest.raises(errors.FrameError) as caught:
@@ -71,7 +71,7 @@ def test_every_malformed_frame_has_its_reason(data: bytes, text: str) -> None:
     assert str(caught.value).startswith(text)
 
 
-def test_the_largest_frame_passes_and_the_limit_may_change() -> None:
+def test_the_largest_frame_passes_and_the_limit_can_change() -> None:
     decoder = frames.FrameDecoder(65536)
     body = b'{"a":"' + b"x" * (65536 - 8) + b'"}'
     decoder.feed(frames.frame(body))
@@ -93,7 +93,7 @@ def test_the_end_inside_a_frame(rest: bytes) -> None:
         decoder.eof()
 
 
-def test_what_is_too_large_or_no_json_cannot_be_sent() -> None:
+def test_a_message_that_is_too_large_or_not_json_cannot_be_sent() -> None:
     with pytest.raises(errors.FrameError, match="exceeds"):
         frames.frame(b"x" * (frames.MAX_FRAME_BYTES + 1))
     for value in ({"a": float("nan")}, {"a": object()}, {"a": "\udcff"}):
@@ -109,7 +109,7 @@ OBJECTS = st.dictionaries(
 
 
 @given(st.lists(OBJECTS, max_size=6), st.data())
-def test_any_cutting_gives_the_same_messages(messages: list[anyjson.Object], data: Any) -> None:
+def test_any_splitting_gives_the_same_messages(messages: list[anyjson.Object], data: Any) -> None:
     stream = b"".join(frames.encode(message) for message in messages)
     decoder = frames.FrameDecoder()
     found = []
@@ -142,7 +142,7 @@ def _seconds(work: Any) -> float:
     return time.process_time() - start
 
 
-def test_the_work_is_linear() -> None:
+def test_decoding_time_is_linear() -> None:
     small = frames.frame(b"{}")
 
     def many(count: int) -> None:
@@ -159,12 +159,12 @@ def test_the_work_is_linear() -> None:
             decoder.next_frame()
 
     many(100)
-    # quadratic work would take 64 times as long
+    # quadratic time would be 64 times as long
     assert _seconds(lambda: many(160_000)) < 24 * max(_seconds(lambda: many(20_000)), 0.005)
     assert _seconds(lambda: large(16 << 20)) < 24 * max(_seconds(lambda: large(2 << 20)), 0.005)
 
 
-def test_of_a_message_only_the_text_that_is_not_utf8_is_told() -> None:
+def test_the_error_shows_only_the_text_that_is_not_utf8() -> None:
     message = {"env": {"TOKEN": "secret"}, "argv": ["caf\udce9"], "more": "secret"}
     with pytest.raises(UnicodeEncodeError) as caught:
         frames.encode_json(message)

@@ -1,4 +1,4 @@
-"""A connection goes on in another process: nothing is lost and nothing is said twice."""
+"""A connection moves to another process: it loses nothing and says nothing twice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OFFER = hello.Offer("test.v1", (methods.HELLO, methods.PING, methods.CANCEL, "ec
 
 
 def wired(state: peer.Exported) -> peer.Exported:
-    """What arrives of an exported peer after its way through JSON."""
+    """Return an exported peer after it went through JSON."""
     data = msgspec.json.encode(handover.PeerState(**state))
     arrived = msgspec.json.decode(data, type=handover.PeerState)
     return cast("peer.Exported", msgspec.structs.asdict(arrived))
@@ -37,7 +37,7 @@ def said(side: peer.Peer) -> list[Any]:
 
 
 def client_bytes() -> bytes:
-    """All that a client says: its hello, the answer to ours, calls and a notification."""
+    """Return all that a client sends: its hello, the answer to ours, calls and a notification."""
     answer = {"protocol": "test.v1", "capabilities": [], "acceptedCapabilities": ["hello", "ping"]}
     return b"".join(
         frames.encode(message)
@@ -61,7 +61,7 @@ def alone() -> tuple[list[Any], bytes]:
 
 
 @given(st.lists(st.integers(min_value=0, max_value=len(STREAM)), max_size=4))
-def test_a_peer_goes_on_from_any_byte_any_number_of_times(cuts: list[int]) -> None:
+def test_a_peer_continues_from_any_byte_any_number_of_times(cuts: list[int]) -> None:
     side = peer.Peer([peer.Terms(OFFER)], first=False)
     found, output, at = [], b"", 0
     for cut in [*sorted(cuts), len(STREAM)]:
@@ -76,7 +76,7 @@ def test_a_peer_goes_on_from_any_byte_any_number_of_times(cuts: list[int]) -> No
     assert (found, output + b"".join(side.take_output())) == alone()
 
 
-def test_ids_go_on_and_late_answers_to_forgotten_calls_are_dropped() -> None:
+def test_ids_continue_and_late_answers_to_forgotten_calls_are_dropped() -> None:
     side = peer.Peer([peer.Terms(OFFER)], first=True)
     side.begin()
     assert side.request("ping", {}, object()) == 2
@@ -87,7 +87,7 @@ def test_ids_go_on_and_late_answers_to_forgotten_calls_are_dropped() -> None:
     assert after.next_event() is None
 
 
-def test_a_protocol_that_is_not_spoken_any_more_is_refused() -> None:
+def test_a_protocol_that_the_new_code_does_not_speak_is_refused() -> None:
     side = peer.Peer([peer.Terms(OFFER)], first=True)
     other = peer.Peer([peer.Terms(hello.Offer("test.v2", ("hello", "ping")))], first=True)
     with pytest.raises(errors.HandshakeError, match=r"test\.v1"):
@@ -95,7 +95,7 @@ def test_a_protocol_that_is_not_spoken_any_more_is_refused() -> None:
 
 
 @pytest.mark.parametrize("sizes", [[3, 4, 5], [100], [1, 1, 1, 1]])
-def test_unsent_is_the_end_of_what_was_written(sizes: list[int]) -> None:
+def test_unsent_bytes_are_the_end_of_what_was_written(sizes: list[int]) -> None:
     unsent, everything = handover.Unsent(), b""
     for size in sizes:
         data = os.urandom(size)
@@ -117,7 +117,7 @@ ACCEPTS = {
 
 
 class Serving:
-    """A service with a gate that tests hold, and what was begun."""
+    """A service that records each call; tests can hold its calls at a gate."""
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -136,7 +136,7 @@ class Serving:
 
 
 async def start(serving: Serving) -> tuple[handover.Movable, socket.socket]:
-    """A connection whose handshake is done, and the client's raw socket."""
+    """Return a connection after its handshake, and the client's raw socket."""
     ours, theirs = socket.socketpair()
     made = handover.Movable([serving.service], first=False, name="one", handshake_s=5.0)
     attaching = tasks.spawn(connection.attach(made, ours), name="attach")
@@ -165,7 +165,7 @@ async def receive(sock: socket.socket, count: int) -> list[anyjson.Object]:
 
 
 async def move(old: handover.Movable, serving: Serving) -> handover.Movable:
-    """What an exec does: the descriptor stays, everything else of the old one vanishes."""
+    """Do what an exec does: keep the descriptor, lose everything else of the old connection."""
     fd = os.dup(old.fileno())
     data = msgspec.json.encode(old.snapshot())
     assert old._transport is not None
@@ -175,7 +175,7 @@ async def move(old: handover.Movable, serving: Serving) -> handover.Movable:
     return await handover.resume(socket.socket(fileno=fd), [serving.service], snapshot, first=False)
 
 
-async def test_a_call_cut_in_the_middle_of_its_frame_is_answered_once() -> None:
+async def test_a_call_cut_inside_its_frame_is_answered_once() -> None:
     serving = Serving()
     made, client = await start(serving)
     frame = frames.encode(jsonrpc.request(7, "echo", {"text": "x" * 1000}))
@@ -191,14 +191,14 @@ async def test_a_call_cut_in_the_middle_of_its_frame_is_answered_once() -> None:
     assert serving.begun == ["echo"]
 
 
-async def test_output_that_a_slow_client_has_not_read_follows_whole_and_once() -> None:
+async def test_a_slow_client_gets_all_unread_output_once() -> None:
     serving = Serving()
     made, client = await start(serving)
     with client:
         for n in range(60):
             made.notify("event", {"n": n, "fill": "y" * 20_000})
         await asyncio.sleep(0)
-        assert made.snapshot().unsent  # it did not all fit into the socket
+        assert made.snapshot().unsent  # the socket did not take all of it
         after = await move(made, serving)
         after.notify("event", {"n": 60})
         found = await receive(client, 61)
@@ -206,7 +206,7 @@ async def test_output_that_a_slow_client_has_not_read_follows_whole_and_once() -
         await after.aclose()
 
 
-async def test_calls_before_the_gate_begin_after_the_move_and_no_others() -> None:
+async def test_only_calls_held_at_the_gate_begin_after_the_move() -> None:
     first, second = Serving(), Serving()
     made, client = await start(first)
     with client:
@@ -227,7 +227,7 @@ async def test_calls_before_the_gate_begin_after_the_move_and_no_others() -> Non
         await after.aclose()
 
 
-async def test_a_client_in_the_middle_of_its_hello_gets_through_it() -> None:
+async def test_a_client_in_the_middle_of_its_hello_can_finish_it() -> None:
     serving = Serving()
     ours, client = socket.socketpair()
     client.setblocking(False)
@@ -246,7 +246,7 @@ async def test_a_client_in_the_middle_of_its_hello_gets_through_it() -> None:
         await after.aclose()
 
 
-async def test_both_ends_of_a_pair_still_call_each_other() -> None:
+async def test_both_ends_of_a_pair_can_still_call_each_other() -> None:
     serving = Serving()
     ours, theirs = socket.socketpair()
     service = connections.service(connections.refuse, "echo")
@@ -256,7 +256,7 @@ async def test_both_ends_of_a_pair_still_call_each_other() -> None:
     await attaching
     assert await made.call("echo", {"n": 1}) == {"n": 1}
     fd = os.dup(made.fileno())
-    made.ping()  # its answer comes to nobody
+    made.ping()  # nobody waits for its answer
     snapshot = made.snapshot()
     assert made._transport is not None
     made._transport.abort()

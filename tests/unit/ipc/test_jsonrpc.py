@@ -1,4 +1,4 @@
-"""Objects become messages; what is none is said to be none."""
+"""Objects become messages; an object that is no message is reported."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_request_a_notification_and_responses() -> None:
         ({"jsonrpc": "2.0", "id": 1, "method": "m", "params": [1]}, 1, -32602),
     ],
 )
-def test_an_invalid_request_is_answered_to_its_id(
+def test_an_invalid_request_is_answered_with_its_id(
     message: dict[str, Any], number: int | str | None, code: int
 ) -> None:
     found = jsonrpc.parse(message)
@@ -73,7 +73,7 @@ def test_an_invalid_response_is_never_answered(message: dict[str, Any]) -> None:
     assert found.is_response
 
 
-def test_legacy_errors_have_only_what_the_old_protocol_has() -> None:
+def test_legacy_errors_have_only_the_old_protocols_fields() -> None:
     plain = errors.UnknownMethod("Unknown method: nope", remedy="x", field="y")
     assert jsonrpc.legacy_error(plain) == {"code": -32601, "message": "Unknown method: nope"}
 

@@ -1,4 +1,4 @@
-"""The protocol of one connection, without any I/O: handshake, calls, refusals."""
+"""One connection's protocol, without any I/O: handshake, calls, refusals."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def events(side: peer.Peer, *given: anyjson.Object | bytes) -> list[peer.Event]:
 
 
 def talk(first: peer.Peer, second: peer.Peer) -> list[list[peer.Event]]:
-    """Carry bytes to and fro until nobody has anything to say."""
+    """Carry bytes between both until neither has more to say."""
     found: list[list[peer.Event]] = [[], []]
     while True:
         forth, back = b"".join(first.take_output()), b"".join(second.take_output())
@@ -66,7 +66,7 @@ def failure(found: list[peer.Event]) -> errors.GaoError:
     return event.error
 
 
-def test_both_say_hello_and_know_what_they_may_call() -> None:
+def test_both_say_hello_and_learn_what_they_may_call() -> None:
     first = peer.Peer(
         [peer.Terms(hello.Offer(methods.CONTROL, ("hello", "ping", "x")))], first=True
     )
@@ -154,7 +154,7 @@ def test_the_right_token() -> None:
         ({"protocol": None}, errors.InvalidParams),
     ],
 )
-def test_a_hello_that_does_not_fit_ends_the_handshake(
+def test_a_bad_hello_ends_the_handshake(
     change: anyjson.Object, kind: type[errors.GaoError]
 ) -> None:
     second = peer.Peer([CONTROL], first=False)
@@ -180,7 +180,7 @@ def test_a_wrong_answer_to_our_hello(result: Any) -> None:
     failure(events(first, jsonrpc.result(1, result)))
 
 
-def test_nothing_is_served_before_hello() -> None:
+def test_no_call_is_served_before_hello() -> None:
     second = peer.Peer([CONTROL, LEGACY], first=False)
     assert events(second, BY_NAME["ping"], jsonrpc.notification("x")) == []
     (reply,) = messages(second)
@@ -235,7 +235,7 @@ def test_an_invalid_answer_ends_its_call() -> None:
     assert isinstance(reply.error, errors.InvalidReply)
 
 
-def test_an_invalid_request_is_answered_and_the_connection_goes_on() -> None:
+def test_an_invalid_request_is_answered_and_the_connection_stays() -> None:
     first, second = ready_pair()
     assert events(second, {"jsonrpc": "2.0", "id": 5, "method": 1}, {"a": 1}) == []
     codes = [(reply["id"], reply["error"]["code"]) for reply in messages(second)]
@@ -253,7 +253,7 @@ def test_a_malformed_frame_ends_the_connection_without_a_reply(data: bytes) -> N
     assert second.take_output() == []
 
 
-def test_old_clients_are_told_of_a_capability_mismatch_in_their_words() -> None:
+def test_old_clients_get_a_capability_mismatch_in_their_own_words() -> None:
     second = peer.Peer([CONTROL, LEGACY], first=False)
     params = {
         "protocol": methods.LEGACY,
@@ -279,7 +279,7 @@ def test_old_clients_are_told_of_a_capability_mismatch_in_their_words() -> None:
 
 
 @pytest.mark.parametrize("names", [5000, 50_000])
-def test_a_hello_may_name_many_capabilities_and_be_as_large_as_any_frame(names: int) -> None:
+def test_a_hello_may_be_as_large_as_any_frame(names: int) -> None:
     second = peer.Peer([CONTROL, LEGACY], first=False)
     given = [*methods.LEGACY_METHODS, *(f"x{n}" for n in range(names))]
     given.append("y" * ((16 << 20) - len(json.dumps(given)) - 1000))
@@ -290,7 +290,7 @@ def test_a_hello_may_name_many_capabilities_and_be_as_large_as_any_frame(names: 
     assert reply["result"]["acceptedCapabilities"] == list(methods.LEGACY_METHODS)
 
 
-def test_a_frame_after_hello_may_be_as_large_as_its_protocol_says() -> None:
+def test_the_protocol_limits_the_frames_after_hello() -> None:
     terms = peer.Terms(CONTROL.offer, max_frame_bytes=1 << 20)
     first, second = peer.Peer([CONTROL], first=True), peer.Peer([terms, LEGACY], first=False)
     first.begin()
@@ -313,7 +313,7 @@ def test_a_result_that_cannot_be_sent_becomes_an_error() -> None:
     assert messages(second)[0]["error"] == {"code": -32000, "message": "\\udcff"}
 
 
-def test_the_end_of_the_stream() -> None:
+def test_the_end_of_the_stream_ends_pending_calls() -> None:
     first, _ = ready_pair()
     first.request("ping", None, "x")
     assert isinstance(first.eof().error, errors.ConnectionLost)
@@ -325,7 +325,7 @@ def test_the_end_of_the_stream() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.data())
-def test_any_cutting_of_a_conversation_gives_the_same_events(data: Any) -> None:
+def test_any_splitting_of_a_conversation_gives_the_same_events(data: Any) -> None:
     first = peer.Peer([CONTROL], first=True)
     first.begin()
     hello_bytes = b"".join(first.take_output())

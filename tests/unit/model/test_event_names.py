@@ -1,4 +1,4 @@
-"""Types of events: those that are emitted, documented, and accepted by a filter."""
+"""Event types: the code emits them, the documentation lists them, and filters accept them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gaovm.wire.control import payloads
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_types_are_those_of_the_code() -> None:
+def test_the_list_has_exactly_the_types_that_the_code_emits() -> None:
     code = "".join(path.read_text() for path in (ROOT / "src/gaovm/daemon").rglob("*.py"))
     told = set(re.findall(r"payloads\.(\w+)", code))
     told |= {kind.__name__ for kind in reports.HEALTH_EVENTS.values()}
@@ -22,7 +22,7 @@ def test_the_types_are_those_of_the_code() -> None:
         event_names.TYPES
     )
     assert set(payloads.PAYLOADS) == set(event_names.TYPES)
-    assert not re.findall(r"emit\(\s*\"", code), "an event without a payload's struct"
+    assert not re.findall(r"emit\(\s*\"", code), "an event without a struct for its payload"
     assert list(event_names.TYPES) == sorted(event_names.TYPES)
 
 
@@ -53,11 +53,13 @@ def test_names_are_nouns_and_words_in_snake_case() -> None:
         ("vm.state", "vm.config", False),
     ],
 )
-def test_a_filter_takes_types_and_groups_old_and_new(kind: str, wanted: str, matches: bool) -> None:
+def test_a_filter_accepts_old_and_new_types_and_groups(
+    kind: str, wanted: str, matches: bool
+) -> None:
     assert event_names.is_known(wanted) or not matches
     assert event_names.matches(kind, wanted) is matches
 
 
-def test_a_filter_that_names_nothing_is_not_known() -> None:
+def test_an_unknown_filter_is_not_accepted() -> None:
     assert not event_names.is_known("drivr")
     assert event_names.is_known("driver.of_a_later_daemon")

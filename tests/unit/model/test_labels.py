@@ -1,4 +1,4 @@
-"""The one word and the one line that people see of a VM's state."""
+"""The one word and the one line that people see for a VM's state."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ BOOTING = VmState(observed=Observed.RUNNING, readiness=Readiness.BOOTING)
 UP = VmState(observed=Observed.RUNNING, readiness=Readiness.READY, first_up=FirstUp.DONE)
 
 
-def test_an_up_that_was_cut_off_goes_on() -> None:
+def test_an_interrupted_up_shows_that_it_continues() -> None:
     word, line = labels.describe(BOOTING, interrupted=True)
     assert word == "interrupted"
     assert line.startswith("its `up` was interrupted and continues: the guest is booting")
     assert labels.describe(UP, interrupted=True) == ("running", "ready")
 
 
-def test_a_note_says_what_is_done_at_the_moment() -> None:
+def test_a_note_says_what_happens_now() -> None:
     assert labels.describe(BOOTING, note="formatting") == ("running", "formatting")
 
 
@@ -29,7 +29,7 @@ def test_a_degraded_vm_shows_why() -> None:
     assert labels.describe(state, error="no network\nmore") == ("degraded", "no network")
 
 
-def test_a_stopped_vm_whose_first_up_has_not_ended() -> None:
+def test_a_stopped_vm_whose_first_up_did_not_finish() -> None:
     word, line = labels.describe(VmState())
     assert (word, "its first `up` did not finish" in line) == ("stopped", True)
     done = VmState(first_up=FirstUp.DONE)

@@ -1,4 +1,4 @@
-"""The transition table: closed, total in what it must cover, and the only way to change a state."""
+"""The transition table is closed, covers all it must, and is the only way to change a state."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UP = (
 )
 
 
-def test_a_good_life() -> None:
+def test_a_normal_life() -> None:
     up = run(*UP)
     assert up == VmState(
         desired=Desired.RUNNING,
@@ -41,12 +41,12 @@ def test_a_good_life() -> None:
     assert labels.describe(down)[0] == "stopped"
 
 
-def test_a_daemon_that_stops_keeps_the_desire() -> None:
+def test_a_daemon_that_stops_keeps_the_desired_state() -> None:
     state = run(*UP, Event.DAEMON_STOPPING, Event.STOPPED)
     assert (state.desired, state.observed) == (Desired.RUNNING, Observed.STOPPED)
 
 
-def test_power_off_in_the_guest_ends_the_desire() -> None:
+def test_power_off_in_the_guest_makes_stopped_the_desired_state() -> None:
     up = run(*UP)
     event = states.of_report(up, Observed.STOPPED, None, "guest")
     assert event is Event.POWERED_OFF
@@ -60,7 +60,7 @@ def test_only_the_guest_powers_off(reason: str | None) -> None:
     assert states.of_report(up, Observed.FAILED, None, "guest") is Event.DIED
 
 
-def test_a_dead_hypervisor_is_started_again_or_given_up() -> None:
+def test_a_dead_hypervisor_is_restarted_or_given_up() -> None:
     up = run(*UP)
     event = states.of_report(up, Observed.FAILED, None)
     assert event is Event.DIED
@@ -74,20 +74,20 @@ def test_a_dead_hypervisor_is_started_again_or_given_up() -> None:
     assert run(Event.DIED, start=up).desired is Desired.STOPPED
 
 
-def test_any_end_of_a_stop_is_the_end_that_was_asked_for() -> None:
+def test_any_end_during_a_stop_counts_as_the_requested_end() -> None:
     stopping = run(*UP, Event.DAEMON_STOPPING)
     for observed in (Observed.STOPPED, Observed.FAILED):
         assert states.of_report(stopping, observed, None) is Event.STOPPED
     assert run(Event.STOPPED, start=stopping).desired is Desired.RUNNING
 
 
-def test_a_restart_that_is_asked_for_keeps_the_desire() -> None:
+def test_a_requested_restart_keeps_the_desired_state() -> None:
     state = run(*UP, Event.RESTART_ASKED, Event.STOPPED)
     assert (state.desired, state.observed) == (Desired.RUNNING, Observed.STOPPED)
 
 
 @pytest.mark.parametrize("last", [Event.START_FAILED, Event.DIED, Event.DEGRADED])
-def test_a_first_up_that_failed_never_looks_stopped(last: Event) -> None:
+def test_a_failed_first_up_never_looks_stopped(last: Event) -> None:
     state = run(Event.UP_ASKED, Event.HYPERVISOR_STARTED, last)
     assert state.first_up is FirstUp.FAILED
     if state.observed is Observed.RUNNING:
@@ -96,7 +96,7 @@ def test_a_first_up_that_failed_never_looks_stopped(last: Event) -> None:
     assert run(*UP, start=state).first_up is FirstUp.DONE
 
 
-def test_a_first_up_that_was_stopped_has_not_failed() -> None:
+def test_a_stopped_first_up_has_not_failed() -> None:
     state = run(Event.UP_ASKED, Event.HYPERVISOR_STARTED, Event.AGENT_ANSWERED, Event.STOP_ASKED)
     state = run(Event.STOPPED, start=state)
     assert state.first_up is FirstUp.PENDING
@@ -106,7 +106,7 @@ def test_a_first_up_that_was_stopped_has_not_failed() -> None:
     assert labels.describe(run(*UP, Event.STOP_ASKED, Event.STOPPED)) == ("stopped", "")
 
 
-def test_a_late_report_says_nothing() -> None:
+def test_a_late_report_changes_nothing() -> None:
     stopped = VmState(first_up=FirstUp.DONE)
     assert states.of_report(stopped, Observed.RUNNING, Readiness.READY) is None
     assert states.of_report(stopped, Observed.STOPPED, None) is None
@@ -114,7 +114,7 @@ def test_a_late_report_says_nothing() -> None:
         states.apply(stopped, Event.BECAME_READY)
 
 
-def test_waiting_for_the_agent_is_satisfied_by_more() -> None:
+def test_a_later_phase_also_satisfies_a_wait_for_the_agent() -> None:
     state = run(*UP[:4])
     assert states.is_up(state, Readiness.AGENT)
     assert not states.is_up(state, Readiness.READY)

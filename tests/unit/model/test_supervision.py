@@ -1,4 +1,4 @@
-"""Restart decisions: the numbers of the contract, and what no history may lead to."""
+"""Restart decisions: the contract's numbers, and what no history may lead to."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_numbers_of_the_contract() -> None:
     assert NUMBERS["window"] == {"limit": WINDOW_LIMIT, "seconds": WINDOW_S}
 
 
-def test_five_attempts_then_it_is_given_up() -> None:
+def test_it_gives_up_after_five_attempts() -> None:
     history, delays = History(), []
     for number in range(5):
         decision = after(history, now=1000.0 + number)
@@ -51,18 +51,20 @@ def test_five_attempts_then_it_is_given_up() -> None:
     assert after(history) == GiveUp(attempts=5)
 
 
-def test_a_stable_minute_begins_the_count_anew() -> None:
+def test_a_stable_minute_resets_the_count() -> None:
     decision = after(History(attempts=5), ran_s=60.0)
     assert isinstance(decision, Again)
     assert decision.history.attempts == 1
     assert after(History(attempts=5), ran_s=59.9) == GiveUp(attempts=5)
 
 
-def test_the_window_holds_although_every_run_was_stable() -> None:
+def test_the_window_counts_even_stable_runs() -> None:
     recent = (900.0, 910.0, 920.0, 930.0, 940.0)
     assert after(History(recent=recent), ran_s=60) == GiveUp(attempts=5, window=True)
     assert isinstance(after(History(recent=recent), ran_s=60, now=1200.0), Again)
-    assert isinstance(after(History(recent=recent), ran_s=60, now=100.0), Again), "clock set back"
+    assert isinstance(after(History(recent=recent), ran_s=60, now=100.0), Again), (
+        "the clock was set back"
+    )
 
 
 @pytest.mark.parametrize(

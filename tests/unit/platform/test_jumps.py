@@ -1,4 +1,4 @@
-"""Jumps of the wall clock. No test sets the machine's clock: the kernel's word is played."""
+"""Jumps of the wall clock. No test sets the machine's clock: a fake read plays the kernel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import pytest
 from gaovm.platform import jumps
 
 
-async def test_each_jump_is_told_and_the_timer_armed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_jump_is_reported_and_the_timer_set_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     told: list[int] = []
     watch = jumps.Jumps(lambda: told.append(1))
     with pytest.raises(BlockingIOError):
@@ -26,16 +28,16 @@ async def test_each_jump_is_told_and_the_timer_armed_again(monkeypatch: pytest.M
         watch._readable()
     assert told == [1, 1]
     watch._readable()
-    assert told == [1, 1], "nothing has jumped"
+    assert told == [1, 1], "the clock did not jump"
     watch.close()
     watch.close()
 
 
-async def test_the_kernel_takes_the_timer_as_one_that_jumps_cancel() -> None:
+async def test_the_kernel_cancels_the_timer_when_the_clock_jumps() -> None:
     watch = jumps.Jumps(lambda: None)
     described = Path(f"/proc/self/fdinfo/{watch._fd}").read_text()
     watch.close()
     fields = dict(line.split(":") for line in described.splitlines() if line.count(":") == 1)
     assert fields["clockid"].strip() == "0"
-    # TFD_TIMER_ABSTIME and TFD_TIMER_CANCEL_ON_SET, in octal
+    # the flags TFD_TIMER_ABSTIME and TFD_TIMER_CANCEL_ON_SET, in octal
     assert int(fields["settime flags"], 8) == 3

@@ -1,6 +1,6 @@
-"""The half for BSD and macOS, with a stand-in in the place of ``select.kqueue``.
+"""The code for BSD and macOS, with a fake ``select.kqueue``.
 
-It was not run on such a system: this holds what it asks for, and what it does with the answers.
+It never ran on such a system: these tests check what it asks for and how it uses the answers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAMES = (
 
 
 class Queue:
-    """What the kernel keeps: ``asked`` for, and ``coming`` at the next look."""
+    """The kernel's part: ``asked`` has the requests, ``coming`` the events it returns next."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
@@ -95,9 +95,9 @@ def test_contents_follow_the_files_of_a_directory(queues: list[Queue], tmp_path:
     watched = [event.ident for event in queues[0].asked]
     assert len(watched) == 2
     (tmp_path / "b.log").touch()
-    told.take()  # the directory has told of the new name
+    told.take()  # the directory reports the new name
     assert len(queues[0].asked) == 3
-    # a file that goes is no longer watched, and the directory is still there
+    # a removed file is no longer watched, but the directory still exists
     renamed = types.SimpleNamespace(ident=watched[1], fflags=queues[0].asked[1].fflags)
     (tmp_path / "a.log").unlink()
     queues[0].coming = [renamed]
@@ -105,7 +105,7 @@ def test_contents_follow_the_files_of_a_directory(queues: list[Queue], tmp_path:
     told.close()
 
 
-def test_what_is_not_there(queues: list[Queue], tmp_path: Path) -> None:
+def test_a_missing_file_cannot_be_watched(queues: list[Queue], tmp_path: Path) -> None:
     with pytest.raises(errors.HostError, match="no cannot be watched"):
         kqueue.names([str(tmp_path / "no")])
     assert queues[0].closed

@@ -1,4 +1,4 @@
-"""What the portable half does where Linux has something of its own: run here, forced."""
+"""What the portable half does where Linux has its own way; these tests force it here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def portable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "LINUX", False)
 
 
-def test_the_variable_chooses() -> None:
+def test_the_variable_chooses_the_half() -> None:
     code = "from gaovm.platform import system; print(system.LINUX, system.describe())"
     for value, expected in (
         ("portable", "False Linux, with the portable half"),
@@ -32,6 +32,10 @@ def test_the_variable_chooses() -> None:
             check=True,
         )
         assert done.stdout.decode().startswith(expected)
+
+
+def test_the_name_of_the_system_is_the_kernel_s(portable: None) -> None:
+    assert system.name() == os.uname().sysname
 
 
 @pytest.mark.parametrize("linux", [True, False])
@@ -52,7 +56,7 @@ def test_a_blob_has_no_name(linux: bool, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("linux", [True, False])
-def test_a_hang_up_is_no_half_close(linux: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_half_close_is_no_hang_up(linux: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "LINUX", linux)
     ours, theirs = socket.socketpair()
     with ours:
@@ -65,7 +69,7 @@ def test_a_hang_up_is_no_half_close(linux: bool, monkeypatch: pytest.MonkeyPatch
         watched.close()
 
 
-def test_a_watch_for_a_hang_up_can_be_given_up(portable: None) -> None:
+def test_a_watch_for_a_hang_up_can_be_closed(portable: None) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         watched = hangups.watch(ours)
@@ -74,14 +78,14 @@ def test_a_watch_for_a_hang_up_can_be_given_up(portable: None) -> None:
         assert watched.fileno() == -1
 
 
-def test_room_is_taken_by_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_space_is_reserved_by_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "posix_fallocate")
     with (tmp_path / "room").open("wb") as file:
         space.reserve(file.fileno(), (1 << 20) + 5)
     assert (tmp_path / "room").stat().st_size == (1 << 20) + 5
 
 
-def test_descriptors_without_the_flag_are_not_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_descriptors_are_not_inherited_without_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unix_sockets, "_CLOEXEC", 0)
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -91,6 +95,6 @@ def test_descriptors_without_the_flag_are_not_inherited(monkeypatch: pytest.Monk
     os.close(fd)
 
 
-def test_nobody_dies_with_the_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_death_signal_without_support(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parent, "SUPPORTED", False)
     assert parent.death_signal(9) is None

@@ -1,4 +1,4 @@
-"""Who goes first, what its children get, and that real time is taken back from who keeps it."""
+"""Priorities: which thread runs first, what children get, who loses real time for overuse."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ found = {}
 
 
 def in_a_process(text: str) -> dict[str, Any]:
-    """What ``text`` finds; in a process of its own, whose priority nobody else has."""
+    """Return what ``text`` finds in a separate process, whose priority only it changes."""
     program = PRELUDE + textwrap.dedent(text) + "\nprint(json.dumps(found))"
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, timeout=60
@@ -59,7 +59,7 @@ real_time = pytest.mark.skipif(not permitted(), reason="this user may not have r
 
 
 @real_time
-def test_a_thread_is_first_and_what_it_starts_is_as_usual() -> None:
+def test_a_thread_runs_first_and_its_children_run_normally() -> None:
     found = in_a_process("""
         with priority.realtime(), priority.first():
             found["within"] = now()
@@ -78,12 +78,12 @@ def test_a_thread_is_first_and_what_it_starts_is_as_usual() -> None:
 
 
 @real_time
-def test_who_works_on_end_has_real_time_again_after_a_rest() -> None:
+def test_a_busy_thread_gets_real_time_again_after_a_rest() -> None:
     found = in_a_process("""
         priority.REST_S = 0.2
 
         async def work(name):
-            await asyncio.sleep(0.4)  # whoever is woken has a whole stretch before it
+            await asyncio.sleep(0.4)  # a task that wakes up has a whole stretch before it
             found["before " + name] = now()
             begin = time.thread_time()
             while time.thread_time() < begin + 5 and now()[0] & ~os.SCHED_RESET_ON_FORK:
@@ -104,7 +104,7 @@ def test_who_works_on_end_has_real_time_again_after_a_rest() -> None:
     for name in ("first", "second", "third"):
         assert found[f"before {name}"] == REALTIME
         assert found[f"after {name}"] == NICE
-        # The kernel adds a second to the limit each time; the lender takes it off again.
+        # The kernel adds a second to the limit each time; the lender subtracts it again.
         assert priority.STRETCH_S <= found[f"{name}_s"] < 1
     assert found["left"] == NICE
     assert found["handler"]
@@ -120,7 +120,7 @@ def test_without_the_guard_there_is_no_real_time() -> None:
 
 
 @real_time
-def test_a_priority_that_somebody_chose_stays() -> None:
+def test_a_priority_set_by_the_user_stays() -> None:
     found = in_a_process("""
         os.setpriority(os.PRIO_PROCESS, 0, 7)
         with priority.realtime(), priority.first():
@@ -129,7 +129,7 @@ def test_a_priority_that_somebody_chose_stays() -> None:
     assert found["within"] == [os.SCHED_OTHER, 7]
 
 
-def test_what_is_not_permitted_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_priority_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
@@ -140,3 +140,35 @@ def test_what_is_not_permitted_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
     assert in_a_thread(look) == [(False, *USUAL)]
+
+
+def usual_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have chosen another."""
+    monkeypatch.setattr(os, "sched_getscheduler", lambda _: os.SCHED_OTHER)
+    monkeypatch.setattr(os, "getpriority", lambda *_: 0)
+
+
+def test_who_asks_for_the_refusal_keeps_its_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user with RLIMIT_RTPRIO alone may take real time, and may not clear the flag again."""
+    changed: set[int] = set()
+
+    def schedule(pid: int, policy: int, _: os.sched_param) -> None:
+        changed.add(pid or threading.get_native_id())
+        if not policy & os.SCHED_RESET_ON_FORK:
+            raise PermissionError(1, "Operation not permitted")
+
+    usual_priority(monkeypatch)
+    monkeypatch.setattr(os, "sched_setscheduler", schedule)
+    monkeypatch.setattr(os, "setpriority", lambda *_: None)
+    assert priority.refusal() == ""
+    assert changed and threading.get_native_id() not in changed
+
+
+def test_without_a_better_nice_value_there_is_no_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    usual_priority(monkeypatch)
+    monkeypatch.setattr(os, "sched_setscheduler", lambda *_: None)
+    monkeypatch.setattr(os, "setpriority", refuse)
+    assert priority.refusal() == "Permission denied"

@@ -1,4 +1,4 @@
-"""Both halves say the same of processes, as far as they can."""
+"""Both halves report the same about processes, as far as each can."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HALVES: list[ModuleType] = [proc, ps]
 
 
 @pytest.mark.parametrize("half", HALVES)
-def test_a_process_as_it_is(half: ModuleType) -> None:
+def test_the_state_of_a_process(half: ModuleType) -> None:
     child = subprocess.Popen(["sleep", "60"])
     again = half.look(child.pid)
     assert again.state in "SRD"
@@ -52,13 +52,13 @@ def test_memory(half: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("half", HALVES)
-def test_a_name_and_a_boot(half: ModuleType) -> None:
+def test_naming_a_process_and_the_id_of_the_boot(half: ModuleType) -> None:
     assert half.boot_id() == half.boot_id()
     code = f"from {half.__name__} import name_self; name_self('gaovm:test-of-a-long-name')"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_who_has_locked_a_file(tmp_path: Path) -> None:
+def test_which_process_has_locked_a_file(tmp_path: Path) -> None:
     lock = files.Lock(tmp_path / "lock")
     assert not processes.has_locked(os.getpid(), lock.path)
     assert lock.acquire()
@@ -67,7 +67,7 @@ def test_who_has_locked_a_file(tmp_path: Path) -> None:
     assert not ps.has_locked(os.getpid(), lock.path)
 
 
-def test_a_ps_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(errors.HostError, match="ps cannot be run"):
         ps.look(os.getpid())

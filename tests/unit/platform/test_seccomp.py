@@ -1,4 +1,4 @@
-"""System-call filters: run in an interpreter for every machine, and for real in a child."""
+"""System-call filters: an interpreter runs them for every machine, a child runs one for real."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def refused(number: int) -> int:
 
 
 def run(code: bytes, arch: int, number: int, *arguments: int) -> int:
-    """What the kernel would answer: the few instructions, as bpf(2) defines them."""
+    """Return the kernel's answer; knows the few instructions, as bpf(2) defines them."""
     data = struct.pack("<IIQ6Q", number, arch, 0, *[*arguments, *[0] * 6][:6])
     steps = list(struct.iter_unpack("=HBBI", code))
     at = value = 0
@@ -50,7 +50,7 @@ def run(code: bytes, arch: int, number: int, *arguments: int) -> int:
     ("machine", "fchmod", "mknodat", "openat"),
     [("x86_64", 91, 259, 257), ("aarch64", 52, 33, 56)],
 )
-def test_rules_hold_where_all_their_tests_do(
+def test_a_rule_applies_if_all_its_checks_match(
     machine: str, fchmod: int, mknodat: int, openat: int
 ) -> None:
     code, arch = seccomp.program(RULES, machine), ARCH[machine]
@@ -66,19 +66,19 @@ def test_rules_hold_where_all_their_tests_do(
     assert run(code, arch, 1) == ALLOW
 
 
-def test_another_architecture_is_not_answered() -> None:
+def test_calls_of_another_architecture_are_killed() -> None:
     code = seccomp.program(RULES, "x86_64")
     assert run(code, 0x40000003, 15, 0, 0o4755) == KILL  # i386
     assert run(code, ARCH["x86_64"], 0x40000000 | 91, 3, 0o4755) == refused(errno.ENOSYS)
     assert run(seccomp.program(RULES, "aarch64"), 0x40000028, 15) == KILL  # arm
 
 
-def test_a_call_that_a_machine_does_not_have_needs_no_rule() -> None:
+def test_a_call_that_a_machine_lacks_needs_no_rule() -> None:
     assert run(seccomp.program(RULES, "aarch64"), ARCH["aarch64"], 90, 0, 0o4755) == ALLOW
     assert run(seccomp.program(RULES, "x86_64"), ARCH["x86_64"], 90, 0, 0o4755) == refused(1)
 
 
-def test_defects_and_unknown_machines_are_told() -> None:
+def test_bad_rules_and_unknown_machines_are_errors() -> None:
     with pytest.raises(errors.HostError, match="riscv64"):
         seccomp.program(RULES, "riscv64")
     with pytest.raises(ValueError, match="no_such"):
@@ -116,7 +116,7 @@ with tempfile.TemporaryFile() as file:
 """
 
 
-def test_a_filter_holds_in_this_process_and_past_exec() -> None:
+def test_a_filter_holds_in_this_process_and_after_exec() -> None:
     code = CHILD.replace("AGAIN", repr(AGAIN))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 7, done.stderr.decode()

@@ -1,4 +1,4 @@
-"""Descriptors travel over sockets, are not inherited, and no more come than are wanted."""
+"""Sockets carry descriptors; those are not inherited, and surplus ones are closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loads a config text as the tests want it: one caller, one project, short errors."""
+"""Loads a config text for tests: with one caller, one project and short errors."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def load(
     arch: str = "x86_64",
     resolver: embedding.Resolver | None = None,
 ) -> config.Loaded:
-    """The spec of a text."""
+    """Return the spec of a text."""
     host = context.Host("aarch64" if arch == "aarch64" else "x86_64", "/g/vms/p-dev")
     return config.load(text, "c.yaml", caller, project, "p-dev", host, resolver=resolver)
 
 
 def problems(text: str, caller: context.Caller = CALLER, project: str = PROJECT) -> list[str]:
-    """The problems of a text as ``LINE path: message``; empty when there are none."""
+    """Return a text's problems as ``LINE path: message``; an empty list if there are none."""
     try:
         load(text, caller, project)
     except errors.ConfigError as exc:
@@ -62,12 +62,12 @@ def problems(text: str, caller: context.Caller = CALLER, project: str = PROJECT)
 
 
 def problem(text: str, caller: context.Caller = CALLER) -> str:
-    """The only problem of a text."""
+    """Return the only problem of a text."""
     found = problems(text, caller)
     assert len(found) == 1, found
     return found[0]
 
 
 def with_image(text: str) -> str:
-    """A text made whole by an image, on a line of its own at the end, so that lines stay."""
+    """Add an image to a text, on its own line at the end, so that line numbers stay."""
     return text.rstrip("\n") + "\n" + IMAGE

@@ -1,4 +1,4 @@
-"""From the file to the spec: defaults, every honoured field, every kind of problem."""
+"""From the file to the spec: defaults, every supported field, every kind of problem."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ vmOpts: {gaovm: {accel: tcg, machine: microvm, kernel: cloud}}
 """.replace("DIGEST", "ab" * 32)
 
 
-def test_the_smallest_file_has_laptop_defaults() -> None:
+def test_the_smallest_file_gets_laptop_defaults() -> None:
     loaded = load(IMAGE)
     spec = loaded.spec
     assert loaded.warnings == ()
@@ -63,7 +63,7 @@ def test_the_smallest_file_has_laptop_defaults() -> None:
     assert spec.guest.hostname == "p-dev"
 
 
-def test_every_honoured_field_reaches_the_spec() -> None:
+def test_every_supported_field_reaches_the_spec() -> None:
     loaded = load(FULL)
     spec = loaded.spec
     assert (spec.image.location, spec.image.digest) == ("/home/ann/d.img", "sha256:" + "ab" * 32)
@@ -132,7 +132,7 @@ def test_a_loaded_spec_fits_the_spec_s_own_bounds(text: str) -> None:
     assert msgspec.convert(vm.to_builtins(spec), vm.VmSpec) == spec
 
 
-def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
+def test_all_problems_are_reported_at_once_in_the_files_order() -> None:
     found = problems("cpus: four\nmemroy: 1GiB\nmemory: 8\nimages: []\nmounts: {a: 1}\n")
     assert found == [
         "1 cpus: expected a whole number, found `four`",
@@ -247,7 +247,7 @@ def test_image_problem(entry: str, expected: str) -> None:
     assert problem(f"images: [{entry}]\n").startswith(f"1 {expected}")
 
 
-def test_fields_that_are_not_honoured_are_named() -> None:
+def test_unsupported_fields_are_named() -> None:
     text = (
         "ssh: {localPort: 1}\ncontainerd: {user: true}\nplain: null\ntpm: false\n"
         "mounts: [{location: /a, 9p: {cache: mmap}}]\nvmType: vz\nmountType: reverse-sshfs\n"
@@ -283,7 +283,7 @@ def test_root_may_name_another_user() -> None:
     assert (user.name, user.uid, user.gid, user.home) == ("bob", 1000, 1000, "/home/bob.guest")
 
 
-def test_a_caller_whose_name_the_guest_cannot_have() -> None:
+def test_a_caller_whose_name_cannot_exist_in_the_guest() -> None:
     loaded = load(IMAGE, context.Caller("DOM\\ann", 1000, 1000, "/home/ann"))
     assert loaded.spec.guest.user.name == "lima"
     assert "user.name" in loaded.warnings[0]
@@ -350,9 +350,9 @@ def test_templates() -> None:
     for name in templates.NAMES:
         assert "{{PROJECT_NAME}}" in templates.read(name)
         written = templates.render(templates.read(name), "/home/ann/secret/web", "web")
-        assert "/home" not in written, "a file to be committed names nobody's machine"
+        assert "/home" not in written, "a file for the repository must name no one's home directory"
     rendered = templates.render('a: "{{PROJECT_DIR}}"\n', '/srv/a "b"', "p")
-    assert rendered == 'a: "/srv/a \\"b\\""\n', "what uses it still gets it"
+    assert rendered == 'a: "/srv/a \\"b\\""\n', "a template that asks for the directory must get it"
     with pytest.raises(errors.UsageError) as info:
         templates.read("../../x")
     assert info.value.remedy == "use one of: dev, minimal"
@@ -363,7 +363,7 @@ def test_a_machine_of_another_architecture() -> None:
     assert problem(text) == "2 vmOpts.gaovm.machine: machine q35 needs arch x86_64"
 
 
-def test_any_protocol_forwards_tcp_and_says_so() -> None:
+def test_protocol_any_forwards_tcp_and_warns() -> None:
     loaded = load(with_image("portForwards: [{guestPort: 1, proto: any}]"))
     assert loaded.spec.network.ports[0].guest_port == 1
     assert "only TCP is forwarded" in loaded.warnings[0]
@@ -381,7 +381,7 @@ def test_too_many_rules() -> None:
     assert "more than 256 rules" in problem(with_image(f"portForwards: [{rules}]"))
 
 
-def test_text_that_no_guest_file_can_hold() -> None:
+def test_a_text_that_no_guest_file_can_hold() -> None:
     assert "line break" in problem(with_image('env: {A: "1\\n2"}'))
     assert "colon" in problem(with_image("user: {home: /a:b}"))
     assert "control character" in problem(with_image('mounts: [{location: "/a\\n"}]'))

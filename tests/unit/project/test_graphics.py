@@ -1,4 +1,4 @@
-"""The display in the project file: Lima's words, our own, and what cannot be."""
+"""The display in the project file: Lima's keys, our own keys, and refused combinations."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ def own(text: str) -> str:
     return with_image(f"vmOpts: {{gaovm: {{graphics: {text}}}}}")
 
 
-def test_a_vm_is_headless_unless_it_is_asked_for() -> None:
+def test_a_vm_has_no_display_unless_the_file_asks_for_one() -> None:
     assert load(IMAGE).spec.graphics == Graphics()
     assert not load(IMAGE).spec.graphics.enabled
 
 
 @pytest.mark.parametrize(("word", "enabled"), [("none", 0), ("default", 1), ("vnc", 1), ('""', 0)])
-def test_limas_words(word: str, enabled: int) -> None:
+def test_limas_key(word: str, enabled: int) -> None:
     loaded = load(with_image(f"video: {{display: {word}}}"))
     assert loaded.spec.graphics.enabled is bool(enabled)
     assert loaded.warnings == ()
 
 
-def test_windows_of_qemu_are_a_warning() -> None:
+def test_a_window_of_qemu_is_a_warning() -> None:
     loaded = load(with_image("video: {display: gtk, vnc: {display: ':1'}}"))
     assert not loaded.spec.graphics.enabled
     assert [line.split(": ")[1] for line in loaded.warnings] == ["video.vnc", "video.display"]
     assert "`default` gives it a display" in loaded.warnings[1]
 
 
-def test_our_own_words() -> None:
+def test_our_own_keys() -> None:
     graphics = load(own("{enabled: true, width: 64, height: 8192}")).spec.graphics
     assert graphics == Graphics(enabled=True, width=64, height=8192)
     assert load(own("{width: 800}")).spec.graphics == Graphics(width=800)
 
 
-def test_our_own_words_stand_over_limas() -> None:
+def test_our_own_keys_take_precedence_over_limas() -> None:
     both = "video: {display: vnc}\n" + own("{enabled: false}")
     assert not load(both).spec.graphics.enabled
 
 
-def test_sizes_have_bounds() -> None:
+def test_sizes_are_bounded() -> None:
     message = problem(own("{width: 63}"))
     assert "vmOpts.gaovm.graphics.width: expected a number from 64 to 8192, found 63" in message
     assert "height" in problem(own("{height: 8193}"))
@@ -50,7 +50,7 @@ def test_sizes_have_bounds() -> None:
     assert "unknown field" in problem(own("{depth: 24}"))
 
 
-def test_a_kernel_or_board_without_a_display_is_a_problem_when_one_is_asked_for() -> None:
+def test_a_display_that_kernel_or_board_lack_is_a_problem() -> None:
     for extra in ("kernel: cloud", "machine: microvm"):
         text = f"vmOpts: {{gaovm: {{{extra}, graphics: {{enabled: %s}}}}}}"
         assert "display" in problem(with_image(text % "true"))

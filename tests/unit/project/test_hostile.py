@@ -1,7 +1,7 @@
-"""Files that are made to cost: each is read or refused in time that grows with its size alone.
+"""Files that are made to be slow: the reader's time grows only linearly with their size.
 
-The limit is far above what any of them takes (0.1 s at most); what is super-linear in one of these
-sizes takes minutes, or memory that no machine has.
+The limit is far above what any of them takes (0.1 s at most). A reader whose time grows faster
+would take minutes, or more memory than any machine has.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def test_long_paths_do_not_multiply() -> None:
     assert "a key is too long" in problems(text)[0]
 
 
-def test_what_a_variable_is() -> None:
+def test_what_counts_as_a_variable() -> None:
     values = {"Home": "/h", "Name": "n"}
     text = "{{.Home}} {{ .Name }} {{- .Home -}} {{.Other}} {{Home}} {{ {{.Home}} }} {{.Home"
     done, unknown = variables.expand(text, values)
@@ -71,7 +71,7 @@ def test_what_a_variable_is() -> None:
     assert unknown == ["{{.Other}}", "{{Home}}", "{{ {{.Home}}"]
 
 
-def test_an_override_is_no_huge_number_and_no_tree() -> None:
+def test_an_override_is_neither_a_huge_number_nor_a_tree() -> None:
     base = load(with_image("")).spec
     for value in (10**5000, [[1] * 1000] * 1000, "x" * 5000):
         with pytest.raises(errors.ConfigError, match="expected a text, a number or true or false"):

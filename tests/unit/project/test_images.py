@@ -1,4 +1,4 @@
-"""Which images a file may ask for, and where the file is looked for."""
+"""Which images a file may ask for, and where the file is searched."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ DIGEST = "sha256:" + "ab" * 32
 
 
 def refusal(text: str) -> errors.GaoError:
-    """What is said of an image that can be read and cannot be had."""
+    """Return the error about an image that is readable but cannot be used."""
     with pytest.raises(errors.GaoError) as info:
         images.check(load(text))
     return info.value
 
 
-def test_a_name_that_is_built_here_and_files_with_digests_are_fine() -> None:
+def test_a_built_name_and_files_with_digests_are_fine() -> None:
     images.check(load(IMAGE))
     file = f'{{location: /k, digest: "{DIGEST}"}}'
     images.check(
@@ -28,7 +28,7 @@ def test_a_name_that_is_built_here_and_files_with_digests_are_fine() -> None:
     )
 
 
-def test_an_unknown_name_lists_the_known_ones() -> None:
+def test_an_error_about_an_unknown_name_lists_the_known_ones() -> None:
     error = refusal('images: [{location: "debian:99"}]\n')
     assert isinstance(error, errors.ImageUnknown)
     assert error.field == "images[0].location"
@@ -36,7 +36,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
     assert "debian:12" in (error.remedy or "")
 
 
-def test_a_name_for_an_architecture_or_a_kernel_that_nobody_builds() -> None:
+def test_a_name_without_a_build_for_the_architecture_or_kernel() -> None:
     with pytest.raises(errors.ImageUnknown, match="no architecture 'riscv64'"):
         images.check_name("debian:12", "riscv64", "generic")
     with pytest.raises(errors.ImageUnknown, match="no kernel 'tiny'") as info:
@@ -44,7 +44,7 @@ def test_a_name_for_an_architecture_or_a_kernel_that_nobody_builds() -> None:
     assert info.value.field == "vmOpts.gaovm.kernel"
 
 
-def test_a_digest_of_what_is_built_here_makes_no_sense() -> None:
+def test_a_digest_of_an_image_that_is_built_here_is_refused() -> None:
     error = refusal(f'images: [{{location: "debian:12", digest: "{DIGEST}"}}]')
     assert (type(error), error.field) == (errors.ConfigError, "images[0].digest")
 
@@ -60,13 +60,13 @@ def test_a_digest_of_what_is_built_here_makes_no_sense() -> None:
         ),
     ],
 )
-def test_a_location_has_to_carry_its_digest(entry: str, field: str) -> None:
+def test_a_location_needs_its_digest(entry: str, field: str) -> None:
     entry = entry.replace("digest: D", f'digest: "{DIGEST}"')
     error = refusal(f"images: [{{{entry}}}]")
     assert (type(error), error.field) == (errors.ImageUnknown, field)
 
 
-def test_the_name_in_the_file_counts_unless_another_was_given() -> None:
+def test_a_given_name_overrides_the_files() -> None:
     text = with_image("vmOpts: {gaovm: {name: web}}")
 
     def loaded(given: bool) -> config.Loaded:
@@ -83,7 +83,7 @@ def test_the_name_in_the_file_counts_unless_another_was_given() -> None:
         config.load(bad, "c.yaml", CALLER, PROJECT, "p-dev", host, given=False)
 
 
-def test_directories_of_one_name_get_numbers() -> None:
+def test_directories_of_the_same_name_get_numbers() -> None:
     assert list(itertools.islice(names.of_directories("/x/Web"), 3)) == [
         *("web-dev", "web-2-dev", "web-3-dev")
     ]
@@ -92,7 +92,7 @@ def test_directories_of_one_name_get_numbers() -> None:
     assert long[1].endswith("-2-dev")
 
 
-def test_a_problem_names_its_line_also_deep_in_the_file() -> None:
+def test_a_problem_names_its_line_even_deep_in_the_file() -> None:
     loaded = load(
         'images:\n  - location: "debian:12"\nmounts:\n  - location: /x\n    mountPoint: /y\n'
     )
@@ -105,6 +105,6 @@ def test_a_path_with_a_control_character_is_a_problem() -> None:
     assert "control character" in problem(with_image('mounts: [{location: "/a\\x01b"}]'))
 
 
-def test_a_lone_nul_in_the_file_is_a_problem_with_its_line() -> None:
+def test_a_single_nul_in_the_file_is_a_problem_with_its_line() -> None:
     [found] = problems("images: []\n# \x00\n")
     assert "not valid YAML" in found

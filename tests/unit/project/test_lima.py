@@ -1,4 +1,4 @@
-"""Against Lima's own: the schema's every field, the validation cases, the default template."""
+"""Lima's own material: every field of its schema, its validation cases, its default template."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OURS = {"VMOpts", *(name for name in schema.STRUCTS if name.startswith("GaoVM"))
 
 
 def properties(name: str) -> dict[str, Any]:
-    """The fields of a struct, also of one that may be a plain text instead."""
+    """Return a struct's fields, also of a struct that may be a plain text instead."""
     definition = SCHEMA["$defs"][name]
     for part in [definition, *definition.get("anyOf", [])]:
         if "properties" in part:
@@ -94,7 +94,7 @@ def test_validation_case(case: dict[str, Any]) -> None:
         assert found == case["errors"]
 
 
-def test_several_errors_are_all_there() -> None:
+def test_several_errors_are_all_reported() -> None:
     case = next(c for c in VALIDATE["cases"] if c["name"].startswith("several errors"))
     paths = [line.split(" ")[1].rstrip(":") for line in problems(case["yaml"])]
     assert set(paths) == {

@@ -1,4 +1,4 @@
-"""Names of VMs, against Lima's list and the seed's."""
+"""Names of VMs, compared with Lima's list and the first version's."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_invalid(name: str) -> None:
 
 
 @given(st.text(max_size=20) | st.text("aZ0.-_", max_size=80))
-def test_the_rule_is_lima_s(name: str) -> None:
+def test_the_rule_is_limas(name: str) -> None:
     expected = (
         PATTERN.fullmatch(name) is not None
         and len(name) <= RULES["max_length"]
@@ -68,7 +68,7 @@ def test_slug(directory: str, name: str) -> None:
     assert names.of_directory(directory) == name
 
 
-def test_flag_over_environment_over_directory() -> None:
+def test_a_flag_overrides_the_environment_which_overrides_the_directory() -> None:
     assert names.vm_name("f", "e", "/x/d") == "f"
     assert names.vm_name(None, "e", "/x/d") == "e"
     assert names.vm_name(None, "", "/x/d") == "d-dev"

@@ -1,4 +1,4 @@
-"""Host access and port rules in the project file: what cannot be honoured closes."""
+"""Host access and port rules in the project file; a rule that we cannot follow opens nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def own(text: str) -> str:
     return with_image(f"vmOpts: {{gaovm: {{hostAccess: {text}}}}}")
 
 
-def test_the_host_is_closed_unless_it_is_opened() -> None:
+def test_the_host_is_closed_unless_the_file_opens_it() -> None:
     assert load(IMAGE).spec.network.host_access is False
     assert load(own("false")).spec.network.host_access is False
     loaded = load(own("true"))
@@ -24,7 +24,7 @@ def test_the_host_is_closed_unless_it_is_opened() -> None:
 
 
 @pytest.mark.parametrize("text", ["yes", "1", "'true'", "{a: 1}", "5432"])
-def test_other_words_are_a_problem(text: str) -> None:
+def test_other_values_are_a_problem(text: str) -> None:
     assert "vmOpts.gaovm.hostAccess: expected true or false, found" in problem(own(text))
 
 
@@ -36,7 +36,7 @@ def test_single_ports_are_refused_by_name() -> None:
     assert "hostAccess[2]: expected a port from 1 to 65535, found `http`" in bad[1]
 
 
-def test_it_can_be_set() -> None:
+def test_host_access_can_be_opened() -> None:
     base = load(IMAGE).spec
     assert overrides.apply(base, {"hostAccess": True}).network.host_access is True
     assert overrides.apply(base, {"hostAccess": "true"}).network.host_access is True
@@ -64,9 +64,9 @@ LOCAL = ("127.0.0.1", 80, "127.0.0.1", 8080)
         ("{guestPort: 80, hostPort: 8080}, {guestPort: 80, hostPort: 8081}", [LOCAL]),
         ("{guestPort: 80, proto: udp, ignore: true}, {guestPort: 80, hostPort: 8080}", [LOCAL]),
         ("{guestPort: 80, ignore: false, hostPort: 8080}", [LOCAL]),
-        # a rule that is not honoured still decides for its ports
+        # a rule that we cannot follow still decides about its ports
         ("{guestPortRange: [80, 90]}, {guestPort: 80, hostPort: 8080, hostIP: 0.0.0.0}", []),
-        # of other addresses' servers an ignored one says nothing
+        # an ignore rule does not affect servers at other addresses
         (
             "{guestIP: 10.0.2.15, guestPort: 80, ignore: true}, {guestPort: 80, hostPort: 8080}",
             [LOCAL],
@@ -74,11 +74,11 @@ LOCAL = ("127.0.0.1", 80, "127.0.0.1", 8080)
         ("{guestIP: 0.0.0.0, guestPort: 80, ignore: true}, {guestPort: 80, hostPort: 8080}", []),
     ],
 )
-def test_the_first_rule_that_matches_counts(rules: str, kept: list[Any]) -> None:
+def test_the_first_matching_rule_counts(rules: str, kept: list[Any]) -> None:
     assert forwards(rules) == kept
 
 
-def test_a_rule_that_is_overruled_is_told() -> None:
+def test_an_overruled_rule_is_a_warning() -> None:
     text = "portForwards: [{guestPort: 80, ignore: true}, {guestPort: 80, hostPort: 8080}]"
     (warning,) = load(with_image(text)).warnings
     assert "portForwards[1]: portForwards[0] ignores guest port 80" in warning
@@ -89,7 +89,7 @@ def test_a_rule_that_is_overruled_is_told() -> None:
     [
         ("guestPort: 80", "127.0.0.1"),
         ("guestPort: 80, guestIPMustBeZero: false", "127.0.0.1"),
-        # a server on the loopback only is not on 127.0.0.2
+        # a server on loopback alone does not listen on 127.0.0.2
         ("guestPort: 80, guestIPMustBeZero: true, hostIP: 0.0.0.0", "127.0.0.2"),
         ("guestPort: 80, guestIP: 0.0.0.0", "127.0.0.2"),
         ("guestPort: 80, guestIP: 0.0.0.0, guestIPMustBeZero: false", "127.0.0.1"),
@@ -97,7 +97,7 @@ def test_a_rule_that_is_overruled_is_told() -> None:
         ("guestPort: 80, guestIP: 10.0.2.15", "10.0.2.15"),
     ],
 )
-def test_must_be_zero_reaches_no_server_on_the_loopback_only(rule: str, dialled: str) -> None:
+def test_must_be_zero_reaches_no_server_on_loopback_alone(rule: str, dialled: str) -> None:
     ((guest_ip, *_),) = forwards(f"{{{rule}}}")
     assert guest_ip == dialled
 
@@ -119,10 +119,10 @@ def test_must_be_zero_contradicts_an_address() -> None:
         ("0.0.0.0", "0.0.0.0", True),
         ("::", "::1", True),
         ("127.0.0.1", "127.0.0.2", False),
-        ("0.0.0.0", "::", False),  # the host binds IPv6 alone
+        ("0.0.0.0", "::", False),  # the host binds only IPv6
     ],
 )
-def test_one_host_port_is_had_once(first: str, second: str, clash: bool) -> None:
+def test_each_host_port_is_given_once(first: str, second: str, clash: bool) -> None:
     rules = (
         f"portForwards: [{{guestPort: 1, hostPort: 8080, hostIP: '{first}'}}, "
         f"{{guestPort: 2, hostPort: 8080, hostIP: '{second}'}}]"

@@ -1,4 +1,4 @@
-"""YAML as Lima means it, and hostile files."""
+"""YAML as Lima understands it, and hostile files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def scalar(text: str) -> nodes.Scalar:
 
 
 @pytest.mark.parametrize("text", ["yes", "on", "off", "no", "y", '"true"', "1"])
-def test_words_of_yaml_1_1_are_no_booleans(text: str) -> None:
+def test_yaml_1_1_words_are_no_booleans(text: str) -> None:
     assert scalar(text).boolean is None
 
 

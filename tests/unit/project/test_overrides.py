@@ -1,4 +1,4 @@
-"""The layer of ``gaovm set``: the file's words, the file's readers, the file's messages."""
+"""The values of ``gaovm set``: the same keys, parsers and messages as the file's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from tests.unit.project.reading import IMAGE, load
 
 from gaovm import errors
-from gaovm.project import overrides
+from gaovm.project import overrides, words
 from gaovm.spec import diff
 from gaovm.spec.memory import GIB
 
@@ -22,12 +22,12 @@ def problems(given: dict[str, Any]) -> list[str]:
     return str(caught.value).splitlines()
 
 
-def test_every_word_is_a_row_of_the_table_of_differences() -> None:
+def test_every_key_is_a_row_of_the_table_of_differences() -> None:
     rows = {field.word for field in diff.FIELDS}
-    assert set(overrides.words()) <= rows
+    assert set(words.every()) <= rows
 
 
-def test_nothing_over_a_spec_is_that_spec() -> None:
+def test_no_override_leaves_the_spec_as_it_is() -> None:
     assert overrides.apply(BASE, {}) is BASE
 
 
@@ -40,7 +40,7 @@ def test_texts_and_values_mean_the_same() -> None:
     assert texts.supervision.restart.max_delay_s == 90.0
 
 
-def test_only_the_words_given_change() -> None:
+def test_only_the_given_keys_change() -> None:
     changed = overrides.apply(
         BASE,
         {
@@ -75,7 +75,7 @@ def test_an_override_must_agree_with_the_file_below_it() -> None:
     assert overrides.apply(displayed, {"kernel": "cloud", "graphics.enabled": "false"})
 
 
-def test_a_variable_is_a_text_whatever_it_looks_like() -> None:
+def test_a_variable_is_text_whatever_it_looks_like() -> None:
     changed = overrides.apply(BASE, {"env.A": "null", "env.B": 7, "env.C": "true"})
     assert changed.guest.env == {"A": "null", "B": "7", "C": "true"}
 
@@ -100,12 +100,14 @@ def test_a_variable_is_a_text_whatever_it_looks_like() -> None:
         ("cpus", [4], "cpus: expected a text, a number or true or false"),
     ],
 )
-def test_a_mistake_names_key_found_and_expected(word: str, value: Any, message: str) -> None:
+def test_an_error_names_key_value_and_what_was_expected(
+    word: str, value: Any, message: str
+) -> None:
     (found,) = problems({word: value})
     assert found.startswith(message)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     assert len(problems({"cpus": "0", "memory": "1"})) == 2
     with pytest.raises(errors.ConfigError) as caught:
         overrides.apply(BASE, {"cpus": "0"})

@@ -25,7 +25,7 @@ def test_size(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["8", "1.5", "", "GiB", "-1GiB", "1 000MiB", "1GiBs", "8i", "8ib"])
-def test_no_size(text: str) -> None:
+def test_bad_size(text: str) -> None:
     with pytest.raises(ValueError, match="expected a number with a unit"):
         sizes.parse(text)
 

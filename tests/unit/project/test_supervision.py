@@ -13,7 +13,7 @@ def own(text: str) -> str:
     return IMAGE + f"vmOpts: {{gaovm: {{{text}}}}}\n"
 
 
-def test_what_is_not_set_keeps_its_default() -> None:
+def test_a_missing_key_keeps_its_default() -> None:
     assert load(IMAGE).spec.supervision == Supervision()
     spec = load(own("restart: {policy: never}")).spec
     assert spec.supervision == Supervision(restart=Restart(policy="never"))
@@ -65,6 +65,6 @@ def test_times(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     "text", ["", "-1", "1w", "s", "1e3", "1 000", "1.", ".5", "1  m", "2m3", "²", "1" * 10, "30 ss"]
 )
-def test_no_times(text: str) -> None:
+def test_bad_times(text: str) -> None:
     with pytest.raises(ValueError, match="expected a time"):
         durations.parse(text)

@@ -1,4 +1,4 @@
-"""Differences between specs, and the table that says when each takes effect."""
+"""Differences between specs, and the table that says when each one takes effect."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def spec(**changes: Any) -> VmSpec:
 
 
 def leaves(kind: Any, path: str = "") -> Iterator[str]:
-    """Every field of the spec that is no struct of its own."""
+    """Return every field of the spec that is not a struct itself."""
     for field in msgspec.structs.fields(kind):
         below = f"{path}.{field.name}" if path else field.name
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
@@ -37,18 +37,18 @@ def leaves(kind: Any, path: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("leaf", list(leaves(VmSpec)))
-def test_every_field_stands_in_exactly_one_row(leaf: str) -> None:
+def test_every_field_is_in_exactly_one_row(leaf: str) -> None:
     rows = [f for f in diff.FIELDS if leaf == f.path or leaf.startswith(f.path + ".")]
-    assert len(rows) == 1, f"{leaf} stands in {len(rows)} rows of spec.diff.FIELDS"
+    assert len(rows) == 1, f"{leaf} is in {len(rows)} rows of spec.diff.FIELDS"
 
 
-def test_every_row_is_a_field_and_has_a_word_of_its_own() -> None:
+def test_every_row_is_a_field_with_its_own_key() -> None:
     for row in diff.FIELDS:
         diff.value(spec(), row.path)
     assert len({row.word for row in diff.FIELDS}) == len(diff.FIELDS)
 
 
-def test_what_the_old_contract_restarts_for_restarts() -> None:
+def test_changes_that_restart_in_the_old_contract_still_restart() -> None:
     restart = {row.path for row in diff.FIELDS if row.when is diff.When.START}
     assert restart >= {
         "processors.count",
@@ -68,7 +68,7 @@ def test_equal_specs_do_not_differ() -> None:
     assert diff.differences(spec(), spec()) == []
 
 
-def test_a_difference_says_from_to_and_when() -> None:
+def test_a_difference_has_both_values_and_when_it_takes_effect() -> None:
     before = spec()
     after = spec(
         processors=Processors(count=4),
@@ -89,7 +89,7 @@ def test_a_difference_says_from_to_and_when() -> None:
     ]
 
 
-def test_variables_differ_one_by_one() -> None:
+def test_each_variable_is_a_difference() -> None:
     def guest(**env: str) -> Guest:
         return Guest(user=USER, hostname="a", env=env)
 
@@ -101,7 +101,7 @@ def test_variables_differ_one_by_one() -> None:
     ]
 
 
-def test_a_place_in_the_file_is_no_difference() -> None:
+def test_a_moved_entry_of_the_file_is_no_difference() -> None:
     def made(number: int) -> VmSpec:
         forward = PortForward(guest_port=80, field=f"portForwards[{number}]")
         share = Share(location="/a", mount_point="/a", field=f"mounts[{number}].location")
@@ -110,7 +110,7 @@ def test_a_place_in_the_file_is_no_difference() -> None:
     assert diff.differences(made(0), made(1)) == []
 
 
-def test_take_takes_what_it_is_told() -> None:
+def test_take_applies_only_the_chosen_differences() -> None:
     after = spec(processors=Processors(count=4), disk=Disk(size_bytes=1 << 35))
     taken = diff.take(spec(), after, lambda field: field.when is diff.When.DRIVER)
     assert taken == spec(disk=after.disk)

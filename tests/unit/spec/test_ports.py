@@ -1,4 +1,4 @@
-"""Which forwarded ports cannot be had at once, and how the table of fields names a difference."""
+"""Which forwarded ports conflict, and how the table of fields names a difference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ USER = User(name="u", uid=1000, gid=1000, home="/home/u")
     [
         ((V4, 80), (V4, 80), True),
         ((V4, 80), (V4, 81), False),
-        ((V4, 0), (V4, 0), False),  # any free one: each gets another
+        ((V4, 0), (V4, 0), False),  # any free ports: each rule gets a different one
         ((V4, 80), ("127.0.0.2", 80), False),
         ((V4, 80), (ALL_V4, 80), True),
         ((ALL_V4, 80), (V4, 80), True),
@@ -34,7 +34,7 @@ def test_clashes(ours: tuple[str, int], theirs: tuple[str, int], clash: bool) ->
     assert one.clashes(two) is clash
 
 
-def test_a_word_of_the_table_finds_its_field_and_what_is_below_it() -> None:
+def test_a_key_of_the_table_finds_its_field_and_the_fields_below() -> None:
     env = diff.of_words(["env"])["env"]
     before = vm.VmSpec(name="a", image=Image(location="x"), guest=Guest(user=USER, hostname="a"))
     after = diff.with_values(before, {env.path: {"A": "1"}})

@@ -1,4 +1,4 @@
-"""What a spec reaches on the host, and what of that nobody approved."""
+"""What a spec reaches on the host, and which part of it nobody has approved."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def forwards(*ports: PortForward) -> VmSpec:
     return spec(network=Network(ports=ports))
 
 
-def test_every_field_of_a_spec_is_judged() -> None:
+def test_every_field_of_a_spec_is_classified() -> None:
     rows = {field.path for field in diff.FIELDS}
     assert rows <= reach.REACHING | reach.INSIDE
     assert not reach.REACHING & reach.INSIDE
@@ -68,7 +68,7 @@ def test_every_field_of_a_spec_is_judged() -> None:
         spec(image=Image(location=f"file://{PROJECT}/x.img")),
     ],
 )
-def test_what_stays_in_the_project_and_on_loopback_asks_nobody(wanted: VmSpec) -> None:
+def test_the_project_and_loopback_need_no_approval(wanted: VmSpec) -> None:
     assert widened(wanted) == []
 
 
@@ -106,33 +106,33 @@ def test_what_stays_in_the_project_and_on_loopback_asks_nobody(wanted: VmSpec) -
         ),
     ],
 )
-def test_what_goes_beyond_is_named(wanted: VmSpec, line: str) -> None:
+def test_a_reach_beyond_the_project_is_named(wanted: VmSpec, line: str) -> None:
     assert widened(wanted) == [line]
-    assert widened(wanted, wanted) == [], "approved once is approved"
+    assert widened(wanted, wanted) == [], "what was approved needs no second approval"
 
 
-def test_a_link_is_what_it_leads_to() -> None:
+def test_a_link_counts_as_its_target() -> None:
     inside = spec(OWN, share(PROJECT + "/data"))
     assert widened(inside, inside, {PROJECT + "/data": "/etc"}) == ["mount /etc (read-only)"]
     kernel = spec(image=Image(location="debian:12", kernel=ImageFile(location=PROJECT + "/k")))
     assert widened(kernel, kernel, {PROJECT + "/k": "/etc/shadow"}) == ["kernel /etc/shadow"]
 
 
-def test_a_name_that_a_guest_chose_is_one_line() -> None:
+def test_a_name_that_a_guest_chose_stays_on_one_line() -> None:
     inside = spec(OWN, share(PROJECT + "/data"))
     links = {PROJECT + "/data": "/etc\n  + nothing\x1b[2J\udcff\u202e"}
     (line,) = widened(inside, inside, links)
     assert line == "mount /etc\\x0a  + nothing\\x1b[2J\\udcff\\x202e (read-only)"
 
 
-def test_newly_writable_widens_and_the_way_back_does_not() -> None:
+def test_only_becoming_writable_widens_the_reach() -> None:
     narrow, wide = spec(OWN, share("/data")), spec(OWN, share("/data", writable=True))
     assert widened(wide, narrow) == ["mount /data: read-only before, now writable"]
     assert widened(narrow, wide) == []
     assert widened(spec(), spec(share(PROJECT))) == ["mount .: read-only before, now writable"]
 
 
-def test_less_is_asked_for_by_nobody() -> None:
+def test_a_smaller_reach_needs_no_approval() -> None:
     wide = spec(OWN, share("/data", writable=True))
     assert widened(spec(OWN, share("/data/x")), wide) == []
     assert widened(spec(OWN, share("/data2")), wide) == ["mount /data2 (read-only)"]
@@ -144,7 +144,7 @@ def test_less_is_asked_for_by_nobody() -> None:
     assert widened(other, everywhere) == ["forward [::2]:80"]
 
 
-def test_a_project_that_was_moved_reaches_the_same() -> None:
+def test_a_moved_project_reaches_the_same() -> None:
     here = reach.of(spec(OWN, share(PROJECT + "/data")), PROJECT, lambda path: path)
     moved = Share(location="/new", mount_point="/new", writable=True)
     there = reach.of(spec(moved, share("/new/data")), "/new", lambda path: path)

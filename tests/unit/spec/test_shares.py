@@ -1,4 +1,4 @@
-"""Which directories of the host cannot be mounted."""
+"""Which of the host's directories cannot be mounted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spec survives JSON, and refuses what is out of bounds."""
+"""A spec survives JSON, and refuses values that are out of bounds."""
 
 from __future__ import annotations
 

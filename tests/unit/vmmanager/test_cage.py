@@ -1,4 +1,4 @@
-"""What QEMU's cage holds, by document: nothing of the state directory, and only what it uses."""
+"""What the cage of a QEMU document contains: only what QEMU uses, and no state directory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def share(path: Path, *, writable: bool = True) -> Share:
     return Share(location=str(path), mount_point="/m", writable=writable, type="9p")
 
 
-def test_nothing_of_the_state_directory_is_there(tmp_path: Path) -> None:
+def test_the_cage_has_nothing_of_the_state_directory(tmp_path: Path) -> None:
     found = made(tmp_path)
     assert [bind for bind in found.binds if Path(bind.path).is_relative_to(tmp_path)] == []
     assert not [bind for bind in found.binds if bind.writable]
@@ -38,7 +38,7 @@ def test_nothing_of_the_state_directory_is_there(tmp_path: Path) -> None:
     assert found.limits.cpus == 3
 
 
-def test_the_network_is_there_only_where_qemu_makes_it(tmp_path: Path) -> None:
+def test_the_cage_has_the_network_only_if_qemu_provides_it(tmp_path: Path) -> None:
     slirp = msgspec.structs.replace(samples.HOST, passt=None)
     assert not made(tmp_path).network
     assert made(tmp_path, host=slirp).network
@@ -47,7 +47,7 @@ def test_the_network_is_there_only_where_qemu_makes_it(tmp_path: Path) -> None:
     assert "/etc/resolv.conf" not in [bind.path for bind in made(tmp_path).binds]
 
 
-def test_a_share_is_there_under_its_name_and_hides_the_state_directory(tmp_path: Path) -> None:
+def test_a_share_keeps_its_path_and_hides_the_state_directory(tmp_path: Path) -> None:
     top, link = tmp_path / "top", tmp_path / "link"
     home = top / "a" / ".gaovm"
     home.mkdir(parents=True)
@@ -76,7 +76,7 @@ def test_kvm_is_bound_with_its_group(tmp_path: Path) -> None:
         assert found.groups == (Path("/dev/kvm").stat().st_gid,)
 
 
-def test_a_qemu_of_ones_own_brings_its_prefix(tmp_path: Path) -> None:
+def test_the_cage_has_the_prefix_of_a_users_own_qemu(tmp_path: Path) -> None:
     program = tmp_path / "opt" / "bin" / "qemu-system-x86_64"
     program.parent.mkdir(parents=True)
     program.write_text("")
@@ -86,7 +86,7 @@ def test_a_qemu_of_ones_own_brings_its_prefix(tmp_path: Path) -> None:
 
 
 def test_a_qemu_that_is_a_link_runs_under_its_own_path(tmp_path: Path) -> None:
-    """Beside which it looks for its modules: those of Debian's stand below /usr/lib."""
+    """QEMU looks for its modules beside its own path; Debian's are below /usr/lib."""
     link = tmp_path / "bin" / "qemu-system-x86_64"
     link.parent.mkdir()
     link.symlink_to("/usr/bin/qemu-system-x86_64")
@@ -102,7 +102,7 @@ def test_a_qemu_that_is_a_link_runs_under_its_own_path(tmp_path: Path) -> None:
 def test_a_qemu_in_a_users_home_brings_nothing_private(
     tmp_path: Path, of_user: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``~/bin/qemu``, whose prefix is the home; and a prefix that holds the state directory."""
+    """The prefix of ``~/bin/qemu`` is the home; another prefix contains the state directory."""
     program = tmp_path / "bin" / "qemu-system-x86_64"
     for path in (program.parent, tmp_path / ".ssh", tmp_path / "share" / "qemu"):
         path.mkdir(parents=True)
@@ -116,7 +116,7 @@ def test_a_qemu_in_a_users_home_brings_nothing_private(
     assert own == {str(program), str(tmp_path / "share")}
 
 
-def test_what_is_written_to_a_file_system_in_memory_counts(tmp_path: Path) -> None:
+def test_files_in_memory_count_towards_the_memory_limit(tmp_path: Path) -> None:
     memory = Path("/dev/shm")
     here = os.statvfs(memory)
     elsewhere = tmp_path / "absent"
@@ -127,7 +127,7 @@ def test_what_is_written_to_a_file_system_in_memory_counts(tmp_path: Path) -> No
     assert made(elsewhere, share(memory, writable=False)).limits.memory_bytes == without
 
 
-def test_root_of_a_container_without_other_ids_serves_as_itself(tmp_path: Path) -> None:
+def test_root_in_a_container_without_other_ids_serves_as_itself(tmp_path: Path) -> None:
     found = made(tmp_path, share(tmp_path), ids=None)
     assert (found.ids, found.owners) == (None, ())
     assert found.capabilities == {0, 1, 3}
@@ -149,10 +149,10 @@ def test_the_cache_whose_files_are_those_of_the_state_directory_is_hidden_too(
         return [str(Path(path).relative_to(tmp_path)) for path in found.hidden]
 
     home.mkdir()
-    assert hidden(home, cache_directory) == [".gaovm"]  # there is none yet
+    assert hidden(home, cache_directory) == [".gaovm"]  # the cache does not exist yet
     cache_directory.mkdir(parents=True)
     assert hidden(home, cache_directory) == [".cache/gaovm", ".gaovm"]
     (home / "cache").mkdir()
     assert hidden(home, home / "cache") == [".gaovm"]
     assert hidden(cache_directory / "home", cache_directory) == [".cache/gaovm"]
-    assert hidden(home, tmp_path) == [".gaovm"]  # it was asked for by its name
+    assert hidden(home, tmp_path) == [".gaovm"]  # hiding it would hide the share itself

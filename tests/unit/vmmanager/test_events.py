@@ -1,4 +1,4 @@
-"""QEMU's events become the words of every back end, or nothing."""
+"""QEMU's events become the names that every back end uses, or nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gaovm.vmmanager.qemu.events import neutral
         ("RTC_CHANGE", {}, None),
     ],
 )
-def test_an_event_in_neutral_words(
+def test_an_event_gets_a_neutral_name(
     name: str, data: dict[str, Any], event: events.Event | None
 ) -> None:
     assert neutral(name, data) == event

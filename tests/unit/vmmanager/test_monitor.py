@@ -1,4 +1,4 @@
-"""The monitor against a scripted peer, and against QEMU itself."""
+"""The monitor, with a scripted peer and with QEMU itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QEMU = shutil.which("qemu-system-x86_64")
 
 
 class Peer:
-    """The other end: answers each line that comes with the next of ``answers``, then ends."""
+    """The other end: sends the next of ``answers`` for each line that arrives, then ends."""
 
     def __init__(self, *answers: bytes) -> None:
         self.answers = list(answers)
@@ -56,7 +56,7 @@ class Peer:
             writer.close()
 
 
-async def test_answers_find_their_commands_and_events_their_handler() -> None:
+async def test_commands_get_their_answers_and_the_handler_gets_events() -> None:
     event = b'{"event": "RESET", "data": {"guest": true}, "timestamp": {}}\r\n'
     peer = Peer(b'{"return": {}, "id": 1}\r\n', event, b'{"return": 3, "id": 3}\r\n')
     peer.answers[2] += b'{"return": 9, "id": 9}\r\n{"return": 2, "id": 2}\r\n'
@@ -71,7 +71,7 @@ async def test_answers_find_their_commands_and_events_their_handler() -> None:
     assert peer.lines[1] == b'{"execute":"a","id":2,"arguments":{"x":1}}\n'
 
 
-async def test_a_descriptor_that_cannot_be_sent_is_a_failed_command() -> None:
+async def test_a_descriptor_that_cannot_be_sent_fails_the_command() -> None:
     async with Peer(b'{"return": {}, "id": 1}\r\n').serving() as sock:
         client = monitor.Monitor(lambda name, data: None)
         await client.connect(sock)
@@ -81,7 +81,7 @@ async def test_a_descriptor_that_cannot_be_sent_is_a_failed_command() -> None:
         client.close()
 
 
-async def test_a_refusal_names_command_class_and_text() -> None:
+async def test_a_refused_command_names_command_class_and_text() -> None:
     refused = b'{"error": {"class": "GenericError", "desc": "not now"}, "id": 2}\r\n'
     async with Peer(b'{"return": {}, "id": 1}\r\n', refused).serving() as sock:
         client = monitor.Monitor(lambda name, data: None)
@@ -101,14 +101,14 @@ async def test_a_refusal_names_command_class_and_text() -> None:
         (GREETING, [b'{"error": {"class": "X", "desc": "no"}, "id": 1}\r\n'], "qmp_capabilities"),
     ],
 )
-async def test_no_negotiation(first: bytes, answers: list[bytes], match: str) -> None:
+async def test_failed_negotiation(first: bytes, answers: list[bytes], match: str) -> None:
     async with Peer(*answers).serving(first) as sock:
         client = monitor.Monitor(lambda name, data: None)
         with pytest.raises(errors.HypervisorFailed, match=match):
             await client.connect(sock)
 
 
-async def test_the_end_of_qemu_ends_what_is_under_way() -> None:
+async def test_the_end_of_qemu_ends_pending_commands() -> None:
     async with Peer(b'{"return": {}, "id": 1}\r\n', b"").serving() as sock:
         client = monitor.Monitor(lambda name, data: None)
         await client.connect(sock)
@@ -120,7 +120,7 @@ async def test_the_end_of_qemu_ends_what_is_under_way() -> None:
     ]
 
 
-async def test_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_command_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Peer(
         b'{"return": {}, "id": 1}\r\n', b"", b'{"return": 7, "id": 3}\r\n'
     ).serving() as s:
@@ -156,7 +156,7 @@ async def test_qemu_itself() -> None:
         version = await client.connect(ours)
         assert version.major >= 7
         assert (await client.execute("query-status"))["status"] == "prelaunch"
-        assert len(await client.execute("query-qmp-schema")) > 500  # a line of 200 KiB
+        assert len(await client.execute("query-qmp-schema")) > 500  # one line of 200 KiB
         with pytest.raises(errors.HypervisorFailed, match=r"CommandNotFound: .*no-such"):
             await client.execute("no-such")
         await client.execute("cont")

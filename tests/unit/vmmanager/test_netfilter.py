@@ -1,4 +1,4 @@
-"""What the filter between QEMU and passt lets by, and that it is a faithful pipe otherwise."""
+"""The filter between QEMU and passt: which frames it drops, and that it changes nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MACS = b"\x02" * 12
 
 
 def ipv4(target: str, body: bytes = b"x" * 30, first: int = 0x45) -> bytes:
-    """An Ethernet frame of IPv4 to an address."""
+    """Return an Ethernet frame with an IPv4 packet to an address."""
     header = bytes([first]) + bytes(11) + bytes([10, 0, 2, 15])
     return MACS + b"\x08\x00" + header + ipaddress.ip_address(target).packed + body
 
@@ -32,8 +32,8 @@ BAD = (
     ipv4("127.255.255.254"),
     ipv4("0.0.0.0"),
     ipv4("0.1.2.3"),
-    ipv4("127.0.0.1", first=0x4F),  # with options: the address stands at the same place
-    ipv4("10.0.2.2")[:33],  # cut off within the address
+    ipv4("127.0.0.1", first=0x4F),  # with options: the address is at the same place
+    ipv4("10.0.2.2")[:33],  # cut off inside the address
     MACS + b"\x86\xdd" + bytes(60),  # IPv6
     MACS + b"\x81\x00\x00\x01" + ipv4("127.0.0.1")[12:],  # in a VLAN
     b"",
@@ -46,7 +46,7 @@ def test_frames_to_others_pass(frame: bytes) -> None:
 
 
 @pytest.mark.parametrize("frame", BAD)
-def test_frames_to_the_host_itself_and_unknown_ones_do_not(frame: bytes) -> None:
+def test_frames_to_the_host_itself_and_unknown_ones_are_dropped(frame: bytes) -> None:
     assert netfilter.sift(bytearray(framed(frame, GOOD[0]))) == framed(GOOD[0])
 
 
@@ -58,7 +58,7 @@ def test_frames_may_come_in_any_pieces() -> None:
     assert (passed, bytes(data)) == (framed(*GOOD, *GOOD), b"")
 
 
-def test_what_is_no_frame_ends_it() -> None:
+def test_a_malformed_frame_ends_the_filter() -> None:
     with pytest.raises(netfilter.Malformed):
         netfilter.sift(bytearray(b"\xff\xff\xff\xff"))
     longest = ipv4("10.0.2.2", bytes(netfilter.MAX_FRAME - 34))
@@ -67,7 +67,7 @@ def test_what_is_no_frame_ends_it() -> None:
 
 @pytest.fixture
 def ends() -> tuple[socket.socket, socket.socket, threading.Thread]:
-    """QEMU's end, passt's end, and the relay between them."""
+    """Return QEMU's end and passt's end, with a relay between them."""
     (qemu, left), (passt, right) = socket.socketpair(), socket.socketpair()
 
     def work() -> None:
@@ -81,7 +81,7 @@ def ends() -> tuple[socket.socket, socket.socket, threading.Thread]:
     return qemu, passt, thread
 
 
-def test_much_goes_both_ways_at_once(
+def test_a_lot_of_data_goes_both_ways_at_once(
     ends: tuple[socket.socket, socket.socket, threading.Thread],
 ) -> None:
     qemu, passt, thread = ends
@@ -113,14 +113,14 @@ def test_much_goes_both_ways_at_once(
     passt.close()
 
 
-def test_room_to_write_is_not_something_to_read(
+def test_space_to_write_is_not_taken_for_data_to_read(
     ends: tuple[socket.socket, socket.socket, threading.Thread],
 ) -> None:
     qemu, passt, thread = ends
     frame = framed(ipv4("10.0.2.2", bytes(60_000)))
     many = 100
     sender = threading.Thread(target=lambda: qemu.sendall(frame * many))
-    sender.start()  # more than the sockets hold: it is stuck until passt reads
+    sender.start()  # more than the sockets hold: it blocks until passt reads
     with passt.makefile("rb") as stream:
         for _ in range(many):
             assert stream.read(len(frame)) == frame
@@ -133,7 +133,7 @@ def test_room_to_write_is_not_something_to_read(
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_it_ends_with_either_end(
+def test_the_relay_ends_with_either_end(
     ends: tuple[socket.socket, socket.socket, threading.Thread], which: int
 ) -> None:
     thread = ends[2]
@@ -144,7 +144,7 @@ def test_it_ends_with_either_end(
     second.close()
 
 
-def test_its_status_is_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_filter_exits_with_the_programs_status(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     ours, theirs = socket.socketpair()
     with ours:

@@ -1,4 +1,4 @@
-"""Reading qcow2 headers: the real tool's, and nonsense."""
+"""Reading qcow2 headers: the real tool's headers, and nonsense."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_the_header_of_a_real_overlay(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"QFI\xfb", b"x" * 100])
-def test_what_is_no_qcow2(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_qcow2(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "disk.qcow2"
     path.write_bytes(content)
     with pytest.raises(errors.StateCorrupt):
@@ -31,7 +31,7 @@ def test_what_is_no_qcow2(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("kind", "size"), [("raw", 5 << 20), ("qcow2", 20 << 30), ("raw", (9 << 40) + 512)]
 )
-def test_an_overlay_is_as_the_tool_makes_it(tmp_path: Path, kind: str, size: int) -> None:
+def test_an_overlay_equals_the_tools(tmp_path: Path, kind: str, size: int) -> None:
     base, ours, theirs = tmp_path / "base, ü", tmp_path / "ours", tmp_path / "theirs"
     subprocess.run(["qemu-img", "create", "-q", "-f", kind, str(base), "3M"], check=True)
     argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", str(base), str(theirs)]
@@ -77,10 +77,10 @@ def test_a_header_that_names_another_file_is_not_followed(tmp_path: Path) -> Non
     overlay.create_overlay(made, base, "raw", 5 << 20)
     with made.open("r+b") as file:
         file.seek(72)
-        file.write((4).to_bytes(8, "big"))  # "the data is in another file"
+        file.write((4).to_bytes(8, "big"))  # the bit that means "the data is in another file"
     with pytest.raises(errors.StateCorrupt, match="its header was changed"):
         overlay.read_overlay(made)
     with made.open("r+b") as file:
         file.seek(72)
-        file.write((1).to_bytes(8, "big"))  # a crash left it to be mended
+        file.write((1).to_bytes(8, "big"))  # the bit of a file to repair after a crash
     assert overlay.read_overlay(made).size_bytes == 5 << 20

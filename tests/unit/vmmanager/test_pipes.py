@@ -1,4 +1,4 @@
-"""Tails of endless texts, and the last words of a child."""
+"""The last lines of endless text, and the last words of a child process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_tail_keeps_the_last_lines_without_escapes() -> None:
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=20))
-def test_a_pattern_is_found_however_it_is_cut(cuts: list[int]) -> None:
+def test_a_pattern_is_found_however_it_is_split(cuts: list[int]) -> None:
     data = b"boot " * 5 + b"Kernel panic - not syncing: no root\n"
     tail, at, found = Tail(), 0, False
     for cut in [*cuts, len(data)]:
@@ -32,7 +32,7 @@ def test_a_pattern_is_found_however_it_is_cut(cuts: list[int]) -> None:
     assert found
 
 
-async def test_last_words_are_whole_lines_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_last_words_are_whole_lines_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     ours, theirs = socket.socketpair()
     words = LastWords("qemu")
     await words.attach(ours)
@@ -40,7 +40,7 @@ async def test_last_words_are_whole_lines_of_the_log(caplog: pytest.LogCaptureFi
         theirs.sendall(part)
         await asyncio.sleep(0)
     theirs.close()
-    await asyncio.wait_for(words.ended, 1)
+    await asyncio.wait_for(words.ended, 60)
     assert [(r.name, r.getMessage()) for r in caplog.records] == [
         ("gaovm.qemu", "one"),
         ("gaovm.qemu", "two"),

@@ -24,7 +24,7 @@ LINES = (
 
 
 @given(st.lists(st.integers(0, len(LINES))))
-def test_messages_however_they_are_cut(cuts: list[int]) -> None:
+def test_messages_however_they_are_split(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(LINES)]
     decoder = qmp.Decoder()
     pieces = [LINES[a:b] for a, b in itertools.pairwise(places)]
@@ -52,13 +52,13 @@ def test_messages_however_they_are_cut(cuts: list[int]) -> None:
         b"\xff\xfe\n",
     ],
 )
-def test_a_line_that_is_no_qmp(line: bytes) -> None:
+def test_a_line_that_is_not_qmp(line: bytes) -> None:
     with pytest.raises(errors.HypervisorFailed, match="QMP: "):
         qmp.Decoder().feed(line)
 
 
 @given(st.binary())
-def test_arbitrary_bytes_raise_nothing_else(data: bytes) -> None:
+def test_arbitrary_bytes_raise_no_other_error(data: bytes) -> None:
     try:
         qmp.Decoder().feed(data + b"\n")
     except errors.HypervisorFailed:

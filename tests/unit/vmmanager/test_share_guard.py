@@ -1,4 +1,4 @@
-"""What a share's server may never make, tried in a child that has every right as far as it goes."""
+"""What a share's server may never make: a child with as many rights as possible tries it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from gaovm.aio import process
 from gaovm.vmmanager.qemu import share_guard
 
-# Each attempt is a raw system call, so that no library gets between; None: it worked.
+# Each attempt is a raw system call, so that no library interferes; None means that it worked.
 ATTEMPTS = """
 import ctypes, errno, json, os, platform, sys
 os.chdir(sys.argv[1]); os.umask(0)
@@ -84,7 +84,7 @@ def set_id_file(place: Path) -> Path:
     return file
 
 
-async def test_nothing_that_gives_power_can_be_made(tmp_path: Path) -> None:
+async def test_files_that_give_power_cannot_be_made(tmp_path: Path) -> None:
     old = set_id_file(tmp_path)
     found = await attempts(tmp_path, guarded=True)
     for name, error in found.items():
@@ -98,11 +98,11 @@ async def test_nothing_that_gives_power_can_be_made(tmp_path: Path) -> None:
         mode = path.lstat().st_mode
         assert not mode & 0o6000, path.name
         assert not stat.S_ISCHR(mode) and not stat.S_ISBLK(mode), path.name
-    assert not old.stat().st_mode & 0o6000  # written to, so it lost the bit
+    assert not old.stat().st_mode & 0o6000  # the guest wrote to it, so it lost the bit
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="what a plain user may make is less")
-async def test_the_attempts_work_where_nothing_guards(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="a plain user may make less")
+async def test_the_attempts_work_without_a_guard(tmp_path: Path) -> None:
     old = set_id_file(tmp_path)
     found = await attempts(tmp_path, guarded=False)
     worked = {name for name, error in found.items() if error is None}

@@ -1,4 +1,4 @@
-"""The command line of virtiofsd: what makes it true, and what it may not claim."""
+"""virtiofsd's command line: which options keep shares correct, and which it must not have."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def device(location: Path | str) -> ShareDevice:
 
 
 @pytest.mark.parametrize("caged", [True, False])
-def test_no_guest_trusts_what_it_knew(caged: bool) -> None:
+def test_guests_cache_nothing_that_may_be_stale(caged: bool) -> None:
     words = virtiofsd.arguments(OLD, device("/srv/a,b\\c"), 7, caged=caged)
     assert "timeout=0" in words and "cache=auto" in words
     assert "source=/srv/a\\,b\\\\c" in words and "--fd=7" in words
@@ -36,7 +36,7 @@ def test_no_guest_trusts_what_it_knew(caged: bool) -> None:
 
 
 @pytest.mark.parametrize("program", [OLD, NEW])
-def test_root_claims_nothing_that_was_taken(
+def test_root_does_not_ask_for_rights_that_were_dropped(
     program: VirtiofsdFact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
@@ -46,7 +46,7 @@ def test_root_claims_nothing_that_was_taken(
     assert "--rlimit-nofile=0" in words
 
 
-def test_a_link_is_resolved_where_no_cage_does(tmp_path: Path) -> None:
+def test_a_link_is_resolved_unless_a_cage_does_it(tmp_path: Path) -> None:
     (tmp_path / "to").symlink_to("real")
     (tmp_path / "real").mkdir()
     link = tmp_path / "to"

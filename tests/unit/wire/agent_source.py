@@ -1,4 +1,4 @@
-"""The agent's Go source, as far as the contract with it can be read from it."""
+"""Reads the contract's names from the agent's Go source, as far as text can show them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _CONSTANT = re.compile(r"^\s*(?:const\s+)?(\w+)\s*=\s*([^/\n]+)", re.MULTILINE)
 
 
 def files() -> Iterator[str]:
-    """The text of every Go file of the agent, tests apart."""
+    """Yield the text of each of the agent's Go files, except tests."""
     for path in sorted(AGENT.rglob("*.go")):
         if not path.name.endswith("_test.go"):
             yield path.read_text()
 
 
 def constants() -> dict[str, str]:
-    """Every constant that is written as ``name = value``; names in lower case."""
+    """Return every constant that is written as ``name = value``; names in lower case."""
     return {
         match[1].lower(): match[2].strip() for text in files() for match in _CONSTANT.finditer(text)
     }
 
 
 def structs() -> list[tuple[str, frozenset[str]]]:
-    """Every struct that has JSON names: its own name, or that of its variable, and the names."""
+    """Return every struct with JSON names: its own or its variable's name, and the JSON names."""
     found = []
     for text in files():
         for match in _STRUCT.finditer(text):

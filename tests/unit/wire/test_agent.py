@@ -1,4 +1,4 @@
-"""The contract with the agent, held against its Go source: two languages, one list of names."""
+"""The contract with the agent, compared with its Go source: two languages, one list of names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gaovm.wire.agent import (
     users,
 )
 
-#: What the agent decodes: it refuses other names, so ours are these or some of them.
+#: What the agent decodes: it refuses other names, so ours must be among its names.
 REQUESTS: tuple[type[Any], ...] = (
     clock.Correction,
     disks.Grow,
@@ -44,7 +44,7 @@ REQUESTS: tuple[type[Any], ...] = (
     tunnel.Tunnel,
     users.Account,
 )
-#: What the agent sends from a struct of its own, name by name.
+#: What the agent sends from its own structs, name by name.
 ANSWERS: tuple[type[Any], ...] = (
     calls.Problem,
     guest.Boot,
@@ -63,7 +63,7 @@ ANSWERS: tuple[type[Any], ...] = (
     processes.Exit,
     users.Made,
 )
-#: What it sends from a map: its names are strings somewhere.
+#: What it sends from a map: the names are strings somewhere in its source.
 MAPS: tuple[type[Any], ...] = (
     calls.Refusal,
     clock.Corrected,
@@ -98,17 +98,17 @@ def test_the_agent_knows_every_field_of_a_request(struct: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("struct", ANSWERS, ids=lambda each: str(each.__name__))
-def test_an_answer_has_the_fields_of_a_struct_of_the_agent(struct: type[Any]) -> None:
+def test_an_answer_has_the_fields_of_an_agents_struct(struct: type[Any]) -> None:
     assert _fields(struct) in [names for _, names in agent_source.structs()]
 
 
 @pytest.mark.parametrize("struct", MAPS, ids=lambda each: str(each.__name__))
-def test_an_answer_made_from_a_map_has_names_of_the_agent(struct: type[Any]) -> None:
+def test_an_answer_made_from_a_map_has_the_agents_names(struct: type[Any]) -> None:
     source = "".join(agent_source.files())
     assert [name for name in _fields(struct) if f'"{name}"' not in source] == []
 
 
-def test_frames_have_the_numbers_of_the_agent() -> None:
+def test_frames_have_the_agents_numbers() -> None:
     constants = agent_source.constants()
     theirs = {name: constants.get(f"frame{name}", constants.get(name)) for name in FRAMES}
     assert theirs == {name: f"{number:#04x}" for name, number in FRAMES.items()}
@@ -120,17 +120,17 @@ def test_frames_have_the_numbers_of_the_agent() -> None:
     "ended",
     [processes.Exit(status=0), processes.Exit(status=7), processes.Exit(signal=15)],
 )
-def test_the_light_reader_of_an_exit_agrees_with_the_struct(ended: processes.Exit) -> None:
+def test_the_reader_without_msgspec_agrees_about_an_exit(ended: processes.Exit) -> None:
     assert streams.exit_status(msgspec.json.encode(ended)) == ended.code
 
 
-def test_the_light_reader_of_an_error_agrees_with_the_struct() -> None:
+def test_the_reader_without_msgspec_agrees_about_an_error() -> None:
     problem = calls.Problem(code="not-found", message="no such file")
     error = streams.error(msgspec.json.encode(problem))
     assert (error.message, error.details) == (problem.message, {"agent_code": problem.code})
 
 
-def test_what_a_newer_agent_adds_is_ignored_and_what_an_older_one_lacks_has_a_default() -> None:
+def test_newer_fields_are_ignored_and_missing_ones_have_defaults() -> None:
     newer = json.dumps({"hostname": "dev", "fans": 3, "memory": {"total_bytes": 1, "banks": 2}})
     found = msgspec.json.decode(newer, type=info.Info)
     assert (found.hostname, found.memory.total_bytes, found.listeners) == ("dev", 1, ())
@@ -138,7 +138,7 @@ def test_what_a_newer_agent_adds_is_ignored_and_what_an_older_one_lacks_has_a_de
         assert msgspec.json.decode(b"{}", type=struct) == struct()
 
 
-def test_a_request_leaves_out_what_is_not_asked_for() -> None:
+def test_a_request_omits_defaults() -> None:
     command = msgspec.json.encode(processes.Command(argv=("true",)))
     assert json.loads(command) == {"argv": ["true"]}
     assert json.loads(msgspec.json.encode(guest.Configuration())) == {}

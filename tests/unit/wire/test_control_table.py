@@ -1,4 +1,4 @@
-"""The one table of ``gaovm.control.v1``, and whoever is made from it."""
+"""The one table of ``gaovm.control.v1``, and the code that uses it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from gaovm.ipc import methods
 from gaovm.wire.control import table
 
 
-def test_the_names_for_clients_without_msgspec_are_those_of_the_table() -> None:
+def test_clients_without_msgspec_have_the_tables_names() -> None:
     assert (methods.HELLO, *table.METHODS) == methods.CONTROL_METHODS
 
 
-def test_every_method_has_one_handler_and_no_handler_is_more() -> None:
+def test_every_method_has_exactly_one_handler() -> None:
     assert set(service.HANDLERS) == set(table.METHODS)
     assert len(set(service.HANDLERS.values())) == len(service.HANDLERS)
 
 
-def test_what_a_stopping_daemon_does_not_begin() -> None:
+def test_which_methods_a_stopping_daemon_refuses() -> None:
     assert sorted(table.OPERATIONS) == [
         "daemon.upgrade",
         "image.build",
@@ -31,7 +31,7 @@ def test_what_a_stopping_daemon_does_not_begin() -> None:
     ]
 
 
-def test_what_an_upgrade_that_waits_still_answers() -> None:
+def test_which_methods_a_waiting_upgrade_still_answers() -> None:
     assert sorted(table.SPARED) == [
         "call.cancel",
         "daemon.status",
@@ -52,7 +52,7 @@ def test_what_an_upgrade_that_waits_still_answers() -> None:
 
 
 @pytest.mark.parametrize("name", table.METHODS)
-def test_a_row_is_whole(name: str) -> None:
+def test_a_row_is_complete(name: str) -> None:
     row = table.METHODS[name]
     assert row.about
     assert row.params.__struct_config__.frozen
@@ -60,4 +60,4 @@ def test_a_row_is_whole(name: str) -> None:
     for kind in (row.params, *getattr(row.result, "__args__", (row.result,))):
         assert issubclass(kind, msgspec.Struct)
         assert kind.__doc__
-        msgspec.json.schema(kind)  # every type of it is one that JSON has
+        msgspec.json.schema(kind)  # JSON has each of its types

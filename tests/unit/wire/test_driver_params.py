@@ -26,11 +26,11 @@ def test_bad_parameters_are_named(given: Any, into: type[Any], path: str) -> Non
         convert.params(given, into)
 
 
-def test_no_parameters_are_all_defaults() -> None:
+def test_missing_parameters_get_defaults() -> None:
     assert convert.params(None, params.Stop) == params.Stop()
 
 
-def test_a_reply_that_does_not_fit_names_method_and_path() -> None:
+def test_a_bad_reply_names_method_and_path() -> None:
     with pytest.raises(errors.InvalidReply, match=r"ports\.add: .*\$\.guest_port"):
         convert.reply("ports.add", {"guest_port": "x"}, params.AddPort)
 

@@ -1,4 +1,4 @@
-"""The table of ``gaovm.driver.v1``, and what it promises to drivers of other versions."""
+"""The table of ``gaovm.driver.v1``, and what drivers of other versions may rely on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS = list(table.METHODS.values())
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_row_is_whole(row: Any) -> None:
+def test_a_row_is_complete(row: Any) -> None:
     assert row.about
     for kind in (row.params, row.result):
         assert kind.__struct_config__.frozen
@@ -54,7 +54,7 @@ def test_parameters_of_a_newer_daemon_are_read(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_an_older_driver_may_leave_out_whatever_was_added_later(row: Any) -> None:
+def test_an_older_driver_may_omit_whatever_was_added_later(row: Any) -> None:
     required: dict[str, dict[str, Any]] = {
         "ports.add": {"guest_port": 80, "host_port": 8080},
         "session.open": {"ticket": "a"},
@@ -84,7 +84,7 @@ def test_the_status_of_a_driver_of_version_1_2_is_read() -> None:
     )
 
 
-def test_words_that_only_newer_drivers_send_are_read() -> None:
+def test_values_that_only_newer_drivers_send_are_read() -> None:
     port = {"guest_port": 80, "host_port": 8080, "state": "waiting", "source": "guest"}
     assert convert.reply("ports.add", port, results.Port).state == "waiting"
     assert convert.reply("vm.stop", {"how": "snapshot"}, results.Stopped).how == "snapshot"
@@ -101,13 +101,13 @@ def test_notifications_have_one_name_each() -> None:
     assert set(notifications.NAMES.values()) == set(notifications.BY_NAME)
 
 
-def test_a_notification_of_a_newer_driver_is_passed_over() -> None:
+def test_an_unknown_notification_is_ignored() -> None:
     assert notifications.decode("weather", {"is": "fine"}) is None
     state = notifications.decode("state", {"observed": "running", "moon": 1})
     assert state == notifications.State(observed=Observed.RUNNING)
 
 
-def test_a_notification_that_does_not_fit_is_named() -> None:
+def test_a_bad_notification_names_its_field() -> None:
     with pytest.raises(errors.InvalidParams, match=r"\$\.observed"):
         notifications.decode("state", {"observed": "flying"})
 
@@ -119,7 +119,7 @@ def test_a_notification_that_does_not_fit_is_named() -> None:
         {"code": -32603, "message": "no", "data": {"code": "probe_failed", "remedy": "look"}},
     ],
 )
-def test_the_error_of_a_state_is_one_of_ours(error: dict[str, Any]) -> None:
+def test_the_error_in_a_state_becomes_one_of_ours(error: dict[str, Any]) -> None:
     told = {"observed": "running", "readiness": "degraded", "at": 1.5, "error": error}
     state = notifications.decode("state", told)
     assert isinstance(state, notifications.State)
@@ -132,7 +132,7 @@ def test_a_state_without_an_error_has_no_failure() -> None:
     assert notifications.State(observed=Observed.STOPPED).failure() is None
 
 
-def test_the_frames_before_a_stream_are_what_the_structs_say() -> None:
+def test_the_frames_before_a_stream_match_the_structs() -> None:
     data = sessions.opening("ab" * 32, "exec")
     (length,) = sessions.LENGTH.unpack(data[: sessions.LENGTH.size])
     body = data[sessions.LENGTH.size :]

@@ -1,4 +1,4 @@
-"""Frames of a stream: what a guest may say, however it is cut."""
+"""Frames of a stream: what a guest may send, however it is split."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_any_chunking_gives_the_same_content(content: list[tuple[int, bytes]], s
 
 
 def _joined(content: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
-    """Neighbouring pieces of output as one, and no empty ones: what a reader sees."""
+    """Join neighbouring pieces of output and drop empty ones, as a reader sees them."""
     joined: list[tuple[int, bytes]] = []
     for kind, payload in content:
         output = kind in (streams.OUTPUT, streams.STDERR)
@@ -39,7 +39,7 @@ def _joined(content: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
     return joined
 
 
-def test_output_is_not_gathered_and_small_pieces_are_one() -> None:
+def test_output_is_passed_on_at_once_and_small_pieces_are_joined() -> None:
     decoder = streams.Decoder()
     begun = streams.encode(streams.OUTPUT, bytes(streams.MAX_PAYLOAD))[:1000]
     assert [len(payload) for _, payload in decoder.feed(begun)] == [1000 - streams.HEADER.size]
@@ -47,14 +47,14 @@ def test_output_is_not_gathered_and_small_pieces_are_one() -> None:
     assert list(streams.Decoder().feed(small)) == [(streams.OUTPUT, b"ab" * 5000)]
 
 
-def test_what_came_before_a_bad_frame_is_given_first() -> None:
+def test_data_before_a_bad_frame_is_returned_first() -> None:
     frames = streams.Decoder().feed(streams.encode(streams.OUTPUT, b"last words") + b"x" * 5)
     assert next(frames) == (streams.OUTPUT, b"last words")
     with pytest.raises(errors.GuestProtocolError):
         next(frames)
 
 
-def test_empty_frames_without_end_are_refused() -> None:
+def test_endless_empty_frames_are_refused() -> None:
     empty = streams.encode(streams.OUTPUT)
     decoder = streams.Decoder()
     assert list(decoder.feed(empty * streams.MAX_EMPTY)) == []
@@ -73,12 +73,12 @@ def test_empty_frames_without_end_are_refused() -> None:
         b"\x01\0\0\0\0",
     ],
 )
-def test_a_bad_head_is_refused_before_its_payload_comes(head: bytes) -> None:
+def test_a_bad_header_is_refused_before_its_payload_comes(head: bytes) -> None:
     with pytest.raises(errors.GuestProtocolError):
         list(streams.Decoder().feed(head))
 
 
-def test_our_own_frames_are_bounded_too() -> None:
+def test_our_own_frames_are_limited_too() -> None:
     with pytest.raises(errors.InvalidParams):
         streams.encode(streams.DATA, bytes(streams.MAX_PAYLOAD + 1))
 
@@ -107,12 +107,12 @@ def test_an_exit_without_a_status(payload: bytes) -> None:
         streams.exit_status(payload)
 
 
-def test_errors_carry_the_agents_word() -> None:
+def test_errors_carry_the_agents_code() -> None:
     error = streams.error(b'{"code":"not-found","message":"no such file"}')
     assert (str(error), error.details) == ("no such file", {"agent_code": "not-found"})
 
 
-def test_arguments_that_do_not_fit_are_refused() -> None:
+def test_arguments_that_cannot_be_sent_are_refused() -> None:
     with pytest.raises(errors.InvalidParams, match="UTF-8"):
         streams.encode_json(streams.START, {"argv": ["\udcff"]})
     with pytest.raises(errors.InvalidParams, match="1 MiB"):

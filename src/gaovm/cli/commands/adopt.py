@@ -37,9 +37,9 @@ def run(parsed: options.Parsed) -> int:
 ADOPT = options.Command(
     "adopt",
     run,
-    about="Give a VM to this project's directory. A VM belongs to its directory, also when that\n"
-    "is moved or renamed; this is for what that cannot see: a move to another file system,\n"
-    "a directory restored from a backup. Without NAME list the VMs whose directories are gone.",
+    about="Give a VM to this project's directory. A VM belongs to its directory, even after that\n"
+    "moved or got another name. But GaoVM cannot follow a move to another file system, or a\n"
+    "directory restored from a backup. Without NAME, list the VMs whose directories are gone.",
     words="[NAME]",
     count=(0, 1),
     options=(

@@ -1,16 +1,21 @@
-"""``gaovm capabilities``: what each back end can do, and what of it works here. Needs no daemon."""
+"""``gaovm capabilities``: what each back end can do, and what works here. Needs no daemon."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from gaovm.cli import options, output
 from gaovm.client import paths
-from gaovm.hostfacts import capabilities, facts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gaovm.hostfacts import capabilities
 
 
 def run(parsed: options.Parsed) -> int:
     """Print the table."""
+    from pathlib import Path
+
+    from gaovm.hostfacts import capabilities, facts
+
     host = facts.collect(Path(paths.home()))
     table = capabilities.table(host, window=capabilities.has_window())
     if parsed.flag("json"):

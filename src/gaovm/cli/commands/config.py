@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _SIZES = ("memory", "disk")
 _MAX_SHOWN = 120
 _KEYS = (
-    "Keys are those of the project file: cpus, memory, disk, env.NAME, and those of\n"
+    "Keys are those of the project file: cpus, memory, disk, env.NAME, and the ones of\n"
     "vmOpts.gaovm in short form: accel, machine, kernel, cmdline, hostAccess, graphics.*,\n"
     "restart.*, watchdog.*, stop.*, autostart (docs/config.md)."
 )
@@ -34,7 +34,7 @@ def change(parsed: options.Parsed) -> int:
     if parsed.flag("json"):
         output.json_out(result)
     else:
-        output.out(changed_text(str(result["vm"]["name"]), result))
+        output.out(changed_text(name, result))
     return 0
 
 
@@ -52,7 +52,7 @@ def diff(parsed: options.Parsed) -> int:
     if parsed.flag("json"):
         output.json_out(result)
     else:
-        output.out(diff_text(result))
+        output.out(diff_text(name, result))
     return 0
 
 
@@ -110,34 +110,37 @@ def _words(parsed: options.Parsed) -> tuple[str, dict[str, str]]:
     return target.vm_name(parsed), changes
 
 
-def changed_text(name: str, result: Mapping[str, Any]) -> str:
-    """What ``set`` says."""
+def changed_text(given: str, result: Mapping[str, Any]) -> str:
+    """What ``set`` says; ``given`` is how the user names the VM, for commands."""
+    name = result["vm"]["name"]
     lines: list[str] = []
     if result["applied"]:
         word = "in force now" if result["running"] else "changed"
         lines += [f"{name}: {word}", *_table(result["applied"])]
     if result["staged"]:
         lines += [f"{name}: at the next start", *_table(result["staged"])]
-        lines.append(f"Restart it:  gaovm restart {name}    Take it back:  gaovm set --discard")
+        discard = target.command("set --discard", given)
+        lines.append(f"Restart it:  gaovm restart {name}    Take it back:  {discard}")
     return output.harmless("\n".join(lines or [f"{name}: nothing changes"]))
 
 
-def diff_text(result: Mapping[str, Any]) -> str:
-    """What ``diff`` says."""
+def diff_text(given: str, result: Mapping[str, Any]) -> str:
+    """What ``diff`` says; ``given`` is how the user names the VM, for commands."""
     name = result["name"]
     lines: list[str] = []
     if result["pending"]:
         lines += [f"{name} ({result['state']}): the next start changes", *_table(result["pending"])]
     if result["file"]:
         lines += [
-            f"{name}: the project file asks for more (gaovm up takes it over)",
+            f"{name}: the project file asks for more ({target.command('up', given)} takes it over)",
             *_table(result["file"]),
         ]
     if not lines:
         lines.append(f"{name}: nothing is pending")
     if result["overrides"]:
         layer = " ".join(f"{key}={_show(key, value)}" for key, value in result["overrides"].items())
-        lines.append(f"Set over the project file (gaovm set --discard drops it):  {layer}")
+        discard = target.command("set --discard", given)
+        lines.append(f"Set over the project file ({discard} drops it):  {layer}")
     return output.harmless("\n".join(lines))
 
 
@@ -203,14 +206,16 @@ def _warn(result: Mapping[str, Any]) -> None:
 SET = options.Command(
     "set",
     change,
-    about="Change a VM's config over its project file, which is never rewritten: this layer wins\n"
-    "until it is discarded. What a running VM can change is in force at once (disk, env,\n"
-    "restart, stop); the rest waits for its next start. KEY= takes one override away.\n" + _KEYS,
+    about="Set values over the VM's project file, which GaoVM never rewrites. They win until you\n"
+    "discard them. A running VM applies some at once (disk, env, restart, stop); the others wait\n"
+    "for its next start. KEY= removes one value.\n" + _KEYS,
     words="[NAME] KEY=VALUE...",
     count=(0, 200),
     options=(
         options.NAME,
-        options.Option("--discard", "first drop the whole layer, and what waits because of it"),
+        options.Option(
+            "--discard", "first drop all values set before, and changes that wait because of them"
+        ),
         options.JSON,
     ),
     examples=(
@@ -235,8 +240,8 @@ DIFF = options.Command(
 PLAN = options.Command(
     "plan",
     plan,
-    about="Say what a set with these changes would do, without any what gaovm up would do: what\n"
-    "changes at once, what waits, whether a restart is needed. Nothing is changed.",
+    about="Say what gaovm set with these changes would do, or, without changes, gaovm up: what\n"
+    "changes at once, what waits, whether a restart is needed. This changes nothing.",
     words="[NAME] [KEY=VALUE...]",
     count=(0, 200),
     options=(

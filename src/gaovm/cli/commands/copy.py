@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import signal
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from gaovm import errors
 from gaovm.cli import calls, options, output, progress, target
-from gaovm.client import copy
 from gaovm.project import names
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
+    from typing import Any, NoReturn
 
 _QUIET_S = 1.0
 _EVERY_S = 0.2
@@ -78,6 +77,11 @@ def run(parsed: options.Parsed) -> int:
                 if path not in error.message:
                     error.message = f"{path}: {error.message}"
                 raise
+            except errors.GaoError as error:
+                vms = {names_of[place] for place in tickets}
+                if len(vms) == 1:  # of two VMs the error does not say which it is about
+                    calls.name_vm(error, vms.pop())
+                raise
             for line in left_out:
                 show.note(output.harmless(f"left out: {line}"))
     return 0
@@ -88,7 +92,7 @@ def _vm(place: Place) -> str:
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """Leave through the end of every block, which removes what is half copied."""
+    """End the program by an exception, so that each block removes its half-copied files."""
     raise SystemExit(128 + number)
 
 
@@ -99,6 +103,8 @@ def _copy(
     user: str,
     meter: Meter,
 ) -> list[str]:
+    from gaovm.client import copy
+
     giver, taker = tickets.get(source), tickets.get(destination)
     if giver is not None and taker is not None:
         return copy.copy_between(
@@ -112,6 +118,8 @@ def _copy(
 
 def _directory(destination: Place) -> str:
     """Write the destination of several sources so that it can only be a directory."""
+    from pathlib import Path
+
     if destination.vm is None and not Path(destination.path).is_dir():
         raise errors.UsageError(f"{destination.path} must be a directory: there are many sources")
     return destination.path.rstrip("/") + "/"
@@ -146,8 +154,8 @@ CP = options.Command(
     "cp",
     run,
     about="Copy files or directories into, out of or between VMs. vm:PATH is this project's VM,\n"
-    "NAME:PATH another; relative paths in a VM start at the user's home. A directory that exists\n"
-    "takes what is copied into it, and links stay links, as with cp -a. No SSH is involved.",
+    "NAME:PATH another; relative paths in a VM start at the user's home. If the destination\n"
+    "is a directory, copies go into it. Links stay links, as with cp -a. This needs no SSH.",
     words="SRC... DST",
     count=(2, 1000),
     options=(

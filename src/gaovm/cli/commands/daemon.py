@@ -8,7 +8,6 @@ import sys
 from gaovm import errors, version
 from gaovm.cli import calls, options, output, progress, waiting
 from gaovm.client import paths
-from gaovm.platform import exits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gaovm.client import blocking
+    from gaovm.platform import exits
 
 
 def start(parsed: options.Parsed) -> int:
@@ -56,6 +56,8 @@ def end(client: blocking.Client, shown: progress.Progress) -> None:
 
 def _watch(pid: object) -> exits.Exit | None:
     """Watch a process; None when it is gone already, or cannot be watched."""
+    from gaovm.platform import exits
+
     try:
         return exits.watch(pid) if isinstance(pid, int) else None
     except OSError:
@@ -65,6 +67,8 @@ def _watch(pid: object) -> exits.Exit | None:
 def _wait_ended(process: exits.Exit | None) -> None:
     # The socket closes some moments before the last file of the home is written.
     if process is not None:
+        from gaovm.platform import exits
+
         exits.wait(process)
         process.close()
 
@@ -156,7 +160,7 @@ START = options.Command(
 STOP = options.Command(
     "daemon stop",
     stop,
-    about="Stop every VM in order, then the daemon. VMs that ran are started again with it.",
+    about="Stop every VM in order, then the daemon. The next daemon starts the VMs that ran.",
     options=(options.QUIET,),
     examples=("gaovm daemon stop",),
 )
@@ -166,8 +170,8 @@ UPGRADE = options.Command(
     upgrade,
     about=(
         "Let the daemon go on with the code that is installed now, in the same process.\n"
-        "Running VMs, open shells and followed events are not disturbed. When the new code\n"
-        "cannot take over, nothing changes and the reason is told."
+        "Running VMs, open shells and followed events go on undisturbed. If the new code cannot\n"
+        "take over, nothing changes, and gaovm says why."
     ),
     options=(
         options.Option(

@@ -102,7 +102,8 @@ def _show(parsed: options.Parsed, status: dict[str, Any]) -> int:
     name, size = status["name"], f"{status['width']} x {status['height']}"
     if not status["enabled"]:
         output.out(f"{name}: headless")
-        output.err("It gets a display by:  gaovm set graphics.enabled=true  and a restart")
+        enable = target.command("set", target.vm_name(parsed), "graphics.enabled=true")
+        output.err(f"It gets a display by:  {enable}  and a restart")
     elif status["open"]:
         output.out(f"{name}: window open, {size}")
     else:
@@ -136,7 +137,7 @@ OPEN = options.Command(
     about="Open a window with the VM's display, or bring the open one to the front. The window\n"
     "takes keyboard and pointer; closing it leaves the VM alone. It needs the desktop part:\n"
     "pip install 'gaovm[desktop]'. A VM is headless unless its file says otherwise\n"
-    "(video.display: default) or gaovm set graphics.enabled=true was said before its start.",
+    "(video.display: default), or you ran gaovm set graphics.enabled=true before its start.",
     words="[NAME]",
     count=(0, 1),
     options=(options.NAME, options.JSON),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Any
 
 from gaovm import errors
 from gaovm.cli import calls, colour, options, output
 from gaovm.client import paths
-from gaovm.hostfacts import doctor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from gaovm.hostfacts import doctor
 
 _ANSWER_LIMIT_S = 5.0
 _DAEMON_LOG = (errors.Action("show_daemon_log"),)
@@ -18,6 +21,10 @@ _MARKS = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
 
 def run(parsed: options.Parsed) -> int:
     """Check everything; return 1 when something is missing that ``up`` needs."""
+    from pathlib import Path
+
+    from gaovm.hostfacts import doctor
+
     checks = doctor.checks(Path(paths.home())) + _daemon()
     failed = any(check.level == "fail" for check in checks)
     if parsed.flag("json"):
@@ -39,6 +46,8 @@ def _json(check: doctor.Check) -> dict[str, Any]:
 
 def _daemon() -> list[doctor.Check]:
     """Check whether the daemon's loop has stood still; no check where no daemon runs."""
+    from gaovm.hostfacts import doctor
+
     try:
         with calls.connect(start=False) as client:
             stalls = client.call("daemon.status", {}, _ANSWER_LIMIT_S).get("stalls") or {}
@@ -82,8 +91,8 @@ def text(checks: list[doctor.Check]) -> str:
 DOCTOR = options.Command(
     "doctor",
     run,
-    about="Check this machine: hypervisor, accelerator (really tried), programs, memory, disk,\n"
-    "network, rights. Says what is missing and the command that fixes it; exit status 1 then.",
+    about="Check this machine: hypervisor, accelerator (by a real try), programs, memory, disk,\n"
+    "network, rights. Names what is missing and the command that adds it; exit status 1 then.",
     options=(options.JSON,),
     examples=("gaovm doctor", "gaovm doctor --json"),
 )

@@ -145,18 +145,16 @@ EVENTS = options.Command(
     "events",
     run,
     about="Show what happened: the stored events, oldest first, each with its number.\n"
-    "With -f, what happens from now on; a daemon that restarts is waited for, and nothing\n"
-    "is lost or repeated.",
+    "With -f, show what happens from now on; if the daemon restarts, wait for it, and lose\n"
+    "or repeat nothing.",
     options=(
         options.Option("-f, --follow", "wait for more; Ctrl-C ends"),
-        options.Option(
-            "--since", "those after number N (0: all that are kept)", value="N", kind="number"
-        ),
-        options.Option("--vm", "only those of one VM", value="NAME"),
+        options.Option("--since", "only events after number N (0: all)", value="N", kind="number"),
+        options.Option("--vm", "only events of one VM", value="NAME"),
         options.Option(
             "--type",
             "only this type or group (driver); repeatable",
-            value="T",
+            value="TYPE",
             many=True,
         ),
         options.Option("--json", "one JSON object a line"),

@@ -5,22 +5,28 @@ The same pure builder makes the document that a driver starts the VM from.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from gaovm import errors
-from gaovm.builder import backends, fit
-from gaovm.builder.document import Document
 from gaovm.cli import calls, options, output, project_dir, target
 from gaovm.cli.commands import up
 from gaovm.client import paths
-from gaovm.hostfacts import admission, boot_files, cage, facts, sources
-from gaovm.model.facts import HostFacts
-from gaovm.project import config, context, overrides
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from gaovm.builder.document import Document
+    from gaovm.model.facts import HostFacts
+    from gaovm.project import config
 
 
 def run(parsed: options.Parsed) -> int:
     """Print the command line; descriptors made at run time are shown as ``<fd:name>``."""
+    from pathlib import Path
+
+    from gaovm.builder import backends, fit
+    from gaovm.hostfacts import admission, boot_files, cage, facts
+    from gaovm.project import overrides
+
     home = Path(calls.home())
     host = facts.collect(home)
     name, layer = known(parsed)
@@ -73,6 +79,11 @@ def known(parsed: options.Parsed) -> tuple[str, dict[str, Any]]:
 
 def load(parsed: options.Parsed, host: HostFacts, name: str) -> config.Loaded:
     """This project's file, read as ``gaovm up`` has it read."""
+    from pathlib import Path
+
+    from gaovm.hostfacts import sources
+    from gaovm.project import config, context
+
     project = project_dir.need_project()
     who = up.caller()
     caller = context.Caller(
@@ -123,9 +134,9 @@ EXPLAIN = options.Command(
     "explain",
     run,
     about="Print the hypervisor's exact command line for this project's VM, and why machine,\n"
-    "accelerator and mounts are what they are. Starts nothing, needs no daemon; from one that\n"
-    "runs it learns what `gaovm set` has put over the project file. A file that is\n"
-    "not there yet is shown as <image:...>, a descriptor made at run time as <fd:...>.",
+    "accelerator and mounts are what they are. Starts nothing, needs no daemon; but it asks a\n"
+    "running daemon for the values of `gaovm set`. It shows a file that does not exist yet\n"
+    "as <image:...>, and a descriptor made at run time as <fd:...>.",
     words="[NAME]",
     count=(0, 1),
     options=(options.NAME, options.JSON),

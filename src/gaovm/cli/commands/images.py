@@ -146,8 +146,8 @@ PULL = options.Command(
 RM = options.Command(
     "image rm",
     remove,
-    about="Remove an image, by its name or digest, or the beginning of one that no other has.\n"
-    "One in use stays.",
+    about="Remove an image, given by name or digest, or by a beginning that no other image has.\n"
+    "An image in use stays.",
     words="IMAGE",
     count=(1, 1),
     options=(options.JSON,),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from gaovm import errors
 from gaovm.cli import calls, options, output, project_dir
-from gaovm.client import below
 from gaovm.hostfacts import templates as there
 from gaovm.project import templates
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def run(parsed: options.Parsed) -> int:
     """Write ``.lima/config.yaml`` and ``.lima/.gitignore`` in the current directory."""
+    from pathlib import Path
+
     name = parsed.word() or "dev"
     project = Path(project_dir.working_directory())
     text = templates.render(_read(name), str(project), project.name)
@@ -40,6 +44,8 @@ def _read(name: str) -> str:
         raise there.missing(calls.home(), name)
     if path is None:
         return templates.read(name)
+    from pathlib import Path
+
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
@@ -48,8 +54,8 @@ def _read(name: str) -> str:
 
 def _overwrite(config: Path) -> bool:
     if not sys.stdin.isatty():
-        raise errors.UsageError(f"{config} exists", remedy="gaovm init --force writes it anew")
-    if output.confirm(f"{config} exists. Write it anew?"):
+        raise errors.UsageError(f"{config} exists", remedy="gaovm init --force writes a new one")
+    if output.confirm(f"{config} exists. Replace it?"):
         return True
     output.err("nothing was changed")
     return False
@@ -57,6 +63,8 @@ def _overwrite(config: Path) -> bool:
 
 def _write(project: Path, path: Path, text: str) -> None:
     """Replace the file; a guest may have laid links in the project, which are not followed."""
+    from gaovm.client import below
+
     below.write(path, text.encode(), (str(project),))
 
 

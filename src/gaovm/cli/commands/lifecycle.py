@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 def start(parsed: options.Parsed) -> int:
-    """Start a VM that exists, and wait until it runs; Ctrl-C asks as that of ``up`` does."""
+    """Start a VM that exists, and wait until it runs; Ctrl-C asks, as in ``up``."""
     params = {"name": target.vm_name(parsed), "wait": waiting.until_ready(parsed)}
     with calls.connect() as client:
-        return _say(waiting.bring_up(client, "vm.start", params, parsed), parsed)
+        result = waiting.bring_up(client, "vm.start", params, parsed)
+    return _say(result, parsed, params["name"])
 
 
 def restart(parsed: options.Parsed) -> int:
@@ -25,16 +26,18 @@ def restart(parsed: options.Parsed) -> int:
     params.update(_stop_params(parsed))
     effect = "the restart goes on"
     with calls.connect() as client, progress.to_stderr(quiet=parsed.flag("quiet")) as show:
-        return _say(waiting.long_call(client, "vm.restart", params, show, None, effect), parsed)
+        result = waiting.long_call(client, "vm.restart", params, show, None, effect)
+    return _say(result, parsed, params["name"])
 
 
-def _say(result: dict[str, Any], parsed: options.Parsed) -> int:
+def _say(result: dict[str, Any], parsed: options.Parsed, name: str) -> int:
     vm = result["vm"]
     if parsed.flag("json"):
         output.json_out(result)
     elif not parsed.flag("quiet"):
         already = " already" if result.get("already") else ""
-        paused = "; it is paused: `gaovm resume` lets it go on" if vm.get("paused") else ""
+        resume = target.command("resume", name)
+        paused = f"; it is paused: `{resume}` lets it go on" if vm.get("paused") else ""
         output.err(f"{vm['name']} is {vm['state']}{already}{paused}")
     return 0
 
@@ -90,7 +93,7 @@ def destroy(parsed: options.Parsed) -> int:
     if not parsed.flag("yes") and not sys.stdin.isatty():
         raise errors.UsageError(
             "destroy asks before it removes a VM, and standard input is no terminal",
-            remedy=f"gaovm destroy -y {target.word(name)}".rstrip(),
+            remedy=target.command("destroy -y", name),
         )
     with calls.connect() as client:
         vm = calls.call(client, "vm.status", {"name": name})
@@ -116,9 +119,9 @@ _GRACE = options.Option(
 START = options.Command(
     "start",
     start,
-    about="Start a VM that exists, as it was last configured. From now on it should run: it is\n"
-    "started again when it dies (see vmOpts.gaovm.restart). Ctrl-C undoes it; once the agent has\n"
-    "answered it asks.",
+    about="Start a VM that exists, as it was last configured. From now on it should run: the\n"
+    "daemon restarts it when it dies (see vmOpts.gaovm.restart). Ctrl-C undoes the start; once\n"
+    "the agent has answered, it asks.",
     words="[NAME]",
     count=(0, 1),
     options=(
@@ -147,7 +150,7 @@ STOP = options.Command(
 RESTART = options.Command(
     "restart",
     restart,
-    about="Stop the VM and start it again; changes of its config that wait for that apply.",
+    about="Stop the VM and start it again; changes of its config that wait for a restart apply.",
     words="[NAME]",
     count=(0, 1),
     options=(

@@ -20,7 +20,8 @@ def run(parsed: options.Parsed) -> int:
             found = calls.call(client, "log.level", params)
         except errors.VmNotFound as error:
             if params["level"] is None and parsed.words:
-                error.remedy = f"levels are {', '.join(LEVELS)}; else {error.remedy}"
+                levels = f"levels are {', '.join(LEVELS)}"
+                error.remedy = f"{levels}\n{error.remedy}" if error.remedy else levels
             raise
     if parsed.flag("json"):
         output.json_out(found)
@@ -44,9 +45,9 @@ def _take_level(parsed: options.Parsed) -> str | None:
 LOG_LEVEL = options.Command(
     "log-level",
     run,
-    about="""Show or change how much is logged, at once and until the daemon ends: by the VM's
-driver and the agent in it, or with --daemon by the daemon. GAOVM_LOG_LEVEL in the
-daemon's environment is what all begin with (else info).""",
+    about="""Show or change how much the VM's driver and agent log, or with --daemon the daemon. A
+change applies at once, until the daemon ends. All begin with GAOVM_LOG_LEVEL of the
+daemon's environment (default: info).""",
     words="[error|warn|info|debug] [NAME]",
     count=(0, 2),
     options=(

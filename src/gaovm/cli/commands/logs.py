@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
-from pathlib import Path
 
 from gaovm import errors
 from gaovm.cli import calls, entries, logfiles, options, output, target
@@ -16,16 +14,19 @@ from gaovm.project import durations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 OF_VM = ("serial", "driver", "agent", "provision")
 PLAIN = ("serial", "provision")
 DAEMON = "daemon"
-_WHY = {"provision": "no provision script has run", "agent": "the agent has told nothing"}
+_WHY = {"provision": "no provision script has run", "agent": "the agent has reported nothing"}
 _FOLLOW_LINES = 10
 
 
 def run(parsed: options.Parsed) -> int:
     """Print or follow one log, or several merged by time."""
+    import contextlib
+
     sources, choice = sources_of(parsed), choice_of(parsed)
     formatted = len(sources) > 1 or not sources[0].plain
     if parsed.flag("json") or choice.since is not None or parsed.text("level"):
@@ -56,6 +57,8 @@ def sources_of(parsed: options.Parsed) -> list[entries.Source]:
         errors.UsageError: no name is known.
         errors.VmNotFound: there is no VM of that name.
     """
+    from pathlib import Path
+
     chosen = [source for source in (*OF_VM, DAEMON) if parsed.flag(source)]
     if parsed.flag("all") or not chosen:
         chosen = [*OF_VM, DAEMON]
@@ -156,8 +159,8 @@ LOGS = options.Command(
     "logs",
     run,
     about="""Show the logs of the VM, merged by time: its serial console, its driver, the agent in
-it, provision scripts, and what the daemon says of it. Name one log and it is shown alone,
-several and they are merged. Rotated files are read too. Works for a stopped VM.""",
+it, provision scripts, and what the daemon says about it. If you name one log, it is
+shown alone; several are merged. Rotated files are read too. Works for a stopped VM.""",
     words="[NAME]",
     count=(0, 1),
     options=(
@@ -171,10 +174,10 @@ several and they are merged. Rotated files are read too. Works for a stopped VM.
         options.Option("--agent", "the agent in the guest"),
         options.Option("--provision", "the output of the provision scripts"),
         options.Option("--daemon", "the daemon; alone: all of it, unless a NAME is given"),
-        options.Option("--all", "everything, also what the daemon says of other things"),
+        options.Option("--all", "everything, also what the daemon says about other things"),
         options.Option(
             "--level",
-            "only what is at least so grave; plain output is info",
+            "lines of this level or worse; plain output is info",
             value="LEVEL",
             choices=entries.LEVELS,
         ),

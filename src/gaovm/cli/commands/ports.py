@@ -43,7 +43,8 @@ def show(parsed: options.Parsed) -> int:
     elif ports:
         output.out(output.table(HEAD, [_row(port) for port in ports]))
     else:
-        output.err(f"{target.called(name)} forwards no port.  Add one:  gaovm port add 8080")
+        add_one = target.command("port add 8080", name)
+        output.err(f"{target.called(name)} forwards no port.  Add one:  {add_one}")
     return 0
 
 
@@ -57,7 +58,7 @@ def remove(parsed: options.Parsed) -> int:
     if not removed:
         raise errors.NotFound(
             f"{target.called(params['name'])} forwards no {key.replace('_', ' ')} {params[key]}",
-            remedy="gaovm port ls",
+            remedy=target.command("port ls", params["name"]),
         )
     if parsed.flag("json"):
         output.json_out({"removed": removed})
@@ -120,8 +121,8 @@ ADD = options.Command(
 LS = options.Command(
     "port ls",
     show,
-    about="List the forwarded ports of the VM. STATE: listening (a server in the VM takes what\n"
-    "comes), nobody listens, forwarded (the VM did not answer), stopped.",
+    about="List the forwarded ports of the VM. STATE: listening (a server in the VM accepts\n"
+    "connections), nobody listens, forwarded (the VM did not answer), stopped.",
     words="[NAME]",
     count=(0, 1),
     options=(options.NAME, options.JSON),

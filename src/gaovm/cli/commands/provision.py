@@ -9,12 +9,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from gaovm.cli import progress
     from gaovm.client import blocking
 
 
 def run(parsed: options.Parsed) -> int:
-    """Run them; those of this project's VM as its file has them now."""
+    """Run them; for this project's VM, as its file has them now."""
     name = target.vm_name(parsed)
     params: dict[str, Any] = {"name": name}
     with calls.connect() as client:
@@ -42,8 +41,8 @@ def _call(client: blocking.Client, params: dict[str, Any], parsed: options.Parse
 PROVISION = options.Command(
     "provision",
     run,
-    about="Run the provision scripts and probes of a VM that runs once more, as its project file\n"
-    "has them now, and wait for them. Their output: gaovm logs --provision.",
+    about="Run the provision scripts and probes of a running VM again, as its project file has\n"
+    "them now, and wait for them. Their output: gaovm logs --provision.",
     words="[NAME]",
     count=(0, 1),
     options=(

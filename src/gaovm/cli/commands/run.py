@@ -70,6 +70,9 @@ def _session(parsed: options.Parsed, start: dict[str, Any]) -> int:
         error.remedy = error.remedy or _meant(parsed.rest)
         output.err(colour.error(output.error_text(error), sys.stderr))
         return code
+    except errors.GaoError as error:
+        calls.name_vm(error, name)
+        raise
 
 
 def _meant(argv: Sequence[str]) -> str | None:
@@ -203,7 +206,7 @@ SHELL = options.Command(
     "shell",
     shell,
     about="Open a shell in the VM, in this directory when it is mounted, else at home. With CMD,\n"
-    "run it through the login shell. Exit status as for exec. ~. as a line leaves.",
+    "run it through the login shell. Exit status as for exec. A line with only ~. leaves.",
     words="[NAME]",
     rest="[-- CMD...]",
     count=(0, 1),

@@ -19,7 +19,8 @@ _LABEL = 12
 def run(parsed: options.Parsed) -> int:
     """Show one VM; with --guest also what its agent reports."""
     with calls.connect() as client:
-        params: dict[str, Any] = {"name": target.vm_name(parsed)}
+        name = target.vm_name(parsed)
+        params: dict[str, Any] = {"name": name}
         if parsed.flag("guest"):
             params["guest"] = True
         vm = calls.call(client, "vm.status", params)
@@ -29,19 +30,19 @@ def run(parsed: options.Parsed) -> int:
     if parsed.flag("json"):
         output.json_out(vm)
     else:
-        output.out(colour.words_at(text(vm), _LABEL + 1, sys.stdout))
+        output.out(colour.words_at(text(vm, name), _LABEL + 1, sys.stdout))
     return 0
 
 
-def text(vm: Mapping[str, Any]) -> str:
-    """The status of a VM for people."""
+def text(vm: Mapping[str, Any], name: str = "") -> str:
+    """The status of a VM for people; ``name`` is how the user names it, for commands."""
     state = str(vm["state"])
-    detail = "; ".join(part for part in (str(vm.get("detail") or ""), _next_step(vm)) if part)
+    detail = "; ".join(part for part in (str(vm.get("detail") or ""), _next_step(vm, name)) if part)
     lines = [_line(str(vm["name"]), f"{state} ({detail})" if detail else state)]
     lines += _machine(vm) + _times(vm) + _mounts(vm) + _network(vm) + _ports(vm) + _places(vm)
     lines += _cage(vm.get("confinement"))
     lines += _restarts(vm.get("restarts"))
-    lines += _pending(vm) + _guest(vm) + _error(vm.get("last_error"))
+    lines += _pending(vm, name) + _guest(vm) + _error(vm.get("last_error"))
     return output.harmless("\n".join(lines))
 
 
@@ -51,15 +52,16 @@ def _line(label: str, value: str) -> str:
     return "\n".join([f"{label:{_LABEL}} {first}", *(f"{'':{_LABEL}} {line}" for line in more)])
 
 
-def _next_step(vm: Mapping[str, Any]) -> str:
+def _next_step(vm: Mapping[str, Any], name: str) -> str:
     """Return what to do about a VM that is paused, or whose first ``up`` has not succeeded."""
+    up = target.command("up", name)
     if vm.get("paused"):
-        return "`gaovm resume` lets it go on"
+        return f"`{target.command('resume', name)}` lets it go on"
     if vm["state"] == "interrupted":
-        return "`gaovm up` waits for it"
+        return f"`{up}` waits for it"
     if vm["state"] == "stopped" and vm.get("first_up") == "pending":
-        return "`gaovm up` goes on"
-    return "`gaovm up` tries again" if vm["state"] == "first-up-failed" else ""
+        return f"`{up}` goes on"
+    return f"`{up}` tries again" if vm["state"] == "first-up-failed" else ""
 
 
 def _machine(vm: Mapping[str, Any]) -> list[str]:
@@ -191,12 +193,13 @@ def _cage(known: Mapping[str, Any] | None) -> list[str]:
     return lines
 
 
-def _pending(vm: Mapping[str, Any]) -> list[str]:
+def _pending(vm: Mapping[str, Any], name: str) -> list[str]:
     """Write what the next start changes; ``gaovm diff`` has the details, and the code for them."""
     fields = [str(found.get("field")) for found in vm.get("pending") or ()]
     if not fields:
         return []
-    return [_line("pending", f"{', '.join(fields)} (at the next start; see gaovm diff)")]
+    diff = target.command("diff", name)
+    return [_line("pending", f"{', '.join(fields)} (at the next start; see {diff})")]
 
 
 def _guest(vm: Mapping[str, Any]) -> list[str]:

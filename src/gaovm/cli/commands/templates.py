@@ -5,12 +5,8 @@ Needs no daemon. The reader of YAML is loaded only where a template is read as o
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import NamedTuple
-
 from gaovm import errors
 from gaovm.cli import calls, options, output, project_dir
-from gaovm.client import below
 from gaovm.hostfacts import homes, templates
 
 TYPE_CHECKING = False
@@ -27,12 +23,13 @@ _ENDINGS = (".yaml", ".yml")
 _STDOUT = "-"
 
 
-class Source(NamedTuple):
-    """A template's text, the name for messages, and what its relative locators are relative to."""
+class Source:
+    """A template's text, and its locator: what its own relative locators are relative to."""
 
-    text: str
-    name: str
-    locator: str
+    __slots__ = ("locator", "text")
+
+    def __init__(self, text: str, locator: str) -> None:
+        self.text, self.locator = text, locator
 
 
 def show_all(parsed: options.Parsed) -> int:
@@ -53,6 +50,10 @@ def show(parsed: options.Parsed) -> int:
 
 def copy(parsed: options.Parsed) -> int:
     """Write a template to a file."""
+    from pathlib import Path
+
+    from gaovm.client import below
+
     text, target = _text(parsed, str(parsed.word())), str(parsed.word(1))
     if target == _STDOUT:
         output.out(output.harmless(text).rstrip("\n"))
@@ -132,6 +133,8 @@ def _load(word: str) -> config.Loaded:
     Raises:
         errors.CallerError: it cannot be a config; the message names file, line and field.
     """
+    from pathlib import Path
+
     from gaovm.cli.commands import up
     from gaovm.client import paths
     from gaovm.hostfacts import host, sources
@@ -160,6 +163,8 @@ def _text(parsed: options.Parsed, word: str) -> str:
     source = _source(word)
     if not parsed.flag("embed"):
         return source.text
+    from pathlib import Path
+
     from gaovm.hostfacts import sources
     from gaovm.project import nodes, problems
     from gaovm.project.lima import embedding, emitting
@@ -183,6 +188,8 @@ def _source(word: str) -> Source:
         errors.UsageError: there is none.
         errors.ConfigError: it is too large, or no UTF-8.
     """
+    from pathlib import Path
+
     from gaovm.hostfacts import sources
     from gaovm.project.lima import embedding, locators
 
@@ -199,7 +206,7 @@ def _source(word: str) -> Source:
         raise errors.UsageError(f"{word}: {exc.reason}", remedy=exc.remedy) from exc
     except ValueError as exc:
         raise templates.missing(_home(), word) from exc
-    return Source(_decoded(data, locator), word, locator)
+    return Source(_decoded(data, locator), locator)
 
 
 def _decoded(data: bytes, name: str) -> str:

@@ -241,7 +241,9 @@ def _told(parsed: options.Parsed, plan: Plan, freed: int, done: str) -> int:
     if left:
         output.err(output.harmless(f"left in {plan.home}, as it is not ours: {', '.join(left)}"))
     if not parsed.flag("quiet"):
-        output.err("the program itself goes as it came, for example by: pip uninstall gaovm")
+        output.err(
+            "remove the program itself as you installed it, for example: pip uninstall gaovm"
+        )
     return 0
 
 

@@ -62,7 +62,7 @@ def is_root() -> bool:
 
 
 def _name(home: str) -> str:
-    """Return ``gaovm`` for the usual home, and a name of its own for any other."""
+    """Return ``gaovm`` for the usual home, and another name for each other home."""
     if home == str(Path.home() / ".gaovm"):
         return "gaovm"
     import hashlib
@@ -89,12 +89,12 @@ RequiresMountsFor={_quoted(unit.home)}
 Type=exec
 ExecStart={program}
 {os.linesep.join(lines)}
-# The daemon shuts its guests down itself; should it die, so do its drivers.
+# The daemon shuts its guests down itself; if it dies, its drivers die too.
 KillMode=process
 TimeoutStopSec=5min
 Restart=on-failure
 RestartSec=2
-# 75: another daemon of this home runs, as one that a command has started
+# 75: another daemon of this home runs, for example one that a command started
 SuccessExitStatus=75
 Delegate=yes
 
@@ -105,7 +105,7 @@ WantedBy={"default.target" if unit.is_user else "multi-user.target"}
 
 def _specifier(value: str) -> str:
     if "\n" in value or "\0" in value:
-        raise errors.UsageError(f"{value!r} cannot stand in a unit file")
+        raise errors.UsageError(f"{value!r} is not allowed in a unit file")
     return value.replace("%", "%%")
 
 
@@ -194,7 +194,7 @@ def _told(parsed: options.Parsed, unit: Unit, reached: bool, done: str) -> int:
         return 0
     output.err(done)
     if not reached:
-        output.err("systemd does not run here: it takes effect where it does")
+        output.err("systemd does not run here; the unit takes effect once it does")
     elif unit.enabled:
         output.err(f"now: {unit.systemctl} start {unit.path.stem}")
     if unit.enabled:
@@ -208,9 +208,9 @@ def _told(parsed: options.Parsed, unit: Unit, reached: bool, done: str) -> int:
 ENABLE = options.Command(
     "daemon enable",
     enable,
-    about="Let systemd start the daemon: at boot as root, at login for others. With it start the\n"
-    "VMs whose file says `autostart: true`, unless they were stopped. Writes a unit file and\n"
-    "the link that enables it, also where systemd does not run now.",
+    about="Let systemd start the daemon: at boot as root, at login for others. The daemon then\n"
+    "starts the VMs whose file says `autostart: true`, unless you stopped them. Writes a unit\n"
+    "file and the link that enables it, even if systemd does not run now.",
     options=(options.JSON,),
     examples=("gaovm daemon enable", "sudo -H gaovm daemon enable"),
 )

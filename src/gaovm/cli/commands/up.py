@@ -24,20 +24,21 @@ if TYPE_CHECKING:
 def run(parsed: options.Parsed) -> int:
     """Bring a VM up and wait until it can be used."""
     wait = waiting.until_ready(parsed)
+    given = parsed.word() or parsed.text("name") or ""
     with calls.connect() as client:
         method, params = request(client, parsed, wait)
         result = waiting.bring_up(client, method, params, parsed)
     for warning in result.get("warnings") or ():
         output.err(output.harmless(f"warning: {warning}"))
     if result["vm"].get("pending"):
-        output.err("`gaovm diff` shows what waits for the next start")
+        output.err(f"`{target.command('diff', given)}` shows what waits for the next start")
     if parsed.flag("json"):
         output.json_out(result)
     elif wait == "none" and not result.get("already"):
-        vm = result["vm"]
-        output.err(output.harmless(f"{vm['name']} is {vm['state']}; `gaovm up` waits for it"))
+        vm, again = result["vm"], target.command("up", given)
+        output.err(output.harmless(f"{vm['name']} is {vm['state']}; `{again}` waits for it"))
     elif not parsed.flag("quiet"):
-        output.out(summary(result))
+        output.out(summary(result, given))
     return 0
 
 
@@ -123,8 +124,11 @@ def caller() -> dict[str, Any]:
     }
 
 
-def summary(result: Mapping[str, Any]) -> str:
-    """Write the last words of ``up``: state, mounts, ports, the file's message, what to do next."""
+def summary(result: Mapping[str, Any], given: str = "") -> str:
+    """Write the last words of ``up``: state, mounts, ports, the file's message, what to do next.
+
+    ``given`` is the name that the user gave.
+    """
     vm = result["vm"]
     word = "was running already" if result.get("already") else "is up"
     spent = (vm.get("boot") or {}).get("ready_ms")
@@ -139,8 +143,11 @@ def summary(result: Mapping[str, Any]) -> str:
     message = str(vm.get("message") or "").strip()
     if message:
         lines += ["", *message.splitlines(), ""]
-    next_step = "gaovm shell   or   gaovm exec -- COMMAND"
-    lines.append(f"Next:  {'gaovm resume, for it is paused' if vm.get('paused') else next_step}")
+    if vm.get("paused"):
+        lines.append(f"Next:  {target.command('resume', given)}, for it is paused")
+    else:
+        named = f"exec --name {given}" if given else "exec"
+        lines.append(f"Next:  {target.command('shell', given)}   or   gaovm {named} -- COMMAND")
     return output.harmless("\n".join(lines))
 
 
@@ -149,12 +156,12 @@ UP = options.Command(
     run,
     about="Make this project's VM from .lima/config.yaml, or start it; wait until it is ready.\n"
     "With the NAME of an existing VM, start that one. Ctrl-C undoes what this up began; once the\n"
-    "agent has answered it asks. An up that is cut off then (a terminal that is closed) goes on.",
+    "agent has answered, it asks. An up that is cut off after that (a closed terminal) goes on.",
     words="[NAME]",
     count=(0, 1),
     options=(
         options.Option(
-            "--name", "call the VM so (default: $VM_NAME, else DIRECTORY-dev)", value="NAME"
+            "--name", "the VM's name (default: $VM_NAME, else DIRECTORY-dev)", value="NAME"
         ),
         waiting.WAIT,
         waiting.NO_WAIT,

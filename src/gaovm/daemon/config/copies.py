@@ -92,9 +92,9 @@ def _digest(data: Any) -> str:
 
 
 def damaged(path: Path, kept: Path) -> errors.StateCorrupt:
-    """Return what a user is told about a damaged file."""
+    """Return the error that tells a user about a damaged file."""
     return errors.StateCorrupt(
-        f"{path} was damaged; it was moved to {kept.name} and written anew from the database",
-        remedy="change a config over its project file or in it, not in this file",
+        f"{path} was damaged; the daemon moved it to {kept.name} and wrote it again",
+        remedy="change the project file or what is set over it, not this file",
         details={"file": str(path), "quarantined": str(kept)},
     )

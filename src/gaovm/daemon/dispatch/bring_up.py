@@ -13,9 +13,9 @@ from gaovm.wire.control import bounds
 from gaovm.wire.control import status as result
 from gaovm.wire.control.progress import Progress
 
-#: The mark of an ``up`` at which a caller that waits for this is answered.
+#: The mark of an ``up`` at which the daemon answers a caller with this ``wait``.
 _MARKS = {"none": "intent", "agent": "agent"}
-#: A VM that is degraded by one of these runs its scripts at the next ``up``.
+#: If an error of one of these degraded a VM, the next ``up`` runs its scripts again.
 _SCRIPTS = ("provision", "probes")
 _OF_SCRIPTS = (errors.ProvisionFailed.code, errors.ProbeFailed.code)
 
@@ -53,7 +53,7 @@ async def bring(
     if vm.up is not None:
         return await wait_for(vm, call, wait, warnings)
     readiness = states.Readiness.AGENT if wait == "none" else states.Readiness(wait)
-    if vm.endings:  # it comes after them, however far the VM is now
+    if vm.endings:  # a stop waits: this `up` comes after it, whatever the state is now
         ctx.starter.begin(vm, created=False, asked_at=asked_at)
         return await wait_for(vm, call, wait, warnings)
     if states.is_up(vm.state, readiness):
@@ -89,7 +89,7 @@ async def take_over(
     *,
     runs_again: bool,
 ) -> list[str]:
-    """Bring the project file as it is now into force; returns what to tell the user.
+    """Bring the present project file into force; return what to tell the user.
 
     ``runs_again``: the scripts run now, so they do not wait for a start.
     """
@@ -142,7 +142,7 @@ async def wait_for(
             # It is started again: what the caller waits for may still come true.
             call.progress(Progress(phase="restart", message=vm.describe()[1]))
             operation = await _next(vm, operation, exc)
-    # What a client was told survives a crash that comes a moment later.
+    # A crash a moment later must not undo what a client was told.
     await vm.fleet.store.flush()
     return result_of(vm, created=created, already=False, warnings=warnings)
 
@@ -178,7 +178,7 @@ async def _next(vm: machine.Machine, last: start.Up, failure: errors.GaoError) -
 def result_of(
     vm: machine.Machine, *, created: bool, already: bool, warnings: list[str]
 ) -> result.UpResult:
-    """What the caller is told of a VM that is up, or on its way."""
+    """Return the answer about a VM that is up, or starting."""
     return result.UpResult(
         vm=status.vm_status(vm),
         created=created,

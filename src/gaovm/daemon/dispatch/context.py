@@ -1,4 +1,4 @@
-"""The parts of the daemon that methods use, and what a method knows of its call."""
+"""The parts of the daemon that methods use, and what a method knows about its call."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ class Zygote(Protocol):
 
 
 class Supervisor(Protocol):
-    """Keeps VMs as they are wanted."""
+    """Keeps VMs in the state that users want."""
 
-    #: How often the safety reconcile corrected what no event explains.
+    #: How often the safety reconcile corrected a difference that no event explains.
     mended: int
 
 

@@ -1,6 +1,6 @@
 """Bind each method of ``gaovm.control.v1`` to its function, and dispatch calls.
 
-The methods, their parameters and results stand in ``wire.control.table``.
+The methods, their parameters and results are in ``wire.control.table``.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ Handler = Callable[[context.Daemon, context.Call, Any], Awaitable[Any]]
 def _on(
     row: Method[P, R], handler: Callable[[context.Daemon, context.Call, P], Awaitable[R]]
 ) -> tuple[str, Handler]:
-    """One entry of ``HANDLERS``; the type checker holds the function against the table's row."""
+    """One entry of ``HANDLERS``; the type checker compares the function with the table's row."""
     return row.name, handler
 
 
-#: Who answers each method of the table; a test holds that none is missing and none is more.
+#: The function of each method in the table; a test checks that none is missing or extra.
 HANDLERS: dict[str, Handler] = dict(
     (
         _on(table.PING, process.ping),
@@ -97,7 +97,7 @@ async def dispatch(ctx: context.Daemon, call: context.Call, method: str, data: A
     row, handler = table.METHODS.get(method), HANDLERS.get(method)
     if row is None or handler is None:
         raise errors.UnknownMethod(f"Unknown method: {method}")
-    if ctx.stopping and row.kind == "operation":
+    if ctx.stopping and method in table.OPERATIONS:
         raise errors.StateConflict("the daemon is stopping", remedy="try again when it has ended")
     logger.debug("call %s", method)
     decoded = convert.decode(row.params, method, data)

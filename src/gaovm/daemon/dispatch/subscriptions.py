@@ -1,7 +1,7 @@
 """Send the log of events to the connections that subscribed in one protocol.
 
-Each event is encoded once for all subscribers. A connection gets in one piece what has gathered
-since the last turn of the event loop. A subscriber is a cursor: the number of the last event that
+Each event is encoded once for all subscribers. In each turn of the event loop, a connection gets
+all new events in one piece. A subscriber is a cursor: the number of the last event that
 was handed to its connection. A subscriber that asks for the past reads the database until it has
 caught up, and then goes on in memory, without a gap or a repeat. If it then falls behind what
 memory holds, its subscription ends with ``TooSlow``; it may subscribe again from its cursor.
@@ -20,9 +20,9 @@ from gaovm.wire import anyjson
 #: How far a subscriber may fall behind: seconds of the busiest machine, a megabyte or two.
 KEPT_EVENTS = 4096
 KEPT_BYTES = 8 << 20
-#: What is handed to a connection at once.
+#: How many bytes a connection gets at once.
 PIECE_BYTES = 256 << 10
-#: Most subscribers are at the same place: pieces that are made once for all of them.
+#: Most subscribers are at the same place, so these pieces are made once for all of them.
 KEPT_PIECES = 16
 #: Events read from the database at once.
 PAGE = 500
@@ -32,7 +32,7 @@ CutOff = Callable[[connection.Connection, errors.TooSlow], None]
 
 
 class _Tail:
-    """The newest events as frames; ``dropped`` is the newest number that was dropped again."""
+    """The newest events as frames; ``dropped`` is the newest number that memory no longer has."""
 
     def __init__(self, last: int) -> None:
         self.last = self.dropped = last
@@ -186,9 +186,9 @@ class Subscriptions:
             client.close(exc)
             return
         if self._followers.get(client) is not follower:
-            return  # it has subscribed anew
+            return  # the client has subscribed again
         if self._log.oldest > follower.cursor + 1:
-            self._end(client, follower)  # they were dropped while it read
+            self._end(client, follower)  # the events it needs were dropped while it read
             return
         # Numbers are missing when a VM had more to tell than its share. If the page is empty, all
         # of them are, and the next event is in memory.

@@ -77,7 +77,7 @@ class Exits:
         self._exits.clear()
 
     def known(self) -> dict[int, int | None]:
-        """The drivers whose end nobody has taken yet, with the status; None: it runs."""
+        """The drivers whose end nobody has taken yet, with the status; None: the driver runs."""
         return {
             pid: exited.result() if exited.done() else None for pid, exited in self._exits.items()
         }

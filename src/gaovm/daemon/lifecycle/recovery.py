@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @steps.step
 def load(fleet: Fleet, found: list[records.VmRecord]) -> None:
-    """Make a machine of every row; called at start-up, before any client is served."""
+    """Make a machine for every row; called at start-up, before any client is served."""
     for record in found:
         vm = machine.Machine(fleet, record)
         fleet.machines[record.name] = vm

@@ -1,4 +1,4 @@
-"""The end of the daemon: every guest is stopped, and still wanted as it was by the next daemon."""
+"""End the daemon: stop every guest, and leave it to the next daemon which VMs should run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 async def stop_all(fleet: Fleet, hurry: asyncio.Event) -> None:
-    """Stop every guest as its config says; by force from when ``hurry`` is set.
+    """Stop every guest as its config says; by force once ``hurry`` is set.
 
     Returns when every VM is at rest and that is on disk, or could not be written.
     """

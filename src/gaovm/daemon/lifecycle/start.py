@@ -41,7 +41,7 @@ class Up(operations.Operation[None]):
     scripts of a VM that runs, and takes nothing down. ``strategy``: how it starts the VM, as soon
     as that is decided.
 
-    Marks: ``intent`` (what is wanted is on disk), ``started`` (the hypervisor runs), ``agent``.
+    Marks: ``intent`` (the desired state is on disk), ``started`` (the hypervisor runs), ``agent``.
     """
 
     def __init__(
@@ -74,10 +74,10 @@ class Starter:
     ) -> Up:
         """Start the operation.
 
-        ``again``: of a VM that runs, only its scripts and probes, as they stand in its config now.
+        ``again``: only run the scripts and probes of a running VM, as its config has them now.
 
-        ``asked_at``: when the request was decoded (monotonic clock), which reading its config
-        follows; without it the time counts from now.
+        ``asked_at``: when the request was decoded (monotonic clock), before its config was
+        read; if not given, the time counts from now.
         """
         began = clock.monotonic() if asked_at is None else asked_at
         operation = Up(
@@ -96,7 +96,7 @@ class Starter:
         return operation
 
     def choose(self, vm: machine.Machine, operation: Up) -> protocol.Strategy:
-        """How the VM is started: a cold boot, as nothing else is built yet.
+        """Return how to start the VM: a cold boot, because no other way exists yet.
 
         The one place that decides between strategies. A VM with a saved state will be restored
         here, and one that is made from a warm template cloned.
@@ -160,7 +160,7 @@ class Starter:
         record = vm.record
         vm.forget_failure()
         if operation.created:
-            # In one transaction with the record: what is told of is there.
+            # In one transaction with the record: the event reports what is on disk.
             vm.fleet.events.tell(vm.name, payloads.VmCreated(project=record.project))
         restarts = record.restarts if operation.supervised else supervision.History()
         await vm.apply(
@@ -209,7 +209,7 @@ async def _record_started(vm: machine.Machine, driver: driver_protocol.Driver) -
 
 
 async def _discard(launching: asyncio.Task[driver_protocol.Driver]) -> None:
-    """Make a driver leave that is not wanted any more, whether it is there already or not."""
+    """Make an unwanted driver leave, even one that has not started yet."""
     launching.cancel()
     try:
         driver = await launching
@@ -234,7 +234,7 @@ async def _run_scripts(vm: machine.Machine) -> None:
 async def _settle(vm: machine.Machine, operation: Up, error: errors.GaoError) -> None:
     """After a failed ``up``: leave a VM that runs for inspection, take any other down."""
     if operation.again and vm.driver is not None:
-        return  # the VM runs as before, and says itself what became of its scripts
+        return  # the VM runs as before; its driver reports how the scripts ended
     degraded = vm.state.readiness is states.Readiness.DEGRADED
     if degraded:
         await vm.apply(states.Event.UP_FAILED, error)
@@ -247,7 +247,7 @@ async def _settle(vm: machine.Machine, operation: Up, error: errors.GaoError) ->
         else:
             await vm.apply(states.Event.START_FAILED, error)
     elif vm.state.observed is not states.Observed.BACKOFF:
-        # Its end was told already; this is what whoever waited for the `up` is told.
+        # Its end was reported already; this error is for those who wait for the `up`.
         vm.fail(error)
     vm.fleet.events.tell(vm.name, payloads.DriverStartFailed(error=error.message))
 

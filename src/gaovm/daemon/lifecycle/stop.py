@@ -81,9 +81,9 @@ async def stop(
 
 @contextlib.asynccontextmanager
 async def _turn(vm: machine.Machine) -> AsyncIterator[None]:
-    """Take the machine's turn for an ending, which counts from the moment it is asked for.
+    """Take the machine's turn to end it; the wish counts from the moment of the call.
 
-    Whoever has the turn before it (a recovery that waits for an old driver, the end of a restart)
+    An operation that holds the turn (a recovery that waits for an old driver, the end of a restart)
     sees that an ending waits, and begins no ``up`` that would come after it.
     """
     vm.endings += 1
@@ -215,7 +215,7 @@ async def _let_driver_go(vm: machine.Machine) -> None:
 
 @steps.step
 async def _nobody_is_left(vm: machine.Machine, *, force: bool) -> None:
-    """Make sure that no process has the VM, one that this daemon does not know of included.
+    """Make sure that no process has the VM, not even one that this daemon does not know.
 
     Raises:
         errors.LockHeld: a driver that has lost its daemon does not leave, and may not be killed.

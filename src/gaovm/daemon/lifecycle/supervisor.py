@@ -1,4 +1,4 @@
-"""Keeps VMs as they are wanted: restarts what has died, and looks every 5 s for drift.
+"""Keeps VMs in the state that users want: restarts dead ones, and looks for drift every 5 s.
 
 Events drive it: the daemon sees a driver's end through its process descriptor, and hears of a
 hypervisor's end from the driver. ``model.supervision`` decides what follows; the decision is
@@ -27,9 +27,9 @@ from gaovm.wire.driver import params, table
 
 logger = logging.getLogger(__name__)
 
-#: As the GaoVM contract has it.
+#: From the GaoVM contract.
 RECONCILE_S = 5.0
-#: Longer than any event is on its way: a driver's exit status may come half a second after its end.
+#: Longer than any event takes: a driver's exit status may arrive half a second after its end.
 CONFIRM_S = 2.0
 TAIL_LINES = 20
 #: The kinds of health report to which the policy for hung guests applies.
@@ -67,7 +67,7 @@ class Supervisor:
     ) -> None:
         """Decide what follows a VM's end that nobody asked for, write it down, and act on it."""
         if vm.state.first_up is not states.FirstUp.DONE:
-            # Nothing proves that this VM ever worked: whoever waits for its first `up` is told.
+            # Nothing proves that this VM ever worked: its first `up` fails with this error.
             decision: supervision.Decision = supervision.Rest()
         else:
             decision = supervision.decide(
@@ -130,7 +130,7 @@ class Supervisor:
     def reconcile(self, suspected: Container[tuple[machine.Machine, str]] | None = None) -> int:
         """Compare what is wanted with what is, for every VM; returns how many had drifted.
 
-        ``suspected``: the only drifts to mend.
+        ``suspected``: the only drifts to correct.
         """
         drifted = [each for each in self._drifted() if suspected is None or each in suspected]
         for vm, what in drifted:
@@ -159,7 +159,7 @@ class Supervisor:
             failure = errors.DriverLost(f"the driver of VM {vm.name} is gone")
             driver, vm.driver = vm.driver, None
             if driver is not None:
-                # If it is there after all: without its link it shuts down its guest and leaves.
+                # If the driver still runs: without its link it shuts down its guest and leaves.
                 work = driver.leave(driver_protocol.LEAVE_S)
                 self._fleet.background(f"vm {vm.name}: driver {driver.pid} given up", work)
             self.ended(vm, supervision.Ending.DIED, failure)
@@ -167,7 +167,7 @@ class Supervisor:
     def arm(self, vm: machine.Machine, delay_s: float) -> None:
         vm.cancel_restart()
         if self._stopped:
-            return  # what should run is started by the next daemon
+            return  # the next daemon starts what should run
         vm.restart = asyncio.get_running_loop().call_later(delay_s, self._due, vm)
 
     def _due(self, vm: machine.Machine) -> None:
@@ -185,7 +185,7 @@ class Supervisor:
 def drift(vm: machine.Machine) -> str | None:
     """The difference that no event explains, or None. Cheap: runs for every VM every 5 s."""
     if vm.up is not None or vm.closing or vm.serial.locked():
-        return None  # somebody is at work on it
+        return None  # an operation works on it
     state = vm.record.state
     if state.observed is states.Observed.RUNNING:
         if state.desired is states.Desired.STOPPED:

@@ -1,4 +1,4 @@
-"""Waiting for a VM: until its agent answers, until it is ready or lacks only what comes back."""
+"""Wait for a VM: until its agent answers, or until it is ready or soon will be by itself."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def until_ready(vm: machine.Machine) -> None:
 
 
 def is_passing(vm: machine.Machine) -> bool:
-    """Whether what a VM lacks comes back by itself, and it can be worked with meanwhile."""
+    """Whether the VM is usable, and what it lacks comes back by itself."""
     failure = vm.record.last_error
     return failure is not None and failure.code == errors.NetworkLost.code
 

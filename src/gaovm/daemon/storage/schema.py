@@ -85,10 +85,11 @@ _EVENT_NAMES = (
     """UPDATE events SET type = 'vm.config.applied' WHERE type = 'config.pending_applied'""",
     """UPDATE events SET type = 'vm.config.discarded' WHERE type = 'config.pending_discarded'""",
     """UPDATE events SET type = 'vm.config.quarantined' WHERE type = 'config.quarantined'""",
-    """UPDATE events SET type = 'vm.config.staged' WHERE type = 'event.pending_config_written'""",
-    """UPDATE events SET type = 'vm.config.staged', payload = '{"replaced":true'
+    """UPDATE events SET type = 'vm.config.staged', payload =
+       CASE type WHEN 'event.pending_config_replaced' THEN '{"replaced":true'
+       ELSE '{"replaced":false' END
        || CASE payload WHEN '{}' THEN '}' ELSE ',' || substr(payload, 2) END
-       WHERE type = 'event.pending_config_replaced'""",
+       WHERE type IN ('event.pending_config_written', 'event.pending_config_replaced')""",
     """UPDATE events SET payload = replace(payload, '"exitCode":', '"exit_code":')
        WHERE type = 'driver.exited'""",
     """UPDATE events SET payload = replace(payload, '"socketPath":', '"socket_path":')

@@ -101,9 +101,11 @@ def _database(question: Question) -> list[str]:
 
 
 def run() -> int:
-    """Run the child: read the question, write the answer."""
-    # Import everything that a takeover needs, so that the child fails where the daemon would.
+    """Run the child: read the question, write the answer.
 
+    ``main``, which calls this, has imported all that a takeover needs: where the daemon would fail,
+    the child has failed already.
+    """
     try:
         question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
     except msgspec.MsgspecError as exc:

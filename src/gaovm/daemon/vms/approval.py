@@ -1,10 +1,10 @@
 """A project file reaches no further on this machine than a person has approved.
 
-The file lies in a directory that the guest writes, so it is never taken at its word: what it asks
-for beyond its project and loopback (``spec.reach``) is compared with what the row says was last
-approved, each time it is read, and again at each start, for a link may lead elsewhere by then.
-What a person says on the command line (``gaovm set``, ``gaovm port add``) stands in other layers
-of the config and is an approval of itself.
+The file is in a directory that the guest can write, so the daemon never trusts it. Each time it
+reads the file, and again at each start, it compares what the file asks for beyond its project and
+loopback (``spec.reach``) with the last approval in the row: a link may lead elsewhere by then.
+What a person says on the command line (``gaovm set``, ``gaovm port add``) is in other layers of
+the config and needs no other approval.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _examine(text: str, wanted: project_file.Wanted, old: VmSpec | None) -> Aske
 
 
 async def check(vm: machine.Machine | None, asked: Asked, given: str | None) -> None:
-    """Return when the file may have what it asks for: nobody need say so, or ``given`` does.
+    """Return if the file may have what it asks for: it needs no approval, or ``given`` is one.
 
     Raises:
         errors.ApprovalNeeded: a person has to approve it first.
@@ -90,7 +90,7 @@ async def check_paths(vm: machine.Machine) -> None:
     """Refuse to start a VM whose paths lead elsewhere than was approved.
 
     Raises:
-        errors.ApprovalNeeded: one does; there is no digest, for there is no file to approve.
+        errors.ApprovalNeeded: a path does; it has no digest, because there is no file to approve.
     """
     record = vm.record
     if record.approved is None:

@@ -1,8 +1,8 @@
-"""Which VM belongs to a directory: by what the directory is, not by how it is called.
+"""Which VM belongs to a directory: the directory's identity decides, not its name.
 
-A directory is known by its device and inode. So a project that is moved keeps its VM, a copy gets
-one of its own, and two projects of one name have two. An inode is given again when its directory is
-gone, and a device may have another number after a reboot; in both cases the mark in
+A directory is known by its device and inode. So a moved project keeps its VM, a copy gets a new VM,
+and two projects of the same name have two VMs. The system may use an inode again once its directory
+is gone, and a device may have another number after a reboot; in both cases the mark in
 ``.lima/gaovm-id`` has to agree as well. The mark alone gives nobody a VM: the guest can write it.
 """
 
@@ -30,7 +30,7 @@ _DIGITS = frozenset("0123456789abcdef")
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """A directory as it is now; ``directory`` None: it cannot be looked at from here.
+    """A directory as it is now; ``directory`` None: it cannot be reached from here.
 
     ``here``: other paths at which VMs know this directory and that lead to it still.
     """
@@ -81,16 +81,16 @@ def belongs(record: records.VmRecord, seen: Seen) -> bool:
     """Whether a VM is one of this directory."""
     known, now, here = record.directory, seen.directory, record.project == seen.path
     if known is None or now is None:
-        return here  # nothing else to go by
+        return here  # there is nothing else to compare
     marked = known.mark is None or known.mark == now.mark
     if _same(known, now):
-        # the same place, or another name of it; else it was moved, or its inode given again
+        # the same place, or another name of it; else it was moved, or its inode used again
         return here or record.project in seen.here or marked
-    return here and known.inode == now.inode and marked  # another number of its device
+    return here and known.inode == now.inode and marked  # its device may have a new number
 
 
 def of(fleet: Fleet, seen: Seen) -> list[machine.Machine]:
-    """The VMs of a directory, by name. Records where a directory that was moved is now."""
+    """Return a directory's VMs, by name. Record the new place of a directory that was moved."""
     found = [vm for vm in fleet.machines.values() if belongs(vm.record, seen)]
     for vm in found:
         _follow(vm, seen)
@@ -109,7 +109,7 @@ def _follow(vm: machine.Machine, seen: Seen) -> None:
 
 
 def default_of(fleet: Fleet, seen: Seen) -> machine.Machine | None:
-    """The VM that a directory means when nobody gives a name."""
+    """Return the VM that a directory means when nobody gives a name."""
     own = of(fleet, seen)
     usual = names.of_directory(seen.path)
     chosen = [vm for vm in own if vm.record.is_default]
@@ -119,12 +119,12 @@ def default_of(fleet: Fleet, seen: Seen) -> machine.Machine | None:
 
 
 def free_name(fleet: Fleet, path: str) -> str:
-    """The name for the first VM of a directory: the usual one, else with a number."""
+    """Return a name for the first VM of a directory: the usual one, or one with a number."""
     return next(name for name in names.of_directories(path) if name not in fleet.machines)
 
 
 def missing(fleet: Fleet, seen: Seen) -> errors.VmNotFound:
-    """The error of a directory that has no VM of its own. Names no VM of another directory."""
+    """Return the error of a directory without a VM. Names no VM of another directory."""
     message = f"{seen.path} has no VM"
     own = [vm.name for vm in of(fleet, seen)]
     if own:
@@ -133,10 +133,10 @@ def missing(fleet: Fleet, seen: Seen) -> errors.VmNotFound:
 
 
 async def settle(fleet: Fleet, seen: Seen) -> records.Directory | None:
-    """What to record of a directory that gets a VM; writes the mark into it.
+    """Return what to record about a directory that gets a VM; write the mark into it.
 
-    A known mark stays, also where it cannot be written: a guest must not rid its VM of the mark by
-    standing in its way.
+    A known mark stays, even if it cannot be written: a guest must not rid its VM of the mark by
+    putting something in its place.
     """
     if seen.directory is None:
         return None
@@ -194,7 +194,7 @@ def _read(path: str) -> str | None:
 
 
 def _write(path: str, mark: str) -> bool:
-    """Write the mark, past no link; whether it is there now."""
+    """Write the mark, without following a link; return whether it is there now."""
     new = f"{MARK}.{secrets.token_hex(4)}"
     with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
         folder = _folder(path, stack)

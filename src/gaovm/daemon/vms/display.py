@@ -1,4 +1,4 @@
-"""What drivers tell of their windows, as events."""
+"""Turn what drivers report about their windows into events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a machine needs of its driver: the process that runs the VM.
+"""What a machine needs from its driver: the process that runs the VM.
 
 ``drivers.driver_link.Link`` implements it over a socket, ``testing.fake_driver`` in memory.
 """

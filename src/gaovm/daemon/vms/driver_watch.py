@@ -46,5 +46,5 @@ def _how(exit_code: int | None) -> str:
     if exit_code is None:
         return "an unknown status"
     if exit_code == 0:
-        return "status 0: it left by itself, as when it hears nothing from the daemon for 15 s"
+        return "status 0: it left by itself, as after 15 s without a word from the daemon"
     return f"signal {-exit_code}" if exit_code < 0 else f"status {exit_code}"

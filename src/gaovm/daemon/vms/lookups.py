@@ -1,4 +1,4 @@
-"""Look-ups in users' directories: a network file system that is gone holds only who asked."""
+"""Look-ups in users' directories: a dead network file system blocks only the call that asked."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Only ``apply`` changes a machine's state; it writes the database and tells everybody who watches.
 Operations on a machine hold ``serial``, one at a time; reads look at ``record`` and never wait.
-What the driver tells is ``reports``, and its end ``driver_watch``.
+``reports`` handles what the driver reports, ``driver_watch`` its end.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Supervising(Protocol):
         ...
 
     def hangs(self, vm: Machine, kind: str) -> None:
-        """Apply the VM's policy to a guest that runs and does not work any more."""
+        """Apply the VM's policy to a guest that runs but no longer works."""
         ...
 
 
@@ -85,7 +85,7 @@ class Machine:
         #: Times of the last start, in milliseconds; shown with the boot times.
         self.timings: dict[str, float] = {}
         self.closing = False
-        #: The guest's processors and clocks stand still.
+        #: Whether the guest's processors and clocks stand still.
         self.paused = False
         #: The timer of the next start, while a VM that has died waits for it.
         self.restart: asyncio.TimerHandle | None = None
@@ -167,15 +167,13 @@ class Machine:
     def update(self, **changes: Any) -> asyncio.Future[None]:
         """Change other fields of the record; writes and tells as ``apply`` does."""
         self.record = msgspec.structs.replace(self.record, **changes)
-        for watcher in self._watchers:
-            if not watcher.done():
-                watcher.set_result(None)
+        self.touch()
         written = self.fleet.store.put(self.record)
         written.add_done_callback(self._on_written)
         return written
 
     def _on_written(self, written: asyncio.Future[None]) -> None:
-        if not written.cancelled():  # a caller that went away says nothing of the disk
+        if not written.cancelled():  # a cancelled caller says nothing about the disk
             self.unwritten = written.exception() is not None
 
     def fail(self, failure: errors.GaoError) -> None:
@@ -203,7 +201,7 @@ class Machine:
         self._failure = None
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Return when the condition holds; it is looked at after every change of this machine."""
+        """Return when the condition holds; it is checked after every change of this machine."""
         while not condition():
             watcher = asyncio.get_running_loop().create_future()
             self._watchers.add(watcher)
@@ -213,7 +211,7 @@ class Machine:
                 self._watchers.discard(watcher)
 
     def touch(self) -> None:
-        """Let everybody who waits in ``until`` look again."""
+        """Let everybody who waits in ``until`` check again."""
         for watcher in self._watchers:
             if not watcher.done():
                 watcher.set_result(None)
@@ -244,5 +242,11 @@ def _failure(error: errors.GaoError, name: str) -> records.Failure:
         at=timestamps.now(),
         remedy=error.remedy,
         actions=tuple(records.Action(code=a.code, args=a.args) for a in error.actions),
-        serial_tail=tuple(error.details.get("serial_tail", ())),
+        serial_tail=_lines(error.details.get("serial_tail")),
     )
+
+
+def _lines(told: object) -> tuple[str, ...]:
+    """Return the lines among what a driver told: a row with anything else is unreadable."""
+    lines = told if isinstance(told, list | tuple) else ()
+    return tuple(line for line in lines if isinstance(line, str))

@@ -1,4 +1,4 @@
-"""Ports of a record: as the driver takes them, and which is which of those it has bound."""
+"""A record's ports: in the driver's form, and matched with those that the driver has bound."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gaovm.wire.driver import params, results
 
 
 def bound(record: records.VmRecord) -> list[tuple[PortForward, results.Port | None]]:
-    """Every forwarded port, those of the config first, with the driver's entry or None.
+    """Return every forwarded port, the config's first, with the driver's entry or None.
 
     Each entry is used once. A forward that takes any host port comes after those that name theirs.
     """
@@ -25,7 +25,7 @@ def bound(record: records.VmRecord) -> list[tuple[PortForward, results.Port | No
 
 
 def with_added(record: records.VmRecord) -> vm.VmSpec:
-    """The spec with the ports that were added by hand."""
+    """Return the spec with the ports that were added by hand."""
     wanted = (*record.spec.network.ports, *record.added_ports)
     return msgspec.structs.replace(
         record.spec, network=msgspec.structs.replace(record.spec.network, ports=wanted)
@@ -33,7 +33,7 @@ def with_added(record: records.VmRecord) -> vm.VmSpec:
 
 
 def earlier(record: records.VmRecord) -> tuple[int, ...]:
-    """For each of ``bound`` the host port to try first: its last one, if it takes any; else 0."""
+    """Return, for each of ``bound``, the host port to try first; 0: no preference."""
     return tuple(
         0 if port.host_port or entry is None else entry.host_port for port, entry in bound(record)
     )
@@ -45,7 +45,7 @@ def listening(about: info.Info) -> set[tuple[str, int]]:
 
 
 def served(port: PortForward, listeners: set[tuple[str, int]]) -> bool:
-    """Whether one of them takes what the forward brings."""
+    """Whether one of them serves the forward."""
     addresses = (port.guest_ip, *_every_address(port.guest_ip))
     return any((address, port.guest_port) in listeners for address in addresses)
 

@@ -1,4 +1,4 @@
-"""From the parameters of ``vm.up`` to what is wanted: the project file read for this host."""
+"""Turn the parameters of ``vm.up`` into a wanted VM: read the project file for this host."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Placed(vms.Up, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An ``up`` whose directory was looked up; ``usual_name``: its VM's where nobody names it."""
+    """An ``up`` after the look-up of its directory; ``usual_name``: used if nobody names the VM."""
 
     usual_name: str
 
@@ -48,7 +48,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 async def load(args: vms.Up, where: paths.Paths) -> Wanted:
     """Read the config file that the client sent; the loop goes on meanwhile.
 
-    Files are read one at a time: whoever sends many waits for its own.
+    One thread reads one file at a time, so a client that sends many waits for its own.
 
     Raises:
         errors.ConfigError: with every problem, its line and its path.
@@ -61,7 +61,7 @@ async def load(args: vms.Up, where: paths.Paths) -> Wanted:
     loop = asyncio.get_running_loop()
     files = await loop.run_in_executor(_reader, _files, args, where)
     loaded = await _read_all(args, where, files)
-    # Not by the reader: a file system that is gone would hold it.
+    # Not in the reader's thread: a dead file system would block it.
     await lookups.run(_check, loaded, where.home)
     return Wanted(
         spec=loaded.spec,
@@ -88,9 +88,9 @@ async def _read_all(args: vms.Up, where: paths.Paths, files: sources.Gathered) -
 
 
 def _begin_reader() -> None:
-    """Make the reader's thread one that the loop can live beside."""
+    """Prepare the reader's thread to run beside the loop."""
     threads.leave_signals()
-    # a busy machine must not put it aside while the loop waits for its turn behind it
+    # a busy machine must not pause this thread while the loop waits for Python's lock
     priority.nice()
 
 

@@ -1,7 +1,7 @@
-"""What a driver tells of its VM: states, progress, the guest's health, the hypervisor's exit.
+"""What a driver reports about its VM: states, progress, the guest's health, the hypervisor's exit.
 
-A driver may be of another version and its guest hostile: what is not understood is logged or
-ignored, and never raises.
+A driver may be of another version and its guest hostile. So the daemon logs or ignores what it does
+not understand, and never raises.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gaovm.wire.driver.params import NOTHING
 
 logger = logging.getLogger(__name__)
 
-#: What a driver tells of its guest's health, and the events of it.
+#: What a driver reports about its guest's health, and the events made from it.
 HEALTH_EVENTS = {
     "watchdog": payloads.GuestWatchdog,
     "panic": payloads.GuestPanicked,
@@ -86,7 +86,7 @@ def on_state(vm: machine.Machine, report: notifications.State) -> None:
 
 
 def on_progress(vm: machine.Machine, told: notifications.Progress) -> None:
-    """Pass ``progress`` on to whoever waits for the ``up``."""
+    """Pass ``progress`` on to those who wait for the ``up``."""
     phase, message = told.phase[:80], told.message[:2000]
     vm.note = f"{phase}: {message}" if phase and message else message or phase or None
     if vm.up is not None:
@@ -141,9 +141,9 @@ def _note_network(vm: machine.Machine, problem: str | None) -> None:
 
 
 def _left(vm: machine.Machine, reason: str | None) -> errors.GaoError:
-    """Why a VM has stopped that neither its guest nor anybody here switched off."""
+    """Explain why a VM stopped although neither its guest nor a user switched it off."""
     return errors.DriverLost(
-        f"the driver of VM {vm.name} ended it by itself, as when it hears nothing from the "
-        f"daemon for 15 s ({reason or 'no reason given'})",
+        f"the driver of VM {vm.name} ended it by itself, as after 15 s without a word from the "
+        f"daemon ({reason or 'no reason given'})",
         remedy=f"see {vm.fleet.paths.driver_log(vm.name)}",
     )

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import asdict
 
+from gaovm.builder import backends
 from gaovm.daemon import paths, timestamps
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import machine, ports
@@ -39,7 +40,7 @@ def vm_status(vm: machine.Machine) -> wire.VmStatus:
         paused=vm.paused,
         created_at=record.created_at,
         started_at=record.started_at,
-        vm_type="qemu",
+        vm_type=spec.boot.backend or backends.present()[0].name,
         arch=spec.boot.arch,
         cpus=spec.processors.count,
         memory_bytes=spec.memory.size_bytes,
@@ -134,7 +135,7 @@ def _network(record: records.VmRecord) -> wire.Network:
 
 
 def warnings(record: records.VmRecord) -> list[str]:
-    """Name what of this VM, as it was started, is less safe or less whole than it should be."""
+    """Return warnings about this VM as it was started: what is less safe or complete than usual."""
     known, found = _network(record), []
     if known.type == "slirp" and not known.host_access:
         found.append(
@@ -161,14 +162,14 @@ def warnings(record: records.VmRecord) -> list[str]:
 
 
 def port_statuses(record: records.VmRecord, *, running: bool) -> tuple[PortStatus, ...]:
-    """Every forward of a VM, those of its config first; while it runs as the driver told them."""
+    """Return every forward of a VM, the config's first; of a running VM as its driver has them."""
     fixed = len(record.spec.network.ports)
     return tuple(
         PortStatus(
             guest_ip=port.guest_ip,
             guest_port=port.guest_port,
             host_ip=port.host_ip,
-            # of one that is stopped: what the next start tries first
+            # for a stopped VM: what the next start tries first
             host_port=port.host_port if entry is None else entry.host_port,
             source="config" if index < fixed else "added",
             state="forwarded" if running and entry else "stopped",

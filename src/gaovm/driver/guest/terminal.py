@@ -1,6 +1,6 @@
 """Show a terminal, with the VM's user logged in, on the display of a guest without a desktop.
 
-The image starts no login prompt, as nobody has a password; whoever sees the display may act as the
+The image starts no login prompt, as nobody has a password; those who see the display may act as the
 user anyway (``gaovm shell``). This writes nothing to the guest's disk, and changes nothing in a
 guest that has a desktop, or a terminal on its display already.
 """

@@ -50,12 +50,13 @@ def run(handler: logs.Handler, rounds: int = 1) -> None:
     sinks = handler.sinks
     try:
         with _directory() as place:
-            handler.sinks = (logs.RotatingFile(place / "log"),)
+            log = logs.RotatingFile(place / "log")
+            handler.sinks = (log,)
             program = place / "hypervisor"
             program.write_text(rehearsal_fakes.PROGRAM)
             program.chmod(0o700)
             (place / "disk.qcow2").write_bytes(_QCOW2)
-            with steps.rehearsal():
+            with contextlib.closing(log), steps.rehearsal():
                 for _ in range(rounds):
                     asyncio.run(asyncio.wait_for(_live(place), LIMIT_S))
     except (errors.GaoError, OSError, EOFError, TimeoutError) as exc:

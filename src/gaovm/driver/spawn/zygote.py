@@ -176,7 +176,7 @@ def entry() -> None:
     # Ctrl-C at a terminal is meant for the command line; the daemon ends us by closing the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     descriptors.raise_limit()  # for drivers: each forward and session takes some
-    gc.disable()  # garbage that is collected leaves holes, which drivers fill: pages of their own
+    gc.disable()  # it would leave holes; drivers would fill them, and so copy these pages
     handler = driver.set_up_logging()
     backend.load_all()
     if os.environ.get(VARIABLE) != "0":

@@ -49,7 +49,7 @@ class Ids(NamedTuple):
 class Cage(NamedTuple):
     """One cage.
 
-    ``ids``: who runs the program; None: whoever starts it, a plain user. ``owners``: ids of the
+    ``ids``: who runs the program; None: the user who starts it, a plain one. ``owners``: ids of the
     host that keep their number in a user namespace, where every other number is one of ``ids``;
     empty: there is no such namespace. The program has ``capabilities`` in that namespace only, over
     files whose ids it knows. ``root``: the program is root there, else a user who owns nothing.

@@ -293,7 +293,7 @@ def _io(path: Path, limits: Limits, unified: bool) -> None:
 
 def _throttle(path: Path, limits: Limits, unified: bool) -> None:
     if not os.major(limits.disk):
-        raise OSError(errno.ENODEV, "its disk is no block device of its own")
+        raise OSError(errno.ENODEV, "its disk is not a block device")
     disk = _whole(f"{os.major(limits.disk)}:{os.minor(limits.disk)}")
     size, count = limits.disk_bytes_s, limits.disk_operations_s
     if unified:

@@ -1,8 +1,9 @@
 """A process that keeps rights which its maker drops. It starts a few programs, and no others.
 
-The programs are fixed at the fork; later it receives only a name, and descriptors for the program.
-So whoever takes over its maker can have those programs started, and nothing else. The programs are
-the maker's own children (CLONE_PARENT): the maker sees them end and reaps them, as before.
+The first message that it receives fixes the programs (``Keeper.seal``). Later it receives only a
+name, and descriptors for the program. So whoever takes over its maker can have those programs
+started, and nothing else. The programs are the maker's own children (CLONE_PARENT): the maker sees
+them end and reaps them, as before.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, NoReturn
+
+import msgspec
 
 from gaovm import errors
 from gaovm.platform import unix_sockets
@@ -22,6 +25,7 @@ from gaovm.platform.linux import proc
 #: Its name in a list of processes.
 NAME = "gaovm-keeper"
 _MAX_MESSAGE = 8192
+_MAX_RECIPES = 64 << 10
 _MAX_FDS = 8
 #: A Unix socket with a listener accepts a connection at once, unless its queue is full.
 _CONNECT_S = 1.0
@@ -32,17 +36,24 @@ LIMIT_S = 5.0
 class Recipe(NamedTuple):
     """How to start a program.
 
-    ``command`` makes the command line from the numbers of the descriptors that it gets.
+    ``argv`` is its command line; ``LAST_FD`` in it becomes the number of the last descriptor.
     ``connects``: the path of a Unix socket; the last descriptor is a new connection to it. The
     maker may not be allowed to connect itself.
     """
 
-    command: Callable[[Sequence[int]], Sequence[str]]
+    argv: tuple[str, ...]
     connects: str = ""
 
 
+#: No word of a command line can contain it by itself.
+LAST_FD = "\0"
+
+
 class Keeper:
-    """The maker's end; ``fork`` makes it. ``aio.keeping`` owns the programs that it starts."""
+    """The maker's end; ``fork`` makes it. ``aio.keeping`` owns the programs that it starts.
+
+    Call ``seal`` once, before the maker drops its rights.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -55,6 +66,20 @@ class Keeper:
     def close(self) -> None:
         """Close the connection: the process ends. Idempotent."""
         self._sock.close()
+
+    def seal(self, recipes: Mapping[str, Recipe]) -> None:
+        """Fix the programs that the process starts; it takes no others later.
+
+        Raises:
+            errors.HostError: the process has ended, or the command lines exceed 64 KiB.
+        """
+        message = msgspec.json.encode(recipes)
+        if len(message) > _MAX_RECIPES:
+            raise errors.HostError("the command lines of the VM's helpers are too long")
+        try:
+            unix_sockets.send(self._sock, message, ())
+        except (OSError, errors.ConnectionLost) as exc:
+            raise errors.HostError(f"the keeper of {', '.join(recipes)} is gone: {exc}") from exc
 
     def start(self, name: str, fds: Sequence[int], output: int) -> tuple[int, str]:
         """Start a program; ``output`` becomes its stdout and stderr.
@@ -92,7 +117,7 @@ def _end(pid: str) -> None:
         os.waitpid(int(pid), 0)
 
 
-def fork(recipes: Mapping[str, Recipe]) -> tuple[int, Keeper]:
+def fork() -> tuple[int, Keeper]:
     """Fork the process; return its pid, for the caller to reap, and the maker's end.
 
     It ends with this process, whatever happens.
@@ -102,18 +127,20 @@ def fork(recipes: Mapping[str, Recipe]) -> tuple[int, Keeper]:
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _serve(theirs, recipes, parent)
+        _serve(theirs, parent)
     theirs.close()
     return pid, Keeper(ours)
 
 
-def _serve(sock: socket.socket, recipes: Mapping[str, Recipe], parent: int) -> NoReturn:
+def _serve(sock: socket.socket, parent: int) -> NoReturn:
     try:
         calls.die_with_parent(signal.SIGKILL)
         proc.name_self(NAME)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         launch.close_all_but({0, 1, 2, sock.fileno()})
+        sealed, _ = unix_sockets.receive(sock, _MAX_RECIPES, 0)
+        recipes = msgspec.json.decode(sealed, type=dict[str, Recipe]) if sealed else {}
         while os.getppid() == parent:
             data, fds = unix_sockets.receive(sock, _MAX_MESSAGE, _MAX_FDS)
             if not data:
@@ -135,8 +162,10 @@ def _answer(recipe: Recipe | None, fds: list[int]) -> str:
         with contextlib.ExitStack() as stack:
             if recipe.connects:
                 passed.append(stack.enter_context(_connected(recipe.connects)).fileno())
+            last = str(passed[-1]) if passed else ""
+            argv = [word.replace(LAST_FD, last) for word in recipe.argv]
             pid, said = launch.start_sibling(
-                recipe.command(passed),
+                argv,
                 output=output,
                 pass_fds=passed,
                 before_exec=_before_exec,

@@ -131,7 +131,7 @@ class Place:
     def _missing(self) -> dict[str, str]:
         found = {}
         if self._can.root and self.cage.ids is None:
-            found["user id of its own"] = identities.obstacle()
+            found["separate user id"] = identities.obstacle()
         if self._can.namespaces:
             found["namespaces"] = self._can.namespaces
         if self.cage.network and not self._can.namespaces:

@@ -30,8 +30,8 @@ def look(pid: int) -> Look:
         return Look(fields[0].decode(), int(fields[19]), int(fields[49]))
     except (FileNotFoundError, ProcessLookupError, ValueError, IndexError) as exc:
         raise errors.NotFound(f"no process has the pid {pid}") from exc
-    except OSError as exc:  # for example no descriptor is left: that says nothing of the process
-        raise errors.HostError(f"process {pid} cannot be looked at: {exc.strerror}") from exc
+    except OSError as exc:  # for example no descriptor is left: that says nothing about the process
+        raise errors.HostError(f"process {pid} cannot be inspected: {exc.strerror}") from exc
 
 
 def name_self(name: str) -> None:

@@ -32,13 +32,13 @@ def look(pid: int) -> Look:
     try:
         words = _ps("-o", "stat=", "-o", "lstart=", "-p", str(pid)).split()
     except errors.HostError as exc:
-        raise errors.HostError(f"process {pid} cannot be looked at: {exc.message}") from exc
+        raise errors.HostError(f"process {pid} cannot be inspected: {exc.message}") from exc
     if not words:
         raise errors.NotFound(f"no process has the pid {pid}")
     try:
         started = calendar.timegm(time.strptime(" ".join(words[1:6]), _FORMAT))
     except ValueError as exc:
-        raise errors.HostError(f"process {pid} cannot be looked at: {exc}") from exc
+        raise errors.HostError(f"process {pid} cannot be inspected: {exc}") from exc
     state = words[0][0]
     return Look(state, started, _wait_status(pid) if state == "Z" else None)
 

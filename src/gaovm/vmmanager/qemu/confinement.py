@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from gaovm import errors
@@ -99,7 +98,7 @@ class Confinement:
     async def keep(
         self, request: LaunchRequest, carrier: PasstFact | None
     ) -> keeping.Keeper | None:
-        """Fork a keeper that can start passt after this process has dropped the rights to do so.
+        """Run a keeper that can start passt after this process has dropped the rights to do so.
 
         None: this process will drop nothing, or there is no passt.
         """
@@ -108,12 +107,9 @@ class Confinement:
         access, ids = request.spec.network.host_access, self.place.cage.ids
         # if root starts it: one of the VM's ids, and not QEMU's
         user = {} if ids is None else {"user": ids.first + 1}
-
-        def carry(fds: Sequence[int]) -> list[str]:
-            return passt.command(carrier.path, fds[0], host_access=access, **user)
-
-        recipe = keeper.Recipe(carry, connects=str(network.socket_of(Path(request.run_dir))))
-        return await self._kept.enter_async_context(keeping.fork({network.PASST: recipe}))
+        argv = passt.command(carrier.path, keeper.LAST_FD, host_access=access, **user)
+        recipe = keeper.Recipe(tuple(argv), str(network.socket_of(Path(request.run_dir))))
+        return await self._kept.enter_async_context(keeping.run({network.PASST: recipe}))
 
     @steps.step
     def shed(self, request: LaunchRequest) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import logging
-import os
 import signal
 import socket
 from collections.abc import Mapping
@@ -21,11 +19,10 @@ from gaovm.platform.confine import place
 from gaovm.vmmanager.events import OnEvent
 from gaovm.vmmanager.pipes import Channels, LastWords
 from gaovm.vmmanager.qemu import events, lifetime, monitor
+from gaovm.vmmanager.qemu.picture import Picture
 
 logger = logging.getLogger(__name__)
 DRAIN_LIMIT_S = 1.0
-# The size of an 8192 x 8192 picture that compression does not make smaller.
-MAX_PICTURE = 256 << 20
 _PNG = b"\x89PNG\r\n\x1a\n"
 PIPES = ("qmp", "console", "agent")
 
@@ -41,7 +38,7 @@ class Hypervisor:
         self._connecting: asyncio.Task[bool] | None = None
         self._child: process.Child | None = None
         self._stack = contextlib.AsyncExitStack()
-        self._picture: io.FileIO | None = None
+        self._picture: Picture | None = None
         self._viewers = 0
         self.argv: tuple[str, ...] = ()
         self.returncode: int | None = None
@@ -81,8 +78,8 @@ class Hypervisor:
         try:
             theirs.update(lifetime.open_files(document))
             if graphics.SCREENSHOT in document.fds:
-                self._picture = _picture()
-                theirs[graphics.SCREENSHOT] = io.FileIO(os.dup(self._picture.fileno()), "w")
+                self._picture = Picture()
+                theirs[graphics.SCREENSHOT] = self._picture.for_qemu()
             if into is not None:
                 lifetime.give(theirs, into)
             self.argv = lifetime.resolve(document, theirs)
@@ -170,12 +167,9 @@ class Hypervisor:
         """
         if self._picture is None:
             raise errors.HypervisorFailed("the VM has no display")
-        # QEMU writes to its copy of the descriptor, which shares its position with ours.
-        self._picture.seek(0)
-        self._picture.truncate(0)
+        self._picture.clear()
         await self._monitor.screendump(f"/dev/fdset/{graphics.SCREENSHOT_SET}")
-        with open(f"/proc/self/fd/{self._picture.fileno()}", "rb", buffering=0) as file:
-            picture = file.read(MAX_PICTURE)
+        picture = self._picture.read()
         if not picture.startswith(_PNG):
             raise errors.HypervisorFailed("QEMU wrote no PNG", remedy="QEMU 7.1 or later is needed")
         return picture
@@ -233,12 +227,3 @@ class Hypervisor:
         event = events.neutral(name, data)
         if event is not None:
             self._on_event(event)
-
-
-def _picture() -> io.FileIO:
-    """Return a file in memory, open for writing only: QEMU accepts no other for a picture."""
-    both = os.memfd_create("screenshot")
-    try:
-        return io.FileIO(os.open(f"/proc/self/fd/{both}", os.O_WRONLY | os.O_CLOEXEC), "w")
-    finally:
-        os.close(both)

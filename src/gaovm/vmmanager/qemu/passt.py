@@ -35,9 +35,12 @@ def arguments(program: str, *, host_access: bool, user: int = netfilter.NOBODY) 
 
 
 def command(
-    program: str, connection: int, *, host_access: bool, user: int = netfilter.NOBODY
+    program: str, connection: str, *, host_access: bool, user: int = netfilter.NOBODY
 ) -> list[str]:
-    """Return the whole command line, the filter's first; ``connection`` is a descriptor."""
+    """Return the whole command line, the filter's first.
+
+    ``connection`` is a descriptor's number, or what stands for it.
+    """
     own = [sys.executable, "-I", "-S", netfilter.__file__, f"{connection},{user}"]
     return [*own, *arguments(program, host_access=host_access, user=user)]
 
@@ -53,7 +56,7 @@ def run(
         errors.ProgramMissing: this Python can no longer be executed.
     """
     return process.spawn(
-        command(program, connection.fileno(), host_access=host_access),
+        command(program, str(connection.fileno()), host_access=host_access),
         env={},
         stdout=output,
         stderr=output,

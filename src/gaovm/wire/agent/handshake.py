@@ -6,7 +6,7 @@ import msgspec
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
-    """What the agent says of itself: the readiness message. Times until this line."""
+    """What the agent says about itself when it is ready. Times are until this line."""
 
     version: str = ""
     exec_to_ready_ms: float = 0.0

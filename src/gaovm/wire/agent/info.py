@@ -1,4 +1,4 @@
-"""What the agent knows of its guest: the answer of ``GET /v1/info``."""
+"""What the agent knows about its guest: the answer of ``GET /v1/info``."""
 
 from __future__ import annotations
 

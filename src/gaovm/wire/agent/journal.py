@@ -10,7 +10,7 @@ LevelName = Annotated[str, msgspec.Meta(examples=["error", "warn", "info", "debu
 
 
 class Follow(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of ``POST /v1/log``: lines of this level and graver, numbered above ``after``."""
+    """The body of ``POST /v1/log``: lines of this level or worse, numbered above ``after``."""
 
     level: LevelName
     after: int

@@ -20,7 +20,7 @@ class Mount(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Mounted(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one; ``error`` says why it is not there."""
+    """The result of one mount; ``error`` says why it failed."""
 
     path: str
     ok: bool

@@ -1,38 +1,37 @@
-"""The tables of ``docs/reference/agent-protocol.md``, made from the calls and the structs."""
+"""The lists in ``docs/reference/agent-protocol.md``, made from the calls and the structs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
-from gaovm.wire import shapes
+from gaovm.wire import sections, shapes
 from gaovm.wire.agent import table
 
 
 def calls() -> str:
     """The plain calls, and the types in them."""
-    lines = ["| call | body → answer | |", "|---|---|---|"]
+    found = []
     for row in table.CALLS:
-        body = "" if row.body is table.PING.body else f"{_code(row.body)} "
-        lines.append(f"| `{row.verb} {row.path}` | {body}→ {_code(row.answer)} | {row.about} |")
-    lines += ["", "| type | fields | |", "|---|---|---|"]
+        body = [] if row.body is table.PING.body else [shapes.fields(row.body)]
+        answer = f"→ {shapes.fields(row.answer)}"
+        found.append(sections.section(f"#### `{row.verb} {row.path}`", row.about, *body, answer))
     kinds = [kind for row in table.CALLS for kind in (row.body, row.answer)]
-    lines += [
-        f"| {kind.__name__} | {_code(kind)} | {_about(kind)} |" for kind in shapes.named(*kinds)
-    ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*found, *_types(shapes.named(*kinds))])
 
 
 def streams() -> str:
     """The JSON payloads of frames."""
-    lines = ["| payload | fields | |", "|---|---|---|"]
-    lines += [f"| START of `{row.path}` | {_code(row.start)} | |" for row in table.STREAMS]
-    lines += [f"| {kind.__name__} | {_code(kind)} | {_about(kind)} |" for kind in table.PAYLOADS]
-    return "\n".join(lines) + "\n"
+    found = [
+        sections.section(f"#### START of `{row.path}`", "", shapes.fields(row.start))
+        for row in table.STREAMS
+    ]
+    return "\n".join([*found, *_types(table.PAYLOADS)])
 
 
-def _code(kind: type[msgspec.Struct]) -> str:
-    return "`" + shapes.fields(kind).replace("|", "\\|") + "`"
-
-
-def _about(kind: type[msgspec.Struct]) -> str:
-    return shapes.about(kind).replace("|", "\\|")
+def _types(kinds: Iterable[type[msgspec.Struct]]) -> list[str]:
+    return [
+        sections.section(f"#### {kind.__name__}", shapes.about(kind), shapes.fields(kind))
+        for kind in kinds
+    ]

@@ -1,6 +1,6 @@
 """Every call of the agent, and every stream: verb, path, body, answer.
 
-``guestmanager`` makes its calls from a row; the tables of ``docs/reference/agent-protocol.md`` are
+``guestmanager`` makes its calls from a row; the lists in ``docs/reference/agent-protocol.md`` are
 made from all of them.
 """
 
@@ -48,14 +48,14 @@ class Stream:
 
 
 PING = Call("GET", "/v1/ping", calls.Nothing, calls.Nothing, "The agent answers.")
-INFO = Call("GET", "/v1/info", calls.Nothing, info.Info, "What the agent knows of its guest.")
+INFO = Call("GET", "/v1/info", calls.Nothing, info.Info, "What the agent knows about its guest.")
 CONFIGURE = Call(
     "PUT",
     "/v1/configure",
     guest.Configuration,
     guest.Configured,
     "Apply a configuration; idempotent, every part optional. `hosts` goes to `/etc/hosts` between"
-    " marker lines, in place of what stood there; `env` goes to `/etc/environment` between marker"
+    " marker lines, in place of the old ones; `env` goes to `/etc/environment` between marker"
     " lines and into every later exec; `entropy` is base64; `watchdog` asks whether the device is"
     " fed. A mount that fails is reported for its path.",
 )
@@ -70,7 +70,7 @@ CORRECT_CLOCK = Call(
     "Add `offset_ns` to the clock: at once with `step` (`ADJ_SETOFFSET` of adjtimex(2)), else"
     " (± 0.5 s) by the kernel's loop (`STA_PLL`, time constant 0 to 10). The status stays"
     ' "unsynchronized", so the kernel leaves the clock chip alone. `{unix_ns}` instead sets the'
-    " clock when it differs by 20 ms or more; the answer is then host − guest, before.",
+    " clock when it differs by 20 ms or more; the answer is then host − guest before that.",
 )
 GROW_DISK = Call(
     "POST",
@@ -110,8 +110,8 @@ SIGNAL = Call(
     "/v1/signal",
     processes.SignalOf,
     calls.Nothing,
-    "To the process group of a running exec, beside its stream: for when that stream's window is"
-    " full of stdin. `not-found` when no exec has this pid.",
+    "Signals the process group of a running exec without its stream, whose window may be full of"
+    " stdin. `not-found` when no exec has this pid.",
 )
 LOG = Call(
     "POST",
@@ -119,9 +119,9 @@ LOG = Call(
     journal.Follow,
     journal.Line,
     "Answers 200 and, until the host resets the stream, one line of JSON for each line of the"
-    " agent's log behind `after`, those of the past first. The agent keeps lines of this level and"
-    " graver from now on (at first: info), the last 512 of them, 1,000 bytes each, and begins with"
-    " those of process 1. `seq` begins at 1 in every agent.",
+    " agent's log after number `after`, stored lines first. From now on the agent keeps lines of"
+    " this level or worse (at first: info): the last 512, of up to 1,000 bytes. The first lines"
+    " are those of process 1. `seq` begins at 1 in every agent.",
 )
 
 EXEC = Stream("/v1/exec", processes.Command)

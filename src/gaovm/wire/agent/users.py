@@ -18,7 +18,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """The account as the guest has it; ``created`` is false of one that was there."""
+    """The account as the guest has it; ``created`` is false if it existed before."""
 
     name: str = ""
     uid: int = 0

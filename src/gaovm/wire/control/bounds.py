@@ -1,4 +1,4 @@
-"""Values of parameters, with the bounds that the daemon holds them to."""
+"""Values of parameters, with the bounds that the daemon checks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 HostPort = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 2)]
 StopSeconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
-#: The caller's words to JSON values; null takes a word away.
+#: The caller's keys to JSON values; null removes a key.
 Changes = Annotated[dict[Text, Any], msgspec.Meta(max_length=200)]
-#: When a call that starts a VM answers: once the wish is on disk, the agent answers, all is ready.
+#: When a call that starts a VM answers: request on disk, agent answers, all ready.
 Wait = Literal["none", "agent", "ready"]
 
 Level = Literal["error", "warn", "info", "debug"]

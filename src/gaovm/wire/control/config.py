@@ -1,4 +1,4 @@
-"""``vm.config.*``: change a VM's config, compare it, foresee a change."""
+"""``vm.config.*``: change a VM's config, compare it, predict a change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Diff(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Plan(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to foresee: ``changes``, with ``project`` an ``up``, with neither a start."""
+    """What to predict: ``changes``; with ``project``, an ``up``; with neither, a start."""
 
     changes: Changes | None = None
     discard: bool = False
@@ -36,7 +36,7 @@ class Plan(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class SetResult(msgspec.Struct, frozen=True, kw_only=True):
     """What changed at once (``applied``), and what waits for the next start (``staged``).
 
-    ``pending_replaced``: something waited already, and this took its place.
+    ``pending_replaced``: another change waited already, and this one replaced it.
     """
 
     vm: VmStatus

@@ -13,7 +13,7 @@ from gaovm.wire.control.target import OfVm
 class Open(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``seat``: the caller's desktop, as variables of its environment.
 
-    Empty: the desktop that the driver inherited from whoever started the daemon.
+    Empty: the desktop in the environment that the driver inherited from the daemon.
     """
 
     seat: Annotated[dict[Name, Text], msgspec.Meta(max_length=64)] = msgspec.field(

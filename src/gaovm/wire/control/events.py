@@ -29,7 +29,7 @@ class Subscribed(msgspec.Struct, frozen=True, kw_only=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """The notification ``event``: what happened, and of which VM; ``seq`` grows by one.
 
-    ``ts``: UTC, ISO 8601. ``vm`` is null when the event is of no VM.
+    ``ts``: UTC, ISO 8601. ``vm`` is null when the event concerns no VM.
     """
 
     seq: int

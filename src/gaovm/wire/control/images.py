@@ -10,7 +10,7 @@ from gaovm.wire.control.bounds import Text
 
 
 class Build(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``arch``: the host's when not given; ``force``: build anew."""
+    """``arch``: the host's when not given; ``force``: build again."""
 
     name: Text
     arch: Text | None = None
@@ -39,7 +39,7 @@ class Prune(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """An image of the store; ``kernel`` is null when it has none of its own."""
+    """An image of the store; ``kernel`` is null when it has no kernel."""
 
     name: str
     arch: str

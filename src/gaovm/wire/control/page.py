@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import textwrap
 from typing import Any, get_args
 
 import msgspec
 
-from gaovm.wire import shapes
+from gaovm.wire import sections, shapes
 from gaovm.wire.control import events, payloads, table
 from gaovm.wire.control.progress import Progress
 from gaovm.wire.method import Method
 
-_WIDTH = 100
 _HEAD = """\
 # Methods of `gaovm.control.v1`
 
-Generated from `gaovm.wire.control`; `pytest tests/architecture --regenerate` rewrites it. How calls
-travel, and what holds for all of them, stands in [control-protocol.md](control-protocol.md).
+Generated from `gaovm.wire.control`; `pytest tests/architecture --regenerate` rewrites it. The page
+[control-protocol.md](control-protocol.md) says how calls travel, and what holds for all of them.
 
-A field with `?` may be left out; `= value` is what then holds. The daemon refuses parameters that
+A field with `?` may be left out; `= value` is its default. The daemon refuses parameters that
 it does not know (`invalid_params`); a client ignores fields of a result that it does not know.
 Names with a capital letter are types, explained below.
 
@@ -62,16 +60,16 @@ def _method(row: Method[Any, Any]) -> str:
     if row.spared and row.kind != "read":
         notes.append("An upgrade that waits lets it pass.")
     result = " or ".join(f"`{kind.__name__}`" for kind in _kinds(row.result))
-    parts = [f"### `{row.name}`", _prose(" ".join([row.about, *filter(None, notes)]))]
+    parts = [f"### `{row.name}`", sections.prose(" ".join([row.about, *filter(None, notes)]))]
     fields = shapes.fields(row.params, defaults=True)
     if fields != "{}":
-        parts += [*_described(row.params), _block(fields)]
+        parts += [*_described(row.params), sections.block(fields)]
     return "\n\n".join([*parts, f"Result: {result}"]) + "\n"
 
 
 def _section(title: str, kind: type[msgspec.Struct]) -> str:
     fields = shapes.fields(kind)
-    block = [] if fields == "{}" else [_block(fields)]
+    block = [] if fields == "{}" else [sections.block(fields)]
     return "\n\n".join([f"### {title}", *_described(kind), *block]) + "\n"
 
 
@@ -94,22 +92,4 @@ def _kinds(result: Any) -> tuple[type[msgspec.Struct], ...]:
 
 def _described(kind: type) -> list[str]:
     """The paragraphs of a struct's docstring."""
-    return [_prose(each) for each in (inspect.getdoc(kind) or "").split("\n\n") if each]
-
-
-def _prose(text: str) -> str:
-    return _wrapped(" ".join(text.replace("``", "`").split()))
-
-
-def _block(fields: str) -> str:
-    return f"```\n{_wrapped(fields, ' ')}\n```"
-
-
-def _wrapped(text: str, indent: str = "") -> str:
-    return textwrap.fill(
-        text,
-        _WIDTH,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return [sections.prose(each) for each in (inspect.getdoc(kind) or "").split("\n\n") if each]

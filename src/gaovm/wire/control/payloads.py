@@ -48,7 +48,7 @@ class StateRowQuarantined(Payload, frozen=True, kw_only=True):
 
 
 class DriftMended(Payload, frozen=True, kw_only=True):
-    """The daemon corrected what no event explains; ``what`` says it."""
+    """The daemon corrected a difference that no event explains; ``what`` describes it."""
 
     TYPE = "drift.mended"
     what: str
@@ -83,7 +83,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VmState(Payload, frozen=True, kw_only=True):
-    """The VM's state is another; ``event`` is the transition that brought it there."""
+    """The VM's state has changed; ``event`` is the transition."""
 
     TYPE = "vm.state"
     event: str
@@ -100,7 +100,7 @@ class _Detail(Payload, frozen=True, kw_only=True):
 
 
 class VmPaused(_Detail, frozen=True, kw_only=True):
-    """The guest stands still. ``detail``: ``asked``, ``io_error`` (the host could not write its
+    """The guest is paused. ``detail``: ``asked``, ``io_error`` (the host could not write its
     disk) or ``panic``."""
 
     TYPE = "vm.paused"
@@ -137,7 +137,7 @@ class GuestResponsive(_Detail, frozen=True, kw_only=True):
 
 
 class NetworkLost(_Detail, frozen=True, kw_only=True):
-    """The guest has no network; the driver starts what carries it again."""
+    """The guest has no network; the driver restarts the process that carries it."""
 
     TYPE = "network.lost"
 
@@ -149,7 +149,7 @@ class NetworkBack(_Detail, frozen=True, kw_only=True):
 
 
 class ConfigUpdated(Payload, frozen=True, kw_only=True):
-    """The config in force is another in these fields (the user's words)."""
+    """The config in force has changed in these fields (the user's keys)."""
 
     TYPE = "vm.config.updated"
     fields: tuple[str, ...]
@@ -159,7 +159,7 @@ class ConfigUpdated(Payload, frozen=True, kw_only=True):
 
 
 class ConfigStaged(Payload, frozen=True, kw_only=True):
-    """A change waits for the next start; ``replaced``: something waited already."""
+    """A change waits for the next start; ``replaced``: another change waited already."""
 
     TYPE = "vm.config.staged"
     fields: tuple[str, ...]
@@ -168,20 +168,20 @@ class ConfigStaged(Payload, frozen=True, kw_only=True):
 
 
 class ConfigApplied(Payload, frozen=True, kw_only=True):
-    """What waited came into force with a start."""
+    """The waiting changes came into force with a start."""
 
     TYPE = "vm.config.applied"
     fields: tuple[str, ...]
 
 
 class ConfigDiscarded(Payload, frozen=True, kw_only=True):
-    """What waited is wanted no more."""
+    """The waiting changes were discarded."""
 
     TYPE = "vm.config.discarded"
 
 
 class ConfigQuarantined(Payload, frozen=True, kw_only=True):
-    """A copy of the config (``file``) was damaged; it lies at ``kept`` now."""
+    """A copy of the config (``file``) was damaged; it is at ``kept`` now."""
 
     TYPE = "vm.config.quarantined"
     file: str

@@ -30,7 +30,7 @@ class PortStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One forward.
 
     ``state``: ``forwarded`` while the VM runs, else ``stopped``. ``vm.ports.list`` asks the guest,
-    for a second at most, and says ``listening`` when a server there takes what comes and
+    for a second at most, and says ``listening`` when a server there accepts connections,
     ``no_listener`` when none does. ``host_port`` of a stopped one: what the next start tries first.
     """
 
@@ -43,7 +43,7 @@ class PortStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PortList(msgspec.Struct, frozen=True, kw_only=True):
-    """The forwards of a VM, those of its config first."""
+    """The forwards of a VM, the config's first."""
 
     ports: tuple[PortStatus, ...]
 

@@ -65,7 +65,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``recovered``: not null if it restored its database from the copy. ``quarantined_vms``: names of
     the VMs whose damaged rows it repaired or put aside. ``drift_mended``: how often it corrected
-    what no event explains.
+    a difference that no event explains.
     """
 
     pid: int

@@ -6,9 +6,9 @@ import msgspec
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How far a call is: what is being done, and of a download or a build how much of it.
+    """How far a call is: what happens now, and how much of a download or a build is done.
 
-    ``rate_bytes_s``: bytes per second; ``eta_s``: seconds that remain. What is not known is not
+    ``rate_bytes_s``: bytes per second; ``eta_s``: seconds that remain. Unknown values are not
     sent.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
 import msgspec
 
@@ -11,6 +11,9 @@ from gaovm.spec.diff import Difference
 from gaovm.wire import anyjson
 from gaovm.wire.agent.info import Info
 from gaovm.wire.control.ports import PortStatus
+
+#: A back end's name: an open set.
+VmType = Annotated[str, msgspec.Meta(examples=["qemu"])]
 
 
 class VmImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,14 +25,14 @@ class VmImage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accelerator(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs the guest's instructions (``kvm``, ``hvf``, ``tcg``), and why that."""
+    """What runs the guest's instructions (``kvm``, ``hvf``, ``tcg``), and the reason."""
 
     name: str
     reason: str
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for the server of a mount: its user id and the measures in force."""
+    """The confinement of a mount's server: its user id and the measures in force."""
 
     uid: int | None
     in_force: tuple[str, ...]
@@ -140,7 +143,7 @@ class VmStatus(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     created_at: str
     started_at: str | None
-    vm_type: Literal["qemu"]
+    vm_type: VmType
     arch: str
     cpus: int
     memory_bytes: int
@@ -185,7 +188,7 @@ class VmReport(VmStatus, frozen=True, kw_only=True):
 
 
 class VmList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All VMs by name; ``here``: the names of those of the directory that the caller gave."""
+    """All VMs by name; ``here``: the names of the given directory's VMs."""
 
     vms: tuple[VmStatus, ...]
     here: tuple[str, ...] | None = None
@@ -201,7 +204,7 @@ class UpResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Destroyed(msgspec.Struct, frozen=True, kw_only=True):
-    """The VM that is no more, and the bytes that its directory took."""
+    """The removed VM, and the bytes that its directory took."""
 
     name: str
     freed_bytes: int

@@ -44,7 +44,7 @@ DAEMON_STOP = Method(
     target.Nothing,
     process.Stopping,
     spared=True,
-    about="Stop all guests gracefully and end the daemon; what is wanted of the VMs stays.",
+    about="Stop all guests gracefully and end the daemon; the next one starts the VMs that ran.",
 )
 DAEMON_UPGRADE = Method(
     "daemon.upgrade",
@@ -125,8 +125,8 @@ VM_ADOPT = Method(
     "vm.adopt",
     vms.Adopt,
     cast("type[status.VmStatus | status.Lost]", status.VmStatus | status.Lost),
-    about="""Give a VM to a directory; without `name` only tell which VMs have lost theirs.
-        `name_taken` when its directory is where it was, unless `force` is true.""",
+    about="""Give a VM to a directory; without `name`, list the VMs whose directory is gone.
+        `name_taken` when its directory still exists, unless `force` is true.""",
 )
 VM_PROVISION = Method(
     "vm.provision",
@@ -134,8 +134,8 @@ VM_PROVISION = Method(
     status.UpResult,
     kind="operation",
     streams=True,
-    about="""Run the scripts and probes of a running VM again. With `project` refused with
-        `approval_needed` as `vm.up` is.""",
+    about="""Run the scripts and probes of a running VM again. With `project`, refused with
+        `approval_needed` like `vm.up`.""",
 )
 VM_CONFIG_SET = Method(
     "vm.config.set",
@@ -186,7 +186,7 @@ VM_DISPLAY_OPEN = Method(
     "vm.display.open",
     display.Open,
     display.DisplayStatus,
-    about="""Open the window on the caller's desktop; one that is open comes to the front.
+    about="""Open the window on the caller's desktop; an open one comes to the front.
         `state_conflict` on a headless or stopped VM, `program_missing` without PySide6,
         `host_error` when there is no desktop, `capability_missing` when the driver has no
         window.""",
@@ -215,7 +215,7 @@ IMAGE_LIST = Method(
     target.Nothing,
     images.ImageList,
     kind="read",
-    about="All images of the store, and who uses them.",
+    about="All images of the store, and the VMs that use them.",
 )
 IMAGE_BUILD = Method(
     "image.build",
@@ -249,7 +249,7 @@ LOG_LEVEL = Method(
     "log.level",
     logs.SetLevel,
     logs.LevelResult,
-    about="""Change or tell the level, at once; kept for the VM's later drivers while this daemon
+    about="""Change or return the level, at once; the VM's later drivers keep it while this daemon
         lives.""",
 )
 
@@ -257,7 +257,7 @@ LOG_LEVEL = Method(
 METHODS: dict[str, Method[Any, Any]] = {
     row.name: row for row in list(globals().values()) if isinstance(row, Method)
 }
-#: What a daemon that is on its way out does not begin any more.
+#: What a stopping daemon does not begin any more.
 OPERATIONS = frozenset(row.name for row in METHODS.values() if row.kind == "operation")
 #: What the daemon answers while an upgrade waits for operations under way.
 SPARED = frozenset(row.name for row in METHODS.values() if row.kind == "read" or row.spared)

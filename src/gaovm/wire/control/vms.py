@@ -44,9 +44,9 @@ class List(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Adopt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Without ``name`` the daemon only tells which VMs have lost their directories.
+    """Without ``name`` the daemon only lists the VMs whose directories are gone.
 
-    ``force``: take the VM even if its directory is where it was.
+    ``force``: take the VM even if its directory still exists.
     """
 
     project_dir: Text
@@ -69,7 +69,7 @@ class Status(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Stop(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``timeout_s``: how long the guest may take before the daemon forces it.
 
-    ``wait`` none: answer as soon as the wish to stop is on disk.
+    ``wait`` none: answer as soon as the request to stop is on disk.
     """
 
     wait: Literal["none", "stopped"] = "stopped"

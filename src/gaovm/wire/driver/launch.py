@@ -1,4 +1,4 @@
-"""What the daemon sends with ``vm.configure``: all that a driver needs to know of its VM."""
+"""What the daemon sends with ``vm.configure``: all that a driver needs to know about its VM."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``facts`` come from the daemon, which has them at hand; without them the driver collects them,
     which costs it a mebibyte for the rest of its life. ``confine`` is false only for the rehearsal
-    of a driver, whose QEMU is a script. ``host_ports`` has an entry for each forward of the spec:
-    the host port of the last start where any will do, 0 where the forward had none or names its
-    own. ``cache`` is the directory whose images the images in ``home`` are hard links to; shares
-    hide it, as they hide ``home``.
+    of a driver, whose hypervisor is a script. ``host_ports`` has an entry for each forward of the
+    spec: the host port of the last start where any will do, 0 where the forward had none or names
+    its own. ``cache`` is the directory whose images the images in ``home`` are hard links to;
+    shares hide it, as they hide ``home``.
     """
 
     spec: VmSpec

@@ -1,4 +1,4 @@
-"""What a driver tells on its own, as it happens.
+"""What a driver reports without a request, as it happens.
 
 The daemon ignores notifications, and fields of them, that only newer drivers send.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gaovm.wire import shapes
+from gaovm.wire import sections, shapes
 from gaovm.wire.driver import notifications, table
 
 _HEAD = """\
@@ -26,10 +26,14 @@ The daemon calls, the driver answers. A field with `?` may be left out; it then 
 Names with a capital letter are types, explained below.
 """
 
-_REQUEST = """\
-## LaunchRequest
+_TYPES = """\
+## Types
+"""
 
-`vm.configure` carries all that a driver needs to know of its VM. `spec` is a `VmSpec` of
+_REQUEST = """\
+### LaunchRequest
+
+`vm.configure` carries all that a driver needs to know about its VM. `spec` is a `VmSpec` of
 `gaovm.spec.vm`, `facts` are the host's (`gaovm.model.facts`); without them the driver collects its
 own. `host_ports` has an entry for each forward: the host port of the last start where any will do,
 else 0. When that port is taken, the driver binds another one and says so in the forward's
@@ -38,48 +42,50 @@ else 0. When that port is taken, the driver binds another one and says so in the
 makes the overlay `vm_dir/disk.qcow2` over it, and grows it when `spec.disk` is larger.
 """
 
+_NOTIFICATIONS = """\
+## Notifications
+
+The driver tells what happens, at once.
+"""
+
 _STATES = """\
+### Reasons and kinds
+
 A driver whose VM ended by itself (guest powered off, hypervisor killed, boot failed) sends `state`
 and leaves. The `reason` of a `state`:
 
-| reason | meaning |
-|---|---|
-| `guest` | the guest switched itself off |
-| `stop` | the daemon asked for it, or the driver leaves by its own rules; no power-off of the \
-guest, so the restart policy decides |
-| `killed`, `failed` | the hypervisor ended; the boot failed |
-| `share` | the server of a shared directory ended |
-| `reset` | the guest rebooted |
-| `panic`, `watchdog`, `unresponsive` | as the kind of `health`, and what `vm.kill` was given |
-| `io_error` | the guest is paused: the host could not write its disk |
-| `agent_lost` | the agent closed its port, or its connection broke, and it was not back within \
-2 s |
-| `network_lost` | passt ended; the VM is `degraded` until `network_back` |
+- `guest`: the guest switched itself off
+- `stop`: the daemon asked for it, or the driver leaves by its own rules; no power-off of the guest,
+  so the restart policy decides
+- `killed`, `failed`: the hypervisor ended; the boot failed
+- `share`: the server of a shared directory ended
+- `reset`: the guest rebooted
+- `panic`, `watchdog`, `unresponsive`: as the kind of `health`, and what `vm.kill` was given
+- `io_error`: the guest is paused: the host could not write its disk
+- `agent_lost`: the agent closed its port, or its connection broke, and it was not back within 2 s
+- `network_lost`: passt ended; the VM is `degraded` until `network_back`
 
 `error` has the fields of an error's `data` in the control protocol, and `message`.
 
-The `kind` of a `health` notification, and the daemon's event of it (`{detail}`). The driver tells,
-the daemon decides by `watchdog.onHang`:
+The `kind` of a `health` notification, and the daemon's event for it (`{detail}`). The driver
+reports, the daemon decides by `watchdog.onHang`:
 
-| kind | event | when |
-|---|---|---|
-| `watchdog` | `guest.watchdog` | the guest did not feed its watchdog device in time; QEMU does \
-nothing else |
-| `panic` | `guest.panicked` | the guest's kernel panicked: the panic device told, or the last \
-words before a reset. The VM then ends as `failed` with reason `panic`; with `onHang: pause` it is \
-paused |
-| `unresponsive` | `guest.unresponsive` | the agent answered nothing for the watchdog's timeout; \
-once. A paused guest is not asked |
-| `responsive` | `guest.responsive` | the agent answers again; once |
-| `network_lost` | `network.lost` | passt ended, or could not be started; the driver starts it \
-again after growing pauses |
-| `network_back` | `network.back` | passt runs again; once |
-| `paused`, `resumed` | `vm.paused`, `vm.resumed` | QEMU has stopped or continued the guest; \
-`detail` of a pause: `asked`, `io_error`, `panic` |
+- `watchdog` → `guest.watchdog`: the guest did not feed its watchdog device in time; QEMU does
+  nothing else
+- `panic` → `guest.panicked`: the guest's kernel panicked: the panic device told, or the last words
+  before a reset. The VM then ends as `failed` with reason `panic`; with `onHang: pause` it is
+  paused
+- `unresponsive` → `guest.unresponsive`: the agent answered nothing for the watchdog's timeout;
+  once. A paused guest is not asked
+- `responsive` → `guest.responsive`: the agent answers again; once
+- `network_lost` → `network.lost`: passt ended, or could not be started; the driver starts it again
+  after growing pauses
+- `network_back` → `network.back`: passt runs again; once
+- `paused`, `resumed` → `vm.paused`, `vm.resumed`: QEMU has stopped or continued the guest; `detail`
+  of a pause: `asked`, `io_error`, `panic`
 
 A driver that was started before an upgrade may say `network-lost`, `network-back`, `io-error` and
 `agent-lost`; the daemon takes both spellings.
-
 """
 
 _SESSIONS = """\
@@ -91,45 +97,43 @@ bytes, big endian, and JSON of at most 4 KiB, `{"ticket": "<hex>", "stream": "ex
 `{"error": {code, message}}` and closes. After `ok` both directions are the raw frames of
 [agent-protocol.md](agent-protocol.md) part 4, relayed byte for byte between the client and one
 HTTP/2 stream of the agent; half-close is passed on. A ticket is 32 random bytes, good once and for
-30 s, and opens the kind of stream that the daemon asked for alone. When the guest goes away, the
+30 s, and opens only the kind of stream that the daemon asked for. When the guest goes away, the
 socket closes without an EXIT frame.
 """
 
 
 def render_markdown() -> str:
     """The whole page."""
-    return "\n".join([_HEAD, *_methods(), *_types(), _REQUEST, *_notifications(), _STATES]) + (
-        _SESSIONS
-    )
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    told = [*_notifications(), _STATES, _SESSIONS]
+    return "\n".join([_HEAD, *_methods(), _TYPES, *_types(), _REQUEST, _launch(), *told])
 
 
 def _methods() -> list[str]:
-    lines = ["| method | params → result | |", "|---|---|---|"]
+    found = []
     shared = _types_of_results()
     for row in table.METHODS.values():
         params = "LaunchRequest" if row is table.VM_CONFIGURE else shapes.fields(row.params)
-        given = "" if params == "{}" else f"`{_cell(params)}` "
-        result = _cell(_result(row.result, shared))
+        given = [] if params == "{}" else [params]
         core = "*Core.* " if row.core else ""
-        lines.append(f"| `{row.name}` | {given}→ `{result}` | {core}{row.about} |")
-    return [*lines, ""]
+        result = f"→ {_result(row.result, shared)}"
+        found.append(sections.section(f"### `{row.name}`", core + row.about, *given, result))
+    return found
+
+
+def _launch() -> str:
+    return sections.block(shapes.fields(table.VM_CONFIGURE.params)) + "\n"
 
 
 def _types() -> list[str]:
     """The nested types, apart from those of the spec and the host's facts."""
-    lines = ["| type | fields | |", "|---|---|---|"]
-    launch = shapes.fields(table.VM_CONFIGURE.params)
-    lines.append(f"| LaunchRequest | `{_cell(launch)}` | below |")
     asked = shapes.named(table.VM_CONFIGURE.params)
-    for kind in dict.fromkeys((*asked, *_types_of_results())):
-        if kind.__module__.startswith("gaovm.wire."):
-            text = _cell(shapes.fields(kind, sent=kind not in asked))
-            lines.append(f"| {kind.__name__} | `{text}` | {shapes.about(kind)} |")
-    return [*lines, ""]
+    return [
+        sections.section(
+            f"### {kind.__name__}", shapes.about(kind), shapes.fields(kind, sent=kind not in asked)
+        )
+        for kind in dict.fromkeys((*asked, *_types_of_results()))
+        if kind.__module__.startswith("gaovm.wire.")
+    ]
 
 
 def _types_of_results() -> list[type[msgspec.Struct]]:
@@ -144,10 +148,9 @@ def _result(kind: type[msgspec.Struct], shared: list[type[msgspec.Struct]]) -> s
 
 
 def _notifications() -> list[str]:
-    lines = ["## Notifications", "", "The driver tells what happens, at once.", ""]
-    lines += ["| notification | params | |", "|---|---|---|"]
+    found = [_NOTIFICATIONS]
     for name, kind in notifications.BY_NAME.items():
         about = shapes.about(kind).removeprefix(f"`{name}`: ")
         about = about[0].upper() + about[1:]
-        lines.append(f"| `{name}` | `{_cell(shapes.fields(kind))}` | {about} |")
-    return [*lines, ""]
+        found.append(sections.section(f"### `{name}`", about, shapes.fields(kind)))
+    return found

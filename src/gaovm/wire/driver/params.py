@@ -1,4 +1,4 @@
-"""The parameters of the methods that the daemon calls, ``vm.configure`` apart (``launch``)."""
+"""The parameters of the daemon's calls, except those of ``vm.configure`` (``launch``)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOTHING = Nothing()
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
-    """``vm.stop``: seconds until the driver stops waiting for the guest, then for QEMU's end."""
+    """``vm.stop``: how many seconds the driver waits for the guest, then for the hypervisor."""
 
     grace_s: Seconds = 30.0
     force_s: Seconds = 5.0

@@ -1,7 +1,7 @@
 """The results of the methods that the daemon calls.
 
 A driver may be older or newer than the daemon: a field that older drivers may lack has a default,
-and words are open sets; those that drivers send now are listed.
+and a list of words is open: it shows what drivers send now.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class Pong(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accelerator(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs the guest's instructions, and why that."""
+    """What runs the guest's instructions, and the reason."""
 
     name: AcceleratorName
     reason: str = ""
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for the server of a mount: its user id and the measures in force."""
+    """The confinement of a mount's server: its user id and the measures in force."""
 
     uid: int | None = None
     in_force: tuple[str, ...] = ()
@@ -152,7 +152,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemovedPorts(msgspec.Struct, frozen=True, kw_only=True):
-    """``ports.remove``: the forwards that are no more; their connections live on."""
+    """``ports.remove``: the removed forwards; their connections live on."""
 
     removed: tuple[Port, ...] = ()
 

@@ -49,7 +49,7 @@ VM_STATUS = Method(
     results.VmStatus,
     kind="read",
     core=True,
-    about="Tell what the driver chose, what is in force, and how far the guest is.",
+    about="Return what the driver chose, what is in force, and how far the guest is.",
 )
 VM_PAUSE = Method(
     "vm.pause", params.Nothing, results.Paused, about="Stop the guest's processors and clocks."
@@ -65,7 +65,7 @@ SESSION_OPEN = Method(
     "session.open",
     params.OpenSession,
     results.Session,
-    about="Issue a ticket, good once and for `ttl_s` seconds, that opens this kind alone.",
+    about="Issue a ticket, good once and for `ttl_s` seconds, that opens only this kind.",
 )
 PORTS_ADD = Method(
     "ports.add", params.AddPort, results.Port, about="Bind a host port and forward it at once."
@@ -74,14 +74,14 @@ PORTS_REMOVE = Method(
     "ports.remove",
     params.RemovePort,
     results.RemovedPorts,
-    about="Close the listeners that match all that is given.",
+    about="Close the listeners that match all given values.",
 )
 PORTS_LIST = Method(
     "ports.list",
     params.Nothing,
     results.Ports,
     kind="read",
-    about="Tell all forwards, in the order in which the driver bound them.",
+    about="All forwards, in the order in which the driver bound them.",
 )
 GUEST_INFO = Method(
     "guest.info", params.Nothing, info.Info, kind="read", about="Ask the agent about its guest."
@@ -96,7 +96,7 @@ GUEST_PROVISION = Method(
     "guest.provision",
     params.Provision,
     results.Done,
-    about="Set the guest up once more with these scripts and probes; `state` tells how it goes."
+    about="Set the guest up again with these scripts and probes; `state` reports the progress."
     " `state_conflict` while the guest is still being set up.",
 )
 DISK_GROW = Method(
@@ -109,13 +109,13 @@ WATCHDOG_REACTION = Method(
     "watchdog.reaction",
     params.Reaction,
     results.Done,
-    about="Set what a hang of the running guest leads to.",
+    about="Set the reaction to a hang of the running guest.",
 )
 LOG_LEVEL = Method(
     "log.level",
     params.LogLevel,
     results.LogLevel,
-    about="Set or tell the level of the driver and the agent.",
+    about="Set or return the level of the driver and the agent.",
 )
 DISPLAY_OPEN = Method(
     "display.open",
@@ -131,7 +131,7 @@ DISPLAY_STATUS = Method(
     params.Nothing,
     results.Display,
     kind="read",
-    about="Tell whether there is a display, and a window.",
+    about="Return whether there is a display, and a window.",
 )
 DISPLAY_SCREENSHOT = Method(
     "display.screenshot",
@@ -149,5 +149,5 @@ METHODS: dict[str, Method[Any, Any]] = {
 }
 #: What both sides offer in hello.
 NAMES: tuple[str, ...] = ("hello", *METHODS)
-#: What the daemon needs of every driver; what else one serves, its hello says.
+#: What the daemon needs from every driver; a driver's hello says what else it serves.
 CORE: tuple[str, ...] = ("hello", *(row.name for row in METHODS.values() if row.core))

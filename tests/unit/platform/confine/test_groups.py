@@ -1,4 +1,4 @@
-"""Control groups of both generations: where they are made, what is written, what is swept."""
+"""Control groups of both versions: where GaoVM makes them, writes limits and removes old ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gaovm.platform.confine import groups
 from gaovm.platform.confine.cage import Limits
 
 LIMITS = Limits(1 << 30, 1 << 40, 1.5, 99, 100, weight=50, disk=os.makedev(8, 1))
-#: What the kernel puts into a new group.
+#: The files that the kernel puts into a new group.
 FILES = {
     True: ("cgroup.procs", "memory.max", "memory.swap.max", "pids.max", "cpu.max", "io.weight"),
     False: (
@@ -25,7 +25,7 @@ FILES = {
 
 
 def kernel(monkeypatch: pytest.MonkeyPatch, *, unified: bool) -> None:
-    """A directory that is made gets the files of a group, and loses them when it is removed."""
+    """Play the kernel: a new directory gets a group's files, and loses them when it is removed."""
 
     def mkdir(path: Path, mode: int = 0o777, *, exist_ok: bool = False) -> None:
         there = path.exists()
@@ -83,9 +83,7 @@ def test_the_old_trees(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert (group / "blkio.throttle.read_bps_device").read_text().endswith(f" {1 << 30}")
 
 
-def test_where_nothing_is_writable_it_is_said(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_unwritable_trees_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "gaovm").write_text("in the way")
     monkeypatch.setattr(groups, "hierarchies", lambda: [tree(tmp_path, "", unified=True)])
     made = groups.make("vm", LIMITS)
@@ -97,7 +95,9 @@ def test_where_nothing_is_writable_it_is_said(
     assert groups.make("vm", LIMITS).missing["pids"] == "no such controller is mounted"
 
 
-def test_what_killed_makers_left_is_swept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_groups_of_killed_processes_are_swept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     kernel(monkeypatch, unified=False)
     monkeypatch.setattr(groups, "hierarchies", lambda: [tree(tmp_path, "", unified=False)])
     live = groups.make("live", LIMITS)
@@ -115,7 +115,7 @@ def test_what_killed_makers_left_is_swept(monkeypatch: pytest.MonkeyPatch, tmp_p
 @pytest.mark.parametrize(
     ("number", "clean"), [(errno.EBUSY, False), (errno.EACCES, True), (errno.EROFS, True)]
 )
-def test_only_what_is_in_use_is_swept_again(
+def test_only_groups_in_use_are_swept_again(
     number: int, clean: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(groups, "hierarchies", lambda: [tree(tmp_path, "", unified=False)])
@@ -128,7 +128,7 @@ def test_only_what_is_in_use_is_swept_again(
     assert groups.sweep() is clean
 
 
-def test_a_mount_that_shows_a_part_of_the_tree() -> None:
+def test_a_mount_that_shows_part_of_the_tree() -> None:
     assert groups._below("/a/b/c", "/") == "a/b/c"
     assert groups._below("/a/b/c", "/a/b") == "c"
     assert groups._below("/a", "/a") == ""

@@ -1,4 +1,4 @@
-"""Ranges of user ids: who has them, for how long, and how they map."""
+"""Ranges of user ids: who holds them, for how long, and how a namespace maps them."""
 
 from __future__ import annotations
 
@@ -33,14 +33,16 @@ def lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "lock"
 
 
-def test_the_default_is_what_no_system_uses() -> None:
+def test_the_default_is_a_range_that_no_system_uses() -> None:
     assert identities.span() == (1879048192, 4094)
 
 
 @pytest.mark.parametrize(
     "text", ["0-65535", "100000-165534", "x", "1-2-3", "-1-99999999", "65536-4294967295", "9" * 30]
 )
-def test_a_bad_range_says_what_is_right(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_about_a_bad_range_shows_a_good_one(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(identities.VARIABLE, text)
     with pytest.raises(errors.HostError, match="is no range of at least 65536") as caught:
         identities.span()
@@ -48,7 +50,7 @@ def test_a_bad_range_says_what_is_right(text: str, monkeypatch: pytest.MonkeyPat
     assert identities.DEFAULT in str(caught.value.remedy)
 
 
-def test_a_block_has_one_holder_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_block_has_one_holder_who_returns_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(identities.VARIABLE, "3000000000-3000131071")  # two blocks
     first = identities.lend("a")
     second = identities.lend("a")
@@ -57,12 +59,12 @@ def test_a_block_has_one_holder_and_comes_back(monkeypatch: pytest.MonkeyPatch) 
         identities.lend("b")
     first.close()
     again = identities.lend("a")
-    assert again.ids == first.ids, "the same key has the same ids again"
+    assert again.ids == first.ids, "the same key must get the same ids again"
     again.close()
     second.close()
 
 
-def test_blocks_of_ranges_that_overlap_are_not_both_lent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overlapping_blocks_are_not_both_lent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(identities.VARIABLE, "3000000000-3000065535")
     first = identities.lend("a")
     monkeypatch.setenv(identities.VARIABLE, "3000065535-3000131070")
@@ -72,12 +74,12 @@ def test_blocks_of_ranges_that_overlap_are_not_both_lent(monkeypatch: pytest.Mon
     identities.lend("a").close()
 
 
-def test_another_user_cannot_take_all_of_them(monkeypatch: pytest.MonkeyPatch, lock: Path) -> None:
+def test_another_user_cannot_take_all_blocks(monkeypatch: pytest.MonkeyPatch, lock: Path) -> None:
     monkeypatch.setenv(identities.VARIABLE, "3000300000-3000365535")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as taken:
-        taken.bind("\0gaovm-uid-3000300000")  # names of such sockets are anybody's
+        taken.bind("\0gaovm-uid-3000300000")  # anybody may bind a socket of such a name
         identities.lend("a").close()
-    assert lock.stat().st_mode & 0o777 == 0o600, "nobody else can open it, and so lock it"
+    assert lock.stat().st_mode & 0o777 == 0o600, "nobody else may open the file and lock it"
 
 
 def test_a_file_that_cannot_be_locked_is_named(lock: Path) -> None:
@@ -86,7 +88,7 @@ def test_a_file_that_cannot_be_locked_is_named(lock: Path) -> None:
         identities.lend("a")
 
 
-def test_a_killed_holder_has_none(monkeypatch: pytest.MonkeyPatch, lock: Path) -> None:
+def test_a_killed_holder_loses_its_block(monkeypatch: pytest.MonkeyPatch, lock: Path) -> None:
     monkeypatch.setenv(identities.VARIABLE, "3000200000-3000265535")
     child = subprocess.Popen(
         [sys.executable, "-c", LEND, "x", str(lock)],
@@ -105,8 +107,8 @@ def test_a_killed_holder_has_none(monkeypatch: pytest.MonkeyPatch, lock: Path) -
 
 
 @given(st.lists(st.integers(0, 200_000), max_size=6))
-@example([65535])  # the last of the block: nothing follows it
-def test_every_owner_is_itself_and_all_else_is_the_vms(owners: list[int]) -> None:
+@example([65535])  # the last id of the block: nothing follows it
+def test_owners_keep_their_ids_and_all_other_ids_are_the_vms(owners: list[int]) -> None:
     ids = Ids(1 << 30)
     lines = [
         [int(w) for w in line.split()] for line in identities.mapping(ids, owners).splitlines()
@@ -128,12 +130,12 @@ def test_every_owner_is_itself_and_all_else_is_the_vms(owners: list[int]) -> Non
 
 def test_a_container_with_few_ids_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     if identities.obstacle():
-        pytest.skip("this is one")
+        pytest.skip("this container has few ids")
     monkeypatch.setattr(identities, "span", lambda: ((1 << 32) - 1, 1))
     assert "/proc/self/uid_map has none of the ids" in identities.obstacle()
 
 
-def test_a_kernel_without_user_namespaces_is_told_and_not_waited_for(
+def test_a_kernel_that_refuses_user_namespaces_is_reported_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refused(flags: int) -> None:

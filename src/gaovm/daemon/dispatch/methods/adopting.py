@@ -12,13 +12,13 @@ from gaovm.wire.control import vms as wire
 async def adopt(
     ctx: context.Daemon, call: context.Call, args: wire.Adopt
 ) -> wire_status.VmStatus | wire_status.Lost:
-    """Give a VM to a directory; without a name only tell which VMs have lost theirs.
+    """Give a VM to a directory; without a name, only list the VMs whose directory is gone.
 
     The next ``up`` in that directory reads its file for the VM.
 
     Raises:
         errors.VmNotFound: there is no VM of that name.
-        errors.NameTaken: its directory is where it was, and nobody said ``force``.
+        errors.NameTaken: the VM's directory still exists, and the call lacks ``force``.
     """
     if args.name is None:
         lost = await directories.lost(ctx.fleet)
@@ -26,13 +26,13 @@ async def adopt(
     vm = ctx.find(args.name)
     seen = await directories.look(ctx.fleet, args.project_dir)
     if seen.directory is None:
-        raise errors.UsageError(f"{seen.path} is no directory that can be looked at")
+        raise errors.UsageError(f"{seen.path} is not a directory, or cannot be read")
     record = vm.record
     if not directories.belongs(record, seen) and not args.force:
         there = await lookups.run(directories.is_there, record)
         if there:
             raise errors.NameTaken(
-                f"VM {vm.name} belongs to {record.project}, which is there",
+                f"VM {vm.name} belongs to {record.project}, which still exists",
                 actions=(errors.Action("force_adopt_vm", name=vm.name),),
             )
     directory = await directories.settle(ctx.fleet, seen)

@@ -1,4 +1,4 @@
-"""``vm.config.*``: change a VM's config, show what waits, foresee a change."""
+"""``vm.config.*``: change a VM's config, show what waits, predict a change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``vm.display.*``: the window of a VM and a picture of its screen, both of its driver."""
+"""``vm.display.*``: a VM's window and a picture of its screen, both from its driver."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CALL_LIMIT_S = 45.0
 async def open_window(
     ctx: context.Daemon, call: context.Call, args: wire.Open
 ) -> wire.DisplayStatus:
-    """Open the window on the caller's desktop; one that is open comes to the front.
+    """Open the window on the caller's desktop; a window that is open comes to the front.
 
     Raises:
         errors.StateConflict: the VM has no display, or does not run.
@@ -65,7 +65,7 @@ async def screenshot(
 
     Raises:
         errors.StateConflict: the VM has no display, or does not run.
-        errors.CapabilityError: the VM's driver makes none.
+        errors.CapabilityError: the VM's driver makes no pictures.
     """
     vm = ctx.find(args.name)
     taken = await _call(vm, table.DISPLAY_SCREENSHOT, params.NOTHING)
@@ -101,7 +101,7 @@ def _closed(vm: machine.Machine) -> wire.DisplayStatus:
 
 
 def _status(vm: machine.Machine, told: results.Display) -> wire.DisplayStatus:
-    """What the driver told of its window, as clients see it."""
+    """Return what the driver reported about its window, as clients see it."""
     return wire.DisplayStatus(name=vm.name, **msgspec.structs.asdict(told))
 
 
@@ -112,7 +112,7 @@ async def _call(vm: machine.Machine, row: Method[P, R], arguments: P) -> R:
     except errors.CapabilityError as exc:
         raise errors.CapabilityError(
             f"the driver of VM {vm.name} does not offer {row.name}",
-            remedy="restart the VM: a new driver does",
+            remedy="restart the VM: a new driver offers it",
             details={"missing": [row.name]},
         ) from exc
 

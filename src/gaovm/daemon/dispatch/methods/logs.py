@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 async def level(ctx: context.Daemon, call: context.Call, args: wire.SetLevel) -> wire.LevelResult:
-    """Change or tell the level. It holds at once, for a VM that is stopped from its next start."""
+    """Change or return the level. It applies at once, or at the next start of a stopped VM."""
     if args.name is None:
         if args.level is not None:
             logs.set_level(args.level)

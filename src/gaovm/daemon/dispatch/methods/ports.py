@@ -17,7 +17,7 @@ from gaovm.wire.driver import params, table
 
 #: A VM with more forwards than this is a mistake; the config has the same bound.
 MAX_ADDED = 256
-#: The guest's answer to what listens in it; a list is not worth a longer wait.
+#: How long a guest may take to say what listens in it; a list is not worth a longer wait.
 LISTENERS_S = 1.0
 
 
@@ -54,7 +54,7 @@ async def add(ctx: context.Daemon, call: context.Call, args: wire.Add) -> wire.P
 
     Raises:
         errors.PortTaken: somebody else has the host port, or this VM forwards it already.
-        errors.NotFound: another call removed the forward before it was told.
+        errors.NotFound: another call removed the forward before this one returned.
     """
     vm = ctx.find(args.name)
     port = PortForward(
@@ -97,7 +97,9 @@ async def remove(ctx: context.Daemon, call: context.Call, args: wire.Remove) -> 
         )
     chosen = [index for index in hits if index >= fixed]
     for index in chosen:
-        if (driver := _live(vm)) is not None:
+        # the driver has not bound a forward that came between its configuration and its start
+        bound = statuses[index].state == "forwarded"
+        if bound and (driver := _live(vm)) is not None:
             await driver.call(table.PORTS_REMOVE, _removed(statuses[index]))
     kept = tuple(
         port for index, port in enumerate(vm.record.added_ports, fixed) if index not in chosen
@@ -109,7 +111,7 @@ async def remove(ctx: context.Daemon, call: context.Call, args: wire.Remove) -> 
 
 
 def _removed(port: wire.PortStatus) -> params.RemovePort:
-    """The parameters of the driver's ``ports.remove`` for exactly this forward."""
+    """Return the parameters of the driver's ``ports.remove`` for exactly this forward."""
     return params.RemovePort(
         host_ip=port.host_ip, host_port=port.host_port, guest_port=port.guest_port
     )

@@ -16,14 +16,14 @@ from gaovm.wire.control.progress import Progress
 
 
 async def ping(ctx: context.Daemon, call: context.Call, args: target.Nothing) -> wire.Pong:
-    """The daemon answers."""
+    """Answer that the daemon runs."""
     return wire.Pong(ok=True, ts=clock.now())
 
 
 async def daemon_status(
     ctx: context.Daemon, call: context.Call, args: target.Nothing
 ) -> wire.DaemonStatus:
-    """Tell facts about the daemon."""
+    """Return facts about the daemon."""
     machines = ctx.fleet.machines.values()
     running = sum(vm.state.observed is states.Observed.RUNNING for vm in machines)
     return wire.DaemonStatus(
@@ -45,7 +45,7 @@ async def daemon_status(
 async def daemon_stop(
     ctx: context.Daemon, call: context.Call, args: target.Nothing
 ) -> wire.Stopping:
-    """Begin to end the daemon: it stops the guests, and keeps what is wanted of them."""
+    """Begin to stop the daemon: it stops the guests, but remembers which ones should run."""
     ctx.request_stop()
     return wire.Stopping(stopping=True)
 

@@ -14,7 +14,7 @@ from gaovm.wire.driver import params, results, table
 
 #: A ticket is void after this time, in seconds.
 TICKET_S = 30.0
-#: If the driver takes longer than this, the caller is told what it waits for. In seconds.
+#: If the driver takes longer than this, the caller learns what it waits for. In seconds.
 PATIENCE_S = 1.0
 
 
@@ -31,7 +31,7 @@ async def open_session(ctx: context.Daemon, call: context.Call, args: wire.Open)
     opened = await _ask(call, vm.name, driver, wanted)
     spec = vm.record.spec
     return wire.Ticket(
-        # Not what the driver says: one that was taken over could send clients elsewhere.
+        # Our own path, not the driver's: a driver that was taken over could name another socket.
         socket=str(ctx.fleet.paths.driver_socket(vm.record.run_id)),
         ticket=opened.ticket,
         user=spec.guest.user.name,

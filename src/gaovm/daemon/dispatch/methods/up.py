@@ -33,7 +33,7 @@ async def up(ctx: context.Daemon, call: context.Call, args: wire.Up) -> result.U
             continue
         directory = await directories.settle(ctx.fleet, seen)
         if ctx.fleet.machines.get(name) is not vm:
-            continue  # what was checked is of another VM by now
+            continue  # another VM has this name by now, and we checked the old one
         approval.keep(ctx.fleet, name, asked, args.config_text)
         own = not (args.name or args.env_name)
         if vm is None:
@@ -51,7 +51,7 @@ async def up(ctx: context.Daemon, call: context.Call, args: wire.Up) -> result.U
 async def _place(
     ctx: context.Daemon, args: wire.Up
 ) -> tuple[project_file.Placed, directories.Seen]:
-    """Look the directory of an ``up`` up, and find its VM's name for when nobody gives one."""
+    """Look up an ``up``'s directory, and the name for its VM if the caller gives none."""
     seen = await directories.look(ctx.fleet, args.project_dir)
     own = directories.default_of(ctx.fleet, seen)
     usual = own.name if own is not None else directories.free_name(ctx.fleet, seen.path)
@@ -77,7 +77,7 @@ async def _check(
             return False
         if not directories.belongs(vm.record, seen):
             if name == args.usual_name and not (args.name or args.env_name):
-                return False  # it was free a moment ago
+                return False  # another call took the name meanwhile
             raise errors.NameTaken(
                 f"the name {name!r} is taken by {vm.record.project or 'another VM'}",
                 remedy="give this project's VM another name",
@@ -92,7 +92,7 @@ async def _check(
 
 
 def _about_name(ctx: context.Daemon, args: project_file.Placed, name: str) -> list[str]:
-    """Tell the ``up`` that makes a VM why its name has a number."""
+    """Return a warning that says why a new VM's name has a number."""
     usual = names.of_directory(args.project_dir)
     other = ctx.fleet.machines.get(usual)
     if args.name or args.env_name or name == usual or other is None:

@@ -40,7 +40,7 @@ async def list_all(ctx: context.Daemon, call: context.Call, args: wire.List) -> 
 async def show(ctx: context.Daemon, call: context.Call, args: wire.Status) -> result.VmReport:
     """Show one VM and what it takes; with ``guest`` also ask its agent."""
     vm = ctx.find(args.name)
-    known = msgspec.structs.asdict(status.vm_status(vm))  # now, not after what takes its time
+    known = msgspec.structs.asdict(status.vm_status(vm))  # first, as the rest takes time
     taken = await _usage(vm)
     guest = await _guest_info(vm) if args.guest else msgspec.UNSET
     return result.VmReport(**known, usage=taken, guest=guest)
@@ -91,7 +91,7 @@ async def stop_vm(ctx: context.Daemon, call: context.Call, args: wire.Stop) -> r
 
 
 async def restart(ctx: context.Daemon, call: context.Call, args: wire.Restart) -> result.UpResult:
-    """Stop a VM and start it again; from the stop on that is what is wanted of it."""
+    """Stop a VM and start it again; the daemon does both, even if the caller leaves."""
     vm = ctx.find(args.name)
     limits = stop.Limits(force=args.force, grace_s=args.timeout_s)
     call.progress(Progress(phase="stop", message="stopping"))
@@ -113,10 +113,10 @@ async def _stop_and_begin(
     limits: stop.Limits,
     on_intent: Callable[[], None],
 ) -> bool:
-    """Stop, then begin an ``up``; False: none follows, as somebody else stopped the VM."""
+    """Stop, then begin an ``up``; return False if none follows, as somebody else stopped the VM."""
     event = states.Event.RESTART_ASKED
     await stop.stop(vm, limits=limits, event=event, on_intent=on_intent)
-    # At once, so that it does not depend on a caller who may have gone away meanwhile.
+    # At once, because the caller may have gone away meanwhile.
     wanted = vm.state.desired is states.Desired.RUNNING and vm.up is None
     wanted = wanted and not vm.endings  # a stop that came later waits for its turn
     if wanted and vm.state.observed in states.AT_REST and not ctx.stopping:
@@ -127,11 +127,11 @@ async def _stop_and_begin(
 async def provision(
     ctx: context.Daemon, call: context.Call, args: wire.Provision
 ) -> result.UpResult:
-    """Run the scripts and probes of a running VM again; with ``project`` those of its file now.
+    """Run a running VM's scripts and probes again; with ``project``, read its file again first.
 
     Raises:
         errors.StateConflict: the VM does not run, or is still being set up.
-        errors.ApprovalNeeded: as ``up``.
+        errors.ApprovalNeeded: see ``up``.
     """
     vm = ctx.find(args.name)
     if vm.up is not None or vm.state.readiness in (None, states.Readiness.BOOTING):

@@ -1,7 +1,7 @@
-"""A cold boot: an image, a disk of the VM's own over it, and a kernel that begins at its entry.
+"""A cold boot: an image, the VM's own disk over it, and a kernel that starts from the beginning.
 
 On disk it leaves the image in the store, and in the VM's directory its disk. A disk on which no
-agent ever answered holds nothing of the user: the next start begins it anew, so nothing has to be
+agent ever answered holds nothing of the user: the next start makes a new one, so nothing has to be
 undone after a crash.
 """
 
@@ -77,7 +77,7 @@ class ColdBoot:
 
     @steps.step
     async def prepare(self) -> None:
-        """Bring in the image, and take away a disk that no guest ever used."""
+        """Bring in the image, and remove a disk that no guest ever used."""
         self._report(phases.IMAGE, "looking for the image")
         fresh = not self._vm.record.disk_used
         found = await self._preparer.prepare(self._vm, self._progress, fresh_disk=fresh)

@@ -17,14 +17,14 @@ class Strategy(Protocol):
 
     Each method may be cancelled, and may raise any ``errors.GaoError``: the start has failed then,
     and the driver is taken down. A crash may follow each of them, so what a method leaves on disk
-    must suit the next start, or be told by the database before it is made.
+    must suit the next start, or be recorded in the database before it is made.
     """
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """What the progress calls the parts of this start, in order, up to the agent's answer.
+        """The names of this start's phases in the progress, in order, up to the agent's answer.
 
-        They are among ``model.phases.BEFORE_AGENT``: until then a caller that leaves undoes it.
+        They are among ``model.phases.BEFORE_AGENT``: if the caller leaves, the start is undone.
         """
         ...
 
@@ -48,7 +48,7 @@ class Strategy(Protocol):
         """Return when the guest's agent answers.
 
         Raises:
-            errors.BootFailed: it does not within this strategy's time limit.
+            errors.BootFailed: it does not answer within this strategy's time limit.
         """
         ...
 
