@@ -27,7 +27,7 @@ SOURCES = sorted(
 BEGINNINGS = [ROOT, ROOT / "src", ROOT / "src" / "gaovm", ROOT / "agent", ROOT / "docs"]
 #: Files that no checkout has: a user's, a state directory's, a build's; and a Go package.
 NOT_OURS = re.compile(
-    r"\.(lima|git)/.*|web/|dist/|vm_dir/.*|.*[{}<>*~$].*|(web)?\.yaml|golang\.org/.*"
+    r"\.(lima|git)/.*|web/|dist/|vm_dir/.*|.*[{}<>*~$].*|(web|default|override|base)?\.yaml|golang\.org/.*"
     r"|(config|pending_config|verified)\.json"
 )
 #: Lists the files of a state directory.

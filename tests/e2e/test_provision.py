@@ -40,6 +40,35 @@ provision:
 """
 )
 
+SEVERAL = """\
+base: light.yaml
+param:
+  level: "high or low"
+provision:
+  - mode: user
+    file: write.sh
+probes:
+  - script: |
+      #!/bin/sh
+      test "$PARAM_level" = "{{.Param.level}}"
+"""
+
+
+def test_a_config_of_several_files(world: World) -> None:
+    """A base and a script beside the file; the params of the file reach script and probe."""
+    project = world.project("several", SEVERAL)
+    (project / ".lima" / "light.yaml").write_text(LIGHT)
+    (project / ".lima" / "write.sh").write_text('#!/bin/sh\necho "$PARAM_level" > ~/level\n')
+    world.run("up", cwd=project, timeout=600)
+    shown = world.run("exec", "--", "sh", "-c", "cat ~/level; env", cwd=project).stdout.decode()
+    assert shown.splitlines()[0] == "high or low"
+    assert "PARAM_" not in shown
+    (project / ".lima" / "light.yaml").write_text(LIGHT + "tpmm: true\n")
+    refused = world.run("up", cwd=project, check=2).stderr.decode()
+    assert f"{project}/.lima/light.yaml:" in refused
+    assert "tpmm: unknown field; did you mean `tpm`?" in refused
+    world.run("destroy", "-y", cwd=project)
+
 
 def test_scripts_probe_environment_and_message(world: World) -> None:
     project = world.project("prov", GOOD)

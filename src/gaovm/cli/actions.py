@@ -29,6 +29,7 @@ COMMANDS = {
     "take_screenshot": "display screenshot {name}",
     "set_config": "set {name} {key}={value}",
     "list_config_keys": "help set",
+    "list_templates": "template ls",
     "list_ports": "port ls {name}",
     "show_logs": "logs {name}",
     "show_console": "logs --serial {name}",

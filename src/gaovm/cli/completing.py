@@ -151,9 +151,17 @@ def _images(current: str, prefix: str) -> Iterator[str]:
 
 
 def _templates(current: str, prefix: str) -> Iterator[str]:
-    from gaovm.project import templates
+    from gaovm.client import paths
+    from gaovm.hostfacts import templates
 
-    yield from _matching(current, ((name, "") for name in templates.NAMES), prefix)
+    listed = templates.listed(paths.home())
+    yield from _matching(current, ((name, path) for name, path in listed), prefix)
+
+
+def _sources(current: str, prefix: str) -> Iterator[str]:
+    """Return the templates, and file names of this machine."""
+    yield FILES
+    yield from _templates(current, prefix)
 
 
 def _keys(current: str, prefix: str) -> Iterator[str]:
@@ -192,6 +200,7 @@ PLACES: dict[str, Callable[[str, str], Iterator[str]]] = {
     "NAME": _vms,
     "IMAGE": _images,
     "TEMPLATE": _templates,
+    "SOURCE": _sources,
     "KEY=VALUE": _keys,
     "SRC": _places,
     "DST": _places,

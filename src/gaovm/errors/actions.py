@@ -54,6 +54,7 @@ KNOWN = {
     # its config and ports
     "set_config": Known("set {key} to {value} over the project file", ("key", "value"), _NAME),
     "list_config_keys": Known("list the keys of the config"),
+    "list_templates": Known("list the templates"),
     "list_ports": Known("list the forwarded ports of the VM", may=_NAME),
     # logs
     "show_logs": Known("show the VM's logs", may=_NAME),

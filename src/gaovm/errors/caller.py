@@ -21,7 +21,11 @@ class UsageError(CallerError):
 
 
 class ConfigError(CallerError):
-    """A config file is wrong. ``details['problems']`` lists ``{line, path, message}``."""
+    """A config file is wrong. ``details['problems']`` lists each problem.
+
+    It is ``{file, line, path, message, remedy, lima}``; ``lima`` is Lima's own sentence, where Lima
+    refuses the same.
+    """
 
     code = "config_invalid"
     rpc_code = -32602

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from gaovm import errors
 from gaovm.project import check, fields, names, nodes, problems
 from gaovm.project.context import Caller, Context, Host
+from gaovm.project.lima import embedding, locators, params, values, whole
 from gaovm.project.sections import boot, disks, graphics, guest, network, shares, supervision
 from gaovm.spec.disks import Image
 from gaovm.spec.vm import VmSpec
@@ -17,7 +18,10 @@ FILE = ".lima/config.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A spec, and warnings about fields without effect: lines ``FILE:LINE: path: message``."""
+    """A spec, and warnings about fields without effect: lines ``FILE:LINE: path: message``.
+
+    ``root`` is the whole config: with what its bases and the user's defaults brought in.
+    """
 
     spec: VmSpec
     warnings: tuple[str, ...]
@@ -26,7 +30,8 @@ class Loaded:
 
     def place(self, field: str) -> str:
         """Return ``FILE:LINE: field``, for a problem that only the host can detect."""
-        return f"{self.path}:{nodes.line_of(self.root, field)}: {field}"
+        file, line = nodes.place_of(self.root, field)
+        return f"{file or self.path}:{line}: {field}"
 
 
 def load(  # noqa: PLR0913  (what a file is read against)
@@ -38,26 +43,27 @@ def load(  # noqa: PLR0913  (what a file is read against)
     host: Host,
     *,
     given: bool = True,
+    resolver: embedding.Resolver | None = None,
+    trees: dict[str, nodes.Table] | None = None,
 ) -> Loaded:
     """Read the spec from the text of a config file.
 
     ``path`` is the file's name in messages. ``project_dir`` is absolute. ``name`` is the VM's name;
-    if nobody has ``given`` it, ``vmOpts.gaovm.name`` may replace it.
+    if nobody has ``given`` it, ``vmOpts.gaovm.name`` may replace it. ``resolver`` reads the bases
+    and scripts that the file names; without one it may name none. ``trees`` keeps what was parsed,
+    for a load that is tried again.
 
     Raises:
         errors.ConfigError: with every problem of the file; ``details['problems']`` is a list of
-            ``{line, path, message}``, and the message has a line for each.
+            ``{file, line, path, message}``, and the message has a line for each.
+        embedding.Incomplete: the resolver lacks files as yet.
     """
-    try:
-        root = nodes.parse(text)
-    except nodes.Malformed as exc:
-        raise problems.failure(path, [exc.problem]) from exc
     found = problems.Findings(path)
+    root = tree(text, path, caller.home, project_dir, resolver or embedding.Nothing(), found, trees)
     if not given and (own := _own_name(root, found)) is not None:
         host = replace(host, vm_dir=posixpath.join(posixpath.dirname(host.vm_dir), own))
         name = own
-    context = Context(caller, posixpath.normpath(project_dir), name, host, found)
-    check.check(root, found)
+    context = Context(caller, posixpath.normpath(project_dir), name, host, found, params.read(root))
     boot_part = boot.read(root, context)
     image = disks.read_image(root, boot_part.arch, context)
     user = guest.read_user(root, context)
@@ -79,6 +85,37 @@ def load(  # noqa: PLR0913  (what a file is read against)
     return Loaded(spec, tuple(found.warnings), path, root)
 
 
+def tree(  # noqa: PLR0913  (what a file is read against)
+    text: str,
+    path: str,
+    home: str,
+    directory: str,
+    resolver: embedding.Resolver,
+    found: problems.Findings,
+    trees: dict[str, nodes.Table] | None = None,
+) -> nodes.Table:
+    """Return the whole config of a text, after all checks that Lima makes too.
+
+    ``directory``: what relative locators are relative to where ``path`` is not absolute.
+
+    Raises:
+        errors.ConfigError: the text itself is no config; all else is noted in ``found``.
+    """
+    known = None if trees is None else trees.get("")
+    try:
+        root = nodes.parse(text) if known is None else known
+    except nodes.Malformed as exc:
+        raise problems.failure(path, [problems.Problem(path, *exc.problem)]) from exc
+    if trees is not None:
+        trees[""] = root
+    whole_path = path.startswith("/") or locators.scheme(path)
+    locator = path if whole_path else posixpath.join(directory, path)
+    root = whole.read(root, locator, home, resolver, found, trees)
+    check.check(root, found)
+    values.check(root, found)
+    return root
+
+
 def _own_name(root: nodes.Table, found: problems.Findings) -> str | None:
     """``vmOpts.gaovm.name``."""
     node = fields.scalar(fields.table(fields.table(root, "vmOpts"), "gaovm"), "name")
@@ -87,5 +124,5 @@ def _own_name(root: nodes.Table, found: problems.Findings) -> str | None:
     try:
         return names.check(node.text)
     except errors.UsageError as exc:
-        found.problem(node, exc.message)
+        found.problem(node, exc.message, remedy=exc.remedy or "")
         return None

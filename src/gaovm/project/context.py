@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gaovm.project import nodes, variables
 from gaovm.project.names import hostname
@@ -42,6 +43,7 @@ class Context:
     name: str
     host: Host
     found: Findings
+    params: Mapping[str, str] = field(default_factory=dict)
 
     def host_variables(self) -> dict[str, str]:
         """Return the template variables for paths on the host and for the message."""
@@ -52,6 +54,9 @@ class Context:
             "Hostname": hostname(self.name),
             "UID": str(self.caller.uid),
             "User": self.caller.name,
+            "GlobalTempDir": "/tmp",
+            "TempDir": "/tmp",
+            **self._params(),
         }
 
     def guest_variables(self, user: User) -> dict[str, str]:
@@ -62,14 +67,23 @@ class Context:
             "Hostname": hostname(self.name),
             "UID": str(user.uid),
             "User": user.name,
+            **self._params(),
         }
+
+    def param_env(self) -> dict[str, str]:
+        """Return the environment variables by which scripts get the params."""
+        return {f"PARAM_{name}": value for name, value in self.params.items()}
+
+    def _params(self) -> dict[str, str]:
+        return {f"Param.{name}": value for name, value in self.params.items()}
 
     def expand(self, node: nodes.Scalar, values: dict[str, str]) -> str:
         """Return a text with its variables replaced; an unknown one is a problem."""
         text, unknown = variables.expand(node.text, values)
         for expression in unknown:
             known = ", ".join(f"{{{{.{name}}}}}" for name in values)
-            self.found.problem(node, f"unknown variable {expression}; known here: {known}")
+            what = f"unknown variable {expression}; known here: {known}"
+            self.found.problem(node, what, remedy="use one of these, or take the braces out")
         return text
 
     def path(self, node: nodes.Scalar, values: dict[str, str], home: str) -> str | None:
@@ -79,12 +93,15 @@ class Context:
             text = home + text[1:]
         if not text.startswith("/"):
             shown = nodes.describe(node)
-            self.found.problem(node, f"expected an absolute path or one below ~, found {shown}")
+            what = f"expected an absolute path or one below ~, found {shown}"
+            self.found.problem(node, what, remedy="begin it with / or ~/")
             return None
         if len(text) > _MAX_PATH:
-            self.found.problem(node, f"a path is longer than {_MAX_PATH} characters")
+            what = f"a path is longer than {_MAX_PATH} characters"
+            self.found.problem(node, what, remedy="shorten it")
             return None
         if any(ord(char) < 32 for char in text):
-            self.found.problem(node, "a path holds a control character")
+            what = "a path holds a control character"
+            self.found.problem(node, what, remedy="take the character out")
             return None
         return "/" + posixpath.normpath(text).lstrip("/")

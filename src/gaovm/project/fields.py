@@ -59,7 +59,8 @@ def bounded(parent: nodes.Table, key: str, limits: tuple[int, int], found: Findi
         return None
     low, high = limits
     if not low <= number <= high:
-        found.problem(node, f"expected a number from {low} to {high}, found {number}")
+        what = f"expected a number from {low} to {high}, found {number}"
+        found.problem(node, what, remedy=f"write a number from {low} to {high}")
         return None
     return number
 
@@ -71,7 +72,8 @@ def word(parent: nodes.Table, key: str, allowed: tuple[str, ...], found: Finding
         return None
     if node.text not in allowed:
         listed = ", ".join(allowed)
-        found.problem(node, f"expected one of {listed}; found {nodes.describe(node)}")
+        what = f"expected one of {listed}; found {nodes.describe(node)}"
+        found.problem(node, what, remedy=f"write one of {listed}, or take it out")
         return None
     return node.text
 
@@ -82,6 +84,7 @@ def arguments(parent: nodes.Table, key: str, found: Findings) -> str:
     if node is None:
         return ""
     if len(node.text) > _MAX_ARGUMENTS or not node.text.isprintable():
-        found.problem(node, f"expected one line of at most {_MAX_ARGUMENTS} characters")
+        what = f"expected one line of at most {_MAX_ARGUMENTS} characters"
+        found.problem(node, what, remedy="shorten it, and keep it on one line")
         return ""
     return node.text

@@ -6,6 +6,7 @@ only the events of libyaml, which PyYAML includes, and decides itself what a pla
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from gaovm import errors
 # A config is a few kB; these limits keep hostile files (deep nesting, alias bombs) cheap.
 MAX_TEXT = 256 << 10
 _MAX_DEPTH = 24
-_MAX_NODES = 20_000
+MAX_NODES = 20_000
 _MAX_CHARACTERS = 4 * MAX_TEXT  # includes the text that aliases repeat
 _MAX_PATH = 512
 
@@ -30,16 +31,46 @@ _TAGS = frozenset((None, "!")) | frozenset(
     f"tag:yaml.org,2002:{name}"
     for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value", "seq", "map")
 )
+#: A word of a message -> what to do; the first that fits.
+_ADVICE = (
+    ("occurs twice", "take one of the two out"),
+    ("larger than", "a config is a few KiB: put scripts into files of their own (provision.file)"),
+    ("more than", "take entries out"),
+    ("too many values", "write aliases out, and take entries out"),
+    ("too much text", "write aliases out, and shorten scripts"),
+    ("too deeply", "take levels of nesting out; no field needs this many"),
+    ("too long", "shorten the key"),
+    ("tab", "indent with spaces"),
+    ("tag", "take the tag (`!…`) out"),
+    ("second document", "keep one document: take `---` out"),
+    ("not printable", "take the character out, or write it as an escape between double quotes"),
+    ("expected a mapping", "write `field: value` lines"),
+    ("no anchor", "define `&name` above its use"),
+)
+_BINARY = "tag:yaml.org,2002:binary"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The place that the user wrote a node at: ``path`` in ``file``; ``file`` "": the main file."""
+
+    file: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value as the file has it; ``plain``: without quotes."""
+    """A single value as the file has it; ``plain``: without quotes.
+
+    ``origin`` is set on a node that another file brought in, or that moved in its list; ``path`` is
+    then its place in the whole config.
+    """
 
     line: int
     path: str
     text: str
     plain: bool
+    origin: Origin | None = None
 
     @property
     def is_null(self) -> bool:
@@ -68,6 +99,7 @@ class Sequence:
     line: int
     path: str
     items: tuple[Node, ...]
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +110,28 @@ class Table:
     path: str
     entries: dict[str, Node]
     key_lines: dict[str, int]
+    origin: Origin | None = None
 
 
 Node = Scalar | Sequence | Table
 
 
 class Malformed(Exception):
-    """The text is not a YAML document of the wanted kind. Internal: ``config`` translates it."""
+    """The text is not a YAML document of the wanted kind. Internal: ``config`` translates it.
 
-    def __init__(self, line: int, message: str, path: str = "") -> None:
+    ``problem``: line, path, message, remedy.
+    """
+
+    def __init__(self, line: int, message: str, path: str = "", remedy: str = "") -> None:
         super().__init__(message)
-        self.problem = (line, path, message)
+        self.problem = (line, path, message, remedy or _advice(message))
+
+
+def _advice(message: str) -> str:
+    for word, advice in _ADVICE:
+        if word in message:
+            return advice
+    return "look at this line and the one before it: quotes, colons and indentation"
 
 
 def is_null(node: Node) -> bool:
@@ -108,15 +151,23 @@ def describe(node: Node) -> str:
     return f"`{quote}{_short(node.text)}{quote}`"
 
 
-def line_of(root: Table, path: str) -> int:
-    """Return the line of a path in the tree, or of the nearest parent that exists."""
-    best, found = root.line, -1
+def size(node: Node) -> int:
+    """Return the number of values below a node, itself included."""
+    if isinstance(node, Table):
+        return 1 + sum(map(size, node.entries.values()))
+    return 1 + sum(map(size, node.items)) if isinstance(node, Sequence) else 1
+
+
+def place_of(root: Table, path: str) -> tuple[str, int]:
+    """Return file ("": the main one) and line of a path, or of the nearest parent that exists."""
+    best, found = ("", root.line), -1
     waiting: list[tuple[Node, int]] = [(root, root.line)]
     while waiting:
         node, line = waiting.pop()
         if path.startswith(node.path) and path[len(node.path) :][:1] in ("", ".", "["):
             if len(node.path) > found:
-                best, found = line, len(node.path)
+                best = (node.origin.file if node.origin else "", line)
+                found = len(node.path)
         elif node.path:
             continue
         if isinstance(node, Table):
@@ -124,6 +175,26 @@ def line_of(root: Table, path: str) -> int:
         elif isinstance(node, Sequence):
             waiting += [(below, below.line) for below in node.items]
     return best
+
+
+def moved(node: Node, path: str, file: str = "") -> Node:
+    """Return a node at another path. It keeps its origin; ``file`` is that of a node without one.
+
+    An empty ``file`` is the main one.
+    """
+    if node.path == path and (node.origin is not None or not file):
+        return node
+    origin = node.origin or Origin(file, node.path)
+    if isinstance(node, Scalar):
+        return Scalar(node.line, path, node.text, node.plain, origin)
+    if isinstance(node, Sequence):
+        items = (moved(item, f"{path}[{n}]", file) for n, item in enumerate(node.items))
+        return Sequence(node.line, path, tuple(items), origin)
+    entries = {
+        key: moved(entry, f"{path}.{key}" if path else key, file)
+        for key, entry in node.entries.items()
+    }
+    return Table(node.line, path, entries, node.key_lines, origin)
 
 
 def parse(text: str) -> Table:
@@ -189,8 +260,8 @@ class _Composer:
     def _node(self, event: Any, depth: int) -> _Raw:
         line = _line(event)
         self._count += 1
-        if self._count > _MAX_NODES:
-            raise Malformed(line, f"more than {_MAX_NODES} values")
+        if self._count > MAX_NODES:
+            raise Malformed(line, f"more than {MAX_NODES} values")
         if depth > _MAX_DEPTH:
             raise Malformed(line, "not valid YAML: nested too deeply")
         if isinstance(event, yaml.AliasEvent):
@@ -258,10 +329,12 @@ class _Converter:
         """
         line = node.line
         self._count += 1
-        if self._count > _MAX_NODES:
+        if self._count > MAX_NODES:
             raise Malformed(line, "too many values (aliases multiply them)", path)
         if depth > _MAX_DEPTH:
             raise Malformed(line, "nested too deeply", path)
+        if node.tag == _BINARY and node.items is None and node.pairs is None:
+            return self._binary(node, path)
         if node.tag not in _TAGS:
             raise Malformed(line, f"the tag {_short(str(node.tag))} is not supported", path)
         if node.items is not None:
@@ -276,6 +349,17 @@ class _Converter:
         if self._characters > _MAX_CHARACTERS:
             raise Malformed(line, "too much text (aliases multiply it)", path)
         return Scalar(line, path, node.text, node.plain)
+
+    def _binary(self, node: _Raw, path: str) -> Scalar:
+        """Return what ``!!binary`` encodes: Lima writes scripts with odd characters so."""
+        self._characters += len(node.text)
+        if self._characters > _MAX_CHARACTERS:
+            raise Malformed(node.line, "too much text (aliases multiply it)", path)
+        try:
+            text = base64.b64decode("".join(node.text.split()), validate=True).decode()
+        except ValueError as exc:
+            raise Malformed(node.line, "`!!binary` takes UTF-8 text in base64", path) from exc
+        return Scalar(node.line, path, text, False)
 
     def _mapping(self, node: _Raw, pairs: list[tuple[_Raw, _Raw]], path: str, depth: int) -> Table:
         table = Table(node.line, path, {}, {})

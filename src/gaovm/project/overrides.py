@@ -69,13 +69,14 @@ def _tree(overrides: Mapping[str, Any], found: Findings) -> nodes.Table:
     root = nodes.Table(0, "", {}, {})
     known = set(words.every())
     if len(overrides) > _MAX_WORDS:
-        found.problem(root, f"more than {_MAX_WORDS} overrides")
+        found.problem(root, f"more than {_MAX_WORDS} overrides", remedy="discard some")
         return root
     for word, value in overrides.items():
         usable = isinstance(value, _VALUE) and (type(value) is not int or abs(value) < 1 << 63)
         node = nodes.Scalar(0, word, _text(value) if usable else "", plain=True)
         if not usable or len(node.text) > _MAX_TEXT:
-            found.problem(node, "expected a text, a number or true or false")
+            what = "expected a text, a number or true or false"
+            found.problem(node, what, remedy="give one value")
         elif word.startswith(_ENV):
             # an environment variable's value is always a text
             quoted = nodes.Scalar(0, word, node.text, plain=False)
@@ -85,7 +86,7 @@ def _tree(overrides: Mapping[str, Any], found: Findings) -> nodes.Table:
         elif word in known:
             _put(root, ("vmOpts", "gaovm", *word.split(".")), node)
         else:
-            found.problem(node, _unknown(word))
+            found.problem(node, _unknown(word), remedy="use a known key")
     return root
 
 
@@ -138,9 +139,12 @@ def _unknown(word: str) -> str:
 def _raise(found: Findings) -> None:
     if not found.problems:
         return
+    problems = found.problems
     raise errors.ConfigError(
-        "\n".join(f"{path}: {message}" if path else message for _, path, message in found.problems),
-        field=found.problems[0][1] or None,
+        "\n".join(
+            f"{each.path}: {each.message}" if each.path else each.message for each in problems
+        ),
+        field=problems[0].path or None,
         actions=(errors.Action("list_config_keys"),),
-        details={"problems": [{"path": path, "message": m} for _, path, m in found.problems]},
+        details={"problems": [{"path": each.path, "message": each.message} for each in problems]},
     )

@@ -2,7 +2,7 @@
 
 Types are Lima's own (Go): a text field accepts any scalar as it is written. ``STRUCTS`` maps a
 struct's name to its fields. ``HONOURED`` lists the fields that have an effect; for all others,
-``check`` adds a warning with the field's name.
+``check`` adds a warning with the field's name. ``support`` says why.
 
 Completion of ``gaovm set`` loads this module: it loads no dataclasses.
 """
@@ -230,12 +230,14 @@ STRUCTS: dict[str, dict[str, Kind]] = {
 # and port forwards add warnings of their own, because they may skip a whole entry.
 HONOURED: dict[str, frozenset[str]] = {
     "LimaYAML": frozenset(
-        {"vmType", "vmOpts", "arch", "images", "cpus", "memory", "disk", "mounts", "mountType"}
+        {"base", "minimumLimaVersion", "param", "mountTypesUnsupported", "vmType", "vmOpts", "os"}
+        | {"arch", "images", "cpus", "memory", "disk", "mounts", "mountType"}
         | {"env", "user", "provision", "probes", "portForwards", "message", "video"}
     ),
+    "LocatorWithDigest": frozenset(("url", "digest")),
     "File": frozenset(_FILE),
     "Kernel": frozenset((*_FILE, "cmdline")),
-    "Image": frozenset((*_FILE, "kernel", "initrd")),
+    "Image": frozenset((*_FILE, "kernel", "initrd", "variant", "archVariant")),
     "Mount": frozenset(("location", "mountPoint", "writable")),
     "User": frozenset(("name", "comment", "home", "shell", "uid")),
     "Provision": frozenset(STRUCTS["Provision"]),

@@ -26,6 +26,18 @@ def parse(text: str) -> int:
     return int(Fraction(number) * 1024 ** _POWERS[letter.lower()])
 
 
+def parse_as_lima(text: str) -> int:
+    """Return the bytes of a size as Lima reads it: without a unit it is a number of bytes.
+
+    Raises:
+        ValueError: the text is not a size.
+    """
+    match = _SIZE.match(text.strip())
+    if match is None:
+        raise ValueError(f"expected {_EXAMPLE}; found `{text[:60]}`")
+    return int(Fraction(match[1]) * 1024 ** _POWERS[match[2].lower()])
+
+
 def show(size_bytes: int) -> str:
     """Return a size for people, in the largest unit that gives a whole number."""
     for unit, power in (("TiB", 4), ("GiB", 3), ("MiB", 2), ("KiB", 1)):

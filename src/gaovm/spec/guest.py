@@ -20,20 +20,26 @@ class User(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     comment: str = ""
 
 
-class Script(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A provision script; errors refer to it by ``name``, e.g. ``provision[0]``."""
+# An empty ``env`` is not written: a driver from before an upgrade knows no such field.
+class Script(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A provision script; errors refer to it by ``name``, e.g. ``provision[0]``.
+
+    ``env``: variables for this script besides the guest's, such as ``PARAM_NAME``.
+    """
 
     name: str
     mode: Literal["system", "user"]
     script: str
+    env: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class Probe(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Probe(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A readiness probe: a script with a ``#!`` line; GaoVM repeats it until it exits with 0."""
 
     description: str
     script: str
     hint: str = ""
+    env: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Guest(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -50,6 +50,7 @@ class Kind(StrEnum):
     IMAGE = "image"
     KERNEL = "kernel"
     HOST_ACCESS = "host access"
+    FILE = "file"
 
 
 #: Kinds that are host paths; a link may make such a path lead elsewhere later.
@@ -96,6 +97,17 @@ def of(spec: VmSpec, project: str, real: Callable[[str], str]) -> tuple[Reach, .
     if spec.network.host_access:
         found.append(Reach(kind=Kind.HOST_ACCESS, what="this machine's own 127.0.0.1"))
     return tuple(sorted(set(found), key=lambda each: (each.kind, each.what, each.mode)))
+
+
+def of_files(files: Iterable[str], project: str) -> tuple[Reach, ...]:
+    """Return the files outside the project whose content a project file brings into its VM.
+
+    ``files`` and ``project`` are real paths.
+    """
+    places = sorted({_place(path, project) for path in files})
+    return tuple(
+        Reach(kind=Kind.FILE, what=place) for place in places if not place.startswith("./")
+    )
 
 
 def widenings(

@@ -10,6 +10,7 @@ hello), ``broken`` (sends garbage instead of HTTP/2), ``mute`` (sends hello, the
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -167,7 +168,8 @@ class FakeAgent:
             elif kind == streams.DATA:
                 stdin += payload
         self.calls.append(("/v1/exec", start))
-        done = subprocess.run(start["argv"], input=stdin, capture_output=True, check=False)
+        env = {**os.environ, **start.get("env", {})}
+        done = subprocess.run(start["argv"], input=stdin, env=env, capture_output=True, check=False)
         return b"".join(
             (
                 streams.encode(streams.STARTED, b'{"pid":1}'),

@@ -76,6 +76,6 @@ def test_capabilities_show_every_back_end(gaovm: conftest.Gaovm) -> None:
     features = {each["name"]: each for each in backends["qemu"]["features"]}
     assert features["tcg"]["here"] and features["exec"]["methods"] == ["session.open"]
     text = gaovm("capabilities").stdout.decode()
-    assert "  hot-plug     no        processors and memory without a restart" in text
+    assert "  hot-plug     no        change processors and memory without a restart" in text
     assert "not present: cloud-hypervisor" in text
     assert not (gaovm.home / "gaovmd.sock").exists()

@@ -33,6 +33,16 @@ async def test_scripts_run_in_order_and_are_logged(zygote: Zygote, base: Path) -
     assert any("first" in item["message"] for item in link.progress)
 
 
+async def test_scripts_and_probes_get_their_params(zygote: Zygote, base: Path) -> None:
+    env = {"PARAM_level": "high or low"}
+    one = {**script("#!/bin/sh\necho level: $PARAM_level"), "env": env}
+    text = '#!/bin/sh\ntest "$PARAM_level" = "high or low"'
+    probe = {"description": "level", "script": text, "env": env}
+    link = await up(zygote, base, {"guest": {"provision": [one], "probes": [probe]}})
+    await link.until(readiness="ready")
+    assert "level: high or low" in (base / "vm" / "provision.log").read_text()
+
+
 async def test_a_failing_script_stops_the_rest_and_leaves_the_vm_up(
     zygote: Zygote, base: Path
 ) -> None:

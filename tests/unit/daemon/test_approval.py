@@ -219,3 +219,31 @@ async def test_two_ups_of_a_changed_file_are_both_refused(
     project.mount(outside)
     both = await asyncio.gather(project.up(), project.up(), return_exceptions=True)
     assert [type(each) for each in both] == [errors.ApprovalNeeded] * 2
+
+
+async def test_a_guest_cannot_have_a_file_of_the_host_read_to_it(
+    daemon: Daemon, project: Project, outside: Path
+) -> None:
+    """A script or base from outside the project is asked about, also behind a link in it."""
+    secret = outside / "id_rsa"
+    secret.write_text("a secret\n")
+    (project.directory / "link.sh").symlink_to(secret)
+    project.text += f"provision: [{{file: {project.directory}/link.sh}}]\n"
+    error = await project.refused()
+    widening = {"kind": "file", "what": str(secret), "before": None, "after": ""}
+    assert error.details["widenings"] == [widening]
+    await project.up(approve=error.details["digest"])
+    await project.up()
+    assert ("file", str(secret), "") in reaches(daemon)
+
+
+async def test_a_base_in_the_project_asks_nobody_and_what_it_reaches_does(
+    daemon: Daemon, project: Project, outside: Path
+) -> None:
+    base = project.directory / "base.yaml"
+    base.write_text("cpus: 3\n")
+    project.text += f"base: {base}\n"
+    await project.up()
+    base.write_text(f"mounts: [{{location: {outside}, mountPoint: /mnt/x}}]\n")
+    error = await project.refused()
+    assert [each["what"] for each in error.details["widenings"]] == [str(outside)]

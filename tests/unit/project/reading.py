@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gaovm import errors
 from gaovm.project import config, context
+from gaovm.project.lima import embedding
 
 CALLER = context.Caller("ann", 1000, 1001, "/home/ann", "Ann: Example,,,")
 ROOT = context.Caller("root", 0, 0, "/root")
@@ -11,12 +12,41 @@ PROJECT = "/home/ann/p"
 IMAGE = 'images: [{location: "debian:12"}]\n'
 
 
+class Files:
+    """A resolver over texts: paths, ``template:NAME.yaml``, and the user's own ``config:NAME``."""
+
+    def __init__(self, files: dict[str, str | bytes]) -> None:
+        self.files = files
+
+    def file(self, path: str) -> bytes:
+        return self._find(path)
+
+    def template(self, name: str) -> bytes:
+        return self._find(f"template:{name}")
+
+    def config(self, name: str) -> bytes | None:
+        return self._find(f"config:{name}") if f"config:{name}" in self.files else None
+
+    def complete(self) -> bool:
+        return True
+
+    def _find(self, name: str) -> bytes:
+        if name not in self.files:
+            raise embedding.Unavailable("No such file or directory", "make the file")
+        found = self.files[name]
+        return found if isinstance(found, bytes) else found.encode()
+
+
 def load(
-    text: str, caller: context.Caller = CALLER, project: str = PROJECT, arch: str = "x86_64"
+    text: str,
+    caller: context.Caller = CALLER,
+    project: str = PROJECT,
+    arch: str = "x86_64",
+    resolver: embedding.Resolver | None = None,
 ) -> config.Loaded:
     """Return the spec of a text."""
     host = context.Host("aarch64" if arch == "aarch64" else "x86_64", "/g/vms/p-dev")
-    return config.load(text, "c.yaml", caller, project, "p-dev", host)
+    return config.load(text, "c.yaml", caller, project, "p-dev", host, resolver=resolver)
 
 
 def problems(text: str, caller: context.Caller = CALLER, project: str = PROJECT) -> list[str]:

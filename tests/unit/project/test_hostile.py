@@ -83,7 +83,7 @@ def test_an_override_is_neither_a_huge_number_nor_a_tree() -> None:
 def test_an_empty_script_is_no_script() -> None:
     for script in ('""', "'  '", "|2\n    \n"):
         text = with_image(f"provision:\n- script: {script}\n")
-        assert problems(text) == ["2 provision[0].script: is empty; write one, or remove the entry"]
+        assert problems(text) == ["2 provision[0].script: must not be empty"]
     assert problems(with_image("provision:\n- mode: user\n")) == [
-        "2 provision[0].script: must be set"
+        "2 provision[0].script: must not be empty"
     ]

@@ -79,6 +79,9 @@ def known(parsed: options.Parsed) -> tuple[str, dict[str, Any]]:
 
 def load(parsed: options.Parsed, host: HostFacts, name: str) -> config.Loaded:
     """This project's file, read as ``gaovm up`` has it read."""
+    from pathlib import Path
+
+    from gaovm.hostfacts import sources
     from gaovm.project import config, context
 
     project = project_dir.need_project()
@@ -89,7 +92,14 @@ def load(parsed: options.Parsed, host: HostFacts, name: str) -> config.Loaded:
     where = context.Host(arch=host.arch, vm_dir=paths.vm_dir(calls.home(), name))
     given = not isinstance(target.vm_name(parsed), target.ProjectVm)
     return config.load(
-        project.text(), project.config, caller, project.directory, name, where, given=given
+        project.text(),
+        project.config,
+        caller,
+        project.directory,
+        name,
+        where,
+        given=given,
+        resolver=sources.Files(Path(calls.home()), project.directory),
     )
 
 

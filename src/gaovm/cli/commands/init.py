@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from gaovm import errors
-from gaovm.cli import options, output, project_dir
+from gaovm.cli import calls, options, output, project_dir
+from gaovm.hostfacts import templates as there
 from gaovm.project import templates
 
 TYPE_CHECKING = False
@@ -19,7 +20,7 @@ def run(parsed: options.Parsed) -> int:
 
     name = parsed.word() or "dev"
     project = Path(project_dir.working_directory())
-    text = templates.render(templates.read(name), str(project), project.name)
+    text = templates.render(_read(name), str(project), project.name)
     directory = project / ".lima"
     config, ignore = directory / "config.yaml", directory / ".gitignore"
     if config.exists() and not parsed.flag("force") and not _overwrite(config):
@@ -34,6 +35,21 @@ def run(parsed: options.Parsed) -> int:
     output.out(f"wrote .lima/config.yaml (template {name})")
     output.out("Next:  gaovm up      make and start the VM; gaovm shell opens a shell in it")
     return 0
+
+
+def _read(name: str) -> str:
+    """Return the text of the user's own template of that name, else of one of ours."""
+    path = there.path_of(calls.home(), name)
+    if path is None and name not in templates.NAMES:
+        raise there.missing(calls.home(), name)
+    if path is None:
+        return templates.read(name)
+    from pathlib import Path
+
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise errors.HostError(f"{path}: {exc}") from exc
 
 
 def _overwrite(config: Path) -> bool:
@@ -56,7 +72,8 @@ INIT = options.Command(
     "init",
     run,
     about="Write .lima/config.yaml and .lima/.gitignore for this directory from a template:\n"
-    "dev (the default: Debian 12 with the project mounted) or minimal.",
+    "dev (the default: Debian 12 with the project mounted), minimal, or one of yours\n"
+    "(gaovm template ls).",
     words="[TEMPLATE]",
     count=(0, 1),
     options=(options.Option("-f, --force", "overwrite a config file without asking"),),

@@ -44,7 +44,10 @@ async def examine(vm: machine.Machine | None, args: vms.Up, wanted: project_file
 
 
 def _examine(text: str, wanted: project_file.Wanted, old: VmSpec | None) -> Asked:
-    reaches = reach.of(wanted.spec, wanted.project, os.path.realpath)
+    reaches = (
+        *reach.of(wanted.spec, wanted.project, os.path.realpath),
+        *reach.of_files(wanted.outside, os.path.realpath(wanted.project)),
+    )
     of_what = msgspec.json.encode([wanted.spec.name, text, reaches])
     digest = "sha256:" + hashlib.sha256(of_what).hexdigest()
     return Asked(

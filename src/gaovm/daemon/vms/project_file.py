@@ -20,6 +20,7 @@ from gaovm.spec.boot import Arch
 from gaovm.wire.control import vms
 
 if TYPE_CHECKING:
+    from gaovm.hostfacts import sources
     from gaovm.project import config
 
 
@@ -33,12 +34,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """A project's VM as its file asks for it, and what to tell the user about the file.
 
     ``asked_at``: when reading began (monotonic clock), right after the request was decoded.
+    ``outside``: files outside the project that the file embeds.
     """
 
     spec: vm.VmSpec
     project: str
     config_path: str
     warnings: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
     asked_at: float | None = None
 
 
@@ -56,7 +59,8 @@ async def load(args: vms.Up, where: paths.Paths) -> Wanted:
     """
     asked_at = clock.monotonic()
     loop = asyncio.get_running_loop()
-    loaded = await loop.run_in_executor(_reader, _read, args, where)
+    files = await loop.run_in_executor(_reader, _files, args, where)
+    loaded = await _read_all(args, where, files)
     # Not in the reader's thread: a dead file system would block it.
     await lookups.run(_check, loaded, where.home)
     return Wanted(
@@ -64,8 +68,23 @@ async def load(args: vms.Up, where: paths.Paths) -> Wanted:
         project=os.path.normpath(args.project_dir),
         config_path=args.config_path,
         warnings=loaded.warnings,
+        outside=tuple(files.outside),
         asked_at=asked_at,
     )
+
+
+async def _read_all(args: vms.Up, where: paths.Paths, files: sources.Gathered) -> config.Loaded:
+    """Read the text, and again with each file that it turns out to name.
+
+    The files are fetched by another thread than the reader: one may lie on a file system that is
+    gone.
+    """
+    loop = asyncio.get_running_loop()
+    while True:
+        loaded = await loop.run_in_executor(_reader, _read, args, where, files)
+        if loaded is not None:
+            return loaded
+        await lookups.run(files.fetch)
 
 
 def _begin_reader() -> None:
@@ -81,10 +100,18 @@ _reader = futures.ThreadPoolExecutor(
 )
 
 
-def _read(args: vms.Up, where: paths.Paths) -> config.Loaded:
+def _files(args: vms.Up, where: paths.Paths) -> sources.Gathered:
     # The YAML reader is loaded at the first up, not at the daemon's start.
+    from gaovm.hostfacts import sources
+
+    return sources.Gathered(sources.Files(where.home, args.project_dir))
+
+
+def _read(args: vms.Up, where: paths.Paths, files: sources.Gathered) -> config.Loaded | None:
+    """Read the file; None: it names files that are to be fetched first."""
     from gaovm.project import config, names
     from gaovm.project import context as project_context
+    from gaovm.project.lima import embedding
 
     if not args.project_dir.startswith("/"):
         raise errors.UsageError(f"{args.project_dir!r} is not an absolute path")
@@ -100,9 +127,20 @@ def _read(args: vms.Up, where: paths.Paths) -> config.Loaded:
         comment=user.comment,
     )
     host = project_context.Host(arch=_arch(), vm_dir=str(where.vm_dir(name)))
-    return config.load(
-        args.config_text, args.config_path, caller, args.project_dir, name, host, given=given
-    )
+    try:
+        return config.load(
+            args.config_text,
+            args.config_path,
+            caller,
+            args.project_dir,
+            name,
+            host,
+            given=given,
+            resolver=files,
+            trees=files.trees,
+        )
+    except embedding.Incomplete:
+        return None
 
 
 def _check(loaded: config.Loaded, home: Path) -> None:

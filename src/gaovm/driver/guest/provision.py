@@ -72,7 +72,7 @@ async def run(connection: Connection, what: Guest, log: StampedLog, report: Repo
         log.write(f"=== {script.name} ({script.mode})\n".encode())
         output = _Output(log, "provision", script.name, report)
         user = "root" if script.mode == "system" else what.user.name
-        ended = await _run_script(connection, script.script, user, output)
+        ended = await _run_script(connection, script, user, output)
         if ended.code != 0:
             raise _failed(script, ended, output.finish())
 
@@ -92,21 +92,25 @@ async def probe(connection: Connection, what: Guest, log: StampedLog, report: Re
         output = _Output(log, "probe", name, report)
         try:
             async with asyncio.timeout(limit_s):
-                await _until_passed(connection, wanted.script, what.user.name, output)
+                await _until_passed(connection, wanted, what.user.name, output)
         except TimeoutError as exc:
             raise _not_passed(wanted, name, limit_s, output.finish()) from exc
 
 
-async def _until_passed(connection: Connection, text: str, user: str, output: _Output) -> None:
-    ended = await _run_script(connection, text, user, output)
+async def _until_passed(connection: Connection, what: Probe, user: str, output: _Output) -> None:
+    ended = await _run_script(connection, what, user, output)
     while ended.code != 0:
         await asyncio.sleep(PROBE_PAUSE_S)
-        ended = await _run_script(connection, text, user, output)
+        ended = await _run_script(connection, what, user, output)
 
 
-async def _run_script(connection: Connection, text: str, user: str, output: _Output) -> Exit:
-    command = Command(argv=("/bin/sh", "-c", _RUNNER), user=user, cwd="", cwd_home_ok=True)
-    return await processes.run(connection, command, stdin=text.encode(), on_output=output.take)
+async def _run_script(
+    connection: Connection, what: Script | Probe, user: str, output: _Output
+) -> Exit:
+    argv = ("/bin/sh", "-c", _RUNNER)
+    command = Command(argv=argv, env=what.env, user=user, cwd="", cwd_home_ok=True)
+    text = what.script.encode()
+    return await processes.run(connection, command, stdin=text, on_output=output.take)
 
 
 def _failed(script: Script, ended: Exit, tail: list[str]) -> errors.ProvisionFailed:

@@ -42,12 +42,13 @@ def _size(root: nodes.Table, key: str, limits: tuple[int, int], context: Context
     try:
         size = sizes.parse(node.text)
     except ValueError as exc:
-        context.found.problem(node, str(exc))
+        context.found.problem(node, str(exc), remedy="add a unit, such as GiB")
         return None
     low, high = limits
     if not low <= size <= high:
         shown = f"{sizes.show(low)} to {sizes.show(high)}"
-        context.found.problem(node, f"expected {shown}, found {node.text}")
+        what = f"expected {shown}, found {node.text}"
+        context.found.problem(node, what, remedy=f"write a size from {shown}")
         return None
     return size
 
@@ -57,11 +58,6 @@ def read_image(root: nodes.Table, arch: str, context: Context) -> Image | None:
     entries = fields.tables(root, "images")
     node = fields.get(root, "images")
     if node is None or (isinstance(node, nodes.Sequence) and not node.items):
-        where = root if node is None else node
-        message = 'must be set, for example: images: [{location: "debian:12"}]'
-        if fields.get(root, "base"):
-            message += "; `base` is not honoured yet"
-        context.found.problem(where, message, path="images")
         return None
     chosen: Image | None = None
     listed = []
@@ -73,7 +69,8 @@ def read_image(root: nodes.Table, arch: str, context: Context) -> Image | None:
             chosen = image
     if entries and arch not in listed:
         others = ", ".join(sorted(set(listed)))
-        context.found.problem(node, f"no image for arch {arch}; the file has: {others}")
+        what = f"no image for arch {arch}; the file has: {others}"
+        context.found.problem(node, what, remedy=f"add an image for {arch}, or set arch")
     return chosen
 
 
@@ -85,7 +82,8 @@ def _image(entry: nodes.Table, context: Context) -> Image | None:
     if fields.get(entry, "initrd"):
         initrd = _file(fields.table(entry, "initrd"), context)
         if kernel is None:
-            context.found.problem(entry, "an initrd needs a kernel", path=f"{entry.path}.initrd")
+            what, where = "an initrd needs a kernel", f"{entry.path}.initrd"
+            context.found.problem(entry, what, path=where, remedy="add kernel, or take initrd out")
     arguments = fields.arguments(kernel_table, "cmdline", context.found)
     if file is None:
         return None
@@ -103,7 +101,9 @@ def _file(entry: nodes.Table, context: Context, *, named: bool = False) -> Image
     node = fields.scalar(entry, "location")
     if node is None or node.text == "":
         if not isinstance(fields.get(entry, "location"), nodes.Sequence | nodes.Table):
-            context.found.problem(entry, "must be set", path=fields.below(entry, "location"))
+            where = fields.below(entry, "location")
+            remedy = "write where the file is: a path or a URL"
+            context.found.problem(entry, "must be set", path=where, remedy=remedy)
         return None
     location = node.text
     if location.startswith(("/", "~")):
@@ -116,6 +116,7 @@ def _file(entry: nodes.Table, context: Context, *, named: bool = False) -> Image
         node,
         f"expected {name}an absolute path, or an http, https or file URL; "
         f"found {nodes.describe(node)}",
+        remedy="write debian:12, a path that begins with / or ~/, or a URL",
     )
     return None
 
@@ -133,5 +134,6 @@ def _digest(entry: nodes.Table, context: Context) -> str | None:
         if algorithm in _DIGITS
         else "unsupported digest algorithm; expected sha256:<64 hex digits>"
     )
-    context.found.problem(node, f"invalid digest {nodes.describe(node)}: {why}")
+    what = f"invalid digest {nodes.describe(node)}: {why}"
+    context.found.problem(node, what, remedy="write sha256: and 64 hex digits")
     return None

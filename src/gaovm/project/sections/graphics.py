@@ -49,7 +49,10 @@ def _check(root: nodes.Table, context: Context) -> None:
     kernel, machine = fields.scalar(own, "kernel"), fields.scalar(own, "machine")
     if kernel is not None and kernel.text == "cloud":
         context.found.problem(
-            kernel, "the cloud kernel has no display drivers; use generic, or switch graphics off"
+            kernel,
+            "the cloud kernel has no display drivers; use generic, or switch graphics off",
+            remedy="write kernel: generic",
         )
     if machine is not None and machine.text == "microvm":
-        context.found.problem(machine, "a microvm has no display; use q35, or switch graphics off")
+        what = "a microvm has no display; use q35, or switch graphics off"
+        context.found.problem(machine, what, remedy="write machine: q35")

@@ -35,7 +35,9 @@ def read_user(root: nodes.Table, context: Context) -> User:
             uid = _FIRST_ID
     if (uid == 0) != (name == "root"):
         context.found.problem(
-            table, f"uid 0 and the name root belong together, found {name} with uid {uid}"
+            table,
+            f"uid 0 and the name root belong together, found {name} with uid {uid}",
+            remedy="give name and uid of one user, or neither",
         )
     gid = caller.gid if uid == caller.uid else uid
     comment = fields.text(table, "comment")
@@ -55,7 +57,7 @@ def _user_name(table: nodes.Table, context: Context) -> str:
     if node is not None and node.text:
         if not _USER.match(node.text):
             message = f"expected a user name (a-z, 0-9, _ and -), found {nodes.describe(node)}"
-            context.found.problem(node, message)
+            context.found.problem(node, message, remedy="take user.name out: yours is taken")
         return node.text
     if _USER.match(context.caller.name):
         return context.caller.name
@@ -72,7 +74,8 @@ def _shell(table: nodes.Table, context: Context) -> str:
     if node is None or node.text == "":
         return "/bin/bash"
     if not node.text.startswith("/") or ":" in node.text or not node.text.isprintable():
-        context.found.problem(node, f"expected an absolute path, found {nodes.describe(node)}")
+        what = f"expected an absolute path, found {nodes.describe(node)}"
+        context.found.problem(node, what, remedy="write the whole path, such as /bin/bash")
     return node.text
 
 
@@ -87,7 +90,8 @@ def _with_home(table: nodes.Table, user: User, context: Context) -> User:
         return user
     home = context.path(node, context.guest_variables(user), user.home)
     if home is not None and ":" in home:
-        context.found.problem(node, "a home directory cannot hold a colon")
+        what = "a home directory cannot hold a colon"
+        context.found.problem(node, what, remedy="take the colon out")
     if home is None:
         return user
     return User(
@@ -127,11 +131,14 @@ def read_env(root: nodes.Table, context: Context) -> dict[str, str]:
     result = {}
     for key, node in fields.table(root, "env").entries.items():
         if not _VARIABLE.match(key):
-            context.found.problem(node, "expected the name of an environment variable")
+            what = "expected the name of an environment variable"
+            remedy = "use letters, digits and underscores, no digit first"
+            context.found.problem(node, what, remedy=remedy)
         elif isinstance(node, nodes.Scalar):
             value = "" if node.is_null else node.text
             if "\0" in value or "\n" in value:
-                context.found.problem(node, "a value cannot hold a line break")
+                what = "a value cannot hold a line break"
+                context.found.problem(node, what, remedy="write the value on one line")
             result[key] = value
     return result
 
@@ -146,27 +153,19 @@ def _provision(root: nodes.Table, user: User, context: Context) -> tuple[Script,
                 f"mode {mode} is not honoured yet; this entry is left out",
                 path=fields.below(entry, "mode"),
             )
-            _check_path(entry, mode, context)
             continue
         _warn_extras(entry, context)
         script = _script(entry, user, context)
         if script is not None:
             scripts.append(
-                Script(name=entry.path, mode="user" if mode == "user" else "system", script=script)
+                Script(
+                    name=entry.path,
+                    mode="user" if mode == "user" else "system",
+                    script=script,
+                    env=context.param_env(),
+                )
             )
     return tuple(scripts)
-
-
-def _check_path(entry: nodes.Table, mode: str, context: Context) -> None:
-    """Check what Lima requires for the modes that write a file."""
-    needed = {"data": ("path",), "yq": ("path", "expression")}.get(mode, ())
-    for key in needed:
-        if not fields.text(entry, key):
-            message = f"must be set when the mode is {mode}"
-            context.found.problem(entry, message, path=fields.below(entry, key))
-    path = fields.scalar(entry, "path")
-    if needed and path is not None and path.text and not path.text.startswith(("/", "{{")):
-        context.found.problem(path, "expected an absolute path")
 
 
 def _warn_extras(entry: nodes.Table, context: Context) -> None:
@@ -181,8 +180,9 @@ def _script(entry: nodes.Table, user: User, context: Context) -> str | None:
     if node is None or not node.text.strip():
         wrong_kind = node is None and fields.get(entry, "script") is not None
         if not wrong_kind and fields.get(entry, "file") is None:
-            what = "must be set" if node is None else "is empty; write one, or remove the entry"
-            context.found.problem(node or entry, what, path=fields.below(entry, "script"))
+            where = fields.below(entry, "script")
+            remedy = "write a script, or take the entry out"
+            context.found.problem(node or entry, "must be set", path=where, remedy=remedy)
         return None
     text, _ = variables.expand(node.text, context.guest_variables(user))
     return text
@@ -193,22 +193,16 @@ def _probes(root: nodes.Table, user: User, context: Context) -> tuple[Probe, ...
     probes = []
     for number, entry in enumerate(entries, 1):
         fields.word(entry, "mode", ("readiness",), context.found)
-        file = fields.get(entry, "file")
-        if file is not None:
-            context.found.warning(file, "not honoured yet; it has no effect")
         script = _script(entry, user, context)
         if script is None:
             continue
-        if not script.startswith("#!"):
-            context.found.problem(
-                entry, "must start with a `#!` line", path=fields.below(entry, "script")
-            )
         probes.append(
             Probe(
                 description=fields.text(entry, "description")
                 or f"user probe {number}/{len(entries)}",
                 script=script,
                 hint=fields.text(entry, "hint") or "",
+                env=context.param_env(),
             )
         )
     return tuple(probes)

@@ -26,11 +26,13 @@ def _host_access(root: nodes.Table, context: Context) -> bool:
             number = item.integer if isinstance(item, nodes.Scalar) else None
             if number is None or not 1 <= number <= _MAX_PORT:
                 found = nodes.describe(item)
-                context.found.problem(item, f"expected a port from 1 to {_MAX_PORT}, found {found}")
+                what = f"expected a port from 1 to {_MAX_PORT}, found {found}"
+                context.found.problem(item, what, remedy="write hostAccess: true or false")
         message = "single ports cannot be opened yet; use `true` for all host ports, or `false`"
-        context.found.problem(node, message)
+        context.found.problem(node, message, remedy="write hostAccess: true or false")
         return False
     wanted = node.boolean if isinstance(node, nodes.Scalar) else None
     if wanted is None:
-        context.found.problem(node, f"expected true or false, found {nodes.describe(node)}")
+        what = f"expected true or false, found {nodes.describe(node)}"
+        context.found.problem(node, what, remedy="write true or false, without quotes")
     return wanted is True

@@ -30,7 +30,8 @@ def read(root: nodes.Table, user: User, context: Context) -> tuple[Share, ...]:
             continue
         if share.mount_point in points:
             message = f"a second mount at {share.mount_point}"
-            context.found.problem(entry, message, path=fields.below(entry, "mountPoint"))
+            where, remedy = fields.below(entry, "mountPoint"), "give it another mountPoint"
+            context.found.problem(entry, message, path=where, remedy=remedy)
             continue
         points.add(share.mount_point)
         shares.append(share)
@@ -39,10 +40,12 @@ def read(root: nodes.Table, user: User, context: Context) -> tuple[Share, ...]:
         _system_path(root, "mounts", project, context)
         if any(ord(char) < 32 for char in project):
             message = "the path of the project directory holds a control character"
-            context.found.problem(root, message, path="mounts")
+            context.found.problem(root, message, path="mounts", remedy="rename the directory")
         shares.append(Share(location=project, mount_point=project, writable=True, type=kind))
     if len(shares) > MAX_SHARES:
-        context.found.problem(root, f"at most {MAX_SHARES} mounts are possible", path="mounts")
+        what = f"at most {MAX_SHARES} mounts are possible"
+        remedy = "mount a directory above several of them"
+        context.found.problem(root, what, path="mounts", remedy=remedy)
     return tuple(sorted(shares, key=lambda share: share.mount_point.count("/")))
 
 
@@ -54,23 +57,38 @@ def covers(location: str, directory: str) -> bool:
 def _type(root: nodes.Table, context: Context) -> ShareType:
     node = fields.scalar(root, "mountType")
     if node is None or node.text in ("", "default"):
-        return "auto"
+        return _left_over(root)
+    if node.text == "reverse-sshfs":
+        context.found.warning(node, "not honoured yet; another type is chosen")
+        return _left_over(root)
     if node.text not in ("9p", "virtiofs"):
-        context.found.problem(node, f"{node.text} is not supported; {_WORKING}")
+        what = f"{node.text} is not supported; {_WORKING}"
+        context.found.problem(node, what, remedy="take mountType out")
         return "auto"
     return cast("ShareType", node.text)
+
+
+def _left_over(root: nodes.Table) -> ShareType:
+    """Return the type that the image can mount, where the file says what it cannot."""
+    node = fields.get(root, "mountTypesUnsupported")
+    items = node.items if isinstance(node, nodes.Sequence) else ()
+    refused = {item.text for item in items if isinstance(item, nodes.Scalar)}
+    if "9p" in refused and "virtiofs" not in refused:
+        return "virtiofs"
+    return "9p" if "virtiofs" in refused and "9p" not in refused else "auto"
 
 
 def _share(entry: nodes.Table, kind: ShareType, user: User, context: Context) -> Share | None:
     node = fields.scalar(entry, "location")
     if node is None or node.text == "":
         if fields.get(entry, "location") is None or node is not None:
-            context.found.problem(entry, "must be set", path=fields.below(entry, "location"))
+            where, remedy = fields.below(entry, "location"), "write which directory to mount"
+            context.found.problem(entry, "must be set", path=where, remedy=remedy)
         return None
     location = context.path(node, context.host_variables(), context.caller.home)
     if location == "/":
         message = "/ is the whole host with its secrets and devices; mount only what you need"
-        context.found.problem(node, message)
+        context.found.problem(node, message, remedy="write the directory that the VM needs")
         return None
     point_node = fields.scalar(entry, "mountPoint")
     point = location
@@ -92,4 +110,4 @@ def _share(entry: nodes.Table, kind: ShareType, user: User, context: Context) ->
 def _system_path(node: nodes.Node, path: str, point: str, context: Context) -> None:
     if point in _SYSTEM:
         message = f"{point} is a system directory of the guest; give another mountPoint"
-        context.found.problem(node, message, path=path)
+        context.found.problem(node, message, path=path, remedy="add mountPoint, such as /mnt/data")

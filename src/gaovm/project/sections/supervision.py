@@ -51,12 +51,15 @@ def _watchdog(table: nodes.Table, boot: Boot, context: Context) -> Watchdog:
     device = fields.scalar(table, "device")
     wanted = device is not None and device.boolean is True
     if device is not None and wanted and boot.machine == "microvm":
-        found.problem(device, "machine microvm has no watchdog device; the heartbeat works on it")
+        what = "machine microvm has no watchdog device; the heartbeat works on it"
+        found.problem(device, what, remedy="write device: false, or machine: q35")
     timeout = fields.scalar(table, "timeout")
     seconds = _seconds(table, "timeout", float(default.timeout_s), _HOUR_S, context)
     if timeout is not None and (seconds < _LEAST_TIMEOUT_S or seconds != int(seconds)):
         found.problem(
-            timeout, f"expected whole seconds, 5 or more; found {nodes.describe(timeout)}"
+            timeout,
+            f"expected whole seconds, 5 or more; found {nodes.describe(timeout)}",
+            remedy="write 30s",
         )
         seconds = default.timeout_s
     heartbeat = fields.boolean(table, "heartbeat")
@@ -76,10 +79,11 @@ def _seconds(table: nodes.Table, key: str, default: float, most: float, context:
     try:
         seconds = durations.parse(node.text)
     except ValueError as exc:
-        context.found.problem(node, str(exc))
+        context.found.problem(node, str(exc), remedy="write a time such as 30s or 2m")
         return default
     if seconds > most:
         limit = durations.show(most)
-        context.found.problem(node, f"expected at most {limit}, found {nodes.describe(node)}")
+        what = f"expected at most {limit}, found {nodes.describe(node)}"
+        context.found.problem(node, what, remedy=f"write a time of at most {limit}")
         return default
     return seconds
