@@ -13,7 +13,10 @@ from tests import budgets, lanes
 asyncio.set_event_loop(None)
 # The machine decides how long an example takes, and how long it takes to make one up.
 hypothesis.settings.register_profile(
-    "gaovm", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "gaovm",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=True,  # a run must not fail by luck; --long makes up other input each time
 )
 hypothesis.settings.load_profile("gaovm")
 
@@ -53,6 +56,10 @@ def pytest_configure(config: pytest.Config) -> None:
     A process that a script starts in the background ignores signals, and its children inherit that.
     """
     budgets.LONG = bool(config.getoption("--long"))
+    if budgets.LONG:
+        known = hypothesis.settings.get_profile("gaovm")
+        hypothesis.settings.register_profile("gaovm-long", known, derandomize=False)
+        hypothesis.settings.load_profile("gaovm-long")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGHUP, signal.SIGQUIT):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 import msgspec
@@ -222,8 +223,32 @@ class AsyncClient:
             errors.GaoError: the error that the daemon answered.
         """
         ticket = await self.call(table.VM_SESSION, sessions.Open(name=name, kind="exec"))
-        sock = await asyncio.to_thread(session.open_stream, msgspec.structs.asdict(ticket), "exec")
+        sock = await _open_stream(msgspec.structs.asdict(ticket), "exec")
         return await run_stream(sock, {"cwd_home_ok": True, **(options or {}), "argv": argv}, stdin)
+
+
+async def _open_stream(ticket: Mapping[str, Any], stream: str) -> socket.socket:
+    """Open a stream in a thread; close it if the caller is cancelled meanwhile."""
+    opened: list[socket.socket] = []
+    given_up = False
+    lock = threading.Lock()
+
+    def open_it() -> socket.socket:
+        sock = session.open_stream(ticket, stream)
+        with lock:
+            opened.append(sock)
+            if given_up:
+                sock.close()
+        return sock
+
+    try:
+        return await asyncio.to_thread(open_it)
+    except asyncio.CancelledError:
+        with lock:
+            given_up = True
+            for sock in opened:
+                sock.close()
+        raise
 
 
 def _typed(listener: Callable[[Progress], None]) -> Callable[[Mapping[str, Any]], None]:
