@@ -1,4 +1,7 @@
-"""The build hook: the guest agent for every architecture is built and carried in the wheel."""
+"""The build hook: the guest agent for every architecture is built and carried in the wheel.
+
+The wheel also carries copies of the files that ``init`` writes: they lie outside the package.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,11 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 AGENTS = Path("src/gaovm/images/agent")
+#: File or folder of the tree -> its place in the wheel. A checkout reads the tree's own.
+COPIES = {
+    "lima/templates": "gaovm/project/templates",
+    "Taskfile.yml": "gaovm/project/templates/Taskfile.yml",
+}
 
 
 class AgentHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -29,3 +37,6 @@ class AgentHook(BuildHookInterface):  # type: ignore[type-arg]
         spec.loader.exec_module(agentbuild)
         agentbuild.ensure(root / "agent", root / AGENTS)
         build_data["artifacts"].append(f"/{AGENTS.as_posix()}/*")
+        if version == "standard":
+            places = {str(root / source): place for source, place in COPIES.items()}
+            build_data["force_include"].update(places)

@@ -129,6 +129,12 @@ READS: dict[str, dict[str, Kinds]] = {
     "cli/target.py": {
         "client.call('vm.list', {'of_project': project.directory})": (status.VmList,),
     },
+    "cli/sysinit/running.py": {
+        "_existing(client)": (status.VmReport,),
+        "known": (status.VmReport,),
+        "result": (status.UpResult,),
+        "vm": (status.VmStatus,),
+    },
     "client/copy.py": {"ticket": (sessions.Ticket,)},
     "client/events.py": {
         "answer": (events.Subscribed,),

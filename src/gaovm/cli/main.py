@@ -10,7 +10,7 @@ from gaovm.cli import catalog, colour, output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gaovm.cli import options
 
@@ -19,10 +19,13 @@ INTERRUPTED = 130
 COMPLETE = "__complete"
 
 
-def entry() -> None:
-    """Run ``sys.argv`` and exit at once: the interpreter's own shutdown takes 5 ms."""
+def entry(line: Callable[[Sequence[str]], int] | None = None) -> None:
+    """Run ``sys.argv`` and exit at once: the interpreter's own shutdown takes 5 ms.
+
+    ``line`` runs the words; by default those of ``gaovm``.
+    """
     _stand_in_for_closed_streams()
-    code = run(sys.argv[1:])
+    code = (line or run)(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
@@ -63,9 +66,9 @@ def run(argv: Sequence[str]) -> int:
         output.err("gaovm: interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        return _closed_output()
+        return closed_output()
     except OSError as error:
-        return _report(_of_system(error), command, "--json" in _before_rest(argv))
+        return _report(of_system(error), command, "--json" in _before_rest(argv))
     return code
 
 
@@ -77,7 +80,7 @@ def _overview(words: list[str]) -> int:
     return 0 if asked else errors.UsageError.exit_code
 
 
-def _of_system(error: OSError) -> errors.HostError:
+def of_system(error: OSError) -> errors.HostError:
     """Make an error of a failed system call that no command foresaw; it names the file."""
     what = f"{error.filename}: " if error.filename else ""
     return errors.HostError(f"{what}{error.strerror or error}")
@@ -97,7 +100,7 @@ def _report(error: errors.GaoError, command: options.Command | None, json: bool)
     return error.exit_code
 
 
-def _closed_output() -> int:
+def closed_output() -> int:
     """Fail silently after the reader of our output went away (``gaovm ls | head -1``)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return 1

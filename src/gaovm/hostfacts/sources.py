@@ -163,7 +163,7 @@ def template(home: Path, name: str, project: str) -> bytes:
         if os.path.lexists(path):
             raise errors.UsageError(f"{path}: {exc.reason}", remedy=exc.remedy) from exc
     word = name.removesuffix(".yaml")
-    if word not in templates.NAMES:
+    if word not in templates.NAMES and word not in templates.PARTS:
         raise listing.missing(str(home), word)
     text = templates.render(templates.read(word), project, Path(project).name)
     return text.encode()

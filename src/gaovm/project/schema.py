@@ -210,6 +210,8 @@ STRUCTS: dict[str, dict[str, Kind]] = {
         "cmdline": TEXT,
         "hostAccess": ANY,  # true, false or a list of ports: its reader checks which
         "autostart": BOOL,
+        "sync": TEXT,  # upkeep has these two: commands for sysinit-vm
+        "rebuild": TEXT,
         "restart": Struct("GaoVMRestart"),
         "stop": Struct("GaoVMStop"),
         "watchdog": Struct("GaoVMWatchdog"),

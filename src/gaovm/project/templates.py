@@ -1,4 +1,7 @@
-"""The config files that ``gaovm init`` writes. Package data; ``render`` itself is pure."""
+"""The config files that ``gaovm init`` and ``sysinit-vm init`` write, from ``lima/templates``.
+
+An installed package carries a copy. ``render`` itself is pure.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,22 @@ from gaovm import errors
 from gaovm.errors import suggestions
 
 NAMES = ("dev", "minimal")
+#: What other templates and ``sysinit-vm init`` take in; no VM of its own.
+PARTS = ("_common", "project-template")
+TASKFILE = "Taskfile.yml"
 GITIGNORE = """\
 # the VM's own files never belong to the repository; its config does
 *
 !.gitignore
 !config.yaml
+"""
+#: What ``sysinit-vm init`` writes instead: the state files of Lima, whose projects it shares.
+LIMA_GITIGNORE = """\
+# Lima VM state files
+*.sock
+*.pid
+ha.log
+serial.log
 """
 
 
@@ -20,26 +34,49 @@ def read(name: str) -> str:
     Raises:
         errors.UsageError: there is no template of that name.
     """
-    if name not in NAMES:
+    if name not in NAMES and name not in PARTS:
         raise errors.UsageError(
             f"there is no template {name!r}",
             remedy=suggestions.did_you_mean(name, NAMES) or f"use one of: {', '.join(NAMES)}",
         )
+    return _file(f"{name}.yaml")
+
+
+def taskfile() -> str:
+    """Return the text of the file that gives ``task`` the commands ``lima:init`` and so on."""
+    return _file(TASKFILE)
+
+
+def _file(name: str) -> str:
+    """Return a file of the installed package's; in a checkout there is no copy, but the file."""
     import importlib.resources
 
-    file = importlib.resources.files("gaovm.project") / "templates" / f"{name}.yaml"
-    return file.read_text(encoding="utf-8")
+    package = importlib.resources.files("gaovm.project")
+    installed = package / "templates" / name
+    if installed.is_file():
+        return installed.read_text(encoding="utf-8")
+    checkout = package / ".." / ".." / ".."
+    folder = checkout if name == TASKFILE else checkout / "lima" / "templates"
+    return (folder / name).read_text(encoding="utf-8")
 
 
-def render(template_text: str, project_dir: str, project_name: str) -> str:
-    """Return the template with ``{{PROJECT_DIR}}`` and ``{{PROJECT_NAME}}`` replaced.
+def render(template_text: str, project_dir: str, project_name: str, template: str = "dev") -> str:
+    """Return the template with its placeholders replaced.
 
-    Templates put both between double quotes, and this function escapes them for that. So any
-    directory name gives valid YAML that means exactly that name. Our own templates do not use the
-    directory: the user commits the file, and a project's own mount needs no entry.
+    They are ``{{PROJECT_DIR}}``, ``{{PROJECT_NAME}}`` and ``{{TEMPLATE}}``. Templates put each
+    between double quotes, and this function escapes them for that. So any directory name gives
+    valid YAML that means exactly that name, also one that looks like a placeholder. ``dev`` and
+    ``minimal`` do not use the directory: the user commits the file, and a project's own mount needs
+    no entry.
     """
-    text = template_text.replace("{{PROJECT_NAME}}", _quoted(project_name))
-    return text.replace("{{PROJECT_DIR}}", _quoted(project_dir))
+    values = {"PROJECT_DIR": project_dir, "PROJECT_NAME": project_name, "TEMPLATE": template}
+    first, *parts = template_text.split("{{")
+    text = first
+    for part in parts:
+        name, closed, rest = part.partition("}}")
+        known = bool(closed) and name in values
+        text += _quoted(values[name]) + rest if known else "{{" + part
+    return text
 
 
 def _quoted(text: str) -> str:

@@ -9,11 +9,13 @@ from gaovm.project import schema
 
 #: Top-level words that can be overridden; the user sets all others in the file.
 TOP = ("cpus", "memory", "disk")
+#: A VM keeps its name, and the commands of ``sysinit-vm`` are read from the file.
+_ONLY_IN_FILES = ("name", "sync", "rebuild")
 
 
 def every() -> list[str]:
     """Return every word, without those of ``env``."""
-    own = [word for word in _own("GaoVM") if word != "name"]  # a VM keeps its name
+    own = [word for word in _own("GaoVM") if word not in _ONLY_IN_FILES]
     return [*TOP, *own]
 
 

@@ -79,6 +79,13 @@ def gaovm(home: Path, project: Path) -> Gaovm:
 
 
 @pytest.fixture
+def sysinit(home: Path, project: Path) -> Gaovm:
+    from tests.process.cli.sysinit import Sysinit
+
+    return Sysinit(home, project)
+
+
+@pytest.fixture
 def daemon(home: Path) -> Iterator[fakes.FakeDaemon]:
     fake = fakes.FakeDaemon(home)
     with fakes.closing(fake):

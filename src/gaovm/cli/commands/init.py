@@ -6,6 +6,7 @@ import sys
 
 from gaovm import errors
 from gaovm.cli import calls, options, output, project_dir
+from gaovm.cli.commands import taskfile
 from gaovm.hostfacts import templates as there
 from gaovm.project import templates
 
@@ -21,20 +22,36 @@ def run(parsed: options.Parsed) -> int:
     name = parsed.word() or "dev"
     project = Path(project_dir.working_directory())
     text = templates.render(_read(name), str(project), project.name)
-    directory = project / ".lima"
-    config, ignore = directory / "config.yaml", directory / ".gitignore"
+    config = project / project_dir.CONFIG
+    with_tasks = parsed.flag("taskfile")
+    if with_tasks and config.exists() and parsed.word() is None and not parsed.flag("force"):
+        taskfile.add(project)
+        return 0
     if config.exists() and not parsed.flag("force") and not _overwrite(config):
         return 1
-    try:
-        directory.mkdir(exist_ok=True)
-        _write(project, config, text)
-        if not ignore.exists():
-            _write(project, ignore, templates.GITIGNORE)
-    except OSError as exc:
-        raise errors.HostError(f"{exc.filename or config}: {exc.strerror}") from exc
+    write(project, text, templates.GITIGNORE)
     output.out(f"wrote .lima/config.yaml (template {name})")
+    if with_tasks:
+        taskfile.add(project)
     output.out("Next:  gaovm up      make and start the VM; gaovm shell opens a shell in it")
     return 0
+
+
+def write(project: Path, config_text: str, ignore_text: str) -> None:
+    """Write a project's config file, and ``.gitignore`` beside it where there is none.
+
+    Raises:
+        errors.HostError: the system refused.
+    """
+    directory = project / ".lima"
+    config, ignore = project / project_dir.CONFIG, directory / ".gitignore"
+    try:
+        directory.mkdir(exist_ok=True)
+        _write(project, config, config_text)
+        if not ignore.exists():
+            _write(project, ignore, ignore_text)
+    except OSError as exc:
+        raise errors.HostError(f"{exc.filename or config}: {exc.strerror}") from exc
 
 
 def _read(name: str) -> str:
@@ -76,6 +93,9 @@ INIT = options.Command(
     "(gaovm template ls).",
     words="[TEMPLATE]",
     count=(0, 1),
-    options=(options.Option("-f, --force", "overwrite a config file without asking"),),
-    examples=("gaovm init", "gaovm init minimal"),
+    options=(
+        options.Option("-f, --force", "overwrite a config file without asking"),
+        options.Option("--taskfile", "also add lima:start, lima:shell and so on for task"),
+    ),
+    examples=("gaovm init", "gaovm init minimal", "gaovm init --taskfile"),
 )

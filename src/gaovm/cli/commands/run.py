@@ -33,14 +33,14 @@ def execute(parsed: options.Parsed) -> int:
     tty = parsed.flag("tty")
     if tty and not sys.stdin.isatty():
         raise errors.UsageError("--tty: standard input is no terminal", remedy="leave out --tty")
-    return _session(parsed, {"argv": parsed.rest, "tty": tty, "login": False})
+    return open_in(parsed, {"argv": parsed.rest, "tty": tty, "login": False})
 
 
 def shell(parsed: options.Parsed) -> int:
     """Open a login shell, or run a command through one; a PTY when we are on a terminal."""
     tty = sys.stdin.isatty() and sys.stdout.isatty()
     try:
-        code = _session(parsed, {"argv": parsed.rest, "tty": tty, "login": bool(parsed.rest)})
+        code = open_in(parsed, {"argv": parsed.rest, "tty": tty, "login": bool(parsed.rest)})
     except errors.VmNotFound as error:
         word = parsed.word()
         if word is not None and not parsed.rest:
@@ -53,7 +53,8 @@ def shell(parsed: options.Parsed) -> int:
     return code
 
 
-def _session(parsed: options.Parsed, start: dict[str, Any]) -> int:
+def open_in(parsed: options.Parsed, start: dict[str, Any]) -> int:
+    """Run what a START frame says in the VM that the options name; they complete the frame."""
     start["env"] = environment(parsed.many("env"))
     start["user"] = parsed.text("user") or ""
     name = target.vm_name(parsed)
