@@ -77,6 +77,9 @@ class Attached:
         )
         os.close(side)
         self._read(f"[{name}]")  # tmux drops what comes before its status line
+        # else tmux takes two keys within a millisecond for pasted text
+        typed = ["tmux", "set-option", "-g", "assume-paste-time", "0"]
+        subprocess.run(typed, env=environment, check=True)
 
     def type(self, keys: str, until: str) -> None:
         """Type, and read the terminal until it shows a text."""
