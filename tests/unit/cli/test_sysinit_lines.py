@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gaovm.cli.commands import attaching
 from gaovm.cli.sysinit import lines
 
 
@@ -35,12 +36,12 @@ NAME = "my app; $(touch x) '"
 
 @pytest.mark.parametrize("programs", ["zellij", "zellij tmux"])
 def test_zellij_attaches_where_the_guest_has_it(tmp_path: Path, programs: str) -> None:
-    done = run(lines.attach(), tmp_path, programs, ZELLIJ_SESSION=NAME)
+    done = run(attaching.argv(), tmp_path, programs, ZELLIJ_SESSION=NAME)
     assert (done.stdout, done.stderr) == (f"zellij[attach][--create][{NAME}]", "")
 
 
 def test_else_tmux_with_zellijs_keys(tmp_path: Path) -> None:
-    done = run(lines.attach(), tmp_path, "tmux", ZELLIJ_SESSION=NAME)
+    done = run(attaching.argv(), tmp_path, "tmux", ZELLIJ_SESSION=NAME)
     assert done.stdout == (
         f"tmux[new-session][-A][-s][{NAME}][;][set-option][-g][prefix][C-a][;]"
         "[bind-key][C-a][send-prefix][;][bind-key][D][detach-client]"
@@ -51,13 +52,13 @@ def test_else_tmux_with_zellijs_keys(tmp_path: Path) -> None:
 def test_the_keys_of_a_users_own_config_stay(tmp_path: Path, file: str) -> None:
     (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / file).touch()
-    done = run(lines.attach(), tmp_path, "tmux", ZELLIJ_SESSION="web")
+    done = run(attaching.argv(), tmp_path, "tmux", ZELLIJ_SESSION="web")
     assert done.stdout == "tmux[new-session][-A][-s][web]"
 
 
 def test_else_a_login_shell(tmp_path: Path) -> None:
-    assert run(lines.attach(), tmp_path, ZELLIJ_SESSION="web").stdout == "own-shell[-l]"
-    assert run(lines.attach(), tmp_path, "zellij tmux").stdout == "own-shell[-l]"
+    assert run(attaching.argv(), tmp_path, ZELLIJ_SESSION="web").stdout == "own-shell[-l]"
+    assert run(attaching.argv(), tmp_path, "zellij tmux").stdout == "own-shell[-l]"
 
 
 class Attached:
@@ -67,7 +68,7 @@ class Attached:
         self._ours, side = os.openpty()
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self._child = subprocess.Popen(
-            lines.attach(),
+            attaching.argv(),
             env={**environment, "ZELLIJ_SESSION": name},
             stdin=side,
             stdout=side,

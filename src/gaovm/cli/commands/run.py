@@ -39,8 +39,16 @@ def execute(parsed: options.Parsed) -> int:
 def shell(parsed: options.Parsed) -> int:
     """Open a login shell, or run a command through one; a PTY when we are on a terminal."""
     tty = sys.stdin.isatty() and sys.stdout.isatty()
+    argv = parsed.rest
+    if parsed.flag("session"):
+        if argv:
+            raise SHELL.mistake("--session and a command exclude each other")
+        if tty:
+            from gaovm.cli.commands import attaching
+
+            argv = attaching.argv()
     try:
-        code = open_in(parsed, {"argv": parsed.rest, "tty": tty, "login": bool(parsed.rest)})
+        code = open_in(parsed, {"argv": argv, "tty": tty, "login": bool(argv)})
     except errors.VmNotFound as error:
         word = parsed.word()
         if word is not None and not parsed.rest:
@@ -211,7 +219,20 @@ SHELL = options.Command(
     words="[NAME]",
     rest="[-- CMD...]",
     count=(0, 1),
-    options=(options.NAME, _USER, _WORKDIR, _ENV),
+    options=(
+        options.NAME,
+        _USER,
+        _WORKDIR,
+        _ENV,
+        options.Option(
+            "--session", "attach to Zellij's or tmux's session that the VM's ZELLIJ_SESSION names"
+        ),
+    ),
     own_failure=OWN_FAILURE,
-    examples=("gaovm shell", "gaovm shell web-dev", "gaovm shell -- make test"),
+    examples=(
+        "gaovm shell",
+        "gaovm shell web-dev",
+        "gaovm shell --session",
+        "gaovm shell -- make test",
+    ),
 )

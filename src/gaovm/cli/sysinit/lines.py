@@ -5,32 +5,9 @@ The shell is ``sh`` of the guest, so that each line works with any login shell.
 
 from __future__ import annotations
 
-#: Attach to the session that the config's env names; without such a name or a program for it,
-#: become a login shell. tmux gets Ctrl-A as Zellij has it, unless its user has a config of their
-#: own. Both programs compare whole names here, no beginnings.
-_ATTACH = r"""
-if [ -n "${ZELLIJ_SESSION:-}" ]; then
-  if command -v zellij >/dev/null 2>&1; then
-    exec zellij attach --create "$ZELLIJ_SESSION"
-  elif command -v tmux >/dev/null 2>&1; then
-    own="${XDG_CONFIG_HOME:-$HOME/.config}/tmux/tmux.conf"
-    if [ -e "$HOME/.tmux.conf" ] || [ -e "$own" ]; then
-      exec tmux new-session -A -s "$ZELLIJ_SESSION"
-    fi
-    exec tmux new-session -A -s "$ZELLIJ_SESSION" \; set-option -g prefix C-a \; \
-      bind-key C-a send-prefix \; bind-key D detach-client
-  fi
-fi
-exec "${SHELL:-/bin/sh}" -l
-"""
 _THROUGH_SHELL = 'exec "${SHELL:-/bin/sh}" -c "$1"'
 #: 127 is what a shell says of a program that it does not find; sudo says 1.
 _IF_THERE = f'command -v "$2" >/dev/null 2>&1 || exit 127\n{_THROUGH_SHELL}'
-
-
-def attach() -> list[str]:
-    """Return the command that attaches to the project's session."""
-    return ["/bin/sh", "-c", _ATTACH]
 
 
 def command(words: list[str]) -> list[str]:

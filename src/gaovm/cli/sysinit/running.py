@@ -50,9 +50,11 @@ def shell(words: list[str]) -> int:
             _need_config()
             say.warn("VM not running. Starting...")
             vm = _start(client)
+    from gaovm.cli.commands import attaching
+
     tty = _on_terminal()
     say.info(f"Connecting to {vm['name']} (Zellij will auto-attach)...")
-    return _in_guest(lines.attach() if tty else [], tty=tty)
+    return _in_guest(attaching.argv() if tty else [], tty=tty)
 
 
 def execute(words: list[str]) -> int:
