@@ -222,14 +222,12 @@ def test_exec_without_a_command_or_a_running_vm_fails(
     done = sysinit("exec")
     assert (done.returncode, done.stderr) == (1, b"[ERROR] Usage: sysinit-vm exec <command>\n")
     not_running = b"[ERROR] VM not running. Start with 'sysinit-vm start'\n"
-    for let in (lambda: runs(daemon, state="stopped"), lambda: no_vm(daemon)):
-        let()
-        done = sysinit("exec", "true")
-        assert (done.returncode, done.stderr) == (1, not_running)
-
-
-def no_vm(daemon: fakes.FakeDaemon) -> None:
+    runs(daemon, state="stopped")
+    done = sysinit("exec", "true")
+    assert (done.returncode, done.stderr) == (1, not_running)
     daemon.handlers["vm.status"] = never_made
+    done = sysinit("exec", "true")
+    assert (done.returncode, done.stderr) == (1, not_running)
 
 
 @pytest.mark.parametrize("verb", ["shell", "sh"])
