@@ -65,6 +65,9 @@ def test_up_from_an_installed_wheel(installed: Path, tmp_path: Path) -> None:
         command = Path(f"/proc/{status['driver_pid']}/cmdline").read_bytes().split(b"\0")
         assert command[0].startswith(str(installed).encode()), command
         world.run("destroy", "-y", cwd=project)
+        sysinit = World(made.home, [str(installed / "sysinit-vm")], env)
+        sysinit.run("init", cwd=tmp_path)
+        world.run("template", "validate", ".lima/config.yaml", cwd=tmp_path)
     finally:
         world.stop()
     assert not called.exists(), "an installed GaoVM started Go"

@@ -82,8 +82,11 @@ def test_tag_version_and_changelog_must_agree(checkout: Checkout) -> None:
         for name in AGENTS:
             inside = wheel.read(f"gaovm/images/agent/{name}")
             assert inside == (dist / name).read_bytes()
+        for file in (*(ROOT / "lima" / "templates").iterdir(), ROOT / "Taskfile.yml"):
+            assert wheel.read(f"gaovm/project/templates/{file.name}") == file.read_bytes()
     with tarfile.open(dist / "gaovm-0.1.0.tar.gz") as source:
         names = {name.partition("/")[2] for name in source.getnames()}
+    assert {"lima/README.md", "hack/sysinit-vm", "Taskfile.yml"} <= names
     assert {"agent/go.mod", "hatch_build.py", "pyproject.toml", "LICENSE"} <= names
 
 
