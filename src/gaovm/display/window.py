@@ -116,6 +116,7 @@ class Window(QRasterWindow):
         self._buttons = 0
         self._wheel = QPoint()
         self._shown = False
+        self._ended = False
         self.setTitle(f"{title} - GaoVM")
 
     # the server's side
@@ -151,6 +152,7 @@ class Window(QRasterWindow):
             self._report("size", width=size.width, height=size.height)
 
     def _on_server_end(self) -> None:
+        self._ended = True
         self._report("ended")
         QGuiApplication.quit()
 
@@ -264,7 +266,8 @@ class Window(QRasterWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """End the process, because the user has closed the window. The VM runs on."""
-        self._report("closed")
+        if not self._ended:  # else Qt closes the window, because the process quits
+            self._report("closed")
         QGuiApplication.quit()
 
 

@@ -146,7 +146,7 @@ class Window:
         kind = report.get("is")
         if kind == "failed":
             self._failure = errors.from_wire({"message": report.get("message"), "data": report})
-        elif kind in ("closed", "ended"):
+        elif kind in ("closed", "ended") and self._reason == "crashed":  # the first one counts
             self._reason = "user" if kind == "closed" else "vm"
         self._on_report(report)
         if kind == "open" and not self._shown.done():
