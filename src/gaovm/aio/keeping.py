@@ -42,7 +42,7 @@ def fork_ahead() -> None:
 
     Two processes share the pages that neither has written since the fork. A driver writes most of
     its pages before it can say which programs to start, so it forks long before that: this saves
-    3.5 MiB per VM.
+    2 MiB per VM.
     """
     with contextlib.suppress(OSError):  # ``run`` then tries again, and reports the failure
         _ahead.append(keeper.fork())

@@ -36,14 +36,23 @@ class Project:
         if len(data) > _CONFIG_LIMIT:
             limit = f"{_CONFIG_LIMIT >> 10} KiB"
             raise errors.ConfigError(f"{self.config} is larger than {limit}")
-        try:
-            return data.decode()
-        except UnicodeDecodeError as exc:
-            line = data.count(b"\n", 0, exc.start) + 1
-            raise errors.ConfigError(
-                f"{self.config}:{line}: not UTF-8: the byte 0x{data[exc.start]:02x}",
-                remedy="save the file as UTF-8",
-            ) from exc
+        return decoded(data, self.config)
+
+
+def decoded(data: bytes, name: str) -> str:
+    """Return the text of a config file.
+
+    Raises:
+        errors.ConfigError: it is not UTF-8; the message has its name and line.
+    """
+    try:
+        return data.decode()
+    except UnicodeDecodeError as exc:
+        line = data.count(b"\n", 0, exc.start) + 1
+        raise errors.ConfigError(
+            f"{name}:{line}: not UTF-8: the byte 0x{data[exc.start]:02x}",
+            remedy="save the file as UTF-8",
+        ) from exc
 
 
 def find_project() -> Project | None:

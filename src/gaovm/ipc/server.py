@@ -50,9 +50,8 @@ class Server:
         loop = asyncio.get_running_loop()
         options: dict[str, Any] = {}
         if sys.version_info >= (3, 13):
-            options["cleanup_socket"] = (
-                False  # the code that bound the file owns it; the file outlives `pause`
-            )
+            # The code that bound the file owns it; the file outlives `pause`.
+            options["cleanup_socket"] = False
         options["backlog"] = _AT_ONCE
         self._server = await loop.create_unix_server(self._make, sock=sock, **options)
         sock.listen(sockets.BACKLOG)  # asyncio's `backlog` above limits accepts per turn

@@ -11,8 +11,8 @@ from gaovm.platform import system
 def create(label: str) -> int:
     """Make an empty file for reading and writing; the caller closes it.
 
-    It is in memory on Linux, else in the directory of temporary files. ``label`` is for whoever
-    lists descriptors.
+    It is in memory on Linux, else in the directory of temporary files. ``label`` is for people
+    who list descriptors.
 
     Raises:
         OSError: the file cannot be made.

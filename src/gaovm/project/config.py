@@ -85,6 +85,18 @@ def load(  # noqa: PLR0913  (what a file is read against)
     return Loaded(spec, tuple(found.warnings), path, root)
 
 
+def parse(text: str, path: str) -> nodes.Table:
+    """Return the tree of one file's text; checks nothing but its form.
+
+    Raises:
+        errors.ConfigError: the text is no YAML mapping; the message has file and line.
+    """
+    try:
+        return nodes.parse(text)
+    except nodes.Malformed as exc:
+        raise problems.failure(path, [problems.Problem(path, *exc.problem)]) from exc
+
+
 def tree(  # noqa: PLR0913  (what a file is read against)
     text: str,
     path: str,
@@ -102,10 +114,7 @@ def tree(  # noqa: PLR0913  (what a file is read against)
         errors.ConfigError: the text itself is no config; all else is noted in ``found``.
     """
     known = None if trees is None else trees.get("")
-    try:
-        root = nodes.parse(text) if known is None else known
-    except nodes.Malformed as exc:
-        raise problems.failure(path, [problems.Problem(path, *exc.problem)]) from exc
+    root = parse(text, path) if known is None else known
     if trees is not None:
         trees[""] = root
     whole_path = path.startswith("/") or locators.scheme(path)

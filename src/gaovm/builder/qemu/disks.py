@@ -1,7 +1,7 @@
 """The root disk: an overlay over the image's disk, on virtio-blk. The driver opens both files.
 
-QEMU gets descriptors and no path. It ignores the base file that the overlay's header names: whoever
-writes to the overlay could change that name.
+QEMU gets descriptors and no path. It ignores the base file that the overlay's header names: a
+program that writes to the overlay could change that name.
 """
 
 from __future__ import annotations

@@ -166,16 +166,12 @@ def _text(parsed: options.Parsed, word: str) -> str:
     from pathlib import Path
 
     from gaovm.hostfacts import sources
-    from gaovm.project import nodes, problems
+    from gaovm.project import config, problems
     from gaovm.project.lima import embedding, emitting
 
     directory, found = project_dir.working_directory(), problems.Findings(source.locator)
     files = sources.Files(Path(_home()), directory)
-    try:
-        root = nodes.parse(source.text)
-    except nodes.Malformed as exc:
-        problem = problems.Problem(source.locator, *exc.problem)
-        raise problems.failure(source.locator, [problem]) from exc
+    root = config.parse(source.text, source.locator)
     whole = embedding.Embedder(files, found, str(Path.home())).embed(root, source.locator)
     found.finish()
     return emitting.emit(whole)
@@ -206,18 +202,7 @@ def _source(word: str) -> Source:
         raise errors.UsageError(f"{word}: {exc.reason}", remedy=exc.remedy) from exc
     except ValueError as exc:
         raise templates.missing(_home(), word) from exc
-    return Source(_decoded(data, locator), locator)
-
-
-def _decoded(data: bytes, name: str) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as exc:
-        line = data.count(b"\n", 0, exc.start) + 1
-        raise errors.ConfigError(
-            f"{name}:{line}: not UTF-8: the byte 0x{data[exc.start]:02x}",
-            remedy="save the file as UTF-8",
-        ) from exc
+    return Source(project_dir.decoded(data, locator), locator)
 
 
 _EMBED = options.Option("--embed", "with its bases and scripts, without comments")

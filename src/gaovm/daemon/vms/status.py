@@ -40,7 +40,7 @@ def vm_status(vm: machine.Machine) -> wire.VmStatus:
         paused=vm.paused,
         created_at=record.created_at,
         started_at=record.started_at,
-        vm_type=spec.boot.backend or backends.present()[0].name,
+        vm_type=spec.boot.backend or backends.find("").name,
         arch=spec.boot.arch,
         cpus=spec.processors.count,
         memory_bytes=spec.memory.size_bytes,

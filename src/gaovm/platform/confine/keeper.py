@@ -1,9 +1,9 @@
 """A process that keeps rights which its maker drops. It starts a few programs, and no others.
 
 The first message that it receives fixes the programs (``Keeper.seal``). Later it receives only a
-name, and descriptors for the program. So whoever takes over its maker can have those programs
-started, and nothing else. The programs are the maker's own children (CLONE_PARENT): the maker sees
-them end and reaps them, as before.
+name, and descriptors for the program. So an attacker who takes over its maker can have those
+programs started, and nothing else. The programs are the maker's own children (CLONE_PARENT): the
+maker sees them end and reaps them, as before.
 """
 
 from __future__ import annotations

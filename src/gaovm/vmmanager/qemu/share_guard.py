@@ -1,6 +1,6 @@
 """Keep a process that serves shares to a guest from making dangerous files, whatever its user.
 
-A file with a set-id bit or a file capability gives its owner's power to whoever executes it; a
+A file with a set-id bit or a file capability gives its owner's power to all who execute it; a
 device node gives the device's power. So these calls fail in virtiofsd and, for 9p, in QEMU. The
 guest gets EPERM.
 """
