@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import measure, truth
-from bench.seat import BOOTED, CONFIG, GAOVM, Seat, seat
+from bench.seat import BOOTED, CONFIG, GAOVM, Seat, processes, seat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,13 +49,13 @@ print "{", join(",", map { "\"$_\":$took{$_}" } sort keys %took), "}\n";
 """
 # The options before the fix: every Python of the seat loads this before anything else.
 BEFORE = """
-from gaovm.vmmanager.qemu import shares
-now = shares.arguments
+from gaovm.vmmanager.qemu import virtiofsd
+now = virtiofsd.arguments
 def before(*args, **kwargs):
     words = now(*args, **kwargs)
     at = words.index("timeout=0")
     return words[: at - 1] + words[at + 1 :]
-shares.arguments = before
+virtiofsd.arguments = before
 """
 
 
@@ -93,6 +93,8 @@ def vm(name: str, kind: str, *, before: bool = False) -> Iterator[Side]:
             place.env["PYTHONPATH"] = str(place.base)
         project = place.project(name, CONFIG + f'mountType: "{kind}"\n')
         place.run("up", cwd=project)
+        if before and any("timeout=0" in line for line in processes(place.home).values()):
+            raise RuntimeError("the share server runs with today's options")
         place.run("exec", "--", "sh", "-c", BOOTED, cwd=project)
         yield Side(name, place, project)
 
