@@ -62,6 +62,12 @@ async def wait_booted(connection: Connection, limit_s: float) -> Boot:
     return await calls.call(connection, table.WAIT_BOOTED, body, limit_s=limit_s + CALL_LIMIT_S)
 
 
+async def wait_manager(connection: Connection, limit_s: float) -> None:
+    """Wait until the guest's service manager takes requests, or ``limit_s`` seconds have passed."""
+    body = Wait(timeout_s=int(limit_s), until="manager")
+    await calls.call(connection, table.WAIT_BOOTED, body, limit_s=limit_s + CALL_LIMIT_S)
+
+
 async def wait_online(connection: Connection, limit_s: float) -> Network:
     """Wait until the agent has set up the network of the kernel command line, or has failed to."""
     return await calls.call(

@@ -62,7 +62,9 @@ _LIMITS: dict[tuple[str, str], str] = {
     ("Image", "digest"): "an image from a URL or path needs one",
     ("Image", "variant"): "the first entry for the architecture is taken, whatever its variant",
     ("Image", "archVariant"): "the first entry for the architecture is taken, whatever its variant",
-    ("Provision", "mode"): "`system`, `user`; entries of other modes are left out, with a warning",
+    ("Provision", "mode"): "each but `ansible`, in Lima's order",
+    ("Provision", "expression"): "`up` refuses it where GaoVM comes without `yq`",
+    ("Provision", "skipDefaultDependencyResolution"): "GaoVM installs no packages by itself",
     ("Provision", "file"): "read when the config is, as `base`",
     ("Probe", "file"): "read when the config is, as `base`",
     ("PortForward", "proto"): "`tcp`; `any`: TCP alone; a rule for `udp` is left out and warned of",
@@ -78,12 +80,7 @@ _SKIPPED: dict[tuple[str, str], str] = {
         for name in ("hostPortRange", "guestSocket", "hostSocket", "reverse")
     },
     ("PortForward", "guestPortRange"): f"{_LEFT_OUT}, and still decides which rule counts",
-    **{
-        ("Provision", name): _OF_MODES
-        for name in ("content", "overwrite", "owner", "path", "permissions", "expression", "format")
-    },
     ("Provision", "playbook"): _OF_MODES,
-    ("Provision", "skipDefaultDependencyResolution"): _OF_MODES,
 }
 #: (struct, field) -> values that end the load, and why.
 _REFUSED: dict[tuple[str, str], tuple[str, str]] = {

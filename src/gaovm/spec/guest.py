@@ -20,17 +20,37 @@ class User(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     comment: str = ""
 
 
-# An empty ``env`` is not written: a driver from before an upgrade knows no such field.
-class Script(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A provision script; errors refer to it by ``name``, e.g. ``provision[0]``.
+#: The order in which the modes run at each boot; ``boot`` scripts run while the distribution boots.
+Mode = Literal["boot", "dependency", "data", "yq", "system", "user"]
 
+
+class Target(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The file in the guest that an entry of mode ``data`` or ``yq`` writes.
+
+    ``owner`` is USER or USER:GROUP, ``permissions`` octal digits. ``overwrite``: also a file that
+    exists (``data``). ``format``: yq's word for the file's format (``yq``).
+    """
+
+    path: str
+    owner: str = "root:root"
+    permissions: str = "644"
+    overwrite: bool = True
+    format: str = "auto"
+
+
+# What has its default is not written: a driver from before an upgrade knows no such field.
+class Script(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An entry of ``provision``; errors refer to it by ``name``, e.g. ``provision[0]``.
+
+    ``script`` is a script, the content of a file (``data``), or an expression (``yq``).
     ``env``: variables for this script besides the guest's, such as ``PARAM_NAME``.
     """
 
     name: str
-    mode: Literal["system", "user"]
+    mode: Mode
     script: str
     env: dict[str, str] = msgspec.field(default_factory=dict)
+    target: Target | None = None
 
 
 class Probe(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -213,13 +213,13 @@ class GuestLink:
             if self._readiness.settled:
                 self._readiness.tell_again()
                 return
+            told = (self._readiness, self._status.progress)
+            await setup.run_early(connection, self._request, *told)
             await setup.await_network(connection)
             self._offer_terminal(connection)
             await booted.wait(connection, self._status.progress)
             await self._set_clock(connection)
-            await setup.run_scripts(
-                connection, self._request, self._readiness, self._status.progress
-            )
+            await setup.run_late(connection, self._request, *told)
         except errors.GuestUnavailable as exc:
             if self._channel is None or self._channel.connection is connection:
                 self._readiness.tell("degraded", exc)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -9,17 +10,21 @@ from pathlib import Path
 from gaovm.aio import clock, steps
 from gaovm.builder import network
 from gaovm.builder.document import ShareDevice
-from gaovm.driver.guest import provision
+from gaovm.driver.guest import probing, provision
+from gaovm.driver.guest.output import Report
 from gaovm.driver.guest.readiness import Readiness
 from gaovm.driver.logs import StampedLog
 from gaovm.guestmanager import guest, mounts, users
 from gaovm.guestmanager.connection import Connection
+from gaovm.spec.guest import Mode
 from gaovm.wire.agent.guest import Configuration
 from gaovm.wire.agent.mounts import Mount
 from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
 NETWORK_LIMIT_S = 20.0
+#: systemd opens its socket within seconds; this holds on the slowest emulated machine.
+MANAGER_LIMIT_S = 120.0
 ENTROPY_BYTES = 32
 #: Lima's name for the host in the guest.
 HOST_NAME = "host.lima.internal"
@@ -62,13 +67,27 @@ async def await_network(connection: Connection) -> None:
         logger.warning("the guest's network: %s %s", found.state, found.detail[:200])
 
 
-async def run_scripts(
-    connection: Connection,
-    request: LaunchRequest,
-    readiness: Readiness,
-    report: provision.Report,
+async def run_early(
+    connection: Connection, request: LaunchRequest, readiness: Readiness, report: Report
 ) -> None:
-    """Run the provision scripts and then the probes, if the request asks for them.
+    """Run the scripts of mode ``boot``, as soon as the guest's service manager takes requests.
+
+    Raises:
+        errors.ProvisionFailed: one failed.
+        errors.GuestUnavailable: the agent is gone.
+    """
+    if not request.provision or not provision.ordered(request.spec.guest, provision.EARLY):
+        return
+    await guest.wait_manager(connection, MANAGER_LIMIT_S)
+    readiness.tell("provisioning")
+    with contextlib.closing(_log(request)) as log:
+        await _provision(connection, request, provision.EARLY, log, report)
+
+
+async def run_late(
+    connection: Connection, request: LaunchRequest, readiness: Readiness, report: Report
+) -> None:
+    """Run the other entries of ``provision`` and then the probes, if the request asks for them.
 
     Raises:
         errors.ProvisionFailed, errors.ProbeFailed: one failed.
@@ -77,12 +96,24 @@ async def run_scripts(
     what = request.spec.guest
     if not request.provision or not (what.provision or what.probes):
         return
-    log = StampedLog(Path(request.vm_dir, "provision.log"))
-    try:
+    with contextlib.closing(_log(request)) as log:
         readiness.tell("provisioning")
-        await provision.run(connection, what, log, report)
+        await _provision(connection, request, provision.LATE, log, report)
         if what.probes:
             readiness.tell("probing")
-            await provision.probe(connection, what, log, report)
-    finally:
-        log.close()
+            await probing.run(connection, what, log, report)
+
+
+async def _provision(
+    connection: Connection,
+    request: LaunchRequest,
+    modes: tuple[Mode, ...],
+    log: StampedLog,
+    report: Report,
+) -> None:
+    evaluator = provision.NoEvaluator()
+    await provision.run(connection, request.spec.guest, modes, evaluator, log, report)
+
+
+def _log(request: LaunchRequest) -> StampedLog:
+    return StampedLog(Path(request.vm_dir, "provision.log"))

@@ -1,4 +1,4 @@
-"""``user``, ``env``, ``provision``, ``probes``, ``message`` -> ``spec.guest``."""
+"""``user``, ``env``, ``message`` and what else is set up in the guest -> ``spec.guest``."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import re
 from gaovm.project import fields, nodes, variables
 from gaovm.project.context import Context
 from gaovm.project.names import hostname
-from gaovm.spec.guest import Guest, Probe, Script, User
+from gaovm.project.sections import provisioning
+from gaovm.spec.guest import Guest, User
 
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _MAX_ID = 2**32 - 2
 # Debian's first id for people; lower ids belong to system accounts
 _FIRST_ID = 1000
-_MODES = ("system", "user", "boot", "dependency", "ansible", "data", "yq")
-_RUN = ("system", "user")
 
 
 def read_user(root: nodes.Table, context: Context) -> User:
@@ -110,8 +109,8 @@ def read(root: nodes.Table, user: User, context: Context) -> Guest:
         user=user,
         hostname=hostname(context.name),
         env=read_env(root, context),
-        provision=_provision(root, user, context),
-        probes=_probes(root, user, context),
+        provision=provisioning.read(root, user, context),
+        probes=provisioning.read_probes(root, user, context),
     )
 
 
@@ -141,68 +140,3 @@ def read_env(root: nodes.Table, context: Context) -> dict[str, str]:
                 context.found.problem(node, what, remedy="write the value on one line")
             result[key] = value
     return result
-
-
-def _provision(root: nodes.Table, user: User, context: Context) -> tuple[Script, ...]:
-    scripts = []
-    for entry in fields.tables(root, "provision"):
-        mode = fields.word(entry, "mode", _MODES, context.found) or "system"
-        if mode not in _RUN:
-            context.found.warning(
-                entry,
-                f"mode {mode} is not honoured yet; this entry is left out",
-                path=fields.below(entry, "mode"),
-            )
-            continue
-        _warn_extras(entry, context)
-        script = _script(entry, user, context)
-        if script is not None:
-            scripts.append(
-                Script(
-                    name=entry.path,
-                    mode="user" if mode == "user" else "system",
-                    script=script,
-                    env=context.param_env(),
-                )
-            )
-    return tuple(scripts)
-
-
-def _warn_extras(entry: nodes.Table, context: Context) -> None:
-    for key, node in entry.entries.items():
-        if key not in ("mode", "script") and not nodes.is_null(node):
-            context.found.warning(node, "not honoured yet; it has no effect")
-
-
-def _script(entry: nodes.Table, user: User, context: Context) -> str | None:
-    """Return a script with its variables replaced; unknown ones stay for the script itself."""
-    node = fields.scalar(entry, "script")
-    if node is None or not node.text.strip():
-        wrong_kind = node is None and fields.get(entry, "script") is not None
-        if not wrong_kind and fields.get(entry, "file") is None:
-            where = fields.below(entry, "script")
-            remedy = "write a script, or take the entry out"
-            context.found.problem(node or entry, "must be set", path=where, remedy=remedy)
-        return None
-    text, _ = variables.expand(node.text, context.guest_variables(user))
-    return text
-
-
-def _probes(root: nodes.Table, user: User, context: Context) -> tuple[Probe, ...]:
-    entries = fields.tables(root, "probes")
-    probes = []
-    for number, entry in enumerate(entries, 1):
-        fields.word(entry, "mode", ("readiness",), context.found)
-        script = _script(entry, user, context)
-        if script is None:
-            continue
-        probes.append(
-            Probe(
-                description=fields.text(entry, "description")
-                or f"user probe {number}/{len(entries)}",
-                script=script,
-                hint=fields.text(entry, "hint") or "",
-                env=context.param_env(),
-            )
-        )
-    return tuple(probes)

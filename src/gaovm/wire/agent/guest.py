@@ -9,6 +9,7 @@ import msgspec
 from gaovm.wire.agent import mounts, users
 
 BootState = Annotated[str, msgspec.Meta(examples=["running", "degraded", "timeout", "none"])]
+Until = Annotated[str, msgspec.Meta(examples=["booted", "manager"])]
 NetworkState = Annotated[str, msgspec.Meta(examples=["up", "failed", "timeout"])]
 
 
@@ -44,10 +45,14 @@ class Configured(msgspec.Struct, frozen=True, kw_only=True):
     watchdog: WatchdogState | None = None
 
 
-class Wait(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of ``POST /v1/boot/wait`` and ``POST /v1/network/wait``."""
+class Wait(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The body of ``POST /v1/boot/wait`` and ``POST /v1/network/wait``.
+
+    ``until`` is for the first alone: ``manager``, until the service manager takes requests.
+    """
 
     timeout_s: int
+    until: Until = "booted"
 
 
 class Boot(msgspec.Struct, frozen=True, kw_only=True):

@@ -96,7 +96,8 @@ WAIT_BOOTED = Call(
     "Returns when the distribution has finished booting; `failed` are names of units (systemd:"
     " `systemctl is-system-running --wait` once `/run/systemd/private` exists, seen by inotify;"
     " OpenRC: `/run/openrc/softlevel` is behind `sysinit` and `boot`, and `rc.starting`"
-    " is gone; another init, or none: `none` at once).",
+    " is gone; another init, or none: `none` at once). With `until` `manager` it returns when"
+    " systemd has opened that socket (`running`), else `none` at once.",
 )
 WAIT_ONLINE = Call(
     "POST",
