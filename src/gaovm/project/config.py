@@ -59,7 +59,8 @@ def load(  # noqa: PLR0913  (what a file is read against)
         embedding.Incomplete: the resolver lacks files as yet.
     """
     found = problems.Findings(path)
-    root = tree(text, path, caller.home, project_dir, resolver or embedding.Nothing(), found, trees)
+    files = resolver or embedding.Nothing()
+    root = tree(text, path, caller.home, project_dir, files, found, trees)
     if not given and (own := _own_name(root, found)) is not None:
         host = replace(host, vm_dir=posixpath.join(posixpath.dirname(host.vm_dir), own))
         name = own
@@ -67,15 +68,16 @@ def load(  # noqa: PLR0913  (what a file is read against)
     boot_part = boot.read(root, context)
     image = disks.read_image(root, boot_part.arch, context)
     user = guest.read_user(root, context)
+    networking = network.read(root, context)
     spec = VmSpec(
         name=name,
         image=image or Image(location=""),
-        guest=guest.read(root, user, context),
+        guest=guest.read(root, user, context, files, host_access=networking.host_access),
         boot=boot_part,
         processors=disks.read_processors(root, context),
         memory=disks.read_memory(root, context),
         disk=disks.read_disk(root, context),
-        network=network.read(root, context),
+        network=networking,
         graphics=graphics.read(root, context),
         shares=shares.read(root, user, context),
         supervision=supervision.read(root, boot_part, context),

@@ -235,6 +235,7 @@ HONOURED: dict[str, frozenset[str]] = {
         {"base", "minimumLimaVersion", "param", "mountTypesUnsupported", "vmType", "vmOpts", "os"}
         | {"arch", "images", "cpus", "memory", "disk", "mounts", "mountType"}
         | {"env", "user", "provision", "probes", "portForwards", "message", "video"}
+        | {"propagateProxyEnv", "timezone", "hostResolver", "dns", "caCerts"}
     ),
     "LocatorWithDigest": frozenset(("url", "digest")),
     "File": frozenset(_FILE),
@@ -246,6 +247,8 @@ HONOURED: dict[str, frozenset[str]] = {
     "Probe": frozenset(("mode", "description", "script", "file", "hint")),
     "PortForward": frozenset(STRUCTS["PortForward"]) - {"static"},
     "Video": frozenset(("display",)),
+    "HostResolver": frozenset(STRUCTS["HostResolver"]),
+    "CACertificates": frozenset(STRUCTS["CACertificates"]),
     "VMOpts": frozenset(("gaovm",)),
     **{name: frozenset(own) for name, own in STRUCTS.items() if name.startswith("GaoVM")},
 }

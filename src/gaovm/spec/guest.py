@@ -8,6 +8,9 @@ import msgspec
 
 from gaovm.spec.base import Frozen
 
+#: Lima's name for the host in the guest.
+HOST_NAME = "host.lima.internal"
+
 
 class User(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The account for shell, exec and cp. uid 0 is root: the agent leaves it as in the image."""
@@ -62,11 +65,27 @@ class Probe(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     env: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+class Trust(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The certificates (PEM) that the guest trusts, besides its own or in their place."""
+
+    certificates: tuple[str, ...] = ()
+    remove_defaults: bool = False
+
+
 class Guest(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The setup inside the guest, in this order: user, environment, mounts, scripts, probes."""
+    """The setup inside the guest, in this order: user, environment, mounts, scripts, probes.
+
+    ``timezone``: a name of the zone database; empty leaves the guest's. ``hosts``: names and their
+    IP addresses, or ``HOST_NAME``. ``servers``: addresses of name servers; none: the host's
+    resolver. ``trust``: installed before the scripts run.
+    """
 
     user: User
     hostname: str
     env: dict[str, str] = msgspec.field(default_factory=dict)
     provision: tuple[Script, ...] = ()
     probes: tuple[Probe, ...] = ()
+    timezone: str = ""
+    hosts: dict[str, str] = msgspec.field(default_factory=dict)
+    servers: tuple[str, ...] = ()
+    trust: Trust = Trust()

@@ -32,6 +32,8 @@ INSIDE = frozenset(
         *("boot.extra_arguments",),
         *("graphics.enabled", "graphics.width", "graphics.height", "network.mode"),
         *("guest.user", "guest.hostname", "guest.env", "guest.provision", "guest.probes"),
+        *("guest.timezone", "guest.hosts", "guest.servers"),
+        *("guest.trust.certificates", "guest.trust.remove_defaults"),
         *("supervision.restart.policy", "supervision.restart.max_attempts"),
         *("supervision.restart.max_delay_s", "supervision.restart.stable_s"),
         *("supervision.watchdog.device", "supervision.watchdog.timeout_s"),

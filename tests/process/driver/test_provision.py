@@ -12,19 +12,17 @@ import pytest
 from tests.process.driver.harness import Zygote
 from tests.process.driver.test_lifecycle import up
 
-from gaovm.wire import anyjson
-
 OWNER = f"{pwd.getpwuid(os.getuid()).pw_name}:{grp.getgrgid(os.getgid()).gr_name}"
 
 
-def entry(mode: str, script: str, name: str = "provision[0]", **target: Any) -> anyjson.Object:
-    found: anyjson.Object = {"name": name, "mode": mode, "script": script}
+def entry(mode: str, script: str, name: str = "provision[0]", **target: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": name, "mode": mode, "script": script}
     if target:
         found["target"] = {"owner": OWNER, **target}
     return found
 
 
-async def degraded(zygote: Zygote, base: Path, *entries: anyjson.Object) -> Any:
+async def degraded(zygote: Zygote, base: Path, *entries: dict[str, Any]) -> Any:
     link = await up(zygote, base, {"guest": {"provision": list(entries)}})
     return (await link.until(readiness="degraded"))["error"]
 

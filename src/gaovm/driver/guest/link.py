@@ -7,6 +7,7 @@ guest, once per boot. If an agent only lost its connection, the driver just conf
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import socket
 from collections.abc import Callable
@@ -22,9 +23,11 @@ from gaovm.driver.guest.readiness import Readiness
 from gaovm.driver.status import Status
 from gaovm.guestmanager import channel, guest
 from gaovm.guestmanager.connection import Connection
+from gaovm.platform import timezones
 from gaovm.spec.guest import Probe, Script
 from gaovm.wire.agent.guest import Configuration
 from gaovm.wire.agent.handshake import Hello
+from gaovm.wire.driver import params
 from gaovm.wire.driver.launch import LaunchRequest
 
 CONFIGURED_LIMIT_S = 60.0
@@ -55,6 +58,9 @@ class GuestLink:
         )
         self._agent: object = None
         self._clock = timekeeping.Timekeeper()
+        name = request.spec.guest.timezone
+        # Now: later this process cannot read the host's files.
+        self._zone = guest.zone(name, timezones.data(name))
         self.answered = False
 
     @steps.step
@@ -105,6 +111,20 @@ class GuestLink:
         spec = msgspec.structs.replace(spec, guest=inside)
         self._request = msgspec.structs.replace(self._request, spec=spec)
         await guest.configure(await self.usable(), Configuration(env=env))
+
+    async def set_names(self, wanted: params.Names) -> None:
+        """Give the guest another time zone and other host names, also after it reboots.
+
+        Raises:
+            errors.GuestUnavailable, errors.GuestCallFailed: later set-ups use them all the same.
+        """
+        spec = self._request.spec
+        inside = msgspec.structs.replace(spec.guest, hosts=wanted.hosts, timezone=wanted.timezone)
+        spec = msgspec.structs.replace(spec, guest=inside)
+        self._request = msgspec.structs.replace(self._request, spec=spec)
+        self._zone = guest.zone(wanted.timezone, base64.b64decode(wanted.rules))
+        changed = Configuration(hosts=setup.hosts(spec), timezone=self._zone)
+        setup.check_zone(inside, await guest.configure(await self.usable(), changed))
 
     def provision_again(self, scripts: tuple[Script, ...], probes: tuple[Probe, ...]) -> None:
         """Set the guest up again, with these scripts and probes; the state reports the progress.
@@ -205,7 +225,7 @@ class GuestLink:
             if not self._readiness.settled:
                 self._readiness.tell("agent")
             try:
-                await setup.configure(connection, self._request, self._shares)
+                await setup.configure(connection, self._request, self._shares, self._zone)
             except errors.GaoError:
                 self._settle_in(connection)  # degraded, but one can inspect it
                 raise
@@ -219,6 +239,7 @@ class GuestLink:
             self._offer_terminal(connection)
             await booted.wait(connection, self._status.progress)
             await self._set_clock(connection)
+            await setup.trust(connection, self._request, self._status.progress)
             await setup.run_late(connection, self._request, *told)
         except errors.GuestUnavailable as exc:
             if self._channel is None or self._channel.connection is connection:

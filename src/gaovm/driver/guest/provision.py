@@ -56,7 +56,7 @@ def ordered(what: Guest, modes: tuple[Mode, ...]) -> list[Script]:
     return [script for mode in modes for script in what.provision if script.mode == mode]
 
 
-async def run(  # noqa: PLR0913  (what runs, and who hears of it)
+async def run(
     connection: Connection,
     what: Guest,
     modes: tuple[Mode, ...],

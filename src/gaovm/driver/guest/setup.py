@@ -16,8 +16,9 @@ from gaovm.driver.guest.readiness import Readiness
 from gaovm.driver.logs import StampedLog
 from gaovm.guestmanager import guest, mounts, users
 from gaovm.guestmanager.connection import Connection
-from gaovm.spec.guest import Mode
-from gaovm.wire.agent.guest import Configuration
+from gaovm.spec.guest import HOST_NAME, Guest, Mode
+from gaovm.spec.vm import VmSpec
+from gaovm.wire.agent.guest import Configuration, Configured, Zone
 from gaovm.wire.agent.mounts import Mount
 from gaovm.wire.driver.launch import LaunchRequest
 
@@ -26,27 +27,43 @@ NETWORK_LIMIT_S = 20.0
 #: systemd opens its socket within seconds; this holds on the slowest emulated machine.
 MANAGER_LIMIT_S = 120.0
 ENTROPY_BYTES = 32
-#: Lima's name for the host in the guest.
-HOST_NAME = "host.lima.internal"
+
+
+def hosts(spec: VmSpec) -> dict[str, str]:
+    """Return the names of the guest's ``/etc/hosts``; the host has one if it is open."""
+    found = dict(spec.guest.hosts)
+    if spec.network.host_access:
+        found.setdefault(HOST_NAME, HOST_NAME)
+    return {name: network.GATEWAY if to == HOST_NAME else to for name, to in found.items()}
+
+
+def check_zone(what: Guest, done: Configured) -> None:
+    """Log that the guest has not the wanted time zone; it is still useful."""
+    if done.timezone:
+        logger.warning("the guest's time zone is not %s: %s", what.timezone, done.timezone[:200])
 
 
 @steps.step
 async def configure(
-    connection: Connection, request: LaunchRequest, shares: tuple[ShareDevice, ...]
+    connection: Connection,
+    request: LaunchRequest,
+    shares: tuple[ShareDevice, ...],
+    zone: Zone | None,
 ) -> None:
     """Give the guest its name, user, mounts, environment, time and entropy.
 
     Raises:
         errors.GaoError: the agent is gone, or a part failed; the other parts are done all the same.
     """
-    what, opened = request.spec.guest, request.spec.network.host_access
+    what = request.spec.guest
     fed = request.spec.supervision.watchdog.device
     wanted = tuple(
         Mount(tag=s.tag, type=s.type, path=s.mount_point, writable=s.writable) for s in shares
     )
     configuration = Configuration(
         hostname=what.hostname,
-        hosts={HOST_NAME: network.GATEWAY} if opened else {},
+        hosts=hosts(request.spec),
+        timezone=zone,
         unix_ns=round(clock.now() * 1e9),
         user=users.account(what.user),
         mounts=wanted,
@@ -55,6 +72,7 @@ async def configure(
         watchdog=fed,
     )
     done = await guest.configure(connection, configuration)
+    check_zone(what, done)
     mounts.check(wanted, done.mounts)
     if fed:
         guest.check_watchdog(done)
@@ -82,6 +100,21 @@ async def run_early(
     readiness.tell("provisioning")
     with contextlib.closing(_log(request)) as log:
         await _provision(connection, request, provision.EARLY, log, report)
+
+
+async def trust(connection: Connection, request: LaunchRequest, report: Report) -> None:
+    """Make the guest trust the config's certificates.
+
+    Raises:
+        errors.GuestCallFailed: it could not be done.
+        errors.GuestUnavailable: the agent is gone.
+    """
+    wanted = request.spec.guest.trust
+    if wanted.certificates or wanted.remove_defaults:
+        report("provision", "caCerts: installing certificates")
+    done = await guest.trust(connection, wanted)
+    if done.changed:
+        logger.info("the guest's trusted certificates were set by %s", done.how[:200])
 
 
 async def run_late(

@@ -6,12 +6,15 @@ import re
 
 from gaovm.project import fields, nodes, variables
 from gaovm.project.context import Context
+from gaovm.project.lima import embedding, proxies
 from gaovm.project.names import hostname
-from gaovm.project.sections import provisioning
+from gaovm.project.sections import provisioning, resolver, trust
 from gaovm.spec.guest import Guest, User
+from gaovm.spec.network import GATEWAY
 
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_ZONE = re.compile(r"[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,3}\Z")
 _MAX_ID = 2**32 - 2
 # Debian's first id for people; lower ids belong to system accounts
 _FIRST_ID = 1000
@@ -103,12 +106,29 @@ def _with_home(table: nodes.Table, user: User, context: Context) -> User:
     )
 
 
-def read(root: nodes.Table, user: User, context: Context) -> Guest:
-    """Read everything that GaoVM sets up inside the guest."""
+def read(
+    root: nodes.Table,
+    user: User,
+    context: Context,
+    files: embedding.Resolver,
+    *,
+    host_access: bool,
+) -> Guest:
+    """Read everything that GaoVM sets up inside the guest.
+
+    ``host_access``: the guest reaches the host.
+
+    Raises:
+        embedding.Incomplete: the resolver lacks files as yet.
+    """
     return Guest(
         user=user,
         hostname=hostname(context.name),
-        env=read_env(root, context),
+        env=_with_proxies(root, read_env(root, context), context, host_access=host_access),
+        timezone=_timezone(root, context),
+        hosts=resolver.read_hosts(root, context, opened=host_access),
+        servers=resolver.read_servers(root, context),
+        trust=trust.read(root, context, files),
         provision=provisioning.read(root, user, context),
         probes=provisioning.read_probes(root, user, context),
     )
@@ -123,6 +143,31 @@ def read_message(root: nodes.Table, context: Context) -> str:
     for expression in unknown:
         context.found.warning(node, f"{expression} is not known and left as it is")
     return text
+
+
+def _with_proxies(
+    root: nodes.Table, env: dict[str, str], context: Context, *, host_access: bool
+) -> dict[str, str]:
+    """Add the caller's proxies, unless ``propagateProxyEnv`` is false."""
+    wanted = fields.boolean(root, "propagateProxyEnv") is not False
+    merged = proxies.merge(env, context.caller.proxies if wanted else {}, GATEWAY)
+    if merged.of_host and not host_access:
+        names = ", ".join(merged.of_host)
+        what = f"{names}: the proxy is this machine's own, which is closed to the guest"
+        what += " (vmOpts.gaovm.hostAccess opens it)"
+        context.found.warning(root, what, path="propagateProxyEnv")
+    return merged.env
+
+
+def _timezone(root: nodes.Table, context: Context) -> str:
+    """Return the file's time zone, else the host's; the empty text leaves the guest's."""
+    node = fields.scalar(root, "timezone")
+    if node is None:
+        return context.host.timezone
+    if node.text and not _ZONE.match(node.text):
+        what = f"expected the name of a time zone, found {nodes.describe(node)}"
+        context.found.problem(node, what, remedy="write one such as Europe/Berlin")
+    return node.text
 
 
 def read_env(root: nodes.Table, context: Context) -> dict[str, str]:

@@ -37,9 +37,7 @@ def _entry(entry: nodes.Table, user: User, context: Context) -> Script | None:
     target = _target(entry, mode, user, context) if mode in _TEXTS else None
     if text is None or (mode in _TEXTS and target is None):
         return None
-    return Script(
-        name=entry.path, mode=mode, script=text, env=context.param_env(), target=target
-    )
+    return Script(name=entry.path, mode=mode, script=text, env=context.param_env(), target=target)
 
 
 def _text(entry: nodes.Table, key: str, user: User, context: Context) -> str | None:
@@ -82,7 +80,7 @@ def _target(entry: nodes.Table, mode: Mode, user: User, context: Context) -> Tar
     )
 
 
-def _matching(  # noqa: PLR0913  (one field, and what it is read against)
+def _matching(
     entry: nodes.Table,
     key: str,
     form: re.Pattern[str],

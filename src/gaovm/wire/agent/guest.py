@@ -13,6 +13,13 @@ Until = Annotated[str, msgspec.Meta(examples=["booted", "manager"])]
 NetworkState = Annotated[str, msgspec.Meta(examples=["up", "failed", "timeout"])]
 
 
+class Zone(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A time zone by name; ``rules``: its file (TZif, base64), for a guest without the database."""
+
+    name: str
+    rules: str = ""
+
+
 class Configuration(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The body of ``PUT /v1/configure``. None leaves a part as it is; ``env`` replaces all.
 
@@ -26,6 +33,7 @@ class Configuration(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     hosts: dict[str, str] | None = None
     mounts: tuple[mounts.Mount, ...] = ()
     env: dict[str, str] | None = None
+    timezone: Zone | None = None
     entropy: str | None = None
     watchdog: bool = False
 
@@ -38,11 +46,26 @@ class WatchdogState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Configured(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of ``PUT /v1/configure``."""
+    """The answer of ``PUT /v1/configure``. ``timezone``: why the zone could not be set."""
 
     mounts: tuple[mounts.Mounted, ...] = ()
     user: users.Made | None = None
     watchdog: WatchdogState | None = None
+    timezone: str = ""
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of ``PUT /v1/trust``: certificates in PEM, one each."""
+
+    certificates: tuple[str, ...] = ()
+    remove_defaults: bool = False
+
+
+class Trusted(msgspec.Struct, frozen=True, kw_only=True):
+    """Its answer: whether anything had to be done, and the program or file that did it."""
+
+    changed: bool = False
+    how: str = ""
 
 
 class Wait(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

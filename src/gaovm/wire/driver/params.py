@@ -101,6 +101,17 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str]
 
 
+class Names(msgspec.Struct, frozen=True, kw_only=True):
+    """``guest.names``: the guest's time zone and host names, in place of those before.
+
+    ``rules``: the zone's file in base64, as a driver cannot read it.
+    """
+
+    timezone: str = ""
+    rules: str = ""
+    hosts: dict[str, str] = {}
+
+
 class Provision(msgspec.Struct, frozen=True, kw_only=True):
     """``guest.provision``: the scripts and probes to run, in place of those before."""
 
