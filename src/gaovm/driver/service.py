@@ -156,7 +156,7 @@ class Service:
         return results.Done()
 
     async def _provision(self, wanted: params.Provision) -> results.Done:
-        self._vm.guest.provision_again(wanted.provision, wanted.probes)
+        self._vm.guest.provision_again(wanted)
         return results.Done()
 
     async def _set_reaction(self, wanted: params.Reaction) -> results.Done:

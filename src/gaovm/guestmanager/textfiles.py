@@ -6,6 +6,8 @@ nowhere.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gaovm import errors
 from gaovm.guestmanager import processes
 from gaovm.guestmanager.connection import Connection
@@ -14,9 +16,10 @@ from gaovm.wire import streams
 from gaovm.wire.agent.processes import Command, Exit
 
 #: Statuses of the programs below; a shell and its tools use lower ones.
-MISSING, NO_FILE, TOO_LARGE = 81, 82, 83
+MISSING, NO_FILE = 81, 82
 #: The longest file that is read, in bytes.
 MAX_BYTES = 16 << 20
+MAX_SAID = 500
 LIMIT_S = 60.0
 # A link at the path is followed, as by `cp`. The new content becomes visible by one rename.
 _WRITE = """\
@@ -61,7 +64,15 @@ async def write(
 
 
 async def read(connection: Connection, path: str, user: str) -> bytes | None:
-    """Return the content of a regular file, as that user sees it; None: there is none.
+    """Return the content of a file as ``read_into`` reads it; None: there is none."""
+    found = bytearray()
+    return bytes(found) if await read_into(connection, path, user, found.extend) else None
+
+
+async def read_into(
+    connection: Connection, path: str, user: str, take: Callable[[bytes], object]
+) -> bool:
+    """Hand the content of a regular file, as that user sees it, to ``take``; False: there is none.
 
     Raises:
         errors.GuestCallFailed: it is no regular file, larger than 16 MiB, or not readable; the
@@ -69,20 +80,24 @@ async def read(connection: Connection, path: str, user: str) -> bytes | None:
         errors.GuestUnavailable: the agent is gone.
         TimeoutError: the guest took longer than a minute.
     """
-    found, said = bytearray(), bytearray()
+    said, size = bytearray(), 0
 
-    def take(kind: int, data: bytes) -> None:
-        into = found if kind == streams.OUTPUT else said
-        into += data[: MAX_BYTES + 1 - len(into)]
+    def sort(kind: int, data: bytes) -> None:
+        nonlocal size
+        if kind != streams.OUTPUT:
+            said.extend(data[: MAX_SAID - len(said)])
+        elif size <= MAX_BYTES:
+            size += len(data)
+            take(data)
 
     command = _shell(_READ, user, path, str(MAX_BYTES + 1))
-    ended = await processes.run(connection, command, on_output=take, limit_s=LIMIT_S)
+    ended = await processes.run(connection, command, on_output=sort, limit_s=LIMIT_S)
     if ended.code == MISSING:
-        return None
-    if ended.code == 0 and len(found) <= MAX_BYTES:
-        return bytes(found)
+        return False
+    if ended.code == 0 and size <= MAX_BYTES:
+        return True
     why = {0: f"it is larger than {MAX_BYTES >> 20} MiB", NO_FILE: "it is no regular file"}
-    text = bytes(said[-500:]).decode("utf-8", "replace").strip()
+    text = said.decode("utf-8", "replace").strip()
     raise errors.GuestCallFailed(
         why.get(ended.code) or f"it cannot be read: {text or f'status {ended.code}'}"
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gaovm import errors
 from gaovm.hostfacts import mounts
 from gaovm.project import images
 
@@ -19,11 +21,26 @@ def check(loaded: config.Loaded, home: Path) -> None:
 
     Raises:
         errors.ImageUnknown: GaoVM cannot get the image.
-        errors.ConfigError: the file gives a digest for an image that is built here.
+        errors.ConfigError: the file gives a digest for an image that is built here, or copies a
+            file of the guest's into ``home``.
         errors.MountMissing: a mount's directory does not exist on this host.
         errors.MountRefused: a mount's directory lies in ``home``, GaoVM's own.
     """
     images.check(loaded)
+    _check_copies(loaded, home)
     mounts.check(
         loaded.spec.shares, home, lambda share: f"{loaded.place(share.field or 'mounts')}:"
     )
+
+
+def _check_copies(loaded: config.Loaded, home: Path) -> None:
+    real_home = os.path.realpath(home).rstrip("/")
+    for copy in loaded.spec.guest.copies:
+        directory = os.path.realpath(copy.host.rpartition("/")[0] or "/")
+        if copy.host.startswith("/") and f"{directory}/".startswith(f"{real_home}/"):
+            field = f"{copy.name}.host"
+            raise errors.ConfigError(
+                f"{loaded.place(field)}: {copy.host} lies in GaoVM's own directory {home}",
+                field=field,
+                remedy="write {{.Dir}}/copied-from-guest/NAME, or a path elsewhere",
+            )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from gaovm import errors
 from gaovm.project import check, fields, names, nodes, problems
 from gaovm.project.context import Caller, Context, Host
-from gaovm.project.lima import embedding, locators, params, values, whole
+from gaovm.project.lima import embedding, locators, params, plain, values, whole
 from gaovm.project.sections import boot, disks, graphics, guest, network, shares, supervision
 from gaovm.spec.disks import Image
 from gaovm.spec.vm import VmSpec
@@ -60,7 +60,9 @@ def load(  # noqa: PLR0913  (what a file is read against)
     """
     found = problems.Findings(path)
     files = resolver or embedding.Nothing()
-    root = tree(text, path, caller.home, project_dir, files, found, trees)
+    whole_file = tree(text, path, caller.home, project_dir, files, found, trees)
+    plain.check_sudo(whole_file, found)
+    root = plain.strip(whole_file, found)
     if not given and (own := _own_name(root, found)) is not None:
         host = replace(host, vm_dir=posixpath.join(posixpath.dirname(host.vm_dir), own))
         name = own
@@ -79,12 +81,12 @@ def load(  # noqa: PLR0913  (what a file is read against)
         disk=disks.read_disk(root, context),
         network=networking,
         graphics=graphics.read(root, context),
-        shares=shares.read(root, user, context),
+        shares=() if plain.is_plain(root) else shares.read(root, user, context),
         supervision=supervision.read(root, boot_part, context),
         message=guest.read_message(root, context),
     )
     found.finish()
-    return Loaded(spec, tuple(found.warnings), path, root)
+    return Loaded(spec, tuple(found.warnings), path, whole_file)
 
 
 def parse(text: str, path: str) -> nodes.Table:

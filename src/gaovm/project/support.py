@@ -27,10 +27,10 @@ class Level(StrEnum):
 #: (struct, field) -> why it has no effect; any other is "not honoured yet".
 _REASONS: dict[tuple[str, str], str] = {
     ("LimaYAML", "audio"): "the VM has no sound device",
-    ("LimaYAML", "containerd"): "GaoVM installs no containerd; a provision script can",
+    ("LimaYAML", "containerd"): "GaoVM downloads no containerd (`false` is its default); a "
+    "provision script can install one",
     ("LimaYAML", "nestedVirtualization"): "the VM has no virtualization of its own",
     ("LimaYAML", "networks"): "the VM has one network, by passt; socket_vmnet is macOS's",
-    ("LimaYAML", "plain"): "every VM is set up by its agent",
     ("LimaYAML", "rosetta"): f"{_MAC}: Rosetta",
     ("LimaYAML", "ssh"): _SSH,
     ("LimaYAML", "tpm"): "the VM has no TPM",
@@ -40,7 +40,6 @@ _REASONS: dict[tuple[str, str], str] = {
     ("Mount", "sshfs"): "no mount is by SSHFS",
     ("Mount", "9p"): "GaoVM chooses the options of 9p",
     ("Mount", "virtiofs"): "GaoVM chooses the options of virtiofs",
-    ("User", "passwordlessSudo"): "the user always has sudo without a password",
     ("VMOpts", "vz"): f"{_MAC}: Apple's hypervisor",
     ("VMOpts", "wsl2"): "only Windows has it: WSL 2",
     ("VMOpts", "krunkit"): f"{_MAC}: krunkit",
@@ -68,6 +67,10 @@ _LIMITS: dict[tuple[str, str], str] = {
     ): "the host's resolver answers with what it has, so this changes nothing",
     ("HostResolver", "hosts"): "in the guest's `/etc/hosts`; containers in it do not see them",
     ("CACertificates", "files"): "read when the config is, as `base`",
+    ("LimaYAML", "plain"): "the agent stays: it is the only way into the guest",
+    ("LimaYAML", "upgradePackages"): "GaoVM reboots no guest for it",
+    ("User", "passwordlessSudo"): "`false` needs `plain: true`",
+    ("CopyToHost", "host"): "in `{{.Dir}}/copied-from-guest`, in the project, or approved",
     ("Image", "location"): "a name of ours (`debian:12`), a path or a URL",
     ("Image", "digest"): "an image from a URL or path needs one",
     ("Image", "variant"): "the first entry for the architecture is taken, whatever its variant",

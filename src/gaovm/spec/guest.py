@@ -13,7 +13,10 @@ HOST_NAME = "host.lima.internal"
 
 
 class User(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The account for shell, exec and cp. uid 0 is root: the agent leaves it as in the image."""
+    """The account for shell, exec and cp. uid 0 is root: the agent leaves it as in the image.
+
+    ``passwordless_sudo`` false: sudo asks for a password, which the guest chooses itself.
+    """
 
     name: str
     uid: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 2)]
@@ -21,6 +24,7 @@ class User(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     home: str
     shell: str = "/bin/bash"
     comment: str = ""
+    passwordless_sudo: bool = True
 
 
 #: The order in which the modes run at each boot; ``boot`` scripts run while the distribution boots.
@@ -72,12 +76,27 @@ class Trust(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     remove_defaults: bool = False
 
 
+class Copy(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of the guest's that is copied to the host once the guest is ready.
+
+    ``host`` is absolute, or relative to the VM's own directory. ``name``: for errors.
+    ``delete_on_stop``: the host's file goes when the VM stops.
+    """
+
+    name: str
+    guest: str
+    host: str
+    skip_if_missing: bool = False
+    delete_on_stop: bool = False
+
+
 class Guest(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The setup inside the guest, in this order: user, environment, mounts, scripts, probes.
 
     ``timezone``: a name of the zone database; empty leaves the guest's. ``hosts``: names and their
     IP addresses, or ``HOST_NAME``. ``servers``: addresses of name servers; none: the host's
-    resolver. ``trust``: installed before the scripts run.
+    resolver. ``trust``: installed before the scripts run. ``upgrade_packages``: at each boot,
+    before the scripts. ``plain``: without mounts, and without ports that follow the guest.
     """
 
     user: User
@@ -89,3 +108,6 @@ class Guest(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hosts: dict[str, str] = msgspec.field(default_factory=dict)
     servers: tuple[str, ...] = ()
     trust: Trust = Trust()
+    upgrade_packages: bool = False
+    copies: tuple[Copy, ...] = ()
+    plain: bool = False

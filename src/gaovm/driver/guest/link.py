@@ -24,7 +24,6 @@ from gaovm.driver.status import Status
 from gaovm.guestmanager import channel, guest
 from gaovm.guestmanager.connection import Connection
 from gaovm.platform import timezones
-from gaovm.spec.guest import Probe, Script
 from gaovm.wire.agent.guest import Configuration
 from gaovm.wire.agent.handshake import Hello
 from gaovm.wire.driver import params
@@ -126,7 +125,7 @@ class GuestLink:
         changed = Configuration(hosts=setup.hosts(spec), timezone=self._zone)
         setup.check_zone(inside, await guest.configure(await self.usable(), changed))
 
-    def provision_again(self, scripts: tuple[Script, ...], probes: tuple[Probe, ...]) -> None:
+    def provision_again(self, wanted: params.Provision) -> None:
         """Set the guest up again, with these scripts and probes; the state reports the progress.
 
         Raises:
@@ -139,8 +138,16 @@ class GuestLink:
                 "the guest is still being set up", actions=(errors.Action("wait_for_vm"),)
             )
         spec = self._request.spec
-        inside = msgspec.structs.replace(spec.guest, provision=scripts, probes=probes)
-        spec = msgspec.structs.replace(spec, guest=inside)
+        inside = msgspec.structs.replace(
+            spec.guest,
+            provision=wanted.provision,
+            probes=wanted.probes,
+            copies=spec.guest.copies if wanted.copies is None else wanted.copies,
+        )
+        orders = msgspec.structs.replace(
+            spec.supervision, set_up=wanted.set_up or spec.supervision.set_up
+        )
+        spec = msgspec.structs.replace(spec, guest=inside, supervision=orders)
         self._request = msgspec.structs.replace(self._request, spec=spec, provision=True)
         self._readiness.unsettle()
         self._log.end()
@@ -237,7 +244,8 @@ class GuestLink:
             await setup.run_early(connection, self._request, *told)
             await setup.await_network(connection)
             self._offer_terminal(connection)
-            await booted.wait(connection, self._status.progress)
+            limit_s = self._request.spec.supervision.set_up.boot_s
+            await booted.wait(connection, limit_s, self._status.progress)
             await self._set_clock(connection)
             await setup.trust(connection, self._request, self._status.progress)
             await setup.run_late(connection, self._request, *told)

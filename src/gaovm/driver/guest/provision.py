@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Protocol, get_args
+import asyncio
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol, get_args
 
 from gaovm import errors
 from gaovm.driver.guest.output import Output, Report
 from gaovm.driver.logs import StampedLog
 from gaovm.guestmanager import processes, textfiles
 from gaovm.guestmanager.connection import Connection
-from gaovm.spec.guest import Guest, Mode, Probe, Script, Target
+from gaovm.spec.guest import Guest, Mode, Probe, Script
 from gaovm.wire.agent.processes import Command, Exit
 
-logger = logging.getLogger(__name__)
 #: Run while the distribution boots, before anything else of the set-up.
 EARLY: tuple[Mode, ...] = ("boot",)
 #: Run once it has booted.
@@ -56,54 +56,54 @@ def ordered(what: Guest, modes: tuple[Mode, ...]) -> list[Script]:
     return [script for mode in modes for script in what.provision if script.mode == mode]
 
 
-async def run(
-    connection: Connection,
-    what: Guest,
-    modes: tuple[Mode, ...],
-    evaluator: Evaluator,
-    log: StampedLog,
-    report: Report,
-) -> None:
-    """Run every entry of these modes: ``user`` as the configured user, all others as root.
+class Runner(NamedTuple):
+    """In which guest entries run, and as whom: ``user`` is the configured user.
+
+    ``limit_s``: the time of each in seconds; 0 means no limit.
+    """
+
+    connection: Connection
+    user: str
+    evaluator: Evaluator
+    limit_s: float
+
+
+async def run(runner: Runner, scripts: Iterable[Script], log: StampedLog, report: Report) -> None:
+    """Run entries: mode ``user`` as the configured user, all others as root.
 
     Raises:
         errors.ProvisionFailed: one ended with another status than 0; later ones did not run.
         errors.GuestUnavailable: the agent is gone.
     """
-    for script in ordered(what, modes):
+    for script in scripts:
         report("provision", f"{script.name}: started")
         log.write(f"=== {script.name} ({script.mode})\n".encode())
         output = Output(log, "provision", script.name, report)
+        limit_s = runner.limit_s if script.target is None else textfiles.LIMIT_S
         try:
-            ended = await _run(connection, what, script, evaluator, output)
+            async with asyncio.timeout(limit_s or None):
+                ended = await _run(runner, script, output)
         except errors.GuestCallFailed as exc:
             raise _failed(script, exc.message, output.finish()) from exc
         except TimeoutError as exc:
-            limit = f"did not end within {textfiles.LIMIT_S:g} s"
-            raise _failed(script, limit, output.finish()) from exc
+            how = f"did not end within {limit_s:g} s"
+            raise _failed(script, how, output.finish()) from exc
         if ended.code != 0:
             how = f"signal {ended.signal}" if ended.signal else f"status {ended.code}"
             raise _failed(script, f"ended with {how}", output.finish(), ended.code)
 
 
-async def _run(
-    connection: Connection, what: Guest, script: Script, evaluator: Evaluator, output: Output
-) -> Exit:
+async def _run(runner: Runner, script: Script, output: Output) -> Exit:
     target = script.target
     if target is None:
-        user = what.user.name if script.mode == "user" else "root"
-        return await run_script(connection, script, user, output)
+        user = runner.user if script.mode == "user" else "root"
+        return await run_script(runner.connection, script, user, output)
     content = script.script.encode()
     if script.mode == "yq":
-        content = await _edited(connection, script, target, evaluator)
-    return await textfiles.write(connection, target, content, output.take)
-
-
-async def _edited(
-    connection: Connection, script: Script, target: Target, evaluator: Evaluator
-) -> bytes:
-    document = await textfiles.read(connection, target.path, target.owner.partition(":")[0])
-    return await evaluator.evaluate(script, document or b"")
+        owner = target.owner.partition(":")[0]
+        document = await textfiles.read(runner.connection, target.path, owner)
+        content = await runner.evaluator.evaluate(script, document or b"")
+    return await textfiles.write(runner.connection, target, content, output.take)
 
 
 async def run_script(

@@ -10,7 +10,7 @@ from pathlib import Path
 from gaovm.aio import clock, steps
 from gaovm.builder import network
 from gaovm.builder.document import ShareDevice
-from gaovm.driver.guest import probing, provision
+from gaovm.driver.guest import copying, packages, passwords, probing, provision
 from gaovm.driver.guest.output import Report
 from gaovm.driver.guest.readiness import Readiness
 from gaovm.driver.logs import StampedLog
@@ -120,21 +120,26 @@ async def trust(connection: Connection, request: LaunchRequest, report: Report) 
 async def run_late(
     connection: Connection, request: LaunchRequest, readiness: Readiness, report: Report
 ) -> None:
-    """Run the other entries of ``provision`` and then the probes, if the request asks for them.
+    """Do all that comes after the boot: packages, provisioning, probes, copies to the host.
 
     Raises:
-        errors.ProvisionFailed, errors.ProbeFailed: one failed.
+        errors.ProvisionFailed, errors.ProbeFailed, errors.GuestCallFailed: one failed.
         errors.GuestUnavailable: the agent is gone.
     """
     what = request.spec.guest
-    if not request.provision or not (what.provision or what.probes):
+    if not request.provision:
         return
-    with contextlib.closing(_log(request)) as log:
-        readiness.tell("provisioning")
-        await _provision(connection, request, provision.LATE, log, report)
-        if what.probes:
-            readiness.tell("probing")
-            await probing.run(connection, what, log, report)
+    if not what.user.passwordless_sudo:
+        await passwords.give(connection, what.user)
+    if what.provision or what.probes or what.upgrade_packages:
+        with contextlib.closing(_log(request)) as log:
+            readiness.tell("provisioning")
+            await _provision(connection, request, provision.LATE, log, report)
+            if what.probes:
+                readiness.tell("probing")
+                limit_s = request.spec.supervision.set_up.probe_s
+                await probing.run(connection, what, limit_s, log, report)
+    await copying.fetch(connection, request, report)
 
 
 async def _provision(
@@ -144,8 +149,17 @@ async def _provision(
     log: StampedLog,
     report: Report,
 ) -> None:
-    evaluator = provision.NoEvaluator()
-    await provision.run(connection, request.spec.guest, modes, evaluator, log, report)
+    what = request.spec.guest
+    scripts = provision.ordered(what, modes)
+    if what.upgrade_packages and modes == provision.LATE:
+        scripts.insert(0, packages.upgrade())
+    runner = provision.Runner(
+        connection,
+        what.user.name,
+        provision.NoEvaluator(),
+        request.spec.supervision.set_up.script_s,
+    )
+    await provision.run(runner, scripts, log, report)
 
 
 def _log(request: LaunchRequest) -> StampedLog:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from gaovm.project import fields, nodes, variables
 from gaovm.project.context import Context
 from gaovm.project.lima import embedding, proxies
 from gaovm.project.names import hostname
-from gaovm.project.sections import provisioning, resolver, trust
+from gaovm.project.sections import copies, provisioning, resolver, trust
 from gaovm.spec.guest import Guest, User
 from gaovm.spec.network import GATEWAY
 
@@ -50,6 +52,7 @@ def read_user(root: nodes.Table, context: Context) -> User:
         home="/root" if uid == 0 else f"/home/{name}.guest",
         shell=_shell(table, context),
         comment=_comment(caller.comment if comment is None else comment),
+        passwordless_sudo=fields.boolean(table, "passwordlessSudo") is not False,
     )
     return _with_home(table, user, context)
 
@@ -96,14 +99,7 @@ def _with_home(table: nodes.Table, user: User, context: Context) -> User:
         context.found.problem(node, what, remedy="take the colon out")
     if home is None:
         return user
-    return User(
-        name=user.name,
-        uid=user.uid,
-        gid=user.gid,
-        home=home,
-        shell=user.shell,
-        comment=user.comment,
-    )
+    return msgspec.structs.replace(user, home=home)
 
 
 def read(
@@ -129,6 +125,9 @@ def read(
         hosts=resolver.read_hosts(root, context, opened=host_access),
         servers=resolver.read_servers(root, context),
         trust=trust.read(root, context, files),
+        upgrade_packages=fields.boolean(root, "upgradePackages") is True,
+        copies=copies.read(root, user, context),
+        plain=fields.boolean(root, "plain") is True,
         provision=provisioning.read(root, user, context),
         probes=provisioning.read_probes(root, user, context),
     )
