@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gaovm import errors
-from gaovm.hostfacts import mounts
+from gaovm.hostfacts import mounts, programs
 from gaovm.project import images
 
 if TYPE_CHECKING:
     from gaovm.project import config
+
+#: What ``gaovm-yq`` reads and writes.
+FORMATS = ("json", "yaml")
 
 
 def check(loaded: config.Loaded, home: Path) -> None:
@@ -22,15 +25,36 @@ def check(loaded: config.Loaded, home: Path) -> None:
     Raises:
         errors.ImageUnknown: GaoVM cannot get the image.
         errors.ConfigError: the file gives a digest for an image that is built here, or copies a
-            file of the guest's into ``home``.
+            file of the guest's into ``home``, or edits one although there is no program for it.
         errors.MountMissing: a mount's directory does not exist on this host.
         errors.MountRefused: a mount's directory lies in ``home``, GaoVM's own.
     """
     images.check(loaded)
     _check_copies(loaded, home)
+    _check_edits(loaded)
     mounts.check(
         loaded.spec.shares, home, lambda share: f"{loaded.place(share.field or 'mounts')}:"
     )
+
+
+def _check_edits(loaded: config.Loaded) -> None:
+    """Refuse mode ``yq`` where there is no program for it, or for the file's format."""
+    arch = loaded.spec.boot.arch
+    for edit in loaded.spec.guest.provision:
+        if edit.mode != "yq" or edit.target is None:
+            continue
+        field, why = f"{edit.name}.format", ""
+        if edit.target.format not in FORMATS:
+            why = f"GaoVM edits JSON and YAML; {edit.target.path} is {edit.target.format}"
+        elif programs.yq(arch) is None:
+            field = f"{edit.name}.mode"
+            why = f"this installation has no gaovm-yq for {arch} guests, which mode yq needs"
+        if why:
+            raise errors.ConfigError(
+                f"{loaded.place(field)}: {why}",
+                field=field,
+                remedy="write the whole file with mode data, or edit it in a script",
+            )
 
 
 def _check_copies(loaded: config.Loaded, home: Path) -> None:

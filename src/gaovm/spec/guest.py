@@ -35,7 +35,7 @@ class Target(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     """The file in the guest that an entry of mode ``data`` or ``yq`` writes.
 
     ``owner`` is USER or USER:GROUP, ``permissions`` octal digits. ``overwrite``: also a file that
-    exists (``data``). ``format``: yq's word for the file's format (``yq``).
+    exists (``data``). ``format``: the file's (``yq``).
     """
 
     path: str

@@ -81,9 +81,3 @@ async def test_a_path_that_cannot_be_written_is_named(zygote: Zygote, base: Path
     error = await degraded(zygote, base, entry("data", "x", path=str(base)))
     assert error["message"].startswith("provision[0] (mode data) ended with status 82")
     assert error["details"]["tail"] == [f"{base} is a directory"]
-
-
-async def test_without_yq_the_entry_is_refused_by_name(zygote: Zygote, base: Path) -> None:
-    error = await degraded(zygote, base, entry("yq", ".a = 1", path=str(base / "a.yaml")))
-    assert error["message"].startswith("provision[0] (mode yq): this GaoVM comes without yq")
-    assert not (base / "a.yaml").exists()

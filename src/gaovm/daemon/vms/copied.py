@@ -119,9 +119,10 @@ def _find(copy: Copy, record: records.VmRecord, home: str, vm_dir: str) -> _Plac
         raise _failed(copy, f"it lies in GaoVM's own directory {home}")
     project = os.path.realpath(record.project)
     wanted = reach.of_copy(copy, project, os.path.realpath)
-    if wanted is not None and record.approved is not None:
-        if reach.widenings(record.approved.reaches, (wanted,), project):
-            raise _failed(copy, f"it leads to {wanted.what}, which nobody has approved")
+    known = None if record.approved is None else record.approved.reaches
+    # a row that is older than approvals has no copies
+    if wanted is not None and reach.widenings(known or (), (wanted,), project):
+        raise _failed(copy, f"it leads to {wanted.what}, which nobody has approved")
     return _Place(real, name)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol, get_args
+from typing import NamedTuple, get_args
 
 from gaovm import errors
+from gaovm.driver.guest import editing
+from gaovm.driver.guest.editing import Editor
 from gaovm.driver.guest.output import Output, Report
 from gaovm.driver.logs import StampedLog
 from gaovm.guestmanager import processes, textfiles
@@ -26,31 +28,6 @@ _RUNNER = (
 )
 
 
-class Evaluator(Protocol):
-    """Applies an expression to a document of the guest's: mode ``yq``."""
-
-    async def evaluate(self, script: Script, document: bytes) -> bytes:
-        """Return what the document becomes; an empty one is a new file.
-
-        Raises:
-            errors.ProvisionFailed: the expression does not fit the document, or nothing here can
-                evaluate it.
-        """
-        ...
-
-
-class NoEvaluator:
-    """Refuses every expression."""
-
-    async def evaluate(self, script: Script, document: bytes) -> bytes:
-        """Refuse."""
-        raise errors.ProvisionFailed(
-            f"{script.name} (mode yq): this GaoVM comes without yq, which edits the file",
-            field=script.name,
-            remedy="write the whole file with mode data, or edit it in a script",
-        )
-
-
 def ordered(what: Guest, modes: tuple[Mode, ...]) -> list[Script]:
     """Return the entries of these modes, in the order in which they run."""
     return [script for mode in modes for script in what.provision if script.mode == mode]
@@ -64,7 +41,7 @@ class Runner(NamedTuple):
 
     connection: Connection
     user: str
-    evaluator: Evaluator
+    editor: Editor
     limit_s: float
 
 
@@ -79,7 +56,7 @@ async def run(runner: Runner, scripts: Iterable[Script], log: StampedLog, report
         report("provision", f"{script.name}: started")
         log.write(f"=== {script.name} ({script.mode})\n".encode())
         output = Output(log, "provision", script.name, report)
-        limit_s = runner.limit_s if script.target is None else textfiles.LIMIT_S
+        limit_s = runner.limit_s if script.target is None else 2 * editing.COPY_LIMIT_S
         try:
             async with asyncio.timeout(limit_s or None):
                 ended = await _run(runner, script, output)
@@ -98,11 +75,9 @@ async def _run(runner: Runner, script: Script, output: Output) -> Exit:
     if target is None:
         user = runner.user if script.mode == "user" else "root"
         return await run_script(runner.connection, script, user, output)
-    content = script.script.encode()
     if script.mode == "yq":
-        owner = target.owner.partition(":")[0]
-        document = await textfiles.read(runner.connection, target.path, owner)
-        content = await runner.evaluator.evaluate(script, document or b"")
+        return await runner.editor.edit(runner.connection, script, target, output.take)
+    content = script.script.encode()
     return await textfiles.write(runner.connection, target, content, output.take)
 
 

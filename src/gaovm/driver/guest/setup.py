@@ -11,11 +11,13 @@ from gaovm.aio import clock, steps
 from gaovm.builder import network
 from gaovm.builder.document import ShareDevice
 from gaovm.driver.guest import copying, packages, passwords, probing, provision
+from gaovm.driver.guest.editing import Editor
 from gaovm.driver.guest.output import Report
 from gaovm.driver.guest.readiness import Readiness
 from gaovm.driver.logs import StampedLog
 from gaovm.guestmanager import guest, mounts, users
 from gaovm.guestmanager.connection import Connection
+from gaovm.hostfacts import programs
 from gaovm.spec.guest import HOST_NAME, Guest, Mode
 from gaovm.spec.vm import VmSpec
 from gaovm.wire.agent.guest import Configuration, Configured, Zone
@@ -156,7 +158,7 @@ async def _provision(
     runner = provision.Runner(
         connection,
         what.user.name,
-        provision.NoEvaluator(),
+        Editor(programs.yq(request.spec.boot.arch)),
         request.spec.supervision.set_up.script_s,
     )
     await provision.run(runner, scripts, log, report)

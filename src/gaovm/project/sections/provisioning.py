@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import get_args
 
@@ -15,6 +16,7 @@ _RUN: tuple[Mode, ...] = get_args(Mode)
 #: What a mode's text is called in the file; a script in all others.
 _TEXTS = {"data": "content", "yq": "expression"}
 _FORMATS = ("auto", "csv", "ini", "json", "props", "tsv", "toml", "xml", "yaml")
+_EXTENSIONS = {".json": "json", ".yaml": "yaml", ".yml": "yaml"}
 _OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?\Z")
 _PERMISSIONS = re.compile(r"[0-7]{1,4}\Z")
 
@@ -76,7 +78,7 @@ def _target(entry: nodes.Table, mode: Mode, user: User, context: Context) -> Tar
         owner=owner,
         permissions=permissions,
         overwrite=overwrite is not False,
-        format=_format(entry, context) if mode == "yq" else "auto",
+        format=_format(entry, path, context) if mode == "yq" else "auto",
     )
 
 
@@ -101,8 +103,10 @@ def _matching(
     return None
 
 
-def _format(entry: nodes.Table, context: Context) -> str:
-    return fields.word(entry, "format", _FORMATS, context.found) or "auto"
+def _format(entry: nodes.Table, path: str, context: Context) -> str:
+    """Return the format of a file; the file's name may tell which ``auto`` is."""
+    word = fields.word(entry, "format", _FORMATS, context.found) or "auto"
+    return _EXTENSIONS.get(posixpath.splitext(path)[1], "auto") if word == "auto" else word
 
 
 def read_probes(root: nodes.Table, user: User, context: Context) -> tuple[Probe, ...]:
