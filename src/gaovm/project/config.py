@@ -5,11 +5,22 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from gaovm import errors
 from gaovm.project import check, fields, names, nodes, problems
 from gaovm.project.context import Caller, Context, Host
 from gaovm.project.lima import embedding, locators, params, plain, values, whole
-from gaovm.project.sections import boot, disks, graphics, guest, network, shares, supervision
+from gaovm.project.sections import (
+    boot,
+    disks,
+    graphics,
+    guest,
+    message,
+    network,
+    shares,
+    supervision,
+)
 from gaovm.spec.disks import Image
 from gaovm.spec.vm import VmSpec
 
@@ -83,8 +94,8 @@ def load(  # noqa: PLR0913  (what a file is read against)
         graphics=graphics.read(root, context),
         shares=() if plain.is_plain(root) else shares.read(root, user, context),
         supervision=supervision.read(root, boot_part, context),
-        message=guest.read_message(root, context),
     )
+    spec = msgspec.structs.replace(spec, message=message.read(root, context, spec))
     found.finish()
     return Loaded(spec, tuple(found.warnings), path, whole_file)
 

@@ -1,4 +1,4 @@
-"""``user``, ``env``, ``message`` and what else is set up in the guest -> ``spec.guest``."""
+"""``user``, ``env`` and what else is set up in the guest -> ``spec.guest``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from gaovm.project import fields, nodes, variables
+from gaovm.project import fields, nodes
 from gaovm.project.context import Context
 from gaovm.project.lima import embedding, proxies
 from gaovm.project.names import hostname
@@ -131,17 +131,6 @@ def read(
         provision=provisioning.read(root, user, context),
         probes=provisioning.read_probes(root, user, context),
     )
-
-
-def read_message(root: nodes.Table, context: Context) -> str:
-    """Read the message shown after ``up``. Unknown variables stay: it is only text for people."""
-    node = fields.scalar(root, "message")
-    if node is None:
-        return ""
-    text, unknown = variables.expand(node.text, context.host_variables())
-    for expression in unknown:
-        context.found.warning(node, f"{expression} is not known and left as it is")
-    return text
 
 
 def _with_proxies(
