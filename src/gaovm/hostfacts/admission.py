@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from gaovm import errors
 from gaovm.hostfacts import mounts, programs
-from gaovm.project import images
+from gaovm.project import fields, images
+from gaovm.project.sections import provisioning
 
 if TYPE_CHECKING:
     from gaovm.project import config
@@ -25,13 +26,15 @@ def check(loaded: config.Loaded, home: Path) -> None:
     Raises:
         errors.ImageUnknown: GaoVM cannot get the image.
         errors.ConfigError: the file gives a digest for an image that is built here, or copies a
-            file of the guest's into ``home``, or edits one although there is no program for it.
+            file of the guest's into ``home``, edits one although there is no program for it, or
+            runs a playbook on this machine.
         errors.MountMissing: a mount's directory does not exist on this host.
         errors.MountRefused: a mount's directory lies in ``home``, GaoVM's own.
     """
     images.check(loaded)
     _check_copies(loaded, home)
     _check_edits(loaded)
+    _check_playbooks(loaded)
     mounts.check(
         loaded.spec.shares, home, lambda share: f"{loaded.place(share.field or 'mounts')}:"
     )
@@ -54,6 +57,18 @@ def _check_edits(loaded: config.Loaded) -> None:
                 f"{loaded.place(field)}: {why}",
                 field=field,
                 remedy="write the whole file with mode data, or edit it in a script",
+            )
+
+
+def _check_playbooks(loaded: config.Loaded) -> None:
+    """Refuse mode ``ansible``: its entry is in no spec."""
+    for entry in fields.tables(loaded.root, "provision"):
+        if fields.text(entry, "mode") == "ansible":
+            field = fields.below(entry, "mode")
+            raise errors.ConfigError(
+                f"{loaded.place(field)}: {provisioning.NO_PLAYBOOKS}",
+                field=field,
+                remedy="run ansible-playbook yourself once the VM is up, or in it by mode system",
             )
 
 

@@ -75,7 +75,7 @@ _LIMITS: dict[tuple[str, str], str] = {
     ("Image", "digest"): "an image from a URL or path needs one",
     ("Image", "variant"): "the first entry for the architecture is taken, whatever its variant",
     ("Image", "archVariant"): "the first entry for the architecture is taken, whatever its variant",
-    ("Provision", "mode"): "each but `ansible`, in Lima's order",
+    ("Provision", "mode"): "in Lima's order",
     ("Provision", "expression"): "`up` refuses it where GaoVM comes without `gaovm-yq`",
     ("Provision", "format"): "`json` and `yaml`; others are refused",
     ("Provision", "skipDefaultDependencyResolution"): "GaoVM installs no packages by itself",
@@ -86,7 +86,7 @@ _LIMITS: dict[tuple[str, str], str] = {
     ("Video", "display"): "`none`, `default`, `vnc`; other words have no effect, with a warning",
 }
 _LEFT_OUT = "the entry is left out"
-_OF_MODES = "belongs to a mode whose entries are left out"
+_OF_ANSIBLE = "belongs to mode `ansible`, for which `up` refuses the file"
 #: (struct, field) -> fields that are read, and whose entry is then left out with a warning.
 _SKIPPED: dict[tuple[str, str], str] = {
     **{
@@ -94,7 +94,7 @@ _SKIPPED: dict[tuple[str, str], str] = {
         for name in ("hostPortRange", "guestSocket", "hostSocket", "reverse")
     },
     ("PortForward", "guestPortRange"): f"{_LEFT_OUT}, and still decides which rule counts",
-    ("Provision", "playbook"): _OF_MODES,
+    ("Provision", "playbook"): _OF_ANSIBLE,
 }
 #: (struct, field) -> values that end the load, and why.
 _REFUSED: dict[tuple[str, str], tuple[str, str]] = {
@@ -102,6 +102,10 @@ _REFUSED: dict[tuple[str, str], tuple[str, str]] = {
     ("LimaYAML", "vmType"): ("wsl2, krunkit", "they are Windows's and macOS's own"),
     ("LimaYAML", "os"): ("Darwin, FreeBSD, Windows", "GaoVM's agent runs on Linux"),
     ("LimaYAML", "arch"): ("armv7l, ppc64le, riscv64, s390x", "there is no agent for them"),
+    ("Provision", "mode"): (
+        "ansible",
+        "a playbook would run on this machine, and a guest can write it",
+    ),
     ("LimaYAML", "mountType"): ("wsl2", "only Windows has it: WSL 2"),
 }
 

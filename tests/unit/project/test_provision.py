@@ -62,7 +62,7 @@ def test_an_empty_file_may_be_written() -> None:
 def test_ansible_is_left_out_by_name() -> None:
     loaded = load(with_image("provision: [{mode: ansible, playbook: a.yaml}]"))
     assert loaded.spec.guest.provision == ()
-    assert "mode ansible is not honoured yet" in loaded.warnings[0]
+    assert "GaoVM runs no playbook of mode ansible" in loaded.warnings[0]
 
 
 @pytest.mark.parametrize(

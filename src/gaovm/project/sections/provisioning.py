@@ -10,6 +10,9 @@ from gaovm.project import fields, nodes, variables
 from gaovm.project.context import Context
 from gaovm.spec.guest import Mode, Probe, Script, Target, User
 
+NO_PLAYBOOKS = (
+    "GaoVM runs no playbook of mode ansible: it would run on this machine, and a guest can write it"
+)
 #: In the order of Lima's message.
 _MODES = ("system", "user", "boot", "dependency", "ansible", "data", "yq")
 _RUN: tuple[Mode, ...] = get_args(Mode)
@@ -32,8 +35,7 @@ def _entry(entry: nodes.Table, user: User, context: Context) -> Script | None:
     mode: Mode | None = next((known for known in _RUN if known == word), None)
     if mode is None:
         where = fields.below(entry, "mode")
-        what = f"mode {word} is not honoured yet; this entry is left out"
-        context.found.warning(entry, what, path=where)
+        context.found.warning(entry, f"{NO_PLAYBOOKS}; up refuses the file", path=where)
         return None
     text = _text(entry, _TEXTS.get(mode, "script"), user, context)
     target = _target(entry, mode, user, context) if mode in _TEXTS else None
