@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
-from tests.e2e.world import LIGHT, World
+from tests.e2e.world import LIGHT, SHORT_BOOT, World
+
+from gaovm.hostfacts import programs
 
 FIELDS = (
     LIGHT
@@ -44,6 +47,37 @@ provision:
     script: |
       echo "boot $(systemctl is-system-running)" > /var/tmp/order
       echo kept > /etc/motd
+      printf '#!/bin/sh\\necho "$@" >> /var/tmp/upgraded\\n' > /usr/local/sbin/apt-get
+      chmod +x /usr/local/sbin/apt-get
+upgradePackages: true
+copyToHost:
+  - {guest: /etc/conf.d/level, host: "{{.Dir}}/copied-from-guest/level", deleteOnStop: true}
+  - {guest: "{{.Home}}/deep/er/file", host: "PROJECT/out/file"}
+  - {guest: /etc/missing, host: "PROJECT/out/missing", skipIfMissing: true}
+message: |
+  {{if eq .HostOS "linux"}}{{.Name}} has {{.Instance.CPUs}}{{else}}other{{end}}
+"""
+)
+EDIT = """\
+  - mode: yq
+    path: "{{.Home}}/.config/docker/daemon.json"
+    owner: "{{.User}}"
+    expression: '.features.level = "{{.Param.level}}"'
+"""
+PLAIN = (
+    LIGHT
+    + """\
+plain: true
+user: {name: ann, uid: 1234, passwordlessSudo: false}
+hostResolver: {enabled: false}
+dns: [192.0.2.1, 192.0.2.2]
+portForwards: [{guestPort: 8081, hostPort: 0}]
+probes:
+  - description: the marker
+    hint: touch it
+    script: |
+      #!/bin/sh
+      echo looked; logger -t marker-test nothing; test -e /var/tmp/marker
 """
 )
 
@@ -66,9 +100,14 @@ def inside(world: World, project: Path, script: str) -> list[str]:
 @pytest.fixture(scope="module")
 def fields(world: World) -> Path:
     """Bring a VM up that uses the fields; the value is its project directory."""
-    project = world.project("fields", FIELDS)
+    project = world.project("fields")
+    text = FIELDS.replace("PROJECT", str(project))
+    if programs.yq("x86_64") is not None:
+        text = text.replace("provision:\n", "provision:\n" + EDIT)
+    (project / ".lima" / "config.yaml").write_text(text)
     certificate(project)
-    world.run("up", cwd=project, timeout=900, http_proxy="http://proxy.test:3128")
+    done = world.run("up", cwd=project, timeout=900, http_proxy="http://proxy.test:3128")
+    assert b"fields-dev has 1\n" in done.stdout
     return project
 
 
@@ -114,8 +153,72 @@ def test_the_guest_trusts_the_certificate(world: World, fields: Path) -> None:
 
 def test_zone_and_names_change_in_the_running_guest(world: World, fields: Path) -> None:
     config = fields / ".lima" / "config.yaml"
-    config.write_text(FIELDS.replace("Europe/Oslo", "Asia/Tokyo").replace("10.0.0.7", "10.0.0.8"))
+    text = config.read_text()
+    config.write_text(text.replace("Europe/Oslo", "Asia/Tokyo").replace("10.0.0.7", "10.0.0.8"))
     told = world.run("up", cwd=fields, http_proxy="http://other.test:1").stderr.decode()
     assert "applied at once:" in told
     show = "date -d @1767225600 +%z; getent hosts alias.test | cut -d' ' -f1; echo $http_proxy"
     assert inside(world, fields, show) == ["+0900", "10.0.0.8", "http://other.test:1"]
+
+
+def test_yq_edits_a_file_as_its_owner(world: World, fields: Path) -> None:
+    if programs.yq("x86_64") is None:
+        pytest.skip("gaovm-yq is not built here")
+    show = "stat -c %U ~/.config/docker/daemon.json; cat ~/.config/docker/daemon.json"
+    owner, *lines = inside(world, fields, show)
+    assert owner == inside(world, fields, "id -un")[0]
+    assert json.loads("".join(lines)) == {"features": {"level": "high"}}
+
+
+def test_packages_are_upgraded(world: World, fields: Path) -> None:
+    lines = inside(world, fields, "cat /var/tmp/upgraded")
+    assert lines[0] == "update"
+    assert lines[1].endswith("dist-upgrade")
+
+
+def test_files_are_copied_to_the_host_and_go_with_the_vm(world: World, fields: Path) -> None:
+    own = world.home / "vms" / "fields-dev" / "copied-from-guest" / "level"
+    assert own.read_text() == "level=high\n"
+    assert own.stat().st_mode & 0o777 == 0o600
+    assert (fields / "out" / "file").read_text() == "mine"
+    assert not (fields / "out" / "missing").exists()
+    world.run("stop", cwd=fields)
+    assert not own.exists()
+    assert (fields / "out" / "file").exists()
+    # once more, and without the certificate
+    config = fields / ".lima" / "config.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("caCerts: {files: [ca.crt]}\n", ""))
+    world.run("up", cwd=fields, timeout=600)
+    assert own.exists()
+    bundle = "\n".join(inside(world, fields, "cat /etc/ssl/certs/ca-certificates.crt"))
+    assert (fields / "ca.crt").read_text().strip() not in bundle
+    assert "BEGIN CERTIFICATE" in bundle
+    world.run("destroy", "-y", cwd=fields)
+
+
+def test_a_plain_vm_and_a_probe_that_fails(world: World) -> None:
+    project = world.project(
+        "plain",
+        PLAIN
+        + "vmOpts: {gaovm: {setUp: {probe: 3s}}}\n".replace(
+            "vmOpts: {gaovm: {", f"vmOpts: {{gaovm: {{{SHORT_BOOT}, "
+        ),
+    )
+    told = world.run("up", cwd=project, check=1, timeout=600).stderr.decode()
+    assert "the marker did not pass within 3 s: touch it" in told
+    assert "looked" in told
+    assert "marker-test" in told  # the guest's own log
+    assert "portForwards[0]: plain: true leaves it out" in told
+    root = ("exec", "--user", "root", "--", "sh", "-c")
+    world.run(*root, "touch /var/tmp/marker", cwd=project)
+    world.run("up", cwd=project, timeout=600)
+    show = "grep -c nameserver /etc/resolv.conf; grep 192.0.2.2 /etc/resolv.conf; stat -c %a ~/password"
+    assert inside(world, project, show) == ["2", "nameserver 192.0.2.2", "600"]
+    mounted = inside(world, project, "cat /proc/mounts")
+    assert str(project) not in "\n".join(mounted)
+    refused = world.run("exec", "--", "sudo", "-n", "true", cwd=project, check=1)
+    assert b"password is required" in refused.stderr
+    with_password = "sudo -S true <~/password && echo allowed"
+    assert inside(world, project, with_password) == ["allowed"]
+    world.run("destroy", "-y", cwd=project)
