@@ -152,16 +152,25 @@ HANDED_ON = (
         )
     ),
     *(
-        Switch(name, "the proxy of downloads and image builds", "", "daemon, image build")
+        Switch(
+            name,
+            "the proxy of downloads and image builds, and of guests (`propagateProxyEnv`)",
+            "",
+            "command line, daemon, image build",
+        )
         for name in (
             "http_proxy",
             "https_proxy",
             "no_proxy",
-            "all_proxy",
             "HTTP_PROXY",
             "HTTPS_PROXY",
             "NO_PROXY",
         )
+    ),
+    Switch("all_proxy", "the proxy of downloads and image builds", "", "daemon, image build"),
+    *(
+        Switch(name, "the FTP proxy of guests (`propagateProxyEnv`)", "", "command line")
+        for name in ("ftp_proxy", "FTP_PROXY")
     ),
     Switch("TMPDIR", "where an image build has its temporary files", "/tmp", "image build"),
     Switch("PATH", "where programs are found; a systemd unit keeps it", "", "command line, daemon"),

@@ -41,6 +41,17 @@ func Wait(ctx context.Context, initName string, timeout time.Duration) State {
 	return State{State: "none"}
 }
 
+// WaitManager returns when the service manager takes requests, or at the end of the context.
+func WaitManager(ctx context.Context, initName string, timeout time.Duration) State {
+	switch {
+	case initName != "systemd":
+		return State{State: "none"}
+	case AwaitSystemd(ctx, timeout) != nil:
+		return State{State: "timeout", Detail: "systemd has not opened its socket"}
+	}
+	return State{State: "running"}
+}
+
 // bootOfSystemd asks again when systemctl gives no answer: systemd re-executes itself now and then.
 func bootOfSystemd(ctx context.Context, timeout time.Duration) State {
 	for {

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"gaovm/agent/internal/account"
+	"gaovm/agent/internal/clock"
 	"gaovm/agent/internal/exec"
 	"gaovm/agent/internal/mounts"
 	"gaovm/agent/internal/network"
@@ -28,6 +29,7 @@ type configureBody struct {
 	Hosts    *map[string]string `json:"hosts"` // name to address, for /etc/hosts
 	Mounts   []mounts.Spec      `json:"mounts"`
 	Env      *map[string]string `json:"env"`
+	Timezone *clock.Zone        `json:"timezone"`
 	Entropy  *string            `json:"entropy"`
 	Watchdog bool               `json:"watchdog"` // whether the answer says if the agent feeds it
 }
@@ -36,6 +38,7 @@ type configureResult struct {
 	Mounts   []mounts.Result `json:"mounts"`
 	User     *account.Result `json:"user,omitempty"`
 	Watchdog *power.Result   `json:"watchdog,omitempty"`
+	Timezone string          `json:"timezone,omitempty"` // why the zone could not be set
 }
 
 // configureLock makes configurations take turns: they edit the same files.
@@ -63,13 +66,9 @@ func (a *agent) configure(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
-	if body.Hostname != nil && a.real {
-		if err := network.SetHostname("", *body.Hostname); err != nil {
-			return nil, err
-		}
-	}
-	if body.Hosts != nil && a.real {
-		if err := network.SetHosts("", *body.Hosts); err != nil {
+	result := configureResult{Mounts: []mounts.Result{}}
+	if a.real {
+		if err := body.setNames(&result); err != nil {
 			return nil, err
 		}
 	}
@@ -78,7 +77,6 @@ func (a *agent) configure(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
-	result := configureResult{Mounts: []mounts.Result{}}
 	if body.User != nil {
 		made, err := a.accounts.Set(body.User)
 		if err != nil {
@@ -93,6 +91,26 @@ func (a *agent) configure(r *http.Request) (any, error) {
 		result.Watchdog = a.watchdog.Result(mounts.LateTimeout)
 	}
 	return result, nil
+}
+
+// setNames sets the guest's own name, those of other hosts, and that of the time zone.
+func (b *configureBody) setNames(result *configureResult) error {
+	if b.Hostname != nil {
+		if err := network.SetHostname("", *b.Hostname); err != nil {
+			return err
+		}
+	}
+	if b.Hosts != nil {
+		if err := network.SetHosts("", *b.Hosts); err != nil {
+			return err
+		}
+	}
+	if b.Timezone != nil {
+		if err := clock.SetZone("", b.Timezone); err != nil {
+			result.Timezone = err.Error()
+		}
+	}
+	return nil
 }
 
 func (b *configureBody) check() error {
@@ -116,6 +134,11 @@ func (b *configureBody) check() error {
 	}
 	if b.User != nil {
 		if err := b.User.Check(); err != nil {
+			return err
+		}
+	}
+	if b.Timezone != nil {
+		if err := b.Timezone.Check("timezone"); err != nil {
 			return err
 		}
 	}

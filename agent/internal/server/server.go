@@ -31,6 +31,7 @@ import (
 	"gaovm/agent/internal/roles"
 	"gaovm/agent/internal/stream"
 	"gaovm/agent/internal/sys"
+	"gaovm/agent/internal/trust"
 	"gaovm/agent/internal/wire"
 
 	"golang.org/x/sys/unix"
@@ -69,6 +70,7 @@ type agent struct {
 	mounter  *mounts.Mounter
 	clock    clock.Clock
 	power    *power.Switch
+	trust    *trust.Store
 }
 
 // newAgent returns an agent that serves no channel yet.
@@ -80,6 +82,7 @@ func newAgent(h channel.Hello, real bool, initName string, cgroups *cgroups.Grou
 	a.copier = files.NewCopier(a.accounts, cgroups)
 	a.mounter = &mounts.Mounter{Real: real, Ready: a.ready, Accounts: a.accounts}
 	a.clock = clock.Clock{Real: real}
+	a.trust = trust.New(real)
 	a.power = &power.Switch{Real: real, InitName: initName, Watchdog: a.watchdog, Live: a.live}
 	a.release = time.AfterFunc(idleRelease, memory.Trim)
 	a.server = &http.Server{
@@ -223,6 +226,8 @@ func (a *agent) plain(w http.ResponseWriter, r *http.Request) {
 		})
 	case "PUT /v1/configure":
 		result, err = a.configure(r)
+	case "PUT /v1/trust":
+		result, err = a.trust.Call(r)
 	case "GET /v1/clock":
 		result, err = a.clock.Now()
 	case "POST /v1/clock":

@@ -180,6 +180,11 @@ func TestPlainCalls(t *testing.T) {
 		{"POST", "/v1/boot/wait", `{"timeout_s":5}`, 200, `{"state":"none"}`},
 		{"POST", "/v1/signal", `{"pid":1,"signal":"TERM"}`, 404, `not-found`},
 		{"PUT", "/v1/configure", `{"hostname":"-"}`, 400, `"field":"hostname"`},
+		{"PUT", "/v1/configure", `{"timezone":{"name":"../x"}}`, 400, `"field":"timezone.name"`},
+		{"PUT", "/v1/trust", `{"certificates":["x"]}`, 400, `"field":"certificates[0]"`},
+		{"PUT", "/v1/trust", `{"certificates":[]}`, 200, `"changed":false`},
+		{"POST", "/v1/boot/wait", `{"timeout_s":5,"until":"manager"}`, 200, `{"state":"none"}`},
+		{"POST", "/v1/boot/wait", `{"timeout_s":5,"until":"x"}`, 400, `"field":"until"`},
 		{"PUT", "/v1/configure", `{"mounts":[{"tag":"t","type":"nfs","path":"/x"}]}`, 400, `mounts[0].type`},
 		{"PUT", "/v1/configure", `{"mounts":[{"tag":"t","type":"9p","path":"/x/../y"}]}`, 200, `{"path":"/y","ok":true}`},
 	} {

@@ -12,23 +12,32 @@ import (
 
 const maxWait = 3600 // seconds
 
-// waitLimit reads how long a call may wait from its body.
-func waitLimit(r *http.Request) (time.Duration, error) {
-	var body struct {
-		TimeoutS float64 `json:"timeout_s"`
-	}
+// untilManager is the value of until for which a wait ends before the distribution has booted.
+const untilManager = "manager"
+
+type waitBody struct {
+	TimeoutS float64 `json:"timeout_s"`
+	Until    string  `json:"until"` // of bootWait alone
+}
+
+// readWait reads how long a call may wait, and for what.
+func readWait(r *http.Request) (waitBody, time.Duration, error) {
+	var body waitBody
 	if err := wire.ReadBody(r, &body); err != nil {
-		return 0, err
+		return body, 0, err
 	}
 	if !(body.TimeoutS > 0 && body.TimeoutS <= maxWait) {
-		return 0, wire.BadField("timeout_s", "more than 0, at most 3600")
+		return body, 0, wire.BadField("timeout_s", "more than 0, at most 3600")
 	}
-	return time.Duration(body.TimeoutS * float64(time.Second)), nil
+	if body.Until != "" && body.Until != "booted" && body.Until != untilManager {
+		return body, 0, wire.BadField("until", "not booted and not manager")
+	}
+	return body, time.Duration(body.TimeoutS * float64(time.Second)), nil
 }
 
 // bootWait answers when the distribution has finished booting, or when the given time is over.
 func (a *agent) bootWait(r *http.Request) (any, error) {
-	timeout, err := waitLimit(r)
+	body, timeout, err := readWait(r)
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +45,9 @@ func (a *agent) bootWait(r *http.Request) (any, error) {
 	defer cancel()
 	if !a.real {
 		return initsystem.State{State: "none"}, nil
+	}
+	if body.Until == untilManager {
+		return initsystem.WaitManager(ctx, a.initName, timeout), nil
 	}
 	state := initsystem.Wait(ctx, a.initName, timeout)
 	if state.State != "timeout" {
@@ -52,7 +64,7 @@ func (a *agent) afterBoot() {
 
 // networkWait answers when setting up the network has ended, or when the given time is over.
 func (a *agent) networkWait(r *http.Request) (any, error) {
-	timeout, err := waitLimit(r)
+	_, timeout, err := readWait(r)
 	if err != nil {
 		return nil, err
 	}

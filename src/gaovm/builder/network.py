@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 
+from gaovm.spec import network
 from gaovm.spec.vm import VmSpec
 
 NETWORK = "10.0.2.0/24"
 GUEST = "10.0.2.15"
-GATEWAY = "10.0.2.2"
+GATEWAY = network.GATEWAY
 DNS = "10.0.2.3"
 INTERFACE = "eth0"
 # The largest size of an IPv4 packet: passt has no other way to carry much data at once.
@@ -26,4 +27,5 @@ def mac(name: str) -> str:
 
 def kernel_argument(spec: VmSpec) -> str:
     """Return the kernel argument that fixes the guest's address; DHCP would cost a round trip."""
-    return f"ip={GUEST}::{GATEWAY}:255.255.255.0:{spec.guest.hostname}:{INTERFACE}:off:{DNS}"
+    servers = ":".join(spec.guest.servers) or DNS
+    return f"ip={GUEST}::{GATEWAY}:255.255.255.0:{spec.guest.hostname}:{INTERFACE}:off:{servers}"

@@ -53,6 +53,7 @@ class Service:
                 _bind(table.PORTS_LIST, self._list_ports),
                 _bind(table.GUEST_INFO, self._guest_info),
                 _bind(table.GUEST_ENVIRONMENT, self._set_environment),
+                _bind(table.GUEST_NAMES, self._set_names),
                 _bind(table.GUEST_PROVISION, self._provision),
                 _bind(table.DISK_GROW, self._grow_disk),
                 _bind(table.WATCHDOG_REACTION, self._set_reaction),
@@ -150,8 +151,12 @@ class Service:
         await self._vm.guest.set_environment(wanted.env)
         return results.Done()
 
+    async def _set_names(self, wanted: params.Names) -> results.Done:
+        await self._vm.guest.set_names(wanted)
+        return results.Done()
+
     async def _provision(self, wanted: params.Provision) -> results.Done:
-        self._vm.guest.provision_again(wanted.provision, wanted.probes)
+        self._vm.guest.provision_again(wanted)
         return results.Done()
 
     async def _set_reaction(self, wanted: params.Reaction) -> results.Done:

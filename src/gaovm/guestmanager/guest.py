@@ -7,10 +7,22 @@ import base64
 from gaovm import errors
 from gaovm.guestmanager import calls
 from gaovm.guestmanager.connection import CALL_LIMIT_S, Connection
+from gaovm.spec import guest as spec
 from gaovm.wire.agent import table
-from gaovm.wire.agent.guest import Boot, Configuration, Configured, Network, Wait
+from gaovm.wire.agent.guest import (
+    Boot,
+    Configuration,
+    Configured,
+    Network,
+    Trust,
+    Trusted,
+    Wait,
+    Zone,
+)
 
 CONFIGURE_LIMIT_S = 120.0
+#: The distribution's program reads every certificate again; an emulated machine takes its time.
+TRUST_LIMIT_S = 180.0
 
 
 def check_watchdog(done: Configured) -> None:
@@ -56,10 +68,35 @@ async def configure(connection: Connection, configuration: Configuration) -> Con
         raise
 
 
+def zone(name: str, rules: bytes | None) -> Zone | None:
+    """Return a time zone as the agent takes it; None for no name."""
+    return Zone(name=name, rules=base64.b64encode(rules or b"").decode()) if name else None
+
+
+async def trust(connection: Connection, wanted: spec.Trust) -> Trusted:
+    """Make the guest trust certificates, in place of those of the last call. Idempotent.
+
+    Raises:
+        errors.GuestCallFailed: it could not be done; the message says why.
+    """
+    body = Trust(certificates=wanted.certificates, remove_defaults=wanted.remove_defaults)
+    try:
+        return await calls.call(connection, table.TRUST, body, limit_s=TRUST_LIMIT_S)
+    except errors.GuestCallFailed as exc:
+        exc.field = "caCerts"
+        raise
+
+
 async def wait_booted(connection: Connection, limit_s: float) -> Boot:
     """Wait until the distribution has booted, or ``limit_s`` seconds have passed."""
     body = Wait(timeout_s=int(limit_s))
     return await calls.call(connection, table.WAIT_BOOTED, body, limit_s=limit_s + CALL_LIMIT_S)
+
+
+async def wait_manager(connection: Connection, limit_s: float) -> None:
+    """Wait until the guest's service manager takes requests, or ``limit_s`` seconds have passed."""
+    body = Wait(timeout_s=int(limit_s), until="manager")
+    await calls.call(connection, table.WAIT_BOOTED, body, limit_s=limit_s + CALL_LIMIT_S)
 
 
 async def wait_online(connection: Connection, limit_s: float) -> Network:

@@ -7,7 +7,7 @@ from gaovm.wire.agent.users import Account
 
 
 def account(user: User) -> Account:
-    """Return the account of a spec's user. Every user except root gets sudo without a password."""
+    """Return the account of a spec's user; it has sudo without a password if the spec says so."""
     return Account(
         name=user.name,
         uid=user.uid,
@@ -15,5 +15,5 @@ def account(user: User) -> Account:
         home=user.home,
         shell=user.shell,
         comment=user.comment,
-        sudo=user.uid != 0,
+        sudo=user.uid != 0 and user.passwordless_sudo,
     )

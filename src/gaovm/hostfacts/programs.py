@@ -10,7 +10,10 @@ from pathlib import Path
 from gaovm.builder import packages
 from gaovm.hostfacts import host
 from gaovm.model.facts import PasstFact, VirtiofsdFact
+from gaovm.spec.boot import Arch
 
+#: Where our own package is.
+PACKAGE = Path(__file__).parents[1]
 # the Rust compiler leaves these paths in every binary, for panic messages
 _RUST_SIGNS = (b"/rustc/", b"rust_panic")
 
@@ -22,6 +25,13 @@ def find(program: str) -> str | None:
         if directory.startswith("/") and os.access(path, os.X_OK) and Path(path).is_file():
             return path
     return None
+
+
+def yq(arch: Arch) -> Path | None:
+    """Return the program that edits files in guests of that architecture; None: there is none."""
+    name = f"gaovm-yq-linux-{'arm64' if arch == 'aarch64' else 'amd64'}"
+    path = PACKAGE / "cli" / "lima" / "bin" / name
+    return path if path.is_file() else None
 
 
 def find_all(names: Iterable[str]) -> dict[str, str]:

@@ -50,6 +50,7 @@ FEATURES = (
     Feature("log-level", "change the log level of driver and agent at once", ("log.level",)),
     Feature("grow-disk", "enlarge disk and file system without a restart", ("disk.grow",)),
     Feature("environment", "change the environment without a restart", ("guest.environment",)),
+    Feature("names", "change time zone and host names without a restart", ("guest.names",)),
     Feature("provision", "run the scripts again without a restart", ("guest.provision",)),
     Feature("hot-plug", "change processors and memory without a restart"),
     Feature("snapshot", "save the state of a VM and go back to it"),

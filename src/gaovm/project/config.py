@@ -5,11 +5,22 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from gaovm import errors
 from gaovm.project import check, fields, names, nodes, problems
 from gaovm.project.context import Caller, Context, Host
-from gaovm.project.lima import embedding, locators, params, values, whole
-from gaovm.project.sections import boot, disks, graphics, guest, network, shares, supervision
+from gaovm.project.lima import embedding, locators, params, plain, values, whole
+from gaovm.project.sections import (
+    boot,
+    disks,
+    graphics,
+    guest,
+    message,
+    network,
+    shares,
+    supervision,
+)
 from gaovm.spec.disks import Image
 from gaovm.spec.vm import VmSpec
 
@@ -59,7 +70,10 @@ def load(  # noqa: PLR0913  (what a file is read against)
         embedding.Incomplete: the resolver lacks files as yet.
     """
     found = problems.Findings(path)
-    root = tree(text, path, caller.home, project_dir, resolver or embedding.Nothing(), found, trees)
+    files = resolver or embedding.Nothing()
+    whole_file = tree(text, path, caller.home, project_dir, files, found, trees)
+    plain.check_sudo(whole_file, found)
+    root = plain.strip(whole_file, found)
     if not given and (own := _own_name(root, found)) is not None:
         host = replace(host, vm_dir=posixpath.join(posixpath.dirname(host.vm_dir), own))
         name = own
@@ -67,22 +81,23 @@ def load(  # noqa: PLR0913  (what a file is read against)
     boot_part = boot.read(root, context)
     image = disks.read_image(root, boot_part.arch, context)
     user = guest.read_user(root, context)
+    networking = network.read(root, context)
     spec = VmSpec(
         name=name,
         image=image or Image(location=""),
-        guest=guest.read(root, user, context),
+        guest=guest.read(root, user, context, files, host_access=networking.host_access),
         boot=boot_part,
         processors=disks.read_processors(root, context),
         memory=disks.read_memory(root, context),
         disk=disks.read_disk(root, context),
-        network=network.read(root, context),
+        network=networking,
         graphics=graphics.read(root, context),
-        shares=shares.read(root, user, context),
+        shares=() if plain.is_plain(root) else shares.read(root, user, context),
         supervision=supervision.read(root, boot_part, context),
-        message=guest.read_message(root, context),
     )
+    spec = msgspec.structs.replace(spec, message=message.read(root, context, spec))
     found.finish()
-    return Loaded(spec, tuple(found.warnings), path, root)
+    return Loaded(spec, tuple(found.warnings), path, whole_file)
 
 
 def parse(text: str, path: str) -> nodes.Table:

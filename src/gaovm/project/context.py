@@ -17,21 +17,26 @@ _MAX_PATH = 1024
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The host account that runs gaovm. ``comment`` is its full name or empty."""
+    """The host account that runs gaovm. ``comment`` is its full name or empty.
+
+    ``proxies``: the proxy variables of its environment.
+    """
 
     name: str
     uid: int
     gid: int
     home: str
     comment: str = ""
+    proxies: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The host: its architecture, and the directory of the VM on it (``{{.Dir}}``)."""
+    """The host: its architecture, the directory of the VM on it (``{{.Dir}}``), its time zone."""
 
     arch: Arch
     vm_dir: str = ""
+    timezone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,6 +214,7 @@ STRUCTS: dict[str, dict[str, Kind]] = {
         "rebuild": TEXT,
         "restart": Struct("GaoVMRestart"),
         "stop": Struct("GaoVMStop"),
+        "setUp": Struct("GaoVMSetUp"),
         "watchdog": Struct("GaoVMWatchdog"),
         "graphics": Struct("GaoVMGraphics"),
     },
@@ -224,6 +225,7 @@ STRUCTS: dict[str, dict[str, Kind]] = {
         "stableAfter": TEXT,
     },
     "GaoVMStop": {"grace": TEXT, "force": TEXT},
+    "GaoVMSetUp": {"boot": TEXT, "script": TEXT, "probe": TEXT},
     "GaoVMWatchdog": {"device": BOOL, "timeout": TEXT, "heartbeat": BOOL, "onHang": TEXT},
     "GaoVMGraphics": {"enabled": BOOL, "width": INT, "height": INT},
 }
@@ -235,17 +237,22 @@ HONOURED: dict[str, frozenset[str]] = {
         {"base", "minimumLimaVersion", "param", "mountTypesUnsupported", "vmType", "vmOpts", "os"}
         | {"arch", "images", "cpus", "memory", "disk", "mounts", "mountType"}
         | {"env", "user", "provision", "probes", "portForwards", "message", "video"}
+        | {"propagateProxyEnv", "timezone", "hostResolver", "dns", "caCerts"}
+        | {"copyToHost", "plain", "upgradePackages"}
     ),
     "LocatorWithDigest": frozenset(("url", "digest")),
     "File": frozenset(_FILE),
     "Kernel": frozenset((*_FILE, "cmdline")),
     "Image": frozenset((*_FILE, "kernel", "initrd", "variant", "archVariant")),
     "Mount": frozenset(("location", "mountPoint", "writable")),
-    "User": frozenset(("name", "comment", "home", "shell", "uid")),
+    "User": frozenset(STRUCTS["User"]),
+    "CopyToHost": frozenset(STRUCTS["CopyToHost"]),
     "Provision": frozenset(STRUCTS["Provision"]),
     "Probe": frozenset(("mode", "description", "script", "file", "hint")),
     "PortForward": frozenset(STRUCTS["PortForward"]) - {"static"},
     "Video": frozenset(("display",)),
+    "HostResolver": frozenset(STRUCTS["HostResolver"]),
+    "CACertificates": frozenset(STRUCTS["CACertificates"]),
     "VMOpts": frozenset(("gaovm",)),
     **{name: frozenset(own) for name, own in STRUCTS.items() if name.startswith("GaoVM")},
 }

@@ -27,10 +27,10 @@ class Level(StrEnum):
 #: (struct, field) -> why it has no effect; any other is "not honoured yet".
 _REASONS: dict[tuple[str, str], str] = {
     ("LimaYAML", "audio"): "the VM has no sound device",
-    ("LimaYAML", "containerd"): "GaoVM installs no containerd; a provision script can",
+    ("LimaYAML", "containerd"): "GaoVM downloads no containerd (`false` is its default); a "
+    "provision script can install one",
     ("LimaYAML", "nestedVirtualization"): "the VM has no virtualization of its own",
     ("LimaYAML", "networks"): "the VM has one network, by passt; socket_vmnet is macOS's",
-    ("LimaYAML", "plain"): "every VM is set up by its agent",
     ("LimaYAML", "rosetta"): f"{_MAC}: Rosetta",
     ("LimaYAML", "ssh"): _SSH,
     ("LimaYAML", "tpm"): "the VM has no TPM",
@@ -40,7 +40,6 @@ _REASONS: dict[tuple[str, str], str] = {
     ("Mount", "sshfs"): "no mount is by SSHFS",
     ("Mount", "9p"): "GaoVM chooses the options of 9p",
     ("Mount", "virtiofs"): "GaoVM chooses the options of virtiofs",
-    ("User", "passwordlessSudo"): "the user always has sudo without a password",
     ("VMOpts", "vz"): f"{_MAC}: Apple's hypervisor",
     ("VMOpts", "wsl2"): "only Windows has it: WSL 2",
     ("VMOpts", "krunkit"): f"{_MAC}: krunkit",
@@ -58,11 +57,28 @@ _LIMITS: dict[tuple[str, str], str] = {
     ("LimaYAML", "mountTypesUnsupported"): "what is left is taken where `mountType` is open",
     ("LimaYAML", "param"): "in scripts and paths `{{.Param.NAME}}`, in scripts also `$PARAM_NAME`",
     ("LimaYAML", "video"): "see `video.display`",
+    ("LimaYAML", "propagateProxyEnv"): "read by each `up`, from the environment of its caller",
+    ("LimaYAML", "timezone"): "without it the host's, as `up` finds it",
+    ("LimaYAML", "dns"): "up to two IPv4 addresses",
+    ("HostResolver", "enabled"): "without `dns`, `false` changes nothing",
+    (
+        "HostResolver",
+        "ipv6",
+    ): "the host's resolver answers with what it has, so this changes nothing",
+    ("HostResolver", "hosts"): "in the guest's `/etc/hosts`; containers in it do not see them",
+    ("CACertificates", "files"): "read when the config is, as `base`",
+    ("LimaYAML", "plain"): "the agent stays: it is the only way into the guest",
+    ("LimaYAML", "upgradePackages"): "GaoVM reboots no guest for it",
+    ("User", "passwordlessSudo"): "`false` needs `plain: true`",
+    ("CopyToHost", "host"): "in `{{.Dir}}/copied-from-guest`, in the project, or approved",
     ("Image", "location"): "a name of ours (`debian:12`), a path or a URL",
     ("Image", "digest"): "an image from a URL or path needs one",
     ("Image", "variant"): "the first entry for the architecture is taken, whatever its variant",
     ("Image", "archVariant"): "the first entry for the architecture is taken, whatever its variant",
-    ("Provision", "mode"): "`system`, `user`; entries of other modes are left out, with a warning",
+    ("Provision", "mode"): "in Lima's order",
+    ("Provision", "expression"): "`up` refuses it where GaoVM comes without `gaovm-yq`",
+    ("Provision", "format"): "`json` and `yaml`; others are refused",
+    ("Provision", "skipDefaultDependencyResolution"): "GaoVM installs no packages by itself",
     ("Provision", "file"): "read when the config is, as `base`",
     ("Probe", "file"): "read when the config is, as `base`",
     ("PortForward", "proto"): "`tcp`; `any`: TCP alone; a rule for `udp` is left out and warned of",
@@ -70,7 +86,7 @@ _LIMITS: dict[tuple[str, str], str] = {
     ("Video", "display"): "`none`, `default`, `vnc`; other words have no effect, with a warning",
 }
 _LEFT_OUT = "the entry is left out"
-_OF_MODES = "belongs to a mode whose entries are left out"
+_OF_ANSIBLE = "belongs to mode `ansible`, for which `up` refuses the file"
 #: (struct, field) -> fields that are read, and whose entry is then left out with a warning.
 _SKIPPED: dict[tuple[str, str], str] = {
     **{
@@ -78,12 +94,7 @@ _SKIPPED: dict[tuple[str, str], str] = {
         for name in ("hostPortRange", "guestSocket", "hostSocket", "reverse")
     },
     ("PortForward", "guestPortRange"): f"{_LEFT_OUT}, and still decides which rule counts",
-    **{
-        ("Provision", name): _OF_MODES
-        for name in ("content", "overwrite", "owner", "path", "permissions", "expression", "format")
-    },
-    ("Provision", "playbook"): _OF_MODES,
-    ("Provision", "skipDefaultDependencyResolution"): _OF_MODES,
+    ("Provision", "playbook"): _OF_ANSIBLE,
 }
 #: (struct, field) -> values that end the load, and why.
 _REFUSED: dict[tuple[str, str], tuple[str, str]] = {
@@ -91,6 +102,10 @@ _REFUSED: dict[tuple[str, str], tuple[str, str]] = {
     ("LimaYAML", "vmType"): ("wsl2, krunkit", "they are Windows's and macOS's own"),
     ("LimaYAML", "os"): ("Darwin, FreeBSD, Windows", "GaoVM's agent runs on Linux"),
     ("LimaYAML", "arch"): ("armv7l, ppc64le, riscv64, s390x", "there is no agent for them"),
+    ("Provision", "mode"): (
+        "ansible",
+        "a playbook would run on this machine, and a guest can write it",
+    ),
     ("LimaYAML", "mountType"): ("wsl2", "only Windows has it: WSL 2"),
 }
 

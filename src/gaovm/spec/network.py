@@ -9,6 +9,9 @@ import msgspec
 from gaovm.spec.base import Frozen
 from gaovm.spec.ports import PortForward
 
+#: The host in the guest's network, on every back end.
+GATEWAY = "10.0.2.2"
+
 
 class Network(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``user``: the guest has outbound access and DNS, without root on the host.

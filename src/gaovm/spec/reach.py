@@ -18,12 +18,13 @@ from enum import StrEnum
 
 from gaovm.spec.base import Frozen
 from gaovm.spec.disks import Image
+from gaovm.spec.guest import Copy
 from gaovm.spec.ports import PortForward
 from gaovm.spec.shares import Share
 from gaovm.spec.vm import VmSpec
 
 #: Paths of ``spec.diff.FIELDS`` that this module checks. A test requires all others in ``INSIDE``.
-REACHING = frozenset(("image", "shares", "network.ports", "network.host_access"))
+REACHING = frozenset(("image", "shares", "network.ports", "network.host_access", "guest.copies"))
 #: Paths that affect only the VM, or choose between things that the host offers every VM.
 INSIDE = frozenset(
     (
@@ -32,6 +33,11 @@ INSIDE = frozenset(
         *("boot.extra_arguments",),
         *("graphics.enabled", "graphics.width", "graphics.height", "network.mode"),
         *("guest.user", "guest.hostname", "guest.env", "guest.provision", "guest.probes"),
+        *("guest.timezone", "guest.hosts", "guest.servers"),
+        *("guest.trust.certificates", "guest.trust.remove_defaults"),
+        *("guest.upgrade_packages", "guest.plain"),
+        *("supervision.set_up.boot_s", "supervision.set_up.script_s"),
+        "supervision.set_up.probe_s",
         *("supervision.restart.policy", "supervision.restart.max_attempts"),
         *("supervision.restart.max_delay_s", "supervision.restart.stable_s"),
         *("supervision.watchdog.device", "supervision.watchdog.timeout_s"),
@@ -51,10 +57,11 @@ class Kind(StrEnum):
     KERNEL = "kernel"
     HOST_ACCESS = "host access"
     FILE = "file"
+    COPY = "copy to"
 
 
 #: Kinds that are host paths; a link may make such a path lead elsewhere later.
-PATHS = frozenset((Kind.MOUNT, Kind.IMAGE, Kind.KERNEL))
+PATHS = frozenset((Kind.MOUNT, Kind.IMAGE, Kind.KERNEL, Kind.COPY))
 
 
 class Reach(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,6 +101,7 @@ def of(spec: VmSpec, project: str, real: Callable[[str], str]) -> tuple[Reach, .
     found = [_mount(share, root, real) for share in spec.shares]
     found += [reach for port in spec.network.ports if (reach := _forward(port)) is not None]
     found += _images(spec.image, root, real)
+    found += [reach for copy in spec.guest.copies if (reach := of_copy(copy, root, real))]
     if spec.network.host_access:
         found.append(Reach(kind=Kind.HOST_ACCESS, what="this machine's own 127.0.0.1"))
     return tuple(sorted(set(found), key=lambda each: (each.kind, each.what, each.mode)))
@@ -125,6 +133,18 @@ def widenings(
 def _mount(share: Share, root: str, real: Callable[[str], str]) -> Reach:
     mode = "writable" if share.writable else "read-only"
     return Reach(kind=Kind.MOUNT, what=_place(real(share.location), root), mode=mode)
+
+
+def of_copy(copy: Copy, root: str, real: Callable[[str], str]) -> Reach | None:
+    """Return the file of the host that a copy writes; None: it is the project's or the VM's own.
+
+    The last part of its path is replaced and never followed. ``root``: the project's real path.
+    """
+    directory, _, name = copy.host.rpartition("/")
+    if not copy.host.startswith("/"):
+        return None
+    what = _place(f"{real(directory or '/').rstrip('/')}/{name}", root)
+    return None if what.startswith("./") else Reach(kind=Kind.COPY, what=what)
 
 
 def _forward(port: PortForward) -> Reach | None:

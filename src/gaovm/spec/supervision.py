@@ -47,10 +47,23 @@ class Stop(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     force_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 5.0
 
 
+class SetUp(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Time limits of the set-up in the guest, in seconds.
+
+    ``boot_s``: for the distribution to boot. ``script_s``: for each script; 0 means no limit.
+    ``probe_s``: for each probe; None: what ``GAOVM_PROBE_TIMEOUT_S`` says, else 10 minutes.
+    """
+
+    boot_s: Seconds = 300.0
+    script_s: Seconds = 0.0
+    probe_s: Seconds | None = None
+
+
 class Supervision(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All orders. ``autostart``: after a host reboot, start the VM again if it should run."""
 
     restart: Restart = Restart()
     watchdog: Watchdog = Watchdog()
     stop: Stop = Stop()
+    set_up: SetUp = SetUp()
     autostart: bool = False

@@ -59,6 +59,7 @@ class FakeDriver:
                 _bind(table.PORTS_LIST, lambda _: results.Ports(ports=self._chosen.ports)),
                 _bind(table.GUEST_INFO, self._guest_info),
                 _bind(table.GUEST_ENVIRONMENT, lambda _: results.Done()),
+                _bind(table.GUEST_NAMES, lambda _: results.Done()),
                 _bind(table.GUEST_PROVISION, self._provision),
                 _bind(table.DISK_GROW, lambda _: results.Grown()),
                 _bind(table.WATCHDOG_REACTION, lambda _: results.Done()),

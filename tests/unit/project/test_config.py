@@ -252,7 +252,7 @@ def test_unsupported_fields_are_named() -> None:
         "ssh: {localPort: 1}\ncontainerd: {user: true}\nplain: null\ntpm: false\n"
         "mounts: [{location: /a, 9p: {cache: mmap}}]\nvmType: vz\nmountType: reverse-sshfs\n"
         "portForwards: [{guestPortRange: [1, 2]}, {guestPort: 3, proto: udp}]\n"
-        "provision: [{mode: boot, script: a}]\nvmOpts: {qemu: {minimumVersion: 1}}\n"
+        "provision: [{mode: ansible, playbook: a}]\nvmOpts: {qemu: {minimumVersion: 1}}\n"
     )
     loaded = load(with_image(text))
     names = [warning.split(": ")[1] for warning in loaded.warnings]
@@ -394,7 +394,7 @@ def test_a_field_that_asks_for_nothing_gives_no_warning() -> None:
         "hostResolver: {enabled: true, ipv6: false, hosts: {}}\nmountInotify: false\n"
     )
     assert load(with_image(text)).warnings == ()
-    for text in ("propagateProxyEnv: false", "hostResolver: {enabled: false}", "tpm: true"):
+    for text in ("containerd: {user: true}", "ssh: {forwardX11: true}", "tpm: true"):
         assert len(load(with_image(text)).warnings) == 1
 
 

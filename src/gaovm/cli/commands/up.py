@@ -21,6 +21,19 @@ if TYPE_CHECKING:
     from gaovm.client import blocking
 
 
+#: As ``project.lima.proxies`` has them, which is too much to load here.
+PROXIES = (
+    "ftp_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "FTP_PROXY",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
+
+
 def run(parsed: options.Parsed) -> int:
     """Bring a VM up and wait until it can be used."""
     wait = waiting.until_ready(parsed)
@@ -115,12 +128,14 @@ def caller() -> dict[str, Any]:
         entry = pwd.getpwuid(uid)
     except KeyError as exc:
         raise errors.HostError(f"user {uid} has no entry in the user database") from exc
+    proxies = {name: os.environ[name] for name in PROXIES if name in os.environ}
     return {
         "name": entry.pw_name,
         "uid": uid,
         "gid": gid,
         "comment": entry.pw_gecos.partition(",")[0],
         "home": os.environ.get("HOME") or entry.pw_dir,
+        **({"proxies": proxies} if proxies else {}),
     }
 
 

@@ -34,7 +34,14 @@ from gaovm.wire.control import payloads
 logger = logging.getLogger(__name__)
 
 #: A running VM can take these, because its scripts are run again.
-_SCRIPTS = ("guest.provision", "guest.probes")
+_SCRIPTS = (
+    "guest.provision",
+    "guest.probes",
+    "guest.copies",
+    "supervision.set_up.boot_s",
+    "supervision.set_up.script_s",
+    "supervision.set_up.probe_s",
+)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,8 @@ Each takes the whole wanted spec, and may be repeated.
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import contextlib
 from collections.abc import Awaitable, Callable
 
@@ -13,6 +15,7 @@ import msgspec
 from gaovm import errors
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import driver_protocol, machine, ports
+from gaovm.platform import timezones
 from gaovm.spec.ports import PortForward
 from gaovm.spec.vm import VmSpec
 from gaovm.wire.driver import params, table
@@ -35,6 +38,17 @@ async def _grow_disk(vm: machine.Machine, wanted: VmSpec) -> list[str]:
 async def _set_environment(vm: machine.Machine, wanted: VmSpec) -> list[str]:
     env = params.Environment(env=wanted.guest.env)
     await _driver(vm).call(table.GUEST_ENVIRONMENT, env, timeout_s=ENVIRONMENT_LIMIT_S)
+    return []
+
+
+async def _set_names(vm: machine.Machine, wanted: VmSpec) -> list[str]:
+    rules = await asyncio.to_thread(timezones.data, wanted.guest.timezone)
+    names = params.Names(
+        timezone=wanted.guest.timezone,
+        rules=base64.b64encode(rules or b"").decode(),
+        hosts=wanted.guest.hosts,
+    )
+    await _driver(vm).call(table.GUEST_NAMES, names, timeout_s=ENVIRONMENT_LIMIT_S)
     return []
 
 
@@ -69,6 +83,8 @@ async def _set_reaction(vm: machine.Machine, wanted: VmSpec) -> list[str]:
 CHANGES: dict[str, _Change] = {
     "disk.size_bytes": _grow_disk,
     "guest.env": _set_environment,
+    "guest.timezone": _set_names,
+    "guest.hosts": _set_names,
     "network.ports": _forward_ports,
     "supervision.watchdog.on_hang": _set_reaction,
 }

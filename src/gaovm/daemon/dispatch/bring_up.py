@@ -16,7 +16,7 @@ from gaovm.wire.control.progress import Progress
 #: The mark of an ``up`` at which the daemon answers a caller with this ``wait``.
 _MARKS = {"none": "intent", "agent": "agent"}
 #: If an error of one of these degraded a VM, the next ``up`` runs its scripts again.
-_SCRIPTS = ("provision", "probes")
+_SCRIPTS = ("provision", "probes", "copyToHost", "setUp.boot", "setUp.script", "setUp.probe")
 _OF_SCRIPTS = (errors.ProvisionFailed.code, errors.ProbeFailed.code)
 
 

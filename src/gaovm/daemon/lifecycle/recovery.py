@@ -17,7 +17,7 @@ from gaovm.daemon import paths
 from gaovm.daemon.drivers import occupancy
 from gaovm.daemon.lifecycle import stop, supervisor
 from gaovm.daemon.storage import records
-from gaovm.daemon.vms import machine
+from gaovm.daemon.vms import copied, machine
 from gaovm.daemon.vms.fleet import Fleet
 from gaovm.model import states
 
@@ -62,6 +62,8 @@ async def _recover_one(vm: machine.Machine, keeper: supervisor.Supervisor, boot_
             await _await_old_driver(vm)
         if vm.driver is None and not occupancy.held(vm):
             paths.remove_sockets(vm.fleet.paths.run_dir(vm.record.run_id))
+        if vm.state.observed in states.AT_REST:
+            await copied.remove(vm)
         if vm.record.deleting:
             await stop.remove(vm)
             return

@@ -19,7 +19,7 @@ from gaovm.daemon import operations, timestamps
 from gaovm.daemon.config import changes
 from gaovm.daemon.lifecycle import stop, waiting
 from gaovm.daemon.lifecycle.strategies import cold_boot, protocol
-from gaovm.daemon.vms import approval, driver_protocol, driver_watch, machine
+from gaovm.daemon.vms import approval, copied, driver_protocol, driver_watch, machine
 from gaovm.model import phases, states, supervision
 from gaovm.wire.control import payloads
 from gaovm.wire.control.progress import Progress
@@ -143,6 +143,7 @@ class Starter:
         operation.hold()
         operation.reach("agent")
         await waiting.until_ready(vm)
+        await _copy_to_host(vm)
 
     async def _start(self, vm: machine.Machine, operation: Up, strategy: protocol.Strategy) -> None:
         await strategy.take_config()
@@ -218,6 +219,17 @@ async def _discard(launching: asyncio.Task[driver_protocol.Driver]) -> None:
     await driver.leave(driver_protocol.LEAVE_S)
 
 
+async def _copy_to_host(vm: machine.Machine) -> None:
+    """Copy the guest's files to the host; a VM whose files cannot be copied is degraded."""
+    if vm.state.readiness is not states.Readiness.READY:
+        return
+    try:
+        await copied.place(vm)
+    except errors.GaoError as exc:
+        await vm.apply(states.Event.DEGRADED, exc)
+        raise
+
+
 @steps.step
 async def _run_scripts(vm: machine.Machine) -> None:
     if vm.driver is None:
@@ -227,7 +239,12 @@ async def _run_scripts(vm: machine.Machine) -> None:
         )
     vm.forget_failure()
     inside = vm.record.spec.guest
-    wanted = params.Provision(provision=inside.provision, probes=inside.probes)
+    wanted = params.Provision(
+        provision=inside.provision,
+        probes=inside.probes,
+        copies=inside.copies,
+        set_up=vm.record.spec.supervision.set_up,
+    )
     await vm.driver.call(table.GUEST_PROVISION, wanted)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from gaovm import errors
 from gaovm.aio import steps
 from gaovm.daemon.drivers import occupancy
-from gaovm.daemon.vms import driver_protocol, machine
+from gaovm.daemon.vms import copied, driver_protocol, machine
 from gaovm.model import states
 from gaovm.wire.control import payloads
 from gaovm.wire.driver import params, table
@@ -167,6 +167,7 @@ async def _take_down(
         await _nobody_is_left(vm, force=limits.force)
     except errors.LockHeld as exc:
         failure = exc
+    await copied.remove(vm)
     if states.allowed(vm.state, states.Event.STOPPED):
         await _record_stopped(vm, failure)
     if failure is not None:

@@ -109,6 +109,7 @@ def _files(args: vms.Up, where: paths.Paths) -> sources.Gathered:
 
 def _read(args: vms.Up, where: paths.Paths, files: sources.Gathered) -> config.Loaded | None:
     """Read the file; None: it names files that are to be fetched first."""
+    from gaovm.platform import timezones
     from gaovm.project import config, names
     from gaovm.project import context as project_context
     from gaovm.project.lima import embedding
@@ -125,8 +126,11 @@ def _read(args: vms.Up, where: paths.Paths, files: sources.Gathered) -> config.L
         gid=user.gid,
         home=user.home or str(Path.home()),
         comment=user.comment,
+        proxies=user.proxies,
     )
-    host = project_context.Host(arch=_arch(), vm_dir=str(where.vm_dir(name)))
+    host = project_context.Host(
+        arch=_arch(), vm_dir=str(where.vm_dir(name)), timezone=timezones.of_host()
+    )
     try:
         return config.load(
             args.config_text,

@@ -13,7 +13,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.daemon.storage import records
-from gaovm.daemon.vms import display, driver_watch, machine
+from gaovm.daemon.vms import copied, display, driver_watch, machine
 from gaovm.model import states, supervision
 from gaovm.wire import anyjson
 from gaovm.wire.control import payloads
@@ -81,8 +81,13 @@ def on_state(vm: machine.Machine, report: notifications.State) -> None:
         vm.fleet.supervisor.ended(vm, supervision.Ending.DIED, failure, **changes)
     else:
         vm.apply(event, failure, **changes)
+        rebooted = event is states.Event.BECAME_READY and vm.up is None
+        if rebooted and vm.record.spec.guest.copies:
+            vm.fleet.background(f"vm {vm.name}: copies to the host", copied.place_again(vm))
         return
     driver_watch.dismiss(vm)
+    if copied.removes(vm.record):
+        vm.fleet.background(f"vm {vm.name}: copies on the host", copied.remove_at_rest(vm))
 
 
 def on_progress(vm: machine.Machine, told: notifications.Progress) -> None:

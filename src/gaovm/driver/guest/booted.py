@@ -17,27 +17,27 @@ from gaovm.wire.agent.guest import Boot
 logger = logging.getLogger(__name__)
 #: Not ``boot``: that is the time before the agent answers, when a withdrawn ``up`` is undone.
 PHASE = "system"
-LIMIT_S = 300.0
 MAX_UNITS = 5
 MAX_NAME = 100
 
 
-async def wait(connection: Connection, report: Callable[[str, str], None]) -> None:
+async def wait(connection: Connection, limit_s: float, report: Callable[[str, str], None]) -> None:
     """Wait for the end of the boot. Only report failed units: such a guest is still useful.
 
     Raises:
-        errors.BootFailed: the distribution is still booting after 300 s.
+        errors.BootFailed: the distribution is still booting after ``limit_s`` seconds.
         errors.GuestUnavailable: the agent is gone.
     """
     report(PHASE, "waiting for the distribution to boot")
     try:
-        boot = await guest.wait_booted(connection, LIMIT_S)
+        boot = await guest.wait_booted(connection, limit_s)
     except errors.GuestCallFailed as exc:
         boot = Boot(state="degraded", detail=exc.message)
     if boot.state == "timeout":
         raise errors.BootFailed(
-            f"the distribution has not finished booting within {LIMIT_S:g} s",
-            remedy="the VM runs on: see what its boot waits for",
+            f"the distribution has not finished booting within {limit_s:g} s",
+            remedy="the VM runs on: see what its boot waits for; vmOpts.gaovm.setUp.boot is the "
+            "limit",
             actions=(errors.Action("list_guest_jobs"),),
         )
     if boot.state == "degraded":

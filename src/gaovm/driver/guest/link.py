@@ -7,6 +7,7 @@ guest, once per boot. If an agent only lost its connection, the driver just conf
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import socket
 from collections.abc import Callable
@@ -22,9 +23,10 @@ from gaovm.driver.guest.readiness import Readiness
 from gaovm.driver.status import Status
 from gaovm.guestmanager import channel, guest
 from gaovm.guestmanager.connection import Connection
-from gaovm.spec.guest import Probe, Script
+from gaovm.platform import timezones
 from gaovm.wire.agent.guest import Configuration
 from gaovm.wire.agent.handshake import Hello
+from gaovm.wire.driver import params
 from gaovm.wire.driver.launch import LaunchRequest
 
 CONFIGURED_LIMIT_S = 60.0
@@ -55,6 +57,9 @@ class GuestLink:
         )
         self._agent: object = None
         self._clock = timekeeping.Timekeeper()
+        name = request.spec.guest.timezone
+        # Now: later this process cannot read the host's files.
+        self._zone = guest.zone(name, timezones.data(name))
         self.answered = False
 
     @steps.step
@@ -106,7 +111,21 @@ class GuestLink:
         self._request = msgspec.structs.replace(self._request, spec=spec)
         await guest.configure(await self.usable(), Configuration(env=env))
 
-    def provision_again(self, scripts: tuple[Script, ...], probes: tuple[Probe, ...]) -> None:
+    async def set_names(self, wanted: params.Names) -> None:
+        """Give the guest another time zone and other host names, also after it reboots.
+
+        Raises:
+            errors.GuestUnavailable, errors.GuestCallFailed: later set-ups use them all the same.
+        """
+        spec = self._request.spec
+        inside = msgspec.structs.replace(spec.guest, hosts=wanted.hosts, timezone=wanted.timezone)
+        spec = msgspec.structs.replace(spec, guest=inside)
+        self._request = msgspec.structs.replace(self._request, spec=spec)
+        self._zone = guest.zone(wanted.timezone, base64.b64decode(wanted.rules))
+        changed = Configuration(hosts=setup.hosts(spec), timezone=self._zone)
+        setup.check_zone(inside, await guest.configure(await self.usable(), changed))
+
+    def provision_again(self, wanted: params.Provision) -> None:
         """Set the guest up again, with these scripts and probes; the state reports the progress.
 
         Raises:
@@ -119,8 +138,16 @@ class GuestLink:
                 "the guest is still being set up", actions=(errors.Action("wait_for_vm"),)
             )
         spec = self._request.spec
-        inside = msgspec.structs.replace(spec.guest, provision=scripts, probes=probes)
-        spec = msgspec.structs.replace(spec, guest=inside)
+        inside = msgspec.structs.replace(
+            spec.guest,
+            provision=wanted.provision,
+            probes=wanted.probes,
+            copies=spec.guest.copies if wanted.copies is None else wanted.copies,
+        )
+        orders = msgspec.structs.replace(
+            spec.supervision, set_up=wanted.set_up or spec.supervision.set_up
+        )
+        spec = msgspec.structs.replace(spec, guest=inside, supervision=orders)
         self._request = msgspec.structs.replace(self._request, spec=spec, provision=True)
         self._readiness.unsettle()
         self._log.end()
@@ -205,7 +232,7 @@ class GuestLink:
             if not self._readiness.settled:
                 self._readiness.tell("agent")
             try:
-                await setup.configure(connection, self._request, self._shares)
+                await setup.configure(connection, self._request, self._shares, self._zone)
             except errors.GaoError:
                 self._settle_in(connection)  # degraded, but one can inspect it
                 raise
@@ -213,13 +240,15 @@ class GuestLink:
             if self._readiness.settled:
                 self._readiness.tell_again()
                 return
+            told = (self._readiness, self._status.progress)
+            await setup.run_early(connection, self._request, *told)
             await setup.await_network(connection)
             self._offer_terminal(connection)
-            await booted.wait(connection, self._status.progress)
+            limit_s = self._request.spec.supervision.set_up.boot_s
+            await booted.wait(connection, limit_s, self._status.progress)
             await self._set_clock(connection)
-            await setup.run_scripts(
-                connection, self._request, self._readiness, self._status.progress
-            )
+            await setup.trust(connection, self._request, self._status.progress)
+            await setup.run_late(connection, self._request, *told)
         except errors.GuestUnavailable as exc:
             if self._channel is None or self._channel.connection is connection:
                 self._readiness.tell("degraded", exc)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -9,39 +10,62 @@ from pathlib import Path
 from gaovm.aio import clock, steps
 from gaovm.builder import network
 from gaovm.builder.document import ShareDevice
-from gaovm.driver.guest import provision
+from gaovm.driver.guest import copying, packages, passwords, probing, provision
+from gaovm.driver.guest.editing import Editor
+from gaovm.driver.guest.output import Report
 from gaovm.driver.guest.readiness import Readiness
 from gaovm.driver.logs import StampedLog
 from gaovm.guestmanager import guest, mounts, users
 from gaovm.guestmanager.connection import Connection
-from gaovm.wire.agent.guest import Configuration
+from gaovm.hostfacts import programs
+from gaovm.spec.guest import HOST_NAME, Guest, Mode
+from gaovm.spec.vm import VmSpec
+from gaovm.wire.agent.guest import Configuration, Configured, Zone
 from gaovm.wire.agent.mounts import Mount
 from gaovm.wire.driver.launch import LaunchRequest
 
 logger = logging.getLogger(__name__)
 NETWORK_LIMIT_S = 20.0
+#: systemd opens its socket within seconds; this holds on the slowest emulated machine.
+MANAGER_LIMIT_S = 120.0
 ENTROPY_BYTES = 32
-#: Lima's name for the host in the guest.
-HOST_NAME = "host.lima.internal"
+
+
+def hosts(spec: VmSpec) -> dict[str, str]:
+    """Return the names of the guest's ``/etc/hosts``; the host has one if it is open."""
+    found = dict(spec.guest.hosts)
+    if spec.network.host_access:
+        found.setdefault(HOST_NAME, HOST_NAME)
+    return {name: network.GATEWAY if to == HOST_NAME else to for name, to in found.items()}
+
+
+def check_zone(what: Guest, done: Configured) -> None:
+    """Log that the guest has not the wanted time zone; it is still useful."""
+    if done.timezone:
+        logger.warning("the guest's time zone is not %s: %s", what.timezone, done.timezone[:200])
 
 
 @steps.step
 async def configure(
-    connection: Connection, request: LaunchRequest, shares: tuple[ShareDevice, ...]
+    connection: Connection,
+    request: LaunchRequest,
+    shares: tuple[ShareDevice, ...],
+    zone: Zone | None,
 ) -> None:
     """Give the guest its name, user, mounts, environment, time and entropy.
 
     Raises:
         errors.GaoError: the agent is gone, or a part failed; the other parts are done all the same.
     """
-    what, opened = request.spec.guest, request.spec.network.host_access
+    what = request.spec.guest
     fed = request.spec.supervision.watchdog.device
     wanted = tuple(
         Mount(tag=s.tag, type=s.type, path=s.mount_point, writable=s.writable) for s in shares
     )
     configuration = Configuration(
         hostname=what.hostname,
-        hosts={HOST_NAME: network.GATEWAY} if opened else {},
+        hosts=hosts(request.spec),
+        timezone=zone,
         unix_ns=round(clock.now() * 1e9),
         user=users.account(what.user),
         mounts=wanted,
@@ -50,6 +74,7 @@ async def configure(
         watchdog=fed,
     )
     done = await guest.configure(connection, configuration)
+    check_zone(what, done)
     mounts.check(wanted, done.mounts)
     if fed:
         guest.check_watchdog(done)
@@ -62,27 +87,82 @@ async def await_network(connection: Connection) -> None:
         logger.warning("the guest's network: %s %s", found.state, found.detail[:200])
 
 
-async def run_scripts(
-    connection: Connection,
-    request: LaunchRequest,
-    readiness: Readiness,
-    report: provision.Report,
+async def run_early(
+    connection: Connection, request: LaunchRequest, readiness: Readiness, report: Report
 ) -> None:
-    """Run the provision scripts and then the probes, if the request asks for them.
+    """Run the scripts of mode ``boot``, as soon as the guest's service manager takes requests.
 
     Raises:
-        errors.ProvisionFailed, errors.ProbeFailed: one failed.
+        errors.ProvisionFailed: one failed.
+        errors.GuestUnavailable: the agent is gone.
+    """
+    if not request.provision or not provision.ordered(request.spec.guest, provision.EARLY):
+        return
+    await guest.wait_manager(connection, MANAGER_LIMIT_S)
+    readiness.tell("provisioning")
+    with contextlib.closing(_log(request)) as log:
+        await _provision(connection, request, provision.EARLY, log, report)
+
+
+async def trust(connection: Connection, request: LaunchRequest, report: Report) -> None:
+    """Make the guest trust the config's certificates.
+
+    Raises:
+        errors.GuestCallFailed: it could not be done.
+        errors.GuestUnavailable: the agent is gone.
+    """
+    wanted = request.spec.guest.trust
+    if wanted.certificates or wanted.remove_defaults:
+        report("provision", "caCerts: installing certificates")
+    done = await guest.trust(connection, wanted)
+    if done.changed:
+        logger.info("the guest's trusted certificates were set by %s", done.how[:200])
+
+
+async def run_late(
+    connection: Connection, request: LaunchRequest, readiness: Readiness, report: Report
+) -> None:
+    """Do all that comes after the boot: packages, provisioning, probes, copies to the host.
+
+    Raises:
+        errors.ProvisionFailed, errors.ProbeFailed, errors.GuestCallFailed: one failed.
         errors.GuestUnavailable: the agent is gone.
     """
     what = request.spec.guest
-    if not request.provision or not (what.provision or what.probes):
+    if not request.provision:
         return
-    log = StampedLog(Path(request.vm_dir, "provision.log"))
-    try:
-        readiness.tell("provisioning")
-        await provision.run(connection, what, log, report)
-        if what.probes:
-            readiness.tell("probing")
-            await provision.probe(connection, what, log, report)
-    finally:
-        log.close()
+    if not what.user.passwordless_sudo:
+        await passwords.give(connection, what.user)
+    if what.provision or what.probes or what.upgrade_packages:
+        with contextlib.closing(_log(request)) as log:
+            readiness.tell("provisioning")
+            await _provision(connection, request, provision.LATE, log, report)
+            if what.probes:
+                readiness.tell("probing")
+                limit_s = request.spec.supervision.set_up.probe_s
+                await probing.run(connection, what, limit_s, log, report)
+    await copying.fetch(connection, request, report)
+
+
+async def _provision(
+    connection: Connection,
+    request: LaunchRequest,
+    modes: tuple[Mode, ...],
+    log: StampedLog,
+    report: Report,
+) -> None:
+    what = request.spec.guest
+    scripts = provision.ordered(what, modes)
+    if what.upgrade_packages and modes == provision.LATE:
+        scripts.insert(0, packages.upgrade())
+    runner = provision.Runner(
+        connection,
+        what.user.name,
+        Editor(programs.yq(request.spec.boot.arch)),
+        request.spec.supervision.set_up.script_s,
+    )
+    await provision.run(runner, scripts, log, report)
+
+
+def _log(request: LaunchRequest) -> StampedLog:
+    return StampedLog(Path(request.vm_dir, "provision.log"))

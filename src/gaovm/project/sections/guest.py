@@ -1,21 +1,25 @@
-"""``user``, ``env``, ``provision``, ``probes``, ``message`` -> ``spec.guest``."""
+"""``user``, ``env`` and what else is set up in the guest -> ``spec.guest``."""
 
 from __future__ import annotations
 
 import re
 
-from gaovm.project import fields, nodes, variables
+import msgspec
+
+from gaovm.project import fields, nodes
 from gaovm.project.context import Context
+from gaovm.project.lima import embedding, proxies
 from gaovm.project.names import hostname
-from gaovm.spec.guest import Guest, Probe, Script, User
+from gaovm.project.sections import copies, provisioning, resolver, trust
+from gaovm.spec.guest import Guest, User
+from gaovm.spec.network import GATEWAY
 
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_ZONE = re.compile(r"[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,3}\Z")
 _MAX_ID = 2**32 - 2
 # Debian's first id for people; lower ids belong to system accounts
 _FIRST_ID = 1000
-_MODES = ("system", "user", "boot", "dependency", "ansible", "data", "yq")
-_RUN = ("system", "user")
 
 
 def read_user(root: nodes.Table, context: Context) -> User:
@@ -48,6 +52,7 @@ def read_user(root: nodes.Table, context: Context) -> User:
         home="/root" if uid == 0 else f"/home/{name}.guest",
         shell=_shell(table, context),
         comment=_comment(caller.comment if comment is None else comment),
+        passwordless_sudo=fields.boolean(table, "passwordlessSudo") is not False,
     )
     return _with_home(table, user, context)
 
@@ -94,36 +99,63 @@ def _with_home(table: nodes.Table, user: User, context: Context) -> User:
         context.found.problem(node, what, remedy="take the colon out")
     if home is None:
         return user
-    return User(
-        name=user.name,
-        uid=user.uid,
-        gid=user.gid,
-        home=home,
-        shell=user.shell,
-        comment=user.comment,
-    )
+    return msgspec.structs.replace(user, home=home)
 
 
-def read(root: nodes.Table, user: User, context: Context) -> Guest:
-    """Read everything that GaoVM sets up inside the guest."""
+def read(
+    root: nodes.Table,
+    user: User,
+    context: Context,
+    files: embedding.Resolver,
+    *,
+    host_access: bool,
+) -> Guest:
+    """Read everything that GaoVM sets up inside the guest.
+
+    ``host_access``: the guest reaches the host.
+
+    Raises:
+        embedding.Incomplete: the resolver lacks files as yet.
+    """
     return Guest(
         user=user,
         hostname=hostname(context.name),
-        env=read_env(root, context),
-        provision=_provision(root, user, context),
-        probes=_probes(root, user, context),
+        env=_with_proxies(root, read_env(root, context), context, host_access=host_access),
+        timezone=_timezone(root, context),
+        hosts=resolver.read_hosts(root, context, opened=host_access),
+        servers=resolver.read_servers(root, context),
+        trust=trust.read(root, context, files),
+        upgrade_packages=fields.boolean(root, "upgradePackages") is True,
+        copies=copies.read(root, user, context),
+        plain=fields.boolean(root, "plain") is True,
+        provision=provisioning.read(root, user, context),
+        probes=provisioning.read_probes(root, user, context),
     )
 
 
-def read_message(root: nodes.Table, context: Context) -> str:
-    """Read the message shown after ``up``. Unknown variables stay: it is only text for people."""
-    node = fields.scalar(root, "message")
+def _with_proxies(
+    root: nodes.Table, env: dict[str, str], context: Context, *, host_access: bool
+) -> dict[str, str]:
+    """Add the caller's proxies, unless ``propagateProxyEnv`` is false."""
+    wanted = fields.boolean(root, "propagateProxyEnv") is not False
+    merged = proxies.merge(env, context.caller.proxies if wanted else {}, GATEWAY)
+    if merged.of_host and not host_access:
+        names = ", ".join(merged.of_host)
+        what = f"{names}: the proxy is this machine's own, which is closed to the guest"
+        what += " (vmOpts.gaovm.hostAccess opens it)"
+        context.found.warning(root, what, path="propagateProxyEnv")
+    return merged.env
+
+
+def _timezone(root: nodes.Table, context: Context) -> str:
+    """Return the file's time zone, else the host's; the empty text leaves the guest's."""
+    node = fields.scalar(root, "timezone")
     if node is None:
-        return ""
-    text, unknown = variables.expand(node.text, context.host_variables())
-    for expression in unknown:
-        context.found.warning(node, f"{expression} is not known and left as it is")
-    return text
+        return context.host.timezone
+    if node.text and not _ZONE.match(node.text):
+        what = f"expected the name of a time zone, found {nodes.describe(node)}"
+        context.found.problem(node, what, remedy="write one such as Europe/Berlin")
+    return node.text
 
 
 def read_env(root: nodes.Table, context: Context) -> dict[str, str]:
@@ -141,68 +173,3 @@ def read_env(root: nodes.Table, context: Context) -> dict[str, str]:
                 context.found.problem(node, what, remedy="write the value on one line")
             result[key] = value
     return result
-
-
-def _provision(root: nodes.Table, user: User, context: Context) -> tuple[Script, ...]:
-    scripts = []
-    for entry in fields.tables(root, "provision"):
-        mode = fields.word(entry, "mode", _MODES, context.found) or "system"
-        if mode not in _RUN:
-            context.found.warning(
-                entry,
-                f"mode {mode} is not honoured yet; this entry is left out",
-                path=fields.below(entry, "mode"),
-            )
-            continue
-        _warn_extras(entry, context)
-        script = _script(entry, user, context)
-        if script is not None:
-            scripts.append(
-                Script(
-                    name=entry.path,
-                    mode="user" if mode == "user" else "system",
-                    script=script,
-                    env=context.param_env(),
-                )
-            )
-    return tuple(scripts)
-
-
-def _warn_extras(entry: nodes.Table, context: Context) -> None:
-    for key, node in entry.entries.items():
-        if key not in ("mode", "script") and not nodes.is_null(node):
-            context.found.warning(node, "not honoured yet; it has no effect")
-
-
-def _script(entry: nodes.Table, user: User, context: Context) -> str | None:
-    """Return a script with its variables replaced; unknown ones stay for the script itself."""
-    node = fields.scalar(entry, "script")
-    if node is None or not node.text.strip():
-        wrong_kind = node is None and fields.get(entry, "script") is not None
-        if not wrong_kind and fields.get(entry, "file") is None:
-            where = fields.below(entry, "script")
-            remedy = "write a script, or take the entry out"
-            context.found.problem(node or entry, "must be set", path=where, remedy=remedy)
-        return None
-    text, _ = variables.expand(node.text, context.guest_variables(user))
-    return text
-
-
-def _probes(root: nodes.Table, user: User, context: Context) -> tuple[Probe, ...]:
-    entries = fields.tables(root, "probes")
-    probes = []
-    for number, entry in enumerate(entries, 1):
-        fields.word(entry, "mode", ("readiness",), context.found)
-        script = _script(entry, user, context)
-        if script is None:
-            continue
-        probes.append(
-            Probe(
-                description=fields.text(entry, "description")
-                or f"user probe {number}/{len(entries)}",
-                script=script,
-                hint=fields.text(entry, "hint") or "",
-                env=context.param_env(),
-            )
-        )
-    return tuple(probes)

@@ -1,4 +1,4 @@
-"""``vmOpts.gaovm``: ``restart``, ``stop``, ``watchdog``, ``autostart`` -> ``spec.supervision``."""
+"""``vmOpts.gaovm``: restarts, stops, time limits, hangs, autostart -> ``spec.supervision``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gaovm.project import durations, fields, nodes
 from gaovm.project.context import Context
 from gaovm.spec import supervision
 from gaovm.spec.boot import Boot
-from gaovm.spec.supervision import Restart, Stop, Supervision, Watchdog
+from gaovm.spec.supervision import Restart, SetUp, Stop, Supervision, Watchdog
 
 _DAY_S = 86_400.0
 _HOUR_S = 3600.0
@@ -21,6 +21,7 @@ def read(root: nodes.Table, boot: Boot, context: Context) -> Supervision:
     return Supervision(
         restart=_restart(fields.table(own, "restart"), context),
         stop=_stop(fields.table(own, "stop"), context),
+        set_up=_set_up(fields.table(own, "setUp"), context),
         watchdog=_watchdog(fields.table(own, "watchdog"), boot, context),
         autostart=fields.boolean(own, "autostart") or False,
     )
@@ -43,6 +44,18 @@ def _stop(table: nodes.Table, context: Context) -> Stop:
     return Stop(
         grace_s=_seconds(table, "grace", default.grace_s, _HOUR_S, context),
         force_s=_seconds(table, "force", default.force_s, _HOUR_S, context),
+    )
+
+
+def _set_up(table: nodes.Table, context: Context) -> SetUp:
+    default = SetUp()
+    probe = fields.scalar(table, "probe")
+    return SetUp(
+        boot_s=_seconds(table, "boot", default.boot_s, _DAY_S, context),
+        script_s=_seconds(table, "script", default.script_s, _DAY_S, context),
+        probe_s=None
+        if probe is None or probe.text == ""
+        else _seconds(table, "probe", 0.0, _DAY_S, context),
     )
 
 

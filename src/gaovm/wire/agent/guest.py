@@ -9,7 +9,15 @@ import msgspec
 from gaovm.wire.agent import mounts, users
 
 BootState = Annotated[str, msgspec.Meta(examples=["running", "degraded", "timeout", "none"])]
+Until = Annotated[str, msgspec.Meta(examples=["booted", "manager"])]
 NetworkState = Annotated[str, msgspec.Meta(examples=["up", "failed", "timeout"])]
+
+
+class Zone(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A time zone by name; ``rules``: its file (TZif, base64), for a guest without the database."""
+
+    name: str
+    rules: str = ""
 
 
 class Configuration(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -25,6 +33,7 @@ class Configuration(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     hosts: dict[str, str] | None = None
     mounts: tuple[mounts.Mount, ...] = ()
     env: dict[str, str] | None = None
+    timezone: Zone | None = None
     entropy: str | None = None
     watchdog: bool = False
 
@@ -37,17 +46,36 @@ class WatchdogState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Configured(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of ``PUT /v1/configure``."""
+    """The answer of ``PUT /v1/configure``. ``timezone``: why the zone could not be set."""
 
     mounts: tuple[mounts.Mounted, ...] = ()
     user: users.Made | None = None
     watchdog: WatchdogState | None = None
+    timezone: str = ""
 
 
-class Wait(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of ``POST /v1/boot/wait`` and ``POST /v1/network/wait``."""
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of ``PUT /v1/trust``: certificates in PEM, one each."""
+
+    certificates: tuple[str, ...] = ()
+    remove_defaults: bool = False
+
+
+class Trusted(msgspec.Struct, frozen=True, kw_only=True):
+    """Its answer: whether anything had to be done, and the program or file that did it."""
+
+    changed: bool = False
+    how: str = ""
+
+
+class Wait(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The body of ``POST /v1/boot/wait`` and ``POST /v1/network/wait``.
+
+    ``until`` is for the first alone: ``manager``, until the service manager takes requests.
+    """
 
     timeout_s: int
+    until: Until = "booted"
 
 
 class Boot(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,8 +56,18 @@ CONFIGURE = Call(
     guest.Configured,
     "Apply a configuration; idempotent, every part optional. `hosts` goes to `/etc/hosts` between"
     " marker lines, in place of the old ones; `env` goes to `/etc/environment` between marker"
-    " lines and into every later exec; `entropy` is base64; `watchdog` asks whether the device is"
-    " fed. A mount that fails is reported for its path.",
+    " lines and into every later exec; `timezone` leads `/etc/localtime` to the zone's file, or"
+    " writes its rules there if the guest has none; `entropy` is base64; `watchdog` asks whether"
+    " the device is fed. A mount that fails is reported for its path.",
+)
+TRUST = Call(
+    "PUT",
+    "/v1/trust",
+    guest.Trust,
+    guest.Trusted,
+    "Make the guest trust these certificates, in place of those of the last call: by the"
+    " distribution's own program, else in its bundle. `remove_defaults` puts the distribution's"
+    " own aside. Does nothing when all is so already.",
 )
 CLOCK = Call(
     "GET", "/v1/clock", calls.Nothing, clock.Now, "The guest's time, read when the call is handled."
@@ -96,7 +106,8 @@ WAIT_BOOTED = Call(
     "Returns when the distribution has finished booting; `failed` are names of units (systemd:"
     " `systemctl is-system-running --wait` once `/run/systemd/private` exists, seen by inotify;"
     " OpenRC: `/run/openrc/softlevel` is behind `sysinit` and `boot`, and `rc.starting`"
-    " is gone; another init, or none: `none` at once).",
+    " is gone; another init, or none: `none` at once). With `until` `manager` it returns when"
+    " systemd has opened that socket (`running`), else `none` at once.",
 )
 WAIT_ONLINE = Call(
     "POST",

@@ -11,13 +11,17 @@ from gaovm.wire.control.target import OfVm
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The user for whom the daemon makes a VM; ``home`` is the daemon's own when not given."""
+    """The user for whom the daemon makes a VM; ``home`` is the daemon's own when not given.
+
+    ``proxies``: the proxy variables of the user's environment.
+    """
 
     name: Name
     uid: Id
     gid: Id
     comment: Text = ""
     home: Home | None = None
+    proxies: dict[Name, Text] = {}
 
 
 class Up(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

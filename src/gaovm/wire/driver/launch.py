@@ -30,6 +30,11 @@ class StopLimits(msgspec.Struct, frozen=True, kw_only=True):
     acpi_s: Seconds = 4.0
 
 
+def copy_path(vm_dir: str, number: int) -> str:
+    """Return where the driver puts a file of the guest's, for the daemon to copy it further."""
+    return f"{vm_dir}/copies/{number}"
+
+
 class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of ``vm.configure``.
 

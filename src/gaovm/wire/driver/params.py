@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from gaovm.spec.guest import Probe, Script
+from gaovm.spec.guest import Copy, Probe, Script
 from gaovm.spec.ports import HostPort, Port, PortForward
-from gaovm.spec.supervision import OnHang
+from gaovm.spec.supervision import OnHang, SetUp
 from gaovm.wire.driver.launch import Seconds
 
 Text = Annotated[str, msgspec.Meta(max_length=4096)]
@@ -101,8 +101,24 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str]
 
 
+class Names(msgspec.Struct, frozen=True, kw_only=True):
+    """``guest.names``: the guest's time zone and host names, in place of those before.
+
+    ``rules``: the zone's file in base64, as a driver cannot read it.
+    """
+
+    timezone: str = ""
+    rules: str = ""
+    hosts: dict[str, str] = {}
+
+
 class Provision(msgspec.Struct, frozen=True, kw_only=True):
-    """``guest.provision``: the scripts and probes to run, in place of those before."""
+    """``guest.provision``: the scripts and probes to run, in place of those before.
+
+    ``copies`` and ``set_up``, the time limits: None leaves those before.
+    """
 
     provision: tuple[Script, ...] = ()
     probes: tuple[Probe, ...] = ()
+    copies: tuple[Copy, ...] | None = None
+    set_up: SetUp | None = None

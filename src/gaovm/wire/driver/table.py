@@ -92,6 +92,12 @@ GUEST_ENVIRONMENT = Method(
     results.Done,
     about="Set all variables of every later command.",
 )
+GUEST_NAMES = Method(
+    "guest.names",
+    params.Names,
+    results.Done,
+    about="Set the guest's time zone, and the names of its `/etc/hosts`.",
+)
 GUEST_PROVISION = Method(
     "guest.provision",
     params.Provision,
