@@ -9,7 +9,16 @@ from gaovm import errors
 from gaovm.project import check, fields, names, nodes, problems
 from gaovm.project.context import Caller, Context, Host
 from gaovm.project.lima import embedding, locators, params, values, whole
-from gaovm.project.sections import boot, disks, graphics, guest, network, shares, supervision
+from gaovm.project.sections import (
+    boot,
+    disks,
+    graphics,
+    guest,
+    network,
+    shares,
+    ssh,
+    supervision,
+)
 from gaovm.spec.disks import Image
 from gaovm.spec.vm import VmSpec
 
@@ -78,6 +87,7 @@ def load(  # noqa: PLR0913  (what a file is read against)
         network=network.read(root, context),
         graphics=graphics.read(root, context),
         shares=shares.read(root, user, context),
+        ssh=ssh.read(root, context),
         supervision=supervision.read(root, boot_part, context),
         message=guest.read_message(root, context),
     )

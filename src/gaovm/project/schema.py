@@ -234,7 +234,7 @@ HONOURED: dict[str, frozenset[str]] = {
     "LimaYAML": frozenset(
         {"base", "minimumLimaVersion", "param", "mountTypesUnsupported", "vmType", "vmOpts", "os"}
         | {"arch", "images", "cpus", "memory", "disk", "mounts", "mountType"}
-        | {"env", "user", "provision", "probes", "portForwards", "message", "video"}
+        | {"env", "user", "provision", "probes", "portForwards", "message", "video", "ssh"}
     ),
     "LocatorWithDigest": frozenset(("url", "digest")),
     "File": frozenset(_FILE),
@@ -245,6 +245,7 @@ HONOURED: dict[str, frozenset[str]] = {
     "Provision": frozenset(STRUCTS["Provision"]),
     "Probe": frozenset(("mode", "description", "script", "file", "hint")),
     "PortForward": frozenset(STRUCTS["PortForward"]) - {"static"},
+    "SSH": frozenset(STRUCTS["SSH"]) - {"overVsock"},
     "Video": frozenset(("display",)),
     "VMOpts": frozenset(("gaovm",)),
     **{name: frozenset(own) for name, own in STRUCTS.items() if name.startswith("GaoVM")},

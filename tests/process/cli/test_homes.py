@@ -34,6 +34,7 @@ WORDS = {
     "display screenshot": ["display", "screenshot", "x.png"],
     "log-level": ["log-level", "debug"],
     "completion": ["completion", "bash"],
+    "ssh-proxy": ["ssh-proxy", "web-dev"],
     "uninstall": ["uninstall", "--yes"],
     "template show": ["template", "show", "dev"],
     "template validate": ["template", "validate", ".lima/config.yaml"],
