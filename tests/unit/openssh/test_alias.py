@@ -50,6 +50,18 @@ def test_ssh_reads_the_block_as_it_is_meant(tmp_path: Path) -> None:
     assert words == f"/bin/gaovm|ssh-proxy|--home|{home}|--pass-socket|web|"
 
 
+def test_the_options_mean_the_same_on_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text(alias.put("", "web", HOME, options()))
+    by_file = ["ssh", "-F", str(file), "-G", "gaovm-web"]
+    by_words = ["ssh", "-F", "none", *alias.arguments(options()), "-G", "gaovm-web"]
+    said = [
+        subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+        for argv in (by_file, by_words)
+    ]
+    assert said[0].replace("host gaovm-web\n", "") == said[1].replace("host gaovm-web\n", "")
+
+
 @pytest.mark.parametrize("home", ['/a"b', "/a\nb", "/a\\b", "/a${HOME}", "/a\0b"])
 def test_a_path_that_the_file_cannot_hold_is_refused(home: str) -> None:
     with pytest.raises(errors.HostError, match="cannot hold"):

@@ -10,7 +10,7 @@ from gaovm import errors
 from gaovm.builder import packages
 from gaovm.cli import calls, options, output, target
 from gaovm.client import paths
-from gaovm.openssh import alias, keygen, places
+from gaovm.openssh import alias, keys, places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def find(name: str) -> Mapping[str, Any]:
 def settings(vm: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the options by which OpenSSH reaches a VM; make keys that are missing."""
     name, home = str(vm["name"]), paths.home()
-    keygen.make(home, name)
+    keys.ensure(home, name)
     files = (places.user_key(home), places.known_hosts(home, name))
     return alias.options(vm, home, program(), files)
 
