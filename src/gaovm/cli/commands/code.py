@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import posixpath
-import shutil
-import subprocess
 
 from gaovm import errors
 from gaovm.cli import options, output, project_dir, target
 from gaovm.cli.commands import run, ssh
-from gaovm.openssh import alias
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +18,11 @@ _RUNNING = ("running", "degraded", "interrupted")
 
 def code(parsed: options.Parsed) -> int:
     """Write the alias, then start the editor on it; returns the editor's exit status."""
+    import shutil
+    import subprocess
+
+    from gaovm.openssh import alias
+
     wanted = _directory_word(parsed)
     vm = ssh.find(target.vm_name(parsed))
     if vm["state"] not in _RUNNING:

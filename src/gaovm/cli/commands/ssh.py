@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 
 from gaovm import errors
-from gaovm.builder import packages
 from gaovm.cli import calls, options, output, target
 from gaovm.client import paths
-from gaovm.openssh import alias, keys, places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +17,11 @@ if TYPE_CHECKING:
 
 def ssh(parsed: options.Parsed) -> int:
     """Become OpenSSH's client with the options of the VM's alias."""
+    import shutil
+
+    from gaovm.builder import packages
+    from gaovm.openssh import alias
+
     program = shutil.which("ssh")
     if program is None:
         raise errors.ProgramMissing(
@@ -37,6 +39,8 @@ def ssh(parsed: options.Parsed) -> int:
 
 def config(parsed: options.Parsed) -> int:
     """Print a VM's Host block, or write it into ``~/.ssh``, or remove it from there."""
+    from gaovm.openssh import alias
+
     if parsed.flag("remove"):
         return _remove(parsed)
     vm = find(target.vm_name(parsed))
@@ -62,6 +66,8 @@ def find(name: str) -> Mapping[str, Any]:
 
 def settings(vm: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the options by which OpenSSH reaches a VM; make keys that are missing."""
+    from gaovm.openssh import alias, keys, places
+
     name, home = str(vm["name"]), paths.home()
     keys.ensure(home, name)
     files = (places.user_key(home), places.known_hosts(home, name))
@@ -90,6 +96,8 @@ def write(vm: Mapping[str, Any]) -> str:
 
 def program() -> list[str]:
     """Return the words that call this program from any directory."""
+    import shutil
+
     called = shutil.which(sys.argv[0])
     if called is not None and os.path.basename(called) == "gaovm":  # noqa: PTH119
         return [os.path.abspath(called)]  # noqa: PTH100
@@ -98,7 +106,7 @@ def program() -> list[str]:
 
 
 def _remove(parsed: options.Parsed) -> int:
-    from gaovm.openssh import userfiles
+    from gaovm.openssh import alias, userfiles
 
     home = paths.home()
     if parsed.word() is None and parsed.text("name") is None:
