@@ -76,12 +76,13 @@ def shared(way: Way, runs: int) -> list[float]:
     base = Path(tempfile.mkdtemp(prefix="ga."))
     words = [way.words[0], "-o", f"ControlPath={base}/m", *way.words[1:]]
     session = Way(way.env, words)
-    quiet = {"env": way.env, "stderr": subprocess.DEVNULL}
-    subprocess.run([words[0], "-M", "-N", "-f", *words[1:]], check=True, **quiet)
+    null = subprocess.DEVNULL  # a master in the background would keep our stderr open
+    begin, end = (["-M", "-N", "-f"], ["-O", "exit"])
+    subprocess.run([words[0], *begin, *words[1:]], check=True, env=way.env, stderr=null)
     try:
         return [session.run("true") for _ in range(runs)]
     finally:
-        subprocess.run([words[0], "-O", "exit", *words[1:]], check=False, **quiet)
+        subprocess.run([words[0], *end, *words[1:]], check=False, env=way.env, stderr=null)
         shutil.rmtree(base, ignore_errors=True)
 
 

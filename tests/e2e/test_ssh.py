@@ -331,6 +331,16 @@ def test_forwards_of_tcp_sockets_and_socks(ssh: Ssh) -> None:
                 assert reversed_by(sock, data) == data[::-1]
 
 
+def test_a_guest_whose_network_is_down_is_reached(ssh: Ssh, place: tuple[World, Path]) -> None:
+    world, project = place
+    down = ["exec", "--user", "root", "--", "ip", "link", "set", "eth0"]
+    world.run(*down, "down", cwd=project)
+    try:
+        assert ssh(ssh.host, "cat /sys/class/net/eth0/operstate").stdout == b"down\n"
+    finally:
+        world.run(*down, "up", cwd=project)
+
+
 def test_a_program_outlives_its_connection(ssh: Ssh) -> None:
     """The server of an editor does."""
     ssh(ssh.host, "setsid -f sh -c 'mkfifo left; echo on > left' > /dev/null 2>&1 < /dev/null")
