@@ -93,6 +93,18 @@ READS: dict[str, dict[str, Kinds]] = {
         "ticket": (sessions.Ticket,),
         "vm": (status.VmStatus,),
     },
+    "cli/commands/code.py": {"vm": (status.VmStatus,), "vm['user']": (status.User,)},
+    "cli/commands/ssh.py": {
+        "client.call('vm.list', {})": (status.VmList,),
+        "each": (status.VmStatus,),
+        "vm": (status.VmStatus,),
+    },
+    "cli/commands/ssh_proxy.py": {"ticket": (sessions.Ticket,)},
+    "openssh/alias.py": {
+        "allowed": (status.Ssh,),
+        "vm": (status.VmStatus,),
+        "vm['user']": (status.User,),
+    },
     "cli/commands/status.py": {
         "a": (info.Address, info.Listener),
         "accelerator": (status.Accelerator,),
@@ -172,6 +184,7 @@ OTHERS = {
     "cli/commands/daemon.py": {"recovered", "unit"},
     "cli/commands/doctor.py": {"counts"},
     "cli/commands/run.py": {"_NOT_STARTED", "error.details", "start"},
+    "cli/commands/ssh_proxy.py": {"error.details"},
     "cli/commands/templates.py": {"error.details", "found", "problem", "result"},
     "cli/commands/units.py": {"environment"},
     "cli/entries.py": {"data", "entry.data", "line", "self.data"},
@@ -198,7 +211,8 @@ def reads(tree: ast.Module) -> Iterator[tuple[str, str]]:
 def found() -> dict[str, dict[str, set[str]]]:
     """Return the keys read, by file and expression; leave out environments."""
     result: dict[str, dict[str, set[str]]] = {}
-    for path in sorted([*(SRC / "cli").rglob("*.py"), *(SRC / "client").rglob("*.py")]):
+    paths = [path for part in ("cli", "client", "openssh") for path in (SRC / part).rglob("*.py")]
+    for path in sorted(paths):
         file = str(path.relative_to(SRC))
         for of, key in reads(ast.parse(path.read_text())):
             if of != "os.environ":

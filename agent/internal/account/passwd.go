@@ -137,10 +137,17 @@ func gidTaken(lines []string, gid uint32) bool {
 }
 
 // lockShadow gives the account an entry without a usable password. An entry that exists keeps its
-// password.
+// password. `*` and `!` both match no password, but sshd takes `!` for an account that is locked
+// against keys too.
 func lockShadow(lines []string, old, name string, now time.Time) []string {
 	for i, line := range lines {
 		if rest, ok := strings.CutPrefix(line, old+":"); ok {
+			for _, never := range []string{"!:", "!!:", "!*:"} {
+				if dates, ok := strings.CutPrefix(rest, never); ok {
+					rest = "*:" + dates
+					break
+				}
+			}
 			lines[i] = name + ":" + rest
 			return lines
 		}
@@ -148,7 +155,7 @@ func lockShadow(lines []string, old, name string, now time.Time) []string {
 	// Day 0 means "the password must be changed at the next login", and the guest's clock may not
 	// be set yet.
 	days := max(now.Unix()/86400, 1)
-	return append(lines, name+":!:"+strconv.FormatInt(days, 10)+":0:99999:7:::")
+	return append(lines, name+":*:"+strconv.FormatInt(days, 10)+":0:99999:7:::")
 }
 
 func removeEntry(lines []string, name string) []string {

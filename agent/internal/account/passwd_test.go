@@ -32,7 +32,7 @@ func TestApplyAddsAUserOnce(t *testing.T) {
 		t.Fatal(created, err)
 	}
 	if !slices.Contains(files.passwd, "ann:x:1500:1500:Ann:/home/ann.guest:/bin/bash") ||
-		!slices.Contains(files.group, "ann:x:1500:") || !slices.Contains(files.shadow, "ann:!:100:0:99999:7:::") {
+		!slices.Contains(files.group, "ann:x:1500:") || !slices.Contains(files.shadow, "ann:*:100:0:99999:7:::") {
 		t.Fatalf("got %v %v %v", files.passwd, files.group, files.shadow)
 	}
 	before := strings.Join(files.passwd, "\n")
@@ -102,4 +102,18 @@ func codeOf(err error) string {
 		return coded.Code
 	}
 	return ""
+}
+
+func TestApplyLetsKeysLogInToAnAccountWithoutAPassword(t *testing.T) {
+	for _, c := range []struct{ before, after string }{
+		{"debian:!:19000:0:99999:7:::", "ann:*:19000:0:99999:7:::"},
+		{"debian:!*:19000:0:99999:7:::", "ann:*:19000:0:99999:7:::"},
+		{"debian:!$y$hash:19000:0:99999:7:::", "ann:!$y$hash:19000:0:99999:7:::"}, // locked on purpose
+		{"debian:$y$hash:19000:0:99999:7:::", "ann:$y$hash:19000:0:99999:7:::"},
+	} {
+		got := lockShadow([]string{c.before}, "debian", "ann", time.Now())
+		if len(got) != 1 || got[0] != c.after {
+			t.Errorf("%s: got %v", c.before, got)
+		}
+	}
 }

@@ -204,6 +204,8 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + r.URL.Path {
 	case "POST /v1/exec":
 		stream.Serve(w, r, a.runner.Run)
+	case "POST /v1/ssh":
+		stream.Serve(w, r, a.runner.SSH)
 	case "POST /v1/tunnel":
 		stream.Serve(w, r, ports.Connect)
 	case "POST /v1/copy/in":

@@ -120,6 +120,20 @@ func (f *FrameWriter) Send(kind byte, buf []byte) error {
 	return nil
 }
 
+// SendRaw sends bytes without a frame around them, for a stream that has frames at its start only.
+func (f *FrameWriter) SendRaw(data []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
+		return io.ErrClosedPipe
+	}
+	if _, err := f.W.Write(data); err != nil {
+		return err
+	}
+	f.Flush()
+	return nil
+}
+
 // SendJSON sends a frame with a JSON value.
 func (f *FrameWriter) SendJSON(kind byte, value any) error {
 	body, err := json.Marshal(value)

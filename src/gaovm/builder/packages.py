@@ -23,6 +23,8 @@ PACKAGES = {
     "newuidmap": "uidmap",
     "newgidmap": "uidmap",
     "virtiofsd": "virtiofsd",  # Debian 13 and later; in Debian 12 it is part of qemu-system-common
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
     "qemu-user": "qemu-user-static",  # runs the programs of another architecture
 }
 #: The system packages that a VM's window needs.

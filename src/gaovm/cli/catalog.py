@@ -18,6 +18,10 @@ COMMANDS = {
     "shell": ("run", "SHELL", "open a shell in the VM, in this directory"),
     "exec": ("run", "EXEC", "run one command in the VM"),
     "cp": ("copy", "CP", "copy files into, out of or between VMs"),
+    "ssh": ("ssh", "SSH", "open an SSH connection to the VM"),
+    "ssh-config": ("ssh", "CONFIG", "make `ssh gaovm-NAME` work, with scp, rsync, git"),
+    "code": ("code", "CODE", "open the project in VS Code, inside the VM"),
+    "ssh-proxy": ("ssh_proxy", "PROXY", "carry one SSH connection, as ssh's ProxyCommand"),
     "template ls": ("templates", "LS", "list the templates for init and base"),
     "template show": ("templates", "SHOW", "print a template"),
     "template validate": ("templates", "VALIDATE", "check a template or config file"),
@@ -73,10 +77,13 @@ HEADINGS = {
     "image ls": "Images",
     "doctor": "This machine and the daemon",
 }
+# commands that other programs call: the overview and the completion leave them out
+HIDDEN = frozenset(("ssh-proxy",))
 GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
 # names of the same commands in other tools
 ELSEWHERE = {
-    "ssh": "shell",
+    "show-ssh": "ssh-config",
+    "scp": "cp",
     "console": "shell",
     "run": "exec",
     "ps": "ls",
@@ -145,6 +152,8 @@ def names(group: str) -> list[tuple[str, str]]:
     """Return the commands and groups that can come first, or a group's members, with a line."""
     found: dict[str, str] = {}
     for name, (_, _, about) in COMMANDS.items():
+        if name in HIDDEN:
+            continue
         first, _, member = name.partition(" ")
         if group and first == group and member:
             found[member] = about
@@ -179,6 +188,8 @@ def overview(group: str) -> str:
         lines += ["Usage:  gaovm COMMAND [options]"]
     width = max(map(len, COMMANDS))
     for name, (_, _, about) in COMMANDS.items():
+        if name in HIDDEN:
+            continue
         if not group and name in HEADINGS:
             lines += ["", f"{HEADINGS[name]}:"]
         if not group or name.startswith(f"{group} "):

@@ -37,6 +37,7 @@ CHUNK = 256 << 10
 _OPENERS: dict[str, tuple[str, Callable[[Connection], Stream]]] = {
     "exec": ("exec", processes.open_exec),
     "tunnel": ("tunnel", ports.open_tunnel),
+    "ssh": ("ssh", processes.open_ssh),
     "copy-in": ("copy", files.open_copy_in),
     "copy-out": ("copy", files.open_copy_out),
 }
@@ -80,8 +81,8 @@ class Sessions:
     def issue(self, ttl_s: float, kind: str | None) -> str:
         """Return a ticket for one session that begins within ``ttl_s`` seconds.
 
-        ``kind`` (exec, copy or tunnel) is all that it opens. None, which a daemon from before kinds
-        sends, opens any.
+        ``kind`` (exec, copy, tunnel or ssh) is all that it opens. None, which a daemon from before
+        kinds sends, opens any.
 
         Raises:
             errors.StateConflict: too many tickets are open.

@@ -28,6 +28,11 @@ def open_exec(connection: Connection) -> Stream:
     return connection.open("POST", table.EXEC.path)
 
 
+def open_ssh(connection: Connection) -> Stream:
+    """Open the raw stream of an SSH connection, which the caller relays."""
+    return connection.open("POST", table.SSH.path)
+
+
 async def run(
     connection: Connection,
     command: Command,

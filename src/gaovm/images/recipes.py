@@ -33,7 +33,9 @@ PACKAGES = (
     "libnss-myhostname",  # sudo and others look up the host name
     "libpam-systemd",
     "netbase",
+    "openssh-server",  # for `gaovm ssh`; it listens nowhere
     "procps",
+    "rsync",  # rsync needs itself on both sides
     "sudo",
     "systemd-sysv",
     "udev",

@@ -19,6 +19,7 @@ from gaovm.project.sections import (
     message,
     network,
     shares,
+    ssh,
     supervision,
 )
 from gaovm.spec.disks import Image
@@ -93,6 +94,7 @@ def load(  # noqa: PLR0913  (what a file is read against)
         network=networking,
         graphics=graphics.read(root, context),
         shares=() if plain.is_plain(root) else shares.read(root, user, context),
+        ssh=ssh.read(root, context),
         supervision=supervision.read(root, boot_part, context),
     )
     spec = msgspec.structs.replace(spec, message=message.read(root, context, spec))

@@ -236,7 +236,7 @@ HONOURED: dict[str, frozenset[str]] = {
     "LimaYAML": frozenset(
         {"base", "minimumLimaVersion", "param", "mountTypesUnsupported", "vmType", "vmOpts", "os"}
         | {"arch", "images", "cpus", "memory", "disk", "mounts", "mountType"}
-        | {"env", "user", "provision", "probes", "portForwards", "message", "video"}
+        | {"env", "user", "provision", "probes", "portForwards", "message", "video", "ssh"}
         | {"propagateProxyEnv", "timezone", "hostResolver", "dns", "caCerts"}
         | {"copyToHost", "plain", "upgradePackages"}
     ),
@@ -250,6 +250,7 @@ HONOURED: dict[str, frozenset[str]] = {
     "Provision": frozenset(STRUCTS["Provision"]),
     "Probe": frozenset(("mode", "description", "script", "file", "hint")),
     "PortForward": frozenset(STRUCTS["PortForward"]) - {"static"},
+    "SSH": frozenset(STRUCTS["SSH"]) - {"overVsock"},
     "Video": frozenset(("display",)),
     "HostResolver": frozenset(STRUCTS["HostResolver"]),
     "CACertificates": frozenset(STRUCTS["CACertificates"]),

@@ -13,7 +13,6 @@ LATER = "not honoured yet"
 #: Fields that are true without being set, so ``true`` asks for nothing.
 ON = frozenset(("propagateProxyEnv", "enabled", "cache", "passwordlessSudo", "overwrite"))
 _MAC = "only macOS has it"
-_SSH = "GaoVM reaches its guests without SSH"
 
 
 class Level(StrEnum):
@@ -32,7 +31,6 @@ _REASONS: dict[tuple[str, str], str] = {
     ("LimaYAML", "nestedVirtualization"): "the VM has no virtualization of its own",
     ("LimaYAML", "networks"): "the VM has one network, by passt; socket_vmnet is macOS's",
     ("LimaYAML", "rosetta"): f"{_MAC}: Rosetta",
-    ("LimaYAML", "ssh"): _SSH,
     ("LimaYAML", "tpm"): "the VM has no TPM",
     ("LimaYAML", "firmware"): "GaoVM starts the image's kernel without a firmware",
     ("LimaYAML", "osOpts"): "it is for guests other than Linux",
@@ -40,6 +38,7 @@ _REASONS: dict[tuple[str, str], str] = {
     ("Mount", "sshfs"): "no mount is by SSHFS",
     ("Mount", "9p"): "GaoVM chooses the options of 9p",
     ("Mount", "virtiofs"): "GaoVM chooses the options of virtiofs",
+    ("SSH", "overVsock"): "SSH goes through the guest channel, which is faster than the network",
     ("VMOpts", "vz"): f"{_MAC}: Apple's hypervisor",
     ("VMOpts", "wsl2"): "only Windows has it: WSL 2",
     ("VMOpts", "krunkit"): f"{_MAC}: krunkit",
@@ -83,6 +82,10 @@ _LIMITS: dict[tuple[str, str], str] = {
     ("Probe", "file"): "read when the config is, as `base`",
     ("PortForward", "proto"): "`tcp`; `any`: TCP alone; a rule for `udp` is left out and warned of",
     ("PortForward", "guestPort"): "a rule for all ports is left out, with a warning",
+    ("SSH", "forwardAgent"): "a person must approve it",
+    ("SSH", "forwardX11"): "the guest needs `xauth`; a person must approve it",
+    ("SSH", "forwardX11Trusted"): "with `forwardX11`",
+    ("SSH", "loadDotSSHPubKeys"): "a key of ours may always log in",
     ("Video", "display"): "`none`, `default`, `vnc`; other words have no effect, with a warning",
 }
 _LEFT_OUT = "the entry is left out"
@@ -93,6 +96,7 @@ _SKIPPED: dict[tuple[str, str], str] = {
         ("PortForward", name): _LEFT_OUT
         for name in ("hostPortRange", "guestSocket", "hostSocket", "reverse")
     },
+    ("SSH", "localPort"): "`0`; no port leads to an sshd, see [ssh.md](ssh.md)",
     ("PortForward", "guestPortRange"): f"{_LEFT_OUT}, and still decides which rule counts",
     ("Provision", "playbook"): _OF_ANSIBLE,
 }

@@ -21,10 +21,16 @@ from gaovm.spec.disks import Image
 from gaovm.spec.guest import Copy
 from gaovm.spec.ports import PortForward
 from gaovm.spec.shares import Share
+from gaovm.spec.ssh import Ssh
 from gaovm.spec.vm import VmSpec
 
 #: Paths of ``spec.diff.FIELDS`` that this module checks. A test requires all others in ``INSIDE``.
-REACHING = frozenset(("image", "shares", "network.ports", "network.host_access", "guest.copies"))
+REACHING = frozenset(
+    (
+        *("image", "shares", "network.ports", "network.host_access", "guest.copies"),
+        *("ssh.forward_agent", "ssh.forward_x11", "ssh.forward_x11_trusted"),
+    )
+)
 #: Paths that affect only the VM, or choose between things that the host offers every VM.
 INSIDE = frozenset(
     (
@@ -38,6 +44,7 @@ INSIDE = frozenset(
         *("guest.upgrade_packages", "guest.plain"),
         *("supervision.set_up.boot_s", "supervision.set_up.script_s"),
         "supervision.set_up.probe_s",
+        "ssh.load_public_keys",
         *("supervision.restart.policy", "supervision.restart.max_attempts"),
         *("supervision.restart.max_delay_s", "supervision.restart.stable_s"),
         *("supervision.watchdog.device", "supervision.watchdog.timeout_s"),
@@ -58,6 +65,8 @@ class Kind(StrEnum):
     HOST_ACCESS = "host access"
     FILE = "file"
     COPY = "copy to"
+    SSH_AGENT = "SSH agent"
+    X_SERVER = "X server"
 
 
 #: Kinds that are host paths; a link may make such a path lead elsewhere later.
@@ -104,6 +113,7 @@ def of(spec: VmSpec, project: str, real: Callable[[str], str]) -> tuple[Reach, .
     found += [reach for copy in spec.guest.copies if (reach := of_copy(copy, root, real))]
     if spec.network.host_access:
         found.append(Reach(kind=Kind.HOST_ACCESS, what="this machine's own 127.0.0.1"))
+    found += _ssh(spec.ssh)
     return tuple(sorted(set(found), key=lambda each: (each.kind, each.what, each.mode)))
 
 
@@ -153,6 +163,16 @@ def _forward(port: PortForward) -> Reach | None:
         return None
     shown = f"[{address}]" if address.version == 6 else str(address)
     return Reach(kind=Kind.FORWARD, what=f"{shown}:{port.host_port or '(any port)'}")
+
+
+def _ssh(ssh: Ssh) -> list[Reach]:
+    found = []
+    if ssh.forward_agent:
+        found.append(Reach(kind=Kind.SSH_AGENT, what="your keys, over ssh"))
+    if ssh.forward_x11:
+        mode = "trusted" if ssh.forward_x11_trusted else "untrusted"
+        found.append(Reach(kind=Kind.X_SERVER, what="your desktop, over ssh", mode=mode))
+    return found
 
 
 def _images(image: Image, root: str, real: Callable[[str], str]) -> list[Reach]:

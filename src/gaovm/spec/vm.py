@@ -13,6 +13,7 @@ from gaovm.spec.memory import Memory
 from gaovm.spec.network import Network
 from gaovm.spec.processors import Processors
 from gaovm.spec.shares import Share
+from gaovm.spec.ssh import Ssh
 from gaovm.spec.supervision import Supervision
 
 
@@ -29,6 +30,7 @@ class VmSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     network: Network = Network()
     shares: tuple[Share, ...] = ()
     graphics: Graphics = Graphics()
+    ssh: Ssh = Ssh()
     supervision: Supervision = Supervision()
     message: str = ""
 

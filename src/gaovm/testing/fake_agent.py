@@ -117,6 +117,10 @@ class FakeAgent:
         server.send_headers(stream, [(":status", "200")])
         if path == "/v1/exec":
             answer = self._exec(body)
+        elif path == "/v1/ssh":  # an sshd that gives back what it reads
+            _, length = streams.HEADER.unpack_from(body)
+            rest = body[streams.HEADER.size + length :]
+            answer = streams.encode(streams.STARTED, b'{"pid":1}') + rest
         elif path == "/v1/log":
             self.calls.append((path, json.loads(body)))
             answer = self.journal

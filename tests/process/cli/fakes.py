@@ -194,6 +194,8 @@ class FakeDriver:
                     continue
             if self.refuse:
                 frame(stream, ERROR, self.refuse)
+            elif ticket["stream"] == "ssh":
+                self._echo(stream)
             elif ticket["stream"].startswith("copy"):
                 self._copy(stream, ticket["stream"], start)
             else:
@@ -211,6 +213,13 @@ class FakeDriver:
             data += body
         self.copies.append((kind, start, data))
         frame(stream, EXIT, {"status": 0})
+
+    def _echo(self, stream: socket.socket) -> None:
+        """Answer as the agent does that has started an sshd, which gives back what it reads."""
+        head = struct.pack(">BI", STARTED, 9) + b'{"pid":1}'
+        stream.sendall(head + b"SSH-2.0-fake\r\n")  # the first bytes come with the frame
+        while block := stream.recv(65536):
+            stream.sendall(block)
 
     def _exec(self, stream: socket.socket, start: dict[str, Any]) -> None:
         frame(stream, STARTED, {"pid": 1})
@@ -347,6 +356,12 @@ def vm(name: str, **changes: Any) -> dict[str, Any]:
             }
         ],
         "user": {"name": "ann", "uid": 1000, "gid": 1000, "home": "/home/ann.guest"},
+        "ssh": {
+            "load_public_keys": False,
+            "forward_agent": False,
+            "forward_x11": False,
+            "forward_x11_trusted": False,
+        },
         "driver_pid": 11,
         "hypervisor_pid": 12,
         "boot": {"agent_ms": 3000, "ready_ms": 4200},

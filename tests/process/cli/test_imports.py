@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.process.cli import conftest, fakes
 
+from gaovm.openssh import keygen
+
 # argparse and dataclasses (by way of inspect) cost 10 ms each, the others more
 FORBIDDEN = {
     "argparse", "asyncio", "concurrent.futures", "ctypes", "dataclasses", "difflib", "email",
@@ -36,6 +38,7 @@ json.dump({"code": code, "loaded": loaded}, open(sys.argv[2], "w"))
         ["shell", "--", "true"],
         ["up"],
         ["stop"],
+        ["ssh-proxy", "web-dev"],
     ],
     ids=" ".join,
 )
@@ -52,6 +55,7 @@ def test_a_hot_command_loads_nothing_slow(
             "vm.up": lambda params, call: up,
         }
     )
+    keygen.make(str(gaovm.home), "web-dev")  # the first connection makes keys
     result = gaovm.home / "loaded.json"
     subprocess.run(
         # -S: modules that an installation's .pth files load are not ours

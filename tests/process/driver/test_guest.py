@@ -94,7 +94,11 @@ async def test_a_ticket_is_good_once(zygote: Zygote, base: Path) -> None:
 async def test_a_ticket_opens_what_it_was_asked_for_alone(zygote: Zygote, base: Path) -> None:
     link = await up(zygote, base)
     await link.until(readiness="ready")
-    for kind, streams in (("exec", ("copy-out", "copy-in", "tunnel")), ("copy", ("exec",))):
+    for kind, streams in (
+        ("exec", ("copy-out", "copy-in", "tunnel", "ssh")),
+        ("copy", ("exec",)),
+        ("ssh", ("exec",)),
+    ):
         for stream in streams:
             opened = await link.call("session.open", {"ttl_s": 30, "kind": kind})
             with pytest.raises(errors.AuthError, match=f"ticket is for {kind}, not for"):
@@ -104,6 +108,22 @@ async def test_a_ticket_opens_what_it_was_asked_for_alone(zygote: Zygote, base: 
     opened = await link.call("session.open", {"ttl_s": 30, "kind": "exec"})
     session = await Session.present(opened["socket"], opened["ticket"], "exec")
     assert (await session.exec(["/bin/true"]))[0] == 0
+    session.close()
+
+
+async def test_an_ssh_connection_is_raw_after_its_first_frames(zygote: Zygote, base: Path) -> None:
+    link = await up(zygote, base)
+    await link.until(readiness="ready")
+    opened = await link.call("session.open", {"ttl_s": 30, "kind": "ssh"})
+    session = await Session.present(opened["socket"], opened["ticket"], "ssh")
+    await session.send(1, b"{}")
+    data = b"SSH-2.0-client\r\n" + bytes(range(256)) * 100
+    await asyncio.get_running_loop().sock_sendall(session.sock, data)
+    session.sock.shutdown(socket.SHUT_WR)
+    assert (await session.frame())[0] == 0x11
+    assert await session.exactly(len(data)) == data
+    with pytest.raises(EOFError):
+        await session.exactly(1)
     session.close()
 
 

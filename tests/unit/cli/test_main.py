@@ -77,7 +77,7 @@ def test_json_errors_go_to_standard_output_as_well(
         (["image", "bulid"], "gaovm image build"),
         (["imge", "ls"], "did you mean gaovm image?"),
         (["zzz"], "gaovm help"),
-        (["ssh"], "did you mean gaovm shell?"),
+        (["scp"], "did you mean gaovm cp?"),
         (["rm", "web"], "did you mean gaovm destroy?"),
     ],
 )
@@ -99,7 +99,8 @@ def test_the_overview_lists_every_command(
 ) -> None:
     assert main.run(argv) == 0
     text = capsys.readouterr().out
-    assert all(f"  {name} " in text for name in catalog.COMMANDS)
+    assert all(f"  {name} " in text for name in catalog.COMMANDS if name not in catalog.HIDDEN)
+    assert not any(f"  {name} " in text for name in catalog.HIDDEN)
 
 
 def test_no_command_is_a_usage_error_with_the_overview(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from gaovm.spec.guest import Guest, User
 from gaovm.spec.network import Network
 from gaovm.spec.ports import PortForward
 from gaovm.spec.shares import Share
+from gaovm.spec.ssh import Ssh
 from gaovm.spec.vm import VmSpec
 
 PROJECT = "/src/web"
@@ -104,6 +105,8 @@ def test_the_project_and_loopback_need_no_approval(wanted: VmSpec) -> None:
             ),
             "kernel /root/i",
         ),
+        (spec(ssh=Ssh(forward_agent=True)), "SSH agent your keys, over ssh"),
+        (spec(ssh=Ssh(forward_x11=True)), "X server your desktop, over ssh (untrusted)"),
     ],
 )
 def test_a_reach_beyond_the_project_is_named(wanted: VmSpec, line: str) -> None:

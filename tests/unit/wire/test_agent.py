@@ -22,6 +22,7 @@ from gaovm.wire.agent import (
     mounts,
     power,
     processes,
+    ssh,
     tunnel,
     users,
 )
@@ -41,6 +42,7 @@ REQUESTS: tuple[type[Any], ...] = (
     processes.Resize,
     processes.Signal,
     processes.SignalOf,
+    ssh.Connection,
     tunnel.Tunnel,
     users.Account,
 )

@@ -19,6 +19,7 @@ from gaovm.cli import calls, options, output, progress
 from gaovm.cli.commands import daemon, listing, units
 from gaovm.client import paths
 from gaovm.hostfacts import homes, usage
+from gaovm.openssh import userfiles
 from gaovm.platform import exits
 
 # its lock is what makes a directory a home
@@ -29,6 +30,7 @@ _OF_HOME = (
     "state.backup.db*",
     "state.reserve",
     "vms",
+    "ssh",
     "run",
     "images",
     "logs",
@@ -76,6 +78,7 @@ def run(parsed: options.Parsed) -> int:
             units.remove(plan.unit)  # first, or systemd would start the daemon again
         _end(shown)
         remove(plan)
+        userfiles.remove(lambda _, of: of == str(home))
         _remove_all(plan.cache)
         _remove_directory(cache_directory())
     return _told(parsed, plan, freed, f"removed; {output.size(freed)} freed")

@@ -19,6 +19,7 @@ from gaovm.aio import steps
 from gaovm.daemon.drivers import occupancy
 from gaovm.daemon.vms import copied, driver_protocol, machine
 from gaovm.model import states
+from gaovm.openssh import userfiles
 from gaovm.wire.control import payloads
 from gaovm.wire.driver import params, table
 
@@ -237,6 +238,7 @@ async def _record_stopped(vm: machine.Machine, failure: errors.LockHeld | None) 
 async def _remove_directories(vm: machine.Machine) -> int:
     where = vm.fleet.paths
     vm_dir, run_dir = where.vm_dir(vm.name), where.run_dir(vm.record.run_id)
+    await asyncio.to_thread(_forget_alias, str(where.home), vm.name)
     return await asyncio.to_thread(_remove_trees, vm_dir, run_dir)
 
 
@@ -250,6 +252,14 @@ async def _forget(vm: machine.Machine) -> None:
     await removed
     fleet.forget(vm)
     vm.touch()
+
+
+def _forget_alias(home: str, name: str) -> None:
+    """Remove the VM's alias for OpenSSH; no file of the user's may keep a VM from going."""
+    try:
+        userfiles.forget(home, name)
+    except (OSError, RuntimeError, errors.GaoError) as exc:
+        logger.warning("vm %s: the alias for ssh stays: %s", name, exc)
 
 
 def _remove_trees(*trees: Path) -> int:

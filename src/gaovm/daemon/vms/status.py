@@ -53,6 +53,7 @@ def vm_status(vm: machine.Machine) -> wire.VmStatus:
         network=_network(record),
         confinement=_as(wire.Confinement, record.facts.confinement),
         user=wire.User(name=user.name, uid=user.uid, gid=user.gid, home=user.home),
+        ssh=msgspec.convert(spec.ssh, wire.Ssh, from_attributes=True),
         driver_pid=vm.driver.pid if vm.driver else None,
         hypervisor_pid=vm.hypervisor_pid if running else None,
         boot=_boot(vm) if running else None,

@@ -48,7 +48,7 @@ for unit in \
     ln -sf /dev/null "$units/$unit"
 done
 mkdir -p "$root/etc/systemd/system-generators" "$root/etc/modprobe.d"
-for generator in bless-boot gpt-auto hibernate-resume integritysetup veritysetup; do
+for generator in bless-boot gpt-auto hibernate-resume integritysetup ssh veritysetup; do
     ln -sf /dev/null "$root/etc/systemd/system-generators/systemd-$generator-generator"
 done
 # Devices every emulated PC has and no guest of ours uses; loading and probing them costs seconds when emulated.
@@ -59,6 +59,12 @@ ln -sf /dev/null "$root/etc/systemd/network/99-default.link"
 # Commands run before the distribution has booted, and what they put into /tmp must not be swept away then.
 mkdir -p "$root/etc/tmpfiles.d"
 printf 'd /tmp 1777 root root -\n' > "$root/etc/tmpfiles.d/tmp.conf"
+# sshd runs only when the agent starts one for a connection, with a key of that VM. The keys that the package
+# has made would be those of every VM; who enables the service gets fresh ones.
+rm -f "$root"/etc/ssh/ssh_host_* "$units"/*.wants/ssh.service "$units"/*.wants/ssh.socket "$units/sshd.service"
+mkdir -p "$units/ssh.service.d"
+printf '[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n' \
+    > "$units/ssh.service.d/gaovm.conf"
 printf '[Journal]\nSystemMaxUse=64M\n' > "$root/etc/systemd/journald.conf.d/gaovm.conf"
 
 echo "gaovm: packages kept"

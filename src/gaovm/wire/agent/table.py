@@ -21,6 +21,7 @@ from gaovm.wire.agent import (
     journal,
     power,
     processes,
+    ssh,
     tunnel,
 )
 
@@ -136,6 +137,7 @@ LOG = Call(
 )
 
 EXEC = Stream("/v1/exec", processes.Command)
+SSH = Stream("/v1/ssh", ssh.Connection)
 TUNNEL = Stream("/v1/tunnel", tunnel.Tunnel)
 COPY_IN = Stream("/v1/copy/in", files.CopyIn)
 COPY_OUT = Stream("/v1/copy/out", files.CopyOut)

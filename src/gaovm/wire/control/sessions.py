@@ -12,7 +12,7 @@ from gaovm.wire.control.target import OfVm
 class Open(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``kind``: all that the ticket opens."""
 
-    kind: Literal["exec", "copy", "tunnel"]
+    kind: Literal["exec", "copy", "tunnel", "ssh"]
 
 
 class Mounted(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +26,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A ticket for one stream over the driver's ``socket``, good once and for 30 s.
 
     ``shared`` comes with a copy: the host's directories that guests can write. The client follows
-    no symbolic link below them.
+    no symbolic link below them. ``public_keys`` comes with SSH: whether those of ``~/.ssh`` count.
     """
 
     socket: str
@@ -35,3 +35,4 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     home: str
     mounts: tuple[Mounted, ...]
     shared: tuple[str, ...] | None = None
+    public_keys: bool | None = None

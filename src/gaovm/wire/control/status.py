@@ -79,6 +79,15 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     home: str
 
 
+class Ssh(msgspec.Struct, frozen=True, kw_only=True):
+    """What the config lets OpenSSH do; ``load_public_keys``: those of ``~/.ssh`` may log in."""
+
+    load_public_keys: bool
+    forward_agent: bool
+    forward_x11: bool
+    forward_x11_trusted: bool
+
+
 class Boot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Milliseconds: from the hypervisor's exec to the agent and to ready, and two steps before."""
 
@@ -156,6 +165,7 @@ class VmStatus(msgspec.Struct, frozen=True, kw_only=True):
     network: Network
     confinement: Confinement | None
     user: User
+    ssh: Ssh
     driver_pid: int | None
     hypervisor_pid: int | None
     boot: Boot | None

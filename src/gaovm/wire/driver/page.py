@@ -93,7 +93,7 @@ _SESSIONS = """\
 
 A client connects to `$GAOVM_HOME/run/<8 hex>/driver.sock` (0600) and sends one frame: a length of 4
 bytes, big endian, and JSON of at most 4 KiB, `{"ticket": "<hex>", "stream": "exec"|"tunnel"|`
-`"copy-in"|"copy-out"}`. The driver answers with one frame, `{"ok": true}`, or
+`"copy-in"|"copy-out"|"ssh"}`. The driver answers with one frame, `{"ok": true}`, or
 `{"error": {code, message}}` and closes. After `ok` both directions are the raw frames of
 [agent-protocol.md](agent-protocol.md) part 4, relayed byte for byte between the client and one
 HTTP/2 stream of the agent; half-close is passed on. A ticket is 32 random bytes, good once and for

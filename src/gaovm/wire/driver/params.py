@@ -39,7 +39,7 @@ class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
     """``session.open``; ``kind`` is all that the ticket opens, None opens any."""
 
     ttl_s: Annotated[float, msgspec.Meta(gt=0, le=300)] = 30.0
-    kind: Literal["exec", "copy", "tunnel"] | None = None
+    kind: Literal["exec", "copy", "tunnel", "ssh"] | None = None
 
 
 class AddPort(msgspec.Struct, frozen=True, kw_only=True):
