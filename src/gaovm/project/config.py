@@ -9,7 +9,16 @@ from gaovm import errors
 from gaovm.project import check, fields, names, nodes, problems
 from gaovm.project.context import Caller, Context, Host
 from gaovm.project.lima import embedding, locators, params, values, whole
-from gaovm.project.sections import boot, disks, graphics, guest, network, shares, supervision
+from gaovm.project.sections import (
+    additional_disks,
+    boot,
+    disks,
+    graphics,
+    guest,
+    network,
+    shares,
+    supervision,
+)
 from gaovm.spec.disks import Image
 from gaovm.spec.vm import VmSpec
 
@@ -75,6 +84,7 @@ def load(  # noqa: PLR0913  (what a file is read against)
         processors=disks.read_processors(root, context),
         memory=disks.read_memory(root, context),
         disk=disks.read_disk(root, context),
+        additional_disks=additional_disks.read(root, context),
         network=network.read(root, context),
         graphics=graphics.read(root, context),
         shares=shares.read(root, user, context),

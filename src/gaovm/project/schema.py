@@ -234,12 +234,14 @@ HONOURED: dict[str, frozenset[str]] = {
     "LimaYAML": frozenset(
         {"base", "minimumLimaVersion", "param", "mountTypesUnsupported", "vmType", "vmOpts", "os"}
         | {"arch", "images", "cpus", "memory", "disk", "mounts", "mountType"}
+        | {"additionalDisks"}
         | {"env", "user", "provision", "probes", "portForwards", "message", "video"}
     ),
     "LocatorWithDigest": frozenset(("url", "digest")),
     "File": frozenset(_FILE),
     "Kernel": frozenset((*_FILE, "cmdline")),
     "Image": frozenset((*_FILE, "kernel", "initrd", "variant", "archVariant")),
+    "Disk": frozenset(STRUCTS["Disk"]),
     "Mount": frozenset(("location", "mountPoint", "writable")),
     "User": frozenset(("name", "comment", "home", "shell", "uid")),
     "Provision": frozenset(STRUCTS["Provision"]),

@@ -41,6 +41,7 @@ _PLAIN = (
     ("processors.count", "cpus", When.START),
     ("memory.size_bytes", "memory", When.START),
     ("disk.size_bytes", "disk", When.DRIVER),
+    ("additional_disks", "additionalDisks", When.START),
     ("image", "images", When.START),
     ("boot.backend", "vmType", When.START),
     ("boot.arch", "arch", When.START),

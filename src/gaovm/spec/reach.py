@@ -23,7 +23,9 @@ from gaovm.spec.shares import Share
 from gaovm.spec.vm import VmSpec
 
 #: Paths of ``spec.diff.FIELDS`` that this module checks. A test requires all others in ``INSIDE``.
-REACHING = frozenset(("image", "shares", "network.ports", "network.host_access"))
+REACHING = frozenset(
+    ("image", "shares", "network.ports", "network.host_access", "additional_disks")
+)
 #: Paths that affect only the VM, or choose between things that the host offers every VM.
 INSIDE = frozenset(
     (
@@ -51,6 +53,7 @@ class Kind(StrEnum):
     KERNEL = "kernel"
     HOST_ACCESS = "host access"
     FILE = "file"
+    DISK = "disk"
 
 
 #: Kinds that are host paths; a link may make such a path lead elsewhere later.
@@ -94,6 +97,8 @@ def of(spec: VmSpec, project: str, real: Callable[[str], str]) -> tuple[Reach, .
     found = [_mount(share, root, real) for share in spec.shares]
     found += [reach for port in spec.network.ports if (reach := _forward(port)) is not None]
     found += _images(spec.image, root, real)
+    # a disk may hold another project's data
+    found += [Reach(kind=Kind.DISK, what=disk.name) for disk in spec.additional_disks]
     if spec.network.host_access:
         found.append(Reach(kind=Kind.HOST_ACCESS, what="this machine's own 127.0.0.1"))
     return tuple(sorted(set(found), key=lambda each: (each.kind, each.what, each.mode)))

@@ -248,3 +248,11 @@ def test_the_buffer_for_translated_code_is_bounded(memory_mib: int, buffer_mib: 
     assert document.memory_bytes == (memory_mib + buffer_mib) << 20
     kvm = build.build(*samples.CASES["q35-kvm"])
     assert kvm.memory_bytes == 2 << 30
+
+
+def test_a_microvm_has_room_for_few_disks() -> None:
+    boot = Boot(machine="microvm", accelerator="tcg")
+    shares = (samples.NINE_P, samples.ODD_9P, samples.ODD_9P)
+    with pytest.raises(errors.ConfigError, match="room for 4 additional disks and mounts"):
+        build.build(samples.spec(*shares, boot=boot), samples.HOST, samples.WITH_DISKS)
+    assert build.build(samples.spec(*shares[:2], boot=boot), samples.HOST, samples.WITH_DISKS)

@@ -61,8 +61,9 @@ def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
         *machine.devices(board.name),
         *shares.arguments(devices, board.name, root=host.root),
         *watchdog.arguments(spec.supervision.watchdog, board.name),
-        # last, so that it does not move the other devices
+        # last, so that they do not move the other devices
         *graphics.arguments(spec, board.name),
+        *disks.additional_arguments(artefacts, board.name, len(devices)),
     )
     files = (*boot.files(artefacts), *disks.files(artefacts))
     fds = [file.fd for file in files] + [d.fd for d in devices if d.fd is not None]

@@ -206,6 +206,7 @@ class GuestLink:
                 self._readiness.tell("agent")
             try:
                 await setup.configure(connection, self._request, self._shares)
+                await setup.mount_disks(connection, self._request)
             except errors.GaoError:
                 self._settle_in(connection)  # degraded, but one can inspect it
                 raise

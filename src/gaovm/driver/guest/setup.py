@@ -12,8 +12,10 @@ from gaovm.builder.document import ShareDevice
 from gaovm.driver.guest import provision
 from gaovm.driver.guest.readiness import Readiness
 from gaovm.driver.logs import StampedLog
-from gaovm.guestmanager import guest, mounts, users
+from gaovm.guestmanager import disks, guest, mounts, users
 from gaovm.guestmanager.connection import Connection
+from gaovm.spec import disks as spec_disks
+from gaovm.wire.agent.disks import Disk
 from gaovm.wire.agent.guest import Configuration
 from gaovm.wire.agent.mounts import Mount
 from gaovm.wire.driver.launch import LaunchRequest
@@ -53,6 +55,30 @@ async def configure(
     mounts.check(wanted, done.mounts)
     if fed:
         guest.check_watchdog(done)
+
+
+@steps.step
+async def mount_disks(connection: Connection, request: LaunchRequest) -> None:
+    """Mount the additional disks in the guest.
+
+    Raises:
+        errors.GuestCallFailed: one cannot be mounted; the others are mounted all the same.
+        errors.GuestUnavailable: the agent is gone.
+    """
+    wanted = tuple(
+        Disk(
+            serial=spec_disks.serial(disk.name),
+            path=disk.mount_point,
+            fs_type=disk.fs_type,
+            format=disk.format,
+            fs_args=disk.fs_args,
+        )
+        for disk in request.spec.additional_disks
+    )
+    if wanted:
+        for mounted in await disks.mount(connection, wanted):
+            made = f"a new {mounted.fs_type[:16]} at" if mounted.formatted else "mounted at"
+            logger.info("additional disk: %s %s", made, mounted.path[:200])
 
 
 async def await_network(connection: Connection) -> None:
