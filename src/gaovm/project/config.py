@@ -16,6 +16,7 @@ from gaovm.project.sections import (
     graphics,
     guest,
     network,
+    processors,
     shares,
     supervision,
 )
@@ -81,7 +82,7 @@ def load(  # noqa: PLR0913  (what a file is read against)
         image=image or Image(location=""),
         guest=guest.read(root, user, context),
         boot=boot_part,
-        processors=disks.read_processors(root, context),
+        processors=processors.read(root, boot_part.arch, context),
         memory=disks.read_memory(root, context),
         disk=disks.read_disk(root, context),
         additional_disks=additional_disks.read(root, context),

@@ -234,7 +234,7 @@ HONOURED: dict[str, frozenset[str]] = {
     "LimaYAML": frozenset(
         {"base", "minimumLimaVersion", "param", "mountTypesUnsupported", "vmType", "vmOpts", "os"}
         | {"arch", "images", "cpus", "memory", "disk", "mounts", "mountType"}
-        | {"additionalDisks"}
+        | {"additionalDisks", "cpuType", "nestedVirtualization"}
         | {"env", "user", "provision", "probes", "portForwards", "message", "video"}
     ),
     "LocatorWithDigest": frozenset(("url", "digest")),
@@ -248,6 +248,7 @@ HONOURED: dict[str, frozenset[str]] = {
     "Probe": frozenset(("mode", "description", "script", "file", "hint")),
     "PortForward": frozenset(STRUCTS["PortForward"]) - {"static"},
     "Video": frozenset(("display",)),
-    "VMOpts": frozenset(("gaovm",)),
+    "VMOpts": frozenset(("gaovm", "qemu")),
+    "QEMUOpts": frozenset(STRUCTS["QEMUOpts"]),
     **{name: frozenset(own) for name, own in STRUCTS.items() if name.startswith("GaoVM")},
 }

@@ -28,12 +28,11 @@ class Level(StrEnum):
 _REASONS: dict[tuple[str, str], str] = {
     ("LimaYAML", "audio"): "the VM has no sound device",
     ("LimaYAML", "containerd"): "GaoVM installs no containerd; a provision script can",
-    ("LimaYAML", "nestedVirtualization"): "the VM has no virtualization of its own",
     ("LimaYAML", "networks"): "the VM has one network, by passt; socket_vmnet is macOS's",
     ("LimaYAML", "plain"): "every VM is set up by its agent",
     ("LimaYAML", "rosetta"): f"{_MAC}: Rosetta",
     ("LimaYAML", "ssh"): _SSH,
-    ("LimaYAML", "tpm"): "the VM has no TPM",
+    ("LimaYAML", "tpm"): "the VM has no TPM: GaoVM runs no swtpm",
     ("LimaYAML", "firmware"): "GaoVM starts the image's kernel without a firmware",
     ("LimaYAML", "osOpts"): "it is for guests other than Linux",
     ("LimaYAML", "guestInstallPrefix"): "the agent needs no installation",
@@ -44,7 +43,7 @@ _REASONS: dict[tuple[str, str], str] = {
     ("VMOpts", "vz"): f"{_MAC}: Apple's hypervisor",
     ("VMOpts", "wsl2"): "only Windows has it: WSL 2",
     ("VMOpts", "krunkit"): f"{_MAC}: krunkit",
-    ("Video", "vnc"): "GaoVM has a window of its own for the display",
+    ("Video", "vnc"): "the display has a Unix socket of the user's and a window, no TCP port",
     ("PortForward", "static"): LATER,
 }
 #: (struct, field) -> limits of a field that works, and values that are refused with a reason.
@@ -63,14 +62,18 @@ _LIMITS: dict[tuple[str, str], str] = {
     ("LimaYAML", "video"): "see `video.display`",
     ("Image", "location"): "a name of ours (`debian:12`), a path or a URL",
     ("Image", "digest"): "an image from a URL or path needs one",
-    ("Image", "variant"): "the first entry for the architecture is taken, whatever its variant",
-    ("Image", "archVariant"): "the first entry for the architecture is taken, whatever its variant",
+    ("Image", "variant"): "the first entry for the architecture is taken, as Lima does",
+    ("Image", "archVariant"): "the first entry for the architecture is taken, as Lima does",
     ("Provision", "mode"): "`system`, `user`; entries of other modes are left out, with a warning",
     ("Provision", "file"): "read when the config is, as `base`",
     ("Probe", "file"): "read when the config is, as `base`",
     ("PortForward", "proto"): "`tcp`; `any`: TCP alone; a rule for `udp` is left out and warned of",
     ("PortForward", "guestPort"): "a rule for all ports is left out, with a warning",
-    ("Video", "display"): "`none`, `default`, `vnc`; other words have no effect, with a warning",
+    ("Video", "display"): "`none`, `default`, `vnc`; words for other windows: ours, with a warning",
+    ("LimaYAML", "cpuType"): "Lima's older field; `vmOpts.qemu.cpuType` wins",
+    ("LimaYAML", "nestedVirtualization"): "x86_64 with KVM",
+    ("QEMUOpts", "cpuType"): "without an accelerator, `host` means all that emulation offers",
+    ("QEMUOpts", "minimumVersion"): "compared when the VM starts",
 }
 _LEFT_OUT = "the entry is left out"
 _OF_MODES = "belongs to a mode whose entries are left out"
@@ -94,6 +97,7 @@ _REFUSED: dict[tuple[str, str], tuple[str, str]] = {
     ("LimaYAML", "vmType"): ("wsl2, krunkit", "they are Windows's and macOS's own"),
     ("LimaYAML", "os"): ("Darwin, FreeBSD, Windows", "GaoVM's agent runs on Linux"),
     ("LimaYAML", "arch"): ("armv7l, ppc64le, riscv64, s390x", "there is no agent for them"),
+    ("LimaYAML", "nestedVirtualization"): ("true without KVM", "emulation has no nested guests"),
     ("LimaYAML", "mountType"): ("wsl2", "only Windows has it: WSL 2"),
 }
 

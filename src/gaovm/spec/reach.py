@@ -29,7 +29,8 @@ REACHING = frozenset(
 #: Paths that affect only the VM, or choose between things that the host offers every VM.
 INSIDE = frozenset(
     (
-        *("name", "message", "processors.count", "memory.size_bytes", "disk.size_bytes"),
+        *("name", "message", "memory.size_bytes", "disk.size_bytes"),
+        *("processors.count", "processors.model", "processors.nested", "boot.minimum_version"),
         *("boot.backend", "boot.arch", "boot.machine", "boot.accelerator", "boot.kernel"),
         *("boot.extra_arguments",),
         *("graphics.enabled", "graphics.width", "graphics.height", "network.mode"),

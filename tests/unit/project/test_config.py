@@ -252,7 +252,7 @@ def test_unsupported_fields_are_named() -> None:
         "ssh: {localPort: 1}\ncontainerd: {user: true}\nplain: null\ntpm: false\n"
         "mounts: [{location: /a, 9p: {cache: mmap}}]\nvmType: vz\nmountType: reverse-sshfs\n"
         "portForwards: [{guestPortRange: [1, 2]}, {guestPort: 3, proto: udp}]\n"
-        "provision: [{mode: boot, script: a}]\nvmOpts: {qemu: {minimumVersion: 1}}\n"
+        "provision: [{mode: boot, script: a}]\nvmOpts: {vz: {diskImageFormat: raw}}\n"
     )
     loaded = load(with_image(text))
     names = [warning.split(": ")[1] for warning in loaded.warnings]
@@ -265,7 +265,7 @@ def test_unsupported_fields_are_named() -> None:
         "portForwards[0].guestPortRange",
         "portForwards[1].proto",
         "provision[0].mode",
-        "vmOpts.qemu",
+        "vmOpts.vz",
     }
     why = "GaoVM reaches its guests without SSH; it has no effect"
     assert loaded.warnings[0] == f"c.yaml:1: ssh: {why}"

@@ -25,6 +25,7 @@ from gaovm.daemon.storage import disk_rows, store
 from gaovm.daemon.storage.disk_rows import DiskRecord
 from gaovm.errors import suggestions
 from gaovm.hostfacts import programs
+from gaovm.project import sizes
 from gaovm.spec import disks as spec
 
 logger = logging.getLogger(__name__)
@@ -111,8 +112,10 @@ class Disks:
             before = self.find(name)
             _check_size(size)
             if size < before.size_bytes:
+                shown, now = sizes.show(size), sizes.show(before.size_bytes)
                 raise errors.DiskShrink(
-                    f"disk {name} has {before.size_bytes} bytes: it may only grow",
+                    f"disk {name} may only grow: specified size `{shown}` is less than the current "
+                    f"disk size `{now}`; shrinking is currently unavailable",
                     remedy="give a larger size",
                 )
             with self._locked(name):

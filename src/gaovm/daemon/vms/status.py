@@ -163,6 +163,10 @@ def warnings(record: records.VmRecord) -> list[str]:
         for what in ("cage", "namespaces")
         if what in missing
     ]
+    accelerator = record.facts.accelerator
+    asked = record.spec.processors.model.partition(",")[0]
+    if asked == "host" and accelerator is not None and accelerator.name == "tcg":
+        found.append("cpuType host needs an accelerator: the VM has what emulation offers")
     if record.state.observed is states.Observed.RUNNING and known.problem:
         found.append(known.problem)
     for port, entry in ports.bound(record):

@@ -91,7 +91,8 @@ def _create(request: LaunchRequest, base: Path) -> None:
 
 def _shrink(wanted: int, size: int, who: str) -> errors.DiskShrink:
     return errors.DiskShrink(
-        f"disk: {wanted / GIB:g} GiB is less than the {size / GIB:g} GiB that {who}",
+        f"disk: {wanted / GIB:g} GiB is less than the {size / GIB:g} GiB that {who}; "
+        "shrinking is currently unavailable",
         field="disk",
         remedy=f"set disk to {-(-size // GIB)}GiB or more",
     )
