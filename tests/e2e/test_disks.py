@@ -35,7 +35,8 @@ def test_a_disk_outlives_its_vms(world: World, tmp_path: Path) -> None:
     world.run("up", "--yes", cwd=project, timeout=600)
     (shown,) = world.json("status", cwd=project)["additional_disks"]
     assert (shown["name"], shown["mount_point"]) == ("data", "/mnt/lima-data")
-    assert inside(world, project, "findmnt -no FSTYPE,SOURCE /mnt/lima-data") == "ext4 /dev/vdb"
+    mounted = inside(world, project, "findmnt -no FSTYPE,SOURCE /mnt/lima-data").split()
+    assert mounted == ["ext4", "/dev/vdb"]
     small = int(inside(world, project, "df --output=size -B1 /mnt/lima-data | tail -1"))
     assert 80 * MIB < small < 100 * MIB
     inside(world, project, "echo kept > /mnt/lima-data/file")
