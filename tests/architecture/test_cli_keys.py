@@ -19,6 +19,7 @@ from gaovm.spec.diff import Difference
 from gaovm.wire.agent import info
 from gaovm.wire.control import (
     config,
+    disks,
     display,
     events,
     images,
@@ -50,6 +51,11 @@ READS: dict[str, dict[str, Kinds]] = {
         "result": (process.Upgraded,),
         "stalls": (process.Stalls,),
         "vms": (process.VmCount,),
+    },
+    "cli/commands/disks.py": {
+        "client.call('disk.list', {})": (disks.DiskList,),
+        "disk": (disks.DiskInfo, disks.RemovedDisk),
+        "each": (disks.DiskInfo,),
     },
     "cli/commands/display.py": {
         "about": (display.Screenshot,),
@@ -108,6 +114,7 @@ READS: dict[str, dict[str, Kinds]] = {
     "cli/commands/status.py": {
         "a": (info.Address, info.Listener),
         "accelerator": (status.Accelerator,),
+        "disk": (status.AdditionalDisk,),
         "found": (Difference,),
         "guard": (status.Guard,),
         "image": (status.VmImage,),
@@ -137,7 +144,11 @@ READS: dict[str, dict[str, Kinds]] = {
         "listed": (status.VmList,),
         "vm": (status.VmStatus,),
     },
-    "cli/completing.py": {"image": (images.Image,), "vm": (status.VmStatus,)},
+    "cli/completing.py": {
+        "disk": (disks.DiskInfo,),
+        "image": (images.Image,),
+        "vm": (status.VmStatus,),
+    },
     "cli/target.py": {
         "client.call('vm.list', {'of_project': project.directory})": (status.VmList,),
     },
@@ -171,6 +182,7 @@ PARAMS: dict[str, dict[str, Kinds]] = {
     "cli/commands/loglevel.py": {"params": (logs.SetLevel,)},
     "cli/commands/ports.py": {"params": (ports.Add, ports.Remove)},
     "cli/commands/provision.py": {"params": (vms.Provision,)},
+    "cli/commands/disks.py": {"params": (disks.Create, disks.Remove)},
     "cli/commands/status.py": {"params": (vms.Status,)},
     "cli/commands/templates.py": {"who": (vms.Caller,)},
     "cli/commands/up.py": {"params": (vms.Up,)},

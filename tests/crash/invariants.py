@@ -14,6 +14,7 @@ from tests.crash.transitions import Outcome, Seen, Transition
 from tests.crash.world import NAME, World
 
 from gaovm.daemon.config import copies
+from gaovm.daemon.disks import disk_files
 from gaovm.spec import vm
 
 #: Files of a running VM: sessions, and the network if it has its own process.
@@ -22,7 +23,7 @@ _VM_FILES = re.compile(
     r"(disk\.qcow2|lock|config\.json|pending_config\.json|provision\.log"
     r"|(driver|serial|agent)\.(log|idx|times|index)(\.[a-z0-9]+)*)\Z"
 )
-_TEMPORARY = re.compile(r"\.tmp\.|\.\d+\.[0-9a-f]{8}\Z|\.new\Z|\.corrupt-|\.part\Z")
+_TEMPORARY = re.compile(r"\.tmp\.|\.\d+\.[0-9a-f]{8}\Z|\.new\Z|\.corrupt-|\.part(?:ial)?\Z")
 _ENDS = {
     "stopped",
     "guest powered off",
@@ -37,14 +38,17 @@ _AT_REST = ("stopped", "failed", "backoff")
 
 def look(world: World, state: dict[str, Any] | None) -> Seen:
     """Describe a world at rest in the words of the transitions."""
+    sizes = world.query("SELECT size_bytes FROM disks")
+    disk = int(sizes[0][0]) >> 20 if sizes else None
     if state is None:
-        return Seen("gone")
+        return Seen("gone", disk=disk)
     ((spec_text, pending_text),) = world.query("SELECT spec, pending FROM vms")
     spec = msgspec.json.decode(pending_text or spec_text, type=vm.VmSpec)
     return Seen(
         "running" if state["desired"] == "running" else "stopped",
         spec.processors.count,
         spec.guest.env.get("A") == "b",
+        disk,
     )
 
 
@@ -54,6 +58,7 @@ def whole(world: World, state: dict[str, Any] | None) -> Iterator[str]:
     if verdict != [("ok",)]:
         yield f"state.db: {verdict}"
     yield from _files(world, state)
+    yield from _disks(world)
     yield from _lock(world, state)
     yield from _mirrors(world)
     doubles = world.base / "doubles"
@@ -85,6 +90,22 @@ def _files(world: World, state: dict[str, Any] | None) -> Iterator[str]:
             for path in (world.home / "vms" / name).iterdir():
                 if not _VM_FILES.match(path.name):
                     yield f"vms/{name} holds {path.name}"
+
+
+def _disks(world: World) -> Iterator[str]:
+    """Every row has a whole file of its size, every directory has a row, and nobody has a lock."""
+    rows = dict(world.query("SELECT name, size_bytes FROM disks"))
+    found = {path.name for path in (world.home / "disks").iterdir()}
+    if found != set(rows):
+        yield f"disks/ holds {sorted(found)}, and the database {sorted(rows)}"
+        return
+    for name, size in rows.items():
+        directory = world.home / "disks" / name
+        if (there := disk_files.find(directory)) is None or there.size_bytes != size:
+            yield f"disk {name} is {there}, and its row says {size} bytes"
+        files_of = {path.name for path in directory.iterdir()}
+        if not files_of <= {"disk.qcow2", "lock"}:
+            yield f"disks/{name} holds {sorted(files_of)}"
 
 
 def _lock(world: World, state: dict[str, Any] | None) -> Iterator[str]:
@@ -146,9 +167,11 @@ def promised(transition: Transition, victim: str, told: Outcome, seen: Seen) -> 
         return
     if seen.life not in lives:
         yield f"told {told.told}: the VM is {seen.life}, not {' or '.join(sorted(lives))}"
+    done = told.told == "done"
+    if seen.disk not in (transition.disk[1:] if done else transition.disk):
+        yield f"told {told.told}: the named disk has {seen.disk} MiB"
     if seen.life == "gone":
         return
-    done = told.told == "done"
     if seen.cpus not in (transition.cpus[1:] if done else transition.cpus):
         yield f"told {told.told}: the VM has {seen.cpus} CPUs"
     if seen.env not in (transition.env[1:] if done else transition.env):

@@ -35,8 +35,8 @@ def unrest(world: World, state: dict[str, Any] | None) -> str | None:
     stored = world.query("SELECT desired, observed, readiness, deleting FROM vms")
     if [row[:3] for row in stored] != ([] if state is None else [_row(state)]):
         return f"on disk is {stored}, which is not what the daemon says"
-    if any(row[3] for row in stored):
-        return "a VM is half removed"
+    if any(row[3] for row in stored) or world.query("SELECT 1 FROM disks WHERE state != 'ready'"):
+        return "a VM is half removed, or a disk half made or half removed"
     if (why := _unrest_of_vm(state)) is not None:
         return why
     found = world.processes()

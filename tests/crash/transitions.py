@@ -19,7 +19,10 @@ from tests.crash.settling import settled
 from tests.crash.world import NAME, DaemonEnded, World
 
 from gaovm import errors
+from gaovm.builder import qcow2
 
+#: The named disk of the transitions that have one.
+DISK = "data"
 Told = Literal["done", "refused", "nothing"]
 _ITS_PROCESSES = ("driver", "hypervisor")
 _ANYBODY = ("daemon", "zygote", *_ITS_PROCESSES)
@@ -38,6 +41,8 @@ class Seen(NamedTuple):
     life: Literal["running", "stopped", "gone"]
     cpus: int = 1
     env: bool = False
+    #: The size of the named disk in MiB; None if there is none.
+    disk: int | None = None
 
 
 class Transition(NamedTuple):
@@ -54,6 +59,8 @@ class Transition(NamedTuple):
     #: CPUs in the config: before, and once acknowledged.
     cpus: tuple[int, int] = (1, 1)
     env: tuple[bool, bool] = (False, False)
+    #: The named disk's size in MiB (None: no disk): before, and once acknowledged.
+    disk: tuple[int | None, int | None] = (None, None)
     #: Durable events of which there is exactly one if the transition was acknowledged.
     once: tuple[str, ...] = ()
     #: A variant adds only the steps that earlier ones of its group and platform lack, ...
@@ -161,7 +168,41 @@ async def failing(world: World) -> None:
     world.behave({"exit": [1, "no"]})
 
 
+async def without_disk(world: World) -> None:
+    """Absent, and no named disk either."""
+    await absent(world)
+    for disk in (await world.call("disk.list"))["disks"]:
+        await world.call("disk.remove", name=disk["name"])
+
+
+async def with_disk(world: World) -> None:
+    """Absent, and a named disk of 8 MiB is there."""
+    await without_disk(world)
+    await world.call("disk.create", name=DISK, size_bytes=8 << 20)
+
+
+async def with_foreign_disk(world: World) -> None:
+    """Like ``with_disk``, with a file whose first table has no room to grow."""
+    await without_disk(world)
+    await bring_disk(world)
+
+
 # how they are begun
+
+
+async def bring_disk(world: World) -> None:
+    """Import a qcow2 file of 8 MiB."""
+    made = qcow2.new(8 << 20)
+    path = world.project / "foreign.qcow2"
+    path.write_bytes(made.head.ljust(made.file_bytes, b"\0"))
+    await world.call("disk.import", name=DISK, path=str(path))
+
+
+def on_disk(method: str, **params: Any) -> Callable[[World], Awaitable[None]]:
+    async def run(world: World) -> None:
+        await world.call(method, name=DISK, **params)
+
+    return run
 
 
 def call(method: str, **params: Any) -> Callable[[World], Awaitable[None]]:
@@ -338,6 +379,46 @@ ALL = (
         variant=True,
     ),
     Transition("destroy", "`gaovm destroy`", plain, call("vm.destroy"), "running", "gone"),
+    Transition(
+        "disk",
+        "`gaovm disk create`",
+        *(without_disk, on_disk("disk.create", size_bytes=8 << 20), "gone", "gone"),
+        disk=(None, 8),
+    ),
+    Transition(
+        "disk-import",
+        "`gaovm disk import` of a qcow2 file",
+        *(without_disk, bring_disk, "gone", "gone"),
+        disk=(None, 8),
+        variant=True,
+    ),
+    Transition(
+        "disk-resize",
+        "`gaovm disk resize`",
+        *(with_disk, on_disk("disk.resize", size_bytes=16 << 20), "gone", "gone"),
+        disk=(8, 16),
+    ),
+    Transition(
+        "disk-resize-foreign",
+        "`gaovm disk resize` of a file that only `qemu-img` can grow",
+        *(with_foreign_disk, on_disk("disk.resize", size_bytes=1 << 30), "gone", "gone"),
+        disk=(8, 1024),
+        variant=True,
+    ),
+    Transition(
+        "disk-remove",
+        "`gaovm disk rm`",
+        *(with_disk, on_disk("disk.remove"), "gone", "gone"),
+        disk=(8, None),
+    ),
+    Transition(
+        "disk-daemon",
+        "the daemon dies and the next one looks at the disks",
+        *(with_disk, new_daemon, "gone", "gone"),
+        disk=(8, 8),
+        of="daemon.disks.",
+        variant=True,
+    ),
     Transition(
         "upgrade",
         "`gaovm daemon upgrade` with a running VM",

@@ -13,3 +13,24 @@ func TestTopMount(t *testing.T) {
 		t.Fatalf("got %q", source)
 	}
 }
+
+func TestDisksAreChecked(t *testing.T) {
+	good := DiskSpec{Serial: "gaovm-1", Path: "/mnt/lima-data/", FSType: "ext4", FSArgs: []string{"-m", "0"}}
+	if err := good.check("disks[0]"); err != nil || good.Path != "/mnt/lima-data" {
+		t.Error(err, good.Path)
+	}
+	for _, bad := range []DiskSpec{
+		{Path: "/m", FSType: "ext4"},
+		{Serial: "a/../b", Path: "/m", FSType: "ext4"},
+		{Serial: "s", Path: "m", FSType: "ext4"},
+		{Serial: "s", Path: "/", FSType: "ext4"},
+		{Serial: "s", Path: "/m", FSType: "../sh"},
+		{Serial: "s", Path: "/m", FSType: ""},
+		{Serial: "s", Path: "/m", FSType: "ext4", FSArgs: []string{"a\x00"}},
+		{Serial: "s", Path: "/m", FSType: "ext4", FSArgs: make([]string, 33)},
+	} {
+		if bad.check("disks[0]") == nil {
+			t.Errorf("took %+v", bad)
+		}
+	}
+}

@@ -234,6 +234,8 @@ func (a *agent) plain(w http.ResponseWriter, r *http.Request) {
 		result, err = a.clock.Now()
 	case "POST /v1/clock":
 		result, err = a.clock.Call(r)
+	case "POST /v1/disks/mount":
+		result, err = a.mounter.MountDisks(r)
 	case "POST /v1/disk/grow":
 		result, err = disk.Grow(r, a.real)
 	case "POST /v1/power":

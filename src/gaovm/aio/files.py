@@ -15,11 +15,13 @@ from gaovm import errors
 _TEMPORARY = re.compile(r"\..+\.([0-9]{1,10})\.[0-9a-f]{8}")
 
 
-def write_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
+def write_atomic(
+    path: str | Path, data: bytes, mode: int = 0o600, size_bytes: int | None = None
+) -> None:
     """Replace a file: temporary file, fsync, rename, fsync of the directory.
 
     A reader sees the old content or the new, also after a power cut. On failure the old content
-    stays, unless only the last sync failed.
+    stays, unless only the last sync failed. ``size_bytes``: as for ``create_atomic``.
 
     Raises:
         errors.DiskFull: no space.
@@ -28,7 +30,7 @@ def write_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
-        write_synced(temporary, data, mode)
+        write_synced(temporary, data, mode, size_bytes)
         temporary.replace(target)
         sync_directory(target.parent)
     except OSError as exc:
@@ -37,11 +39,14 @@ def write_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
         raise errors_of(exc, f"cannot write {target}") from exc
 
 
-def create_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
+def create_atomic(
+    path: str | Path, data: bytes, mode: int = 0o600, size_bytes: int | None = None
+) -> None:
     """Make a new file that is whole and durable, or absent: no crash leaves a part of it.
 
-    Where the file system allows it, the file gets its name only after its content is durable.
-    Elsewhere this works like ``write_atomic``.
+    ``size_bytes``: the file's length, if zeros (a hole) follow ``data``. Where the file system
+    allows it, the file gets its name only after its content is durable. Elsewhere this works like
+    ``write_atomic``.
 
     Raises:
         errors.StateConflict: the file exists already.
@@ -54,10 +59,10 @@ def create_atomic(path: str | Path, data: bytes, mode: int = 0o600) -> None:
     try:
         fd = os.open(target.parent, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, mode)
     except (AttributeError, OSError):
-        write_atomic(target, data, mode)
+        write_atomic(target, data, mode, size_bytes)
         return
     try:
-        _fill(fd, data, mode)
+        _fill(fd, data, mode, size_bytes)
         # The source's descriptor makes this linkat(2), which follows the link.
         os.link(f"/proc/self/fd/{fd}", target, src_dir_fd=fd)
         sync_directory(target.parent)
@@ -94,7 +99,7 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def write_synced(path: Path, data: bytes, mode: int = 0o600) -> None:
+def write_synced(path: Path, data: bytes, mode: int = 0o600, size_bytes: int | None = None) -> None:
     """Make a new file and make its content durable, but not its name.
 
     Raises:
@@ -102,16 +107,18 @@ def write_synced(path: Path, data: bytes, mode: int = 0o600) -> None:
     """
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        _fill(fd, data, mode)
+        _fill(fd, data, mode, size_bytes)
     finally:
         os.close(fd)
 
 
-def _fill(fd: int, data: bytes, mode: int) -> None:
+def _fill(fd: int, data: bytes, mode: int, size_bytes: int | None = None) -> None:
     os.fchmod(fd, mode)  # whatever the umask is
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+    if size_bytes is not None:
+        os.ftruncate(fd, size_bytes)
     os.fsync(fd)
 
 

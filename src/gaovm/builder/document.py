@@ -6,10 +6,19 @@ from gaovm.builder.choices import Choice
 from gaovm.spec.base import Frozen
 
 
+class DiskDevice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file of an additional disk; the guest knows the disk by ``serial``."""
+
+    path: str
+    format: str
+    serial: str
+
+
 class BootFiles(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The files a VM boots from.
 
     ``disk`` is an overlay of ``base``, the image's disk; without ``base`` it stands alone.
+    ``additional`` are the VM's further disks.
     """
 
     disk: str
@@ -19,6 +28,7 @@ class BootFiles(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     initrd: str | None = None
     disk_format: str = "qcow2"
     image_digest: str = ""
+    additional: tuple[DiskDevice, ...] = ()
 
 
 class File(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):

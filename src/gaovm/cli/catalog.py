@@ -54,6 +54,12 @@ COMMANDS = {
     "image pull": ("images", "PULL", "download an image"),
     "image rm": ("images", "RM", "remove an image"),
     "image prune": ("images", "PRUNE", "remove the images that no VM uses"),
+    "disk create": ("disks", "CREATE", "make a disk that outlives its VMs"),
+    "disk ls": ("disks", "LS", "list the disks"),
+    "disk resize": ("disks", "RESIZE", "make a disk larger"),
+    "disk import": ("disks", "IMPORT", "make a disk from a file"),
+    "disk unlock": ("disks", "UNLOCK", "say which VM has a disk"),
+    "disk rm": ("disks", "RM", "remove a disk"),
     "doctor": ("doctor", "DOCTOR", "check what this machine offers and lacks"),
     "capabilities": ("capabilities", "CAPABILITIES", "show what each back end can do here"),
     "explain": ("explain", "EXPLAIN", "print the hypervisor's command line, offline"),
@@ -74,7 +80,7 @@ HEADINGS = {
     "port add": "Ports and display of a VM",
     "ls": "What there is and what happens",
     "start": "A VM that exists",
-    "image ls": "Images",
+    "image ls": "Images and disks",
     "doctor": "This machine and the daemon",
 }
 # commands that other programs call: the overview and the completion leave them out

@@ -150,6 +150,11 @@ def _images(current: str, prefix: str) -> Iterator[str]:
     yield from _matching(current, ((name, "") for name in sorted(names)), prefix)
 
 
+def _disks(current: str, prefix: str) -> Iterator[str]:
+    names = sorted(str(disk["name"]) for disk in _ask("disk.list", "disks"))
+    yield from _matching(current, ((name, "") for name in names), prefix)
+
+
 def _templates(current: str, prefix: str) -> Iterator[str]:
     from gaovm.client import paths
     from gaovm.hostfacts import templates
@@ -199,6 +204,7 @@ def _files(current: str, prefix: str) -> Iterator[str]:
 PLACES: dict[str, Callable[[str, str], Iterator[str]]] = {
     "NAME": _vms,
     "IMAGE": _images,
+    "DISK": _disks,
     "TEMPLATE": _templates,
     "SOURCE": _sources,
     "KEY=VALUE": _keys,

@@ -26,11 +26,12 @@ class Paths:
         self.zygote_log = self.logs / "zygote.log"
         self.images = home / "images"
         self.vms = home / "vms"
+        self.disks = home / "disks"
         self.run = home / "run"
 
     def make(self) -> None:
         """Create the directories, private to the user (0700), also when they exist already."""
-        for path in (self.home, self.logs, self.images, self.vms, self.run):
+        for path in (self.home, self.logs, self.images, self.vms, self.disks, self.run):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.home.chmod(0o700)
 

@@ -144,6 +144,7 @@ class DaemonProcess:
 
     async def _recover(self) -> None:
         recovery.sweep(self._fleet)
+        await self._fleet.disks.recover()
         if self._origin.given is None:
             await recovery.recover(self._fleet, self._supervisor, self._boot_id)
         await changes.check_all(self._fleet)

@@ -17,7 +17,7 @@ import msgspec
 from gaovm import errors
 from gaovm.aio import clock, files, keeping, steps, tasks
 from gaovm.builder import backends
-from gaovm.builder.document import BootFiles, Document
+from gaovm.builder.document import BootFiles, DiskDevice, Document
 from gaovm.driver import (
     backend,
     console,
@@ -37,6 +37,7 @@ from gaovm.guestmanager import info
 from gaovm.hostfacts import facts as hostfacts
 from gaovm.hostfacts import mounts
 from gaovm.model.states import Observed, Readiness
+from gaovm.spec import disks as spec_disks
 from gaovm.vmmanager import events
 from gaovm.wire.agent.info import Info
 from gaovm.wire.driver import results
@@ -66,6 +67,7 @@ class Vm:
         self.status = status.Status(notify)
         self.request: LaunchRequest | None = None
         self._lock: files.Lock | None = None
+        self._disk_locks: tuple[files.Lock, ...] = ()
         self._document: Document | None = None
         self._manager: backend.Manager | None = None
         self._reactions: reactions.Reactions | None = None
@@ -117,6 +119,7 @@ class Vm:
         self._released.clear()
         try:
             self._lock = lock.take(Path(request.vm_dir))
+            self._disk_locks = lock.take_disks(request.additional_disks)
             mounts.check(request.spec.shares, Path(request.home), lambda _: "mount")
             # Up to 3 s without a cached probe; this process does nothing else yet.
             facts = request.facts or hostfacts.collect(Path(request.home))
@@ -351,6 +354,9 @@ class Vm:
         await self.ports.close()
         if self._manager is not None:
             await self._manager.close()
+        for each in self._disk_locks:
+            each.release()
+        self._disk_locks = ()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -366,4 +372,8 @@ def _artefacts(request: LaunchRequest) -> BootFiles:
         initrd=image.initrd,
         disk_format="qcow2",
         image_digest=image.image_digest,
+        additional=tuple(
+            DiskDevice(path=disk.path, format=disk.format, serial=spec_disks.serial(disk.name))
+            for disk in request.additional_disks
+        ),
     )

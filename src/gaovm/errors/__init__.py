@@ -31,6 +31,8 @@ and back. Hot commands load this package: it imports nothing.
     │   ├── ImageInUse
     │   ├── DigestMismatch
     │   ├── DiskShrink
+    │   ├── DiskMissing
+    │   ├── DiskInUse
     │   └── TooSlow
     ├── GuestError                   the guest or its agent failed
     │   ├── GuestUnavailable
@@ -75,6 +77,8 @@ from gaovm.errors.caller import (
     CallerError,
     ConfigError,
     DigestMismatch,
+    DiskInUse,
+    DiskMissing,
     DiskShrink,
     ImageInUse,
     ImageUnknown,
@@ -148,6 +152,8 @@ __all__ = [
     "DescriptorsScarce",
     "DigestMismatch",
     "DiskFull",
+    "DiskInUse",
+    "DiskMissing",
     "DiskShrink",
     "DriverLost",
     "DriverStartFailed",

@@ -62,6 +62,10 @@ KNOWN = {
     "show_driver_log": Known("show the log of the VM's driver", may=_NAME),
     "show_provision_log": Known("show the output of the VM's scripts", may=_NAME),
     "show_daemon_log": Known("show the daemon's log"),
+    # named disks
+    "list_disks": Known("list the disks"),
+    "create_disk": Known("make the disk {disk}", ("disk", "size")),
+    "remove_disk": Known("remove the disk {disk} and all that is on it", ("disk",)),
     # images, the daemon, this machine
     "list_images": Known("list the images"),
     "build_image": Known("build the image {image}", ("image",)),

@@ -130,6 +130,21 @@ class DiskShrink(CallerError):
     exit_code = 2
 
 
+class DiskMissing(CallerError):
+    """The config names an additional disk that does not exist, or whose file is gone."""
+
+    code = "disk_missing"
+    http_status = 422
+    exit_code = 2
+
+
+class DiskInUse(CallerError):
+    """A VM uses the named disk; ``details['vm']`` is its name where that is known."""
+
+    code = "disk_in_use"
+    http_status = 409
+
+
 class TooSlow(CallerError):
     """A subscriber or peer reads too slowly; the sender has cut it off."""
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gaovm.builder import qcow2
-from gaovm.builder.document import BootFiles
+from gaovm.builder.document import BootFiles, DiskDevice
+from gaovm.spec import disks
 from gaovm.spec.vm import VmSpec
 
 _MANIFEST_BYTES = 64 << 10
@@ -37,7 +38,14 @@ def find(home: Path, spec: VmSpec) -> BootFiles:
         kernel=str(kernel or f"<{missing}:kernel>"),
         initrd=str(initrd or f"<{missing}:initramfs>"),
         image_digest=image.name if image is not None else "",
+        additional=tuple(_additional(home, disk.name) for disk in spec.additional_disks),
     )
+
+
+def _additional(home: Path, name: str) -> DiskDevice:
+    raw = home / "disks" / name / "disk.raw"
+    kind = "raw" if raw.is_file() else "qcow2"
+    return DiskDevice(path=str(raw.with_suffix(f".{kind}")), format=kind, serial=disks.serial(name))
 
 
 def _newest(home: Path, spec: VmSpec, name: str) -> Path | None:

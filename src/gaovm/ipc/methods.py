@@ -52,6 +52,11 @@ CONTROL_METHODS = (
     "image.pull",
     "image.remove",
     "image.prune",
+    "disk.list",
+    "disk.create",
+    "disk.import",
+    "disk.resize",
+    "disk.remove",
     LOG_LEVEL,
 )
 

@@ -12,12 +12,14 @@ from gaovm.project import check, fields, names, nodes, problems
 from gaovm.project.context import Caller, Context, Host
 from gaovm.project.lima import embedding, locators, params, plain, values, whole
 from gaovm.project.sections import (
+    additional_disks,
     boot,
     disks,
     graphics,
     guest,
     message,
     network,
+    processors,
     shares,
     ssh,
     supervision,
@@ -88,10 +90,11 @@ def load(  # noqa: PLR0913  (what a file is read against)
         image=image or Image(location=""),
         guest=guest.read(root, user, context, files, host_access=networking.host_access),
         boot=boot_part,
-        processors=disks.read_processors(root, context),
+        processors=processors.read(root, boot_part.arch, context),
         memory=disks.read_memory(root, context),
         disk=disks.read_disk(root, context),
         network=networking,
+        additional_disks=additional_disks.read(root, context),
         graphics=graphics.read(root, context),
         shares=() if plain.is_plain(root) else shares.read(root, user, context),
         ssh=ssh.read(root, context),

@@ -14,7 +14,7 @@ from gaovm import errors
 from gaovm.project import check, nodes, schema, words
 from gaovm.project.context import Caller, Context, Host
 from gaovm.project.problems import Findings
-from gaovm.project.sections import boot, disks, graphics, guest, network, supervision
+from gaovm.project.sections import boot, disks, graphics, guest, network, processors, supervision
 from gaovm.spec import diff
 from gaovm.spec.disks import Image
 from gaovm.spec.guest import Guest
@@ -51,7 +51,7 @@ def apply(base: VmSpec, overrides: Mapping[str, Any]) -> VmSpec:
             env={**base.guest.env, **guest.read_env(root, context)},
         ),
         boot=boot_part,
-        processors=disks.read_processors(root, context),
+        processors=processors.read(root, boot_part.arch, context),
         memory=disks.read_memory(root, context),
         disk=disks.read_disk(root, context),
         network=network.read(root, context),

@@ -239,11 +239,13 @@ HONOURED: dict[str, frozenset[str]] = {
         | {"env", "user", "provision", "probes", "portForwards", "message", "video", "ssh"}
         | {"propagateProxyEnv", "timezone", "hostResolver", "dns", "caCerts"}
         | {"copyToHost", "plain", "upgradePackages"}
+        | {"additionalDisks", "cpuType", "nestedVirtualization"}
     ),
     "LocatorWithDigest": frozenset(("url", "digest")),
     "File": frozenset(_FILE),
     "Kernel": frozenset((*_FILE, "cmdline")),
     "Image": frozenset((*_FILE, "kernel", "initrd", "variant", "archVariant")),
+    "Disk": frozenset(STRUCTS["Disk"]),
     "Mount": frozenset(("location", "mountPoint", "writable")),
     "User": frozenset(STRUCTS["User"]),
     "CopyToHost": frozenset(STRUCTS["CopyToHost"]),
@@ -254,6 +256,7 @@ HONOURED: dict[str, frozenset[str]] = {
     "Video": frozenset(("display",)),
     "HostResolver": frozenset(STRUCTS["HostResolver"]),
     "CACertificates": frozenset(STRUCTS["CACertificates"]),
-    "VMOpts": frozenset(("gaovm",)),
+    "VMOpts": frozenset(("gaovm", "qemu")),
+    "QEMUOpts": frozenset(STRUCTS["QEMUOpts"]),
     **{name: frozenset(own) for name, own in STRUCTS.items() if name.startswith("GaoVM")},
 }

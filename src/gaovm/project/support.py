@@ -28,10 +28,9 @@ _REASONS: dict[tuple[str, str], str] = {
     ("LimaYAML", "audio"): "the VM has no sound device",
     ("LimaYAML", "containerd"): "GaoVM downloads no containerd (`false` is its default); a "
     "provision script can install one",
-    ("LimaYAML", "nestedVirtualization"): "the VM has no virtualization of its own",
     ("LimaYAML", "networks"): "the VM has one network, by passt; socket_vmnet is macOS's",
     ("LimaYAML", "rosetta"): f"{_MAC}: Rosetta",
-    ("LimaYAML", "tpm"): "the VM has no TPM",
+    ("LimaYAML", "tpm"): "the VM has no TPM: GaoVM runs no swtpm",
     ("LimaYAML", "firmware"): "GaoVM starts the image's kernel without a firmware",
     ("LimaYAML", "osOpts"): "it is for guests other than Linux",
     ("LimaYAML", "guestInstallPrefix"): "the agent needs no installation",
@@ -42,7 +41,7 @@ _REASONS: dict[tuple[str, str], str] = {
     ("VMOpts", "vz"): f"{_MAC}: Apple's hypervisor",
     ("VMOpts", "wsl2"): "only Windows has it: WSL 2",
     ("VMOpts", "krunkit"): f"{_MAC}: krunkit",
-    ("Video", "vnc"): "GaoVM has a window of its own for the display",
+    ("Video", "vnc"): "the display has a Unix socket of the user's and a window, no TCP port",
     ("PortForward", "static"): LATER,
 }
 #: (struct, field) -> limits of a field that works, and values that are refused with a reason.
@@ -52,6 +51,9 @@ _LIMITS: dict[tuple[str, str], str] = {
     ("LimaYAML", "vmType"): "`qemu`; with `vz` QEMU is used, with a warning",
     ("LimaYAML", "os"): "`Linux`",
     ("LimaYAML", "arch"): "`x86_64`, `aarch64`",
+    ("LimaYAML", "additionalDisks"): "named disks; at most 8",
+    ("Disk", "format"): "only a disk that holds nothing at all is formatted",
+    ("Disk", "fsType"): "what the guest has a `mkfs` for; `ext4` and `xfs` grow with the disk",
     ("LimaYAML", "mountType"): "`9p`, `virtiofs`; `reverse-sshfs`: another, with a warning",
     ("LimaYAML", "mountTypesUnsupported"): "what is left is taken where `mountType` is open",
     ("LimaYAML", "param"): "in scripts and paths `{{.Param.NAME}}`, in scripts also `$PARAM_NAME`",
@@ -72,12 +74,12 @@ _LIMITS: dict[tuple[str, str], str] = {
     ("CopyToHost", "host"): "in `{{.Dir}}/copied-from-guest`, in the project, or approved",
     ("Image", "location"): "a name of ours (`debian:12`), a path or a URL",
     ("Image", "digest"): "an image from a URL or path needs one",
-    ("Image", "variant"): "the first entry for the architecture is taken, whatever its variant",
-    ("Image", "archVariant"): "the first entry for the architecture is taken, whatever its variant",
     ("Provision", "mode"): "in Lima's order",
     ("Provision", "expression"): "`up` refuses it where GaoVM comes without `gaovm-yq`",
     ("Provision", "format"): "`json` and `yaml`; others are refused",
     ("Provision", "skipDefaultDependencyResolution"): "GaoVM installs no packages by itself",
+    ("Image", "variant"): "the first entry for the architecture is taken, as Lima does",
+    ("Image", "archVariant"): "the first entry for the architecture is taken, as Lima does",
     ("Provision", "file"): "read when the config is, as `base`",
     ("Probe", "file"): "read when the config is, as `base`",
     ("PortForward", "proto"): "`tcp`; `any`: TCP alone; a rule for `udp` is left out and warned of",
@@ -86,7 +88,11 @@ _LIMITS: dict[tuple[str, str], str] = {
     ("SSH", "forwardX11"): "the guest needs `xauth`; a person must approve it",
     ("SSH", "forwardX11Trusted"): "with `forwardX11`",
     ("SSH", "loadDotSSHPubKeys"): "a key of ours may always log in",
-    ("Video", "display"): "`none`, `default`, `vnc`; other words have no effect, with a warning",
+    ("Video", "display"): "`none`, `default`, `vnc`; words for other windows: ours, with a warning",
+    ("LimaYAML", "cpuType"): "Lima's older field; `vmOpts.qemu.cpuType` wins",
+    ("LimaYAML", "nestedVirtualization"): "x86_64 with KVM",
+    ("QEMUOpts", "cpuType"): "without an accelerator, `host` means all that emulation offers",
+    ("QEMUOpts", "minimumVersion"): "compared when the VM starts",
 }
 _LEFT_OUT = "the entry is left out"
 _OF_ANSIBLE = "belongs to mode `ansible`, for which `up` refuses the file"
@@ -110,6 +116,7 @@ _REFUSED: dict[tuple[str, str], tuple[str, str]] = {
         "ansible",
         "a playbook would run on this machine, and a guest can write it",
     ),
+    ("LimaYAML", "nestedVirtualization"): ("true without KVM", "emulation has no nested guests"),
     ("LimaYAML", "mountType"): ("wsl2", "only Windows has it: WSL 2"),
 }
 

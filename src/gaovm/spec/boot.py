@@ -15,7 +15,8 @@ KernelFlavour = Literal["generic", "cloud"]
 class Boot(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Boot choices. For ``auto``, the builder decides from host facts; status shows the decision.
 
-    ``backend`` is a name in the table of back ends; "" means the default one.
+    ``backend`` is a name in the table of back ends; "" means the default one. ``minimum_version``
+    is the oldest version of its hypervisor that will do, such as ``8.2.1``.
     """
 
     arch: Arch = "x86_64"
@@ -24,3 +25,4 @@ class Boot(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kernel: KernelFlavour = "generic"
     extra_arguments: str = ""
     backend: str = ""
+    minimum_version: str = ""

@@ -28,13 +28,15 @@ from gaovm.spec.vm import VmSpec
 REACHING = frozenset(
     (
         *("image", "shares", "network.ports", "network.host_access", "guest.copies"),
+        "additional_disks",
         *("ssh.forward_agent", "ssh.forward_x11", "ssh.forward_x11_trusted"),
     )
 )
 #: Paths that affect only the VM, or choose between things that the host offers every VM.
 INSIDE = frozenset(
     (
-        *("name", "message", "processors.count", "memory.size_bytes", "disk.size_bytes"),
+        *("name", "message", "memory.size_bytes", "disk.size_bytes"),
+        *("processors.count", "processors.model", "processors.nested", "boot.minimum_version"),
         *("boot.backend", "boot.arch", "boot.machine", "boot.accelerator", "boot.kernel"),
         *("boot.extra_arguments",),
         *("graphics.enabled", "graphics.width", "graphics.height", "network.mode"),
@@ -67,6 +69,7 @@ class Kind(StrEnum):
     COPY = "copy to"
     SSH_AGENT = "SSH agent"
     X_SERVER = "X server"
+    DISK = "disk"
 
 
 #: Kinds that are host paths; a link may make such a path lead elsewhere later.
@@ -111,6 +114,8 @@ def of(spec: VmSpec, project: str, real: Callable[[str], str]) -> tuple[Reach, .
     found += [reach for port in spec.network.ports if (reach := _forward(port)) is not None]
     found += _images(spec.image, root, real)
     found += [reach for copy in spec.guest.copies if (reach := of_copy(copy, root, real))]
+    # a disk may hold another project's data
+    found += [Reach(kind=Kind.DISK, what=disk.name) for disk in spec.additional_disks]
     if spec.network.host_access:
         found.append(Reach(kind=Kind.HOST_ACCESS, what="this machine's own 127.0.0.1"))
     found += _ssh(spec.ssh)

@@ -6,7 +6,7 @@ import msgspec
 
 from gaovm.spec.base import Frozen
 from gaovm.spec.boot import Boot
-from gaovm.spec.disks import Disk, Image
+from gaovm.spec.disks import AdditionalDisk, Disk, Image
 from gaovm.spec.graphics import Graphics
 from gaovm.spec.guest import Guest
 from gaovm.spec.memory import Memory
@@ -27,6 +27,7 @@ class VmSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     processors: Processors = Processors()
     memory: Memory = Memory()
     disk: Disk = Disk()
+    additional_disks: tuple[AdditionalDisk, ...] = ()
     network: Network = Network()
     shares: tuple[Share, ...] = ()
     graphics: Graphics = Graphics()

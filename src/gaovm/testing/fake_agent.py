@@ -146,6 +146,9 @@ class FakeAgent:
             ok = self._behaviour != "bad-mount"
             paths = [mount["path"] for mount in (content or {}).get("mounts", [])]
             return {"mounts": [{"path": p, "ok": ok, "error": "no such tag"} for p in paths]}
+        if path == "/v1/disks/mount":
+            paths = [disk["path"] for disk in content["disks"]]
+            return {"disks": [{"path": p, "ok": True, "fs_type": "ext4"} for p in paths]}
         if path == "/v1/power":
             self.power = content["action"]
             return {}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from gaovm.builder.document import BootFiles
+from gaovm.builder.document import BootFiles, DiskDevice
 from gaovm.model.facts import AcceleratorFact, HostFacts, PasstFact, VirtiofsdFact
+from gaovm.spec import disks
 from gaovm.spec.boot import Boot
-from gaovm.spec.disks import Image
+from gaovm.spec.disks import AdditionalDisk, Image
 from gaovm.spec.graphics import Graphics
 from gaovm.spec.guest import Guest, User
 from gaovm.spec.memory import GIB, Memory
@@ -63,6 +64,16 @@ FILES = BootFiles(
 )
 
 
+#: A VM with two additional disks: a new one, and one that somebody brought as a raw file.
+WITH_DISKS = msgspec.structs.replace(
+    FILES,
+    additional=(
+        DiskDevice(path="/g/disks/data/disk.qcow2", format="qcow2", serial=disks.serial("data")),
+        DiskDevice(path="/g/disks/raw/disk.raw", format="raw", serial=disks.serial("raw")),
+    ),
+)
+
+
 def spec(
     *shares: Share, boot: Boot | None = None, cpus: int = 2, memory_bytes: int = 2 * GIB
 ) -> VmSpec:
@@ -87,6 +98,12 @@ def watched(on_hang: OnHang, boot: Boot | None = None) -> VmSpec:
 def displayed(base: VmSpec, **size: int) -> VmSpec:
     """The VM with a display."""
     return msgspec.structs.replace(base, graphics=Graphics(enabled=True, **size))
+
+
+def with_disks(base: VmSpec, *names: str) -> VmSpec:
+    """The VM with these additional disks."""
+    named = tuple(AdditionalDisk(name=name) for name in names)
+    return msgspec.structs.replace(base, additional_disks=named)
 
 
 PROJECT = Share(location="/home/u/p", mount_point="/home/u/p", writable=True)
@@ -130,6 +147,17 @@ CASES: dict[str, tuple[VmSpec, HostFacts, BootFiles]] = {
         displayed(spec(PROJECT), width=8192, height=64),
         KVM_HOST,
         BootFiles(disk=ODD, base=ODD, base_format="qcow2", kernel=ODD, initrd=ODD),
+    ),
+    "q35-disks": (with_disks(spec(PROJECT), "data", "raw"), HOST, WITH_DISKS),
+    "microvm-disks": (
+        with_disks(spec(boot=Boot(machine="microvm", accelerator="tcg")), "data", "raw"),
+        HOST,
+        WITH_DISKS,
+    ),
+    "virt-disks": (
+        with_disks(spec(PROJECT, boot=Boot(arch="aarch64")), "data", "raw"),
+        HOST,
+        WITH_DISKS,
     ),
     "virt-display": (displayed(spec(PROJECT, boot=Boot(arch="aarch64"))), HOST, FILES),
 }

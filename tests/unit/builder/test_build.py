@@ -17,9 +17,12 @@ from gaovm.builder import network
 from gaovm.builder.document import BootFiles
 from gaovm.builder.qemu import build, quoting
 from gaovm.builder.qemu.document import Document
+from gaovm.model.facts import HostFacts
 from gaovm.spec.boot import Boot
+from gaovm.spec.processors import Processors
 from gaovm.spec.shares import Share
 from gaovm.spec.supervision import OnHang
+from gaovm.spec.vm import VmSpec
 
 PATHS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1)
 
@@ -248,3 +251,42 @@ def test_the_buffer_for_translated_code_is_bounded(memory_mib: int, buffer_mib: 
     assert document.memory_bytes == (memory_mib + buffer_mib) << 20
     kvm = build.build(*samples.CASES["q35-kvm"])
     assert kvm.memory_bytes == 2 << 30
+
+
+def test_a_microvm_has_room_for_few_disks() -> None:
+    boot = Boot(machine="microvm", accelerator="tcg")
+    shares = (samples.NINE_P, samples.ODD_9P, samples.ODD_9P)
+    with pytest.raises(errors.ConfigError, match="room for 4 additional disks and mounts"):
+        build.build(samples.spec(*shares, boot=boot), samples.HOST, samples.WITH_DISKS)
+    assert build.build(samples.spec(*shares[:2], boot=boot), samples.HOST, samples.WITH_DISKS)
+
+
+def modelled(model: str, *, nested: bool = False) -> VmSpec:
+    wanted = Processors(count=1, model=model, nested=nested)
+    return msgspec.structs.replace(samples.spec(), processors=wanted)
+
+
+@pytest.mark.parametrize(
+    ("host", "model", "used"),
+    [
+        (samples.HOST, "", "max,erms=off"),
+        (samples.HOST, "qemu64,+ssse3", "qemu64,+ssse3"),
+        (samples.HOST, "host", "max,erms=off"),
+        (samples.HOST, "host,migratable=off", "max,erms=off"),
+        (samples.KVM_HOST, "host,migratable=off", "host,migratable=off"),
+        (samples.KVM_HOST, "", "host"),
+    ],
+)
+def test_the_configs_cpu_model_is_used(host: HostFacts, model: str, used: str) -> None:
+    assert values(build.build(modelled(model), host, samples.FILES), "-cpu") == [used]
+
+
+def test_nested_virtualization_needs_kvm() -> None:
+    spec = modelled("", nested=True)
+    assert build.build(spec, samples.KVM_HOST, samples.FILES)
+    with pytest.raises(errors.ConfigError, match="needs KVM on x86_64; here tcg runs") as refused:
+        build.build(spec, samples.HOST, samples.FILES)
+    assert refused.value.field == "nestedVirtualization"
+    arm = msgspec.structs.replace(spec, boot=Boot(arch="aarch64"))
+    with pytest.raises(errors.ConfigError, match="not for aarch64"):
+        build.build(arm, samples.ARM_KVM_HOST, samples.FILES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -13,9 +14,11 @@ import msgspec
 import pytest
 from tests.unit.builder import samples
 
-from gaovm.builder.document import BootFiles
+from gaovm.builder import qcow2
+from gaovm.builder.document import BootFiles, DiskDevice
 from gaovm.builder.qemu import build
 from gaovm.spec.boot import Boot, MachineType
+from gaovm.spec.disks import LARGEST_BYTES, serial
 from gaovm.spec.shares import Share
 from gaovm.vmmanager.qemu import lifetime
 
@@ -34,14 +37,31 @@ def files(directory: Path) -> BootFiles:
     return BootFiles(disk=str(disk), base=str(base), kernel=str(kernel))
 
 
-@pytest.mark.parametrize("machine", ["q35", "microvm"])
-def test_qemu_starts_with_the_document(tmp_path: Path, machine: MachineType) -> None:
+def additional(directory: Path, count: int) -> tuple[DiskDevice, ...]:
+    """Make empty disks, qcow2 and raw in turn."""
+    found = []
+    for number in range(count):
+        path, kind = directory / f"disk{number}", ("qcow2", "raw")[number % 2]
+        made = qcow2.new(1 << 30, room_bytes=LARGEST_BYTES)
+        path.write_bytes(made.head if kind == "qcow2" else bytes(1 << 20))
+        if kind == "qcow2":
+            os.truncate(path, made.file_bytes)
+        found.append(DiskDevice(path=str(path), format=kind, serial=serial(str(number))))
+    return tuple(found)
+
+
+@pytest.mark.parametrize(("machine", "shares", "count"), [("q35", 20, 8), ("microvm", 2, 2)])
+def test_qemu_starts_with_the_document(
+    tmp_path: Path, machine: MachineType, shares: int, count: int
+) -> None:
     assert QEMU, "qemu-system-x86_64 is not installed"
     directory = tmp_path / 'a, b=c "q" ü'
-    artefacts = files(directory)
+    artefacts = msgspec.structs.replace(files(directory), additional=additional(directory, count))
     spec = samples.spec(
-        Share(location=str(directory), mount_point="/m", type="9p", writable=True),
-        Share(location=str(directory), mount_point="/n", type="9p"),
+        *(
+            Share(location=str(directory), mount_point=f"/m{n}", type="9p", writable=n == 0)
+            for n in range(shares)
+        ),
         boot=Boot(machine=machine, accelerator="tcg"),
         memory_bytes=128 << 20,
     )

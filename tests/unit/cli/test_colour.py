@@ -74,7 +74,7 @@ def test_the_overview_is_divided_into_groups() -> None:
     headings = [line for line in lines if line.endswith(":")]
     assert headings == [f"{heading}:" for heading in catalog.HEADINGS.values()]
     assert set(catalog.HEADINGS) <= set(catalog.COMMANDS)
-    assert "  image ls" not in lines[lines.index("Images:") - 2]
+    assert "  image ls" not in lines[lines.index("Images and disks:") - 2]
     group = catalog.overview("image").splitlines()
     assert [line.split()[1] for line in group if line.startswith("  image")] == [
         name.split()[1] for name in catalog.COMMANDS if name.startswith("image ")

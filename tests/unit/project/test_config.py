@@ -252,7 +252,7 @@ def test_unsupported_fields_are_named() -> None:
         "ssh: {localPort: 1}\ncontainerd: {user: true}\nplain: null\ntpm: false\n"
         "mounts: [{location: /a, 9p: {cache: mmap}}]\nvmType: vz\nmountType: reverse-sshfs\n"
         "portForwards: [{guestPortRange: [1, 2]}, {guestPort: 3, proto: udp}]\n"
-        "provision: [{mode: ansible, playbook: a}]\nvmOpts: {qemu: {minimumVersion: 1}}\n"
+        "provision: [{mode: ansible, playbook: a}]\nvmOpts: {vz: {diskImageFormat: raw}}\n"
     )
     loaded = load(with_image(text))
     names = [warning.split(": ")[1] for warning in loaded.warnings]
@@ -265,9 +265,12 @@ def test_unsupported_fields_are_named() -> None:
         "portForwards[0].guestPortRange",
         "portForwards[1].proto",
         "provision[0].mode",
-        "vmOpts.qemu",
+        "vmOpts.vz",
     }
-    why = "GaoVM installs no containerd; a provision script can; it has no effect"
+    why = (
+        "GaoVM downloads no containerd (`false` is its default); a provision script can install one"
+        "; it has no effect"
+    )
     assert f"c.yaml:2: containerd: {why}" in loaded.warnings
     assert loaded.spec.network.ports == ()
     assert loaded.spec.guest.provision == ()

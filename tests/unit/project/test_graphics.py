@@ -25,10 +25,13 @@ def test_limas_key(word: str, enabled: int) -> None:
 
 
 def test_a_window_of_qemu_is_a_warning() -> None:
-    loaded = load(with_image("video: {display: gtk, vnc: {display: ':1'}}"))
-    assert not loaded.spec.graphics.enabled
+    loaded = load(with_image("video: {display: 'gtk,gl=on', vnc: {display: ':1'}}"))
+    assert loaded.spec.graphics.enabled
     assert [line.split(": ")[1] for line in loaded.warnings] == ["video.vnc", "video.display"]
-    assert "`default` gives it a display" in loaded.warnings[1]
+    assert "in GaoVM's own window" in loaded.warnings[1]
+    unknown = load(with_image("video: {display: hologram}"))
+    assert not unknown.spec.graphics.enabled
+    assert "stays headless; `default` gives it a display" in unknown.warnings[0]
 
 
 def test_our_own_keys() -> None:

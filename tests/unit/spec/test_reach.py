@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from gaovm.spec import diff, reach
-from gaovm.spec.disks import Image, ImageFile
+from gaovm.spec.disks import AdditionalDisk, Image, ImageFile
 from gaovm.spec.guest import Guest, User
 from gaovm.spec.network import Network
 from gaovm.spec.ports import PortForward
@@ -85,6 +85,7 @@ def test_the_project_and_loopback_need_no_approval(wanted: VmSpec) -> None:
             forwards(PortForward(guest_port=80, host_ip="::", host_port=80)),
             "forward [::]:80",
         ),
+        (spec(additional_disks=(AdditionalDisk(name="data"),)), "disk data"),
         (spec(image=Image(location="/etc/shadow")), "image /etc/shadow"),
         (spec(image=Image(location="https://e.org/x")), "image https://e.org/x"),
         (

@@ -37,6 +37,7 @@ def test_which_methods_a_waiting_upgrade_still_answers() -> None:
         "daemon.status",
         "daemon.stop",
         "daemon.upgrade",
+        "disk.list",
         "events.subscribe",
         "image.list",
         "ping",

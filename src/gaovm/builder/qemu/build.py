@@ -31,7 +31,7 @@ def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
         errors.AcceleratorUnavailable: the requested accelerator does not work here.
         errors.PermissionMissing: the only virtiofsd needs root.
         errors.ConfigError: the machine type does not exist for the architecture, or lacks a device;
-            or the VM does not fit on the host.
+            or the VM does not fit on the host, or needs KVM.
     """
     arch = spec.boot.arch
     name = f"qemu-system-{arch}"
@@ -52,7 +52,7 @@ def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
     argv = (
         program,
         *machine.arguments(spec, board.name, accelerator.name, shared_memory=shared),
-        *processors.arguments(spec.processors, arch, accelerator.name),
+        *processors.arguments(spec.processors, arch, accelerator),
         *memory.arguments(spec.memory, shared=shared, huge=huge),
         *boot.arguments(artefacts, command_line),
         *pipes.arguments(board.name),
@@ -61,8 +61,9 @@ def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
         *machine.devices(board.name),
         *shares.arguments(devices, board.name, root=host.root),
         *watchdog.arguments(spec.supervision.watchdog, board.name),
-        # last, so that it does not move the other devices
+        # last, so that they do not move the other devices
         *graphics.arguments(spec, board.name),
+        *disks.additional_arguments(artefacts, board.name, len(devices)),
     )
     files = (*boot.files(artefacts), *disks.files(artefacts))
     fds = [file.fd for file in files] + [d.fd for d in devices if d.fd is not None]

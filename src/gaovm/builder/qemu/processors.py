@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gaovm import errors
+from gaovm.builder.choices import Choice
 from gaovm.builder.qemu import quoting
 from gaovm.spec.processors import Processors
 
@@ -18,8 +20,36 @@ def model(arch: str, accelerator: str) -> str:
     return quoting.joined("max", {"erms": False})
 
 
-def arguments(processors: Processors, arch: str, accelerator: str) -> list[str]:
-    """Return the arguments for the CPU model and the number of vCPUs."""
-    count = processors.count
+def _check(processors: Processors, arch: str, accelerator: Choice) -> None:
+    """Refuse guests of the guest where the host gives them no hardware help.
+
+    With KVM on x86_64 the CPU model of the host has what they need.
+
+    Raises:
+        errors.ConfigError: the config asks for them, and the accelerator has none.
+    """
+    if not processors.nested or (accelerator.name == "kvm" and arch == "x86_64"):
+        return
+    why = accelerator.reason if accelerator.name != "kvm" else f"not for {arch}"
+    raise errors.ConfigError(
+        f"nestedVirtualization needs KVM on x86_64; here {accelerator.name} runs the guest: {why}",
+        field="nestedVirtualization",
+        remedy="take nestedVirtualization out",
+    )
+
+
+def arguments(processors: Processors, arch: str, accelerator: Choice) -> list[str]:
+    """Return the arguments for the CPU model and the number of vCPUs.
+
+    A config that is shared with machines that have an accelerator may ask for the host's model:
+    emulation has everything it offers instead.
+
+    Raises:
+        errors.ConfigError: the config asks for nested guests, and there can be none here.
+    """
+    _check(processors, arch, accelerator)
+    wanted, count = processors.model, processors.count
+    if not wanted or (accelerator.name == "tcg" and wanted.partition(",")[0] == "host"):
+        wanted = model(arch, accelerator.name)
     topology = {"cpus": count, "sockets": 1, "cores": count, "threads": 1}
-    return ["-cpu", model(arch, accelerator), "-smp", quoting.joined("", topology)]
+    return ["-cpu", wanted, "-smp", quoting.joined("", topology)]

@@ -76,6 +76,10 @@ def _machine(vm: Mapping[str, Any]) -> list[str]:
             + (f", {vm['machine']}" if vm.get("machine") else ""),
         )
     ]
+    for disk in vm.get("additional_disks") or ():
+        size = disk.get("size_bytes")
+        held = "there is no such disk" if size is None else output.size(size)
+        lines.append(_line("disk", f"{disk.get('name')} at {disk.get('mount_point')} ({held})"))
     if accelerator.get("name"):
         reason = accelerator.get("reason")
         lines.append(_line("accelerator", accelerator["name"] + (f": {reason}" if reason else "")))

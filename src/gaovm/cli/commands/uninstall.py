@@ -31,6 +31,7 @@ _OF_HOME = (
     "state.reserve",
     "vms",
     "ssh",
+    "disks",
     "run",
     "images",
     "logs",
@@ -46,10 +47,11 @@ _DRIVERS_S = 20.0
 
 
 class Plan(NamedTuple):
-    """Say what goes. ``vms``: the names of the VMs whose disks go with it."""
+    """Say what goes. ``vms``: the VMs whose disks go with it; ``disks``: the named disks."""
 
     home: Path
     vms: list[str]
+    disks: list[str]
     things: list[Path]
     cache: list[Path]
     unit: units.Unit | None
@@ -100,6 +102,7 @@ def look(home: Path, *, with_cache: bool) -> Plan:
     return Plan(
         home=home,
         vms=[path.name for path in _matching(home / "vms", ("*",))] if is_home else [],
+        disks=[path.name for path in _matching(home / "disks", ("*",))] if is_home else [],
         things=_matching(home, _OF_HOME if is_home else ("accelerator.json",)),
         cache=_matching(cache, _OF_CACHE) if with_cache else [],
         unit=unit if unit.path.exists() or unit.link.is_symlink() else None,
@@ -111,6 +114,8 @@ def question(plan: Plan) -> str:
     parts = []
     if plan.vms:
         parts.append(f"{len(plan.vms)} VMs with their disks ({', '.join(plan.vms)})")
+    if plan.disks:
+        parts.append(f"{len(plan.disks)} disks of `gaovm disk` ({', '.join(plan.disks)})")
     if plan.things:
         parts.append(f"the images and all state in {listing.short_path(str(plan.home))}")
     if plan.cache:
@@ -254,8 +259,8 @@ UNINSTALL = options.Command(
     "uninstall",
     run,
     about="End every VM and the daemon, and remove all that GaoVM keeps in $GAOVM_HOME: VMs with\n"
-    "their disks, images, logs; the unit of `gaovm daemon enable`; with --cache also the cache.\n"
-    "Project files (.lima) stay. The program itself is removed as it was installed.",
+    "their disks, the named disks, images, logs; the unit of `gaovm daemon enable`; with --cache\n"
+    "also the cache. Project files (.lima) stay. The program itself goes as it was installed.",
     options=(
         options.Option("-y, --yes", "do not ask"),
         options.Option("--cache", "also the cache ($GAOVM_CACHE, else ~/.cache/gaovm)"),

@@ -16,6 +16,7 @@ from gaovm.daemon.dispatch import context
 from gaovm.daemon.dispatch.methods import (
     adopting,
     config,
+    disks,
     display,
     images,
     logs,
@@ -82,6 +83,11 @@ HANDLERS: dict[str, Handler] = dict(
         _on(table.IMAGE_PULL, images.pull),
         _on(table.IMAGE_REMOVE, images.remove),
         _on(table.IMAGE_PRUNE, images.prune),
+        _on(table.DISK_LIST, disks.list_all),
+        _on(table.DISK_CREATE, disks.create),
+        _on(table.DISK_IMPORT, disks.bring),
+        _on(table.DISK_RESIZE, disks.resize),
+        _on(table.DISK_REMOVE, disks.remove),
         _on(table.LOG_LEVEL, logs.level),
     )
 )

@@ -98,6 +98,17 @@ _EVENT_NAMES = (
        WHERE type = 'vm.paused'""",
 )
 
+# Named disks: they belong to no VM. A crash may have interrupted what `state` says is under way.
+_DISKS = """
+CREATE TABLE disks (
+    name       TEXT PRIMARY KEY,
+    format     TEXT NOT NULL CHECK (format IN ('qcow2', 'raw')),
+    size_bytes INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    state      TEXT NOT NULL CHECK (state IN ('making', 'ready', 'removing'))
+) STRICT
+"""
+
 #: Step n - 1 leads to revision n.
 STEPS: tuple[tuple[str, ...], ...] = (
     (_FIRST,),
@@ -105,6 +116,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     (_QUARANTINE,),
     (*_TRUST, _APPROVALS),
     _EVENT_NAMES,
+    (_DISKS,),
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from gaovm.aio import tasks
 from gaovm.daemon import operations, paths
+from gaovm.daemon.disks import registry
 from gaovm.daemon.storage import events, store
 from gaovm.daemon.vms import machine
 
@@ -30,6 +31,7 @@ class Fleet:
         self.store = database
         self.events = topic
         self.owner = owner
+        self.disks = registry.Disks(where, database)
         self.machines: dict[str, machine.Machine] = {}
         #: Log levels that clients asked for, by VM: every later driver of the VM gets its level.
         self.log_levels: dict[str, str] = {}

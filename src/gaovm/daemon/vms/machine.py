@@ -17,6 +17,7 @@ import msgspec
 from gaovm import errors
 from gaovm.aio import clock, tasks
 from gaovm.daemon import operations, paths, timestamps
+from gaovm.daemon.disks import registry
 from gaovm.daemon.storage import events, records, store
 from gaovm.daemon.vms import driver_protocol
 from gaovm.model import labels, states, supervision
@@ -49,6 +50,8 @@ class FleetView(Protocol):
     paths: paths.Paths
     store: store.Store
     events: events.Events
+    disks: registry.Disks
+    machines: dict[str, Machine]
     owner: tasks.TaskOwner
     log_levels: dict[str, str]
     supervisor: Supervising

@@ -45,6 +45,7 @@ def vm_status(vm: machine.Machine) -> wire.VmStatus:
         cpus=spec.processors.count,
         memory_bytes=spec.memory.size_bytes,
         disk_bytes=spec.disk.size_bytes,
+        additional_disks=_additional_disks(vm),
         image=_image(record),
         machine=record.facts.machine or None,
         accelerator=_as(wire.Accelerator, record.facts.accelerator),
@@ -65,6 +66,18 @@ def vm_status(vm: machine.Machine) -> wire.VmStatus:
         message=spec.message,
         pending=_pending(record),
         overrides=record.overrides,
+    )
+
+
+def _additional_disks(vm: machine.Machine) -> tuple[wire.AdditionalDisk, ...]:
+    known = vm.fleet.disks.records
+    return tuple(
+        wire.AdditionalDisk(
+            name=disk.name,
+            mount_point=disk.mount_point,
+            size_bytes=known[disk.name].size_bytes if disk.name in known else None,
+        )
+        for disk in vm.record.spec.additional_disks
     )
 
 
@@ -151,6 +164,10 @@ def warnings(record: records.VmRecord) -> list[str]:
         for what in ("cage", "namespaces")
         if what in missing
     ]
+    accelerator = record.facts.accelerator
+    asked = record.spec.processors.model.partition(",")[0]
+    if asked == "host" and accelerator is not None and accelerator.name == "tcg":
+        found.append("cpuType host needs an accelerator: the VM has what emulation offers")
     if record.state.observed is states.Observed.RUNNING and known.problem:
         found.append(known.problem)
     for port, entry in ports.bound(record):

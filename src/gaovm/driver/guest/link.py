@@ -233,6 +233,7 @@ class GuestLink:
                 self._readiness.tell("agent")
             try:
                 await setup.configure(connection, self._request, self._shares, self._zone)
+                await setup.mount_disks(connection, self._request)
             except errors.GaoError:
                 self._settle_in(connection)  # degraded, but one can inspect it
                 raise

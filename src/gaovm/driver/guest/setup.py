@@ -15,11 +15,13 @@ from gaovm.driver.guest.editing import Editor
 from gaovm.driver.guest.output import Report
 from gaovm.driver.guest.readiness import Readiness
 from gaovm.driver.logs import StampedLog
-from gaovm.guestmanager import guest, mounts, users
+from gaovm.guestmanager import disks, guest, mounts, users
 from gaovm.guestmanager.connection import Connection
 from gaovm.hostfacts import programs
+from gaovm.spec import disks as spec_disks
 from gaovm.spec.guest import HOST_NAME, Guest, Mode
 from gaovm.spec.vm import VmSpec
+from gaovm.wire.agent.disks import Disk
 from gaovm.wire.agent.guest import Configuration, Configured, Zone
 from gaovm.wire.agent.mounts import Mount
 from gaovm.wire.driver.launch import LaunchRequest
@@ -78,6 +80,30 @@ async def configure(
     mounts.check(wanted, done.mounts)
     if fed:
         guest.check_watchdog(done)
+
+
+@steps.step
+async def mount_disks(connection: Connection, request: LaunchRequest) -> None:
+    """Mount the additional disks in the guest.
+
+    Raises:
+        errors.GuestCallFailed: one cannot be mounted; the others are mounted all the same.
+        errors.GuestUnavailable: the agent is gone.
+    """
+    wanted = tuple(
+        Disk(
+            serial=spec_disks.serial(disk.name),
+            path=disk.mount_point,
+            fs_type=disk.fs_type,
+            format=disk.format,
+            fs_args=disk.fs_args,
+        )
+        for disk in request.spec.additional_disks
+    )
+    if wanted:
+        for mounted in await disks.mount(connection, wanted):
+            made = f"a new {mounted.fs_type[:16]} at" if mounted.formatted else "mounted at"
+            logger.info("additional disk: %s %s", made, mounted.path[:200])
 
 
 async def await_network(connection: Connection) -> None:

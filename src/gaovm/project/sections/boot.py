@@ -7,6 +7,7 @@ from typing import cast, get_args
 from gaovm.project import fields, nodes
 from gaovm.project.context import Context
 from gaovm.project.problems import Findings
+from gaovm.project.sections import processors
 from gaovm.spec import boot as spec_boot
 from gaovm.spec.boot import Boot
 
@@ -38,6 +39,7 @@ def read(root: nodes.Table, context: Context) -> Boot:
         machine=cast("spec_boot.MachineType", machine or "auto"),
         accelerator=cast("spec_boot.Accelerator", accel or "auto"),
         kernel=cast("spec_boot.KernelFlavour", kernel or "generic"),
+        minimum_version=processors.read_minimum_version(root, context),
         extra_arguments=fields.arguments(own, "cmdline", found),
     )
 

@@ -1,4 +1,4 @@
-"""``images``, ``disk`` -> ``spec.disks``; ``memory`` and ``cpus``, which are sizes as well."""
+"""``images``, ``disk`` -> ``spec.disks``; ``memory``, which is a size as well."""
 
 from __future__ import annotations
 
@@ -8,19 +8,12 @@ from gaovm.project import fields, nodes, sizes
 from gaovm.project.context import Context
 from gaovm.spec.disks import Disk, Image, ImageFile
 from gaovm.spec.memory import MIB, Memory
-from gaovm.spec.processors import Processors
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*:[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _URL = re.compile(r"(?:https?://[^\s/]+/|file:///)[^\s]*\Z")
 _DIGEST = re.compile(r"(sha256|sha512):([0-9a-f]+)\Z")
 _DIGITS = {"sha256": 64, "sha512": 128}
 _ARCHES = ("x86_64", "aarch64", "armv7l", "ppc64le", "riscv64", "s390x")
-
-
-def read_processors(root: nodes.Table, context: Context) -> Processors:
-    """Read ``cpus``; 2 when not set."""
-    count = fields.bounded(root, "cpus", (1, 256), context.found)
-    return Processors() if count is None else Processors(count=count)
 
 
 def read_memory(root: nodes.Table, context: Context) -> Memory:

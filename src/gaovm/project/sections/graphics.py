@@ -7,9 +7,11 @@ from gaovm.project.context import Context
 from gaovm.spec.graphics import Graphics
 
 _SIDE = (64, 8192)
-# Lima's words that work here; its other words select QEMU's own windows, and GaoVM has its own
+# Lima's words that work here
 _OFF = ("none", "")
 _ON = ("default", "vnc")
+# words for windows of QEMU's or of Apple's; options may follow, as in `gtk,gl=on`
+_WINDOWS = ("cocoa", "curses", "dbus", "egl-headless", "gtk", "sdl", "spice-app", "vz")
 
 
 def read(root: nodes.Table, context: Context) -> Graphics:
@@ -36,11 +38,12 @@ def _lima(video: nodes.Table, context: Context) -> bool:
         return False
     if display.text in _ON:
         return True
+    known = display.text.partition(",")[0] in _WINDOWS
+    what = "the VM has a display, in GaoVM's own window" if known else "the VM stays headless"
     context.found.warning(
-        display,
-        f"{display.text} has no effect, the VM stays headless; `default` gives it a display",
+        display, f"{display.text} has no effect: {what}; `default` gives it a display"
     )
-    return False
+    return known
 
 
 def _check(root: nodes.Table, context: Context) -> None:

@@ -24,6 +24,7 @@ async def prepare(request: LaunchRequest, tool: str | None) -> None:
         errors.ProgramMissing: the disk has to grow, and ``qemu-img`` is not installed.
         errors.DiskFull, errors.HypervisorFailed: ``qemu-img`` failed.
     """
+    _check_additional(request)
     path, wanted = Path(request.disk), request.spec.disk.size_bytes
     base = Path(request.artefacts.disk)
     try:
@@ -47,6 +48,17 @@ async def prepare(request: LaunchRequest, tool: str | None) -> None:
                 actions=overlay.ANEW,
             )
         await overlay.grow(_program(tool), path, wanted)
+
+
+def _check_additional(request: LaunchRequest) -> None:
+    """Check that no additional disk names another file, whatever has written to it meanwhile.
+
+    Raises:
+        errors.StateCorrupt: one does, or is no longer qcow2.
+    """
+    for disk in request.additional_disks:
+        if disk.format == "qcow2":
+            overlay.check_alone(Path(disk.path))
 
 
 def check_growth(path: Path, size_bytes: int) -> bool:
@@ -79,7 +91,8 @@ def _create(request: LaunchRequest, base: Path) -> None:
 
 def _shrink(wanted: int, size: int, who: str) -> errors.DiskShrink:
     return errors.DiskShrink(
-        f"disk: {wanted / GIB:g} GiB is less than the {size / GIB:g} GiB that {who}",
+        f"disk: {wanted / GIB:g} GiB is less than the {size / GIB:g} GiB that {who}; "
+        "shrinking is currently unavailable",
         field="disk",
         remedy=f"set disk to {-(-size // GIB)}GiB or more",
     )

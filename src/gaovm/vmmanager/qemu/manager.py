@@ -16,7 +16,7 @@ from gaovm.builder.qemu.document import Document
 from gaovm.model.facts import HostFacts
 from gaovm.vmmanager import events
 from gaovm.vmmanager.pipes import Channels
-from gaovm.vmmanager.qemu import confinement, disks, network, rehearsal, shares
+from gaovm.vmmanager.qemu import confinement, disks, network, rehearsal, shares, versions
 from gaovm.vmmanager.qemu.hypervisor import Hypervisor
 from gaovm.wire.driver import results
 from gaovm.wire.driver.launch import LaunchRequest
@@ -47,9 +47,11 @@ class Qemu:
         """Make or grow the disk, and prepare the cages. Starts nothing.
 
         Raises:
+            errors.HostError: QEMU is older than the config allows.
             errors.GaoError: the disk cannot be made or grown (``disks``), or the host does not
                 permit a part of the VM's confinement (``confinement``).
         """
+        await versions.check(self._document.argv[0], self._request.spec.boot.minimum_version)
         await disks.prepare(self._request, self._facts.programs.get(disks.TOOL))
         await self._confinement.prepare(self._request, self._document, self._facts.virtiofsd)
 

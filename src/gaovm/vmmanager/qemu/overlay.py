@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +10,6 @@ from gaovm import errors
 from gaovm.aio import commands, files
 from gaovm.builder import qcow2
 
-_HEADER_LENGTH = qcow2.HEADER_BYTES
-_CLUSTER_BITS = 16
-_CLUSTER = 1 << _CLUSTER_BITS
-_BACKING_FORMAT = 0xE2792ACA
 #: The user's actions after the loss of a disk: make the VM again.
 ANEW = (errors.Action("destroy_vm"), errors.Action("make_vm"))
 LIMIT_S = 60.0
@@ -50,12 +45,23 @@ def read_overlay(path: Path) -> Overlay:
     return Overlay(header.size_bytes, backing)
 
 
+def check_alone(path: Path) -> None:
+    """Check that a qcow2 file needs no other file.
+
+    Raises:
+        errors.StateCorrupt: it is no qcow2 file, or names another one.
+        FileNotFoundError: the file does not exist.
+    """
+    with path.open("rb", buffering=0) as file:
+        header = qcow2.parse(file.read(qcow2.HEADER_BYTES))
+    if header is None or header.backing_at or header.features & qcow2.EXTERNAL_DATA:
+        raise errors.StateCorrupt(
+            f"{path} is no qcow2 disk, or refers to another file: its header was changed"
+        )
+
+
 def create_overlay(path: Path, base: Path, base_format: str, size_bytes: int) -> None:
     """Make a qcow2 overlay at ``path``; it appears whole and durable, or not at all.
-
-    An overlay without any writes is a header and three tables (QEMU's docs/interop/qcow2.txt,
-    version 3), in the same order as ``qemu-img create`` writes them: the table of reference
-    counts, its first block, which counts these clusters, and an empty L1 table.
 
     Raises:
         errors.StateConflict: something exists at ``path``.
@@ -68,24 +74,8 @@ def create_overlay(path: Path, base: Path, base_format: str, size_bytes: int) ->
             f"the path of the image is {len(backing)} bytes long; "
             f"a disk can refer to {qcow2.MAX_BACKING}"
         )
-    kind = base_format.encode()
-    extension = struct.pack(">II", _BACKING_FORMAT, len(kind)) + kind.ljust(
-        -(-len(kind) // 8) * 8, b"\0"
-    )
-    extension += bytes(8)  # the end of the extensions
-    entries = -(-size_bytes // (_CLUSTER * (_CLUSTER // 8)))
-    clusters = 3 + -(-entries * 8 // _CLUSTER)
-    header = struct.pack(
-        ">4sIQIIQIIQQIIQQQQII",
-        *(qcow2.MAGIC, 3, _HEADER_LENGTH + len(extension), len(backing), _CLUSTER_BITS, size_bytes),
-        *(0, entries, 3 * _CLUSTER),  # no encryption; the L1 table
-        *(_CLUSTER, 1, 0, 0),  # the reference counts; no snapshots
-        *(0, 0, 0, 4, _HEADER_LENGTH),  # no feature bits; counts of 16 bits
-    )
-    head = header + extension + backing
-    tables = struct.pack(">Q", 2 * _CLUSTER).ljust(_CLUSTER, b"\0")
-    counts = struct.pack(f">{clusters}H", *[1] * clusters).ljust(_CLUSTER, b"\0")
-    files.create_atomic(path, head.ljust(_CLUSTER, b"\0") + tables + counts + bytes(entries * 8))
+    made = qcow2.new(size_bytes, backing=backing, backing_format=base_format)
+    files.create_atomic(path, made.head, size_bytes=made.file_bytes)
 
 
 async def grow(tool: str, path: Path, size_bytes: int) -> None:

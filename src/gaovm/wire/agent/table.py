@@ -91,6 +91,17 @@ GROW_DISK = Call(
     "Wait (10 s) until the root device has this size, then grow an ext4 root in use; `unsupported`"
     " for another type. May be repeated.",
 )
+MOUNT_DISKS = Call(
+    "POST",
+    "/v1/disks/mount",
+    disks.MountDisks,
+    disks.DisksMounted,
+    "Find each disk by its serial number (10 s), or its first partition. Make a file system by the"
+    " guest's `mkfs.TYPE` if asked for and if the first and last 4 MiB are zero, and give it to the"
+    " user. Mount it, and grow ext4 and XFS to the device's size. A disk that fails is reported for"
+    " its path: `unsupported` without mkfs or kernel module, `conflict` if it holds something else."
+    " May be repeated.",
+)
 POWER = Call(
     "POST",
     "/v1/power",

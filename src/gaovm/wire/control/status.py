@@ -49,6 +49,14 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     guard: Guard | None = None
 
 
+class AdditionalDisk(msgspec.Struct, frozen=True, kw_only=True):
+    """A named disk that the VM gets; ``size_bytes`` is null when there is no such disk."""
+
+    name: str
+    mount_point: str
+    size_bytes: int | None
+
+
 class Network(msgspec.Struct, frozen=True, kw_only=True):
     """What carries the guest's network; ``problem`` says what is wrong with it now.
 
@@ -157,6 +165,7 @@ class VmStatus(msgspec.Struct, frozen=True, kw_only=True):
     cpus: int
     memory_bytes: int
     disk_bytes: int
+    additional_disks: tuple[AdditionalDisk, ...]
     image: VmImage
     machine: str | None
     accelerator: Accelerator | None

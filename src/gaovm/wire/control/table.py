@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from gaovm.wire.control import (
     config,
+    disks,
     display,
     events,
     images,
@@ -244,6 +245,40 @@ IMAGE_PRUNE = Method(
     images.Prune,
     images.Pruned,
     about="""Remove every image that no VM uses. `state_conflict` while an image is being made.""",
+)
+DISK_LIST = Method(
+    "disk.list",
+    target.Nothing,
+    disks.DiskList,
+    kind="read",
+    about="All named disks, and the VMs that use them.",
+)
+DISK_CREATE = Method(
+    "disk.create",
+    disks.Create,
+    disks.DiskInfo,
+    about="Make an empty disk. `state_conflict` when there is one of that name.",
+)
+DISK_IMPORT = Method(
+    "disk.import",
+    disks.Import,
+    disks.DiskInfo,
+    about="""Make a disk from a copy of a raw or qcow2 file. `config_invalid` for a file that is no
+        disk, or refers to another one.""",
+)
+DISK_RESIZE = Method(
+    "disk.resize",
+    disks.Resize,
+    disks.DiskInfo,
+    about="""Make a disk larger; its file system grows when a VM next starts with it. `disk_in_use`
+        while a VM has it, `disk_shrink` for a smaller size.""",
+)
+DISK_REMOVE = Method(
+    "disk.remove",
+    disks.Remove,
+    disks.RemovedDisk,
+    about="""Remove a disk and all that is on it. `disk_in_use` while a VM has it, or while a config
+        names it and `force` is not set.""",
 )
 LOG_LEVEL = Method(
     "log.level",

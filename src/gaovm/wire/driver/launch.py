@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from gaovm.model.facts import HostFacts
+from gaovm.spec.disks import DiskFormat
 from gaovm.spec.ports import HostPort
 from gaovm.spec.vm import VmSpec
 
@@ -21,6 +22,15 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     disk_format: str = "raw"
     initrd: str | None = None
     image_digest: str = ""
+
+
+class DiskFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The file of a named disk, and the lock that the driver holds while its VM has the disk."""
+
+    name: str
+    path: str
+    format: DiskFormat
+    lock: str
 
 
 class StopLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +53,7 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     of a driver, whose hypervisor is a script. ``host_ports`` has an entry for each forward of the
     spec: the host port of the last start where any will do, 0 where the forward had none or names
     its own. ``cache`` is the directory whose images the images in ``home`` are hard links to;
-    shares hide it, as they hide ``home``.
+    shares hide it, as they hide ``home``. ``additional_disks`` has a file for each of the spec's.
     """
 
     spec: VmSpec
@@ -56,6 +66,7 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     provision: bool = True
     confine: bool = True
     host_ports: tuple[HostPort, ...] = ()
+    additional_disks: tuple[DiskFile, ...] = ()
     stop: StopLimits = StopLimits()
 
     @property

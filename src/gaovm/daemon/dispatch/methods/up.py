@@ -10,7 +10,7 @@ from gaovm.daemon import paths, timestamps
 from gaovm.daemon.config import room
 from gaovm.daemon.dispatch import bring_up, context
 from gaovm.daemon.storage import records
-from gaovm.daemon.vms import approval, directories, machine, project_file
+from gaovm.daemon.vms import additional_disks, approval, directories, machine, project_file
 from gaovm.project import names
 from gaovm.wire.control import status as result
 from gaovm.wire.control import vms as wire
@@ -20,6 +20,7 @@ async def up(ctx: context.Daemon, call: context.Call, args: wire.Up) -> result.U
     """Create or start the VM of a project; join an ``up`` under way.
 
     Raises:
+        errors.DiskMissing: the file names a disk that does not exist; nothing was done.
         errors.ApprovalNeeded: the file reaches further than a person approved; nothing was done.
     """
     while True:
@@ -28,6 +29,7 @@ async def up(ctx: context.Daemon, call: context.Call, args: wire.Up) -> result.U
         name = wanted.spec.name
         vm = ctx.fleet.machines.get(name)
         fits = room.check(wanted.spec) if vm is None else []
+        additional_disks.check(ctx.fleet.disks, wanted.spec)
         asked = await approval.examine(vm, args, wanted)
         if not await _check(ctx, placed, seen, name, asked):
             continue

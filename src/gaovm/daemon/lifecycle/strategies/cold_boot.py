@@ -17,7 +17,7 @@ from gaovm.daemon import operations, paths
 from gaovm.daemon.config import changes
 from gaovm.daemon.lifecycle import stop, waiting
 from gaovm.daemon.storage import records
-from gaovm.daemon.vms import driver_protocol, machine, ports
+from gaovm.daemon.vms import additional_disks, driver_protocol, machine, ports
 from gaovm.model import phases
 from gaovm.model.facts import HostFacts
 from gaovm.wire.control.progress import Progress
@@ -106,8 +106,14 @@ class ColdBoot:
             # Lima runs provision scripts at every boot, and files written for it rely on that.
             provision=True,
             host_ports=ports.earlier(record),
+            additional_disks=self._disks(),
             stop=launch.StopLimits(agent_s=stop.AGENT_S, acpi_s=stop.ACPI_S),
         )
+
+    def _disks(self) -> tuple[launch.DiskFile, ...]:
+        fleet = self._vm.fleet
+        others = (vm for vm in fleet.machines.values() if vm is not self._vm)
+        return additional_disks.launched(fleet.disks, others, self._vm.record.spec)
 
     async def begin(self, driver: driver_protocol.Driver) -> None:
         """Start the hypervisor."""
