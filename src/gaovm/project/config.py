@@ -75,7 +75,7 @@ def load(  # noqa: PLR0913  (what a file is read against)
         processors=disks.read_processors(root, context),
         memory=disks.read_memory(root, context),
         disk=disks.read_disk(root, context),
-        network=network.read(root, context),
+        network=network.read(root, context, user),
         graphics=graphics.read(root, context),
         shares=shares.read(root, user, context),
         supervision=supervision.read(root, boot_part, context),

@@ -244,7 +244,7 @@ HONOURED: dict[str, frozenset[str]] = {
     "User": frozenset(("name", "comment", "home", "shell", "uid")),
     "Provision": frozenset(STRUCTS["Provision"]),
     "Probe": frozenset(("mode", "description", "script", "file", "hint")),
-    "PortForward": frozenset(STRUCTS["PortForward"]) - {"static"},
+    "PortForward": frozenset(STRUCTS["PortForward"]),
     "Video": frozenset(("display",)),
     "VMOpts": frozenset(("gaovm",)),
     **{name: frozenset(own) for name, own in STRUCTS.items() if name.startswith("GaoVM")},

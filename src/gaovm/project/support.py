@@ -45,7 +45,6 @@ _REASONS: dict[tuple[str, str], str] = {
     ("VMOpts", "wsl2"): "only Windows has it: WSL 2",
     ("VMOpts", "krunkit"): f"{_MAC}: krunkit",
     ("Video", "vnc"): "GaoVM has a window of its own for the display",
-    ("PortForward", "static"): LATER,
 }
 #: (struct, field) -> limits of a field that works, and values that are refused with a reason.
 _LIMITS: dict[tuple[str, str], str] = {
@@ -65,19 +64,20 @@ _LIMITS: dict[tuple[str, str], str] = {
     ("Provision", "mode"): "`system`, `user`; entries of other modes are left out, with a warning",
     ("Provision", "file"): "read when the config is, as `base`",
     ("Probe", "file"): "read when the config is, as `base`",
-    ("PortForward", "proto"): "`tcp`; `any`: TCP alone; a rule for `udp` is left out and warned of",
-    ("PortForward", "guestPort"): "a rule for all ports is left out, with a warning",
+    ("PortForward", "hostPort"): "0: any free port; any other never moves",
+    (
+        "PortForward",
+        "hostSocket",
+    ): "mode 0600; a relative one is below the VM's `sock`",
+    (
+        "PortForward",
+        "static",
+    ): "open while the VM runs; `up` fails if the host port is taken",
     ("Video", "display"): "`none`, `default`, `vnc`; other words have no effect, with a warning",
 }
-_LEFT_OUT = "the entry is left out"
 _OF_MODES = "belongs to a mode whose entries are left out"
 #: (struct, field) -> fields that are read, and whose entry is then left out with a warning.
 _SKIPPED: dict[tuple[str, str], str] = {
-    **{
-        ("PortForward", name): _LEFT_OUT
-        for name in ("hostPortRange", "guestSocket", "hostSocket", "reverse")
-    },
-    ("PortForward", "guestPortRange"): f"{_LEFT_OUT}, and still decides which rule counts",
     **{
         ("Provision", name): _OF_MODES
         for name in ("content", "overwrite", "owner", "path", "permissions", "expression", "format")

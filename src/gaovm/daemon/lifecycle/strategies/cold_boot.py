@@ -106,6 +106,7 @@ class ColdBoot:
             # Lima runs provision scripts at every boot, and files written for it rely on that.
             provision=True,
             host_ports=ports.earlier(record),
+            followed=ports.followed(record),
             stop=launch.StopLimits(agent_s=stop.AGENT_S, acpi_s=stop.ACPI_S),
         )
 
