@@ -20,7 +20,7 @@ func listening(t *testing.T, look *tables, proto, address string) bool {
 
 func TestTablesFollowSockets(t *testing.T) {
 	all := [][2]uint16{{1, 65535}}
-	own := NewOwn()
+	own := NewOwn(false)
 	look, err := newTables(all, all, own)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestTablesLeaveOutWhatNobodyAsksFor(t *testing.T) {
 		{nil, false, false},
 		{[][2]uint16{{port, port}}, true, false},
 	} {
-		own := NewOwn()
+		own := NewOwn(false)
 		if test.own {
 			own.listeners[entry] = true
 		}
@@ -88,7 +88,7 @@ func TestTablesLeaveOutWhatNobodyAsksFor(t *testing.T) {
 }
 
 func TestTablesReportBoundedNumber(t *testing.T) {
-	look := &tables{own: NewOwn(), found: map[Listener]bool{}}
+	look := &tables{own: NewOwn(false), found: map[Listener]bool{}}
 	of := table{proto: "tcp", state: tcpListen, ranges: [][2]uint16{{1, 65535}}}
 	fits := true
 	for port := 1; port <= maxWatched+1; port++ {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"gaovm/agent/internal/journal"
 	"gaovm/agent/internal/wire"
 )
 
@@ -21,6 +22,8 @@ const (
 	pollPause = 75 * time.Millisecond
 	// With events the watch still looks now and then, and takes to polling when events fail it.
 	checkPause = 2 * time.Second
+	retryPause = 3 * time.Second
+	maxMissed  = 3
 )
 
 // watchBody is the body of POST /v1/listeners: the ports that the host may forward.
@@ -66,7 +69,7 @@ func (o *Own) Watch(w http.ResponseWriter, r *http.Request) {
 		flush()
 		return true
 	}
-	watch := &watch{look: look, known: map[Listener]bool{}}
+	watch := &watch{look: look, known: map[Listener]bool{}, events: o.real, udp: len(body.UDP) > 0}
 	if watch.step(); !tell(watch.first()) {
 		return
 	}
@@ -78,6 +81,8 @@ type watch struct {
 	look  *tables
 	known map[Listener]bool
 	more  bool
+	// events: the kernel may be asked for events; udp: also of UDP sockets.
+	events, udp bool
 }
 
 func (w *watch) first() change {
@@ -114,21 +119,26 @@ func (w *watch) step() (change, bool) {
 
 // run looks after events, or all the time where the kernel gives none, and tells each change.
 func (w *watch) run(done <-chan struct{}, tell func(change) bool) {
-	events := newEvents()
-	if events != nil {
-		defer events.Close()
-	}
-	timer := time.NewTimer(0)
+	var source *events
+	defer func() {
+		if source != nil {
+			source.Close()
+		}
+	}()
+	timer := time.NewTimer(pollPause)
 	defer timer.Stop()
-	missed := 0
+	missed, retryAt := 0, time.Now()
 	for {
-		pause := pollPause
-		var heard <-chan struct{}
-		if events != nil && missed < 2 {
-			pause, heard = checkPause, events.Heard
+		if source == nil && w.events && missed < maxMissed && !time.Now().Before(retryAt) {
+			// A distribution mounts its cgroups some time after its init has begun.
+			source, retryAt = newEvents(w.udp), time.Now().Add(retryPause)
+		}
+		pause, heard := pollPause, (<-chan struct{})(nil)
+		if source != nil {
+			pause, heard = checkPause, source.Heard
 		}
 		timer.Reset(pause)
-		announced := heard == nil
+		announced := source == nil
 		select {
 		case <-done:
 			return
@@ -138,14 +148,15 @@ func (w *watch) run(done <-chan struct{}, tell func(change) bool) {
 		case <-timer.C:
 		}
 		found, changed := w.step()
-		if changed && !announced {
-			missed++
-		}
 		if changed && !tell(found) {
 			return
 		}
-		if heard != nil && announced {
-			time.Sleep(lookPause)
+		if changed && !announced {
+			if missed++; missed >= maxMissed {
+				journal.Warn("the kernel does not announce sockets: the agent looks for them")
+				source.Close()
+				source = nil
+			}
 		}
 	}
 }

@@ -81,7 +81,7 @@ func newAgent(h channel.Hello, real bool, initName string, cgroups *cgroups.Grou
 	a.copier = files.NewCopier(a.accounts, cgroups)
 	a.mounter = &mounts.Mounter{Real: real, Ready: a.ready, Accounts: a.accounts}
 	a.clock = clock.Clock{Real: real}
-	a.ports = ports.NewOwn()
+	a.ports = ports.NewOwn(real)
 	a.power = &power.Switch{Real: real, InitName: initName, Watchdog: a.watchdog, Live: a.live}
 	a.release = time.AfterFunc(idleRelease, memory.Trim)
 	a.server = &http.Server{
