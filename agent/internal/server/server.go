@@ -71,6 +71,7 @@ type agent struct {
 	clock    clock.Clock
 	power    *power.Switch
 	trust    *trust.Store
+	ports    *ports.Own
 }
 
 // newAgent returns an agent that serves no channel yet.
@@ -83,6 +84,7 @@ func newAgent(h channel.Hello, real bool, initName string, cgroups *cgroups.Grou
 	a.mounter = &mounts.Mounter{Real: real, Ready: a.ready, Accounts: a.accounts}
 	a.clock = clock.Clock{Real: real}
 	a.trust = trust.New(real)
+	a.ports = ports.NewOwn(real)
 	a.power = &power.Switch{Real: real, InitName: initName, Watchdog: a.watchdog, Live: a.live}
 	a.release = time.AfterFunc(idleRelease, memory.Trim)
 	a.server = &http.Server{
@@ -184,6 +186,11 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// keeps memory.
 		w.Header()["Date"] = nil
 		journal.Serve(w, r)
+		return
+	}
+	if r.URL.Path == "/v1/listeners" && r.Method == http.MethodPost {
+		w.Header()["Date"] = nil // as the log: it is open as long as the host lives
+		a.ports.Watch(w, r)
 		return
 	}
 	a.release.Stop()

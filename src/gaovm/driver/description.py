@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gaovm.builder.document import Document
 from gaovm.driver.backend import Manager
-from gaovm.driver.ports import Ports
+from gaovm.driver.ports.forwards import Ports
 from gaovm.wire.driver import results
 
 
@@ -32,4 +32,5 @@ def describe(document: Document | None, manager: Manager | None, ports: Ports) -
         ports=ports.describe(),
         network=results.Network(type=kind.name, reason=kind.reason, problem=problem),
         confinement=manager.confinement(),
+        ports_problem=ports.problem,
     )

@@ -51,6 +51,7 @@ class Service:
                 _bind(table.PORTS_ADD, self._add_port),
                 _bind(table.PORTS_REMOVE, self._remove_port),
                 _bind(table.PORTS_LIST, self._list_ports),
+                _bind(table.PORTS_RULES, self._set_port_rules),
                 _bind(table.GUEST_INFO, self._guest_info),
                 _bind(table.GUEST_ENVIRONMENT, self._set_environment),
                 _bind(table.GUEST_NAMES, self._set_names),
@@ -123,6 +124,10 @@ class Service:
         return results.RemovedPorts(removed=await self._vm.ports.remove(wanted))
 
     async def _list_ports(self, _: params.Nothing) -> results.Ports:
+        return results.Ports(ports=self._vm.ports.describe())
+
+    async def _set_port_rules(self, wanted: params.PortRules) -> results.Ports:
+        await self._vm.ports.set_rules(wanted.rules)
         return results.Ports(ports=self._vm.ports.describe())
 
     async def _guest_info(self, _: params.Nothing) -> Info:

@@ -9,7 +9,7 @@ from gaovm.aio import clock
 from gaovm.model.states import Observed, Readiness
 from gaovm.wire import anyjson
 from gaovm.wire.driver import notifications
-from gaovm.wire.driver.results import Boot
+from gaovm.wire.driver.results import Boot, Port
 
 Notify = Callable[[notifications.Notification], None]
 
@@ -77,6 +77,10 @@ class Status:
     def hypervisor_ended(self, pid: int | None, status: int, at: float) -> None:
         """Report at once that the hypervisor exited; the state that follows says what it means."""
         self._notify(notifications.Hypervisor(pid=pid, status=status, at=at))
+
+    def ports(self, ports: tuple[Port, ...], problem: str | None) -> None:
+        """Report which host ports lead into the guest now."""
+        self._notify(notifications.Ports(ports=ports, problem=problem))
 
     def progress(self, phase: str, message: str) -> None:
         """Report what the driver is doing."""

@@ -25,7 +25,6 @@ from gaovm.driver import (
     health,
     lock,
     logs,
-    ports,
     reactions,
     session,
     shutdown,
@@ -33,6 +32,7 @@ from gaovm.driver import (
 )
 from gaovm.driver.display.screen import Display
 from gaovm.driver.guest.link import GuestLink
+from gaovm.driver.ports.forwards import Ports
 from gaovm.guestmanager import info
 from gaovm.hostfacts import facts as hostfacts
 from gaovm.hostfacts import mounts
@@ -76,7 +76,7 @@ class Vm:
         self._executed_at = 0.0
         self._stopping = self._was_paused = False
         self._released = asyncio.Event()
-        self.ports = ports.Ports(owner, lambda: self.guest.connection)
+        self.ports = Ports(owner, lambda: self.guest.connection, self._tell_ports)
         self.sessions: session.Sessions | None = None
         self.display = Display(owner, notify)
 
@@ -125,7 +125,7 @@ class Vm:
             facts = request.facts or hostfacts.collect(Path(request.home))
             name = request.spec.boot.backend
             document = backends.builder(name).build(request.spec, facts, _artefacts(request))
-            self.ports.bind_all(request.spec.network.ports, request.host_ports)
+            self.ports.bind_all(request)
             create = self._create or backend.of(name).create
             self._manager = create(request, facts, document, self._owner, self._on_event)
             await self._manager.prepare()
@@ -196,7 +196,7 @@ class Vm:
         self.status.change("running", "booting")
         self.display.attach(request, manager.hypervisor)
         guest = self._guest = GuestLink(
-            request, document.shares, self.status, self._owner, reacting.on_answer
+            request, document.shares, self.status, self._owner, reacting.on_answer, self.ports
         )
         self._console = console.Console(logs.StampedLog(vm_dir / "serial.log"), reacting.on_fatal)
         reacting.watch(guest, self._console)
@@ -209,6 +209,9 @@ class Vm:
         self.ports.serve()
         keeping.discard()
         manager.shed()
+
+    def _tell_ports(self) -> None:
+        self.status.ports(self.ports.describe(), self.ports.problem)
 
     def _on_event(self, event: events.Event) -> None:
         if self._reactions is not None:

@@ -1,4 +1,4 @@
-"""A connection to a port inside the guest. Each of its directions ends on its own."""
+"""A connection to a port or a socket inside the guest. Each of its directions ends on its own."""
 
 from __future__ import annotations
 
@@ -27,21 +27,25 @@ def open_tunnel(connection: Connection) -> Stream:
 class Tunnel:
     """One connection; ``connect`` makes it. Leaving ``async with`` resets it if it is not over."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, *, whole: bool = False) -> None:
         self._stream = stream
-        self._decoder = streams.Decoder()
+        self._decoder = streams.Decoder(whole=whole)
         self._ready: deque[streams.Frame] = deque()
 
     @classmethod
-    async def connect(cls, connection: Connection, address: str) -> Tunnel:
-        """Connect to ``address`` (``127.0.0.1:80``) inside the guest.
+    async def connect(
+        cls, connection: Connection, address: str, network: wire.Network = "tcp"
+    ) -> Tunnel:
+        """Connect to ``address`` inside the guest: ``127.0.0.1:80``, or a path for ``unix``.
+
+        With ``udp`` each ``write`` and each ``read`` is one datagram.
 
         Raises:
             errors.GuestCallFailed: nobody listens there (agent code ``unreachable``).
             errors.GuestUnavailable: the agent is gone, or did not answer within 30 s.
         """
-        tunnel = cls(open_tunnel(connection))
-        body = msgspec.json.encode(wire.Tunnel(address=address))
+        tunnel = cls(open_tunnel(connection), whole=network == "udp")
+        body = msgspec.json.encode(wire.Tunnel(address=address, network=network))
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 await tunnel._stream.write(streams.encode(streams.START, body))
@@ -76,6 +80,16 @@ class Tunnel:
             if kind == streams.OUTPUT_EOF:
                 break
         return b""
+
+    async def read_datagram(self) -> bytes | None:
+        """Return the next datagram, which may be empty; None at the end. Raises as ``read``."""
+        while (frame := await self._next()) is not None:
+            kind, payload = frame
+            if kind == streams.OUTPUT:
+                return payload
+            if kind == streams.OUTPUT_EOF:
+                break
+        return None
 
     async def write(self, data: bytes) -> bool:
         """Send bytes (at most 1 MiB); return False when the guest takes no more."""

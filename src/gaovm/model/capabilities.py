@@ -35,6 +35,7 @@ FEATURES = (
         "forwarded ports, also while the VM runs",
         ("ports.add", "ports.remove", "ports.list"),
     ),
+    Feature("port-rules", "other rules for forwarded ports without a restart", ("ports.rules",)),
     Feature("guest-info", "load, memory and addresses in the guest", ("guest.info",)),
     Feature("virtiofs", "shared directories by virtiofsd"),
     Feature("9p", "shared directories by the hypervisor itself"),

@@ -84,7 +84,7 @@ def load(  # noqa: PLR0913  (what a file is read against)
     boot_part = boot.read(root, context)
     image = disks.read_image(root, boot_part.arch, context)
     user = guest.read_user(root, context)
-    networking = network.read(root, context)
+    networking = network.read(root, context, user)
     spec = VmSpec(
         name=name,
         image=image or Image(location=""),

@@ -42,7 +42,6 @@ _REASONS: dict[tuple[str, str], str] = {
     ("VMOpts", "wsl2"): "only Windows has it: WSL 2",
     ("VMOpts", "krunkit"): f"{_MAC}: krunkit",
     ("Video", "vnc"): "the display has a Unix socket of the user's and a window, no TCP port",
-    ("PortForward", "static"): LATER,
 }
 #: (struct, field) -> limits of a field that works, and values that are refused with a reason.
 _LIMITS: dict[tuple[str, str], str] = {
@@ -82,8 +81,15 @@ _LIMITS: dict[tuple[str, str], str] = {
     ("Image", "archVariant"): "the first entry for the architecture is taken, as Lima does",
     ("Provision", "file"): "read when the config is, as `base`",
     ("Probe", "file"): "read when the config is, as `base`",
-    ("PortForward", "proto"): "`tcp`; `any`: TCP alone; a rule for `udp` is left out and warned of",
-    ("PortForward", "guestPort"): "a rule for all ports is left out, with a warning",
+    ("PortForward", "hostPort"): "0: any free port; any other never moves",
+    (
+        "PortForward",
+        "hostSocket",
+    ): "mode 0600; a relative one is below the VM's `sock`",
+    (
+        "PortForward",
+        "static",
+    ): "open while the VM runs; `up` fails if the host port is taken",
     ("SSH", "forwardAgent"): "a person must approve it",
     ("SSH", "forwardX11"): "the guest needs `xauth`; a person must approve it",
     ("SSH", "forwardX11Trusted"): "with `forwardX11`",
@@ -94,16 +100,10 @@ _LIMITS: dict[tuple[str, str], str] = {
     ("QEMUOpts", "cpuType"): "without an accelerator, `host` means all that emulation offers",
     ("QEMUOpts", "minimumVersion"): "compared when the VM starts",
 }
-_LEFT_OUT = "the entry is left out"
 _OF_ANSIBLE = "belongs to mode `ansible`, for which `up` refuses the file"
 #: (struct, field) -> fields that are read, and whose entry is then left out with a warning.
 _SKIPPED: dict[tuple[str, str], str] = {
-    **{
-        ("PortForward", name): _LEFT_OUT
-        for name in ("hostPortRange", "guestSocket", "hostSocket", "reverse")
-    },
     ("SSH", "localPort"): "`0`; no port leads to an sshd, see [ssh.md](ssh.md)",
-    ("PortForward", "guestPortRange"): f"{_LEFT_OUT}, and still decides which rule counts",
     ("Provision", "playbook"): _OF_ANSIBLE,
 }
 #: (struct, field) -> values that end the load, and why.

@@ -19,7 +19,7 @@ from enum import StrEnum
 from gaovm.spec.base import Frozen
 from gaovm.spec.disks import Image
 from gaovm.spec.guest import Copy
-from gaovm.spec.ports import PortForward
+from gaovm.spec.network import Network
 from gaovm.spec.shares import Share
 from gaovm.spec.ssh import Ssh
 from gaovm.spec.vm import VmSpec
@@ -27,9 +27,11 @@ from gaovm.spec.vm import VmSpec
 #: Paths of ``spec.diff.FIELDS`` that this module checks. A test requires all others in ``INSIDE``.
 REACHING = frozenset(
     (
-        *("image", "shares", "network.ports", "network.host_access", "guest.copies"),
+        "guest.copies",
         "additional_disks",
         *("ssh.forward_agent", "ssh.forward_x11", "ssh.forward_x11_trusted"),
+        *("image", "shares", "network.host_access", "network.host_ports"),
+        *("network.ports", "network.rules", "network.sockets"),
     )
 )
 #: Paths that affect only the VM, or choose between things that the host offers every VM.
@@ -55,6 +57,8 @@ INSIDE = frozenset(
     )
 )
 PROJECT = "."
+_HOST = "this machine's own 127.0.0.1"
+_FREE = "(any port)"
 
 
 class Kind(StrEnum):
@@ -111,13 +115,15 @@ def of(spec: VmSpec, project: str, real: Callable[[str], str]) -> tuple[Reach, .
     """
     root = real(project)
     found = [_mount(share, root, real) for share in spec.shares]
-    found += [reach for port in spec.network.ports if (reach := _forward(port)) is not None]
+    found += _forwards(spec.network, real)
     found += _images(spec.image, root, real)
     found += [reach for copy in spec.guest.copies if (reach := of_copy(copy, root, real))]
     # a disk may hold another project's data
     found += [Reach(kind=Kind.DISK, what=disk.name) for disk in spec.additional_disks]
     if spec.network.host_access:
-        found.append(Reach(kind=Kind.HOST_ACCESS, what="this machine's own 127.0.0.1"))
+        found.append(Reach(kind=Kind.HOST_ACCESS, what=_HOST))
+    for number in spec.network.host_ports:
+        found.append(Reach(kind=Kind.HOST_ACCESS, what=f"{_HOST}:{number}"))
     found += _ssh(spec.ssh)
     return tuple(sorted(set(found), key=lambda each: (each.kind, each.what, each.mode)))
 
@@ -162,12 +168,46 @@ def of_copy(copy: Copy, root: str, real: Callable[[str], str]) -> Reach | None:
     return None if what.startswith("./") else Reach(kind=Kind.COPY, what=what)
 
 
-def _forward(port: PortForward) -> Reach | None:
-    address = ipaddress.ip_address(port.host_ip)
+def _forwards(network: Network, real: Callable[[str], str]) -> list[Reach]:
+    """Return what ports reach: addresses beyond loopback, sockets outside the VM's directory."""
+    found: list[Reach] = []
+    for port in network.ports:
+        found += _forward(port.host_ip, str(port.host_port or _FREE), port.proto)
+    for rule in network.rules:
+        if rule.ignore or rule.static or rule.guest_socket:
+            continue  # a static rule's forwards are among the ports
+        if rule.host_socket:
+            found += _host_socket(rule.host_socket, real)
+            continue
+        first, last = rule.target(rule.first).port, rule.target(rule.last).port
+        ports = str(first or _FREE) if first == last else f"{first}-{last}"
+        found += _forward(rule.host_ip, ports, rule.proto)
+    for socket in network.sockets:
+        if socket.reverse:
+            found.append(Reach(kind=Kind.HOST_ACCESS, what=_socket(socket.host_socket, real)))
+        elif socket.host_socket:
+            found += _host_socket(socket.host_socket, real)
+        else:
+            found += _forward(socket.host_ip, str(socket.host_port or _FREE), "tcp")
+    return found
+
+
+def _forward(host_ip: str, ports: str, proto: str) -> list[Reach]:
+    address = ipaddress.ip_address(host_ip)
     if address.is_loopback:
-        return None
+        return []
     shown = f"[{address}]" if address.version == 6 else str(address)
-    return Reach(kind=Kind.FORWARD, what=f"{shown}:{port.host_port or '(any port)'}")
+    protos = ("", "/udp") if proto == "any" else ("/udp",) if proto == "udp" else ("",)
+    return [Reach(kind=Kind.FORWARD, what=f"{shown}:{ports}{each}") for each in protos]
+
+
+def _host_socket(path: str, real: Callable[[str], str]) -> list[Reach]:
+    """A socket in the VM's own directory is no reach: nobody else's file is there."""
+    return [Reach(kind=Kind.FORWARD, what=_socket(path, real))] if path.startswith("/") else []
+
+
+def _socket(path: str, real: Callable[[str], str]) -> str:
+    return f"socket {real(path) if path.startswith('/') else path}"
 
 
 def _ssh(ssh: Ssh) -> list[Reach]:
@@ -219,6 +259,9 @@ def _covers(one: Reach, other: Reach, project: str) -> bool:
         return allowed and _contains(_absolute(one.what, project), _absolute(other.what, project))
     if one.kind is Kind.FORWARD:
         return other.what in (one.what, _everywhere(one.what, other.what))
+    if one.kind is Kind.HOST_ACCESS:
+        # all of the host's ports were approved: each of them is
+        return other.what == one.what or (one.what == _HOST and other.what.startswith(f"{_HOST}:"))
     return one.what == other.what
 
 

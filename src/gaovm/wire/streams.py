@@ -63,12 +63,14 @@ class Decoder:
     """Frames from the guest.
 
     Output comes in other pieces than it was sent in: a frame that has only begun is not gathered,
-    and neighbouring small frames become one piece. Every other frame comes whole.
+    and neighbouring small frames become one piece. Every other frame comes whole. With ``whole``
+    output does too, each frame as it was sent: it is a datagram then, of at most 64 KiB.
     """
 
-    __slots__ = ("_control", "_empty", "_head", "_kind", "_left")
+    __slots__ = ("_control", "_empty", "_head", "_kind", "_left", "_pieces")
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool = False) -> None:
+        self._pieces = frozenset[int]() if whole else _PIECES
         self._head = b""
         self._kind = self._left = self._empty = 0
         self._control = bytearray()
@@ -89,7 +91,7 @@ class Decoder:
                 if output and kind != running:
                     yield running, b"".join(output)
                     output.clear()
-                if kind in _PIECES:
+                if kind in self._pieces:
                     running = kind
                     output.append(piece)
                 else:
@@ -114,7 +116,7 @@ class Decoder:
             kind = self._kind
             if not self._left:
                 self._kind = 0
-            if kind in _PIECES:
+            if kind in self._pieces:
                 if piece:
                     yield kind, piece
                 continue
@@ -134,7 +136,7 @@ class Decoder:
         return at + missing
 
     def _check(self) -> None:
-        limit = MAX_PAYLOAD if self._kind in _PIECES else MAX_CONTROL
+        limit = MAX_PAYLOAD if self._kind in self._pieces else MAX_CONTROL
         if self._kind not in FROM_GUEST or self._left > limit:
             raise errors.GuestProtocolError(
                 f"the guest sent a bad frame: type {self._kind:#04x}, {self._left} bytes"

@@ -19,7 +19,7 @@ from tests.unit.guestmanager.pairs import Ear
 
 from gaovm import errors
 from gaovm.aio import tasks
-from gaovm.driver.ports import Ports
+from gaovm.driver.ports.forwards import Ports
 from gaovm.driver.session import Sessions
 from gaovm.guestmanager import clock, disks, info, journal, processes
 from gaovm.guestmanager.channel import Channel

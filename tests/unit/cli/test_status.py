@@ -69,7 +69,7 @@ def test_the_first_line_says_what_to_do(changes: dict[str, Any], first: str) -> 
         ({"network": {"type": "passt", "problem": "it ended"}}, "problem it ended"),
         (
             {"ports": [{**PORT, "state": "stopped"}]},
-            "port ::1:(free one at start) -> :::80 in the VM (stopped)",
+            "port ::1:(free one) -> :::80 in the VM (stopped)",
         ),
         (
             {"ports": [{**PORT, "host_port": 8080, "state": "no_listener"}]},

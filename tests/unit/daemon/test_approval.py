@@ -99,7 +99,7 @@ async def test_a_guest_that_edits_the_file_gets_nothing(
     project.text += "vmOpts: {gaovm: {hostAccess: true}}\n"
     error = await project.refused()
     assert [each["kind"] for each in error.details["widenings"]] == [
-        *("forward", "host access", "mount")
+        *("forward", "forward", "host access", "mount")
     ]
     assert error.details["approved_text"] == PLAIN
     await daemon.call("vm.restart", name="web-dev", wait="ready")

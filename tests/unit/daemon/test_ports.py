@@ -49,7 +49,7 @@ async def test_remove_finds_the_forward_with_the_given_address(daemon: Daemon) -
     await daemon.call("vm.ports.remove", name="web-dev", host_port=8080)
     told = [params for method, params in daemon.driver.calls if method == "ports.remove"]
     assert [params["host_ip"] for params in told] == ["127.0.0.1", "127.0.0.5"]
-    assert {"host_ip", "host_port", "guest_port"} == set(told[0])
+    assert {"host_ip", "host_port", "guest_port", "proto"} == set(told[0])
 
 
 async def test_a_forward_that_no_driver_has_bound_is_removed(daemon: Daemon) -> None:

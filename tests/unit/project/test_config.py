@@ -10,7 +10,7 @@ from gaovm import errors
 from gaovm.project import context, templates
 from gaovm.spec import vm
 from gaovm.spec.memory import GIB, MIB
-from gaovm.spec.ports import PortForward
+from gaovm.spec.portrules import Rule
 from gaovm.spec.shares import Share
 from gaovm.spec.supervision import Watchdog
 
@@ -99,17 +99,14 @@ def test_every_supported_field_reaches_the_spec() -> None:
     ]
     probes = [(p.description, p.hint) for p in spec.guest.probes]
     assert probes == [("d", "h"), ("user probe 2/2", "")]
-    assert spec.network.ports == (
-        PortForward(
-            guest_port=80,
-            host_port=8080,
-            guest_ip="::1",
-            host_ip="0.0.0.0",
-            field="portForwards[0]",
+    assert spec.network.ports == ()
+    assert [rule for rule in spec.network.rules if rule.field] == [
+        Rule(
+            80, 80, "::", field="portForwards[0]", proto="tcp", host_ip="0.0.0.0", host_first=8080
         ),
-        PortForward(guest_port=81, host_port=0, field="portForwards[1]"),
-        PortForward(guest_port=82, host_port=82, field="portForwards[2]"),
-    )
+        Rule(81, 81, host_first=0, field="portForwards[1]"),
+        Rule(82, 82, field="portForwards[2]"),
+    ]
     assert spec.message == "see /g/vms/p-dev of p-dev {{.Other}}"
     boot = spec.boot
     assert (boot.machine, boot.accelerator, boot.kernel) == ("microvm", "tcg", "cloud")
@@ -251,7 +248,6 @@ def test_unsupported_fields_are_named() -> None:
     text = (
         "ssh: {localPort: 1}\ncontainerd: {user: true}\nplain: null\ntpm: false\n"
         "mounts: [{location: /a, 9p: {cache: mmap}}]\nvmType: vz\nmountType: reverse-sshfs\n"
-        "portForwards: [{guestPortRange: [1, 2]}, {guestPort: 3, proto: udp}]\n"
         "provision: [{mode: ansible, playbook: a}]\nvmOpts: {vz: {diskImageFormat: raw}}\n"
     )
     loaded = load(with_image(text))
@@ -262,8 +258,6 @@ def test_unsupported_fields_are_named() -> None:
         "mounts[0].9p",
         "vmType",
         "mountType",
-        "portForwards[0].guestPortRange",
-        "portForwards[1].proto",
         "provision[0].mode",
         "vmOpts.vz",
     }
@@ -344,7 +338,7 @@ def test_a_template_loads_for_any_directory(name: str, project: str) -> None:
         loaded = load(text, project=project)
         assert loaded.warnings == ()
         assert [share.location for share in loaded.spec.shares] == [project]
-        assert all(forward.host_port == 0 for forward in loaded.spec.network.ports)
+        assert all(rule.host_first == 0 for rule in loaded.spec.network.rules if rule.field)
     else:
         assert "control character" in problems(text, project=project)[0]
 
@@ -364,19 +358,6 @@ def test_templates() -> None:
 def test_a_machine_of_another_architecture() -> None:
     text = "arch: aarch64\nvmOpts: {gaovm: {machine: q35}}\nimages: [{location: /x}]\n"
     assert problem(text) == "2 vmOpts.gaovm.machine: machine q35 needs arch x86_64"
-
-
-def test_protocol_any_forwards_tcp_and_warns() -> None:
-    loaded = load(with_image("portForwards: [{guestPort: 1, proto: any}]"))
-    assert loaded.spec.network.ports[0].guest_port == 1
-    assert "only TCP is forwarded" in loaded.warnings[0]
-
-
-def test_a_rule_for_all_ports_is_left_out() -> None:
-    for rule in ("{}", "{guestIP: 0.0.0.0}", "{guestPort: 0, hostIP: 0.0.0.0}"):
-        loaded = load(with_image(f"portForwards: [{rule}]"))
-        assert loaded.spec.network.ports == ()
-        assert "all ports is not honoured yet; this rule is left out" in loaded.warnings[0]
 
 
 def test_too_many_rules() -> None:

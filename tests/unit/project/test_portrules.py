@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from gaovm.project import nodes
-from gaovm.project.lima.portrules import ANY, LOOPBACK, Rule, Target, complete, decide, read
+from gaovm.project.lima.portrules import read
+from gaovm.spec.portrules import ANY, LOOPBACK, Rule, Target, complete, decide
 
 VECTORS = Path(__file__).parents[2] / "data" / "lima" / "vectors" / "port-forward-rules.json"
 DATA: dict[str, Any] = json.loads(VECTORS.read_text())
@@ -62,16 +63,16 @@ def test_a_last_ignore_forwards_nothing() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("{}", Rule(1, 65535, path="portForwards[0]")),
-        ("{guestPort: 0}", Rule(1, 65535, path="portForwards[0]")),
-        ("{guestPort: 80, hostPort: 0}", Rule(80, 80, path="portForwards[0]", host_first=0)),
+        ("{}", Rule(1, 65535, field="portForwards[0]")),
+        ("{guestPort: 0}", Rule(1, 65535, field="portForwards[0]")),
+        ("{guestPort: 80, hostPort: 0}", Rule(80, 80, field="portForwards[0]", host_first=0)),
         (
             "{guestPortRange: [1, 9], hostPortRange: [11, 19]}",
-            Rule(1, 9, path="portForwards[0]", host_first=11),
+            Rule(1, 9, field="portForwards[0]", host_first=11),
         ),
         (
             "{guestIPMustBeZero: true, proto: udp}",
-            Rule(1, 65535, ANY, must_be_zero=True, proto="udp", path="portForwards[0]"),
+            Rule(1, 65535, ANY, must_be_zero=True, proto="udp", field="portForwards[0]"),
         ),
         ("{guestPort: 70000}", None),
         ("{guestPortRange: [9, 1]}", None),

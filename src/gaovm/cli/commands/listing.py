@@ -31,7 +31,7 @@ def run(parsed: options.Parsed) -> int:
 
 def row(vm: Mapping[str, Any]) -> tuple[str, ...]:
     """One line of the table."""
-    ports = [port_text(port) for port in vm.get("ports") or ()]
+    ports = [port_text(port) for port in vm.get("ports") or () if port.get("guest_port")]
     return (
         str(vm["name"]),
         "paused" if vm.get("paused") else str(vm["state"]),
@@ -48,7 +48,10 @@ def port_text(port: Mapping[str, Any]) -> str:
     host = str(port.get("host_port") or "?")
     if port.get("host_ip") not in (None, "127.0.0.1"):
         host = f"{port['host_ip']}:{host}"
-    return f"{host}->{port.get('guest_port')}"
+    if port.get("host_socket"):
+        host = str(port["host_socket"]).rpartition("/")[2]
+    proto = "/udp" if port.get("proto") == "udp" else ""
+    return f"{host}->{port.get('guest_port')}{proto}"
 
 
 def short_path(path: str) -> str:

@@ -16,6 +16,8 @@ HEAD = ("HOST", "GUEST", "FROM", "STATE")
 def add(parsed: options.Parsed) -> int:
     """Forward one port; the host port may be left to choose."""
     params = forward(parsed.words[0])
+    if parsed.flag("udp"):
+        params["proto"] = "udp"
     if parsed.flag("host-port"):
         if "host_port" in params:
             raise ADD.mistake(f"two host ports were given: {parsed.words[0]} and --host-port")
@@ -94,23 +96,24 @@ def number(text: str, *, least: int = 1) -> int:
 
 def _row(port: dict[str, Any]) -> tuple[str, ...]:
     return (
-        f"{port.get('host_ip')}:{port.get('host_port') or '-'}",
-        f"{port.get('guest_ip')}:{port.get('guest_port')}",
+        status.host_end(port, "-"),
+        status.guest_end(port),
         "file" if port.get("source") == "config" else "port add",
-        status.port_state(port),
+        status.port_state(port) + (f": {port['problem']}" if port.get("problem") else ""),
     )
 
 
 ADD = options.Command(
     "port add",
     add,
-    about="Forward a TCP port of the host to a port of the VM, until it is removed.\n"
+    about="Forward a port of the host to a port of the VM, until it is removed.\n"
     "The guest's server may listen on 127.0.0.1 only. Without HOST any free port is chosen.",
     words="[HOST:]GUEST [NAME]",
     count=(1, 2),
     options=(
         options.NAME,
         options.Option("--host-port", "the host's port (0: any free one)", value="PORT"),
+        options.Option("--udp", "forward UDP instead of TCP"),
         options.Option("--host-ip", "bind this address (default 127.0.0.1)", value="IP"),
         options.Option("--guest-ip", "connect there in the guest (default 127.0.0.1)", value="IP"),
         options.JSON,
@@ -122,7 +125,8 @@ LS = options.Command(
     "port ls",
     show,
     about="List the forwarded ports of the VM. STATE: listening (a server in the VM accepts\n"
-    "connections), nobody listens, forwarded (the VM did not answer), stopped.",
+    "connections), nobody listens, forwarded (the VM did not answer), taken or refused (the host\n"
+    "port cannot be opened, and why), stopped. A port of the file is open while a server listens.",
     words="[NAME]",
     count=(0, 1),
     options=(options.NAME, options.JSON),

@@ -147,18 +147,39 @@ def _network(vm: Mapping[str, Any]) -> list[str]:
 
 
 def _ports(vm: Mapping[str, Any]) -> list[str]:
-    return [_line("port", port_line(port)) for port in vm.get("ports") or ()]
+    lines = [_line("port", port_line(port)) for port in vm.get("ports") or ()]
+    if vm.get("ports_problem"):
+        lines.append(_line("  problem", str(vm["ports_problem"])))
+    return lines
 
 
 def port_line(port: Mapping[str, Any]) -> str:
     """Write one forwarded port for people, with its state."""
-    return f"{port_way(port)} ({port_state(port)})"
+    problem = f": {port['problem']}" if port.get("problem") else ""
+    return f"{port_way(port)} ({port_state(port)}{problem})"
 
 
 def port_way(port: Mapping[str, Any]) -> str:
     """Write from where a port is forwarded, and to where."""
-    host = f"{port.get('host_ip')}:{port.get('host_port') or '(free one at start)'}"
-    return f"{host} -> {port.get('guest_ip')}:{port.get('guest_port')} in the VM"
+    return f"{host_end(port)} -> {guest_end(port)} in the VM"
+
+
+def host_end(port: Mapping[str, Any], free: str = "(free one)") -> str:
+    """Write the host's end of a forward: an address and a port, or a socket."""
+    if port.get("host_socket"):
+        return str(port["host_socket"])
+    return f"{port.get('host_ip')}:{port.get('host_port') or free}" + _proto(port)
+
+
+def guest_end(port: Mapping[str, Any]) -> str:
+    """Write the guest's end of a forward."""
+    if port.get("guest_socket"):
+        return str(port["guest_socket"])
+    return f"{port.get('guest_ip')}:{port.get('guest_port')}" + _proto(port)
+
+
+def _proto(port: Mapping[str, Any]) -> str:
+    return "/udp" if port.get("proto") == "udp" else ""
 
 
 def port_state(port: Mapping[str, Any]) -> str:

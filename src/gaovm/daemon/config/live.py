@@ -72,6 +72,14 @@ async def _forward_ports(vm: machine.Machine, wanted: VmSpec) -> list[str]:
     return []
 
 
+async def _set_rules(vm: machine.Machine, wanted: VmSpec) -> list[str]:
+    """Let other rules decide which of the guest's servers are forwarded."""
+    rules = params.PortRules(rules=wanted.network.rules)
+    listed = await _driver(vm).call(table.PORTS_RULES, rules)
+    vm.update(facts=msgspec.structs.replace(vm.record.facts, ports=listed.ports))
+    return []
+
+
 async def _set_reaction(vm: machine.Machine, wanted: VmSpec) -> list[str]:
     """Tell the driver what a kernel panic does; the daemon's own part follows from the record."""
     reaction = params.Reaction(on_hang=wanted.supervision.watchdog.on_hang)
@@ -86,6 +94,7 @@ CHANGES: dict[str, _Change] = {
     "guest.timezone": _set_names,
     "guest.hosts": _set_names,
     "network.ports": _forward_ports,
+    "network.rules": _set_rules,
     "supervision.watchdog.on_hang": _set_reaction,
 }
 

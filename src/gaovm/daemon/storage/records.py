@@ -37,6 +37,7 @@ class Facts(results.Choices, frozen=True, kw_only=True):
             ports=told.ports,
             network=told.network,
             confinement=told.confinement,
+            ports_problem=told.ports_problem,
             boot=boot,
         )
 

@@ -13,7 +13,7 @@ import msgspec
 
 from gaovm import errors
 from gaovm.daemon.storage import records
-from gaovm.daemon.vms import copied, display, driver_watch, machine
+from gaovm.daemon.vms import copied, display, driver_watch, machine, port_reports
 from gaovm.model import states, supervision
 from gaovm.wire import anyjson
 from gaovm.wire.control import payloads
@@ -56,6 +56,8 @@ def on_notification(vm: machine.Machine, name: str, params: anyjson.Object) -> N
         display.on_report(vm.fleet.events, vm.name, told)
     elif isinstance(told, notifications.Health):
         on_health(vm, told)
+    elif isinstance(told, notifications.Ports):
+        port_reports.on_report(vm, told)
 
 
 def on_state(vm: machine.Machine, report: notifications.State) -> None:

@@ -66,6 +66,7 @@ def vm_status(vm: machine.Machine) -> wire.VmStatus:
         message=spec.message,
         pending=_pending(record),
         overrides=record.overrides,
+        ports_problem=record.facts.ports_problem if running else None,
     )
 
 
@@ -170,6 +171,8 @@ def warnings(record: records.VmRecord) -> list[str]:
         found.append("cpuType host needs an accelerator: the VM has what emulation offers")
     if record.state.observed is states.Observed.RUNNING and known.problem:
         found.append(known.problem)
+    if record.state.observed is states.Observed.RUNNING:
+        found += problems(record)
     for port, entry in ports.bound(record):
         if entry is not None and entry.lost_host_port:
             found.append(
@@ -179,10 +182,26 @@ def warnings(record: records.VmRecord) -> list[str]:
     return found
 
 
+def problems(record: records.VmRecord) -> list[str]:
+    """Return why ports of a running VM are not forwarded, a line for each."""
+    found = [
+        f"guest port {port.guest_port} is not forwarded: {port.problem}"
+        if port.guest_port
+        else f"guest socket {port.guest_socket} is not forwarded: {port.problem}"
+        for port in record.facts.ports
+        if port.problem
+    ]
+    overall = record.facts.ports_problem
+    return found if overall is None else [*found, overall]
+
+
 def port_statuses(record: records.VmRecord, *, running: bool) -> tuple[PortStatus, ...]:
-    """Return every forward of a VM, the config's first; of a running VM as its driver has them."""
+    """Return every forward of a VM; of a running VM as its driver has them.
+
+    First those of ``ports.bound``, in its order.
+    """
     fixed = len(record.spec.network.ports)
-    return tuple(
+    always = (
         PortStatus(
             guest_ip=port.guest_ip,
             guest_port=port.guest_port,
@@ -191,6 +210,8 @@ def port_statuses(record: records.VmRecord, *, running: bool) -> tuple[PortStatu
             host_port=port.host_port if entry is None else entry.host_port,
             source="config" if index < fixed else "added",
             state="forwarded" if running and entry else "stopped",
+            proto=port.proto,
         )
         for index, (port, entry) in enumerate(ports.bound(record))
     )
+    return (*always, *ports.following(record, running=running))

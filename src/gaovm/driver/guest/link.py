@@ -12,6 +12,7 @@ import contextlib
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -32,6 +33,13 @@ from gaovm.wire.driver.launch import LaunchRequest
 CONFIGURED_LIMIT_S = 60.0
 
 
+class Follower(Protocol):
+    """What follows the guest's servers (``ports.forwards.Ports``)."""
+
+    def follow(self, connection: Connection) -> None: ...
+    def unfollow(self) -> None: ...
+
+
 class GuestLink:
     """One guest's agent; implements ``channel.Listener``."""
 
@@ -42,9 +50,10 @@ class GuestLink:
         status: Status,
         owner: tasks.TaskOwner,
         on_answer: Callable[[], None],
+        ports: Follower,
     ) -> None:
         self._request, self._shares, self._status = request, shares, status
-        self._owner, self._on_answer = owner, on_answer
+        self._owner, self._on_answer, self._ports = owner, on_answer, ports
         self._channel: channel.Channel | None = None
         self._work: list[asyncio.Task[None]] = []
         self._readiness = Readiness(status)
@@ -210,6 +219,7 @@ class GuestLink:
 
     def on_lost(self, error: errors.GaoError) -> None:
         self._configured.clear()
+        self._ports.unfollow()
         self._log.end()
         self._cancel_work()
         if self.answered:
@@ -268,6 +278,7 @@ class GuestLink:
         """Allow calls from now on; only now start the rest, so that it delays no call."""
         self._configured.set()
         self._log.begin(connection, self._agent)
+        self._ports.follow(connection)
         keeping = self._clock.keep(connection)
         self._work.append(self._owner.start(keeping, name="guest clock", finishable=True))
 

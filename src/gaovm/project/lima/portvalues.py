@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gaovm.project import fields, nodes
-from gaovm.project.lima.portrules import ANY, MAX_PORT
 from gaovm.project.lima.reporting import Report
+from gaovm.spec.portrules import ANY, MAX_PORT
 
 _PROTOS = ("tcp", "udp", "any")
 _UNIX_PATH_MAX = 108

@@ -19,6 +19,7 @@ from gaovm.wire.agent import (
     guest,
     info,
     journal,
+    listeners,
     power,
     processes,
     ssh,
@@ -145,6 +146,16 @@ LOG = Call(
     " agent's log after number `after`, stored lines first. From now on the agent keeps lines of"
     " this level or worse (at first: info): the last 512, of up to 1,000 bytes. The first lines"
     " are those of process 1. `seq` begins at 1 in every agent.",
+)
+LISTENERS = Call(
+    "POST",
+    "/v1/listeners",
+    listeners.Watch,
+    listeners.Change,
+    "Answers 200 and, until the host resets the stream, one line of JSON for each change of the"
+    " TCP and UDP sockets that wait for peers on these ports; the first line has all of them. The"
+    " agent looks when the kernel reports a change, else every 75 ms, and reports at most 1,024"
+    " listeners. Its own sockets are not among them.",
 )
 
 EXEC = Stream("/v1/exec", processes.Command)

@@ -6,9 +6,14 @@ from typing import Literal
 
 import msgspec
 
+Network = Literal["tcp", "udp", "unix", "accepted"]
+
 
 class Tunnel(msgspec.Struct, frozen=True, kw_only=True):
-    """The START frame; ``address``: ``HOST:PORT``, or a path with ``unix``."""
+    """The START frame; ``address``: ``HOST:PORT``, a path with ``unix``.
+
+    With ``accepted`` it is the ``id`` of a connection that a guest's program made (``Accepted``).
+    """
 
     address: str
-    network: Literal["tcp", "udp", "unix"] = "tcp"
+    network: Network = "tcp"

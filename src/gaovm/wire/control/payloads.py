@@ -148,6 +148,38 @@ class NetworkBack(_Detail, frozen=True, kw_only=True):
     TYPE = "network.back"
 
 
+class _OfPort(Payload, frozen=True, kw_only=True):
+    """A forward; a socket stands in place of a port, which is 0 then."""
+
+    proto: str = "tcp"
+    guest_port: int = 0
+    host_ip: str = ""
+    host_port: int = 0
+    host_socket: str = ""
+
+
+class PortOpened(_OfPort, frozen=True, kw_only=True):
+    """A server in the guest listens, and a rule opened a host port for it."""
+
+    TYPE = "port.opened"
+
+
+class PortClosed(_OfPort, frozen=True, kw_only=True):
+    """A server in the guest listens no more, and its host port is closed."""
+
+    TYPE = "port.closed"
+
+
+class PortFailed(_OfPort, frozen=True, kw_only=True):
+    """A server in the guest listens, and its host port cannot be opened; ``detail`` says why.
+
+    Without a port: some of the guest's servers are not forwarded at all.
+    """
+
+    TYPE = "port.failed"
+    detail: str = ""
+
+
 class ConfigUpdated(Payload, frozen=True, kw_only=True):
     """The config in force has changed in these fields (the user's keys)."""
 
@@ -305,6 +337,9 @@ _ALL: tuple[type[Payload], ...] = (
     GuestUnresponsive,
     GuestResponsive,
     NetworkLost,
+    PortOpened,
+    PortClosed,
+    PortFailed,
     NetworkBack,
     DisplayOpened,
     DisplayClosed,

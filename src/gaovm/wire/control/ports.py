@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from gaovm.spec.ports import Proto
 from gaovm.wire.control.bounds import HostPort, Port, Text
 from gaovm.wire.control.target import OfVm
 
@@ -17,6 +18,7 @@ class Add(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host_port: HostPort | None = None
     host_ip: Text | None = None
     guest_ip: Text | None = None
+    proto: Proto = "tcp"
 
 
 class Remove(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,6 +34,11 @@ class PortStatus(msgspec.Struct, frozen=True, kw_only=True):
     ``state``: ``forwarded`` while the VM runs, else ``stopped``. ``vm.ports.list`` asks the guest,
     for a second at most, and says ``listening`` when a server there accepts connections,
     ``no_listener`` when none does. ``host_port`` of a stopped one: what the next start tries first.
+
+    ``follows``: the host port is open while a server listens in the guest (``listening``), and
+    closed while none does (``no_listener``). When a server listens and the host port cannot be
+    opened, it is ``taken`` or ``refused``, and ``problem`` says why. ``host_socket`` and
+    ``guest_socket`` are Unix sockets in place of a port, which is 0 then.
     """
 
     guest_ip: str
@@ -39,11 +46,16 @@ class PortStatus(msgspec.Struct, frozen=True, kw_only=True):
     host_ip: str
     host_port: int
     source: Literal["config", "added"]
-    state: Literal["listening", "no_listener", "forwarded", "stopped"]
+    state: Literal["listening", "no_listener", "forwarded", "stopped", "taken", "refused"]
+    proto: Proto = "tcp"
+    host_socket: str = ""
+    guest_socket: str = ""
+    follows: bool = False
+    problem: str | None = None
 
 
 class PortList(msgspec.Struct, frozen=True, kw_only=True):
-    """The forwards of a VM, the config's first."""
+    """The forwards of a VM: those that are always open, the config's first; then all others."""
 
     ports: tuple[PortStatus, ...]
 

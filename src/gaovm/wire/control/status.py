@@ -146,7 +146,8 @@ class VmStatus(msgspec.Struct, frozen=True, kw_only=True):
     ``failed``, ``restarting``, ``first-up-failed``, ``degraded``, or ``interrupted``: its ``up``
     was interrupted and continues). ``detail`` is one line that says why. ``readiness`` is null
     unless the VM runs. ``pending``: what the next start changes. ``overrides``: what
-    ``vm.config.set`` has put over the project file.
+    ``vm.config.set`` has put over the project file. ``ports_problem``: what keeps some of the
+    guest's servers from being forwarded at all.
     """
 
     name: str
@@ -186,6 +187,7 @@ class VmStatus(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None
     pending: tuple[Difference, ...]
     overrides: anyjson.Object
+    ports_problem: str | None = None
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

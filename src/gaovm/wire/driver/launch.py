@@ -8,7 +8,7 @@ import msgspec
 
 from gaovm.model.facts import HostFacts
 from gaovm.spec.disks import DiskFormat
-from gaovm.spec.ports import HostPort
+from gaovm.spec.ports import HostPort, Port, Proto
 from gaovm.spec.vm import VmSpec
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
@@ -45,6 +45,14 @@ def copy_path(vm_dir: str, number: int) -> str:
     return f"{vm_dir}/copies/{number}"
 
 
+class FollowedPort(msgspec.Struct, frozen=True, kw_only=True):
+    """The host port that a forward to a server of the guest had in the last run."""
+
+    proto: Proto
+    guest_port: Port
+    host_port: Port
+
+
 class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of ``vm.configure``.
 
@@ -52,8 +60,9 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     which costs it a mebibyte for the rest of its life. ``confine`` is false only for the rehearsal
     of a driver, whose hypervisor is a script. ``host_ports`` has an entry for each forward of the
     spec: the host port of the last start where any will do, 0 where the forward had none or names
-    its own. ``cache`` is the directory whose images the images in ``home`` are hard links to;
-    shares hide it, as they hide ``home``. ``additional_disks`` has a file for each of the spec's.
+    its own. ``followed`` says the same of forwards that follow the guest's servers. ``cache`` is
+    the directory whose images the images in ``home`` are hard links to; shares hide it, as they
+    hide ``home``. ``additional_disks`` has a file for each of the spec's.
     """
 
     spec: VmSpec
@@ -67,6 +76,7 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     confine: bool = True
     host_ports: tuple[HostPort, ...] = ()
     additional_disks: tuple[DiskFile, ...] = ()
+    followed: tuple[FollowedPort, ...] = ()
     stop: StopLimits = StopLimits()
 
     @property

@@ -12,7 +12,7 @@ import msgspec
 from gaovm import errors
 from gaovm.model.states import Observed, Readiness
 from gaovm.wire import anyjson, convert
-from gaovm.wire.driver.results import Boot
+from gaovm.wire.driver.results import Boot, Port
 
 Kind = Annotated[
     str,
@@ -86,7 +86,18 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
-Notification: TypeAlias = State | Hypervisor | Health | Display | Progress
+class Ports(msgspec.Struct, frozen=True, kw_only=True):
+    """``ports``: host ports were opened or closed, or could not be, as the guest's servers changed.
+
+    All forwards now, as ``ports.list`` has them; at most two reports a second. ``problem``: as
+    ``ports_problem`` of ``vm.status``.
+    """
+
+    ports: tuple[Port, ...] = ()
+    problem: str | None = None
+
+
+Notification: TypeAlias = State | Hypervisor | Health | Display | Progress | Ports
 
 #: Every notification by its name.
 BY_NAME: dict[str, type[Notification]] = {
@@ -95,6 +106,7 @@ BY_NAME: dict[str, type[Notification]] = {
     "health": Health,
     "display": Display,
     "progress": Progress,
+    "ports": Ports,
 }
 NAMES: dict[type[Notification], str] = {kind: name for name, kind in BY_NAME.items()}
 

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from gaovm.spec.guest import Copy, Probe, Script
-from gaovm.spec.ports import HostPort, Port, PortForward
+from gaovm.spec.portrules import Rule
+from gaovm.spec.ports import HostPort, Port, PortForward, Proto
 from gaovm.spec.supervision import OnHang, SetUp
 from gaovm.wire.driver.launch import Seconds
 
@@ -49,6 +50,7 @@ class AddPort(msgspec.Struct, frozen=True, kw_only=True):
     host_port: HostPort = 0
     host_ip: str = "127.0.0.1"
     guest_ip: str = "127.0.0.1"
+    proto: Proto = "tcp"
 
     def forward(self) -> PortForward:
         """The forward as a spec holds it."""
@@ -57,15 +59,23 @@ class AddPort(msgspec.Struct, frozen=True, kw_only=True):
             host_port=self.host_port,
             host_ip=self.host_ip,
             guest_ip=self.guest_ip,
+            proto=self.proto,
         )
 
 
 class RemovePort(msgspec.Struct, frozen=True, kw_only=True):
-    """``ports.remove``: at least one of the ports; ``host_ip`` narrows the choice."""
+    """``ports.remove``: at least one of the ports; the others narrow the choice."""
 
     host_port: Port | None = None
     guest_port: Port | None = None
     host_ip: str | None = None
+    proto: Proto | None = None
+
+
+class PortRules(msgspec.Struct, frozen=True, kw_only=True):
+    """``ports.rules``: the rules that decide from now on, in place of those before."""
+
+    rules: tuple[Rule, ...] = ()
 
 
 class LogLevel(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,10 @@ AcceleratorName = Annotated[str, msgspec.Meta(examples=["kvm", "hvf", "tcg"])]
 NetworkType = Annotated[str, msgspec.Meta(examples=["passt", "slirp"])]
 ShareType = Annotated[str, msgspec.Meta(examples=["9p", "virtiofs"])]
 PortSource = Annotated[str, msgspec.Meta(examples=["config", "added"])]
-PortState = Annotated[str, msgspec.Meta(examples=["forwarded"])]
+PortState = Annotated[
+    str, msgspec.Meta(examples=["forwarded", "listening", "no_listener", "taken", "refused"])
+]
+PortProto = Annotated[str, msgspec.Meta(examples=["tcp", "udp"])]
 How = Annotated[str, msgspec.Meta(examples=["agent", "acpi", "force", "gone"])]
 LevelName = Annotated[str, msgspec.Meta(examples=["error", "warn", "info", "debug"])]
 
@@ -60,9 +63,13 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Port(msgspec.Struct, frozen=True, kw_only=True):
-    """A forward that the driver has bound.
+    """A forward, or a rule for one port that has none now.
 
-    ``lost_host_port``: the host port of the last start, if somebody else has it now.
+    ``follows``: it is open while a server listens in the guest. Its ``state`` is then ``listening``
+    or ``no_listener``; or ``taken`` or ``refused``, when a server listens and the host port could
+    not be opened: ``problem`` says why. ``host_socket`` and ``guest_socket`` stand in place of a
+    port, which is 0 then. ``lost_host_port``: the host port of the last start, if somebody else
+    has it now.
     """
 
     guest_port: int
@@ -72,6 +79,11 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
     source: PortSource = "config"
     state: PortState = "forwarded"
     lost_host_port: int | None = None
+    proto: PortProto = "tcp"
+    host_socket: str = ""
+    guest_socket: str = ""
+    follows: bool = False
+    problem: str | None = None
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +110,10 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
-    """``vm.configure``: what the driver chose, and what is in force; null: nothing yet."""
+    """``vm.configure``: what the driver chose, and what is in force; null: nothing yet.
+
+    ``ports_problem``: what keeps some of the guest's servers from being forwarded at all.
+    """
 
     machine: str = ""
     accelerator: Accelerator | None = None
@@ -106,6 +121,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[Port, ...] = ()
     network: Network | None = None
     confinement: Confinement | None = None
+    ports_problem: str | None = None
 
 
 class VmStatus(Choices, frozen=True, kw_only=True):
@@ -146,7 +162,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
-    """``ports.list``: all forwards, in the order in which the driver bound them."""
+    """``ports.list``: all forwards; those that are always open first, as the driver bound them."""
 
     ports: tuple[Port, ...] = ()
 

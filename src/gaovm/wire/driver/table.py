@@ -81,7 +81,14 @@ PORTS_LIST = Method(
     params.Nothing,
     results.Ports,
     kind="read",
-    about="All forwards, in the order in which the driver bound them.",
+    about="All forwards; those that are always open first.",
+)
+PORTS_RULES = Method(
+    "ports.rules",
+    params.PortRules,
+    results.Ports,
+    about="Let other rules decide which of the guest's servers are forwarded, and answer as"
+    " `ports.list`.",
 )
 GUEST_INFO = Method(
     "guest.info", params.Nothing, info.Info, kind="read", about="Ask the agent about its guest."

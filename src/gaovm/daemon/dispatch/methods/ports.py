@@ -34,7 +34,7 @@ async def list_all(ctx: context.Daemon, call: context.Call, args: target.Named) 
     return wire.PortList(ports=tuple(found))
 
 
-async def _listeners(vm: machine.Machine) -> set[tuple[str, int]] | None:
+async def _listeners(vm: machine.Machine) -> set[tuple[str, str, int]] | None:
     """Ask what listens in the guest; None: no need to ask, or no answer in time."""
     driver, record = _live(vm), vm.record
     wanted = record.spec.network.ports or record.added_ports
@@ -62,6 +62,7 @@ async def add(ctx: context.Daemon, call: context.Call, args: wire.Add) -> wire.P
         host_port=args.host_port or 0,
         guest_ip=_address("guest_ip", args.guest_ip),
         host_ip=_address("host_ip", args.host_ip),
+        proto=args.proto,
     )
     _check_new(vm, port)
     if (driver := _live(vm)) is not None:
@@ -83,19 +84,20 @@ async def remove(ctx: context.Daemon, call: context.Call, args: wire.Remove) -> 
     fixed = len(vm.record.spec.network.ports)
     statuses = _statuses(vm)
     hits = [index for index, entry in enumerate(statuses) if _matches(entry, args)]
+    always = fixed + len(vm.record.added_ports)
     if not hits:
         wanted = args.host_port or args.guest_port
         raise errors.NotFound(
             f"VM {vm.name} has no forward of port {wanted}",
             actions=(errors.Action("list_ports", name=vm.name),),
         )
-    if all(index < fixed for index in hits):
+    if not any(fixed <= index < always for index in hits):
         raise errors.StateConflict(
             "the forward comes from the config file",
             remedy="remove it there; the next up takes it away at once",
             actions=(errors.Action("start_vm", name=vm.name),),
         )
-    chosen = [index for index in hits if index >= fixed]
+    chosen = [index for index in hits if fixed <= index < always]
     for index in chosen:
         # the driver has not bound a forward that came between its configuration and its start
         bound = statuses[index].state == "forwarded"
@@ -113,7 +115,10 @@ async def remove(ctx: context.Daemon, call: context.Call, args: wire.Remove) -> 
 def _removed(port: wire.PortStatus) -> params.RemovePort:
     """Return the parameters of the driver's ``ports.remove`` for exactly this forward."""
     return params.RemovePort(
-        host_ip=port.host_ip, host_port=port.host_port, guest_port=port.guest_port
+        host_ip=port.host_ip,
+        host_port=port.host_port,
+        guest_port=port.guest_port,
+        proto=port.proto,
     )
 
 
@@ -126,8 +131,13 @@ def _check_new(vm: machine.Machine, port: PortForward) -> None:
     if len(vm.record.added_ports) >= MAX_ADDED:
         raise errors.StateConflict(f"VM {vm.name} has {MAX_ADDED} added ports already")
     for entry in _statuses(vm):
+        if entry.follows or entry.guest_socket:
+            continue  # the driver refuses a host port that is open now
         there = PortForward(
-            guest_port=entry.guest_port, host_port=entry.host_port, host_ip=entry.host_ip
+            guest_port=entry.guest_port,
+            host_port=entry.host_port,
+            host_ip=entry.host_ip,
+            proto=entry.proto,
         )
         if port.clashes(there):
             raise errors.PortTaken(

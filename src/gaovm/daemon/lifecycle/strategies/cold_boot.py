@@ -107,6 +107,7 @@ class ColdBoot:
             provision=True,
             host_ports=ports.earlier(record),
             additional_disks=self._disks(),
+            followed=ports.followed(record),
             stop=launch.StopLimits(agent_s=stop.AGENT_S, acpi_s=stop.ACPI_S),
         )
 
