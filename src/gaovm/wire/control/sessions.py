@@ -35,3 +35,4 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     home: str
     mounts: tuple[Mounted, ...]
     shared: tuple[str, ...] | None = None
+    session: str | None = None
