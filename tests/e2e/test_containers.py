@@ -1,13 +1,16 @@
-"""The templates ``docker`` and ``podman``, each with a container of the guest's own files.
+"""Containers in a VM: our templates, each with a container of the guest's own files, and Lima's.
 
-They install some 100 MB from Debian's mirror under emulation, so only ``--long`` runs them.
+Ours install some 100 MB from Debian's mirror under emulation, so only ``--long`` runs them.
 """
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 from tests import budgets
-from tests.e2e.world import World
+from tests.e2e.world import LIGHT, World
 
 #: Less than the templates' machine, and a user who is not root: these are for such users.
 SMALL = "cpus: 1\nmemory: 512MiB\nuser: {name: dev, uid: 1000}\n"
@@ -57,3 +60,19 @@ def test_containers_run(world: World, template: str, run: str) -> None:
     world.run("up", cwd=project, timeout=300)
     world.run("exec", "--", "bash", "-c", setting + "$RUN ps", cwd=project)
     world.run("destroy", "-y", cwd=project)
+
+
+UPSTREAM = Path(__file__).resolve().parents[1] / "data" / "lima" / "templates"
+
+
+def test_upstreams_docker_says_what_it_could_not_download(fresh: World) -> None:
+    """Lima's template brings Docker from its own site, which this VM's proxy keeps away."""
+    shutil.copytree(UPSTREAM, fresh.home / "templates")
+    (fresh.home / "templates" / "_default" / "mounts.yaml").write_text("")  # it mounts ~
+    config = LIGHT + "base: template:docker\nenv: {https_proxy: 'http://127.0.0.1:9'}\n"
+    project = fresh.project("upstream", config)
+    said = fresh.run("up", "--yes", cwd=project, check=1, timeout=600).stderr.decode()
+    assert "provision[1]" in said
+    assert "curl -fsSL https://get.docker.com" in said
+    assert "curl: (7) Failed to connect to 127.0.0.1 port 9" in said
+    fresh.run("destroy", "-y", cwd=project)
