@@ -1,4 +1,4 @@
-"""Fork, exec and wait of /bin/true by the agent's own code, in the guest and without its channel.
+"""Fork, exec and wait of a program by the agent's own code, in the guest and without its channel.
 
 The program is ``agent/cmd/spawn-bench``. An installation does not contain it: the benchmark builds
 it and copies it into the guest.
@@ -36,7 +36,7 @@ def install(place: Seat, project: Path) -> None:
     place.run("cp", str(built), f"vm:{IN_GUEST}", cwd=project)
 
 
-def times(place: Seat, project: Path, count: int) -> Sequence[float]:
-    """Return the seconds of ``count`` runs of /bin/true, after some that do not count."""
-    out = place.run("exec", "--", IN_GUEST, str(count), cwd=project)
+def times(place: Seat, project: Path, count: int, *argv: str) -> Sequence[float]:
+    """Return the seconds of ``count`` runs of /bin/true or ``argv``; the first do not count."""
+    out = place.run("exec", "--", IN_GUEST, str(count), *argv, cwd=project)
     return [ns / 1e9 for ns in json.loads(out)]

@@ -20,13 +20,13 @@ from tests.e2e.world import World
 
 
 class Terminal:
-    """A pseudo-terminal with ``gaovm shell`` in it."""
+    """A pseudo-terminal with a shell in a VM: ``gaovm shell``, or other words."""
 
-    def __init__(self, world: World, cwd: Path) -> None:
+    def __init__(self, world: World, cwd: Path, *words: str) -> None:
         self.master, slave = pty.openpty()
         self.resize(24, 80)
         self.child = subprocess.Popen(
-            [*world.command, "shell"],
+            [*world.command, *(words or ("shell",))],
             cwd=cwd,
             stdin=slave,
             stdout=slave,

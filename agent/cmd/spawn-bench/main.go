@@ -1,5 +1,5 @@
-// Command spawn-bench measures fork, exec and wait of /bin/true with the agent's own code: the time
-// that an exec cannot go below. bench/ builds it and copies it into a guest; no image and no
+// Command spawn-bench measures fork, exec and wait of a program (/bin/true unless its words follow
+// the count) with the agent's own code: the time that an exec cannot go below. bench/ builds it and copies it into a guest; no image and no
 // release carries it.
 package main
 
@@ -17,7 +17,6 @@ import (
 const (
 	maxSpawns = 1000
 	warmUps   = 3 // the agent has run programs before, so its code and tables are in memory
-	program   = "/bin/true"
 )
 
 func main() {
@@ -30,7 +29,7 @@ func main() {
 
 // run writes the nanoseconds of each spawn as a JSON list.
 func run(args []string) error {
-	count, err := spawns(args)
+	count, argv, err := spawns(args)
 	if err != nil {
 		return err
 	}
@@ -42,7 +41,7 @@ func run(args []string) error {
 	files := []uintptr{null.Fd(), null.Fd(), null.Fd()}
 	times := make([]int64, 0, warmUps+count)
 	for range warmUps + count {
-		took, err := spawn(files)
+		took, err := spawn(argv, files)
 		if err != nil {
 			return err
 		}
@@ -51,19 +50,22 @@ func run(args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(times[warmUps:])
 }
 
-// spawns reads the number of spawns from the arguments.
-func spawns(args []string) (int, error) {
-	if len(args) == 1 {
+// spawns reads the number of spawns and the program's words from the arguments.
+func spawns(args []string) (int, []string, error) {
+	if len(args) >= 1 {
 		if count, err := strconv.Atoi(args[0]); err == nil && count >= 1 && count <= maxSpawns {
-			return count, nil
+			if len(args) == 1 {
+				return count, []string{"/bin/true"}, nil
+			}
+			return count, args[1:], nil
 		}
 	}
-	return 0, errors.New("usage: spawn-bench COUNT (1 to 1000)")
+	return 0, nil, errors.New("usage: spawn-bench COUNT [PROGRAM ARGUMENTS...] (COUNT: 1 to 1000)")
 }
 
-func spawn(files []uintptr) (time.Duration, error) {
+func spawn(argv []string, files []uintptr) (time.Duration, error) {
 	began := time.Now()
-	p, err := process.Start(nil, program, []string{program}, nil, "/", nil, files, false)
+	p, err := process.Start(nil, argv[0], argv, os.Environ(), "/", nil, files, false)
 	if err != nil {
 		return 0, err
 	}

@@ -102,11 +102,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def confirm(question: str) -> bool:
-    """Ask on the terminal; only y or yes means yes. End of input means no."""
-    sys.stderr.write(f"{question} [y/N] ")
+def confirm(question: str, *, default: bool = False) -> bool:
+    """Ask on the terminal; y or yes means yes, an empty line ``default``, end of input no."""
+    sys.stderr.write(f"{question} [{'Y/n' if default else 'y/N'}] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    answer = sys.stdin.readline()
+    if default and answer and not answer.strip():
+        return True
+    return answer.strip().lower() in ("y", "yes")
 
 
 def error_json(error: errors.GaoError) -> dict[str, Any]:

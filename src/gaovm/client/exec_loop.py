@@ -162,7 +162,10 @@ class ExecLoop:
             data = b""
         if not data:
             self._reading = False
-            self._outgoing += streams.encode(streams.EOF)
+            if self._tty:  # in raw mode only a terminal that hung up has an end
+                self._status = self._status or LEFT_STATUS
+            else:
+                self._outgoing += streams.encode(streams.EOF)
             return
         if self._escape is not None:
             data, leaves = self._escape.feed(data)

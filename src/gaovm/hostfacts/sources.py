@@ -1,5 +1,7 @@
 """Read the files that a config names: bases, scripts, templates, the user's own defaults.
 
+``clues`` reads those that say what a project is made with.
+
 A config lies where a guest can write. So this module says which files outside the project it read:
 a person approves them before they reach a guest (``spec.reach``).
 """
@@ -8,14 +10,28 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gaovm import errors
 from gaovm.hostfacts import templates as listing
 from gaovm.project import nodes, templates
+from gaovm.project.detection import clues as names
 from gaovm.project.lima import embedding
 
 CONFIG = "_config"
+
+
+@dataclass(frozen=True, slots=True)
+class Clues:
+    """The files that say what a project is made with.
+
+    ``texts``: name -> text. ``marks``: files that are only there. ``unread``: name -> why.
+    """
+
+    texts: dict[str, str] = field(default_factory=dict)
+    marks: frozenset[str] = frozenset()
+    unread: dict[str, str] = field(default_factory=dict)
 
 
 class Files:
@@ -169,6 +185,32 @@ def template(home: Path, name: str, project: str) -> bytes:
     return text.encode()
 
 
+def clues(directory: Path) -> Clues:
+    """Read the files of a project that detection looks at. Raises nothing: it notes what failed.
+
+    No symbolic link is followed: a guest could point one at any file of this user's.
+    """
+    found = Clues(marks=frozenset(name for name in names.MARKS if _is_file(directory / name)))
+    for name in names.READ:
+        if name.partition("/")[1] and (directory / name).parent.is_symlink():
+            continue
+        try:
+            text = _text(directory / name)
+        except FileNotFoundError:
+            continue
+        except NotADirectoryError:
+            continue
+        except OSError as exc:
+            found.unread[name] = str(exc.strerror)
+        except UnicodeDecodeError:
+            found.unread[name] = "not UTF-8"
+        except ValueError as exc:
+            found.unread[name] = str(exc)
+        else:
+            found.texts[name] = text
+    return found
+
+
 def _below(path: str, directory: str) -> bool:
     return path.startswith(directory.rstrip("/") + "/")
 
@@ -179,3 +221,32 @@ def _real(fd: int, path: str) -> str:
         return str(Path(f"/proc/self/fd/{fd}").readlink())
     except OSError:
         return os.path.realpath(path)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _text(path: Path) -> str:
+    """Return the text of a regular file.
+
+    Raises:
+        OSError: the system refused; also for a symbolic link.
+        ValueError: it is no regular file, too large, or no UTF-8.
+    """
+    # O_NONBLOCK: opening a FIFO must not wait for its writer
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
+    fd = os.open(path, flags)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError("not a regular file")
+        with open(fd, "rb", closefd=False) as file:
+            data = file.read(names.MAX_BYTES + 1)
+    finally:
+        os.close(fd)
+    if len(data) > names.MAX_BYTES:
+        raise ValueError(f"larger than {names.MAX_BYTES >> 10} KiB")
+    return data.decode("utf-8-sig")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from gaovm import errors
 from gaovm.errors import suggestions
 
-NAMES = ("dev", "minimal")
+NAMES = ("dev", "minimal", "docker", "docker-rootful", "podman", "podman-rootful")
 #: What other templates and ``sysinit-vm init`` take in; no VM of its own.
 PARTS = ("_common", "project-template")
 TASKFILE = "Taskfile.yml"

@@ -155,6 +155,7 @@ class FakeDriver:
         self.path = path
         self.started: list[dict[str, Any]] = []
         self.resizes: list[dict[str, Any]] = []
+        self.ends = 0
         self.resized = threading.Condition()
         self.signals: list[str] = []
         self.signalled = threading.Condition()
@@ -269,6 +270,7 @@ class FakeDriver:
                 if kind == DATA:
                     sink.write(body)
                 elif kind == EOF:
+                    self.ends += 1
                     sink.close()
                 elif kind == SIGNAL:
                     name = json.loads(body)["signal"]

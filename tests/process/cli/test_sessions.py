@@ -224,6 +224,16 @@ def test_a_shell_owns_the_terminal(shell: Terminal, driver: fakes.FakeDriver) ->
     assert termios.tcgetattr(shell.side) == shell.before
 
 
+def test_a_terminal_that_is_closed_types_nothing(shell: Terminal, driver: fakes.FakeDriver) -> None:
+    """An end of input there would be a ^D in the guest, and end the shell of a kept session."""
+    shell.send(b"echo m$((1 + 1))\r")
+    shell.expect(b"m2")
+    os.close(shell.fd)
+    shell.fd = os.open(os.devnull, os.O_RDONLY)
+    assert shell.child.wait(20) == 128 + signal.SIGHUP
+    assert driver.ends == 0
+
+
 def test_destroy_asks_on_a_terminal(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) -> None:
     daemon.handlers["vm.status"] = lambda params, call: fakes.vm("web-dev")
     daemon.handlers["vm.destroy"] = lambda params, call: {"name": "web-dev", "freed_bytes": 1}

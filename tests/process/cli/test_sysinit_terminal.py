@@ -1,9 +1,10 @@
-"""Sessions of ``sysinit-vm shell`` and ``gaovm shell --session`` on a terminal."""
+"""Sessions of ``sysinit-vm shell`` and ``gaovm shell`` on a terminal."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.process.cli import conftest, fakes
@@ -45,3 +46,33 @@ def test_gaovm_shell_attaches_when_asked_to(gaovm: conftest.Gaovm) -> None:
     done = gaovm("shell", "--session", "--", "true")
     assert (done.returncode, b"exclude each other" in done.stderr) == (125, True)
     assert gaovm("shell", "--session", stdin=b"exit 3\n").returncode == 3
+
+
+def test_gaovm_shell_attaches_where_the_config_names_a_session(
+    gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon, driver: fakes.FakeDriver
+) -> None:
+    """The daemon says so; with words that ask for a plain shell it is none."""
+    plain = daemon.handlers["vm.session"]
+
+    def named(params: dict[str, Any], call: Any) -> Any:
+        return {**plain(params, call), "session": "my web"}
+
+    def shell(*words: str) -> bool:
+        terminal = Terminal(gaovm, "shell", *words)
+        terminal.send(b"exit 6\r")  # for a plain shell; the stand-in for zellij reads nothing
+        assert terminal.child.wait(20) == 6
+        terminal.close()
+        return any("ZELLIJ_SESSION" in word for word in driver.started[-1]["argv"])
+
+    assert not shell()
+    daemon.handlers["vm.session"] = named
+    assert shell()
+    assert driver.started[-1]["login"] is True
+    assert not shell("--no-session")
+    assert not shell("--user", "root")
+    assert not shell("--workdir", "/")
+    assert shell("--user", "root", "--session")
+    assert not shell("--", "sh", "-c", "exit 6")
+    assert gaovm("shell", stdin=b"exit 3\n").returncode == 3, "no terminal, no session"
+    done = gaovm("shell", "--session", "--no-session")
+    assert (done.returncode, b"exclude each other" in done.stderr) == (125, True)

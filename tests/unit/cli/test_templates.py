@@ -10,6 +10,7 @@ import pytest
 from gaovm.cli import completing, main
 from gaovm.hostfacts import templates
 from gaovm.project import fields, nodes
+from gaovm.project import templates as shipped
 
 MINE = "# mine\nbase: template:_parts/image\ncpus: 3\nprovision:\n- file: x.sh\n"
 
@@ -35,9 +36,10 @@ def test_ls_has_ours_and_the_user_s(home: Path, capsys: pytest.CaptureFixture[st
     found = {each["name"]: each["path"] for each in json.loads(capsys.readouterr().out)}
     mine = str(home / "templates" / "mine.yaml")
     other = str(home / "templates" / "more" / "other.yaml")
-    assert found == {"dev": None, "minimal": None, "mine": mine, "more/other": other}
+    ours = dict.fromkeys(shipped.NAMES)
+    assert found == {**ours, "mine": mine, "more/other": other}
     assert main.run(["template", "ls"]) == 0
-    assert f"mine        {mine}\n" in capsys.readouterr().out
+    assert f"mine            {mine}\n" in capsys.readouterr().out
 
 
 def test_a_home_without_templates_has_ours(
@@ -45,7 +47,8 @@ def test_a_home_without_templates_has_ours(
 ) -> None:
     monkeypatch.setenv("GAOVM_HOME", str(tmp_path / "none"))
     assert main.run(["template", "ls"]) == 0
-    assert capsys.readouterr().out == "NAME     FROM\ndev      gaovm\nminimal  gaovm\n"
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[1:]] == [[n, "gaovm"] for n in sorted(shipped.NAMES)]
     assert not (tmp_path / "none").exists()
 
 
@@ -153,4 +156,4 @@ def test_the_list_is_bounded(tmp_path: Path) -> None:
     (deep / "x.yaml").touch()
     for number in range(600):
         (directory / f"t{number}.yaml").touch()
-    assert len(templates.listed(str(tmp_path / "many"))) <= 502
+    assert len(templates.listed(str(tmp_path / "many"))) <= 500 + len(shipped.NAMES)

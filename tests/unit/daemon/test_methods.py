@@ -186,6 +186,23 @@ async def test_a_copy_learns_which_directories_guests_can_write(daemon: Daemon) 
     assert "shared" not in await daemon.call("vm.session", name="web-dev", kind="exec")
 
 
+async def test_a_session_has_the_name_that_the_config_gives_it(daemon: Daemon) -> None:
+    await daemon.up()
+    vm = daemon.fleet.machines["web-dev"]
+    envs: tuple[tuple[dict[str, str], str | None], ...] = (
+        ({}, None),
+        ({"ZELLIJ_SESSION": ""}, None),
+        ({"ZELLIJ_SESSION": "a b"}, "a b"),
+    )
+    for env, name in envs:
+        guest = msgspec.structs.replace(vm.record.spec.guest, env=env)
+        spec = msgspec.structs.replace(vm.record.spec, guest=guest)
+        vm.record = msgspec.structs.replace(vm.record, spec=spec)
+        opened = await daemon.call("vm.session", name="web-dev", kind="exec")
+        assert opened.get("session") == name
+        assert "session" not in await daemon.call("vm.session", name="web-dev", kind="copy")
+
+
 async def test_a_session_needs_an_agent(daemon: Daemon) -> None:
     daemon.launcher.boot_until = "booting"
     up = asyncio.ensure_future(daemon.up())

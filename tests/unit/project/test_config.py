@@ -336,7 +336,7 @@ def test_a_template_loads_for_any_directory(name: str, project: str) -> None:
     text = templates.render(templates.read(name), project, project.rpartition("/")[2])
     if project.isprintable():
         loaded = load(text, project=project)
-        assert loaded.warnings == ()
+        assert [line for line in loaded.warnings if "Socket" not in line] == []
         assert [share.location for share in loaded.spec.shares] == [project]
         assert all(rule.host_first == 0 for rule in loaded.spec.network.rules if rule.field)
     else:
@@ -352,7 +352,7 @@ def test_templates() -> None:
     assert rendered == 'a: "/srv/a \\"b\\""\n', "a template that asks for the directory must get it"
     with pytest.raises(errors.UsageError) as info:
         templates.read("../../x")
-    assert info.value.remedy == "use one of: dev, minimal"
+    assert info.value.remedy == f"use one of: {', '.join(templates.NAMES)}"
 
 
 def test_a_machine_of_another_architecture() -> None:

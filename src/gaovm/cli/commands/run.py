@@ -37,18 +37,21 @@ def execute(parsed: options.Parsed) -> int:
 
 
 def shell(parsed: options.Parsed) -> int:
-    """Open a login shell, or run a command through one; a PTY when we are on a terminal."""
+    """Open a login shell, or run a command through one; a PTY when we are on a terminal.
+
+    On a terminal without a command it attaches to the session that the config names.
+    """
     tty = sys.stdin.isatty() and sys.stdout.isatty()
     argv = parsed.rest
-    if parsed.flag("session"):
-        if argv:
-            raise SHELL.mistake("--session and a command exclude each other")
-        if tty:
-            from gaovm.cli.commands import attaching
-
-            argv = attaching.argv()
+    wanted, unwanted = parsed.flag("session"), parsed.flag("no-session")
+    if wanted and argv:
+        raise SHELL.mistake("--session and a command exclude each other")
+    if wanted and unwanted:
+        raise SHELL.mistake("--session and --no-session exclude each other")
+    plain = argv or unwanted or parsed.flag("user") or parsed.flag("workdir") or not tty
+    attach = (wanted and tty) or (False if plain else None)
     try:
-        code = open_in(parsed, {"argv": argv, "tty": tty, "login": bool(argv)})
+        code = open_in(parsed, {"argv": argv, "tty": tty, "login": bool(argv)}, attach=attach)
     except errors.VmNotFound as error:
         word = parsed.word()
         if word is not None and not parsed.rest:
@@ -61,13 +64,20 @@ def shell(parsed: options.Parsed) -> int:
     return code
 
 
-def open_in(parsed: options.Parsed, start: dict[str, Any]) -> int:
-    """Run what a START frame says in the VM that the options name; they complete the frame."""
+def open_in(parsed: options.Parsed, start: dict[str, Any], *, attach: bool | None = False) -> int:
+    """Run what a START frame says in the VM that the options name; they complete the frame.
+
+    ``attach``: to the terminal session of the VM instead; None: if the VM's config names one.
+    """
     start["env"] = environment(parsed.many("env"))
     start["user"] = parsed.text("user") or ""
     name = target.vm_name(parsed)
     with calls.connect() as client:
         ticket = calls.open_session(client, name, "exec")
+    if attach or (attach is None and ticket.get("session")):
+        from gaovm.cli.commands import attaching
+
+        start["argv"], start["login"] = attaching.argv(), True
     directory, optional = working_directory(parsed.text("workdir"), ticket)
     start["cwd"], start["cwd_home_ok"] = directory, optional
     try:
@@ -215,7 +225,9 @@ SHELL = options.Command(
     "shell",
     shell,
     about="Open a shell in the VM, in this directory when it is mounted, else at home. With CMD,\n"
-    "run it through the login shell. Exit status as for exec. A line with only ~. leaves.",
+    "run it through the login shell. Exit status as for exec. A line with only ~. leaves.\n"
+    "At a terminal without CMD, --user and --workdir, attach to the session of Zellij or tmux\n"
+    "that the config's variable ZELLIJ_SESSION names, where it names one; Ctrl-A D leaves it.",
     words="[NAME]",
     rest="[-- CMD...]",
     count=(0, 1),
@@ -227,12 +239,13 @@ SHELL = options.Command(
         options.Option(
             "--session", "attach to Zellij's or tmux's session that the VM's ZELLIJ_SESSION names"
         ),
+        options.Option("--no-session", "a plain shell, also where the config names a session"),
     ),
     own_failure=OWN_FAILURE,
     examples=(
         "gaovm shell",
         "gaovm shell web-dev",
-        "gaovm shell --session",
+        "gaovm shell --no-session",
         "gaovm shell -- make test",
     ),
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 #: verb -> (module of this package, function, how many words may follow; None: any)
 VERBS: dict[str, tuple[str, str, int | None]] = {
-    "init": ("making", "init", 1),
+    "init": ("making", "init", None),
     "start": ("running", "start", 0),
     "stop": ("running", "stop", 0),
     "shell": ("running", "shell", 0),
@@ -32,7 +32,9 @@ sysinit-vm - Manage project-scoped development VMs
 Usage: sysinit-vm <command> [options]
 
 Commands:
-  init [template]   Initialize .lima/config.yaml (templates: dev, minimal)
+  init [template]   Initialize .lima/config.yaml (templates: dev, minimal); offers
+                    the packages and ports of what it finds in the project
+                    (--detect: without asking, --no-detect: not at all)
   start             Start the project VM
   stop              Stop the project VM
   shell             Connect to VM (auto-attaches to Zellij)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from gaovm import errors
 from gaovm.cli import calls, project_dir
+from gaovm.cli.commands import detecting
 from gaovm.cli.commands import init as gaovm_init
 from gaovm.cli.sysinit import say
 from gaovm.hostfacts import templates as there
 from gaovm.project import names, templates
 
+_DETECT = {"--detect": True, "--no-detect": False}
+
 
 def init(words: list[str]) -> int:
     """Write ``.lima/config.yaml`` and ``.lima/.gitignore``; ask before a config is replaced."""
-    template = words[0] if words else "dev"
+    template, wanted = _words(words)
     project = Path(project_dir.working_directory())
     _check(template, project)
     name = _vm_name(project)
@@ -26,6 +30,7 @@ def init(words: list[str]) -> int:
     text = templates.render(
         templates.read("project-template"), str(project), project.name, template
     )
+    text = _with_detected(project, text, wanted)
     gaovm_init.write(project, text, templates.LIMA_GITIGNORE)
     say.info("Lima VM config created at .lima/config.yaml")
     say.info(f"VM name: {name}")
@@ -35,6 +40,42 @@ def init(words: list[str]) -> int:
     say.info("  2. Start VM: sysinit-vm start")
     say.info("  3. Connect: sysinit-vm shell")
     return 0
+
+
+def _words(words: list[str]) -> tuple[str, bool | None]:
+    """Return the template, and whether to put in what is found; None: ask.
+
+    Raises:
+        errors.UsageError: an option that ``init`` does not have, or two templates.
+    """
+    names = [word for word in words if word not in _DETECT]
+    given = {_DETECT[word] for word in words if word in _DETECT}
+    if names and names[0].startswith("-"):
+        raise errors.UsageError(f"Unknown option: {names[0]}. Try 'sysinit-vm help'")
+    if len(names) > 1:
+        raise errors.UsageError(f"Unexpected word: {names[1]}. Try 'sysinit-vm help'")
+    if len(given) > 1:
+        raise errors.UsageError("--detect and --no-detect exclude each other")
+    return (names[0] if names else "dev"), (given.pop() if given else None)
+
+
+def _with_detected(project: Path, text: str, wanted: bool | None) -> str:
+    """Return the config with what was found in the project, if the person wants it."""
+    if wanted is False:
+        return text
+    offer = detecting.Offer(project, text)
+    for line in offer.lines():
+        say.info(line)
+    if offer.problem is not None:
+        say.warn(offer.problem)
+    if offer.text is None:
+        return text
+    if wanted is None:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            say.info("`sysinit-vm init --detect` puts these packages and ports into the config")
+            return text
+        wanted = say.ask(detecting.QUESTION, default=True)
+    return offer.text if wanted else text
 
 
 def _check(template: str, project: Path) -> None:

@@ -29,19 +29,21 @@ def error(text: str) -> None:
     _line("[ERROR]", _RED, text, sys.stderr)
 
 
-def ask(question: str) -> bool:
-    """Ask the person; only y or yes means yes.
+def ask(question: str, *, default: bool = False) -> bool:
+    """Ask the person; y or yes means yes, an empty line ``default``.
 
     Raises:
         errors.UsageError: standard input ends without an answer.
     """
     sys.stdout.flush()
-    sys.stderr.write(f"{question} (y/N) ")
+    sys.stderr.write(f"{question} ({'Y/n' if default else 'y/N'}) ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer:
         sys.stderr.write("\n")
         raise errors.UsageError("Nobody answered, so nothing was changed")
+    if default and not answer.strip():
+        return True
     return answer.strip().lower() in ("y", "yes")
 
 

@@ -36,3 +36,4 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mounts: tuple[Mounted, ...]
     shared: tuple[str, ...] | None = None
     public_keys: bool | None = None
+    session: str | None = None

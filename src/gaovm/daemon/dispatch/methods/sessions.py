@@ -16,6 +16,8 @@ from gaovm.wire.driver import params, results, table
 TICKET_S = 30.0
 #: If the driver takes longer than this, the caller learns what it waits for. In seconds.
 PATIENCE_S = 1.0
+#: The variable of a config's ``env`` that names the terminal session of its project (PRD-04).
+SESSION = "ZELLIJ_SESSION"
 
 
 async def open_session(ctx: context.Daemon, call: context.Call, args: wire.Open) -> wire.Ticket:
@@ -42,6 +44,7 @@ async def open_session(ctx: context.Daemon, call: context.Call, args: wire.Open)
         ),
         shared=tuple(guest_writable(ctx)) if args.kind == "copy" else None,
         public_keys=spec.ssh.load_public_keys if args.kind == "ssh" else None,
+        session=(spec.guest.env.get(SESSION) or None) if args.kind == "exec" else None,
     )
 
 
