@@ -26,6 +26,7 @@ TYPES = (
     "hypervisor.exited",
     "network.back",
     "network.lost",
+    "shares.unwatched",
     "state.recovered",
     "state.row_quarantined",
     "vm.config.applied",

@@ -233,14 +233,16 @@ STRUCTS: dict[str, dict[str, Kind]] = {
 HONOURED: dict[str, frozenset[str]] = {
     "LimaYAML": frozenset(
         {"base", "minimumLimaVersion", "param", "mountTypesUnsupported", "vmType", "vmOpts", "os"}
-        | {"arch", "images", "cpus", "memory", "disk", "mounts", "mountType"}
+        | {"arch", "images", "cpus", "memory", "disk", "mounts", "mountType", "mountInotify"}
         | {"env", "user", "provision", "probes", "portForwards", "message", "video"}
     ),
     "LocatorWithDigest": frozenset(("url", "digest")),
     "File": frozenset(_FILE),
     "Kernel": frozenset((*_FILE, "cmdline")),
     "Image": frozenset((*_FILE, "kernel", "initrd", "variant", "archVariant")),
-    "Mount": frozenset(("location", "mountPoint", "writable")),
+    "Mount": frozenset(("location", "mountPoint", "writable", "9p", "virtiofs")),
+    "NineP": frozenset(("securityModel", "protocolVersion", "msize", "cache")),
+    "Virtiofs": frozenset(("queueSize",)),
     "User": frozenset(("name", "comment", "home", "shell", "uid")),
     "Provision": frozenset(STRUCTS["Provision"]),
     "Probe": frozenset(("mode", "description", "script", "file", "hint")),

@@ -250,7 +250,7 @@ def test_image_problem(entry: str, expected: str) -> None:
 def test_unsupported_fields_are_named() -> None:
     text = (
         "ssh: {localPort: 1}\ncontainerd: {user: true}\nplain: null\ntpm: false\n"
-        "mounts: [{location: /a, 9p: {cache: mmap}}]\nvmType: vz\nmountType: reverse-sshfs\n"
+        "mounts: [{location: /a, sshfs: {cache: false}}]\nvmType: vz\nmountType: reverse-sshfs\n"
         "portForwards: [{guestPortRange: [1, 2]}, {guestPort: 3, proto: udp}]\n"
         "provision: [{mode: boot, script: a}]\nvmOpts: {qemu: {minimumVersion: 1}}\n"
     )
@@ -259,7 +259,7 @@ def test_unsupported_fields_are_named() -> None:
     assert set(names) == {
         "ssh",
         "containerd",
-        "mounts[0].9p",
+        "mounts[0].sshfs",
         "vmType",
         "mountType",
         "portForwards[0].guestPortRange",

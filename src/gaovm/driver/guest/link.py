@@ -17,7 +17,15 @@ import msgspec
 from gaovm import errors
 from gaovm.aio import steps, tasks
 from gaovm.builder.document import ShareDevice
-from gaovm.driver.guest import agentlog, booted, presence, setup, terminal, timekeeping
+from gaovm.driver.guest import (
+    agentlog,
+    booted,
+    presence,
+    setup,
+    sharewatch,
+    terminal,
+    timekeeping,
+)
 from gaovm.driver.guest.readiness import Readiness
 from gaovm.driver.status import Status
 from gaovm.guestmanager import channel, guest
@@ -55,6 +63,7 @@ class GuestLink:
         )
         self._agent: object = None
         self._clock = timekeeping.Timekeeper()
+        self._watch = sharewatch.ShareWatch(shares, status, owner)
         self.answered = False
 
     @steps.step
@@ -62,6 +71,7 @@ class GuestLink:
         """Listen for the agent on our end of its port."""
         self._channel = await channel.Channel.open(sock, self)
         self._clock.open()
+        self._watch.open()
 
     @property
     def connection(self) -> Connection:
@@ -124,6 +134,7 @@ class GuestLink:
         self._request = msgspec.structs.replace(self._request, spec=spec, provision=True)
         self._readiness.unsettle()
         self._log.end()
+        self._watch.end()
         self._cancel_work()
         self._readiness.tell("agent")
         self._begin_set_up(connection)
@@ -157,6 +168,7 @@ class GuestLink:
             self._channel.close()
         self._presence.forget()
         self._clock.close()
+        self._watch.close()
         self._log.close()
 
     def relevel(self) -> None:
@@ -184,6 +196,7 @@ class GuestLink:
     def on_lost(self, error: errors.GaoError) -> None:
         self._configured.clear()
         self._log.end()
+        self._watch.end()
         self._cancel_work()
         if self.answered:
             self._presence.lost(error)
@@ -238,6 +251,7 @@ class GuestLink:
         """Allow calls from now on; only now start the rest, so that it delays no call."""
         self._configured.set()
         self._log.begin(connection, self._agent)
+        self._watch.begin(connection)
         keeping = self._clock.keep(connection)
         self._work.append(self._owner.start(keeping, name="guest clock", finishable=True))
 

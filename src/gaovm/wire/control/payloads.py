@@ -148,6 +148,12 @@ class NetworkBack(_Detail, frozen=True, kw_only=True):
     TYPE = "network.back"
 
 
+class SharesUnwatched(_Detail, frozen=True, kw_only=True):
+    """With ``mountInotify``, changes in some directories of a share are not noticed."""
+
+    TYPE = "shares.unwatched"
+
+
 class ConfigUpdated(Payload, frozen=True, kw_only=True):
     """The config in force has changed in these fields (the user's keys)."""
 

@@ -24,6 +24,7 @@ Kind = Annotated[
             "responsive",
             "network_lost",
             "network_back",
+            "shares_unwatched",
             "paused",
             "resumed",
         ]
