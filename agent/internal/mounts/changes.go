@@ -89,7 +89,7 @@ func (m *Mounter) Changed(r *http.Request) (any, error) {
 // below tells whether a path stays below its root by its words alone.
 func below(name string) bool {
 	return name == "" || (len(name) < wire.MaxPath && !strings.Contains(name, "\x00") &&
-		!strings.HasPrefix(name, "/") && path.Clean(name) == name && name != ".." && !strings.HasPrefix(name, "../"))
+		!strings.HasPrefix(name, "/") && path.Clean(name) == name && name != "." && name != ".." && !strings.HasPrefix(name, "../"))
 }
 
 func (s *share) tell(changes []Change) (Told, error) {

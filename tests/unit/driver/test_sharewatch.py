@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from gaovm import errors
 from gaovm.aio import tasks
 from gaovm.builder.document import ShareDevice

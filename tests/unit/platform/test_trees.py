@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from gaovm import errors
 from gaovm.platform import system, trees
 from gaovm.platform.changes import Kind, Taken

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from gaovm.spec.shares import NineP, Share
 from tests.unit.project.reading import PROJECT, load, problem, with_image
+
+from gaovm.spec.shares import NineP, Share
 
 
 def share(entry: str, *more: str) -> Share:

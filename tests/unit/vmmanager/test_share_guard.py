@@ -121,7 +121,8 @@ fd = os.open("file", os.O_RDWR)
 print(json.dumps([
     libc.fchmod(fd, mode), libc.fchmodat(-100, b"file", mode, 0), libc.fchmod(fd, 0o100000 | mode),
     libc.ftruncate(fd, ctypes.c_int64(size)), libc.lsetxattr(b"file", b"user.a", b"1", 1, flags),
-    libc.ftruncate(fd, ctypes.c_int64(size & 0xFFFF)), libc.lsetxattr(b"file", b"user.b", b"1", 1, 1),
+    libc.ftruncate(fd, ctypes.c_int64(size & 0xFFFF)),
+    libc.lsetxattr(b"file", b"user.b", b"1", 1, 1),
 ]))
 """
 

@@ -24,7 +24,6 @@ Kind = Annotated[
             "responsive",
             "network_lost",
             "network_back",
-            "shares_unwatched",
             "paused",
             "resumed",
         ]
