@@ -14,6 +14,7 @@ from gaovm.aio import tasks
 from gaovm.builder.document import ShareDevice
 from gaovm.driver.guest import sharewatch
 from gaovm.driver.status import Status
+from gaovm.guestmanager import changes
 from gaovm.platform import system
 from gaovm.wire.agent.changes import Change, Told
 from gaovm.wire.driver import notifications
@@ -68,7 +69,7 @@ async def owner() -> AsyncIterator[tasks.TaskOwner]:
 @pytest.fixture
 def guest(monkeypatch: pytest.MonkeyPatch) -> Guest:
     made = Guest()
-    monkeypatch.setattr(sharewatch.agent, "tell", made.tell)
+    monkeypatch.setattr(changes, "tell", made.tell)
     return made
 
 
@@ -136,7 +137,7 @@ async def test_a_slow_guest_is_told_of_each_path_once(
 async def test_a_large_burst_is_several_calls(
     tmp_path: Path, owner: tasks.TaskOwner, guest: Guest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sharewatch.agent, "MAX_CHANGES", 8)
+    monkeypatch.setattr(changes, "MAX_CHANGES", 8)
     watched, _ = watch(owner, device(tmp_path))
     watched.begin(CONNECTION)
     await asyncio.sleep(0.05)

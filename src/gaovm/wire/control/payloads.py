@@ -312,6 +312,7 @@ _ALL: tuple[type[Payload], ...] = (
     GuestResponsive,
     NetworkLost,
     NetworkBack,
+    SharesUnwatched,
     DisplayOpened,
     DisplayClosed,
 )
