@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"gaovm/agent/internal/account"
@@ -30,6 +31,7 @@ type Spec struct {
 	Path     string `json:"path"`
 	Writable bool   `json:"writable"`
 	Options  string `json:"options"`
+	Notify   bool   `json:"notify"` // the host will tell what it changes in it
 }
 
 // Result tells whether the guest has mounted it.
@@ -63,6 +65,9 @@ type Mounter struct {
 	Real     bool            // false: development mode, which mounts nothing
 	Ready    <-chan struct{} // closed when the file systems' modules are loaded
 	Accounts *account.Accounts
+
+	lock   sync.Mutex
+	shares map[string]*share // by mount point: those whose changes the host tells
 }
 
 // MountAll mounts in the given order, so that one mount may lie inside another, and reports on
@@ -75,6 +80,8 @@ func (m *Mounter) MountAll(specs []Spec) []Result {
 		if err := m.mountOne(spec); err != nil {
 			result.OK, result.Error = false, err.Error()
 			journal.Own.Add(journal.LevelWarn, "mounting "+spec.Path+": "+result.Error)
+		} else if spec.Notify && m.Real {
+			m.remember(spec)
 		}
 		results = append(results, result)
 	}
@@ -125,16 +132,26 @@ func (m *Mounter) mount(spec Spec) error {
 	if err := makeMountPoint(spec.Path, owner); err != nil {
 		return err
 	}
-	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV)
-	if !spec.Writable {
-		flags |= unix.MS_RDONLY
+	const flags = uintptr(unix.MS_NOSUID | unix.MS_NODEV)
+	readOnly := uintptr(0)
+	if !spec.Writable && !spec.Notify {
+		readOnly = unix.MS_RDONLY
 	}
 	options := spec.Options
 	if options == "" && spec.Type == "9p" {
 		options = default9pOptions
 	}
-	if err := unix.Mount(spec.Tag, spec.Path, spec.Type, flags, options); err != nil {
+	if err := unix.Mount(spec.Tag, spec.Path, spec.Type, flags|readOnly, options); err != nil {
 		return &os.PathError{Op: "mount " + spec.Type + " " + spec.Tag, Path: spec.Path, Err: err}
+	}
+	if spec.Writable || !spec.Notify {
+		return nil
+	}
+	// Notices need a file system that is writable: only this mount of it is not. The host refuses
+	// every write all the same.
+	if err := unix.Mount("", spec.Path, "", flags|unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
+		_ = unix.Unmount(spec.Path, unix.MNT_DETACH)
+		return &os.PathError{Op: "mount read-only", Path: spec.Path, Err: err}
 	}
 	return nil
 }

@@ -43,6 +43,8 @@ class ShareDevice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """A share in the document.
 
     ``fd`` names the socket to the share's own server; None: the hypervisor itself serves the share.
+    ``inotify``: the guest's watchers are told what the host changes. ``options``: those of the
+    guest's mount; empty: the agent's own.
     """
 
     tag: str
@@ -52,6 +54,10 @@ class ShareDevice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True)
     mount_point: str
     writable: bool
     fd: str | None = None
+    inotify: bool = False
+    options: str = ""
+    security_model: str | None = None
+    queue_size: int | None = None
 
 
 class Document(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):

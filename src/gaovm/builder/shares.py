@@ -9,6 +9,9 @@ from gaovm.builder.document import ShareDevice
 from gaovm.model.facts import HostFacts
 from gaovm.spec.shares import Share
 
+#: The agent's own; a longer message needs contiguous memory, which a busy guest lacks.
+MSIZE_BYTES = 128 << 10
+
 
 def decide(shares: Sequence[Share], host: HostFacts) -> tuple[ShareDevice, ...]:
     """Choose the kind of each share.
@@ -29,9 +32,22 @@ def decide(shares: Sequence[Share], host: HostFacts) -> tuple[ShareDevice, ...]:
                 mount_point=share.mount_point,
                 writable=share.writable,
                 fd=f"share{number}" if choice.name == "virtiofs" else None,
+                inotify=share.inotify,
+                options=_options(share) if choice.name == "9p" else "",
+                security_model=share.nine_p.security_model,
+                queue_size=share.queue_size,
             )
         )
     return tuple(found)
+
+
+def _options(share: Share) -> str:
+    """Return the guest's mount options for 9p; empty if the config leaves them to the agent."""
+    asked = share.nine_p
+    if asked.msize_bytes is None and asked.cache is None:
+        return ""
+    msize, cache = asked.msize_bytes or MSIZE_BYTES, asked.cache or "mmap"
+    return f"trans=virtio,version=9p2000.L,msize={msize},cache={cache}"
 
 
 def needs_shared_memory(shares: Sequence[ShareDevice]) -> bool:

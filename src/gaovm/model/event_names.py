@@ -29,6 +29,7 @@ TYPES = (
     "port.closed",
     "port.failed",
     "port.opened",
+    "shares.unwatched",
     "state.recovered",
     "state.row_quarantined",
     "vm.config.applied",

@@ -91,9 +91,17 @@ class Context:
             self.found.problem(node, what, remedy="use one of these, or take the braces out")
         return text
 
-    def path(self, node: nodes.Scalar, values: dict[str, str], home: str) -> str | None:
+    def host_path(self, node: nodes.Scalar) -> str | None:
+        """Return a path on the host; ``.`` and ``..`` begin a path relative to the project."""
+        return self.path(node, self.host_variables(), self.caller.home, below=self.project_dir)
+
+    def path(
+        self, node: nodes.Scalar, values: dict[str, str], home: str, below: str | None = None
+    ) -> str | None:
         """Return an absolute, clean path; ``~`` is ``home``. Anything else is a problem."""
         text = self.expand(node, values)
+        if below is not None and text.split("/")[0] in (".", ".."):
+            text = f"{below}/{text}"
         if text == "~" or text.startswith("~/"):
             text = home + text[1:]
         if not text.startswith("/"):

@@ -235,20 +235,22 @@ STRUCTS: dict[str, dict[str, Kind]] = {
 HONOURED: dict[str, frozenset[str]] = {
     "LimaYAML": frozenset(
         {"base", "minimumLimaVersion", "param", "mountTypesUnsupported", "vmType", "vmOpts", "os"}
-        | {"arch", "images", "cpus", "memory", "disk", "mounts", "mountType"}
         | {"env", "user", "provision", "probes", "portForwards", "message", "video", "ssh"}
         | {"propagateProxyEnv", "timezone", "hostResolver", "dns", "caCerts"}
         | {"copyToHost", "plain", "upgradePackages"}
         | {"additionalDisks", "cpuType", "nestedVirtualization"}
+        | {"arch", "images", "cpus", "memory", "disk", "mounts", "mountType", "mountInotify"}
     ),
     "LocatorWithDigest": frozenset(("url", "digest")),
     "File": frozenset(_FILE),
     "Kernel": frozenset((*_FILE, "cmdline")),
     "Image": frozenset((*_FILE, "kernel", "initrd", "variant", "archVariant")),
     "Disk": frozenset(STRUCTS["Disk"]),
-    "Mount": frozenset(("location", "mountPoint", "writable")),
     "User": frozenset(STRUCTS["User"]),
     "CopyToHost": frozenset(STRUCTS["CopyToHost"]),
+    "Mount": frozenset(("location", "mountPoint", "writable", "9p", "virtiofs")),
+    "NineP": frozenset(("securityModel", "protocolVersion", "msize", "cache")),
+    "Virtiofs": frozenset(("queueSize",)),
     "Provision": frozenset(STRUCTS["Provision"]),
     "Probe": frozenset(("mode", "description", "script", "file", "hint")),
     "SSH": frozenset(STRUCTS["SSH"]) - {"overVsock"},

@@ -9,18 +9,38 @@ from gaovm import errors
 from gaovm.spec.base import Frozen
 
 ShareType = Literal["auto", "9p", "virtiofs"]
+SecurityModel = Literal["none", "passthrough", "mapped-xattr", "mapped-file"]
+Cache = Literal["none", "mmap"]
 
 
-class Share(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NineP(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a config says about 9p; None: GaoVM chooses.
+
+    ``security_model``: how owners and modes are kept. ``msize_bytes``: the longest message. ``cache``:
+    of the guest's client, which trusts what it has read in no mode that is allowed here.
+    """
+
+    security_model: SecurityModel | None = None
+    msize_bytes: int | None = None
+    cache: Cache | None = None
+
+
+# What has its default is not written: a driver from before an upgrade knows fewer fields.
+class Share(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One directory: absolute host path, absolute guest path, writable or not.
 
     ``field`` is its path in the project file (``mounts[0].location``), for error messages.
+    ``inotify``: the guest's watchers are told what the host changes. ``nine_p`` and ``queue_size``
+    (requests that virtiofs can have under way) count if the share is of that type.
     """
 
     location: str
     mount_point: str
     writable: bool = False
     type: ShareType = "auto"
+    inotify: bool = False
+    nine_p: NineP = NineP()
+    queue_size: int | None = None
     field: str | None = None
 
     @property

@@ -247,15 +247,15 @@ def test_image_problem(entry: str, expected: str) -> None:
 def test_unsupported_fields_are_named() -> None:
     text = (
         "ssh: {localPort: 1}\ncontainerd: {user: true}\nplain: null\ntpm: false\n"
-        "mounts: [{location: /a, 9p: {cache: mmap}}]\nvmType: vz\nmountType: reverse-sshfs\n"
         "provision: [{mode: ansible, playbook: a}]\nvmOpts: {vz: {diskImageFormat: raw}}\n"
+        "mounts: [{location: /a, sshfs: {cache: false}}]\nvmType: vz\nmountType: reverse-sshfs\n"
     )
     loaded = load(with_image(text))
     names = [warning.split(": ")[1] for warning in loaded.warnings]
     assert set(names) == {
         "ssh.localPort",
         "containerd",
-        "mounts[0].9p",
+        "mounts[0].sshfs",
         "vmType",
         "mountType",
         "provision[0].mode",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gaovm.aio import process
+from gaovm.builder import notices
 from gaovm.vmmanager.qemu import share_guard
 
 # Each attempt is a raw system call, so that no library interferes; None means that it worked.
@@ -109,3 +110,36 @@ async def test_the_attempts_work_without_a_guard(tmp_path: Path) -> None:
     assert worked >= {"chmod", "fchmod", "open", "tmpfile", "openat", "creat", "block", "character"}
     assert (tmp_path / "new1").stat().st_mode & 0o4000
     assert old.stat().st_mode & 0o4000
+
+
+NOTICES = """
+import ctypes, json, os, sys
+os.chdir(sys.argv[1])
+libc = ctypes.CDLL(None, use_errno=True)
+mode, size, flags = map(int, sys.argv[2:])
+fd = os.open("file", os.O_RDWR)
+print(json.dumps([
+    libc.fchmod(fd, mode), libc.fchmodat(-100, b"file", mode, 0), libc.fchmod(fd, 0o100000 | mode),
+    libc.ftruncate(fd, ctypes.c_int64(size)), libc.lsetxattr(b"file", b"user.a", b"1", 1, flags),
+    libc.ftruncate(fd, ctypes.c_int64(size & 0xFFFF)),
+    libc.lsetxattr(b"file", b"user.b", b"1", 1, 1),
+]))
+"""
+
+
+async def test_notices_succeed_and_change_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("content")
+    file.chmod(0o640)
+    numbers = (notices.MODE, notices.SIZE, notices.XATTR_FLAGS)
+    argv = [sys.executable, "-c", NOTICES, str(tmp_path), *map(str, numbers)]
+    async with process.spawn(
+        argv, stdout=process.PIPE, before_exec=share_guard.before_exec(), env={"PATH": "/usr/bin"}
+    ) as child:
+        if child.stdout is None:
+            raise AssertionError("no output")
+        assert json.loads(await child.stdout.read()) == [0] * 7
+        assert await child.wait() == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert file.stat().st_size == notices.SIZE & 0xFFFF  # of the last call, which is no notice
+    assert os.listxattr(file) == ["user.b"]

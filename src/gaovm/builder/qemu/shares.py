@@ -8,6 +8,9 @@ from gaovm.builder.document import ShareDevice
 from gaovm.builder.qemu import quoting
 from gaovm.builder.qemu.machine import bus
 
+#: The most that QEMU takes.
+QUEUE_SIZE = 1024
+
 
 def _nine_p(number: int, share: ShareDevice, machine: str, *, root: bool) -> list[str]:
     backend = quoting.joined(
@@ -16,7 +19,7 @@ def _nine_p(number: int, share: ShareDevice, machine: str, *, root: bool) -> lis
             "id": f"fs{number}",
             "path": share.location,
             # QEMU as root sets any owner; otherwise files keep their owner and chown does not fail
-            "security_model": "passthrough" if root else "none",
+            "security_model": share.security_model or ("passthrough" if root else "none"),
             "readonly": not share.writable,
             "multidevs": "remap",
         },
@@ -38,7 +41,7 @@ def _virtiofs(number: int, share: ShareDevice, machine: str, fd: str) -> list[st
         "id": f"share{number}",
         "chardev": chardev,
         "tag": share.tag,
-        "queue-size": 1024,
+        "queue-size": share.queue_size or QUEUE_SIZE,
     }
     return ["-chardev", backend, "-device", quoting.as_json(device)]
 

@@ -33,6 +33,7 @@ HEALTH_EVENTS = {
     "resumed": payloads.VmResumed,
     "network_lost": payloads.NetworkLost,
     "network_back": payloads.NetworkBack,
+    "shares_unwatched": payloads.SharesUnwatched,
 }
 
 

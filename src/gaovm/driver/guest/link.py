@@ -19,7 +19,15 @@ import msgspec
 from gaovm import errors
 from gaovm.aio import steps, tasks
 from gaovm.builder.document import ShareDevice
-from gaovm.driver.guest import agentlog, booted, presence, setup, terminal, timekeeping
+from gaovm.driver.guest import (
+    agentlog,
+    booted,
+    presence,
+    setup,
+    sharewatch,
+    terminal,
+    timekeeping,
+)
 from gaovm.driver.guest.readiness import Readiness
 from gaovm.driver.status import Status
 from gaovm.guestmanager import channel, guest
@@ -69,6 +77,7 @@ class GuestLink:
         name = request.spec.guest.timezone
         # Now: later this process cannot read the host's files.
         self._zone = guest.zone(name, timezones.data(name))
+        self._watch = sharewatch.ShareWatch(shares, status, owner)
         self.answered = False
 
     @steps.step
@@ -76,6 +85,7 @@ class GuestLink:
         """Listen for the agent on our end of its port."""
         self._channel = await channel.Channel.open(sock, self)
         self._clock.open()
+        self._watch.open()
 
     @property
     def connection(self) -> Connection:
@@ -160,6 +170,7 @@ class GuestLink:
         self._request = msgspec.structs.replace(self._request, spec=spec, provision=True)
         self._readiness.unsettle()
         self._log.end()
+        self._watch.end()
         self._cancel_work()
         self._readiness.tell("agent")
         self._begin_set_up(connection)
@@ -193,6 +204,7 @@ class GuestLink:
             self._channel.close()
         self._presence.forget()
         self._clock.close()
+        self._watch.close()
         self._log.close()
 
     def relevel(self) -> None:
@@ -221,6 +233,7 @@ class GuestLink:
         self._configured.clear()
         self._ports.unfollow()
         self._log.end()
+        self._watch.end()
         self._cancel_work()
         if self.answered:
             self._presence.lost(error)
@@ -279,6 +292,7 @@ class GuestLink:
         self._configured.set()
         self._log.begin(connection, self._agent)
         self._ports.follow(connection)
+        self._watch.begin(connection)
         keeping = self._clock.keep(connection)
         self._work.append(self._owner.start(keeping, name="guest clock", finishable=True))
 

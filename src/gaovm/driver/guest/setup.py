@@ -62,7 +62,15 @@ async def configure(
     what = request.spec.guest
     fed = request.spec.supervision.watchdog.device
     wanted = tuple(
-        Mount(tag=s.tag, type=s.type, path=s.mount_point, writable=s.writable) for s in shares
+        Mount(
+            tag=share.tag,
+            type=share.type,
+            path=share.mount_point,
+            writable=share.writable,
+            options=share.options,
+            notify=share.inotify,
+        )
+        for share in shares
     )
     configuration = Configuration(
         hostname=what.hostname,

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from gaovm.platform.confine import calls, landlock
 from gaovm.platform.linux import seccomp
 
-#: include/uapi/linux/capability.h: end processes of other ids, and listen below port 1024.
-CAP_KILL, CAP_NET_BIND_SERVICE = 5, 10
+#: include/uapi/linux/capability.h: end processes of other ids, listen below port 1024, and read
+#: directories of other users.
+CAP_KILL, CAP_NET_BIND_SERVICE, CAP_DAC_READ_SEARCH = 5, 10, 2
 
 
 #: Landlock does not check who connects to a Unix socket, so all sockets of the user would be open:

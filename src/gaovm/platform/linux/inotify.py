@@ -15,7 +15,8 @@ from gaovm import errors
 _MODIFY, _ATTRIB, _MOVED_TO, _CREATE, _DELETE = 0x2, 0x4, 0x80, 0x100, 0x200
 _DELETE_SELF, _MOVE_SELF, _IGNORED, _ONLYDIR = 0x400, 0x800, 0x8000, 0x01000000
 _GONE = _DELETE_SELF | _MOVE_SELF
-_EVENT = struct.Struct("iIII")
+#: ``struct inotify_event``: watch, mask, cookie, length of the name that follows.
+EVENT = struct.Struct("iIII")
 _CHUNK = 64 << 10
 
 
@@ -28,14 +29,20 @@ class Inotify:
         if self._fd < 0:
             raise errors.HostError(f"files cannot be watched: {_last_error()}")
 
-    def add(self, path: str, mask: int) -> None:
-        """Watch one more path.
+    def add(self, path: str, mask: int) -> int:
+        """Watch one more path; return the watch's number, which its events carry.
 
         Raises:
             errors.HostError: the path cannot be watched, or does not exist.
         """
-        if self._libc.inotify_add_watch(self._fd, os.fsencode(path), mask) < 0:
+        number: int = self._libc.inotify_add_watch(self._fd, os.fsencode(path), mask)
+        if number < 0:
             raise errors.HostError(f"{path} cannot be watched: {_last_error()}")
+        return number
+
+    def remove(self, number: int) -> None:
+        """Drop a watch. One that is gone already is no error."""
+        self._libc.inotify_rm_watch(self._fd, number)
 
     def fileno(self) -> int:
         """The inotify descriptor; -1 once it is closed."""
@@ -49,9 +56,9 @@ class Inotify:
             return True
         offset, there = 0, True
         while offset < len(data):
-            _, mask, _, length = _EVENT.unpack_from(data, offset)
+            _, mask, _, length = EVENT.unpack_from(data, offset)
             there = there and not mask & (_GONE | _IGNORED)
-            offset += _EVENT.size + length
+            offset += EVENT.size + length
         return there
 
     def close(self) -> None:

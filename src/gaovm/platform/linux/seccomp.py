@@ -36,6 +36,8 @@ _NUMBERS: dict[str, dict[str, int]] = {
     "openat": {"x86_64": 257, "aarch64": 56},
     "mkdirat": {"x86_64": 258, "aarch64": 34},
     "mknodat": {"x86_64": 259, "aarch64": 33},
+    "ftruncate": {"x86_64": 77, "aarch64": 46},
+    "lsetxattr": {"x86_64": 189, "aarch64": 6},
     "fchmodat": {"x86_64": 268, "aarch64": 53},
     "io_uring_setup": {"x86_64": 425, "aarch64": 425},
     "openat2": {"x86_64": 437, "aarch64": 437},
@@ -58,16 +60,21 @@ _MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS
 class Check(NamedTuple):
     """What one argument (0 to 5) must be: ``value`` under ``mask``; without a value, any bit of it.
 
-    The filter compares the lower 32 bits, which is all that the kernel uses of a mode or of flags.
+    The filter compares the lower 32 bits, which is all that the kernel uses of a mode or of flags;
+    with ``upper`` it compares the other 32.
     """
 
     argument: int
     mask: int
     value: int | None = None
+    upper: bool = False
 
 
 class Rule(NamedTuple):
-    """A call that fails with ``error`` if all checks hold; without checks it always fails."""
+    """A call that fails with ``error`` if all checks hold; without checks it always fails.
+
+    With the error 0 the call does nothing and returns 0.
+    """
 
     call: str
     checks: tuple[Check, ...] = ()
@@ -126,7 +133,8 @@ def _block(rule: Rule, number: int) -> list[_Step]:
     for check in rule.checks:
         if not 0 <= check.argument <= 5:
             raise ValueError("a call has six arguments")
-        load = _Step(_LOAD, _ARGUMENTS_AT + 8 * check.argument)  # little-endian: lower half first
+        # little-endian: the lower half is first
+        load = _Step(_LOAD, _ARGUMENTS_AT + 8 * check.argument + 4 * check.upper)
         if check.value is None:
             conditions.append([load, _Step(_IF_ANY_BIT, check.mask)])
         else:

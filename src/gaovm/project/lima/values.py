@@ -169,13 +169,14 @@ def _mounts(root: nodes.Table, report: Report) -> None:
     for entry in fields.tables(root, "mounts"):
         node = fields.scalar(entry, "location")
         text = "" if node is None else node.text
-        if not text.startswith(("/", "~", "{{")):
+        # Lima takes no relative path; ours may be relative to the project if they begin with a dot
+        if not text.startswith(("/", "~", "{{", "./", "../")) and text not in (".", ".."):
             what = f"must be an absolute path, got `{text[:60]}`"
             where = fields.below(entry, "location")
             report.sentence(
                 node or entry,
                 f"field `{where}` {what}",
-                "write the whole path, or one that begins with ~/",
+                "write the whole path, or one that begins with ~/ or ./",
                 path=where,
                 message=None if text else "must be set",
             )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
+import msgspec
+
 from gaovm.project import fields, nodes
 from gaovm.project.context import Context
+from gaovm.project.sections import shareoptions
 from gaovm.spec.guest import User
 from gaovm.spec.shares import Share, ShareType
 
@@ -22,6 +25,7 @@ def read(root: nodes.Table, user: User, context: Context) -> tuple[Share, ...]:
     Unless a mount covers the project directory, this function adds it, writable.
     """
     kind = _type(root, context)
+    inotify = fields.boolean(root, "mountInotify") or False
     shares: list[Share] = []
     points: set[str] = set()
     for entry in fields.tables(root, "mounts"):
@@ -46,6 +50,8 @@ def read(root: nodes.Table, user: User, context: Context) -> tuple[Share, ...]:
         what = f"at most {MAX_SHARES} mounts are possible"
         remedy = "mount a directory above several of them"
         context.found.problem(root, what, path="mounts", remedy=remedy)
+    if inotify:
+        shares = [msgspec.structs.replace(share, inotify=True) for share in shares]
     return tuple(sorted(shares, key=lambda share: share.mount_point.count("/")))
 
 
@@ -85,7 +91,7 @@ def _share(entry: nodes.Table, kind: ShareType, user: User, context: Context) ->
             where, remedy = fields.below(entry, "location"), "write which directory to mount"
             context.found.problem(entry, "must be set", path=where, remedy=remedy)
         return None
-    location = context.path(node, context.host_variables(), context.caller.home)
+    location = context.host_path(node)
     if location == "/":
         message = "/ is the whole host with its secrets and devices; mount only what you need"
         context.found.problem(node, message, remedy="write the directory that the VM needs")
@@ -103,6 +109,8 @@ def _share(entry: nodes.Table, kind: ShareType, user: User, context: Context) ->
         mount_point=point,
         writable=writable,
         type=kind,
+        nine_p=shareoptions.nine_p(entry, context),
+        queue_size=shareoptions.queue_size(entry, context),
         field=fields.below(entry, "location"),
     )
 

@@ -117,13 +117,16 @@ class Confinement:
 
         The driver keeps access to its two directories, and the rights to end QEMU and to listen
         below port 1024. With a display it keeps access to files: the window's program needs it.
+        Shares whose changes it watches it may list, also those of other users.
         """
         if self.place is None:
             return
         rules = None
         if abilities.find().landlock and not request.spec.graphics.enabled and not steps.armed():
             rules = _rules(request, self.place)
-        kept = {shed.CAP_KILL, shed.CAP_NET_BIND_SERVICE} if abilities.find().root else frozenset()
+        kept = {shed.CAP_KILL, shed.CAP_NET_BIND_SERVICE} if abilities.find().root else set()
+        if kept and rules is not None and any(each.inotify for each in request.spec.shares):
+            kept.add(shed.CAP_DAC_READ_SEARCH)
         try:
             shed.shed(rules, frozenset(kept))
         except OSError as exc:
@@ -167,4 +170,5 @@ def _rules(request: LaunchRequest, made: place.Place) -> landlock.Rules:
     # to query the processes it started; a defect's last log lines show the source code
     read = ("/proc", str(Path(__file__).parents[2]))
     paths += [(path, landlock.READ) for path in read]
+    paths += [(each.location, landlock.LIST) for each in request.spec.shares if each.inotify]
     return landlock.Rules(tuple(paths), binds=True, scoped=False)

@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Callable
 
+from gaovm.builder import notices
 from gaovm.platform.confine import calls
 from gaovm.platform.linux import seccomp
 
@@ -35,7 +36,26 @@ _DEVICES = (0o020000, 0o060000)  # S_IFCHR and S_IFBLK
 # Arguments of these calls are in memory, where no filter looks; an older call replaces each.
 _UNSEEN = ("openat2", "io_uring_setup")
 
+# Requests that ask for nothing and succeed: the guest's kernel then tells its watchers, and the
+# host's file stays as it is (``builder.notices``). The first rule that fits counts.
+_NOTICES = (
+    *(
+        seccomp.Rule(call, (seccomp.Check(place, 0o7777, notices.MODE),), 0)
+        for call, place in (("chmod", 1), ("fchmod", 1), ("fchmodat", 2), ("fchmodat2", 2))
+    ),
+    seccomp.Rule(
+        "ftruncate",
+        (
+            seccomp.Check(1, 0xFFFFFFFF, notices.SIZE & 0xFFFFFFFF),
+            seccomp.Check(1, 0xFFFFFFFF, notices.SIZE >> 32, upper=True),
+        ),
+        0,
+    ),
+    seccomp.Rule("lsetxattr", (seccomp.Check(4, 0xFFFFFFFF, notices.XATTR_FLAGS),), 0),
+)
+
 RULES: tuple[seccomp.Rule, ...] = (
+    *_NOTICES,
     *(seccomp.Rule(call, (seccomp.Check(place, _SET_ID),)) for call, place in _MODE_AT.items()),
     # a call that makes no file ignores its mode
     *(

@@ -10,13 +10,17 @@ MountType = Annotated[str, msgspec.Meta(examples=["9p", "virtiofs"])]
 
 
 class Mount(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One share to mount; ``options`` are those of mount(8)."""
+    """One share to mount; ``options`` are those of mount(8).
+
+    ``notify``: ``POST /v1/changes`` will report the host's changes in it.
+    """
 
     tag: str
     type: MountType
     path: str
     writable: bool = False
     options: str = ""
+    notify: bool = False
 
 
 class Mounted(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ import msgspec
 
 from gaovm.wire.agent import (
     calls,
+    changes,
     clock,
     disks,
     files,
@@ -128,6 +129,14 @@ WAIT_ONLINE = Call(
     guest.Wait,
     guest.Network,
     "Returns when the network that `ip=` asks for is set up, or cannot be.",
+)
+CHANGES = Call(
+    "POST",
+    "/v1/changes",
+    changes.Changes,
+    changes.Told,
+    "The host has changed files of a share that was mounted with `notify`: make the guest's kernel"
+    " report it to its watchers (inotify). Changes that the guest made itself are left out.",
 )
 SIGNAL = Call(
     "POST",

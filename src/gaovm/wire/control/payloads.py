@@ -180,6 +180,12 @@ class PortFailed(_OfPort, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class SharesUnwatched(_Detail, frozen=True, kw_only=True):
+    """With ``mountInotify``, changes in some directories of a share are not noticed."""
+
+    TYPE = "shares.unwatched"
+
+
 class ConfigUpdated(Payload, frozen=True, kw_only=True):
     """The config in force has changed in these fields (the user's keys)."""
 
@@ -341,6 +347,7 @@ _ALL: tuple[type[Payload], ...] = (
     PortClosed,
     PortFailed,
     NetworkBack,
+    SharesUnwatched,
     DisplayOpened,
     DisplayClosed,
 )

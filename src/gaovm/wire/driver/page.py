@@ -81,6 +81,8 @@ reports, the daemon decides by `watchdog.onHang`:
 - `network_lost` → `network.lost`: passt ended, or could not be started; the driver starts it again
   after growing pauses
 - `network_back` → `network.back`: passt runs again; once
+- `shares_unwatched` → `shares.unwatched`: with `mountInotify`, directories are not watched: there
+  are too many, or the driver may not read them
 - `paused`, `resumed` → `vm.paused`, `vm.resumed`: QEMU has stopped or continued the guest; `detail`
   of a pause: `asked`, `io_error`, `panic`
 
