@@ -7,14 +7,18 @@ program that writes to the overlay could change that name.
 from __future__ import annotations
 
 from gaovm.builder.document import BootFiles, File
-from gaovm.builder.qemu import quoting
+from gaovm.builder.qemu import quoting, seed
 from gaovm.builder.qemu.machine import bus
 
 DISK, BASE = "disk", "base"
 
 
 def files(artefacts: BootFiles) -> tuple[File, ...]:
-    """Return the files that the driver opens for the root disk."""
+    """Return the files that the driver opens for the root disk, and for the seed."""
+    return (*_root_files(artefacts), *seed.files(artefacts))
+
+
+def _root_files(artefacts: BootFiles) -> tuple[File, ...]:
     result = [File(fd=DISK, path=artefacts.disk, writable=True)]
     if artefacts.base is not None:
         result.append(File(fd=BASE, path=artefacts.base))
@@ -27,9 +31,12 @@ def _file(number: int, *, writable: bool) -> dict[str, quoting.Json]:
 
 
 def arguments(artefacts: BootFiles, machine: str) -> list[str]:
-    """Return the arguments for the root disk, ``/dev/vda``. Guest discards free host space."""
+    """Return the arguments for the root disk, ``/dev/vda``, and for the seed behind it.
+
+    Guest discards free host space.
+    """
     result = []
-    for number, file in enumerate(files(artefacts), 1):
+    for number, file in enumerate(_root_files(artefacts), 1):
         handed: dict[str, quoting.Scalar] = {"fd": quoting.descriptor(file.fd), "set": number}
         result += ["-add-fd", quoting.joined("", handed)]
     node: dict[str, quoting.Json] = {
@@ -54,4 +61,7 @@ def arguments(artefacts: BootFiles, machine: str) -> list[str]:
         "drive": "root",
         "serial": "root",
     }
-    return [*result, "-blockdev", quoting.as_json(node), "-device", quoting.as_json(device)]
+    if artefacts.loader != "kernel":
+        device["bootindex"] = 0  # the firmware tries no other device
+    result += ["-blockdev", quoting.as_json(node), "-device", quoting.as_json(device)]
+    return [*result, *seed.arguments(artefacts, machine)]

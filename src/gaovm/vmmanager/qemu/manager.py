@@ -44,13 +44,16 @@ class Qemu:
         self._confinement = confinement.Confinement()
 
     async def prepare(self) -> None:
-        """Make or grow the disk, and prepare the cages. Starts nothing.
+        """Make or grow the disk, make UEFI's variables, and prepare the cages. Starts nothing.
 
         Raises:
             errors.GaoError: the disk cannot be made or grown (``disks``), or the host does not
                 permit a part of the VM's confinement (``confinement``).
         """
         await disks.prepare(self._request, self._facts.programs.get(disks.TOOL))
+        if self._request.artefacts.loader == "uefi":
+            template = self._facts.uefi[self._request.spec.boot.arch].variables
+            disks.prepare_variables(self._request.uefi_variables, template)
         await self._confinement.prepare(self._request, self._document, self._facts.virtiofsd)
 
     async def start(self) -> Channels:
