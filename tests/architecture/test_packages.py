@@ -20,6 +20,7 @@ def listed(name: str) -> list[str]:
 
 def test_setup_installs_what_the_table_says() -> None:
     programs = ["qemu-system-x86_64", "qemu-img", "passt", *packages.IMAGE_BUILD_WITHOUT_ROOT]
+    programs.append("UEFI for x86_64")
     needed = {*packages.of(programs), *packages.of(["mmdebstrap", "mke2fs"])}
     assert needed <= set(listed("PACKAGES"))
     assert set(packages.WINDOW) | {"xvfb"} == set(listed("DESKTOP_PACKAGES"))

@@ -8,6 +8,7 @@ import (
 
 	"gaovm/agent/internal/boot"
 	"gaovm/agent/internal/files"
+	"gaovm/agent/internal/install"
 	"gaovm/agent/internal/roles"
 	"gaovm/agent/internal/server"
 )
@@ -25,7 +26,13 @@ const (
 	roleWatch
 	roleCopy
 	roleDevelop
+	roleInstall
+	roleService
 )
+
+// limaName is the name under which images made for Lima start the agent of the host's disk, with
+// the word daemon.
+const limaName = "lima-guestagent"
 
 // roleOf chooses the role of a process by its name, its pid and its arguments.
 func roleOf(args []string, pid int) role {
@@ -39,6 +46,12 @@ func roleOf(args []string, pid int) role {
 		return roleWatch
 	case pid == 1:
 		return roleInit
+	case name == limaName && len(args) > 1 && args[1] == "daemon":
+		return roleService
+	case len(args) == 2 && args[1] == "install":
+		return roleInstall
+	case len(args) == 2 && args[1] == install.ServiceArgument:
+		return roleService
 	case len(args) == 4 && args[1] == "serve" && args[2] == "--socket":
 		return roleDevelop
 	case len(args) == 2 && args[1] == "version":
@@ -62,10 +75,14 @@ func main() {
 		boot.Main()
 	case roleDevelop:
 		os.Exit(server.Develop(version, os.Args[3]))
+	case roleInstall:
+		os.Exit(install.Main())
+	case roleService:
+		server.ServeInstalled(version)
 	case roleVersion:
 		_, _ = os.Stdout.WriteString(version + "\n")
 	default:
-		_, _ = os.Stderr.WriteString("usage: gaovm-agent version | serve --socket PATH\n")
+		_, _ = os.Stderr.WriteString("usage: gaovm-agent version | install | service | serve --socket PATH\n")
 		os.Exit(2)
 	}
 }

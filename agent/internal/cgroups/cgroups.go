@@ -100,6 +100,7 @@ type Groups struct {
 	slots  []*Slot
 	events *os.File // inotify: memory.events of the slots; nil until the first is watched
 	memory bool     // whether the memory controller is on below /gaovm
+	guest  bool     // whether the agent is a service of the init, in the cgroup that the init gave it
 	booted bool     // whether the init has chosen its hierarchies
 }
 
@@ -127,10 +128,30 @@ func Inherited() *Groups {
 	return New(root)
 }
 
+// Running returns the cgroups of a guest whose init runs already and has chosen its hierarchies. The
+// agent stays in the cgroup of its service; its commands get cgroups beside the init's.
+func Running() *Groups {
+	for _, place := range []string{cgroupPlace, cgroupPlace + "/unified"} {
+		root, err := unix.Open(place, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue
+		}
+		var kind unix.Statfs_t
+		if unix.Fstatfs(root, &kind) == nil && kind.Type == unix.CGROUP2_SUPER_MAGIC {
+			err = unix.Mkdirat(root, ownCgroup, 0o755)
+			if err == nil || errors.Is(err, unix.EEXIST) {
+				return &Groups{Root: root, booted: true, guest: true}
+			}
+		}
+		unix.Close(root)
+	}
+	return New(-1)
+}
+
 // Recheck moves the agent back into its cgroup when the init has moved it, and allows the memory
 // controller. Call it when the distribution has booted.
 func (c *Groups) Recheck() {
-	if c.Root < 0 {
+	if c.Root < 0 || c.guest {
 		return
 	}
 	c.mu.Lock()

@@ -3,7 +3,6 @@ package kernel
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -74,14 +73,8 @@ func ListsPhase(root int, phase string) bool {
 // LoadShareModules loads the file systems of the devices that the VM has, and no others: the first
 // command waits some milliseconds for each.
 func LoadShareModules(root int, devices string) {
-	found, _ := filepath.Glob(filepath.Join(devices, "*", "device"))
-	loaded := map[string]bool{}
-	for _, path := range found {
-		number, _ := os.ReadFile(path)
-		if phase := shareDevices[strings.TrimSpace(string(number))]; phase != "" && !loaded[phase] {
-			loaded[phase] = true
-			LoadModules(root, phase)
-		}
+	for _, phase := range sharePhases(devices) {
+		LoadModules(root, phase)
 	}
 }
 

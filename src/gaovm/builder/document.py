@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from gaovm.builder.choices import Choice
 from gaovm.spec.base import Frozen
+
+#: What boots a disk: a kernel of the host's, or the disk's own boot loader by UEFI or by a BIOS.
+Loader = Literal["kernel", "uefi", "bios"]
 
 
 class DiskDevice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -17,14 +22,19 @@ class DiskDevice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class BootFiles(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The files a VM boots from.
 
-    ``disk`` is an overlay of ``base``, the image's disk; without ``base`` it stands alone.
-    ``additional`` are the VM's further disks.
+    ``disk`` is an overlay of ``base``, the image's disk; without ``base`` it stands alone. A
+    ``kernel`` is set for the loader ``kernel``. ``variables`` holds the UEFI variables of the VM.
+    ``additional`` are the VM's further disks. ``seed`` is the disk that gives an image without our agent its settings and the agent.
     """
 
     disk: str
     base: str | None = None
     base_format: str = "raw"
-    kernel: str
+    loader: Loader = "kernel"
+    loader_reason: str = ""
+    kernel: str | None = None
+    variables: str | None = None
+    seed: str | None = None
     initrd: str | None = None
     disk_format: str = "qcow2"
     image_digest: str = ""

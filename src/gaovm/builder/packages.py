@@ -5,7 +5,7 @@ Errors, ``doctor`` and image builds share this one table; a test compares ``scri
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from gaovm import errors
 
@@ -25,6 +25,8 @@ PACKAGES = {
     "virtiofsd": "virtiofsd",  # Debian 13 and later; in Debian 12 it is part of qemu-system-common
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
+    "UEFI for x86_64": "ovmf",
+    "UEFI for aarch64": "qemu-efi-aarch64",
     "qemu-user": "qemu-user-static",  # runs the programs of another architecture
 }
 #: The system packages that a VM's window needs.
@@ -57,6 +59,32 @@ DIRECTORIES = (
     "/usr/local/bin",
     "/opt/homebrew/bin",
 )
+
+#: Where distributions install UEFI firmware, by the architecture of the guest: its program, and the
+#: variables with which a VM begins. Without Secure Boot, which would need SMM.
+UEFI: Mapping[str, Sequence[tuple[str, str]]] = {
+    "x86_64": (
+        ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),  # Debian, Ubuntu
+        ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+        ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),  # Fedora
+        ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),  # Arch
+        ("/usr/share/qemu/ovmf-x86_64-4m-code.bin", "/usr/share/qemu/ovmf-x86_64-4m-vars.bin"),
+        ("/usr/share/qemu/edk2-x86_64-code.fd", "/usr/share/qemu/edk2-i386-vars.fd"),
+        (
+            "/opt/homebrew/share/qemu/edk2-x86_64-code.fd",
+            "/opt/homebrew/share/qemu/edk2-i386-vars.fd",
+        ),
+    ),
+    "aarch64": (
+        ("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+        ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+        ("/usr/share/qemu/edk2-aarch64-code.fd", "/usr/share/qemu/edk2-arm-vars.fd"),
+        (
+            "/opt/homebrew/share/qemu/edk2-aarch64-code.fd",
+            "/opt/homebrew/share/qemu/edk2-arm-vars.fd",
+        ),
+    ),
+}
 
 
 def of(programs: Iterable[str]) -> list[str]:

@@ -7,7 +7,9 @@ it.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib.resources
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,7 @@ from gaovm.daemon import operations, paths, timestamps
 from gaovm.daemon.lifecycle.strategies import cold_boot
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import machine
-from gaovm.hostfacts import facts
+from gaovm.hostfacts import boot_files, facts
 from gaovm.spec import disks
 from gaovm.wire.control import images as wire
 from gaovm.wire.control.progress import Progress
@@ -28,6 +30,7 @@ from gaovm.wire.driver import launch
 if TYPE_CHECKING:
     from gaovm.images import manifest, progress, pulling, store
 
+logger = logging.getLogger(__name__)
 _GO_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -53,6 +56,7 @@ class ImageService:
         disk = vm_dir / "disk.qcow2"
         if fresh_disk:
             disk.unlink(missing_ok=True)
+            disk.with_name(boot_files.VARIABLES).unlink(missing_ok=True)
         elif not disk.exists():
             raise errors.StateCorrupt(
                 f"the disk of VM {vm.name} is gone: {disk}",
@@ -63,7 +67,10 @@ class ImageService:
         try:
             image = await self._image(vm, progress, kept=not fresh_disk)
             reference = records.ImageRef(
-                name=image.name, digest=image.digest, kernel=image.kernel or ""
+                name=image.name,
+                digest=image.digest,
+                kernel=image.kernel or "",
+                downloaded=image.downloaded or "",
             )
             # From here on prune sees that the image is in use.
             await vm.update(image=reference)
@@ -85,12 +92,30 @@ class ImageService:
         known = vm.record.image
         if kept and known is not None:
             return self._store().get(known.digest)
-        spec = vm.record.spec
-        if spec.image.digest is None and not _is_location(spec.image.location):
-            return await self._ensure(
-                spec.image.location, spec.boot.arch, spec.boot.kernel, progress
-            )
-        return await self._store().pull(_pull_request(spec.image, spec.boot.arch), _relay(progress))
+        wanted = vm.record.spec.image.choices
+        for at, image in enumerate(wanted):
+            try:
+                return await self._obtain(vm, image, progress)
+            except (errors.PullFailed, errors.NotFound) as exc:
+                if at + 1 == len(wanted):
+                    raise
+                following = wanted[at + 1].location
+                message = f"{exc.message}; trying the next image, {following}"
+                logger.warning("VM %s: %s", vm.name, message)
+                progress(Progress(phase="image", message=message))
+        raise errors.InternalError(f"VM {vm.name} has no image")
+
+    async def _obtain(
+        self, vm: machine.Machine, image: disks.Image, progress: operations.Listener
+    ) -> manifest.ImageInfo:
+        """Build one image, or bring it in."""
+        boot, known = vm.record.spec.boot, vm.record.image
+        if not _is_location(image.location):
+            return await self._ensure(image.location, boot.arch, boot.kernel, progress)
+        request = _pull_request(image, boot.arch)
+        if request.digest is None and known is not None and known.name == image.location:
+            request = dataclasses.replace(request, digest=known.downloaded or None, pinned=True)
+        return await self._store().pull(request, _relay(progress))
 
     async def _ensure(
         self, name: str, arch: str, kernel: str, progress: operations.Listener
@@ -105,7 +130,17 @@ class ImageService:
         arch = vm.record.spec.boot.arch
         booted = image
         if image.kernel_path is None:
-            # A pulled disk without a kernel boots with the one of our own image.
+            found = await asyncio.to_thread(boot_files.disk_loader, image.disk, image.disk_format)
+            if found.loader != "kernel":
+                return launch.Image(
+                    disk=str(image.disk),
+                    disk_format=image.disk_format,
+                    loader=found.loader,
+                    loader_reason=found.reason,
+                    seed=await self._seed(vm, image),
+                    image_digest=image.digest,
+                )
+            # A file system without a kernel boots with the one of our own image.
             booted = await self._ensure(
                 "debian:12", arch, vm.record.spec.boot.kernel, lambda _: None
             )
@@ -115,8 +150,21 @@ class ImageService:
             disk_format=image.disk_format,
             kernel=str(booted.kernel_path),
             initrd=str(initrd),
+            # A distribution's own initramfs knows nothing of the agent.
+            seed=await self._seed(vm, image) if image.initrd_path is not None else None,
             image_digest=image.digest,
         )
+
+    async def _seed(self, vm: machine.Machine, image: manifest.ImageInfo) -> str:
+        """Write the seed of a VM and return its path."""
+        from gaovm.images.seed import writing
+
+        path = self._paths.vm_dir(vm.name) / boot_files.SEED
+        agent = agent_program(vm.record.spec.boot.arch)
+        # A clone has another name: cloud-init makes new host keys and the like for it.
+        instance = f"gaovm-{vm.name}-{image.digest[:12]}"
+        await asyncio.to_thread(writing.write, path, vm.record.spec, agent, instance)
+        return str(path)
 
     async def all(self) -> list[wire.ImageInfo]:
         """Every image, newest first."""
@@ -136,9 +184,9 @@ class ImageService:
         return _image_data(await make(request, _relay(progress)))
 
     async def pull(
-        self, location: str, digest: str, progress: operations.Listener
+        self, location: str, digest: str | None, progress: operations.Listener
     ) -> wire.ImageInfo:
-        """Fetch by location and digest."""
+        """Fetch by location; without a digest it must be that of the first download."""
         image = disks.Image(location=location, digest=digest)
         request = _pull_request(image, os.uname().machine)
         return _image_data(await self._store().pull(request, _relay(progress)))
@@ -217,12 +265,6 @@ def _is_location(text: str) -> bool:
 def _pull_request(image: disks.Image, arch: str) -> pulling.Request:
     from gaovm.images import pulling
 
-    if image.digest is None:
-        raise errors.ImageUnknown(
-            f"the image {image.location} has no digest",
-            field="images[0].digest",
-            remedy="add `digest: sha256:…`, which the image's publisher lists beside it",
-        )
     return pulling.Request(
         location=image.location,
         digest=image.digest,
@@ -237,10 +279,6 @@ def _boot(file: disks.ImageFile | None) -> pulling.Boot | None:
 
     if file is None:
         return None
-    if file.digest is None:
-        raise errors.ImageUnknown(
-            f"{file.location} has no digest", remedy="add `digest: sha256:…` beside its location"
-        )
     return pulling.Boot(location=file.location, digest=file.digest)
 
 

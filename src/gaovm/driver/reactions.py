@@ -22,16 +22,27 @@ FATAL_GATHER_S = 0.3
 
 
 class Reactions:
-    """The reactions of one run of a VM. ``stop`` ends them: what follows was asked for."""
+    """The reactions of one run of a VM. ``stop`` ends them: what follows was asked for.
+
+    ``own_loader``: the image has a boot loader of its own.
+    """
 
     def __init__(
-        self, hypervisor: Hypervisor, accelerator: str, status: Status, owner: tasks.TaskOwner
+        self,
+        hypervisor: Hypervisor,
+        accelerator: str,
+        status: Status,
+        owner: tasks.TaskOwner,
+        *,
+        own_loader: bool = False,
     ) -> None:
         self._hypervisor, self._accelerator = hypervisor, accelerator
         self._status, self._owner = status, owner
         self._guest: GuestLink | None = None
         self._console: Console | None = None
-        self._boot = boot.Boot(self._boot_failed, lambda: self._set_reboot(allowed=False))
+        self._boot = boot.Boot(
+            self._boot_failed, lambda: self._set_reboot(allowed=False), own_loader=own_loader
+        )
         self._health = health.Health(status, self._on_panic)
         self._stopped = False
         #: The first reason for which the VM ends although nobody asked.

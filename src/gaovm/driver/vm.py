@@ -165,7 +165,11 @@ class Vm:
         hypervisor = manager.hypervisor
         if self._reactions is None:
             self._reactions = reactions.Reactions(
-                hypervisor, document.accelerator.name, self.status, self._owner
+                hypervisor,
+                document.accelerator.name,
+                self.status,
+                self._owner,
+                own_loader=request.artefacts.loader != "kernel",
             )
             try:
                 await self._start(manager, self._reactions, request, document)
@@ -371,7 +375,11 @@ def _artefacts(request: LaunchRequest) -> BootFiles:
         disk=str(request.disk),
         base=image.disk,
         base_format=image.disk_format,
+        loader=image.loader,
+        loader_reason=image.loader_reason,
         kernel=image.kernel,
+        variables=request.uefi_variables if image.loader == "uefi" else None,
+        seed=image.seed,
         initrd=image.initrd,
         disk_format="qcow2",
         image_digest=image.image_digest,

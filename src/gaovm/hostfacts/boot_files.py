@@ -10,36 +10,80 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gaovm.builder import qcow2
+import msgspec
+
+from gaovm import errors
+from gaovm.aio import files
+from gaovm.builder import layout, qcow2
 from gaovm.builder.document import BootFiles, DiskDevice
 from gaovm.spec import disks
 from gaovm.spec.vm import VmSpec
 
 _MANIFEST_BYTES = 64 << 10
 _OWN_IMAGE = "debian:12"
+#: In a VM's directory: its UEFI variables, and the seed of an image that knows nothing of GaoVM.
+VARIABLES, SEED = "uefi-variables.fd", "cidata.iso"
 
 
 def find(home: Path, spec: VmSpec) -> BootFiles:
     """Find a VM's artefacts below a state directory. A missing file raises nothing."""
     disk = home / "vms" / spec.name / "disk.qcow2"
     image = _backing(disk) or _newest(home, spec, spec.image.location)
-    booted = image
-    if image is not None and _file(image, "kernel") is None:
-        # a pulled disk without a kernel boots with the kernel of our own image
-        booted = _newest(home, spec, _OWN_IMAGE)
-    missing = f"image:{spec.image.location}"
-    kernel = booted and _file(booted, "kernel")
-    initrd = booted and (_file(booted, "initrd") or _initramfs(booted))
     base = image and _file(image, "disk")
-    return BootFiles(
+    missing = f"image:{spec.image.location}"
+    found = BootFiles(
         disk=str(disk),
         base=str(base or f"<{missing}:disk>"),
         base_format=_format(image) if image is not None else "raw",
-        kernel=str(kernel or f"<{missing}:kernel>"),
-        initrd=str(initrd or f"<{missing}:initramfs>"),
         image_digest=image.name if image is not None else "",
         additional=tuple(_additional(home, disk.name) for disk in spec.additional_disks),
     )
+    booted, seed = image, None
+    if image is not None and _file(image, "kernel") is None:
+        own = _layout(image, base) if base is not None else None
+        if own is not None and own.loader != "kernel":
+            return msgspec.structs.replace(
+                found,
+                loader=own.loader,
+                loader_reason=own.reason,
+                variables=str(disk.with_name(VARIABLES)) if own.loader == "uefi" else None,
+                seed=str(disk.with_name(SEED)),
+            )
+        # a pulled disk that is a file system boots with the kernel of our own image
+        booted = _newest(home, spec, _OWN_IMAGE)
+    elif image is not None and _file(image, "initrd") is not None:
+        seed = str(disk.with_name(SEED))
+    kernel = booted and _file(booted, "kernel")
+    initrd = booted and (_file(booted, "initrd") or _initramfs(booted))
+    return msgspec.structs.replace(
+        found,
+        kernel=str(kernel or f"<{missing}:kernel>"),
+        initrd=str(initrd or f"<{missing}:initramfs>"),
+        seed=seed,
+    )
+
+
+def _layout(image: Path, base: Path) -> layout.Layout | None:
+    """Tell what boots an image's disk; None when it cannot be read."""
+    try:
+        return disk_loader(base, _format(image))
+    except (OSError, errors.GaoError):
+        return None
+
+
+def disk_loader(disk: Path, disk_format: str) -> layout.Layout:
+    """Tell what boots a disk (``raw`` or ``qcow2``). Reads a few kilobytes.
+
+    Raises:
+        OSError, errors.NotFound: the file cannot be read.
+    """
+    with files.open_regular(disk) as file:
+
+        def read(offset: int, count: int) -> bytes:
+            file.seek(offset)
+            return file.read(count)
+
+        return layout.find(read, disk_format)
 
 
 def _additional(home: Path, name: str) -> DiskDevice:

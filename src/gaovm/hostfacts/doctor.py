@@ -41,6 +41,7 @@ def checks(home: Path) -> list[Check]:
     result += [_program(name, why) for name, why in (*tools, *_PROGRAMS)]
     for check in (
         _virtiofsd,
+        _uefi,
         _kernel,
         _memory,
         lambda: _home(home),
@@ -118,6 +119,19 @@ def _virtiofsd() -> Check:
         found=f"9p: {why}",
         remedy=f"{packages.remedy('virtiofsd')} (Debian 13 and later) for faster shares",
     )
+
+
+def _uefi() -> Check:
+    arch = host.arch()
+    found = programs.uefi().get(arch)
+    if found is None:
+        return Check(
+            name="uefi",
+            level="warn",
+            found=f"no UEFI firmware for {arch}; images of distributions need it to boot",
+            remedy=packages.remedy(f"UEFI for {arch}"),
+        )
+    return Check(name="uefi", level="ok", found=found.code)
 
 
 def _kernel() -> Check:

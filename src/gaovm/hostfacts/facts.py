@@ -36,4 +36,5 @@ def collect(home: Path) -> HostFacts:
         huge_shared_memory=huge_pages.available(),
         virtiofsd=programs.virtiofsd(),
         passt=programs.passt(),
+        uefi=programs.uefi(),
     )

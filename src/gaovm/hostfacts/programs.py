@@ -1,4 +1,4 @@
-"""Find programs. Looks at files only: the way to a VM starts no process for this."""
+"""Find programs and firmware. Looks at files only: the way to a VM starts no process for this."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gaovm.builder import packages
 from gaovm.hostfacts import host
-from gaovm.model.facts import PasstFact, VirtiofsdFact
+from gaovm.model.facts import PasstFact, UefiFact, VirtiofsdFact
 from gaovm.spec.boot import Arch
 
 #: Where our own package is.
@@ -78,3 +78,14 @@ def passt() -> PasstFact | None:
         reason = f"{path} cannot confine itself: {closed} is 0"
         return PasstFact(path=path, usable=False, reason=reason)
     return PasstFact(path=path, usable=True, reason=f"{path} is usable")
+
+
+def uefi() -> dict[str, UefiFact]:
+    """Return the firmware for guests of each architecture that has one here."""
+    found = {}
+    for arch, pairs in packages.UEFI.items():
+        for code, variables in pairs:
+            if Path(code).is_file() and Path(variables).is_file():
+                found[arch] = UefiFact(code=code, variables=variables)
+                break
+    return found

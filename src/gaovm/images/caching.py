@@ -9,9 +9,10 @@ from pathlib import Path
 from gaovm import errors
 from gaovm.aio import files
 from gaovm.images import image_dir, namespaces, workdirs
+from gaovm.images.transfer import partial
 
 #: The cache holds these besides images. GaoVM makes all of it again when it is needed.
-_OTHERS = ("packages", "agent")
+_OTHERS = ("packages", "agent", partial.FOLDER)
 
 
 async def clear(cache: Path) -> int:

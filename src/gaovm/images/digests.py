@@ -54,6 +54,10 @@ class Stop:
             if self._wake is not None:
                 self._wake()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait so long, or until the thread must stop; return whether it must."""
+        return self._event.wait(seconds)
+
     @contextlib.contextmanager
     def waking(self, wake: Callable[[], None]) -> Iterator[None]:
         """Make ``set`` also call ``wake``, from another thread, while the block runs."""

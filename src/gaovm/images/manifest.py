@@ -46,12 +46,17 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The file ``manifest.json``. ``created`` is Unix time; the build took ``build_s`` seconds."""
+    """The file ``manifest.json``. ``created`` is Unix time; the build took ``build_s`` seconds.
+
+    ``downloaded`` has the digests of a pulled image's files as they came, by location: the disk may
+    have been compressed.
+    """
 
     identity: Identity
     created: int
     source: str | None = None
     build_s: float | None = None
+    downloaded: dict[str, str] = {}
 
     @property
     def digest(self) -> str:
@@ -63,7 +68,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One image of the store.
 
-    ``kernel_path`` is None for a pulled disk without a kernel, which needs that of another image.
+    ``kernel_path`` is None for a pulled disk without a kernel: it has its own boot loader, or needs
+    the kernel of another image. ``downloaded`` is the digest of that disk's file as it came.
     """
 
     digest: str
@@ -81,6 +87,7 @@ class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
     bzimage_path: Path | None
     modules_path: Path | None
     initrd_path: Path | None
+    downloaded: str | None = None
 
 
 def load(directory: Path, digest: str | None = None) -> Manifest:
@@ -129,6 +136,7 @@ def info(directory: Path, manifest: Manifest) -> ImageInfo:
         bzimage_path=paths.get("bzimage"),
         modules_path=paths.get("modules"),
         initrd_path=paths.get("initrd"),
+        downloaded=manifest.downloaded.get(identity.name),
     )
 
 

@@ -135,7 +135,10 @@ class BuildProgress:
 
 
 class ByteProgress:
-    """Reports on one counted stream of bytes, at most five times a second."""
+    """Reports on one counted stream of bytes, at most five times a second.
+
+    ``before`` bytes are there already; they do not count for the rate.
+    """
 
     def __init__(
         self,
@@ -144,12 +147,13 @@ class ByteProgress:
         phase: str,
         message: str,
         total: int | None,
+        before: int = 0,
     ) -> None:
         self._report, self._clock = report, clock
         self._phase, self._message, self._total = phase, message, total
-        self._started = clock()
+        self._started, self._before = clock(), before
         self._last = -1.0
-        self.done_bytes = 0
+        self.done_bytes = before
 
     def add(self, count: int, *, final: bool = False) -> None:
         """Count more bytes; ``final`` makes a report in any case."""
@@ -159,7 +163,7 @@ class ByteProgress:
             return
         self._last = now
         seconds = now - self._started
-        rate = self.done_bytes / seconds if seconds > 0 else None
+        rate = (self.done_bytes - self._before) / seconds if seconds > 0 else None
         total = self._total
         self._report(
             Progress(

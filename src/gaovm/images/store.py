@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -25,12 +26,15 @@ from gaovm.images import (
     manifest,
     namespaces,
     progress,
+    pulled,
     pulling,
     recipes,
     workdirs,
 )
 from gaovm.images.manifest import ImageInfo
+from gaovm.images.transfer import partial, pins
 
+_DOWNLOAD_AGE_S = 7 * 86400.0
 Builder = Callable[
     [recipes.Recipe, Path, Path, str | None, progress.BuildProgress], Awaitable[builder.Built]
 ]
@@ -69,6 +73,8 @@ class ImageStore:
         self._shelf = image_dir.Shelf(home / "images")
         self._cache = image_dir.Shelf(cache / "images")
         self._packages = cache / "packages"
+        self._downloads = cache / partial.FOLDER
+        self._pins = pins.Pins(home / "images")
         self._build = build
         self._shared: joint_work.Operations[progress.Progress, ImageInfo] = joint_work.Operations(
             "images"
@@ -123,24 +129,30 @@ class ImageStore:
         )
 
     async def pull(self, request: pulling.Request, report: progress.Report = silent) -> ImageInfo:
-        """Bring in a disk image (raw or qcow2) from a URL or a path; its digest must match.
+        """Bring in a disk image (raw or qcow2, also compressed) from a URL or a path.
 
-        Raises: UsageError, DigestMismatch, PullFailed, DiskFull, NotFound.
+        Its digest must match. Without one, a URL must have the digest of its first download.
+
+        Raises: UsageError, DigestMismatch, PullFailed, DiskFull, NotFound, StateCorrupt (pins).
         """
         pulling.check(request)
+        key = hashlib.sha256(repr(request).encode()).hexdigest()
 
         async def start(fan_out: progress.Report) -> ImageInfo:
-            async with self._locked(request.digest, fan_out):
-                present = self._pulled(request)
+            async with self._locked(key, fan_out):
+                wanted = await pulled.resolved(request, self._pins)
+                present = pulled.find(self.list(), wanted)
                 if present is not None:
                     return present
                 async with self._working(self._shelf) as work:
-                    names = await pulling.fetch(request, work, fan_out)
+                    fetched = await pulling.fetch(wanted, work, self._downloads, fan_out)
+                    pulled.pin(request, fetched, self._pins)
+                    identity = pulling.identity(request, fetched.names)
                     return await self._shelve(
-                        self._shelf, work, names, pulling.identity(request, names)
+                        self._shelf, work, fetched.names, identity, downloaded=fetched.digests
                     )
 
-        return await self._shared.join(f"pull {request.digest}", start, report)
+        return await self._shared.join(f"pull {key}", start, report)
 
     async def check(self, image: ImageInfo) -> None:
         """Check an image before use. Cheap when no file has changed since the last full check.
@@ -169,11 +181,18 @@ class ImageStore:
     async def remove(self, ref: str, in_use: Collection[str]) -> Pruned:
         """Remove all images of a name, or the image of a digest.
 
-        ``ref`` may be the beginning of a name or digest if only one begins with it.
+        ``ref`` may be the beginning of a name or digest if only one begins with it. The next
+        download of a URL that is removed may have any digest.
 
         Raises: NotFound, UsageError (ambiguous), ImageInUse; then nothing was removed.
         """
-        chosen = self._resolve(ref)
+        pinned = self._pins.get(ref) is not None
+        try:
+            chosen = self._resolve(ref)
+        except errors.NotFound:
+            if not pinned:
+                raise
+            chosen = []  # the image was pruned; its URL is still pinned
         used = [digest for digest in chosen if digest in in_use]
         if used:
             raise errors.ImageInUse(
@@ -181,7 +200,11 @@ class ImageStore:
                 remedy="destroy that VM first",
                 details={"digests": used},
             )
-        return await self._take_out(chosen)
+        names = {image.name for image in self.list() if image.digest in chosen}
+        pruned = await self._take_out(chosen)
+        for name in {ref, *names} - {image.name for image in self.list()}:
+            self._pins.remove(name)
+        return pruned
 
     async def prune(self, in_use: Collection[str]) -> Pruned:
         """Remove every image that is not in use, and cached images of outdated recipes.
@@ -204,7 +227,12 @@ class ImageStore:
         return await caching.clear(self._cache.path.parent)
 
     async def sweep(self) -> int:
-        """Remove working directories of dead builders and pullers; return how many there were."""
+        """Remove what dead builders and pullers left; return the number of their directories.
+
+        A download that nobody has gone on with for a week goes too.
+        """
+        for path in partial.old(self._downloads, clock.now() - _DOWNLOAD_AGE_S):
+            path.unlink(missing_ok=True)
         dead = [path for place in (self._shelf, self._cache) for path in workdirs.dead(place.path)]
         for path in dead:
             await namespaces.remove(path)
@@ -272,6 +300,7 @@ class ImageStore:
         identity: manifest.Identity,
         *,
         build_s: float | None = None,
+        downloaded: dict[str, str] | None = None,
     ) -> ImageInfo:
         """Describe the artefacts, remove everything else in ``work``, and put it on the shelf."""
         full = await digests.in_thread(image_dir.describe, work, names, identity)
@@ -280,7 +309,11 @@ class ImageStore:
                 await namespaces.remove(path) if path.is_dir() else path.unlink()
         source = None if build_s is not None else identity.name
         content = manifest.Manifest(
-            identity=full, created=image_dir.now(), source=source, build_s=build_s
+            identity=full,
+            created=image_dir.now(),
+            source=source,
+            build_s=build_s,
+            downloaded=downloaded or {},
         )
         return await asyncio.to_thread(place.put, work, content)
 
@@ -322,16 +355,6 @@ class ImageStore:
                     recipe.kernel,
                 ):
                     return manifest.load(image.directory).build_s
-        return None
-
-    def _pulled(self, request: pulling.Request) -> ImageInfo | None:
-        algorithm, _, value = request.digest.partition(":")
-        for image in self.list():
-            same = image.name == request.location and image.arch == request.arch
-            if same and algorithm == "sha256":
-                artefacts = manifest.load(image.directory).identity.artefacts
-                if artefacts["disk"].sha256 == value and pulling.same_boot(request, artefacts):
-                    return image
         return None
 
     async def _agent_digest(self, agent: Path) -> str:

@@ -38,6 +38,13 @@ class PasstFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: str
 
 
+class UefiFact(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """UEFI firmware for guests: the program, and the variables with which a new VM begins."""
+
+    code: str
+    variables: str
+
+
 class HostFacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The facts that a document depends on. ``programs`` maps each found program to its path."""
 
@@ -57,3 +64,5 @@ class HostFacts(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     virtiofsd: VirtiofsdFact | None = None
     virtiofsd_missing: str = "no virtiofsd is installed"
     passt: PasstFact | None = None
+    #: UEFI firmware by the architecture of its guests.
+    uefi: dict[str, UefiFact] = msgspec.field(default_factory=dict)

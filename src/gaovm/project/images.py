@@ -1,4 +1,4 @@
-"""The images that a file may name: one that GaoVM can build, or a location with its digest."""
+"""The images that a file may name: one that GaoVM can build, or a location."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from gaovm import errors
 
 if TYPE_CHECKING:
     from gaovm.project.config import Loaded
-    from gaovm.spec.disks import ImageFile
+    from gaovm.spec.boot import Boot
+    from gaovm.spec.disks import Image
 
 #: The image names that GaoVM can build, and Debian's name for each release.
 SUITES = {"debian:12": "bookworm"}
@@ -31,7 +32,7 @@ def check_name(name: str, arch: str, kernel: str) -> None:
     if name not in SUITES:
         raise errors.ImageUnknown(
             f"unknown image {name!r}; known images: {', '.join(known())}",
-            remedy=f"use {' or '.join(known())}, or the location of a disk image with its digest",
+            remedy=f"use {' or '.join(known())}, or the location of a disk image",
         )
     if arch not in ARCHES:
         raise errors.ImageUnknown(
@@ -48,39 +49,27 @@ def check(loaded: Loaded) -> None:
     """Refuse an image that GaoVM cannot get, before it makes anything for the VM.
 
     Raises:
-        errors.ImageUnknown: GaoVM cannot build that name, or the location has no digest.
+        errors.ImageUnknown: GaoVM cannot build that name.
         errors.ConfigError: the file gives a digest for an image that GaoVM builds here.
     """
     image, boot = loaded.spec.image, loaded.spec.boot
-    if "/" in image.location:
-        _check_digest(loaded, "images[0]", image.location, image.digest)
-    elif image.digest is not None:
+    for each in image.choices:
+        if "/" not in each.location:
+            _check_built(loaded, each, boot)
+
+
+def _check_built(loaded: Loaded, image: Image, boot: Boot) -> None:
+    """Refuse an image that GaoVM would have to build and cannot."""
+    if image.digest is not None:
         raise errors.ConfigError(
             f"{loaded.place('images[0].digest')}: {image.location} is built on this machine, and "
             "each build has a different digest",
             field="images[0].digest",
             remedy="remove `digest`; it is only for images that are pulled from a URL or a path",
         )
-    else:
-        try:
-            check_name(image.location, boot.arch, boot.kernel)
-        except errors.ImageUnknown as exc:
-            exc.field = exc.field or "images[0].location"
-            exc.message = f"{loaded.place(exc.field)}: {exc.message}"
-            raise
-    _check_file(loaded, "images[0].kernel", image.kernel)
-    _check_file(loaded, "images[0].initrd", image.initrd)
-
-
-def _check_file(loaded: Loaded, field: str, file: ImageFile | None) -> None:
-    if file is not None:
-        _check_digest(loaded, field, file.location, file.digest)
-
-
-def _check_digest(loaded: Loaded, field: str, location: str, digest: str | None) -> None:
-    if digest is None:
-        raise errors.ImageUnknown(
-            f"{loaded.place(field)}: {location} has no digest",
-            field=f"{field}.digest",
-            remedy="add `digest: sha256:…`, which the image's publisher lists beside it",
-        )
+    try:
+        check_name(image.location, boot.arch, boot.kernel)
+    except errors.ImageUnknown as exc:
+        exc.field = exc.field or "images[0].location"
+        exc.message = f"{loaded.place(exc.field)}: {exc.message}"
+        raise

@@ -31,13 +31,24 @@ class ImageFile(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Image(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The source of the root disk: a name (``debian:12``), or a location with a digest."""
+    """The source of the root disk: a name (``debian:12``), or a location.
+
+    A URL without a digest must have the digest of its first download. ``others`` are the images to
+    take instead, in this order, when this one cannot be had; they have none of their own. Unset
+    it is not written: a driver from before an upgrade knows no such field.
+    """
 
     location: str
     digest: str | None = None
     kernel: ImageFile | None = None
     initrd: ImageFile | None = None
     kernel_arguments: str = ""
+    others: tuple[Image, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def choices(self) -> tuple[Image, ...]:
+        """Return this image and the others, in the order in which to try them."""
+        return (self, *(self.others or ()))
 
 
 class Disk(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -221,8 +221,10 @@ def _ssh(ssh: Ssh) -> list[Reach]:
 
 
 def _images(image: Image, root: str, real: Callable[[str], str]) -> list[Reach]:
-    parts = [(Kind.IMAGE, image.location)]
-    parts += [(Kind.KERNEL, part.location) for part in (image.kernel, image.initrd) if part]
+    parts = []
+    for each in image.choices:
+        parts.append((Kind.IMAGE, each.location))
+        parts += [(Kind.KERNEL, part.location) for part in (each.kernel, each.initrd) if part]
     found = []
     for kind, location in parts:
         if "/" not in location:

@@ -16,8 +16,8 @@ Cache = Literal["none", "mmap"]
 class NineP(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a config says about 9p; None: GaoVM chooses.
 
-    ``security_model``: how owners and modes are kept. ``msize_bytes``: the longest message. ``cache``:
-    of the guest's client, which trusts what it has read in no mode that is allowed here.
+    ``security_model``: how owners and modes are kept. ``msize_bytes``: the longest message.
+    ``cache``: of the guest's client, which trusts what it has read in no mode that is allowed here.
     """
 
     security_model: SecurityModel | None = None

@@ -44,7 +44,7 @@ class NoImages:
     async def build(self, wanted: images.Build, progress: Any) -> images.ImageInfo:
         raise errors.NotFound("there are no images")
 
-    async def pull(self, location: str, digest: str, progress: Any) -> images.ImageInfo:
+    async def pull(self, location: str, digest: str | None, progress: Any) -> images.ImageInfo:
         raise errors.NotFound("there are no images")
 
     async def remove(self, ref: str, used: dict[str, list[str]]) -> images.Pruned:

@@ -108,11 +108,11 @@ def test_validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_validate_as_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "web" / "a.yaml").write_text("images: [{location: https://e.org/x}]\ntpm: true\n")
+    (tmp_path / "web" / "a.yaml").write_text("images: [{location: 'debian:99'}]\ntpm: true\n")
     (tmp_path / "web" / "b.yaml").write_bytes(b"cpus: 1\n\xff\n")
     assert main.run(["template", "validate", "a.yaml", "b.yaml", "mine", "--json"]) == 2
     first, second, third = json.loads(capsys.readouterr().out)
-    assert "https://e.org/x has no digest" in first["problems"][0]["text"]
+    assert "unknown image 'debian:99'" in first["problems"][0]["text"]
     assert "b.yaml:2: not UTF-8" in second["problems"][0]["text"]
     assert all(each["problems"][0]["remedy"] for each in (first, second))
     assert third == {"template": "mine", "valid": True, "problems": [], "warnings": []}

@@ -52,13 +52,7 @@ async def test_the_loop_continues_while_a_file_is_read(
 @pytest.mark.parametrize(
     ("text", "kind", "expected"),
     [
-        ("images: [{location: /a/b}]", errors.ImageUnknown, r"c.yaml:1: images\[0\]: /a/b has no"),
         ("images: [{location: 'debian:9'}]", errors.ImageUnknown, "unknown image 'debian:9'"),
-        (
-            f"images: [{{location: /a/b, digest: 'sha256:{64 * '0'}', kernel: {{location: /k}}}}]",
-            errors.ImageUnknown,
-            r"c.yaml:1: images\[0\].kernel: /k has no digest",
-        ),
         (
             f"images: [{{location: 'debian:12', digest: 'sha256:{64 * '0'}'}}]",
             errors.ConfigError,

@@ -234,7 +234,7 @@ def test_problem(text: str, expected: str) -> None:
         ("{location: /x, kernel: {}}", "images[0].kernel.location: must be set"),
         (
             "{location: /x, kernel: {location: k}}",
-            "images[0].kernel.location: expected an absolute path",
+            "images[0].kernel.location: expected a path",
         ),
         ('{location: /x, kernel: {location: /k, cmdline: "a\\nb"}}', "images[0].kernel.cmdline: "),
         ("/x", "images[0]: expected a mapping"),

@@ -6,10 +6,10 @@ import re
 from typing import NamedTuple
 
 import pytest
-from tests.unit.project.reading import CALLER, PROJECT, Files, load
+from tests.unit.project.reading import PROJECT, Files, load
 
 from gaovm import errors
-from gaovm.project import config, context, schema
+from gaovm.project import schema
 
 GOOD = """\
 minimumLimaVersion: 2.0.0
@@ -349,16 +349,3 @@ def test_a_wrong_type_of_any_field(text: str, path: str, line: int) -> None:
     assert found["message"].startswith("expected ")
     assert found["line"] == line
     assert all(each.get("remedy") for each in problems)
-
-
-def test_a_digest_that_is_missing_is_asked_for() -> None:
-    """The reader lets it pass; the admission that follows refuses it."""
-    from gaovm.project import images
-
-    host = context.Host("x86_64", "/g/vms/p-dev")
-    text = "images:\n- location: https://e.org/x.img\n"
-    loaded = config.load(text, "c.yaml", CALLER, PROJECT, "p-dev", host)
-    with pytest.raises(errors.ImageUnknown) as info:
-        images.check(loaded)
-    assert info.value.message.startswith("c.yaml:2: images[0]: https://e.org/x.img has no digest")
-    assert info.value.exit_code == 2 and info.value.remedy

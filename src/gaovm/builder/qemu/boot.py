@@ -25,7 +25,8 @@ def kernel_arguments(
 ) -> str:
     """Return the kernel's command line: our arguments, the image's, the config's; the last wins.
 
-    ``tsc_khz`` is the rate of the host's time stamp counter.
+    ``tsc_khz`` is the rate of the host's time stamp counter. An image with its own boot loader gets
+    none of them.
     """
     words = [
         graphics.kernel_argument(spec),
@@ -58,6 +59,8 @@ KERNEL, INITRD = "kernel", "initrd"
 
 def files(artefacts: BootFiles) -> tuple[File, ...]:
     """Return the files the driver opens for the boot; QEMU reopens them by descriptor."""
+    if artefacts.kernel is None or artefacts.loader != "kernel":
+        return ()
     result = [File(fd=KERNEL, path=artefacts.kernel)]
     if artefacts.initrd is not None:
         result.append(File(fd=INITRD, path=artefacts.initrd))
@@ -65,8 +68,11 @@ def files(artefacts: BootFiles) -> tuple[File, ...]:
 
 
 def arguments(artefacts: BootFiles, command_line: str) -> list[str]:
-    """Return the arguments that load the kernel directly."""
+    """Return the arguments that load the kernel directly; none for an image's own loader."""
+    opened = files(artefacts)
+    if not opened:
+        return []
     result = []
-    for file in files(artefacts):
+    for file in opened:
         result += [f"-{file.fd}", f"/dev/fd/{quoting.descriptor(file.fd)}"]
     return [*result, "-append", command_line]

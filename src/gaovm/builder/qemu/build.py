@@ -8,6 +8,7 @@ from gaovm.builder.document import BootFiles
 from gaovm.builder.qemu import (
     boot,
     disks,
+    firmware,
     graphics,
     machine,
     memory,
@@ -27,17 +28,17 @@ def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
     """Build the command line of a VM. The same input always gives the same document.
 
     Raises:
-        errors.ProgramMissing: no QEMU for the architecture, or no virtiofsd where one is needed.
+        errors.ProgramMissing: no QEMU for the architecture, or no virtiofsd or UEFI firmware where
+            one is needed.
         errors.AcceleratorUnavailable: the requested accelerator does not work here.
         errors.PermissionMissing: the only virtiofsd needs root.
         errors.ConfigError: the machine type does not exist for the architecture, or lacks a device;
             or the VM does not fit on the host, or needs KVM.
     """
     arch = spec.boot.arch
-    name = f"qemu-system-{arch}"
-    program = host.programs.get(name)
+    program = host.programs.get(f"qemu-system-{arch}")
     if program is None:
-        raise packages.missing(name)
+        raise packages.missing(f"qemu-system-{arch}")
     fit.check(spec, host)
     board = machine.choose(spec.boot.machine, arch)
     graphics.check(spec, board.name)
@@ -48,13 +49,16 @@ def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
     huge = shared and host.huge_shared_memory
     # an emulated guest reads the host's counter only when both have the same architecture
     tsc_khz = host.tsc_khz if arch == host.arch else None
+    flash = firmware.choose(spec, board.name, artefacts, host)
     command_line = boot.kernel_arguments(spec, board.name, accelerator.name, tsc_khz)
     argv = (
         program,
-        *machine.arguments(spec, board.name, accelerator.name, shared_memory=shared),
         *processors.arguments(spec.processors, arch, accelerator),
+        *machine.arguments(
+            spec, board.name, accelerator.name, shared_memory=shared, firmware=flash
+        ),
         *memory.arguments(spec.memory, shared=shared, huge=huge),
-        *boot.arguments(artefacts, command_line),
+        *(firmware.arguments(flash) or boot.arguments(artefacts, command_line)),
         *pipes.arguments(board.name),
         *disks.arguments(artefacts, board.name),
         *network.arguments(spec, board.name, carrier.name),
@@ -65,9 +69,8 @@ def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
         *graphics.arguments(spec, board.name),
         *disks.additional_arguments(artefacts, board.name, len(devices)),
     )
-    files = (*boot.files(artefacts), *disks.files(artefacts))
+    files = (*boot.files(artefacts), *flash.files, *disks.files(artefacts))
     fds = [file.fd for file in files] + [d.fd for d in devices if d.fd is not None]
-    translated = machine.translated_bytes(accelerator.name, spec.memory.size_bytes)
     return Document(
         argv=argv,
         slots=_slots(argv, [*_OWN_FDS, *fds]),
@@ -75,9 +78,9 @@ def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
         accelerator=accelerator,
         shares=devices,
         network=carrier,
-        kernel_arguments=command_line,
+        kernel_arguments="" if flash.own_loader else command_line,
         files=files,
-        memory_bytes=spec.memory.size_bytes + translated,
+        memory_bytes=machine.memory_bytes(accelerator.name, spec.memory.size_bytes),
         processors=spec.processors.count,
         memory_file_bytes=memory.file_bytes(spec.memory) if huge else None,
     )

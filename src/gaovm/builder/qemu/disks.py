@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gaovm import errors
 from gaovm.builder.document import BootFiles, DiskDevice, File
-from gaovm.builder.qemu import quoting
+from gaovm.builder.qemu import quoting, seed
 from gaovm.builder.qemu.machine import bus
 
 DISK, BASE = "disk", "base"
@@ -23,8 +23,8 @@ _MICROVM_PLACES = 4
 
 
 def files(artefacts: BootFiles) -> tuple[File, ...]:
-    """Return the files that the driver opens for all disks."""
-    return (*_root_files(artefacts), *_additional_files(artefacts))
+    """Return the files that the driver opens for all disks, the seed among them."""
+    return (*_root_files(artefacts), *seed.files(artefacts), *_additional_files(artefacts))
 
 
 def _root_files(artefacts: BootFiles) -> tuple[File, ...]:
@@ -63,7 +63,10 @@ def _file(number: int, *, writable: bool) -> dict[str, quoting.Json]:
 
 
 def arguments(artefacts: BootFiles, machine: str) -> list[str]:
-    """Return the arguments for the root disk, ``/dev/vda``. Guest discards free host space."""
+    """Return the arguments for the root disk, ``/dev/vda``, and for the seed behind it.
+
+    Guest discards free host space.
+    """
     result = []
     for number, file in enumerate(_root_files(artefacts), 1):
         handed: dict[str, quoting.Scalar] = {"fd": quoting.descriptor(file.fd), "set": number}
@@ -90,7 +93,10 @@ def arguments(artefacts: BootFiles, machine: str) -> list[str]:
         "drive": "root",
         "serial": "root",
     }
-    return [*result, "-blockdev", quoting.as_json(node), "-device", quoting.as_json(device)]
+    if artefacts.loader != "kernel":
+        device["bootindex"] = 0  # the firmware tries no other device
+    result += ["-blockdev", quoting.as_json(node), "-device", quoting.as_json(device)]
+    return [*result, *seed.arguments(artefacts, machine)]
 
 
 def additional_arguments(artefacts: BootFiles, machine: str, shares: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gaovm import errors
 from gaovm.builder.choices import Choice
 from gaovm.builder.qemu import quoting
+from gaovm.builder.qemu.firmware import Firmware
 from gaovm.spec.boot import Arch, MachineType
 from gaovm.spec.memory import MIB
 from gaovm.spec.vm import VmSpec
@@ -69,9 +70,21 @@ def translated_bytes(accelerator: str, memory_bytes: int) -> int:
     return min(max(memory_bytes // 2, 128 * MIB), 1024 * MIB) // MIB * MIB
 
 
-def arguments(spec: VmSpec, machine: str, accelerator: str, *, shared_memory: bool) -> list[str]:
+def memory_bytes(accelerator: str, ram_bytes: int) -> int:
+    """Return the most memory that QEMU needs for a guest with that much RAM."""
+    return ram_bytes + translated_bytes(accelerator, ram_bytes)
+
+
+def arguments(
+    spec: VmSpec,
+    machine: str,
+    accelerator: str,
+    *,
+    shared_memory: bool,
+    firmware: Firmware,
+) -> list[str]:
     """Return the arguments for the board. ``shared_memory``: RAM is the object ``mem``."""
-    options = dict(OPTIONS[machine])
+    options = {**OPTIONS[machine], **firmware.options}
     if shared_memory:
         options["memory-backend"] = "mem"
     # vhost-user devices need modern virtio-mmio; QEMU's default on this bus is the old one.
@@ -96,8 +109,9 @@ def arguments(spec: VmSpec, machine: str, accelerator: str, *, shared_memory: bo
         quoting.joined(accelerator, accel),
         # A kernel panic during boot resets the guest; this option makes the reset end QEMU, so the
         # driver sees it at once. Once the guest is up, a reset is a reboot: the driver then allows
-        # it (set-action).
-        "-no-reboot",
+        # it (set-action). But a boot loader may reset the machine, as shim does after it has made
+        # its boot entries.
+        *([] if firmware.own_loader else ["-no-reboot"]),
         "-sandbox",
         quoting.joined(
             "on",

@@ -39,13 +39,13 @@ def build(parsed: options.Parsed) -> int:
 
 
 def pull(parsed: options.Parsed) -> int:
-    """Download an image and check its digest."""
+    """Download an image and check its digest, if one is given."""
     location = parsed.words[0]
     if "://" not in location and "/" in location:  # the daemon has another working directory
         location = os.path.join(project_dir.working_directory(), location)  # noqa: PTH118 (keeps "..")
-    params = {"location": location, "digest": parsed.text("digest") or ""}
-    if not params["digest"]:
-        raise PULL.mistake("--digest is missing: an image is only used when its digest is known")
+    params = {"location": location}
+    if digest := parsed.text("digest"):
+        params["digest"] = digest
     return _make(parsed, "image.pull", params)
 
 
@@ -132,7 +132,9 @@ BUILD = options.Command(
 PULL = options.Command(
     "image pull",
     pull,
-    about="Download a disk image. Its digest must be given and is checked before it is stored.",
+    about="Download a disk image: raw or qcow2, also compressed with gzip, bzip2, xz or zstd. Its\n"
+    "digest is checked before it is stored. Without --digest, a URL must have the digest that it\n"
+    "had at its first download. A download that was cut goes on where it ended.",
     words="URL",
     count=(1, 1),
     options=(

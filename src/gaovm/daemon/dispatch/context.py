@@ -33,7 +33,7 @@ class Images(Protocol):
         ...
 
     async def pull(
-        self, location: str, digest: str, progress: operations.Listener
+        self, location: str, digest: str | None, progress: operations.Listener
     ) -> images.ImageInfo:
         """Fetch an image; callers share it as they share a build."""
         ...

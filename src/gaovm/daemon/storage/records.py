@@ -14,11 +14,16 @@ from gaovm.wire.driver import results
 
 
 class ImageRef(msgspec.Struct, frozen=True, kw_only=True):
-    """The image under a VM's disk, which is an overlay of it."""
+    """The image under a VM's disk, which is an overlay of it.
+
+    ``downloaded`` is the digest of a pulled disk's file as it came: what the URL had at the VM's
+    first start.
+    """
 
     name: str
     digest: str
     kernel: str
+    downloaded: str = ""
 
 
 class Facts(results.Choices, frozen=True, kw_only=True):

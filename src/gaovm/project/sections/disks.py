@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import posixpath
 import re
+
+import msgspec
 
 from gaovm.project import fields, nodes, sizes
 from gaovm.project.context import Context
@@ -47,24 +51,26 @@ def _size(root: nodes.Table, key: str, limits: tuple[int, int], context: Context
 
 
 def read_image(root: nodes.Table, arch: str, context: Context) -> Image | None:
-    """Return the first image for the architecture, after a check of all entries."""
+    """Return the images for the architecture, the first with the others, after a check of all."""
     entries = fields.tables(root, "images")
     node = fields.get(root, "images")
     if node is None or (isinstance(node, nodes.Sequence) and not node.items):
         return None
-    chosen: Image | None = None
+    chosen: list[Image] = []
     listed = []
     for entry in entries:
         image = _image(entry, context)
         wanted = fields.word(entry, "arch", _ARCHES, context.found) or arch
         listed.append(wanted)
-        if chosen is None and wanted == arch:
-            chosen = image
+        if image is not None and wanted == arch:
+            chosen.append(image)
     if entries and arch not in listed:
         others = ", ".join(sorted(set(listed)))
         what = f"no image for arch {arch}; the file has: {others}"
         context.found.problem(node, what, remedy=f"add an image for {arch}, or set arch")
-    return chosen
+    if len(chosen) < 2:
+        return chosen[0] if chosen else None
+    return msgspec.structs.replace(chosen[0], others=tuple(chosen[1:]))
 
 
 def _image(entry: nodes.Table, context: Context) -> Image | None:
@@ -99,6 +105,11 @@ def _file(entry: nodes.Table, context: Context, *, named: bool = False) -> Image
             context.found.problem(entry, "must be set", path=where, remedy=remedy)
         return None
     location = node.text
+    if location.startswith(("./", "../")):
+        # a file of the project: relative to its directory, wherever the command is called
+        clean = posixpath.normpath(f"{context.project_dir}/{location}")
+        node = dataclasses.replace(node, text=clean)
+        location = clean
     if location.startswith(("/", "~")):
         path = context.path(node, context.host_variables(), context.caller.home)
         return None if path is None else ImageFile(location=path, digest=digest)
@@ -107,9 +118,8 @@ def _file(entry: nodes.Table, context: Context, *, named: bool = False) -> Image
     name = "a name such as debian:12, " if named else ""
     context.found.problem(
         node,
-        f"expected {name}an absolute path, or an http, https or file URL; "
-        f"found {nodes.describe(node)}",
-        remedy="write debian:12, a path that begins with / or ~/, or a URL",
+        f"expected {name}a path, or an http, https or file URL; found {nodes.describe(node)}",
+        remedy="write debian:12, a path that begins with /, ~/ or ./, or a URL",
     )
     return None
 

@@ -1,17 +1,21 @@
-"""The VM's disk: it exists before a start, is large enough, and never shrinks."""
+"""The VM's disk: it exists before a start, is large enough, and never shrinks.
+
+Beside it are the variables of a VM that boots by UEFI, which the firmware writes.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import steps
+from gaovm.aio import files, steps
 from gaovm.builder import packages
 from gaovm.vmmanager.qemu import overlay
 from gaovm.wire.driver.launch import LaunchRequest
 
 TOOL = "qemu-img"
 GIB = 1 << 30
+_MAX_VARIABLES = 64 << 20
 
 
 @steps.step
@@ -59,6 +63,26 @@ def _check_additional(request: LaunchRequest) -> None:
     for disk in request.additional_disks:
         if disk.format == "qcow2":
             overlay.check_alone(Path(disk.path))
+
+
+@steps.step
+def prepare_variables(variables: str, template: str) -> None:
+    """Make the UEFI variables of a VM that has none, as the firmware's package delivers them.
+
+    A file of another size is that of another firmware, which could not read it: a new one takes its
+    place. The firmware finds the image's boot loader without variables too.
+
+    Raises:
+        errors.DiskFull, errors.HostError: the file cannot be written, or the template not read.
+    """
+    path = Path(variables)
+    with files.open_regular(template) as file:
+        content = file.read(_MAX_VARIABLES + 1)
+    if len(content) > _MAX_VARIABLES:
+        raise errors.HostError(f"{template} is too large for UEFI variables")
+    if path.is_file() and path.stat().st_size == len(content):
+        return
+    files.write_atomic(path, content)
 
 
 def check_growth(path: Path, size_bytes: int) -> bool:

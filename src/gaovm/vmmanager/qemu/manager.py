@@ -44,7 +44,7 @@ class Qemu:
         self._confinement = confinement.Confinement()
 
     async def prepare(self) -> None:
-        """Make or grow the disk, and prepare the cages. Starts nothing.
+        """Make or grow the disk, make UEFI's variables, and prepare the cages. Starts nothing.
 
         Raises:
             errors.HostError: QEMU is older than the config allows.
@@ -53,6 +53,9 @@ class Qemu:
         """
         await versions.check(self._document.argv[0], self._request.spec.boot.minimum_version)
         await disks.prepare(self._request, self._facts.programs.get(disks.TOOL))
+        if self._request.artefacts.loader == "uefi":
+            template = self._facts.uefi[self._request.spec.boot.arch].variables
+            disks.prepare_variables(self._request.uefi_variables, template)
         await self._confinement.prepare(self._request, self._document, self._facts.virtiofsd)
 
     async def start(self) -> Channels:

@@ -20,10 +20,10 @@ class Build(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Pull(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the image is, and the digest that it must have."""
+    """Where the image is, and the digest that it must have; none: that of its first download."""
 
     location: Text
-    digest: Text
+    digest: Text | None = None
 
 
 class Remove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -15,10 +15,17 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
-    """The image's files: ``disk`` is never written, the VM has an overlay over it."""
+    """The image's files: ``disk`` is never written, the VM has an overlay over it.
+
+    ``loader`` says what boots it: ``kernel``, else the disk's own boot loader. ``seed`` is the disk
+    by which an image that knows nothing of GaoVM gets the agent.
+    """
 
     disk: str
-    kernel: str
+    kernel: str | None = None
+    loader: Literal["kernel", "uefi", "bios"] = "kernel"
+    loader_reason: str = ""
+    seed: str | None = None
     disk_format: str = "raw"
     initrd: str | None = None
     image_digest: str = ""
@@ -83,6 +90,11 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     def disk(self) -> str:
         """The path of the VM's own disk."""
         return f"{self.vm_dir}/disk.qcow2"
+
+    @property
+    def uefi_variables(self) -> str:
+        """The path of the VM's own UEFI variables."""
+        return f"{self.vm_dir}/uefi-variables.fd"
 
     @property
     def vnc_socket(self) -> str:

@@ -24,7 +24,8 @@ from gaovm.wire.control.progress import Progress
 from gaovm.wire.driver import launch, table
 from gaovm.wire.driver.params import NOTHING
 
-#: From the hypervisor's start to the agent's first message; TCG on a busy host takes a minute.
+#: From the hypervisor's start to the agent's first message; TCG on a busy host takes a minute, and
+#: the first boot of a distribution's own image several.
 #: The driver's own limit is shorter and knows more; this one holds if the driver forgets.
 ANSWER_LIMIT_S = 900.0
 #: ``vm.configure`` and ``vm.start`` each return within this time: they wait for no guest.
