@@ -137,7 +137,7 @@ def main() -> None:
         place.run("exec", "--", "sh", "-c", BOOTED, cwd=project)
         spawn.install(place, project)
         shell(place, project, options.runs)
-        place.run("exec", "--user", "root", "--", "sh", "-c", ssh.INSTALL, cwd=project)
+        place.run("exec", "--user", "root", "--", "sh", "-c", ssh.ENABLE, cwd=project)
         place.run("stop", cwd=project)
         start(place, project, options.starts)
         memory(place, options.vms)

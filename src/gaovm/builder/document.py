@@ -24,7 +24,8 @@ class BootFiles(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     ``disk`` is an overlay of ``base``, the image's disk; without ``base`` it stands alone. A
     ``kernel`` is set for the loader ``kernel``. ``variables`` holds the UEFI variables of the VM.
-    ``additional`` are the VM's further disks. ``seed`` is the disk that gives an image without our agent its settings and the agent.
+    ``additional`` are the VM's further disks. ``seed`` is the disk that gives an image without our
+    agent its settings and the agent.
     """
 
     disk: str
