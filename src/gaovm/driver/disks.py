@@ -7,7 +7,7 @@ from typing import Protocol
 from gaovm import errors
 from gaovm.aio import steps
 from gaovm.guestmanager import disks as guest_disks
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 
 
 class Growable(Protocol):

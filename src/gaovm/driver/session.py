@@ -22,8 +22,8 @@ import msgspec
 from gaovm import errors
 from gaovm.aio import clock, sockets, steps, tasks
 from gaovm.guestmanager import files, ports, processes
-from gaovm.guestmanager.connection import Connection
-from gaovm.guestmanager.stream import Stream
+from gaovm.guestmanager.transport.connection import Connection
+from gaovm.guestmanager.transport.stream import Stream
 from gaovm.platform import hangups
 from gaovm.wire import sessions
 from gaovm.wire.driver.opening import Answer, Opening, Refusal

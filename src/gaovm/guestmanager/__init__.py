@@ -1,4 +1,4 @@
-"""Work inside the guest, through its agent: the channel, HTTP/2 on it, and one file per noun.
+"""Work inside the guest, through its agent: one file per noun, above what carries the calls.
 
 Every call takes its connection as an argument and keeps no state. The guest is not trusted: this
 package bounds and validates what it sends, and a guest can only fail its own VM.

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from gaovm import errors
-from gaovm.guestmanager.connection import CALL_LIMIT_S, Connection
+from gaovm.guestmanager.transport.connection import CALL_LIMIT_S, Connection
 from gaovm.wire.agent import table
 from gaovm.wire.agent.calls import Refusal
 

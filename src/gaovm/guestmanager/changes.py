@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gaovm.guestmanager import calls
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.wire.agent import table
 from gaovm.wire.agent.changes import Change, Changes, Told
 

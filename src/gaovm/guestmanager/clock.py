@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gaovm.aio import clock
 from gaovm.guestmanager import calls
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.wire.agent import table
 from gaovm.wire.agent.clock import Correction
 

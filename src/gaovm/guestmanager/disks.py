@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gaovm import errors
 from gaovm.guestmanager import calls
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.wire.agent import table
 from gaovm.wire.agent.disks import Disk, DiskMounted, Grow, MountDisks
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gaovm.guestmanager.connection import Connection
-from gaovm.guestmanager.stream import Stream
+from gaovm.guestmanager.transport.connection import Connection
+from gaovm.guestmanager.transport.stream import Stream
 from gaovm.wire.agent import table
 
 

@@ -6,7 +6,7 @@ import base64
 
 from gaovm import errors
 from gaovm.guestmanager import calls
-from gaovm.guestmanager.connection import CALL_LIMIT_S, Connection
+from gaovm.guestmanager.transport.connection import CALL_LIMIT_S, Connection
 from gaovm.spec import guest as spec
 from gaovm.wire.agent import table
 from gaovm.wire.agent.guest import (

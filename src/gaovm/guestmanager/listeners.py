@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from gaovm import errors
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.wire.agent import table
 from gaovm.wire.agent.listeners import Change, Watch
 

@@ -11,8 +11,8 @@ import msgspec
 from gaovm import errors
 from gaovm.aio import tasks
 from gaovm.guestmanager import calls
-from gaovm.guestmanager.connection import Connection
-from gaovm.guestmanager.stream import Stream
+from gaovm.guestmanager.transport.connection import Connection
+from gaovm.guestmanager.transport.stream import Stream
 from gaovm.wire import streams
 from gaovm.wire.agent import table
 from gaovm.wire.agent.calls import Problem

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from gaovm import errors
 from gaovm.guestmanager import processes
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.guest import Target
 from gaovm.wire import streams
 from gaovm.wire.agent.processes import Command, Exit

@@ -22,8 +22,8 @@ from gaovm.aio import tasks
 from gaovm.driver.ports.forwards import Ports
 from gaovm.driver.session import Sessions
 from gaovm.guestmanager import clock, disks, info, journal, processes
-from gaovm.guestmanager.channel import Channel
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.channel import Channel
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.images import agentbuild
 from gaovm.spec.ports import PortForward
 from gaovm.wire import streams

@@ -20,7 +20,7 @@ from tests.process.driver.test_agent import agent, program  # noqa: F401  (fixtu
 from gaovm import errors
 from gaovm.aio import tasks
 from gaovm.driver.ports.forwards import Ports
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.portrules import ANY, Rule
 from gaovm.wire.driver.launch import LaunchRequest
 from gaovm.wire.driver.results import Port

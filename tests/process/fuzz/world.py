@@ -24,7 +24,7 @@ from gaovm.daemon import server
 from gaovm.daemon.drivers import driver_link, forks
 from gaovm.daemon.vms import machine, project_file
 from gaovm.driver.session import Sessions
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.ipc import frames
 from gaovm.ipc import server as ipc_server
 from gaovm.wire import anyjson

@@ -11,7 +11,7 @@ import pytest
 from gaovm import errors
 from gaovm.driver import disks as driver_disks
 from gaovm.guestmanager import disks as guest_disks
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.vmmanager.qemu import disks as qemu_disks
 from gaovm.vmmanager.qemu import overlay
 

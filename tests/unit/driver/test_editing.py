@@ -13,7 +13,7 @@ import pytest
 from gaovm import errors
 from gaovm.driver.guest import editing
 from gaovm.guestmanager import processes
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.guest import Script, Target
 from gaovm.wire import streams
 from gaovm.wire.agent.processes import Command, Exit

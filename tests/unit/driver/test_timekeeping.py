@@ -11,7 +11,7 @@ from gaovm import errors
 from gaovm.driver.guest.timekeeping import Timekeeper
 from gaovm.guestmanager import clock
 from gaovm.guestmanager.clock import Reading
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.wire.agent.clock import Correction
 
 MS = 1_000_000

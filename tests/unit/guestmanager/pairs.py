@@ -6,8 +6,8 @@ import asyncio
 import socket
 
 from gaovm import errors
-from gaovm.guestmanager.channel import Channel
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.channel import Channel
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.testing.fake_agent import FakeAgent
 from gaovm.wire.agent.handshake import Hello
 

@@ -11,7 +11,7 @@ from gaovm import errors
 from gaovm.aio import clock as host
 from gaovm.guestmanager import clock
 from gaovm.guestmanager.clock import Discipline, Reading
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.wire.agent.clock import Correction
 
 MS = 1_000_000

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaovm import errors
-from gaovm.guestmanager.handshake import MAX_GARBAGE, Handshake, parse_hello
+from gaovm.guestmanager.transport.handshake import MAX_GARBAGE, Handshake, parse_hello
 
 OURS, THEIRS = "0f" * 16, "a1" * 16
 LINE = f'GAOVM-AGENT/1 {THEIRS} {{"version":"1","boot_ms":12.5,"exec_to_ready_ms":3,"pid":7}}\n'

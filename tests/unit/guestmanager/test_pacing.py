@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gaovm import errors
-from gaovm.guestmanager import pacing
-from gaovm.guestmanager.pacing import FrameGuard, Pace, Rejoining
+from gaovm.guestmanager.transport import pacing
+from gaovm.guestmanager.transport.pacing import FrameGuard, Pace, Rejoining
 
 PING = b"\0\0\x08\x06\0\0\0\0\0flooding"
 DATA = b"\0\0\x02\0\0\0\0\0\x01ab"

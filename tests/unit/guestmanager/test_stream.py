@@ -7,8 +7,9 @@ from unittest.mock import Mock
 
 from tests.unit.guestmanager.pairs import Pair
 
-from gaovm.guestmanager import connection, processes, stream
-from gaovm.guestmanager.stream import LARGEST, NARROW, Stream
+from gaovm.guestmanager import processes
+from gaovm.guestmanager.transport import connection, stream
+from gaovm.guestmanager.transport.stream import LARGEST, NARROW, Stream
 
 
 async def test_small_pieces_are_joined() -> None:

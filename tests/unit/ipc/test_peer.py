@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -337,11 +338,9 @@ def test_any_splitting_of_a_conversation_gives_the_same_events(data: Any) -> Non
     stream = hello_bytes + b"".join(first.take_output())
     second = peer.Peer([CONTROL], first=False)
     found: list[peer.Event] = []
-    position = 0
-    while position < len(stream):
-        size = data.draw(st.integers(1, 200))
-        second.feed(stream[position : position + size])
-        position += size
+    cuts = data.draw(st.sets(st.integers(1, len(stream) - 1), max_size=60))
+    for start, end in itertools.pairwise([0, *sorted(cuts), len(stream)]):
+        second.feed(stream[start:end])
         while (event := second.next_event()) is not None:
             found.append(event)
     assert [type(event) for event in found] == [peer.Ready] + [jsonrpc.Request] * 4

@@ -378,7 +378,7 @@ def test_a_field_that_asks_for_nothing_gives_no_warning() -> None:
         "hostResolver: {enabled: true, ipv6: false, hosts: {}}\nmountInotify: false\n"
     )
     assert load(with_image(text)).warnings == ()
-    for text in ("containerd: {user: true}", "ssh: {forwardX11: true}", "tpm: true"):
+    for text in ("containerd: {user: true}", "ssh: {overVsock: true}", "tpm: true"):
         assert len(load(with_image(text)).warnings) == 1
 
 

@@ -88,7 +88,7 @@ def test_a_plain_vm_has_no_mounts_no_zone_and_static_ports_alone() -> None:
     )
     loaded = load(text + IMAGE)
     assert loaded.spec.shares == ()
-    assert [port.guest_port for port in loaded.spec.network.ports] == [80]
+    assert {port.guest_port for port in loaded.spec.network.ports} == {80}
     guest = loaded.spec.guest
     assert (guest.timezone, guest.plain, guest.upgrade_packages) == ("", True, True)
     assert len(guest.provision) == 1

@@ -36,9 +36,7 @@ def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
             or the VM does not fit on the host, or needs KVM.
     """
     arch = spec.boot.arch
-    program = host.programs.get(f"qemu-system-{arch}")
-    if program is None:
-        raise packages.missing(f"qemu-system-{arch}")
+    program = _program(arch, host)
     fit.check(spec, host)
     board = machine.choose(spec.boot.machine, arch)
     graphics.check(spec, board.name)
@@ -84,6 +82,14 @@ def build(spec: VmSpec, host: HostFacts, artefacts: BootFiles) -> Document:
         processors=spec.processors.count,
         memory_file_bytes=memory.file_bytes(spec.memory) if huge else None,
     )
+
+
+def _program(arch: str, host: HostFacts) -> str:
+    name = f"qemu-system-{arch}"
+    program = host.programs.get(name)
+    if program is None:
+        raise packages.missing(name)
+    return program
 
 
 _OWN_FDS = ("qmp", "console", "agent", network.FD, memory.FD, graphics.SCREENSHOT)

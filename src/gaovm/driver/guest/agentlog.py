@@ -15,7 +15,7 @@ import msgspec
 from gaovm import errors
 from gaovm.aio import clock, logs, tasks
 from gaovm.guestmanager import journal
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.wire.agent.journal import Line
 
 logger = logging.getLogger(__name__)

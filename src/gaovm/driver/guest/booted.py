@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from gaovm import errors
 from gaovm.guestmanager import guest
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.wire.agent.guest import Boot
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from pathlib import Path
 from gaovm import errors
 from gaovm.driver.guest.output import Report
 from gaovm.guestmanager import textfiles
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.guest import Copy
 from gaovm.wire.driver import launch
 

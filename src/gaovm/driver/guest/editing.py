@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gaovm import errors
 from gaovm.guestmanager import processes, textfiles
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.guest import Script, Target
 from gaovm.wire.agent.processes import Command, Exit
 

@@ -30,8 +30,9 @@ from gaovm.driver.guest import (
 )
 from gaovm.driver.guest.readiness import Readiness
 from gaovm.driver.status import Status
-from gaovm.guestmanager import channel, guest
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager import guest
+from gaovm.guestmanager.transport import channel
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.platform import timezones
 from gaovm.wire.agent.guest import Configuration
 from gaovm.wire.agent.handshake import Hello

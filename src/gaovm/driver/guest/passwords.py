@@ -7,7 +7,7 @@ import string
 
 from gaovm import errors
 from gaovm.guestmanager import processes
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.guest import User
 from gaovm.wire.agent.processes import Command
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from gaovm import errors
 from gaovm.driver.guest.readiness import Readiness
 from gaovm.driver.status import Status
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.supervision import Watchdog
 
 PING_EVERY_S = 10.0

@@ -11,7 +11,7 @@ from gaovm.driver.guest import provision
 from gaovm.driver.guest.output import MAX_LINE, Output, Report
 from gaovm.driver.logs import StampedLog
 from gaovm.guestmanager import processes
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.guest import Guest, Probe
 from gaovm.wire.agent.processes import Command
 

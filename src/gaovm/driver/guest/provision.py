@@ -12,7 +12,7 @@ from gaovm.driver.guest.editing import Editor
 from gaovm.driver.guest.output import Output, Report
 from gaovm.driver.logs import StampedLog
 from gaovm.guestmanager import processes, textfiles
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.guest import Guest, Mode, Probe, Script
 from gaovm.wire.agent.processes import Command, Exit
 

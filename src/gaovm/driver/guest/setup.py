@@ -16,7 +16,7 @@ from gaovm.driver.guest.output import Report
 from gaovm.driver.guest.readiness import Readiness
 from gaovm.driver.logs import StampedLog
 from gaovm.guestmanager import disks, guest, mounts, users
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.hostfacts import programs
 from gaovm.spec import disks as spec_disks
 from gaovm.spec.guest import HOST_NAME, Guest, Mode

@@ -16,7 +16,7 @@ from gaovm.aio import tasks
 from gaovm.builder.document import ShareDevice
 from gaovm.driver.status import Status
 from gaovm.guestmanager import changes as agent
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.platform import trees
 from gaovm.platform.changes import Kind
 from gaovm.wire.agent.changes import Change

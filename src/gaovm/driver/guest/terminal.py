@@ -11,7 +11,7 @@ import logging
 
 from gaovm import errors
 from gaovm.guestmanager import guest, processes
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.wire.agent.processes import Command
 
 logger = logging.getLogger(__name__)

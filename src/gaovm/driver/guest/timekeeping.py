@@ -10,7 +10,7 @@ import logging
 
 from gaovm import errors
 from gaovm.guestmanager import clock
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.platform import jumps
 
 logger = logging.getLogger(__name__)

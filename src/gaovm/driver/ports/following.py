@@ -19,7 +19,7 @@ from gaovm.driver.ports import binding
 from gaovm.driver.ports.datagrams import Datagrams
 from gaovm.driver.ports.relay import Inside, Relay, inside
 from gaovm.guestmanager import listeners
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec import portrules
 from gaovm.spec.portrules import Followed, Listening, Rule, Target
 from gaovm.spec.ports import Proto

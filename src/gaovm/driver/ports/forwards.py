@@ -21,7 +21,7 @@ from gaovm.driver.ports import binding, relay
 from gaovm.driver.ports.datagrams import Datagrams
 from gaovm.driver.ports.following import Following
 from gaovm.driver.ports.host_sockets import HostSockets
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.network import Network
 from gaovm.spec.portrules import Rule
 from gaovm.spec.ports import PortForward, Proto, SocketForward, covers

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gaovm import errors
 from gaovm.aio import tasks
 from gaovm.guestmanager import ports
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.wire.agent.tunnel import Network
 
 logger = logging.getLogger(__name__)

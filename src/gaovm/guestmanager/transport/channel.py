@@ -17,8 +17,8 @@ from typing import Protocol, cast
 
 from gaovm import errors
 from gaovm.aio import clock
-from gaovm.guestmanager import handshake, pacing
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport import handshake, pacing
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.wire.agent.handshake import Hello
 
 RECEIVE_BUFFER = 256 << 10

@@ -22,8 +22,8 @@ import h2.settings
 import hyperframe.frame
 
 from gaovm import errors
-from gaovm.guestmanager.pacing import MAX_FRAME, FrameGuard
-from gaovm.guestmanager.stream import NARROW, WIDE, Stream, again
+from gaovm.guestmanager.transport.pacing import MAX_FRAME, FrameGuard
+from gaovm.guestmanager.transport.stream import NARROW, WIDE, Stream, again
 
 SEND_CHUNK = 256 << 10
 MAX_STREAMS = 256
