@@ -5,7 +5,7 @@ the host knows it before the first connection, and nobody is asked whether it is
 gets it anew for each connection and keeps it in memory alone.
 """
 # pathlib costs 5 ms, and `gaovm ssh-proxy` runs before every connection
-# ruff: noqa: PTH110, PTH118, PTH208
+# ruff: noqa: PTH118, PTH208
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MAX_KEYS = 256
 MAX_LINE_BYTES = 16 << 10
 _MAX_PRIVATE_BYTES = 8 << 10
+# the START frame holds 1 MiB
+_MAX_ALL_BYTES = 512 << 10
 # the kinds of OpenSSH's public keys; certificates are not keys that may log in
 _KINDS = frozenset(
     (
@@ -41,9 +43,8 @@ def ensure(home: str, name: str) -> None:
         errors.ProgramMissing: there is no ``ssh-keygen``.
         errors.HostError: a key cannot be made.
     """
-    if not os.path.exists(places.known_hosts(home, name)) or not os.path.exists(
-        places.user_key(home)
-    ):
+    needed = (places.known_hosts(home, name), places.host_key(home, name), places.user_key(home))
+    if not all(map(os.path.exists, needed)):
         from gaovm.openssh import keygen
 
         keygen.make(home, name)
@@ -59,9 +60,11 @@ def connection(home: str, name: str, *, public_keys: bool) -> dict[str, object]:
     """
     ensure(home, name)
     ours = _first_line(_read(places.user_key(home) + ".pub", MAX_LINE_BYTES))
-    accepted = [ours, *(own_keys() if public_keys else ())]
+    accepted = [ours, *(own_keys() if public_keys else ())][:MAX_KEYS]
+    while sum(map(len, accepted)) > _MAX_ALL_BYTES:
+        accepted.pop()
     host = _read(places.host_key(home, name), _MAX_PRIVATE_BYTES).decode("ascii", "replace")
-    return {"host_key": host, "authorized_keys": accepted[:MAX_KEYS]}
+    return {"host_key": host, "authorized_keys": accepted}
 
 
 def own_keys() -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.process.cli import conftest, fakes
 
+from gaovm import errors
 from gaovm.openssh import alias, places
 
 
@@ -100,8 +101,6 @@ def test_write_is_idempotent_and_remove_takes_all_back(
 
 
 def test_an_unknown_vm_makes_no_key(gaovm: conftest.Gaovm, daemon: fakes.FakeDaemon) -> None:
-    from gaovm import errors
-
     def missing(params: object, call: object) -> object:
         raise errors.VmNotFound("no VM")
 
@@ -109,6 +108,29 @@ def test_an_unknown_vm_makes_no_key(gaovm: conftest.Gaovm, daemon: fakes.FakeDae
     for words in (["ssh-config", "--write", "nope"], ["ssh-proxy", "nope"], ["ssh", "nope"]):
         assert gaovm(*words).returncode not in (0, None)
     assert not (gaovm.home / "ssh").exists()
+
+
+def test_a_vm_that_does_not_run_is_not_connected_to(
+    gaovm: conftest.Gaovm, web: fakes.FakeDaemon
+) -> None:
+    stopped = fakes.vm("web-dev", state="stopped", observed="stopped")
+    web.handlers["vm.status"] = lambda params, call: stopped
+    for word, code in (("ssh", 255), ("code", errors.StateConflict.exit_code)):
+        done = gaovm(word, "web-dev")
+        assert done.returncode == code
+        assert done.returncode == code or (code == 1 and done.returncode)
+        assert b"not running (stopped)" in done.stderr and b"gaovm up web-dev" in done.stderr
+    assert not (gaovm.home / ".ssh").exists()
+
+
+def test_uninstall_takes_the_aliases_along(gaovm: conftest.Gaovm, web: fakes.FakeDaemon) -> None:
+    assert gaovm("ssh-config", "--write", "web-dev").returncode == 0
+    web.end()
+    (gaovm.home / "gaovmd.lock").touch()
+    done = gaovm("uninstall", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert not (gaovm.home / "ssh").exists()
+    assert not (gaovm.home / ".ssh" / "gaovm.config").exists()
 
 
 def stub(place: Path, name: str) -> None:

@@ -82,6 +82,16 @@ def test_only_regular_files_with_public_keys_are_read(home: Path) -> None:
     assert keys.own_keys() == [PUBLIC]
 
 
+def test_all_keys_together_fit_into_a_frame(home: Path) -> None:
+    long = PUBLIC + " " + "x" * 15_000
+    for number in range(keys.MAX_KEYS):
+        (home.parent / ".ssh" / f"{number}.pub").write_text(long)
+    found = keys.connection(str(home), "web", public_keys=True)["authorized_keys"]
+    assert isinstance(found, list)
+    assert len(found) > 30 and sum(map(len, found)) <= 512 << 10
+    assert "gaovm" in found[0]
+
+
 @pytest.mark.parametrize(
     "line",
     [

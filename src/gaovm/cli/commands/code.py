@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-_RUNNING = ("running", "degraded", "interrupted")
-
 
 def code(parsed: options.Parsed) -> int:
     """Write the alias, then start the editor on it; returns the editor's exit status."""
@@ -24,12 +22,7 @@ def code(parsed: options.Parsed) -> int:
     from gaovm.openssh import alias
 
     wanted = _directory_word(parsed)
-    vm = ssh.find(target.vm_name(parsed))
-    if vm["state"] not in _RUNNING:
-        raise errors.StateConflict(
-            f"VM {vm['name']} is not running ({vm['state']})",
-            actions=(errors.Action("start_vm", name=str(vm["name"])),),
-        )
+    vm = ssh.running(target.vm_name(parsed))
     directory = _in_guest(vm, wanted)
     name = parsed.text("program") or "code"
     found = shutil.which(name)

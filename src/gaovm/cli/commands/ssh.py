@@ -28,7 +28,7 @@ def ssh(parsed: options.Parsed) -> int:
             "ssh is not installed",
             remedy=f"{packages.remedy('openssh-client')}\ngaovm shell needs no ssh",
         )
-    vm = find(target.vm_name(parsed))
+    vm = running(target.vm_name(parsed))
     words = alias.arguments(settings(vm))
     user = parsed.text("user")
     if user is not None:
@@ -62,6 +62,22 @@ def find(name: str) -> Mapping[str, Any]:
     with calls.connect() as client:
         found: Mapping[str, Any] = calls.call(client, "vm.status", {"name": name})
     return found
+
+
+def running(name: str) -> Mapping[str, Any]:
+    """Return the status of a VM that runs.
+
+    Raises:
+        errors.StateConflict: it does not.
+        errors.VmNotFound: with what the user may have meant.
+    """
+    vm = find(name)
+    if vm["observed"] != "running":
+        raise errors.StateConflict(
+            f"VM {vm['name']} is not running ({vm['state']})",
+            actions=(errors.Action("start_vm", name=str(vm["name"])),),
+        )
+    return vm
 
 
 def settings(vm: Mapping[str, Any]) -> list[tuple[str, str]]:
