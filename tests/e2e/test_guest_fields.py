@@ -66,7 +66,7 @@ EDIT = """\
 """
 PLAIN = (
     CONFIG
-    + f"vmOpts: {{gaovm: {{{SHORT_BOOT}, setUp: {{probe: 3s}}}}}}\n"
+    + f"vmOpts: {{gaovm: {{{SHORT_BOOT}, setUp: {{probe: 8s}}}}}}\n"
     + """\
 plain: true
 user: {name: ann, uid: 1234, passwordlessSudo: false}
@@ -107,6 +107,7 @@ def fields(world: World) -> Path:
         text = text.replace("provision:\n", "provision:\n" + EDIT)
     (project / ".lima" / "config.yaml").write_text(text)
     certificate(project)
+    world.run("daemon", "start")  # without the proxy
     done = world.run("up", cwd=project, timeout=900, http_proxy="http://proxy.test:3128")
     assert b"fields-dev has 1\n" in done.stdout
     return project
@@ -201,7 +202,7 @@ def test_files_are_copied_to_the_host_and_go_with_the_vm(world: World, fields: P
 def test_a_plain_vm_and_a_probe_that_fails(world: World) -> None:
     project = world.project("plain", PLAIN)
     told = world.run("up", cwd=project, check=1, timeout=600).stderr.decode()
-    assert "the marker did not pass within 3 s: touch it" in told
+    assert "the marker did not pass within 8 s: touch it" in told
     assert "looked" in told
     assert "marker-test" in told  # the guest's own log
     assert "portForwards[0]: plain: true leaves it out" in told
