@@ -26,7 +26,7 @@ provision:
   - mode: system
     script: |
       #!/bin/sh
-      grep -q level=high /etc/conf.d/level && echo "system $PARAM_level" >> /var/tmp/order
+      grep -q level=high /etc/conf.d/level && echo "system $PARAM_level $LIMA_CIDATA_NAME" >> /var/tmp/order
       chmod 666 /var/tmp/order
   - mode: data
     path: /etc/conf.d/level
@@ -122,7 +122,7 @@ def test_provision_runs_in_lima_s_order(world: World, fields: Path) -> None:
         "user",
     ]
     assert order[0] != "boot running"  # the distribution still boots
-    assert order[2] == "system high"
+    assert order[2] == "system high fields-dev"
     assert order[3] == f"user blue {os.getuid() or 0}"
 
 
