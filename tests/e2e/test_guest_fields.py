@@ -26,7 +26,8 @@ provision:
   - mode: system
     script: |
       #!/bin/sh
-      grep -q level=high /etc/conf.d/level && echo "system $PARAM_level $LIMA_CIDATA_NAME" >> /var/tmp/order
+      grep -q level=high /etc/conf.d/level || exit 3
+      echo "system $PARAM_level $LIMA_CIDATA_NAME" >> /var/tmp/order
       chmod 666 /var/tmp/order
   - mode: data
     path: /etc/conf.d/level
