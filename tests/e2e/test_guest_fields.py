@@ -26,7 +26,8 @@ provision:
   - mode: system
     script: |
       #!/bin/sh
-      grep -q level=high /etc/conf.d/level && echo "system $PARAM_level" >> /var/tmp/order
+      grep -q level=high /etc/conf.d/level || exit 3
+      echo "system $PARAM_level $LIMA_CIDATA_NAME" >> /var/tmp/order
       chmod 666 /var/tmp/order
   - mode: data
     path: /etc/conf.d/level
@@ -66,7 +67,7 @@ EDIT = """\
 """
 PLAIN = (
     CONFIG
-    + f"vmOpts: {{gaovm: {{{SHORT_BOOT}, setUp: {{probe: 3s}}}}}}\n"
+    + f"vmOpts: {{gaovm: {{{SHORT_BOOT}, setUp: {{probe: 8s}}}}}}\n"
     + """\
 plain: true
 user: {name: ann, uid: 1234, passwordlessSudo: false}
@@ -107,6 +108,7 @@ def fields(world: World) -> Path:
         text = text.replace("provision:\n", "provision:\n" + EDIT)
     (project / ".lima" / "config.yaml").write_text(text)
     certificate(project)
+    world.run("daemon", "start")  # without the proxy
     done = world.run("up", cwd=project, timeout=900, http_proxy="http://proxy.test:3128")
     assert b"fields-dev has 1\n" in done.stdout
     return project
@@ -121,7 +123,7 @@ def test_provision_runs_in_lima_s_order(world: World, fields: Path) -> None:
         "user",
     ]
     assert order[0] != "boot running"  # the distribution still boots
-    assert order[2] == "system high"
+    assert order[2] == "system high fields-dev"
     assert order[3] == f"user blue {os.getuid() or 0}"
 
 
@@ -201,7 +203,7 @@ def test_files_are_copied_to_the_host_and_go_with_the_vm(world: World, fields: P
 def test_a_plain_vm_and_a_probe_that_fails(world: World) -> None:
     project = world.project("plain", PLAIN)
     told = world.run("up", cwd=project, check=1, timeout=600).stderr.decode()
-    assert "the marker did not pass within 3 s: touch it" in told
+    assert "the marker did not pass within 8 s: touch it" in told
     assert "looked" in told
     assert "marker-test" in told  # the guest's own log
     assert "portForwards[0]: plain: true leaves it out" in told

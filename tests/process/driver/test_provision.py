@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,56 @@ async def test_a_path_that_cannot_be_written_is_named(zygote: Zygote, base: Path
     error = await degraded(zygote, base, entry("data", "x", path=str(base)))
     assert error["message"].startswith("provision[0] (mode data) ended with status 82")
     assert error["details"]["tail"] == [f"{base} is a directory"]
+
+
+async def test_files_are_brought_into_the_vm_s_directory(zygote: Zygote, base: Path) -> None:
+    (base / "conf").write_bytes(b"a\0b")
+    (base / "conf").chmod(0o644)
+    copies = [
+        {"name": "copyToHost[0]", "guest": str(base / "conf"), "host": "/x/y"},
+        {"name": "copyToHost[1]", "guest": str(base / "no"), "host": "/x", "skip_if_missing": True},
+    ]
+    link = await up(zygote, base, {"guest": {"copies": copies}})
+    await link.until(readiness="ready")
+    kept = base / "vm" / "copies"
+    assert [each.name for each in kept.iterdir()] == ["0"]
+    assert (kept / "0").read_bytes() == b"a\0b"
+    assert (kept / "0").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: None, "there is no such file in the guest"),
+        (lambda path: path.mkdir(), "it is no regular file"),
+    ],
+)
+async def test_a_file_that_cannot_be_copied_degrades_the_vm(
+    zygote: Zygote, base: Path, make: Callable[[Path], None], why: str
+) -> None:
+    make(base / "conf")
+    copies = [{"name": "copyToHost[0]", "guest": str(base / "conf"), "host": "/x/y"}]
+    link = await up(zygote, base, {"guest": {"copies": copies}})
+    error = (await link.until(readiness="degraded"))["error"]
+    assert error["message"].startswith(f"copyToHost[0]: {base}/conf: ")
+    assert why in error["message"]
+    assert list((base / "vm" / "copies").iterdir()) == []
+
+
+async def test_a_script_may_run_as_long_as_its_limit(zygote: Zygote, base: Path) -> None:
+    spec = {
+        "guest": {"provision": [entry("system", "echo begun; sleep 60")]},
+        "supervision": {"set_up": {"script_s": 0.5}},
+    }
+    link = await up(zygote, base, spec)
+    error = (await link.until(readiness="degraded"))["error"]
+    assert error["message"].startswith("provision[0] (mode system) did not end within 0.5 s")
+
+
+async def test_a_probe_s_limit_is_the_config_s(zygote: Zygote, base: Path) -> None:
+    probe = {"description": "web", "script": "#!/bin/sh\necho looked; exit 1", "hint": "see it"}
+    spec = {"guest": {"probes": [probe]}, "supervision": {"set_up": {"probe_s": 0.3}}}
+    link = await up(zygote, base, spec)
+    error = (await link.until(readiness="degraded"))["error"]
+    assert error["message"].startswith("web did not pass within 0.3 s: see it\n  looked")
+    assert isinstance(error["details"]["guest_log"], list)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, get_args
 
+import msgspec
+
 from gaovm import errors
+from gaovm.builder import network
 from gaovm.driver.guest import editing
 from gaovm.driver.guest.editing import Editor
 from gaovm.driver.guest.output import Output, Report
@@ -14,6 +17,7 @@ from gaovm.driver.logs import StampedLog
 from gaovm.guestmanager import processes, textfiles
 from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.guest import Guest, Mode, Probe, Script
+from gaovm.spec.vm import VmSpec
 from gaovm.wire.agent.processes import Command, Exit
 
 #: Run while the distribution boots, before anything else of the set-up.
@@ -36,13 +40,31 @@ def ordered(what: Guest, modes: tuple[Mode, ...]) -> list[Script]:
 class Runner(NamedTuple):
     """In which guest entries run, and as whom: ``user`` is the configured user.
 
-    ``limit_s``: the time of each in seconds; 0 means no limit.
+    ``limit_s``: the time of each in seconds; 0 means no limit. ``variables``: of root's scripts in
+    the booted guest.
     """
 
     connection: Connection
     user: str
     editor: Editor
     limit_s: float
+    variables: Mapping[str, str]
+
+
+def variables(spec: VmSpec) -> dict[str, str]:
+    """Return those of Lima's variables that scripts of its users read, by Lima's names."""
+    user = spec.guest.user
+    return {
+        "LIMA_CIDATA_NAME": spec.name,
+        "LIMA_CIDATA_HOSTNAME": spec.guest.hostname,
+        "LIMA_CIDATA_USER": user.name,
+        "LIMA_CIDATA_UID": str(user.uid),
+        "LIMA_CIDATA_HOME": user.home,
+        "LIMA_CIDATA_SHELL": user.shell,
+        "LIMA_CIDATA_VMTYPE": spec.boot.backend,
+        "LIMA_CIDATA_PLAIN": "1" if spec.guest.plain else "",
+        "LIMA_CIDATA_SLIRP_GATEWAY": network.GATEWAY,
+    }
 
 
 async def run(runner: Runner, scripts: Iterable[Script], log: StampedLog, report: Report) -> None:
@@ -73,6 +95,9 @@ async def run(runner: Runner, scripts: Iterable[Script], log: StampedLog, report
 async def _run(runner: Runner, script: Script, output: Output) -> Exit:
     target = script.target
     if target is None:
+        if script.mode in ("dependency", "system"):
+            env = {**runner.variables, **script.env}
+            script = msgspec.structs.replace(script, env=env)
         user = runner.user if script.mode == "user" else "root"
         return await run_script(runner.connection, script, user, output)
     if script.mode == "yq":

@@ -194,6 +194,7 @@ async def _provision(
         what.user.name,
         Editor(programs.yq(request.spec.boot.arch)),
         request.spec.supervision.set_up.script_s,
+        provision.variables(request.spec),
     )
     await provision.run(runner, scripts, log, report)
 
