@@ -68,12 +68,12 @@ def test_the_project_workflow(world: World, run: Run) -> None:
     assert not (world.home / "vms" / "test-app1-dev").exists()
 
 
-def host_port(world: World, project: Path) -> int:
-    """Return the host port that leads to the project's server; it may come after the server."""
+def host_port(world: World, project: Path, guest_port: int = 5173) -> int:
+    """Return the host port that leads to a server of the guest; it may come after the server."""
     end = time.monotonic() + 20
     while time.monotonic() < end:
         for port in world.json("port", "ls", cwd=project)["ports"]:
-            if port["guest_port"] == 5173 and port["host_port"]:
+            if port["guest_port"] == guest_port and port["host_port"]:
                 return int(port["host_port"])
         time.sleep(0.1)
     raise AssertionError(world.json("port", "ls", cwd=project))

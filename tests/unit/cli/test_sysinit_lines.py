@@ -40,6 +40,37 @@ def test_zellij_attaches_where_the_guest_has_it(tmp_path: Path, programs: str) -
     assert (done.stdout, done.stderr) == (f"zellij[attach][--create][{NAME}]", "")
 
 
+def test_zellij_gets_its_keys_in_the_run_time_directory(tmp_path: Path) -> None:
+    runtime = tmp_path / "run"
+    runtime.mkdir()
+    keys = runtime / "gaovm-zellij.kdl"
+    where = {"ZELLIJ_SESSION": "web", "XDG_RUNTIME_DIR": str(runtime)}
+    done = run(attaching.argv(), tmp_path, "zellij", **where)
+    assert (done.stdout, done.stderr) == (
+        f"zellij[--config][{keys}][attach][--create][web]",
+        "",
+    )
+    assert 'bind "d" "D" { Detach; }' in keys.read_text()
+    keys.unlink()
+    keys.mkdir()
+    done = run(attaching.argv(), tmp_path, "zellij", **where)
+    assert done.stdout == "zellij[attach][--create][web]", "without its keys it still attaches"
+
+
+@pytest.mark.parametrize("variable", ["", "ZELLIJ_CONFIG_DIR", "ZELLIJ_CONFIG_FILE"])
+def test_zellijs_own_config_stays(tmp_path: Path, variable: str) -> None:
+    folder = tmp_path / ("other" if variable else ".config/zellij")
+    folder.mkdir(parents=True)
+    (folder / "config.kdl").touch()
+    own = {"": {}, "ZELLIJ_CONFIG_DIR": {variable: str(folder)}}.get(
+        variable, {variable: str(folder / "config.kdl")}
+    )
+    where = {"ZELLIJ_SESSION": "web", "XDG_RUNTIME_DIR": str(tmp_path), **own}
+    done = run(attaching.argv(), tmp_path, "zellij", **where)
+    assert done.stdout == "zellij[attach][--create][web]"
+    assert not (tmp_path / "gaovm-zellij.kdl").exists()
+
+
 def test_else_tmux_with_zellijs_keys(tmp_path: Path) -> None:
     done = run(attaching.argv(), tmp_path, "tmux", ZELLIJ_SESSION=NAME)
     assert done.stdout == (
