@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.timeout(1800),
     pytest.mark.skipif(os.geteuid() != 0, reason="mmdebstrap and mke2fs -d need root here"),
 ]
+UID = 4242
 CONFIG = """\
 images:
 - location: ./cloud.qcow2
@@ -58,6 +59,7 @@ def project(world: World) -> Path:
     path = world.project("cloud", CONFIG)
     os.link(image, path / "cloud.qcow2")
     (path / "from-host").write_text("host\n")
+    os.chown(path, UID, UID)  # the guest's user may write what belongs to the same id here
     world.run("up", "--yes", cwd=path, timeout=1500)
     return path
 
