@@ -25,7 +25,7 @@ PACKAGES = (
     # what boots
     "systemd-sysv,udev,dbus,linux-image-cloud-amd64,initramfs-tools,grub-efi-amd64",
     # what makes it a cloud image
-    "cloud-init,cloud-guest-utils,openssh-server,sudo,iproute2,netbase,ca-certificates",
+    "cloud-init,cloud-guest-utils,openssh-server,sudo,libpam-systemd,iproute2,netbase,ca-certificates",
 )
 ROOT_BYTES = 1400 << 20
 ESP_BYTES = 16 << 20
@@ -60,6 +60,8 @@ rm "$1/tmp/early.cfg"
 : >"$1/etc/machine-id"
 rm -f "$1"/etc/ssh/ssh_host_*
 printf 'cloud' >"$1/etc/hostname"
+printf 'LANG=C.UTF-8\n' >"$1/etc/default/locale"
+printf 'locale: C.UTF-8\n' >"$1/etc/cloud/cloud.cfg.d/10-image.cfg"
 chroot "$1" systemctl -q enable systemd-networkd
 chroot "$1" passwd -q -l root
 """
@@ -142,7 +144,7 @@ def _debootstrap(work: Path, root: Path) -> None:
             *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase"),
             *(f"--include={names}" for names in PACKAGES),
             *("--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*"),
-            *("--dpkgopt=path-exclude=/usr/share/locale/*", f"--aptopt={work / 'apt.conf'}"),
+            *("--dpkgopt=path-exclude=/usr/share/locale/*/*", f"--aptopt={work / 'apt.conf'}"),
             *(f'--customize-hook=sh {hook} "$1"', SUITE, str(root)),
             *(source.line() for source in sources),
         ],

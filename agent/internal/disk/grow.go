@@ -3,6 +3,7 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"time"
@@ -43,6 +44,9 @@ func Grow(r *http.Request, real bool) (any, error) {
 }
 
 func growMounted(size int64) error {
+	if sys.Exists(partitionFile()) {
+		return wire.Fail(wire.CodeUnsupported, "the root is a partition: it grows at the next boot, if the image grows it then")
+	}
 	args, err := kernel.ReadArguments()
 	if err != nil {
 		return err
@@ -61,6 +65,15 @@ func growMounted(size int64) error {
 		return err
 	}
 	return GrowFileSystem(args.Root, "/")
+}
+
+// partitionFile names a file of sysfs that is there only if the root device is a partition.
+func partitionFile() string {
+	var root unix.Stat_t
+	if unix.Stat("/", &root) != nil {
+		return ""
+	}
+	return fmt.Sprintf("/sys/dev/block/%d:%d/partition", unix.Major(root.Dev), unix.Minor(root.Dev))
 }
 
 func deviceSize(path string) (int64, error) {

@@ -2,6 +2,7 @@ package network
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,10 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	routeTable = "/proc/net/route"
-	routeUp    = "0003" // RTF_UP and RTF_GATEWAY in the table's notation
-)
+const routeTable = "/proc/net/route"
 
 // AwaitDefaultRoute returns when the kernel has a default IPv4 route, or an error after timeout.
 func AwaitDefaultRoute(timeout time.Duration) error {
@@ -55,9 +53,13 @@ func AwaitDefaultRoute(timeout time.Duration) error {
 
 // hasDefaultRoute reads the text of /proc/net/route: device, destination, gateway, flags, …, mask.
 func hasDefaultRoute(table string) bool {
+	const anywhere = "00000000"
 	for _, line := range strings.Split(table, "\n") {
 		fields := strings.Fields(line)
-		if len(fields) >= 8 && fields[1] == "00000000" && fields[7] == "00000000" && fields[3] == routeUp {
+		if len(fields) < 8 || fields[1] != anywhere || fields[7] != anywhere {
+			continue
+		}
+		if flags, err := strconv.ParseUint(fields[3], 16, 32); err == nil && flags&unix.RTF_UP != 0 {
 			return true
 		}
 	}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gaovm.builder.document import BootFiles, DiskDevice
-from gaovm.model.facts import AcceleratorFact, HostFacts, PasstFact, VirtiofsdFact
+from gaovm.model.facts import AcceleratorFact, HostFacts, PasstFact, UefiFact, VirtiofsdFact
 from gaovm.spec import disks
 from gaovm.spec.boot import Boot
 from gaovm.spec.disks import AdditionalDisk, Image
@@ -56,6 +56,20 @@ KVM_HOST = HostFacts(
     passt=PASST,
 )
 ARM_KVM_HOST = HostFacts(arch="aarch64", accelerators=(KVM,), programs=PROGRAMS)
+UEFI = {
+    "x86_64": UefiFact(code="/f/OVMF_CODE.fd", variables="/f/OVMF_VARS.fd"),
+    "aarch64": UefiFact(code="/f/AAVMF_CODE.fd", variables="/f/AAVMF_VARS.fd"),
+}
+UEFI_HOST = msgspec.structs.replace(HOST, uefi=UEFI)
+CLOUD = BootFiles(
+    disk="/g/vms/p-dev/disk.qcow2",
+    base="/g/images/disk.qcow2",
+    base_format="qcow2",
+    loader="uefi",
+    loader_reason="it has an EFI system partition",
+    variables="/g/vms/p-dev/uefi-variables.fd",
+    seed="/g/vms/p-dev/cidata.iso",
+)
 FILES = BootFiles(
     disk="/g/vms/p-dev/disk.qcow2",
     base="/g/images/disk.raw",
@@ -142,6 +156,18 @@ CASES: dict[str, tuple[VmSpec, HostFacts, BootFiles]] = {
     "q35-tcg-watchdog": (watched("restart"), HOST, FILES),
     "q35-tcg-watchdog-pause": (watched("pause"), HOST, FILES),
     "virt-tcg-watchdog": (watched("event", Boot(arch="aarch64")), HOST, FILES),
+    "q35-tcg-uefi": (spec(PROJECT), UEFI_HOST, CLOUD),
+    "q35-tcg-bios": (
+        spec(),
+        HOST,
+        msgspec.structs.replace(CLOUD, loader="bios", variables=None),
+    ),
+    "q35-tcg-initrd": (
+        spec(),
+        HOST,
+        msgspec.structs.replace(FILES, seed="/g/vms/p-dev/cidata.iso"),
+    ),
+    "virt-tcg-uefi": (spec(boot=Boot(arch="aarch64")), UEFI_HOST, CLOUD),
     "q35-display": (displayed(spec(PROJECT)), HOST, FILES),
     "q35-display-odd-paths": (
         displayed(spec(PROJECT), width=8192, height=64),

@@ -14,7 +14,7 @@ from tests.unit.builder import samples
 
 from gaovm import errors
 from gaovm.builder import network
-from gaovm.builder.document import BootFiles
+from gaovm.builder.document import BootFiles, Loader
 from gaovm.builder.qemu import build, quoting
 from gaovm.builder.qemu.document import Document
 from gaovm.model.facts import HostFacts
@@ -290,3 +290,46 @@ def test_nested_virtualization_needs_kvm() -> None:
     arm = msgspec.structs.replace(spec, boot=Boot(arch="aarch64"))
     with pytest.raises(errors.ConfigError, match="not for aarch64"):
         build.build(arm, samples.ARM_KVM_HOST, samples.FILES)
+
+
+def test_an_image_with_a_loader_gets_firmware_and_no_kernel() -> None:
+    document = build.build(*samples.CASES["q35-tcg-uefi"])
+    assert "-kernel" not in document.argv and "-append" not in document.argv
+    assert "-no-reboot" not in document.argv  # shim resets the machine once
+    board = split(values(document, "-machine")[0])
+    assert "pflash0=firmware" in board and "pflash1=variables" in board
+    files = {file.fd: (file.path, file.writable) for file in document.files}
+    assert files["firmware"] == ("/f/OVMF_CODE.fd", False)
+    assert files["variables"] == ("/g/vms/p-dev/uefi-variables.fd", True)
+    assert files["seed"] == ("/g/vms/p-dev/cidata.iso", False)
+    assert document.kernel_arguments == ""
+    devices = [json.loads(text) for text in values(document, "-device") if text[0] == "{"]
+    disks = [(d["drive"], d.get("bootindex")) for d in devices if "drive" in d]
+    assert disks == [("root", 0), ("seed", None)]
+
+
+@pytest.mark.parametrize(
+    ("boot", "loader", "field"),
+    [
+        (Boot(machine="microvm"), "uefi", "vmOpts.gaovm.machine"),
+        (Boot(machine="microvm"), "bios", "vmOpts.gaovm.machine"),
+        (Boot(arch="aarch64"), "bios", "vmOpts.gaovm.machine"),
+        (Boot(extra_arguments="quiet"), "uefi", "vmOpts.gaovm.cmdline"),
+    ],
+)
+def test_what_a_loader_cannot_do_is_refused(boot: Boot, loader: Loader, field: str) -> None:
+    files = msgspec.structs.replace(samples.CLOUD, loader=loader)
+    with pytest.raises(errors.ConfigError, match="it has an EFI system partition") as caught:
+        build.build(samples.spec(boot=boot), samples.UEFI_HOST, files)
+    assert caught.value.field == field
+
+
+def test_debugging_the_agent_needs_no_kernel_argument() -> None:
+    spec = samples.spec(boot=Boot(extra_arguments="gaovm.debug=1"))
+    assert build.build(spec, samples.UEFI_HOST, samples.CLOUD).kernel_arguments == ""
+
+
+def test_a_host_without_uefi_is_told_the_package() -> None:
+    with pytest.raises(errors.ProgramMissing) as caught:
+        build.build(samples.spec(), samples.HOST, samples.CLOUD)
+    assert caught.value.remedy == "apt-get install ovmf"

@@ -53,3 +53,16 @@ async def test_a_disk_grows_live_once_and_never_shrinks(
     with pytest.raises(errors.DiskShrink):
         await driver_disks.grow_live(qemu, connection, 1 << 20)
     assert overlay.read_overlay(path).size_bytes == 8 << 20
+
+
+def test_uefi_variables_begin_as_the_firmware_delivers_them(tmp_path: Path) -> None:
+    template, own = tmp_path / "VARS.fd", tmp_path / "uefi-variables.fd"
+    template.write_bytes(b"new" * 100)
+    qemu_disks.prepare_variables(str(own), str(template))
+    assert own.read_bytes() == template.read_bytes()
+    own.write_bytes(b"own" * 100)
+    qemu_disks.prepare_variables(str(own), str(template))
+    assert own.read_bytes() == b"own" * 100  # what the firmware has written stays
+    template.write_bytes(b"other" * 100)
+    qemu_disks.prepare_variables(str(own), str(template))
+    assert own.read_bytes() == template.read_bytes()  # those of another firmware do not

@@ -82,6 +82,26 @@ def test_a_pulled_disk_boots_with_our_kernel(tmp_path: Path) -> None:
     assert (found.kernel, found.image_digest) == (str(own / "vmlinux"), pulled.name)
 
 
+def test_a_pulled_disk_with_a_loader_boots_by_it(tmp_path: Path) -> None:
+    _image(tmp_path, "a" * 64)
+    location = "https://images.example.org/x.img"
+    artefacts = {"disk": {"file": "disk.raw"}}
+    pulled = _image(tmp_path, "b" * 64, location, kernel=None, artefacts=artefacts)
+    (pulled / "disk.raw").write_bytes(bytes(510) + b"\x55\xaa")
+    found = boot_files.find(tmp_path, _spec(location))
+    assert (found.loader, found.kernel, found.variables) == ("bios", None, None)
+    assert found.seed == str(tmp_path / "vms" / "web" / "cidata.iso")
+
+
+def test_an_initramfs_of_a_distribution_gets_the_seed(tmp_path: Path) -> None:
+    location = "https://images.example.org/x.img"
+    roles = {role: {"file": role} for role in ("disk", "kernel", "initrd")}
+    pulled = _image(tmp_path, "b" * 64, location, kernel=None, artefacts=roles)
+    found = boot_files.find(tmp_path, _spec(location))
+    assert (found.loader, found.initrd) == ("kernel", str(pulled / "initrd"))
+    assert found.seed == str(tmp_path / "vms" / "web" / "cidata.iso")
+
+
 def test_a_manifest_cannot_point_elsewhere(tmp_path: Path) -> None:
     _image(tmp_path, "a" * 64, artefacts={"kernel": {"file": "../../../etc/passwd"}})
     assert boot_files.find(tmp_path, _spec()).kernel == "<image:debian:12:kernel>"

@@ -39,7 +39,7 @@ def test_cloud_init_makes_no_user_and_starts_the_agent() -> None:
     text = texts(samples.spec())["user-data"]
     assert text.startswith("#cloud-config\n")
     data = yaml.safe_load(text)
-    assert data["users"] == []
+    assert data["users"] == [""]
     assert data["growpart"] == {"mode": "auto", "devices": ["/"]}
     (script,) = data["bootcmd"]
     assert "gaovm-agent install" in script

@@ -276,10 +276,7 @@ async def test_an_archive_of_an_archive_is_refused(
 async def test_a_decompressor_that_wants_gigabytes_is_refused(
     images: store.ImageStore, server: Server
 ) -> None:
-    options: dict[int, int] = {
-        zstd.CompressionParameter.window_log: 30,
-        zstd.CompressionParameter.checksum_flag: 1,
-    }
+    options = {int(zstd.CompressionParameter.window_log): 30}
     packer = zstd.ZstdCompressor(options=options)
     server.content = packer.compress(b"x" * 1000) + packer.flush()
     with pytest.raises(errors.PullFailed, match="damaged: zstd"):

@@ -34,7 +34,8 @@ def run(parsed: options.Parsed) -> int:
     admission.check(loaded, home)
     spec = overrides.apply(loaded.spec, layer)
     build = backends.builder(spec.boot.backend).build
-    built = build(spec, host, boot_files.find(home, spec))
+    files = boot_files.find(home, spec)
+    built = build(spec, host, files)
     for warning in (*loaded.warnings, *fit.check(spec, host)):
         output.err(output.harmless(f"warning: {warning}"))
     if parsed.flag("json"):
@@ -44,6 +45,8 @@ def run(parsed: options.Parsed) -> int:
             output.out(output.harmless(f"# set over the project file: {', '.join(layer)}"))
         output.out(f"# machine {built.machine.name}: {built.machine.reason}")
         output.out(f"# accelerator {built.accelerator.name}: {built.accelerator.reason}")
+        if files.loader_reason:
+            output.out(f"# boot {files.loader}: {files.loader_reason}")
         output.out(f"# network {built.network.name}: {built.network.reason}")
         if absent := cage.absence():
             output.out(f"# cage none: {absent}")

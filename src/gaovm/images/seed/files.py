@@ -74,13 +74,14 @@ def files(spec: VmSpec, agent: bytes, instance: str) -> list[iso9660.File]:
 def _user_data() -> str:
     """Return cloud-init's config: no user, because the agent makes ours; then start the agent.
 
+    An empty list of users is not valid, and without a list cloud-init makes the image's own user.
     ``bootcmd`` runs at every boot, early, and costs nothing once the agent is a service.
     """
     script = "".join(f"  {line}\n" for line in _START.splitlines())
     return (
         "#cloud-config\n"
         'growpart: {mode: auto, devices: ["/"]}\n'
-        "users: []\n"
+        'users: [""]\n'
         "ssh_pwauth: false\n"
         "bootcmd:\n"
         f"- |\n{script}"
