@@ -259,9 +259,7 @@ def test_unsupported_fields_are_named() -> None:
     assert set(names) == {
         "ssh",
         "containerd",
-        "mounts[0].sshfs",
         "vmType",
-        "mountType",
         "portForwards[0].guestPortRange",
         "portForwards[1].proto",
         "provision[0].mode",

@@ -23,6 +23,7 @@ from gaovm.driver.guest import (
     presence,
     setup,
     sharewatch,
+    sshmounts,
     terminal,
     timekeeping,
 )
@@ -48,6 +49,7 @@ class GuestLink:
         status: Status,
         owner: tasks.TaskOwner,
         on_answer: Callable[[], None],
+        open_share: sshmounts.OpenShare,
     ) -> None:
         self._request, self._shares, self._status = request, shares, status
         self._owner, self._on_answer = owner, on_answer
@@ -64,6 +66,7 @@ class GuestLink:
         self._agent: object = None
         self._clock = timekeeping.Timekeeper()
         self._watch = sharewatch.ShareWatch(shares, status, owner)
+        self._mounts = sshmounts.SshMounts(shares, owner, open_share)
         self.answered = False
 
     @steps.step
@@ -169,6 +172,7 @@ class GuestLink:
         self._presence.forget()
         self._clock.close()
         self._watch.close()
+        self._mounts.end()
         self._log.close()
 
     def relevel(self) -> None:
@@ -197,6 +201,7 @@ class GuestLink:
         self._configured.clear()
         self._log.end()
         self._watch.end()
+        self._mounts.end()
         self._cancel_work()
         if self.answered:
             self._presence.lost(error)
@@ -224,9 +229,11 @@ class GuestLink:
                 raise
             self._settle_in(connection)
             if self._readiness.settled:
+                await self._mount(connection)
                 self._readiness.tell_again()
                 return
             await setup.await_network(connection)
+            await self._mount(connection)
             self._offer_terminal(connection)
             await booted.wait(connection, self._status.progress)
             await self._set_clock(connection)
@@ -240,6 +247,10 @@ class GuestLink:
             self._readiness.settle("degraded", exc)
         else:
             self._readiness.settle("ready")
+
+    async def _mount(self, connection: Connection) -> None:
+        user = self._request.spec.guest.user.name
+        await self._mounts.mount(connection, user, self._status.progress)
 
     def _offer_terminal(self, connection: Connection) -> None:
         spec = self._request.spec

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from gaovm.aio import clock, steps
-from gaovm.builder import network
+from gaovm.builder import choices, network
 from gaovm.builder.document import ShareDevice
 from gaovm.driver.guest import provision
 from gaovm.driver.guest.readiness import Readiness
@@ -46,6 +46,7 @@ async def configure(
             notify=share.inotify,
         )
         for share in shares
+        if share.type != choices.SSHFS
     )
     configuration = Configuration(
         hostname=what.hostname,
