@@ -250,7 +250,9 @@ class GuestLink:
 
     async def _mount(self, connection: Connection) -> None:
         user = self._request.spec.guest.user.name
-        await self._mounts.mount(connection, user, self._status.progress)
+        if self._mounts.wanted:
+            await self._mounts.mount(connection, user, self._status.progress)
+            self._watch.begin(connection)  # what is not mounted cannot be told
 
     def _offer_terminal(self, connection: Connection) -> None:
         spec = self._request.spec
@@ -262,7 +264,8 @@ class GuestLink:
         """Allow calls from now on; only now start the rest, so that it delays no call."""
         self._configured.set()
         self._log.begin(connection, self._agent)
-        self._watch.begin(connection)
+        if not self._mounts.wanted:
+            self._watch.begin(connection)
         keeping = self._clock.keep(connection)
         self._work.append(self._owner.start(keeping, name="guest clock", finishable=True))
 

@@ -58,6 +58,11 @@ class SshMounts:
         self._owner, self._open = owner, open_share
         self._relays: list[asyncio.Task[None]] = []
 
+    @property
+    def wanted(self) -> bool:
+        """Whether there are any."""
+        return bool(self._shares)
+
     async def mount(self, connection: Connection, user: str, report: Report) -> None:
         """Mount all of them. The guest's network must be up: sshfs may have to be installed.
 
@@ -67,8 +72,6 @@ class SshMounts:
             errors.HostError: a server did not start.
         """
         self.end()
-        if not self._shares:
-            return
         report("mounts", "looking for sshfs in the guest; apt installs it if it is missing")
         await _install(connection)
         for share in self._shares:
