@@ -9,21 +9,32 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 PLACEHOLDER = re.compile(r"<fd:([a-z0-9_.-]+)>")
 
 
 class BareVm:
-    """QEMU with socket pairs for its run-time descriptors; its disk is a copy of the overlay."""
+    """QEMU with socket pairs for its run-time descriptors; its disk is a copy of the overlay.
 
-    def __init__(self, explained: dict[str, Any], extra_kernel: str = "") -> None:
+    ``given``: descriptors that are no such pairs; it closes them.
+    """
+
+    def __init__(
+        self,
+        explained: dict[str, Any],
+        extra_kernel: str = "",
+        given: Mapping[str, socket.socket | IO[bytes]] = MappingProxyType({}),
+    ) -> None:
         self.scratch = Path(tempfile.mkdtemp(prefix="gaovm-bare."))
         argv: list[str] = explained["argv"]
         names = sorted({n for arg in argv for n in PLACEHOLDER.findall(arg)})
         self.ours: dict[str, socket.socket] = {}
         theirs: dict[str, socket.socket | IO[bytes]] = self._open(explained["files"])
+        theirs.update(given)
         for name in names:
             if name == "network":  # QEMU would wait on it for passt, and there is no passt
                 theirs[name] = listener = socket.socket(socket.AF_UNIX)

@@ -1,9 +1,11 @@
-"""Shared directories: whether they show the truth, and what they cost.
+"""Shared directories: whether they show the truth, what they cost, and how fast changes are told.
 
 Truth: tries of each kind and direction, half of them while a watcher in the guest reads everything
 (see `truth.py`). Cost: one program, in the guest and on the bare host, writes and reads a large
 file, and makes, stats, reads and removes 2,000 small ones. `before` is virtiofs with the options
-that it had before the fix: the guest trusted for a second what it knew.
+that it had before the fix: the guest trusted for a second what it knew. Speed: the same work on the
+same share, server and mount options under bare QEMU (`bareshares.py`). Notice: from a change on the
+host to the line of a watcher in the guest, with the way back of that line.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import measure, truth
+from bench import bareshares, measure, truth
 from bench.seat import BOOTED, CONFIG, GAOVM, Seat, processes, seat
 
 if TYPE_CHECKING:
@@ -27,6 +30,11 @@ if TYPE_CHECKING:
 COMMAND = "python bench/shares.py"
 MIB = 128
 FILES = 2000
+SMALL_FILES = 5000
+#: As in the config of a seat.
+MEMORY_MIB = 512
+#: What each part of the work handles: MiB, or files.
+PARTS = {"write": MIB, "read": MIB, "create": SMALL_FILES, "look": SMALL_FILES}
 # Both sides have perl. Prints the seconds of each part, as JSON.
 WORK = r"""
 use strict; use Time::HiRes qw(time); use IO::Handle;
@@ -46,6 +54,12 @@ timed look => sub { slurp($_) for @names };
 timed remove => sub { unlink $_ or die $! for @names };
 rmdir "$dir/small";
 print "{", join(",", map { "\"$_\":$took{$_}" } sort keys %took), "}\n";
+"""
+# Prints "ready", then a line for each finished write that inotify reports.
+WATCHER = r"""
+use strict; $| = 1; my $fd = syscall(294, 0); die $! if $fd < 0;
+syscall(254, $fd, $ARGV[0], 0x8) >= 0 or die $!; open(my $in, "<&=", $fd) or die $!;
+print "ready\n"; while (sysread($in, my $data, 65536)) { print "event\n" }
 """
 # The options before the fix: every Python of the seat loads this before anything else.
 BEFORE = """
@@ -72,9 +86,15 @@ class Side:
             raise ValueError("the host is no VM")
         return self._place.env
 
-    def work(self) -> dict[str, float]:
+    @property
+    def place(self) -> Seat:
+        if self._place is None:
+            raise ValueError("the host is no VM")
+        return self._place
+
+    def work(self, files: int = FILES) -> dict[str, float]:
         """Return the seconds of each part of the work."""
-        argv = ["perl", "-e", WORK, str(self.project), str(MIB), str(FILES)]
+        argv = ["perl", "-e", WORK, str(self.project), str(MIB), str(files)]
         if self._place is None:
             output = subprocess.run([*argv, "0"], check=True, capture_output=True).stdout
         else:
@@ -85,13 +105,13 @@ class Side:
 
 
 @contextlib.contextmanager
-def vm(name: str, kind: str, *, before: bool = False) -> Iterator[Side]:
+def vm(name: str, kind: str, *, before: bool = False, more: str = "") -> Iterator[Side]:
     """Run a VM that shares its project directory by this kind."""
     with seat() as place:
         if before:
             (place.base / "sitecustomize.py").write_text(BEFORE)
             place.env["PYTHONPATH"] = str(place.base)
-        project = place.project(name, CONFIG + f'mountType: "{kind}"\n')
+        project = place.project(name, CONFIG + f'mountType: "{kind}"\n{more}')
         place.run("up", cwd=project)
         if before and any("timeout=0" in line for line in processes(place.home).values()):
             raise RuntimeError("the share server runs with today's options")
@@ -152,11 +172,83 @@ def cost(sides: list[Side], runs: int) -> None:
         )
 
 
+def speed(kind: str, runs: int) -> None:
+    """Report the throughput of a share against the same share under bare QEMU, in turns."""
+    with vm(f"speed-{kind}", kind) as side:
+        (side.project / "work.pl").write_text(WORK)
+        explained = side.place.json("explain", cwd=side.project)
+        share = side.place.json("status", cwd=side.project)["mounts"][0]
+        bare = bareshares.BareShare(explained, share, MEMORY_MIB)
+        both: dict[str, list[dict[str, float]]] = {"ours": [], "bare": []}
+        try:
+            sides = {
+                "ours": lambda: side.work(SMALL_FILES),
+                "bare": lambda: bare.work("work.pl", str(MIB), str(SMALL_FILES), "1"),
+            }
+            for number in range(runs):
+                for name in sides if number % 2 == 0 else reversed(sides):
+                    both[name].append(sides[name]())
+                    print(f"  {kind} {name}: {both[name][-1]}", file=sys.stderr)
+        finally:
+            bare.close()
+    for part, amount in PARTS.items():
+        rates = {name: [amount / took[part] for took in found] for name, found in both.items()}
+        measure.report(
+            f"{part} by {kind}, {'MiB' if amount == MIB else 'files'}/s, against bare QEMU",
+            f"{COMMAND} --only speed --runs {runs}",
+            **{name: measure.summary(values, 1) for name, values in rates.items()},
+            ratio=measure.ratio(rates["ours"], rates["bare"]),
+            goal=">= 0.95",
+        )
+
+
+def notice(runs: int) -> None:
+    """Report how long a change on the host takes to reach a watcher in the guest."""
+    with vm("notice", "virtiofs", more="mountInotify: true\n") as side:
+        file = side.project / "file"
+        file.write_text("0")
+        argv = [GAOVM, "exec", "--", "perl", "-e", WATCHER, str(side.project)]
+        watcher = subprocess.Popen(argv, cwd=side.project, env=side.env, stdout=subprocess.PIPE)
+        took = []
+        try:
+            lines = iter(watcher.stdout or ())
+            next(lines)
+            with file.open("r+b", buffering=0) as opened:
+                for _ in range(runs * 20):
+                    time.sleep(0.3)  # no change is told together with the last one
+                    begin = time.perf_counter()
+                    opened.write(b"x")
+                    next(lines)
+                    took.append((time.perf_counter() - begin) * 1000)
+        finally:
+            watcher.kill()
+            watcher.wait()
+    measure.report(
+        "host edit to inotify event in the guest, ms (with the event's way back to the host)",
+        f"{COMMAND} --only notice --runs {runs}",
+        ms=measure.summary(took, 1),
+        p95=round(sorted(took)[int(len(took) * 0.95)], 1),
+        goal="<= 100",
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--tries", type=int, default=1000)
+    parser.add_argument("--only", choices=("truth", "speed", "notice"))
     options = parser.parse_args()
+    if options.only in (None, "notice"):
+        notice(options.runs)
+    if options.only in (None, "speed"):
+        for kind in ("virtiofs", "9p"):
+            speed(kind, options.runs)
+    if options.only in (None, "truth"):
+        truths(options)
+
+
+def truths(options: argparse.Namespace) -> None:
+    """Report the truth and the cost of each kind."""
     with contextlib.ExitStack() as stack:
         virtiofs = stack.enter_context(vm("virtiofs", "virtiofs"))
         nine_p = stack.enter_context(vm("9p", "9p"))

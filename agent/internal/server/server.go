@@ -252,6 +252,8 @@ func (a *agent) plain(w http.ResponseWriter, r *http.Request) {
 		result, err = a.bootWait(r)
 	case "POST /v1/network/wait":
 		result, err = a.networkWait(r)
+	case "POST /v1/mounts/wait":
+		result, err = a.mounter.Await(r)
 	case "POST /v1/changes":
 		result, err = a.mounter.Changed(r)
 	case "POST /v1/signal":

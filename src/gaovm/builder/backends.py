@@ -67,7 +67,10 @@ BACKENDS: tuple[Backend, ...] = (
             "snapshot": "there is none yet",
         },
         hypervisors={"x86_64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"},
-        tools=(Tool("qemu-img", "needed to make a VM's disk larger"),),
+        tools=(
+            Tool("qemu-img", "needed to make a VM's disk larger"),
+            Tool("sftp-server", "needed for mountType: reverse-sshfs"),
+        ),
         builder="gaovm.builder.qemu.build",
         manager="gaovm.vmmanager.qemu.manager",
     ),

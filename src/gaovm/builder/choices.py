@@ -9,6 +9,9 @@ from gaovm.spec.base import Frozen
 from gaovm.spec.boot import Accelerator, Arch
 from gaovm.spec.shares import ShareType
 
+#: Lima's word for a share that the guest mounts by SSHFS, and the program that serves it.
+SSHFS, SFTP_SERVER = "reverse-sshfs", "sftp-server"
+
 
 class Choice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A choice and its reason, in words for the user."""
@@ -46,6 +49,18 @@ def choose_accelerator(requested: Accelerator, arch: Arch, host: host_facts.Host
     return Choice(name="tcg", reason="; ".join(reasons) or "this system has no accelerator")
 
 
+def _sshfs(host: host_facts.HostFacts) -> Choice:
+    if SFTP_SERVER in host.programs:
+        reason = f"asked for in the config, {host.programs[SFTP_SERVER]} serves it"
+        return Choice(name=SSHFS, reason=reason)
+    raise errors.ProgramMissing(
+        f"mountType {SSHFS}: {SFTP_SERVER} is not installed",
+        field="mountType",
+        remedy=f"{packages.remedy(SFTP_SERVER)}, or use 9p",
+        details={"program": SFTP_SERVER},
+    )
+
+
 def choose_share(requested: ShareType, host: host_facts.HostFacts) -> Choice:
     """Choose how to share directories: virtiofs where a virtiofsd is usable and exact, else 9p.
 
@@ -54,13 +69,16 @@ def choose_share(requested: ShareType, host: host_facts.HostFacts) -> Choice:
     newer virtiofsd only when the config asks for virtiofs.
 
     Raises:
-        errors.ProgramMissing: the config asks for virtiofs and no virtiofsd is installed.
+        errors.ProgramMissing: the config asks for virtiofs and no virtiofsd is installed, or for
+            reverse-sshfs and no sftp-server is.
         errors.PermissionMissing: the config asks for virtiofs and this user cannot run the
             installed virtiofsd.
     """
     found = host.virtiofsd
     if requested == "9p":
         return Choice(name="9p", reason="asked for in the config")
+    if requested == SSHFS:
+        return _sshfs(host)
     if found is not None and found.usable:
         if requested == "auto" and found.flavour == "rust":
             return Choice(name="9p", reason=f"{found.path} caches too long, or not at all")

@@ -69,6 +69,7 @@ class ShareDevice(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True)
     options: str = ""
     security_model: str | None = None
     queue_size: int | None = None
+    follow_symlinks: bool = False
 
 
 class Document(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -22,6 +22,7 @@ PACKAGES = {
     "passt": "passt",
     "newuidmap": "uidmap",
     "newgidmap": "uidmap",
+    "sftp-server": "openssh-sftp-server",  # for mountType reverse-sshfs
     "virtiofsd": "virtiofsd",  # Debian 13 and later; in Debian 12 it is part of qemu-system-common
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
@@ -52,6 +53,8 @@ HELPERS = ("/usr/libexec", "/usr/lib/qemu")
 #: ``PATH`` may lack, and Homebrew.
 DIRECTORIES = (
     "/usr/lib/qemu",
+    "/usr/lib/openssh",
+    "/usr/libexec/openssh",
     "/usr/libexec",
     "/usr/lib",
     "/usr/sbin",

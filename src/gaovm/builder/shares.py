@@ -36,6 +36,7 @@ def decide(shares: Sequence[Share], host: HostFacts) -> tuple[ShareDevice, ...]:
                 options=_options(share) if choice.name == "9p" else "",
                 security_model=share.nine_p.security_model,
                 queue_size=share.queue_size,
+                follow_symlinks=share.follow_symlinks,
             )
         )
     return tuple(found)

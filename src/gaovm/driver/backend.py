@@ -6,6 +6,7 @@ The rest of the driver does not know which back ends exist; ``builder.backends``
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import socket
 from collections.abc import Awaitable, Callable, Mapping
@@ -150,6 +151,19 @@ class Manager(Protocol):
 
         Raises:
             errors.ProgramMissing, errors.HostError: see ``start``.
+        """
+        ...
+
+    def open_share(
+        self, share: ShareDevice
+    ) -> contextlib.AbstractAsyncContextManager[socket.socket]:
+        """Run the server of a share that the guest mounts by SSHFS, for the length of a block.
+
+        The value speaks SFTP to it. Works after ``shed`` too.
+
+        Raises:
+            errors.StateConflict: nothing serves this share so.
+            errors.ProgramMissing, errors.HostError: it did not start.
         """
         ...
 

@@ -200,7 +200,13 @@ class Vm:
         self.status.change("running", "booting")
         self.display.attach(request, manager.hypervisor)
         guest = self._guest = GuestLink(
-            request, document.shares, self.status, self._owner, reacting.on_answer, self.ports
+            request,
+            document.shares,
+            self.status,
+            self._owner,
+            reacting.on_answer,
+            self.ports,
+            manager.open_share,
         )
         self._console = console.Console(logs.StampedLog(vm_dir / "serial.log"), reacting.on_fatal)
         reacting.watch(guest, self._console)

@@ -1,11 +1,14 @@
-"""The shares that the agent mounts: check its results."""
+"""The shares that the agent mounts: check its results, and wait for those of other programs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from gaovm import errors
-from gaovm.wire.agent.mounts import Mount, Mounted
+from gaovm.guestmanager import calls
+from gaovm.guestmanager.connection import CALL_LIMIT_S, Connection
+from gaovm.wire.agent import table
+from gaovm.wire.agent.mounts import Await, Mount, Mounted
 
 
 def check(wanted: Iterable[Mount], results: Iterable[Mounted]) -> None:
@@ -25,3 +28,9 @@ def check(wanted: Iterable[Mount], results: Iterable[Mounted]) -> None:
                 actions=(errors.Action("show_console"),),
                 details={"mount": mount.path, "type": mount.type},
             )
+
+
+async def await_one(connection: Connection, share: Await) -> Mounted:
+    """Wait until a program in the guest has mounted a share, or the time is over."""
+    limit_s = share.timeout_s + CALL_LIMIT_S
+    return await calls.call(connection, table.WAIT_MOUNT, share, limit_s=limit_s)

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from gaovm import errors
 from gaovm.spec.base import Frozen
 
-ShareType = Literal["auto", "9p", "virtiofs"]
+ShareType = Literal["auto", "9p", "virtiofs", "reverse-sshfs"]
 SecurityModel = Literal["none", "passthrough", "mapped-xattr", "mapped-file"]
 Cache = Literal["none", "mmap"]
 
@@ -30,7 +30,8 @@ class Share(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     ``field`` is its path in the project file (``mounts[0].location``), for error messages.
     ``inotify``: the guest's watchers are told what the host changes. ``nine_p`` and ``queue_size``
-    (requests that virtiofs can have under way) count if the share is of that type.
+    (requests that virtiofs can have under way) count if the share is of that type, and so does
+    ``follow_symlinks`` of reverse-sshfs: the server follows links inside the share.
     """
 
     location: str
@@ -40,6 +41,7 @@ class Share(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     inotify: bool = False
     nine_p: NineP = NineP()
     queue_size: int | None = None
+    follow_symlinks: bool = False
     field: str | None = None
 
     @property

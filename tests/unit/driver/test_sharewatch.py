@@ -178,7 +178,10 @@ async def test_an_agent_that_cannot_is_reported(
         await asyncio.sleep(0.01)
     report = reports[0]
     assert isinstance(report, notifications.Health)
-    assert (report.kind, report.detail) == ("shares_unwatched", "no such call")
+    assert (report.kind, report.detail) == ("shares_unwatched", "/in/guest: no such call")
+    guest.error = None
+    (tmp_path / "b").write_text("1")
+    assert await guest.next() == {"b": "made"}
     watched.close()
 
 

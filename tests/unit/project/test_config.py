@@ -255,9 +255,7 @@ def test_unsupported_fields_are_named() -> None:
     assert set(names) == {
         "ssh.localPort",
         "containerd",
-        "mounts[0].sshfs",
         "vmType",
-        "mountType",
         "provision[0].mode",
         "vmOpts.vz",
     }

@@ -87,3 +87,14 @@ def test_refused(entry: str, expected: str) -> None:
 def test_queue_size() -> None:
     assert share("{location: /a, virtiofs: {queueSize: 256}}").queue_size == 256
     assert share("{location: /a}").queue_size is None
+
+
+def test_reverse_sshfs() -> None:
+    more = "mountType: reverse-sshfs"
+    found = share("{location: /a, sshfs: {cache: true, followSymlinks: true}}", more)
+    assert (found.type, found.follow_symlinks) == ("reverse-sshfs", True)
+    entry = "{location: /a, sshfs: {sftpDriver: builtin}}"
+    loaded = load(with_image(f"mounts: [{entry}]\n{more}"))
+    assert [line.split(": ")[1] for line in loaded.warnings] == ["mounts[0].sshfs.sftpDriver"]
+    wrong = with_image("mounts: [{location: /a, sshfs: {sftpDriver: mine}}]")
+    assert "sftpDriver: expected one of builtin, openssh-sftp-server" in problem(wrong)

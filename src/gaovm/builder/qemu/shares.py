@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gaovm.builder import choices
 from gaovm.builder.document import ShareDevice
 from gaovm.builder.qemu import quoting
 from gaovm.builder.qemu.machine import bus
@@ -50,6 +51,8 @@ def arguments(shares: Sequence[ShareDevice], machine: str, *, root: bool) -> lis
     """Return the arguments for all shares. ``root``: QEMU runs as root."""
     result: list[str] = []
     for number, share in enumerate(shares):
+        if share.type == choices.SSHFS:
+            continue  # it needs no device: the guest reaches it through the agent
         if share.fd is None:
             result += _nine_p(number, share, machine, root=root)
         else:

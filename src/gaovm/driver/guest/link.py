@@ -25,6 +25,7 @@ from gaovm.driver.guest import (
     presence,
     setup,
     sharewatch,
+    sshmounts,
     terminal,
     timekeeping,
 )
@@ -60,6 +61,7 @@ class GuestLink:
         owner: tasks.TaskOwner,
         on_answer: Callable[[], None],
         ports: Follower,
+        open_share: sshmounts.OpenShare,
     ) -> None:
         self._request, self._shares, self._status = request, shares, status
         self._owner, self._on_answer, self._ports = owner, on_answer, ports
@@ -79,6 +81,7 @@ class GuestLink:
         # Now: later this process cannot read the host's files.
         self._zone = guest.zone(name, timezones.data(name))
         self._watch = sharewatch.ShareWatch(shares, status, owner)
+        self._mounts = sshmounts.SshMounts(shares, owner, open_share)
         self.answered = False
 
     @steps.step
@@ -206,6 +209,7 @@ class GuestLink:
         self._presence.forget()
         self._clock.close()
         self._watch.close()
+        self._mounts.end()
         self._log.close()
 
     def relevel(self) -> None:
@@ -235,6 +239,7 @@ class GuestLink:
         self._ports.unfollow()
         self._log.end()
         self._watch.end()
+        self._mounts.end()
         self._cancel_work()
         if self.answered:
             self._presence.lost(error)
@@ -263,11 +268,13 @@ class GuestLink:
                 raise
             self._settle_in(connection)
             if self._readiness.settled:
+                await self._mount(connection)
                 self._readiness.tell_again()
                 return
             told = (self._readiness, self._status.progress)
             await setup.run_early(connection, self._request, *told)
             await setup.await_network(connection)
+            await self._mount(connection)
             self._offer_terminal(connection)
             limit_s = self._request.spec.supervision.set_up.boot_s
             await booted.wait(connection, limit_s, self._status.progress)
@@ -282,6 +289,12 @@ class GuestLink:
         else:
             self._readiness.settle("ready")
 
+    async def _mount(self, connection: Connection) -> None:
+        user = self._request.spec.guest.user.name
+        if self._mounts.wanted:
+            await self._mounts.mount(connection, user, self._status.progress)
+            self._watch.begin(connection)  # what is not mounted cannot be told
+
     def _offer_terminal(self, connection: Connection) -> None:
         spec = self._request.spec
         if spec.graphics.enabled:
@@ -293,7 +306,8 @@ class GuestLink:
         self._configured.set()
         self._log.begin(connection, self._agent)
         self._ports.follow(connection)
-        self._watch.begin(connection)
+        if not self._mounts.wanted:
+            self._watch.begin(connection)
         keeping = self._clock.keep(connection)
         self._work.append(self._owner.start(keeping, name="guest clock", finishable=True))
 

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from gaovm.aio import clock, steps
-from gaovm.builder import network
+from gaovm.builder import choices, network
 from gaovm.builder.document import ShareDevice
 from gaovm.driver.guest import copying, packages, passwords, probing, provision
 from gaovm.driver.guest.editing import Editor
@@ -71,6 +71,7 @@ async def configure(
             notify=share.inotify,
         )
         for share in shares
+        if share.type != choices.SSHFS
     )
     configuration = Configuration(
         hostname=what.hostname,

@@ -40,6 +40,7 @@ class _Share:
         self.device, self.tree = device, tree
         self.waiting: dict[str, Kind] = {}
         self.reported = 0
+        self.refused = False
 
     def take(self) -> None:
         """Take from the kernel what has changed."""
@@ -157,7 +158,13 @@ class ShareWatch:
 
     async def _tell(self, connection: Connection, share: _Share) -> None:
         while batch := share.next_call():
-            told = await agent.tell(connection, share.device.mount_point, batch)
+            try:
+                told = await agent.tell(connection, share.device.mount_point, batch)
+            except errors.GuestCallFailed as exc:
+                if not share.refused:
+                    self._warn(f"{share.device.mount_point}: {exc.message}")
+                share.refused = True
+                continue
             if told.failed:
                 logger.info(
                     "%d of %d changes below %s could not be told: %s",

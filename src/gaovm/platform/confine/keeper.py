@@ -12,14 +12,15 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 import msgspec
 
 from gaovm import errors
 from gaovm.platform import unix_sockets
-from gaovm.platform.confine import calls, launch
+from gaovm.platform.confine import calls, launch, serving
+from gaovm.platform.confine.serving import Confined
 from gaovm.platform.linux import proc
 
 #: Its name in a list of processes.
@@ -38,11 +39,14 @@ class Recipe(NamedTuple):
 
     ``argv`` is its command line; ``LAST_FD`` in it becomes the number of the last descriptor.
     ``connects``: the path of a Unix socket; the last descriptor is a new connection to it. The
-    maker may not be allowed to connect itself.
+    maker may not be allowed to connect itself. ``stdio``: the last descriptor becomes stdin and
+    stdout. ``confined``: limits that the program gets before it is executed.
     """
 
     argv: tuple[str, ...]
     connects: str = ""
+    stdio: bool = False
+    confined: Confined | None = None
 
 
 #: No word of a command line can contain it by itself.
@@ -168,7 +172,7 @@ def _answer(recipe: Recipe | None, fds: list[int]) -> str:
                 argv,
                 output=output,
                 pass_fds=passed,
-                before_exec=_before_exec,
+                before_exec=_before_exec(recipe, passed),
             )
     except errors.HostError as exc:
         return f"- {exc.message}"
@@ -189,7 +193,18 @@ def _connected(path: str) -> socket.socket:
     return sock
 
 
-def _before_exec() -> None:
-    os.setsid()
-    calls.die_with_parent(signal.SIGKILL)
-    calls.no_new_privileges()
+def _before_exec(recipe: Recipe, fds: Sequence[int]) -> Callable[[], None]:
+    confine = None if recipe.confined is None else serving.before_exec(recipe.confined)
+
+    def prepare() -> None:
+        os.setsid()
+        if recipe.stdio:
+            os.dup2(fds[-1], 0)
+            os.dup2(fds[-1], 1)
+        if confine is not None:
+            confine()
+        # a change of ids takes the death signal away, so set it after that
+        calls.die_with_parent(signal.SIGKILL)
+        calls.no_new_privileges()
+
+    return prepare

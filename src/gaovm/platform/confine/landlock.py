@@ -24,9 +24,11 @@ _EXECUTE, _WRITE, _READ, _READ_DIRECTORY = 1, 2, 4, 8
 _REFER, _TRUNCATE, _DEVICE_CONTROL = 1 << 13, 1 << 14, 1 << 15
 _ALL_1 = (1 << 13) - 1
 _MAKE_DEVICES = 1 << 6 | 1 << 11
-#: Rights on a directory: read it; list it; or do everything in it except make devices and execute.
+#: Rights on a directory: read it; list it; read and execute; or do everything in it except make
+#: devices and execute.
 READ = _READ | _READ_DIRECTORY
 LIST = _READ_DIRECTORY
+EXECUTE = READ | _EXECUTE
 WRITE = (_ALL_1 | _REFER | _TRUNCATE) & ~_EXECUTE & ~_MAKE_DEVICES
 #: What can be allowed on a file that is not a directory.
 _FILE = _EXECUTE | _WRITE | _READ | _TRUNCATE | _DEVICE_CONTROL

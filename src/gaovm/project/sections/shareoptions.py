@@ -1,4 +1,4 @@
-"""``mounts[].9p`` and ``mounts[].virtiofs``: how a share is served and mounted."""
+"""``mounts[].9p``, ``virtiofs`` and ``sshfs``: how a share is served and mounted."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ _PROTOCOLS = ("9p2000", "9p2000.u", _PROTOCOL)
 _TRUSTING = ("loose", "fscache")
 #: net/9p/trans_virtio.c: a message is at most 125 pages.
 _MIN_MSIZE, _MAX_MSIZE = 4 << 10, 500 << 10
+_DRIVERS = ("builtin", "openssh-sftp-server")
 _QUEUE_SIZES = tuple(str(1 << power) for power in range(4, 11))
 
 
@@ -41,6 +42,16 @@ def queue_size(entry: nodes.Table, context: Context) -> int | None:
     table = fields.table(entry, "virtiofs")
     size = fields.word(table, "queueSize", _QUEUE_SIZES, context.found)
     return None if size is None else int(size)
+
+
+def follow_symlinks(entry: nodes.Table, context: Context) -> bool:
+    """Read ``sshfs`` of a mount; return whether the server follows links."""
+    table = fields.table(entry, "sshfs")
+    driver = fields.word(table, "sftpDriver", _DRIVERS, context.found)
+    if driver == _DRIVERS[0]:
+        what = f"not honoured: {_DRIVERS[1]} serves the mount, in a confinement of its own"
+        context.found.warning(table.entries["sftpDriver"], what)
+    return fields.boolean(table, "followSymlinks") or False
 
 
 def _msize(table: nodes.Table, context: Context) -> int | None:

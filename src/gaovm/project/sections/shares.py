@@ -16,7 +16,7 @@ from gaovm.spec.shares import Share, ShareType
 MAX_SHARES = 20
 _SYSTEM = {"/", "/bin", "/dev", "/etc", "/home", "/lib", "/opt", "/proc", "/run", "/sbin", "/sys"}
 _SYSTEM |= {"/tmp", "/usr", "/var", "/boot"}
-_WORKING = "use 9p or virtiofs, or leave it out: GaoVM then chooses"
+_WORKING = "use 9p, virtiofs or reverse-sshfs, or leave it out: GaoVM then chooses"
 
 
 def read(root: nodes.Table, user: User, context: Context) -> tuple[Share, ...]:
@@ -64,10 +64,7 @@ def _type(root: nodes.Table, context: Context) -> ShareType:
     node = fields.scalar(root, "mountType")
     if node is None or node.text in ("", "default"):
         return _left_over(root)
-    if node.text == "reverse-sshfs":
-        context.found.warning(node, "not honoured yet; another type is chosen")
-        return _left_over(root)
-    if node.text not in ("9p", "virtiofs"):
+    if node.text not in ("9p", "virtiofs", "reverse-sshfs"):
         what = f"{node.text} is not supported; {_WORKING}"
         context.found.problem(node, what, remedy="take mountType out")
         return "auto"
@@ -111,6 +108,7 @@ def _share(entry: nodes.Table, kind: ShareType, user: User, context: Context) ->
         type=kind,
         nine_p=shareoptions.nine_p(entry, context),
         queue_size=shareoptions.queue_size(entry, context),
+        follow_symlinks=shareoptions.follow_symlinks(entry, context),
         field=fields.below(entry, "location"),
     )
 

@@ -223,6 +223,11 @@ class Toy:
     async def serve(self) -> None:
         """Do nothing: a toy needs no servers."""
 
+    def open_share(
+        self, share: document.ShareDevice
+    ) -> contextlib.AbstractAsyncContextManager[socket.socket]:
+        raise errors.StateConflict(f"nothing serves {share.location} over the agent's channel")
+
     def shed(self) -> None:
         """Do nothing: a toy keeps its rights."""
 

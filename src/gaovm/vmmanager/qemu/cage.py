@@ -54,7 +54,7 @@ class Own(NamedTuple):
 
 def served(document: Document) -> tuple[ShareDevice, ...]:
     """Return the shares that QEMU itself serves (9p)."""
-    return tuple(share for share in document.shares if share.fd is None)
+    return tuple(share for share in document.shares if share.type == "9p")
 
 
 def make(document: Document, own: Own, ids: Ids | None, *, root: bool) -> Cage:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from gaovm import errors
@@ -16,7 +17,7 @@ from gaovm.builder.document import ShareDevice
 from gaovm.builder.qemu.document import Document
 from gaovm.model.facts import PasstFact, VirtiofsdFact
 from gaovm.platform.confine import abilities, identities, keeper, landlock, place, shed
-from gaovm.vmmanager.qemu import cage, network, passt
+from gaovm.vmmanager.qemu import cage, network, passt, sftp
 from gaovm.wire.driver import results
 from gaovm.wire.driver.launch import LaunchRequest
 
@@ -48,6 +49,7 @@ class Confinement:
         await self.close()
         self._off = abilities.absence()
         home = Path(request.home)
+        sftp.check(document.shares, home)
         if not request.confine:
             return
         if self._off:
@@ -84,8 +86,11 @@ class Confinement:
 
     def of_share(self, share: ShareDevice) -> results.Guard:
         """Return the confinement of a share's server, for ``status``."""
-        server = self.place if share.fd is None else self.servers.get(share.fd)
         in_force = ["no set-id bits, devices or file capabilities"]
+        if sftp.served((share,)):
+            in_force.append("its own directory only (Landlock)")
+            return results.Guard(uid=sftp.user(share), in_force=tuple(in_force))
+        server = self.place if share.fd is None else self.servers.get(share.fd)
         if server is None:
             return results.Guard(uid=os.geteuid(), in_force=tuple(in_force))
         if server.cage.owners:
@@ -96,20 +101,32 @@ class Confinement:
 
     @steps.step
     async def keep(
-        self, request: LaunchRequest, carrier: PasstFact | None
-    ) -> keeping.Keeper | None:
-        """Run a keeper that can start passt after this process has dropped the rights to do so.
+        self,
+        request: LaunchRequest,
+        carrier: PasstFact | None,
+        servers: Mapping[str, keeper.Recipe],
+    ) -> tuple[keeping.Keeper | None, keeping.Keeper | None]:
+        """Run a keeper that can start programs after this process has dropped the rights to.
 
-        None: this process will drop nothing, or there is no passt.
+        Returns it for passt and for ``servers``, by name. None: this process will drop nothing, or
+        there is no passt; there are no servers.
         """
-        if self.place is None or carrier is None:
-            return None
-        access, ids = request.spec.network.host_access, self.place.cage.ids
+        recipes = dict(servers)
+        if self.place is not None and carrier is not None:
+            recipes[network.PASST] = self._passt(request, carrier, self.place)
+        if not recipes:
+            return None, None
+        kept = await self._kept.enter_async_context(keeping.run(recipes))
+        return (kept if network.PASST in recipes else None), (kept if servers else None)
+
+    def _passt(
+        self, request: LaunchRequest, carrier: PasstFact, made: place.Place
+    ) -> keeper.Recipe:
+        access, ids = request.spec.network.host_access, made.cage.ids
         # if root starts it: one of the VM's ids, and not QEMU's
         user = {} if ids is None else {"user": ids.first + 1}
         argv = passt.command(carrier.path, keeper.LAST_FD, host_access=access, **user)
-        recipe = keeper.Recipe(tuple(argv), str(network.socket_of(Path(request.run_dir))))
-        return await self._kept.enter_async_context(keeping.run({network.PASST: recipe}))
+        return keeper.Recipe(tuple(argv), str(network.socket_of(Path(request.run_dir))))
 
     @steps.step
     def shed(self, request: LaunchRequest) -> None:

@@ -6,17 +6,27 @@ This is the entry of this back end: the table of back ends names this module, an
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import process, tasks
-from gaovm.builder import document
+from gaovm.aio import keeping, process, tasks
+from gaovm.builder import choices, document
 from gaovm.builder.qemu.document import Document
 from gaovm.model.facts import HostFacts
 from gaovm.vmmanager import events
 from gaovm.vmmanager.pipes import Channels
-from gaovm.vmmanager.qemu import confinement, disks, network, rehearsal, shares, versions
+from gaovm.vmmanager.qemu import (
+    confinement,
+    disks,
+    network,
+    rehearsal,
+    sftp,
+    shares,
+    versions,
+)
 from gaovm.vmmanager.qemu.hypervisor import Hypervisor
 from gaovm.wire.driver import results
 from gaovm.wire.driver.launch import LaunchRequest
@@ -42,6 +52,7 @@ class Qemu:
         self._shares = shares.Shares(owner, lambda error: on_event(events.ShareLost(error)))
         self._network = network.Network(owner, on_event)
         self._confinement = confinement.Confinement()
+        self._servers: keeping.Keeper | None = None
 
     async def prepare(self) -> None:
         """Make or grow the disk, make UEFI's variables, and prepare the cages. Starts nothing.
@@ -80,11 +91,30 @@ class Qemu:
         """
         await self._shares.start(self._facts.virtiofsd, self._confinement.servers)
         carrier = self._facts.passt
-        self._network.keeper = await self._confinement.keep(self._request, carrier)
+        program = self._facts.programs.get(choices.SFTP_SERVER, choices.SFTP_SERVER)
+        servers = {
+            share.tag: sftp.recipe(program, share) for share in sftp.served(self._document.shares)
+        }
+        self._network.keeper, self._servers = await self._confinement.keep(
+            self._request, carrier, servers
+        )
         self._network.start(
             carrier.path if carrier else None,
             host_access=self._request.spec.network.host_access,
         )
+
+    def open_share(
+        self, share: document.ShareDevice
+    ) -> contextlib.AbstractAsyncContextManager[socket.socket]:
+        """Run the server of a share that the guest mounts by SSHFS, for the length of a block.
+
+        Raises:
+            errors.StateConflict: the VM does not serve this share so, or not yet.
+            errors.ProgramMissing, errors.HostError: it did not start.
+        """
+        if self._servers is None:
+            raise errors.StateConflict(f"nothing serves {share.location} over the agent's channel")
+        return sftp.open_one(self._servers, share)
 
     def shed(self) -> None:
         """Drop the rights that this process does not need once the VM runs."""

@@ -21,6 +21,7 @@ from gaovm.wire.agent import (
     info,
     journal,
     listeners,
+    mounts,
     power,
     processes,
     ssh,
@@ -129,6 +130,14 @@ WAIT_ONLINE = Call(
     guest.Wait,
     guest.Network,
     "Returns when the network that `ip=` asks for is set up, or cannot be.",
+)
+WAIT_MOUNT = Call(
+    "POST",
+    "/v1/mounts/wait",
+    mounts.Await,
+    mounts.Mounted,
+    "Returns when a file system of this type is mounted at the path; `ok` is false when it is not"
+    " in time. The kernel reports new mounts (poll(2) on `/proc/self/mountinfo`).",
 )
 CHANGES = Call(
     "POST",
