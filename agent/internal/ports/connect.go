@@ -32,21 +32,16 @@ type halfCloser interface {
 	CloseWrite() error
 }
 
-// Connect serves the stream of one connection: it connects to an address inside the guest and
-// carries both directions until both have ended.
-func Connect(s *stream.Stream) error {
+// Connect serves the stream of one connection: it connects to an address inside the guest, or takes
+// a connection of Offer, and carries both directions until both have ended.
+func (o *Own) Connect(s *stream.Stream) error {
 	var req start
 	if err := s.Start(&req); err != nil {
 		return err
 	}
-	if req.Network != "tcp" && req.Network != "unix" && req.Network != "udp" {
-		return wire.BadField("network", "tcp, unix or udp")
-	}
-	ctx, cancel := context.WithTimeout(s.Ctx, dialTimeout)
-	conn, err := new(net.Dialer).DialContext(ctx, req.Network, req.Address)
-	cancel()
+	conn, err := o.open(s.Ctx, req)
 	if err != nil {
-		return wire.Fail(wire.CodeUnreachable, err.Error())
+		return err
 	}
 	defer conn.Close()
 	if err := s.Out.SendEmptyObject(wire.FrameStarted); err != nil {
@@ -69,6 +64,25 @@ func Connect(s *stream.Stream) error {
 	}
 	<-sent
 	return broken
+}
+
+func (o *Own) open(ctx context.Context, req start) (net.Conn, error) {
+	switch req.Network {
+	case "accepted":
+		if conn := o.take(req.Address); conn != nil {
+			return conn, nil
+		}
+		return nil, wire.Fail(wire.CodeNotFound, "no such connection waits")
+	case "tcp", "unix", "udp":
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		conn, err := new(net.Dialer).DialContext(ctx, req.Network, req.Address)
+		if err != nil {
+			return nil, wire.Fail(wire.CodeUnreachable, err.Error())
+		}
+		return conn, nil
+	}
+	return nil, wire.BadField("network", "tcp, unix, udp or accepted")
 }
 
 // fromHost writes the host's data to the connection; EOF closes this direction only. A datagram

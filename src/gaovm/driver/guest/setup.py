@@ -14,6 +14,7 @@ from gaovm.driver.guest.readiness import Readiness
 from gaovm.driver.logs import StampedLog
 from gaovm.guestmanager import guest, mounts, users
 from gaovm.guestmanager.connection import Connection
+from gaovm.spec.network import Network
 from gaovm.wire.agent.guest import Configuration
 from gaovm.wire.agent.mounts import Mount
 from gaovm.wire.driver.launch import LaunchRequest
@@ -34,14 +35,14 @@ async def configure(
     Raises:
         errors.GaoError: the agent is gone, or a part failed; the other parts are done all the same.
     """
-    what, opened = request.spec.guest, request.spec.network.host_access
+    what = request.spec.guest
     fed = request.spec.supervision.watchdog.device
     wanted = tuple(
         Mount(tag=s.tag, type=s.type, path=s.mount_point, writable=s.writable) for s in shares
     )
     configuration = Configuration(
         hostname=what.hostname,
-        hosts={HOST_NAME: network.GATEWAY} if opened else {},
+        hosts=_hosts(request.spec.network),
         unix_ns=round(clock.now() * 1e9),
         user=users.account(what.user),
         mounts=wanted,
@@ -53,6 +54,13 @@ async def configure(
     mounts.check(wanted, done.mounts)
     if fed:
         guest.check_watchdog(done)
+
+
+def _hosts(wanted: Network) -> dict[str, str]:
+    """Return the name of the host, where the guest reaches something of it."""
+    if wanted.host_access:
+        return {HOST_NAME: network.GATEWAY}
+    return {HOST_NAME: network.HOST_PORTS} if wanted.host_ports else {}
 
 
 async def await_network(connection: Connection) -> None:

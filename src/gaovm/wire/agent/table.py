@@ -20,6 +20,7 @@ from gaovm.wire.agent import (
     info,
     journal,
     listeners,
+    offer,
     power,
     processes,
     tunnel,
@@ -137,6 +138,7 @@ LISTENERS = Call(
 
 EXEC = Stream("/v1/exec", processes.Command)
 TUNNEL = Stream("/v1/tunnel", tunnel.Tunnel)
+OFFER = Stream("/v1/offer", offer.Offer)
 COPY_IN = Stream("/v1/copy/in", files.CopyIn)
 COPY_OUT = Stream("/v1/copy/out", files.CopyOut)
 
@@ -149,5 +151,6 @@ PAYLOADS: tuple[type[msgspec.Struct], ...] = (
     processes.Resize,
     processes.Started,
     processes.Exit,
+    offer.Accepted,
     calls.Problem,
 )
