@@ -107,6 +107,10 @@ class Following:
         if self._connection is not None:
             self._restart_watch()
 
+    async def refresh(self) -> None:
+        """Look again at what could not be opened."""
+        await self._apply()
+
     def end(self) -> asyncio.Task[None]:
         """Close everything, as the connection is lost: when the task is done. Idempotent."""
         self._connection = None

@@ -244,6 +244,7 @@ class Ports:
             raise errors.NotFound("no such forwarded port")
         for forward in found:
             await self._close(forward)
+        await self._following.refresh()  # a rule may want a host port that is free now
         return tuple(forward.describe() for forward in found)
 
     @steps.step

@@ -26,7 +26,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A ticket for one stream over the driver's ``socket``, good once and for 30 s.
 
     ``shared`` comes with a copy: the host's directories that guests can write. The client follows
-    no symbolic link below them.
+    no symbolic link below them. ``notices``: what happened to the VM since the last session, each
+    told once: ports that could not be forwarded.
     """
 
     socket: str
@@ -35,3 +36,4 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     home: str
     mounts: tuple[Mounted, ...]
     shared: tuple[str, ...] | None = None
+    notices: tuple[str, ...] = ()

@@ -41,6 +41,7 @@ async def open_session(ctx: context.Daemon, call: context.Call, args: wire.Open)
             for mount in vm.record.facts.mounts
         ),
         shared=tuple(guest_writable(ctx)) if args.kind == "copy" else None,
+        notices=vm.take_notices() if args.kind == "exec" else (),
     )
 
 
