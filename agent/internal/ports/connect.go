@@ -8,9 +8,11 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"gaovm/agent/internal/stream"
+	"gaovm/agent/internal/sys"
 	"gaovm/agent/internal/wire"
 
 	"golang.org/x/sys/unix"
@@ -118,27 +120,39 @@ func feedDatagrams(s *stream.Stream, conn net.Conn) error {
 
 // toHost sends what the guest's peer writes, then EOF.
 func toHost(s *stream.Stream, conn net.Conn) error {
-	_, stream := conn.(halfCloser)
-	buf := make([]byte, wire.FirstBuffer)
-	if !stream {
-		buf = make([]byte, wire.FrameHeadSize+maxDatagram)
+	if _, ok := conn.(halfCloser); !ok {
+		return datagramsToHost(s, conn)
 	}
+	raw, err := sys.NewRawConn(conn.(syscall.Conn))
+	if err != nil {
+		return err
+	}
+	if err := s.PumpConn(wire.FrameOut, raw); err != nil && !closed(err) {
+		return wire.Fail(wire.CodeReset, err.Error())
+	}
+	return s.Out.SendEmpty(wire.FrameOutEOF)
+}
+
+// datagramsToHost sends each datagram as one frame.
+func datagramsToHost(s *stream.Stream, conn net.Conn) error {
+	buf := make([]byte, wire.FrameHeadSize+maxDatagram)
 	for {
 		n, err := conn.Read(buf[wire.FrameHeadSize:])
-		if n > 0 || err == nil && !stream {
+		switch {
+		case err == nil:
 			if err := s.Out.Send(wire.FrameOut, buf[:wire.FrameHeadSize+n]); err != nil {
 				return err
 			}
-			if stream {
-				buf = wire.GrowBuffer(buf, n)
-			}
-		}
-		switch {
-		case err == nil, !stream && errors.Is(err, unix.ECONNREFUSED):
-		case err == io.EOF, errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrClosed):
+		case errors.Is(err, unix.ECONNREFUSED): // nobody listens now; somebody may later
+		case closed(err):
 			return s.Out.SendEmpty(wire.FrameOutEOF)
 		default:
 			return wire.Fail(wire.CodeReset, err.Error())
 		}
 	}
+}
+
+// closed tells whether a socket was closed on this side.
+func closed(err error) bool {
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed)
 }
