@@ -18,10 +18,11 @@ from pathlib import Path
 from gaovm import errors
 from gaovm.aio import process, sockets, steps, tasks
 from gaovm.builder.network import HOST_PORTS
-from gaovm.driver.ports import host_sockets, relay
+from gaovm.driver.ports import relay
 from gaovm.guestmanager import offers, ports
 from gaovm.guestmanager.connection import Connection
 from gaovm.platform.confine import connector
+from gaovm.platform.made_sockets import DIRECTORY
 from gaovm.spec.guest import User
 from gaovm.spec.network import Network
 from gaovm.wire.agent.offer import Offer
@@ -62,7 +63,7 @@ class Reverse:
         self._ends = [_of_port(port) for port in single]
         for each in network.sockets:
             if each.reverse:
-                path = str(vm_dir / host_sockets.DIRECTORY / each.host_socket)
+                path = str(vm_dir / DIRECTORY / each.host_socket)
                 offer = Offer(network="unix", address=each.guest_socket, uid=user.uid, gid=user.gid)
                 shown = results.Port(
                     guest_port=0,
