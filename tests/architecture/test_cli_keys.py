@@ -142,6 +142,7 @@ READS: dict[str, dict[str, Kinds]] = {
     "cli/calls.py": {
         "call(client, 'vm.status', {'name': name})": (status.VmReport,),
         "listed": (status.VmList,),
+        "ticket": (sessions.Ticket,),
         "vm": (status.VmStatus,),
     },
     "cli/completing.py": {

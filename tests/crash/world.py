@@ -46,7 +46,7 @@ cpus: 1
 memory: {memory}
 disk: {disk}
 mountType: 9p
-portForwards: [{{guestPort: 80, hostPort: 0}}]
+portForwards: [{{guestPort: 80, hostPort: 0, proto: tcp, static: true}}]
 vmOpts:
   gaovm:
     accel: {accel}

@@ -47,7 +47,7 @@ def test_forward_half_close_and_remove(world: World, vm: Path) -> None:
 def test_taken_port_fails_before_boot_and_names_the_owner(world: World, vm: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
-        rule = f"portForwards:\n  - guestPort: 80\n    hostPort: {number}\n"
+        rule = f"portForwards: [{{guestPort: 80, hostPort: {number}, static: true}}]\n"
         project = world.project("taken", CONFIG + rule)
         done = world.run("up", cwd=project, check=1)
         text = done.stderr.decode()

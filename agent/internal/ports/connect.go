@@ -8,9 +8,11 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"gaovm/agent/internal/stream"
+	"gaovm/agent/internal/sys"
 	"gaovm/agent/internal/wire"
 
 	"golang.org/x/sys/unix"
@@ -32,21 +34,16 @@ type halfCloser interface {
 	CloseWrite() error
 }
 
-// Connect serves the stream of one connection: it connects to an address inside the guest and
-// carries both directions until both have ended.
-func Connect(s *stream.Stream) error {
+// Connect serves the stream of one connection: it connects to an address inside the guest, or takes
+// a connection of Offer, and carries both directions until both have ended.
+func (o *Own) Connect(s *stream.Stream) error {
 	var req start
 	if err := s.Start(&req); err != nil {
 		return err
 	}
-	if req.Network != "tcp" && req.Network != "unix" && req.Network != "udp" {
-		return wire.BadField("network", "tcp, unix or udp")
-	}
-	ctx, cancel := context.WithTimeout(s.Ctx, dialTimeout)
-	conn, err := new(net.Dialer).DialContext(ctx, req.Network, req.Address)
-	cancel()
+	conn, err := o.open(s.Ctx, req)
 	if err != nil {
-		return wire.Fail(wire.CodeUnreachable, err.Error())
+		return err
 	}
 	defer conn.Close()
 	if err := s.Out.SendEmptyObject(wire.FrameStarted); err != nil {
@@ -69,6 +66,25 @@ func Connect(s *stream.Stream) error {
 	}
 	<-sent
 	return broken
+}
+
+func (o *Own) open(ctx context.Context, req start) (net.Conn, error) {
+	switch req.Network {
+	case "accepted":
+		if conn := o.take(req.Address); conn != nil {
+			return conn, nil
+		}
+		return nil, wire.Fail(wire.CodeNotFound, "no such connection waits")
+	case "tcp", "unix", "udp":
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		conn, err := new(net.Dialer).DialContext(ctx, req.Network, req.Address)
+		if err != nil {
+			return nil, wire.Fail(wire.CodeUnreachable, err.Error())
+		}
+		return conn, nil
+	}
+	return nil, wire.BadField("network", "tcp, unix, udp or accepted")
 }
 
 // fromHost writes the host's data to the connection; EOF closes this direction only. A datagram
@@ -104,27 +120,39 @@ func feedDatagrams(s *stream.Stream, conn net.Conn) error {
 
 // toHost sends what the guest's peer writes, then EOF.
 func toHost(s *stream.Stream, conn net.Conn) error {
-	_, stream := conn.(halfCloser)
-	buf := make([]byte, wire.FirstBuffer)
-	if !stream {
-		buf = make([]byte, wire.FrameHeadSize+maxDatagram)
+	if _, ok := conn.(halfCloser); !ok {
+		return datagramsToHost(s, conn)
 	}
+	raw, err := sys.NewRawConn(conn.(syscall.Conn))
+	if err != nil {
+		return err
+	}
+	if err := s.PumpConn(wire.FrameOut, raw); err != nil && !closed(err) {
+		return wire.Fail(wire.CodeReset, err.Error())
+	}
+	return s.Out.SendEmpty(wire.FrameOutEOF)
+}
+
+// datagramsToHost sends each datagram as one frame.
+func datagramsToHost(s *stream.Stream, conn net.Conn) error {
+	buf := make([]byte, wire.FrameHeadSize+maxDatagram)
 	for {
 		n, err := conn.Read(buf[wire.FrameHeadSize:])
-		if n > 0 || err == nil && !stream {
+		switch {
+		case err == nil:
 			if err := s.Out.Send(wire.FrameOut, buf[:wire.FrameHeadSize+n]); err != nil {
 				return err
 			}
-			if stream {
-				buf = wire.GrowBuffer(buf, n)
-			}
-		}
-		switch {
-		case err == nil, !stream && errors.Is(err, unix.ECONNREFUSED):
-		case err == io.EOF, errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrClosed):
+		case errors.Is(err, unix.ECONNREFUSED): // nobody listens now; somebody may later
+		case closed(err):
 			return s.Out.SendEmpty(wire.FrameOutEOF)
 		default:
 			return wire.Fail(wire.CodeReset, err.Error())
 		}
 	}
+}
+
+// closed tells whether a socket was closed on this side.
+func closed(err error) bool {
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed)
 }

@@ -193,6 +193,11 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.ports.Watch(w, r)
 		return
 	}
+	if r.URL.Path == "/v1/offer" && r.Method == http.MethodPost {
+		w.Header()["Date"] = nil
+		stream.Serve(w, r, a.ports.Offer)
+		return
+	}
 	a.release.Stop()
 	a.streams.Add(1)
 	defer func() {
@@ -214,7 +219,7 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "POST /v1/ssh":
 		stream.Serve(w, r, a.runner.SSH)
 	case "POST /v1/tunnel":
-		stream.Serve(w, r, ports.Connect)
+		stream.Serve(w, r, a.ports.Connect)
 	case "POST /v1/copy/in":
 		stream.Serve(w, r, a.copier.In)
 	case "POST /v1/copy/out":

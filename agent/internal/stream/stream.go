@@ -109,6 +109,28 @@ func AsFrameError(err error) error {
 	return err
 }
 
+// PumpConn sends what it reads from a socket, one frame per read, until the peer has ended its
+// direction. It does not wait for more as Pump does: a socket's buffer is larger than a pipe's, and
+// fills by itself while a frame is written.
+func (s *Stream) PumpConn(kind byte, r *sys.RawFile) error {
+	buf := make([]byte, wire.FirstBuffer)
+	for {
+		n, err := r.Read(buf[wire.FrameHeadSize:])
+		if n > 0 {
+			if sendErr := s.Out.Send(kind, buf[:wire.FrameHeadSize+n]); sendErr != nil {
+				return sendErr
+			}
+			buf = wire.GrowBuffer(buf, n)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 // Pump sends what it reads from a file, one frame per read, until the file's end. When the file's
 // deadline passes, Pump still sends the bytes that are in the pipe at that moment.
 func (s *Stream) Pump(kind byte, file *os.File) error {

@@ -28,6 +28,15 @@ func NewRawFile(file *os.File) (*RawFile, error) {
 	return &RawFile{file, raw}, nil
 }
 
+// NewRawConn wraps a socket of Go's own, to read and write it; its owner closes it.
+func NewRawConn(conn syscall.Conn) (*RawFile, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	return &RawFile{nil, raw}, nil
+}
+
 func (f *RawFile) Close() error { return f.file.Close() }
 
 func (f *RawFile) Read(p []byte) (int, error) {

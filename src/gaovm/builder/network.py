@@ -14,6 +14,8 @@ NETWORK = "10.0.2.0/24"
 GUEST = "10.0.2.15"
 GATEWAY = network.GATEWAY
 DNS = "10.0.2.3"
+#: An address of the guest's loopback: single ports of the host are there (``hostAccess: [5432]``).
+HOST_PORTS = "127.0.0.100"
 INTERFACE = "eth0"
 # The largest size of an IPv4 packet: passt has no other way to carry much data at once.
 MTU = 65520

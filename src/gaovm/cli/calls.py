@@ -101,7 +101,10 @@ def open_session(client: blocking.Client, name: str, kind: str) -> Mapping[str, 
         output.err(output.harmless(f"gaovm: {params.get('message')}"))
 
     try:
-        return session.ask(client, target.about(name), kind, say)
+        ticket = session.ask(client, target.about(name), kind, say)
+        for notice in ticket.get("notices") or ():
+            output.err(f"gaovm: {output.one_line(str(notice))}")
+        return ticket
     except errors.VmNotFound as error:
         raise with_suggestion(client, name, error) from error
     except (errors.StateConflict, errors.GuestUnavailable) as error:

@@ -126,6 +126,7 @@ class Vm:
             name = request.spec.boot.backend
             document = backends.builder(name).build(request.spec, facts, _artefacts(request))
             self.ports.bind_all(request)
+            await self.ports.offer(request)
             create = self._create or backend.of(name).create
             self._manager = create(request, facts, document, self._owner, self._on_event)
             await self._manager.prepare()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from gaovm import errors
 from gaovm.guestmanager import calls
-from gaovm.guestmanager.connection import CALL_LIMIT_S, Connection
+from gaovm.guestmanager.transport.connection import CALL_LIMIT_S, Connection
 from gaovm.wire.agent import table
 from gaovm.wire.agent.mounts import Await, Mount, Mounted
 

@@ -99,6 +99,15 @@ class Tunnel:
         """End our direction; the guest's goes on."""
         await self._stream.write(streams.encode(streams.EOF), end=True)
 
+    async def ended(self) -> None:
+        """Return when the guest has taken all that was written, after both directions have ended.
+
+        A tunnel that is left before that breaks, and the guest's program may lose the last bytes.
+        Raises as ``read``.
+        """
+        while await self._next() is not None:
+            pass
+
     def reset(self) -> None:
         """Break the connection. Idempotent."""
         self._stream.reset()

@@ -88,7 +88,7 @@ def load(  # noqa: PLR0913  (what a file is read against)
     spec = VmSpec(
         name=name,
         image=image or Image(location=""),
-        guest=guest.read(root, user, context, files, host_access=networking.host_access),
+        guest=guest.read(root, user, context, files, networking),
         boot=boot_part,
         processors=processors.read(root, boot_part.arch, context),
         memory=disks.read_memory(root, context),

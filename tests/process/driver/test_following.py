@@ -40,6 +40,10 @@ class Followed:
         self.ports.serve()
         self.ports.follow(self.connection)
 
+    async def offer(self, **network: Any) -> None:
+        await self.ports.offer(self._request((), network))
+        self.begin(**network)
+
     def _request(self, rules: tuple[Rule, ...], network: dict[str, Any]) -> LaunchRequest:
         wanted = {"rules": msgspec.to_builtins(rules), **network}
         return msgspec.convert(launch_request(self._base, {"network": wanted}), LaunchRequest)
@@ -245,6 +249,91 @@ async def test_a_foreign_file_is_never_replaced_and_a_stale_socket_is(
         client.connect(str(foreign))
     await followed.ports.close()
     assert not foreign.exists()
+
+
+@pytest.fixture
+def at_loopback(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Offer the host's ports at an address of their own: the guest is this host."""
+    monkeypatch.setattr("gaovm.driver.ports.reverse.HOST_PORTS", "127.0.0.100")
+    return "127.0.0.100"
+
+
+async def test_a_single_port_of_the_host_is_in_the_guest(
+    followed: Followed, at_loopback: str
+) -> None:
+    server = await asyncio.start_server(_shout, "127.0.0.1", quiet_port())
+    port = number(server.sockets[0])
+    async with server:
+        await followed.offer(host_ports=[port])
+        reader, writer = await _connected(at_loopback, port)
+        writer.write(b"hello")
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), STEP_S) == b"HELLO"
+        writer.close()
+    # nobody listens on the host: the guest's connection ends, and others still can
+    reader, writer = await _connected(at_loopback, port)
+    assert await asyncio.wait_for(_rest(reader), STEP_S) == b""
+    writer.close()
+    followed.ports.unfollow()
+    async with asyncio.timeout(STEP_S):
+        with pytest.raises(OSError):
+            while True:
+                _, writer = await asyncio.open_connection(at_loopback, port)
+                writer.close()
+                await asyncio.sleep(0.01)
+
+
+async def test_a_socket_of_the_host_is_in_the_guest(followed: Followed, base: Path) -> None:
+    host, inside = base / "host.sock", base / "inside.sock"
+    async with await asyncio.start_unix_server(_shout, host):
+        forward = {"guest_socket": str(inside), "host_socket": str(host), "reverse": True}
+        await followed.offer(sockets=[forward])
+        await _appears(inside)
+        assert inside.stat().st_mode & 0o777 == 0o600
+        many = [_ask(inside, bytes([97 + index]) * 1000) for index in range(20)]
+        assert await asyncio.gather(*many) == [bytes([65 + i]) * 1000 for i in range(20)]
+
+
+async def test_a_port_that_the_guest_itself_uses_is_told(
+    followed: Followed, at_loopback: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gaovm.driver.ports.reverse.RETRY_S", 0.01)
+    with socket.create_server((at_loopback, quiet_port())) as other:
+        await followed.offer(host_ports=[number(other)])
+        told = await followed.port(number(other), "refused")
+        assert told.problem is not None and "address already in use" in told.problem
+    assert (await followed.port(told.guest_port, "forwarded")).problem is None
+
+
+async def _connected(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async with asyncio.timeout(STEP_S):
+        while True:
+            try:
+                return await asyncio.open_connection(host, port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.01)
+
+
+async def _rest(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
+
+
+async def _appears(path: Path) -> None:
+    async with asyncio.timeout(STEP_S):
+        while not path.exists():
+            await asyncio.sleep(0.01)
+
+
+async def _ask(path: Path, data: bytes) -> bytes:
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(data)
+    writer.write_eof()
+    answer = await asyncio.wait_for(reader.read(), STEP_S)
+    writer.close()
+    return answer
 
 
 async def _shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from gaovm.guestmanager.connection import Connection
 
 from gaovm import errors
 from gaovm.guestmanager import processes, textfiles
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.guest import Target
 from gaovm.wire import streams
 from gaovm.wire.agent.processes import Command, Exit

@@ -11,7 +11,8 @@ from gaovm.spec import diff, reach
 from gaovm.spec.disks import AdditionalDisk, Image, ImageFile
 from gaovm.spec.guest import Guest, User
 from gaovm.spec.network import Network
-from gaovm.spec.ports import PortForward
+from gaovm.spec.portrules import Rule
+from gaovm.spec.ports import PortForward, SocketForward
 from gaovm.spec.shares import Share
 from gaovm.spec.ssh import Ssh
 from gaovm.spec.vm import VmSpec
@@ -153,3 +154,40 @@ def test_a_moved_project_reaches_the_same() -> None:
     moved = Share(location="/new", mount_point="/new", writable=True)
     there = reach.of(spec(moved, share("/new/data")), "/new", lambda path: path)
     assert here == there
+
+
+def test_rules_and_sockets_reach_what_they_open() -> None:
+    network = Network(
+        rules=(
+            Rule(22, 22, "0.0.0.0", ignore=True),
+            Rule(80, 80),
+            Rule(81, 81, host_ip="0.0.0.0", proto="tcp"),
+            Rule(90, 99, host_ip="::", host_first=190),
+            Rule(100, 100, host_ip="10.0.0.1", host_first=0, proto="udp"),
+            Rule(101, 101, host_socket="own.sock"),
+            Rule(102, 102, host_socket="/tmp/other.sock"),
+        ),
+        sockets=(
+            SocketForward(guest_socket="/a", host_socket="a.sock"),
+            SocketForward(guest_socket="/b", host_socket="/run/b.sock"),
+            SocketForward(guest_socket="/c", host_socket="/run/docker.sock", reverse=True),
+        ),
+        host_ports=(5432,),
+    )
+    assert widened(spec(network=network), links={"/tmp/other.sock": "/home/u/x"}) == [
+        "forward 0.0.0.0:81",
+        "forward 10.0.0.1:(any port)/udp",
+        "forward [::]:190-199",
+        "forward [::]:190-199/udp",
+        "forward socket /home/u/x",
+        "forward socket /run/b.sock",
+        "host access socket /run/docker.sock",
+        "host access this machine's own 127.0.0.1:5432",
+    ]
+
+
+def test_all_of_the_hosts_ports_include_each_of_them() -> None:
+    every = spec(network=Network(host_access=True))
+    single = spec(network=Network(host_ports=(5432,)))
+    assert widened(single, every) == []
+    assert len(widened(every, single)) == 1

@@ -31,7 +31,8 @@ def run(parsed: options.Parsed) -> int:
 
 def row(vm: Mapping[str, Any]) -> tuple[str, ...]:
     """One line of the table."""
-    ports = [port_text(port) for port in vm.get("ports") or () if port.get("guest_port")]
+    shown = (port for port in vm.get("ports") or () if not port.get("reverse"))
+    ports = [port_text(port) for port in shown if port.get("guest_port")]
     return (
         str(vm["name"]),
         "paused" if vm.get("paused") else str(vm["state"]),

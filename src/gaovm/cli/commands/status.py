@@ -161,7 +161,8 @@ def port_line(port: Mapping[str, Any]) -> str:
 
 def port_way(port: Mapping[str, Any]) -> str:
     """Write from where a port is forwarded, and to where."""
-    return f"{host_end(port)} -> {guest_end(port)} in the VM"
+    arrow = "<-" if port.get("reverse") else "->"
+    return f"{host_end(port)} {arrow} {guest_end(port)} in the VM"
 
 
 def host_end(port: Mapping[str, Any], free: str = "(free one)") -> str:

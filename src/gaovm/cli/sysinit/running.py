@@ -103,7 +103,7 @@ def row(vm: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the VM's line of the table, with Lima's word for its state."""
     from gaovm.cli.commands import listing
 
-    ports = " ".join(listing.port_text(port) for port in vm.get("ports") or ())
+    ports = listing.row(vm)[listing.HEAD.index("PORTS")]
     return (
         str(vm["name"]),
         word(vm),
@@ -111,7 +111,7 @@ def row(vm: Mapping[str, Any]) -> tuple[str, ...]:
         str(vm.get("cpus") or "-"),
         output.size(vm.get("memory_bytes")),
         output.size(vm.get("disk_bytes")),
-        ports or "-",
+        ports,
         listing.short_path(str(vm.get("project") or "-")),
     )
 

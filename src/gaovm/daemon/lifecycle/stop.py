@@ -17,7 +17,7 @@ from pathlib import Path
 from gaovm import errors
 from gaovm.aio import steps
 from gaovm.daemon.drivers import occupancy
-from gaovm.daemon.vms import copied, driver_protocol, machine
+from gaovm.daemon.vms import copied, driver_protocol, driver_watch, machine
 from gaovm.model import states
 from gaovm.openssh import userfiles
 from gaovm.wire.control import payloads
@@ -131,6 +131,7 @@ async def remove(vm: machine.Machine) -> int:
     """Remove directories, then the row, of a VM at rest that is marked ``deleting``."""
     await _let_driver_go(vm)
     await _nobody_is_left(vm, force=True)
+    await driver_watch.sweep_host_sockets(vm)  # the list of them lies in the VM's directory
     async with vm.config:  # nobody is writing a config file there
         freed = await _remove_directories(vm)
     await _forget(vm)

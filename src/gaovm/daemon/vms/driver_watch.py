@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gaovm import errors
 from gaovm.daemon import paths
-from gaovm.daemon.vms import driver_protocol, machine
+from gaovm.daemon.vms import driver_protocol, lookups, machine
 from gaovm.model import states, supervision
+from gaovm.platform import made_sockets
 from gaovm.wire.control import payloads
 
 
@@ -22,6 +23,13 @@ def dismiss(vm: machine.Machine) -> None:
         vm.fleet.background(f"vm {vm.name}: dismiss", leaving)
 
 
+async def sweep_host_sockets(vm: machine.Machine) -> None:
+    """Remove the host's sockets that the VM's driver could not remove, in a thread."""
+    network = vm.record.spec.network
+    if network.sockets or any(rule.host_socket for rule in network.rules):
+        await lookups.run(made_sockets.sweep, vm.fleet.paths.vm_dir(vm.name))
+
+
 async def _watch(vm: machine.Machine, driver: driver_protocol.Driver) -> None:
     ended = await driver.gone()
     if vm.driver is not driver:
@@ -29,6 +37,7 @@ async def _watch(vm: machine.Machine, driver: driver_protocol.Driver) -> None:
     vm.driver = None
     vm.hypervisor_pid = None
     paths.remove_sockets(vm.fleet.paths.run_dir(vm.record.run_id))
+    vm.fleet.background(f"vm {vm.name}: host sockets", sweep_host_sockets(vm))
     alive = vm.state.observed in (states.Observed.RUNNING, states.Observed.STARTING)
     died = alive and not vm.closing
     payload = payloads.DriverExited(pid=ended.pid, exit_code=ended.exit_code, expected=not died)

@@ -24,6 +24,7 @@ from gaovm.model import labels, states, supervision
 from gaovm.wire.control import payloads
 
 logger = logging.getLogger(__name__)
+MAX_NOTICES = 8
 
 
 class Supervising(Protocol):
@@ -88,6 +89,8 @@ class Machine:
         #: Times of the last start, in milliseconds; shown with the boot times.
         self.timings: dict[str, float] = {}
         self.closing = False
+        #: What nobody was told yet; the next command in the guest shows it.
+        self._notices: list[str] = []
         #: Whether the guest's processors and clocks stand still.
         self.paused = False
         #: The timer of the next start, while a VM that has died waits for it.
@@ -183,6 +186,15 @@ class Machine:
         """Keep an error as the machine's last one; the state stays."""
         self._failure = failure
         self.update(last_error=_failure(failure, self.name))
+
+    def notice(self, text: str) -> None:
+        """Keep a line for the user's next command; the oldest are dropped when nobody asks."""
+        self._notices = [*(known for known in self._notices if known != text), text][-MAX_NOTICES:]
+
+    def take_notices(self) -> tuple[str, ...]:
+        """Return the lines that nobody was told yet."""
+        told, self._notices = tuple(self._notices), []
+        return told
 
     def ran_s(self) -> float:
         """Seconds since the hypervisor was last started; 0 when it never was."""

@@ -31,6 +31,9 @@ def on_report(vm: machine.Machine, told: notifications.Ports) -> None:
     vm.update(facts=msgspec.structs.replace(facts, ports=now, ports_problem=problem))
     for payload in changes(before, now):
         vm.fleet.events.tell_of_guest(vm.name, payload)
+        if isinstance(payload, payloads.PortFailed):
+            place = f"port {payload.guest_port}" if payload.guest_port else "a socket"
+            vm.notice(f"{place} of the VM is not forwarded: {payload.detail}")
     if problem is not None and problem != facts.ports_problem:
         vm.fleet.events.tell_of_guest(vm.name, payloads.PortFailed(detail=problem))
 

@@ -18,7 +18,7 @@ def bound(record: records.VmRecord) -> list[tuple[PortForward, results.Port | No
     Each entry is used once. A forward that takes any host port comes after those that name theirs.
     """
     wanted = (*record.spec.network.ports, *record.added_ports)
-    live = [port for port in record.facts.ports if not (port.follows or port.guest_socket)]
+    live = [port for port in record.facts.ports if not _other(port)]
     found: dict[int, results.Port | None] = {}
     for index in sorted(range(len(wanted)), key=lambda index: wanted[index].host_port == 0):
         found[index] = _take(live, wanted[index])
@@ -54,9 +54,9 @@ def followed(record: records.VmRecord) -> tuple[launch.FollowedPort, ...]:
 
 
 def following(record: records.VmRecord, *, running: bool) -> list[PortStatus]:
-    """Return the forwards that follow the guest's servers, and those of sockets."""
+    """Return what is no port that is always open: what follows servers, sockets, the host's."""
     if running:
-        return [_status(port) for port in record.facts.ports if port.follows or port.guest_socket]
+        return [_status(port) for port in record.facts.ports if _other(port)]
     known = {(port.proto, port.guest_port): port.host_port for port in followed(record)}
     found = []
     for rule in record.spec.network.rules:
@@ -75,8 +75,12 @@ def following(record: records.VmRecord, *, running: bool) -> list[PortStatus]:
                 follows=True,
             )
             found.append(port)
-    found += [_stopped(each) for each in record.spec.network.sockets if not each.reverse]
+    found += [_stopped(each) for each in record.spec.network.sockets]
     return found
+
+
+def _other(port: results.Port) -> bool:
+    return port.follows or port.reverse or bool(port.guest_socket)
 
 
 def _status(port: results.Port) -> PortStatus:
@@ -94,6 +98,7 @@ def _stopped(socket: SocketForward) -> PortStatus:
         guest_ip="",
         guest_port=0,
         guest_socket=socket.guest_socket,
+        reverse=socket.reverse,
         host_ip="" if socket.host_socket else socket.host_ip,
         host_port=socket.host_port,
         host_socket=socket.host_socket,

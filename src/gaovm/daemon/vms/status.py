@@ -185,9 +185,8 @@ def warnings(record: records.VmRecord) -> list[str]:
 def problems(record: records.VmRecord) -> list[str]:
     """Return why ports of a running VM are not forwarded, a line for each."""
     found = [
-        f"guest port {port.guest_port} is not forwarded: {port.problem}"
-        if port.guest_port
-        else f"guest socket {port.guest_socket} is not forwarded: {port.problem}"
+        f"{'port ' if port.guest_port else 'socket '}{port.guest_port or port.guest_socket} of the "
+        f"VM is not forwarded: {port.problem}"
         for port in record.facts.ports
         if port.problem
     ]

@@ -53,7 +53,7 @@ class Follower(Protocol):
 class GuestLink:
     """One guest's agent; implements ``channel.Listener``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (the guest, and who hears of it or serves it)
         self,
         request: LaunchRequest,
         shares: tuple[ShareDevice, ...],

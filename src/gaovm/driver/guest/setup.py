@@ -36,9 +36,11 @@ ENTROPY_BYTES = 32
 def hosts(spec: VmSpec) -> dict[str, str]:
     """Return the names of the guest's ``/etc/hosts``; the host has one if it is open."""
     found = dict(spec.guest.hosts)
-    if spec.network.host_access:
+    wanted = spec.network
+    if wanted.host_access or wanted.host_ports:
         found.setdefault(HOST_NAME, HOST_NAME)
-    return {name: network.GATEWAY if to == HOST_NAME else to for name, to in found.items()}
+    host = network.GATEWAY if wanted.host_access else network.HOST_PORTS
+    return {name: host if to == HOST_NAME else to for name, to in found.items()}
 
 
 def check_zone(what: Guest, done: Configured) -> None:

@@ -19,8 +19,8 @@ from gaovm.aio import tasks
 from gaovm.builder import choices
 from gaovm.builder.document import ShareDevice
 from gaovm.guestmanager import mounts, processes
-from gaovm.guestmanager.connection import Connection
-from gaovm.guestmanager.stream import Stream
+from gaovm.guestmanager.transport.connection import Connection
+from gaovm.guestmanager.transport.stream import Stream
 from gaovm.wire import streams
 from gaovm.wire.agent.mounts import Await
 from gaovm.wire.agent.processes import Command

@@ -7,6 +7,7 @@ forward that cannot be opened stays closed, with its reason in ``describe``; it 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import socket
@@ -86,7 +87,22 @@ class Following:
     ) -> None:
         """Take the rules of a VM that starts, and the host ports of its last run."""
         self._rules, self._earlier, self._sockets = rules, dict(earlier), dict(sockets)
+        self._choose_ports()
         self._told = self.describe(), None
+
+    def _choose_ports(self) -> None:
+        """Choose the host ports of rules for one port that take any: people want to know it now.
+
+        Nobody holds it until a server listens. When somebody else has it then, another is taken.
+        """
+        for rule in self._rules:
+            target, proto = rule.target(rule.first), _proto(rule)
+            known = self._earlier.get((proto, rule.first))
+            if rule.one_port and not (target.port or target.socket or known):
+                with contextlib.suppress(errors.GaoError):
+                    probe = binding.bind(proto, target.ip, 0, None)
+                    self._earlier[proto, rule.first] = probe.getsockname()[1]
+                    probe.close()
 
     def inside_of(self, path: str) -> Inside | None:
         """Return where a rule's socket file leads now; None: no server listens."""
@@ -103,9 +119,14 @@ class Following:
     async def set_rules(self, rules: tuple[Rule, ...]) -> None:
         """Let other rules decide from now on."""
         self._rules = rules
+        self._choose_ports()
         await self._apply()
         if self._connection is not None:
             self._restart_watch()
+
+    async def refresh(self) -> None:
+        """Look again at what could not be opened."""
+        await self._apply()
 
     def end(self) -> asyncio.Task[None]:
         """Close everything, as the connection is lost: when the task is done. Idempotent."""
@@ -270,7 +291,7 @@ class Following:
 
     def _waiting(self, rule: Rule) -> results.Port:
         target = rule.target(rule.first)
-        proto: Proto = "udp" if rule.proto == "udp" else "tcp"
+        proto = _proto(rule)
         return results.Port(
             guest_ip=rule.guest_ip,
             guest_port=rule.first,
@@ -301,6 +322,11 @@ class Following:
             problem=None if failure is None else failure.message[:500],
             follows=True,
         )
+
+
+def _proto(rule: Rule) -> Proto:
+    """Return the protocol for which a rule is shown before anybody listens."""
+    return "udp" if rule.proto == "udp" else "tcp"
 
 
 def _key(followed: Followed) -> _Key:

@@ -21,6 +21,7 @@ from gaovm.driver.ports import binding, relay
 from gaovm.driver.ports.datagrams import Datagrams
 from gaovm.driver.ports.following import Following
 from gaovm.driver.ports.host_sockets import HostSockets
+from gaovm.driver.ports.reverse import Reverse
 from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.network import Network
 from gaovm.spec.portrules import Rule
@@ -105,6 +106,7 @@ class Ports:
         self._following = Following(
             owner, self._relay, self._datagrams, self._is_held, self._changed
         )
+        self._reverse = Reverse(owner, self._changed)
 
     # before the start
 
@@ -123,6 +125,11 @@ class Ports:
                 self._sockets.append(self._bind_socket(wanted, vm_dir))
         earlier = {(port.proto, port.guest_port): port.host_port for port in request.followed}
         self._following.configure(network.rules, earlier, self._bind_rules(network, vm_dir))
+
+    async def offer(self, request: LaunchRequest) -> None:
+        """Get ready to let the guest reach single ports and sockets of the host."""
+        spec = request.spec
+        await self._reverse.configure(spec.network, spec.guest.user, Path(request.vm_dir))
 
     def _bind_socket(self, wanted: SocketForward, vm_dir: Path) -> _Socket:
         try:
@@ -197,10 +204,12 @@ class Ports:
     def follow(self, connection: Connection) -> None:
         """Let the host ports follow the guest's servers, whose agent has connected."""
         self._following.begin(connection)
+        self._reverse.begin(connection)
 
     def unfollow(self) -> None:
         """Close what follows the guest's servers: nobody knows them any more. Idempotent."""
         self._following.end()
+        self._reverse.end()
 
     async def set_rules(self, rules: tuple[Rule, ...]) -> None:
         """Let other rules decide from now on."""
@@ -215,7 +224,7 @@ class Ports:
         """All forwards: those that are always open, in the order they were bound, then others."""
         fixed = [forward.describe() for forward in self._forwards]
         sockets = [each.describe() for each in self._sockets]
-        return (*fixed, *sockets, *self._following.describe())
+        return (*fixed, *sockets, *self._following.describe(), *self._reverse.describe())
 
     async def remove(self, wanted: RemovePort) -> tuple[results.Port, ...]:
         """Close the listeners that match everything given; their connections live on.
@@ -235,6 +244,7 @@ class Ports:
             raise errors.NotFound("no such forwarded port")
         for forward in found:
             await self._close(forward)
+        await self._following.refresh()  # a rule may want a host port that is free now
         return tuple(forward.describe() for forward in found)
 
     @steps.step
@@ -245,6 +255,7 @@ class Ports:
             self._timer.cancel()
             self._timer = None
         await self._following.end()
+        await self._reverse.close()
         for forward in list(self._forwards):
             await self._close(forward)
         await tasks.cancel_and_wait(*self._tasks)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import secrets
 import socket
@@ -17,12 +16,10 @@ from pathlib import Path
 
 from gaovm import errors
 from gaovm.aio import files, steps
+from gaovm.platform.made_sockets import DIRECTORY, LIST, encode, is_stale, noted
 from gaovm.platform.unix_sockets import MAX_PATH_BYTES
 
 BACKLOG = 128
-#: In the VM's directory: where relative paths lie, and the list of the others.
-DIRECTORY, LIST = "sock", "host-sockets.json"
-_MAX_LIST = 1 << 20
 
 
 class HostSockets:
@@ -54,8 +51,7 @@ class HostSockets:
                 known = noted(vm_dir)
                 _clear(target, field, ours=target in known)
                 if target not in known:  # before it is made: a crash must not leave it unknown
-                    text = json.dumps([str(each) for each in (*known, target)])
-                    files.write_atomic(vm_dir / LIST, text.encode())
+                    files.write_atomic(vm_dir / LIST, encode([*known, target]))
             sock = _listen(target)
             status = target.lstat()
         except OSError as exc:
@@ -77,16 +73,6 @@ class HostSockets:
         self._made.clear()
 
 
-def noted(vm_dir: Path) -> list[Path]:
-    """Return where this VM has made sockets outside of its directory."""
-    try:
-        with (vm_dir / LIST).open("rb") as file:
-            found = json.loads(file.read(_MAX_LIST))
-    except (OSError, ValueError):
-        return []
-    return [Path(each) for each in found if isinstance(each, str) and each.startswith("/")]
-
-
 def _clear(target: Path, field: str | None, *, ours: bool) -> None:
     """Remove a stale socket of this user's; refuse to touch anything else.
 
@@ -97,12 +83,9 @@ def _clear(target: Path, field: str | None, *, ours: bool) -> None:
         status = target.lstat()
     except FileNotFoundError:
         return
-    if not (ours and stat.S_ISSOCK(status.st_mode) and status.st_uid == os.geteuid()):
+    if not ours or not stat.S_ISSOCK(status.st_mode):
         raise _taken(target, "is there, and is no socket of this VM", field)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        code = probe.connect_ex(str(target))
-    if code != errno.ECONNREFUSED:
+    if not is_stale(target, status):
         raise _taken(target, "is taken: somebody listens there", field)
     target.unlink()
 

@@ -94,9 +94,11 @@ async def carry(client: socket.socket, tunnel: ports.Tunnel) -> None:
     Raises:
         errors.GaoError, OSError, ExceptionGroup: a direction broke.
     """
-    async with tunnel, asyncio.TaskGroup() as group:
-        group.create_task(_to_guest(client, tunnel))
-        group.create_task(_to_client(client, tunnel))
+    async with tunnel:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_to_guest(client, tunnel))
+            group.create_task(_to_client(client, tunnel))
+        await tunnel.ended()
 
 
 def reset(client: socket.socket) -> None:

@@ -12,7 +12,7 @@ from gaovm.project.lima import embedding, proxies
 from gaovm.project.names import hostname
 from gaovm.project.sections import copies, provisioning, resolver, trust
 from gaovm.spec.guest import Guest, User
-from gaovm.spec.network import GATEWAY
+from gaovm.spec.network import GATEWAY, Network
 
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -107,12 +107,11 @@ def read(
     user: User,
     context: Context,
     files: embedding.Resolver,
-    *,
-    host_access: bool,
+    reached: Network,
 ) -> Guest:
     """Read everything that GaoVM sets up inside the guest.
 
-    ``host_access``: the guest reaches the host.
+    ``reached`` says what of the host the guest reaches.
 
     Raises:
         embedding.Incomplete: the resolver lacks files as yet.
@@ -120,9 +119,11 @@ def read(
     return Guest(
         user=user,
         hostname=hostname(context.name),
-        env=_with_proxies(root, read_env(root, context), context, host_access=host_access),
+        env=_with_proxies(root, read_env(root, context), context, host_access=reached.host_access),
         timezone=_timezone(root, context),
-        hosts=resolver.read_hosts(root, context, opened=host_access),
+        hosts=resolver.read_hosts(
+            root, context, opened=reached.host_access or reached.host_ports != ()
+        ),
         servers=resolver.read_servers(root, context),
         trust=trust.read(root, context, files),
         upgrade_packages=fields.boolean(root, "upgradePackages") is True,

@@ -22,6 +22,7 @@ from gaovm.wire.agent import (
     journal,
     listeners,
     mounts,
+    offer,
     power,
     processes,
     ssh,
@@ -179,6 +180,7 @@ LISTENERS = Call(
 EXEC = Stream("/v1/exec", processes.Command)
 SSH = Stream("/v1/ssh", ssh.Connection)
 TUNNEL = Stream("/v1/tunnel", tunnel.Tunnel)
+OFFER = Stream("/v1/offer", offer.Offer)
 COPY_IN = Stream("/v1/copy/in", files.CopyIn)
 COPY_OUT = Stream("/v1/copy/out", files.CopyOut)
 
@@ -191,5 +193,6 @@ PAYLOADS: tuple[type[msgspec.Struct], ...] = (
     processes.Resize,
     processes.Started,
     processes.Exit,
+    offer.Accepted,
     calls.Problem,
 )

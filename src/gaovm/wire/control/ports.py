@@ -38,7 +38,8 @@ class PortStatus(msgspec.Struct, frozen=True, kw_only=True):
     ``follows``: the host port is open while a server listens in the guest (``listening``), and
     closed while none does (``no_listener``). When a server listens and the host port cannot be
     opened, it is ``taken`` or ``refused``, and ``problem`` says why. ``host_socket`` and
-    ``guest_socket`` are Unix sockets in place of a port, which is 0 then.
+    ``guest_socket`` are Unix sockets in place of a port, which is 0 then. ``reverse``: it leads
+    from the guest to the host.
     """
 
     guest_ip: str
@@ -51,6 +52,7 @@ class PortStatus(msgspec.Struct, frozen=True, kw_only=True):
     host_socket: str = ""
     guest_socket: str = ""
     follows: bool = False
+    reverse: bool = False
     problem: str | None = None
 
 

@@ -27,6 +27,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``shared`` comes with a copy: the host's directories that guests can write. The client follows
     no symbolic link below them. ``public_keys`` comes with SSH: whether those of ``~/.ssh`` count.
+    ``notices``: what happened to the VM since the last session, each told once: ports that could
+    not be forwarded.
     """
 
     socket: str
@@ -37,3 +39,4 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shared: tuple[str, ...] | None = None
     public_keys: bool | None = None
     session: str | None = None
+    notices: tuple[str, ...] = ()

@@ -69,7 +69,7 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
     or ``no_listener``; or ``taken`` or ``refused``, when a server listens and the host port could
     not be opened: ``problem`` says why. ``host_socket`` and ``guest_socket`` stand in place of a
     port, which is 0 then. ``lost_host_port``: the host port of the last start, if somebody else
-    has it now.
+    has it now. ``reverse``: it leads from the guest to the host.
     """
 
     guest_port: int
@@ -83,6 +83,7 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
     host_socket: str = ""
     guest_socket: str = ""
     follows: bool = False
+    reverse: bool = False
     problem: str | None = None
 
 

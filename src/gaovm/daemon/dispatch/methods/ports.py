@@ -131,7 +131,7 @@ def _check_new(vm: machine.Machine, port: PortForward) -> None:
     if len(vm.record.added_ports) >= MAX_ADDED:
         raise errors.StateConflict(f"VM {vm.name} has {MAX_ADDED} added ports already")
     for entry in _statuses(vm):
-        if entry.follows or entry.guest_socket:
+        if entry.follows or entry.guest_socket or entry.reverse:
             continue  # the driver refuses a host port that is open now
         there = PortForward(
             guest_port=entry.guest_port,

@@ -45,6 +45,7 @@ async def open_session(ctx: context.Daemon, call: context.Call, args: wire.Open)
         shared=tuple(guest_writable(ctx)) if args.kind == "copy" else None,
         public_keys=spec.ssh.load_public_keys if args.kind == "ssh" else None,
         session=(spec.guest.env.get(SESSION) or None) if args.kind == "exec" else None,
+        notices=vm.take_notices() if args.kind == "exec" else (),
     )
 
 
