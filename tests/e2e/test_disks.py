@@ -22,6 +22,18 @@ def inside(world: World, project: Path, script: str) -> str:
     return world.run("exec", "--", "sh", "-c", script, cwd=project).stdout.decode().strip()
 
 
+def partitioned(directory: Path) -> Path:
+    """Make a disk as Lima does: one partition with ext4."""
+    path = directory / "partitioned"
+    with path.open("wb") as file:
+        file.truncate(64 * MIB)
+    table = b"label: gpt\nstart=2048, type=linux\n"
+    subprocess.run(["sfdisk", "-q", str(path)], input=table, check=True)
+    made = ["mke2fs", "-q", "-F", "-t", "ext4", "-E", f"offset={MIB}", str(path), "61M"]
+    subprocess.run(made, check=True)
+    return path
+
+
 def test_a_disk_outlives_its_vms(world: World, tmp_path: Path) -> None:
     project = world.project("with-disk", config("data"))
     missing = world.run("up", "--yes", cwd=project, check=2).stderr
@@ -61,13 +73,15 @@ def test_a_disk_outlives_its_vms(world: World, tmp_path: Path) -> None:
     filled = tmp_path / "filled"
     filled.write_bytes(b"precious".ljust(32 * MIB, b"."))
     world.run("disk", "import", "filled", str(filled))
-    write(project, "data", "filled")
+    world.run("disk", "import", "of-lima", str(partitioned(tmp_path)))
+    write(project, "data", "of-lima", "filled")
     failed = world.run("up", "--yes", cwd=project, check=1, timeout=600).stderr
     assert b"cannot mount the disk at /mnt/lima-filled" in failed
     assert b"it was not formatted" in failed
     assert inside(world, project, "cat /mnt/lima-data/file") == "kept", "it serves a new VM, too"
+    assert inside(world, project, "findmnt -no SOURCE /mnt/lima-of-lima") == "/dev/vdc1"
     world.run("destroy", "-y", cwd=project)
     copy = world.home / "disks" / "filled" / "disk.raw"
     assert subprocess.run(["cmp", str(filled), str(copy)], check=False).returncode == 0
-    world.run("disk", "rm", "data", "filled")
+    world.run("disk", "rm", "data", "filled", "of-lima")
     assert list((world.home / "disks").iterdir()) == []
