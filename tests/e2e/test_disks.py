@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 from pathlib import Path
 
@@ -23,12 +24,14 @@ def inside(world: World, project: Path, script: str) -> str:
 
 
 def partitioned(directory: Path) -> Path:
-    """Make a disk as Lima does: one partition with ext4."""
+    """Make a disk with one partition that holds ext4, as Lima's disks do."""
     path = directory / "partitioned"
     with path.open("wb") as file:
         file.truncate(64 * MIB)
-    table = b"label: gpt\nstart=2048, type=linux\n"
-    subprocess.run(["sfdisk", "-q", str(path)], input=table, check=True)
+        file.seek(446)  # the first entry of an MBR: Linux, from 1 MiB to the end
+        file.write(struct.pack("<B3xB3xII", 0, 0x83, 2048, 63 * MIB // 512))
+        file.seek(510)
+        file.write(b"\x55\xaa")
     made = ["mke2fs", "-q", "-F", "-t", "ext4", "-E", f"offset={MIB}", str(path), "61M"]
     subprocess.run(made, check=True)
     return path
