@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 from pathlib import Path
 
@@ -20,6 +21,20 @@ def write(project: Path, *disks: str) -> None:
 
 def inside(world: World, project: Path, script: str) -> str:
     return world.run("exec", "--", "sh", "-c", script, cwd=project).stdout.decode().strip()
+
+
+def partitioned(directory: Path) -> Path:
+    """Make a disk with one partition that holds ext4, as Lima's disks do."""
+    path = directory / "partitioned"
+    with path.open("wb") as file:
+        file.truncate(64 * MIB)
+        file.seek(446)  # the first entry of an MBR: Linux, from 1 MiB to the end
+        file.write(struct.pack("<B3xB3xII", 0, 0x83, 2048, 63 * MIB // 512))
+        file.seek(510)
+        file.write(b"\x55\xaa")
+    made = ["mke2fs", "-q", "-F", "-t", "ext4", "-E", f"offset={MIB}", str(path), "61M"]
+    subprocess.run(made, check=True)
+    return path
 
 
 def test_a_disk_outlives_its_vms(world: World, tmp_path: Path) -> None:
@@ -61,13 +76,15 @@ def test_a_disk_outlives_its_vms(world: World, tmp_path: Path) -> None:
     filled = tmp_path / "filled"
     filled.write_bytes(b"precious".ljust(32 * MIB, b"."))
     world.run("disk", "import", "filled", str(filled))
-    write(project, "data", "filled")
+    world.run("disk", "import", "of-lima", str(partitioned(tmp_path)))
+    write(project, "data", "of-lima", "filled")
     failed = world.run("up", "--yes", cwd=project, check=1, timeout=600).stderr
     assert b"cannot mount the disk at /mnt/lima-filled" in failed
     assert b"it was not formatted" in failed
     assert inside(world, project, "cat /mnt/lima-data/file") == "kept", "it serves a new VM, too"
+    assert inside(world, project, "findmnt -no SOURCE /mnt/lima-of-lima") == "/dev/vdc1"
     world.run("destroy", "-y", cwd=project)
     copy = world.home / "disks" / "filled" / "disk.raw"
     assert subprocess.run(["cmp", str(filled), str(copy)], check=False).returncode == 0
-    world.run("disk", "rm", "data", "filled")
+    world.run("disk", "rm", "data", "filled", "of-lima")
     assert list((world.home / "disks").iterdir()) == []

@@ -136,6 +136,11 @@ func (m *Mounter) mountNew(spec DiskSpec, device string, result *DiskResult) (st
 	if err != nil {
 		return "", err
 	}
+	if content.FSType != "" {
+		if err := disk.GrowPartition(device); err != nil {
+			journal.Warn("growing the partition " + device + ": " + err.Error())
+		}
+	}
 	fsType := content.FSType
 	if content.Empty {
 		if !spec.Format {

@@ -42,19 +42,24 @@ def take_disks(disks: Iterable[DiskFile]) -> tuple[files.Lock, ...]:
     taken: list[files.Lock] = []
     try:
         for disk in disks:
+            _check_there(disk)
             lock = _of_disk(disk)
             taken.append(lock)
-            if not Path(disk.path).is_file() or not lock.is_in_place():
-                raise errors.DiskMissing(
-                    f"disk {disk.name} was removed",
-                    field="additionalDisks",
-                    actions=(errors.Action("list_disks"),),
-                )
+            _check_there(disk)  # it may have gone before this process had the lock
     except BaseException:
         for lock in taken:
             lock.release()
         raise
     return tuple(taken)
+
+
+def _check_there(disk: DiskFile) -> None:
+    if not Path(disk.path).is_file():
+        raise errors.DiskMissing(
+            f"disk {disk.name} was removed",
+            field="additionalDisks",
+            actions=(errors.Action("list_disks"),),
+        )
 
 
 def _of_disk(disk: DiskFile) -> files.Lock:

@@ -9,6 +9,7 @@ import struct
 import subprocess
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import msgspec
 import pytest
@@ -390,3 +391,57 @@ async def test_a_larger_file_than_its_row_says_wins(daemon: Daemon) -> None:
     record = msgspec.structs.replace(daemon.fleet.disks.records["data"], size_bytes=SIZE)
     await daemon.fleet.disks._put(record)
     assert (await later(daemon)).records["data"].size_bytes == 2 * SIZE
+
+
+async def test_a_full_disk_leaves_nothing_half_made(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: Any) -> None:
+        raise errors.DiskFull("no space")
+
+    monkeypatch.setattr(daemon.database, "write", full)
+    with pytest.raises(errors.DiskFull):
+        await daemon.call("disk.create", name="data", size_bytes=SIZE)
+    monkeypatch.undo()
+    assert (await daemon.call("disk.list"))["disks"] == []
+    assert list(daemon.fleet.paths.disks.iterdir()) == []
+    made = await daemon.call("disk.create", name="data", size_bytes=SIZE)
+    monkeypatch.setattr(daemon.database, "write", full)
+    for method, more in (("disk.resize", {"size_bytes": 2 * SIZE}), ("disk.remove", {})):
+        with pytest.raises(errors.DiskFull):
+            await daemon.call(method, None, name="data", **more)
+    assert (await daemon.call("disk.list"))["disks"] == [{**made, "used_bytes": ANY}]
+
+
+async def test_a_growth_that_failed_is_not_remembered(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await daemon.call("disk.create", name="data", size_bytes=SIZE)
+
+    def fail(*_: Any) -> None:
+        raise errors.DiskFull("no space")
+
+    monkeypatch.setattr(disk_files, "grow", fail)
+    with pytest.raises(errors.DiskFull):
+        await daemon.call("disk.resize", name="data", size_bytes=2 * SIZE)
+    assert rows(daemon)["data"].size_bytes == SIZE == daemon.fleet.disks.records["data"].size_bytes
+
+
+async def test_a_cancelled_import_is_undone(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def never(*_: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(registry._copies, "run", never)
+    task = asyncio.create_task(daemon.call("disk.import", name="data", path=str(tmp_path / "f")))
+    await begun.wait()
+    assert rows(daemon)["data"].state == "making"
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert rows(daemon) == {}
+    assert daemon.fleet.disks.records == {}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gaovm import errors
+from gaovm.builder import qcow2
 from gaovm.vmmanager.qemu import overlay
 
 
@@ -84,3 +85,17 @@ def test_a_header_that_names_another_file_is_not_followed(tmp_path: Path) -> Non
         file.seek(72)
         file.write((1).to_bytes(8, "big"))  # the bit of a file to repair after a crash
     assert overlay.read_overlay(made).size_bytes == 5 << 20
+
+
+def test_a_named_disk_stands_alone(tmp_path: Path) -> None:
+    path = tmp_path / "disk.qcow2"
+    made = qcow2.new(1 << 20)
+    path.write_bytes(made.head)
+    overlay.check_alone(path)
+    external = bytearray(made.head)
+    external[79] |= qcow2.EXTERNAL_DATA
+    backed = qcow2.new(1 << 20, backing=b"/etc/shadow", backing_format="raw").head
+    for changed in (bytes(external), backed, b"raw".ljust(200, b"\0")):
+        path.write_bytes(changed)
+        with pytest.raises(errors.StateCorrupt, match="its header was changed"):
+            overlay.check_alone(path)

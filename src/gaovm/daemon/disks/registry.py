@@ -72,8 +72,9 @@ class Disks:
         """
         size = -(-size_bytes // disk_files.SECTOR_BYTES) * disk_files.SECTOR_BYTES
         async with self._turn(name):
-            record = await self._begin(name, kind, size)
+            await self._check_new(name, size)
             try:
+                record = await self._begin(name, kind, size)
                 await asyncio.to_thread(_make, self.directory(name), kind, size)
             except BaseException:
                 await self._undo(name)
@@ -88,8 +89,9 @@ class Disks:
             errors.NotFound, errors.ConfigError: the file is missing, or no disk GaoVM may use.
         """
         async with self._turn(name):
-            record = await self._begin(name, "raw", spec.SMALLEST_BYTES)
+            await self._check_new(name, spec.SMALLEST_BYTES)
             try:
+                record = await self._begin(name, "raw", spec.SMALLEST_BYTES)
                 # the file may lie on a server that does not answer
                 found = await _copies.run(disk_files.bring, source, self.directory(name))
             except BaseException:
@@ -202,8 +204,7 @@ class Disks:
         finally:
             lock.release()
 
-    @steps.step
-    async def _begin(self, name: str, kind: spec.DiskFormat, size_bytes: int) -> DiskRecord:
+    async def _check_new(self, name: str, size_bytes: int) -> None:
         if not spec.is_disk_name(name):
             raise errors.InvalidParams(
                 f"{name!r} is no name for a disk",
@@ -217,6 +218,9 @@ class Disks:
             )
         if await asyncio.to_thread(disk_files.find, self.directory(name)) is not None:
             raise errors.StateConflict(f"{self.directory(name)} holds a disk that has no row yet")
+
+    @steps.step
+    async def _begin(self, name: str, kind: spec.DiskFormat, size_bytes: int) -> DiskRecord:
         record = DiskRecord(
             name=name,
             format=kind,
@@ -236,8 +240,9 @@ class Disks:
     async def _undo(self, name: str) -> None:
         try:
             await asyncio.shield(self._finish_removal(name))
-        except errors.GaoError as exc:  # the next daemon tries again
+        except errors.GaoError as exc:  # the next daemon removes what is left
             logger.error("disk %s: what was begun stays for now: %s", name, exc)
+            self.records.pop(name, None)
 
     @steps.step
     async def _finish_removal(self, name: str) -> int:
@@ -258,9 +263,14 @@ class Disks:
             await _grow_by_program(disk_files.path(directory, kind), size)
 
     async def _put(self, record: DiskRecord) -> None:
-        values = disk_rows.encode(record)
+        values, before = disk_rows.encode(record), self.records.get(record.name)
         self.records[record.name] = record
-        await self._store.write(lambda connection: connection.execute(disk_rows.PUT, values))
+        try:
+            await self._store.write(lambda connection: connection.execute(disk_rows.PUT, values))
+        except errors.GaoError:  # it is not on disk, so it is not so
+            if before is not None:
+                self.records[record.name] = before
+            raise
 
 
 @steps.step

@@ -102,8 +102,9 @@ MOUNT_DISKS = Call(
     disks.DisksMounted,
     "Find each disk by its serial number (10 s), or its first partition. Make a file system by the"
     " guest's `mkfs.TYPE` if asked for and if the first and last 4 MiB are zero, and give it to the"
-    " user. Mount it, and grow ext4 and XFS to the device's size. A disk that fails is reported for"
-    " its path: `unsupported` without mkfs or kernel module, `conflict` if it holds something else."
+    " user. Grow the partition of a known file system where the guest has `growpart`. Mount it, and"
+    " grow ext4 and XFS to the device's size. A disk that fails is reported for its path:"
+    " `unsupported` without mkfs or kernel module, `conflict` if it holds something else."
     " May be repeated.",
 )
 POWER = Call(

@@ -83,7 +83,7 @@ VM_UP = Method(
     about="""Create or start the VM of a project; join an `up` under way. Refused with
         `approval_needed` when the file reaches further than a person approved (`details`:
         `{digest, first, widenings: [{kind, what, before, after}], approved_text}`; `kind` is
-        `mount`, `forward`, `image`, `kernel`, `file` or
+        `mount`, `forward`, `image`, `kernel`, `file`, `disk` or
         `host access`); `approve: digest` approves it.""",
 )
 VM_START = Method(
