@@ -129,6 +129,45 @@ READS: dict[str, dict[str, Kinds]] = {
     "cli/target.py": {
         "client.call('vm.list', {'of_project': project.directory})": (status.VmList,),
     },
+    "cli/commands/protecting.py": {"vm": (status.VmStatus,)},
+    "cli/lima/configs.py": {"vm": (status.VmStatus,)},
+    "cli/lima/homes.py": {"vm": (status.VmStatus,)},
+    "cli/lima/instances.py": {
+        "vm": (status.VmStatus,),
+        "vm.get('last_error') or {}": (status.Failure,),
+    },
+    "cli/lima/loading.py": {"vm": (status.VmStatus,)},
+    "cli/lima/verbs/asking.py": {
+        "client.call('vm.list', {})": (status.VmList,),
+        "event": (events.Event,),
+        "vm": (status.VmStatus,),
+    },
+    "cli/lima/verbs/editing.py": {
+        "vm": (status.VmStatus,),
+        "vm['image']": (status.VmImage,),
+    },
+    "cli/lima/verbs/ending.py": {
+        "image": (images.ImageInfo,),
+        "result": (images.Pruned, status.Created),
+        "vm": (status.VmStatus,),
+    },
+    "cli/lima/verbs/entering.py": {
+        "client.call('vm.list', {})": (status.VmList,),
+        "each": (status.VmStatus,),
+        "vm": (status.VmStatus,),
+    },
+    "cli/lima/verbs/guarding.py": {"vm": (status.VmStatus,)},
+    "cli/lima/verbs/listing.py": {
+        "client.call('vm.list', {})": (status.VmList,),
+        "each": (status.VmStatus,),
+        "vm": (status.VmStatus,),
+    },
+    "cli/lima/verbs/starting.py": {
+        "client.call('vm.list', {})": (status.VmList,),
+        "result": (status.Created, status.UpResult),
+        "result['vm']": (status.VmStatus,),
+        "vm": (status.VmStatus,),
+    },
     "cli/sysinit/running.py": {
         "_existing(client)": (status.VmReport,),
         "known": (status.VmReport,),
@@ -162,6 +201,8 @@ PARAMS: dict[str, dict[str, Kinds]] = {
     "cli/commands/status.py": {"params": (vms.Status,)},
     "cli/commands/templates.py": {"who": (vms.Caller,)},
     "cli/commands/up.py": {"params": (vms.Up,)},
+    "cli/lima/verbs/starting.py": {"params": (vms.Create, vms.Up)},
+    "cli/lima/verbs/templating.py": {"who": (vms.Caller,)},
     "cli/progress.py": {"params": (Progress,)},
     "cli/calls.py": {"params": (target.OfVm, Progress)},
     "cli/waiting.py": {"file": (vms.Up,), "params": (Progress, target.OfVm)},
@@ -175,6 +216,13 @@ OTHERS = {
     "cli/commands/templates.py": {"error.details", "found", "problem", "result"},
     "cli/commands/units.py": {"environment"},
     "cli/entries.py": {"data", "entry.data", "line", "self.data"},
+    "cli/lima/configs.py": {"data", "entry"},
+    "cli/lima/instances.py": {"config or {}"},
+    "cli/lima/reading.py": {"config.parse(text, path).entries"},
+    "cli/lima/verbs/asking.py": {"error", "payload", "shown"},
+    "cli/lima/verbs/entering.py": {"parsed.values"},
+    "cli/lima/verbs/listing.py": {"row"},
+    "cli/lima/verbs/starting.py": {"error.details"},
     "cli/output.py": {"data"},
     "client/session.py": {"error", "reply", "wanted"},
 }
