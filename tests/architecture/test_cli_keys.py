@@ -142,10 +142,7 @@ READS: dict[str, dict[str, Kinds]] = {
         "event": (events.Event,),
         "vm": (status.VmStatus,),
     },
-    "cli/lima/verbs/editing.py": {
-        "vm": (status.VmStatus,),
-        "vm['image']": (status.VmImage,),
-    },
+    "cli/lima/verbs/editing.py": {"vm": (status.VmStatus,)},
     "cli/lima/verbs/ending.py": {
         "image": (images.ImageInfo,),
         "result": (images.Pruned, status.Created),

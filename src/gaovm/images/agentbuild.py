@@ -41,7 +41,7 @@ class Program(NamedTuple):
 
 AGENT = Program("agent", "gaovm-agent", "cmd/gaovm-agent")
 #: Without yq's formats that no config of ours has, and whose readers are large.
-YQ = Program("yq", "gaovm-yq", ".", tags="yq_nolua,yq_nohcl")
+YQ = Program("yq", "gaovm-yq", ".", tags="yq_nolua")
 
 
 class AgentBuildError(RuntimeError):

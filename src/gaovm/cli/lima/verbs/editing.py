@@ -133,7 +133,7 @@ def clone(parsed: options.Parsed, tell: say.Log) -> int:
             raise errors.NameTaken(f"instance `{new}` already exists")
         if not homes.is_own(vm):
             raise errors.UsageError(f"`{old}` is the VM of a project", remedy="copy the project")
-        if vm["image"]["digest"] is not None or vm.get("started_at"):
+        if starting.has_disk(vm):
             raise errors.StateConflict(
                 f"instance `{old}` was started: its disk cannot be copied yet",
                 remedy="make another instance from the same template",

@@ -129,7 +129,26 @@ def need(client: blocking.Client, name: str) -> dict[str, Any]:
 
 def exists(client: blocking.Client, name: str) -> bool:
     """Tell whether there is an instance: a VM, or a directory that a ``create`` left."""
-    return find(client, name) is not None or os.path.lexists(homes.config(name))
+    vm = find(client, name)
+    if vm is not None and is_hollow(vm):
+        client.call("vm.destroy", {"name": name})
+        vm = None
+    return vm is not None or os.path.lexists(homes.config(name))
+
+
+def is_hollow(vm: dict[str, Any]) -> bool:
+    """Tell whether somebody removed an instance's directory, and its VM never had a disk.
+
+    For Lima an instance is gone with its directory. A VM with a disk stays until it is deleted by
+    name: the directory may only be on a file system that is not mounted.
+    """
+    gone = homes.is_own(vm) and not os.path.lexists(homes.directory(str(vm["name"])))
+    return gone and not vm["protected"] and not has_disk(vm)
+
+
+def has_disk(vm: dict[str, Any]) -> bool:
+    """Tell whether a VM was started far enough to have a disk."""
+    return (Path(vm["dir"]) / "disk.qcow2").exists()
 
 
 def text_of(parsed: options.Parsed, template: reading.Template, tell: say.Log) -> str:
