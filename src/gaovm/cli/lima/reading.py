@@ -180,7 +180,7 @@ def changed(text: str, path: str, words: list[str]) -> str:
 
 def listed_names() -> list[str]:
     """Return the names of the templates."""
-    return [name for name, _ in listed.listed(paths.home())]
+    return sorted({"default", *(name for name, _ in listed.listed(paths.home()))})
 
 
 def instance_directory(name: str) -> Path:
