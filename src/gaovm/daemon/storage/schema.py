@@ -98,6 +98,9 @@ _EVENT_NAMES = (
        WHERE type = 'vm.paused'""",
 )
 
+# A VM that nobody may remove.
+_PROTECTED = ("ALTER TABLE vms ADD COLUMN protected INTEGER NOT NULL DEFAULT 0",)
+
 #: Step n - 1 leads to revision n.
 STEPS: tuple[tuple[str, ...], ...] = (
     (_FIRST,),
@@ -105,6 +108,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     (_QUARANTINE,),
     (*_TRUST, _APPROVALS),
     _EVENT_NAMES,
+    _PROTECTED,
 )
 
 
