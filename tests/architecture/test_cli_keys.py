@@ -217,6 +217,7 @@ OTHERS = {
     "cli/lima/instances.py": {"config or {}"},
     "cli/lima/reading.py": {"config.parse(text, path).entries"},
     "cli/lima/verbs/asking.py": {"error", "payload", "shown"},
+    "cli/lima/verbs/disks.py": {"client.call(_LIST, {})", "each"},
     "cli/lima/verbs/entering.py": {"parsed.values"},
     "cli/lima/verbs/listing.py": {"row"},
     "cli/lima/verbs/starting.py": {"error.details"},

@@ -43,6 +43,7 @@ def instance(vm: Mapping[str, Any], config: Mapping[str, Any] | None) -> dict[st
     ``config`` is the whole config as JSON; None: it cannot be read, which ``errors`` says.
     """
     name, place, state = str(vm["name"]), directory(vm), status(vm)
+    ssh = os.path.join(place, "ssh.config")  # noqa: PTH118
     found: dict[str, Any] = {
         "name": name,
         "hostname": f"lima-{names.hostname(name)}",
@@ -54,7 +55,7 @@ def instance(vm: Mapping[str, Any], config: Mapping[str, Any] | None) -> dict[st
         "memory": vm["memory_bytes"],
         "disk": vm["disk_bytes"],
         "message": vm.get("message") or "",
-        "sshConfigFile": os.path.join(place, "ssh.config"),  # noqa: PTH118
+        "sshConfigFile": ssh if os.path.exists(ssh) else "",  # noqa: PTH110
         "hostAgentPID": vm.get("driver_pid") or 0,
         "driverPID": vm.get("hypervisor_pid") or 0,
         "errors": _errors(vm, state, config),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import sys
 
-from gaovm import errors
-from gaovm.cli import calls, catalog, options, output
+from gaovm.cli import calls, options, output
 from gaovm.cli import main as gaovm_main
-from gaovm.cli.lima import homes, instances, reading, say, verb
+from gaovm.cli.lima import homes, instances, reading, say, sshfile, verb
 from gaovm.cli.lima.verbs import starting
 
 TYPE_CHECKING = False
@@ -71,7 +68,7 @@ def show_ssh(parsed: options.Parsed, tell: say.Log) -> int:
     name = str(parsed.word())
     with calls.connect() as client:
         starting.need(client, name)
-    lines = _ssh_config(name)
+    lines = sshfile.lines(name)
     form = parsed.text("format") or "cmd"
     if form == "config":
         output.out("\n".join(lines))
@@ -87,24 +84,6 @@ def show_ssh(parsed: options.Parsed, tell: say.Log) -> int:
     words = " ".join(f"-o {shlex.quote(setting)}" for setting in settings)
     output.out(words if form == "args" else f"ssh {words} {host}")
     return 0
-
-
-def _ssh_config(name: str) -> list[str]:
-    """Return the lines of ``gaovm ssh-config`` about a VM.
-
-    Raises:
-        errors.UsageError: this GaoVM has no such command.
-    """
-    if "ssh-config" not in catalog.COMMANDS:
-        raise errors.UsageError(
-            "this GaoVM has no ssh into a VM", remedy=f"gaovm lima shell {name}"
-        )
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        code = gaovm_main.run(["ssh-config", name])
-    if code != 0:
-        raise errors.HostError("ssh-config failed")
-    return said.getvalue().splitlines()
 
 
 def watch(parsed: options.Parsed, tell: say.Log) -> int:

@@ -149,9 +149,9 @@ def clone(parsed: options.Parsed, tell: say.Log) -> int:
 EDIT = verb.Verb(
     "edit",
     edit,
-    about="Change the config of a stopped instance, or a template's file: by the flags, else in\n"
-    "$VISUAL, $EDITOR or vi. The next start applies it.",
-    words="[INSTANCE|FILE]",
+    about="Change the config of a stopped instance, or a template's file in its place: by the\n"
+    "flags, else in $VISUAL, $EDITOR or vi. The next start applies it.",
+    words="[INSTANCE]",
     count=(0, 1),
     flags=(options.Option("--start", "start the instance then"), *editflags.EDIT),
     examples=("gaovm lima edit web", "gaovm lima edit web --cpus 4 --set '.memory = \"2GiB\"'"),

@@ -11,7 +11,7 @@ from gaovm import errors
 from gaovm.builder import backends
 from gaovm.cli import calls, options, output, waiting
 from gaovm.cli.commands import up
-from gaovm.cli.lima import editflags, homes, instances, reading, say, verb
+from gaovm.cli.lima import editflags, homes, instances, reading, say, sshfile, verb
 from gaovm.client import below, blocking
 from gaovm.project import names
 
@@ -249,6 +249,8 @@ def begin(client: blocking.Client, name: str, parsed: options.Parsed, tell: say.
     result = waiting.bring_up(client, method, {**params, "wait": "ready"}, parsed)
     for warning in result.get("warnings") or ():
         tell.warning(warning)
+    if method == "vm.up":
+        sshfile.write(name)
     tell.info(f"READY. Run `{shell_command(name)}` to open the shell.")
     message = str(result["vm"].get("message") or "").strip()
     if message:
@@ -289,9 +291,9 @@ CREATE = verb.Verb(
 START = verb.Verb(
     "start",
     start,
-    about="Start an instance, a project's VM too. What is no instance yet is made first.\n"
-    f"{_SOURCES}",
-    words="[NAME|TEMPLATE]",
+    about="Start an instance, a project's VM too. What is no instance yet is made first, and a\n"
+    f"TEMPLATE can stand in its place.\n{_SOURCES}",
+    words="[INSTANCE]",
     count=(0, 1),
     flags=(*_START_FLAGS, *editflags.CREATE, *editflags.EDIT),
     examples=("gaovm lima start", "gaovm lima start web", *_EXAMPLES[1:2]),
