@@ -70,6 +70,41 @@ USER = (
         "daemon",
     ),
 )
+#: Lima's own, which our entry for its users reads as Lima does.
+LIMA = (
+    Switch(
+        "LIMA_HOME",
+        "the directory of instances; only its instances are listed then",
+        "`$GAOVM_HOME/lima`; every VM is listed",
+        "command line",
+    ),
+    Switch("LIMA_INSTANCE", "the instance when none is named", "default", "command line"),
+    Switch("LIMA_SHELL", "the shell of `shell`", "the user's in the guest", "command line"),
+    Switch("LIMA_WORKDIR", "where `shell` starts", "this directory, if mounted", "command line"),
+    Switch(
+        "LIMA_SHELLENV_ALLOW",
+        "patterns, between commas, of the variables that `shell --preserve-env` passes on",
+        "all that are not blocked",
+        "command line",
+    ),
+    Switch(
+        "LIMA_SHELLENV_BLOCK",
+        "patterns of those that it does not; `+` before them adds to the usual ones",
+        "those that mean something on the host only",
+        "command line",
+    ),
+    Switch(
+        "LIMA_TEMPLATES_PATH",
+        "directories, between colons, where `template:NAME` is looked for first",
+        "",
+        "command line",
+    ),
+    Switch(
+        "_LIMA_OUTPUT_IS_TTY", "any value: output is coloured as on a terminal", "", "command line"
+    ),
+    Switch("VISUAL", "the editor of `edit`", "`$EDITOR`", "command line"),
+    Switch("EDITOR", "the editor of `edit`", "vi", "command line"),
+)
 #: Developers and tests set these; a wrong value makes VMs less safe, slower or unusable.
 DEBUGGING = (
     Switch(
@@ -175,10 +210,11 @@ HANDED_ON = (
     Switch("TMPDIR", "where an image build has its temporary files", "/tmp", "image build"),
     Switch("PATH", "where programs are found; a systemd unit keeps it", "", "command line, daemon"),
 )
-ALL = (*USER, *DEBUGGING, *OWN, *SYSTEM, *HANDED_ON)
+ALL = (*USER, *LIMA, *DEBUGGING, *OWN, *SYSTEM, *HANDED_ON)
 
 _PARTS = (
     ("For users", USER),
+    ("For users of Lima", LIMA),
     ("For debugging and tests", DEBUGGING),
     ("Between GaoVM's own processes", OWN),
     ("Set by the system", SYSTEM),

@@ -27,8 +27,8 @@ SOURCES = sorted(
 BEGINNINGS = [ROOT, ROOT / "src", ROOT / "src" / "gaovm", ROOT / "agent", ROOT / "docs"]
 #: Files that no checkout has: a user's, a state directory's, a build's; and a Go package.
 NOT_OURS = re.compile(
-    r"\.(lima|git)/.*|web/|dist/|vm_dir/.*|.*[{}<>*~$].*|(web|default|override|base)?\.yaml|golang\.org/.*"
-    r"|(config|pending_config|verified)\.json"
+    r"\.(lima|git)/.*|web/|dist/|vm_dir/.*|.*[{}<>*~$].*|(web|default|override|base|lima|lima\.REJECTED)?\.yaml|golang\.org/.*"
+    r"|(config|pending_config|verified|lima-configs)\.json"
 )
 #: Lists the files of a state directory.
 STATE_DIRECTORY = ROOT / "docs" / "state-dir.md"

@@ -19,6 +19,7 @@ COMMANDS = {
     "force_stop_vm": "stop --force {name}",
     "resume_vm": "resume {name}",
     "destroy_vm": "destroy {name}",
+    "unprotect_vm": "unprotect {name}",
     "adopt_vm": "adopt",
     "force_adopt_vm": "adopt --force {name}",
     "approve_project": "up --yes",

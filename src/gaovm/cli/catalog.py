@@ -48,6 +48,8 @@ COMMANDS = {
     "plan": ("config", "PLAN", "say beforehand what a change or up would do"),
     "provision": ("provision", "PROVISION", "run the VM's scripts and probes again"),
     "destroy": ("lifecycle", "DESTROY", "remove the VM and its disk"),
+    "protect": ("protecting", "PROTECT", "protect the VM from removal"),
+    "unprotect": ("protecting", "UNPROTECT", "allow to remove the VM"),
     "adopt": ("adopt", "ADOPT", "give a VM whose directory is gone to this one"),
     "image ls": ("images", "LS", "list the images"),
     "image build": ("images", "BUILD", "build an image"),
@@ -70,6 +72,7 @@ COMMANDS = {
     "daemon enable": ("units", "ENABLE", "let systemd start the daemon at boot or login"),
     "daemon disable": ("units", "DISABLE", "undo daemon enable"),
     "daemon run": ("daemon", "RUN", "run the daemon in the foreground"),
+    "lima": ("lima", "LIMA", "Lima's command line: gaovm lima list, start, shell ..."),
     "completion": ("completion", "COMPLETION", "print a shell's completion script"),
     "uninstall": ("uninstall", "UNINSTALL", "remove all VMs and everything GaoVM keeps"),
     "version": ("version", "VERSION", "print the version"),
@@ -120,6 +123,7 @@ ELSEWHERE = {
     "prune": "image prune",
     "ports": "port ls",
     "autostart": "daemon enable",
+    "limactl": "lima",
 }
 ALIASES = {"--version": "version", "-V": "version", "list": "ls"}
 HELP = ("help", "-h", "--help")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FILES = ":files"
 NOSPACE = ":nospace"
+#: The command that has a command line of its own.
+LIMA = "lima"
 _HELP = ("help", "show what a command does")
 _ANSWER_LIMIT_S = 1.0
 
@@ -50,11 +52,34 @@ def candidates(words: list[str]) -> Iterator[str]:
     if not before:
         yield from _matching(current, [*catalog.names(""), _HELP])
         return
+    if before[0] == LIMA:
+        yield from _of_lima(before[1:], current)
+        return
     command, given = catalog.find(before)
     if command is None:
         yield from _matching(current, catalog.names(before[0]))
     else:
         yield from _of_command(command, given, current)
+
+
+def _of_lima(before: list[str], current: str) -> Iterator[str]:
+    """Return the candidates of Lima's command line: its verbs, their flags, instances."""
+    import importlib
+
+    lima = importlib.import_module("gaovm.cli.lima.main")
+    if not before and current.startswith("-"):
+        yield from _of_command(catalog.load(LIMA), [], current)
+        return
+    if not before:
+        verbs = {name: about for name, (_, _, about) in lima.VERBS.items()}
+        verbs |= {alias: verbs[name] for alias, name in lima.ALIASES.items()}
+        yield from _matching(current, verbs.items())
+        return
+    verb = lima.load(lima.find(before[0]))
+    if verb.greedy and not current.startswith("-") and all(w.startswith("-") for w in before[1:]):
+        yield from _vms(current, "")
+    else:
+        yield from _of_command(verb, before[1:], current)
 
 
 def _matching(current: str, found: Candidates, prefix: str = "") -> Iterator[str]:
@@ -203,6 +228,7 @@ def _files(current: str, prefix: str) -> Iterator[str]:
 #: Placeholder of a usage line -> its candidates. Any other placeholder has none.
 PLACES: dict[str, Callable[[str, str], Iterator[str]]] = {
     "NAME": _vms,
+    "INSTANCE": _vms,
     "IMAGE": _images,
     "DISK": _disks,
     "TEMPLATE": _templates,

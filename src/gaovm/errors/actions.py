@@ -42,6 +42,7 @@ KNOWN = {
     "force_stop_vm": Known("end the VM at once", may=_NAME),
     "resume_vm": Known("let the paused VM go on", may=_NAME),
     "destroy_vm": Known("remove the VM and its disk", may=_NAME),
+    "unprotect_vm": Known("allow to remove the VM", may=_NAME),
     "adopt_vm": Known("take over a VM whose directory is gone"),
     "force_adopt_vm": Known("take the VM away from its directory", may=_NAME),
     "approve_project": Known("approve the project file as it is now"),

@@ -1,4 +1,6 @@
-"""Builds the guest agent for every architecture: with the package, or later from a source tree.
+"""Builds our Go programs for every architecture: with the package, or later from a source tree.
+
+These are the guest agent, and ``gaovm-yq``, which evaluates yq expressions for ``gaovm lima``.
 
 It runs in the build environment too, so it imports the standard library only. It caches the result
 under the digest of the sources and the Go version, and renames it into place: a build that is
@@ -16,22 +18,39 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 ARCHES = ("amd64", "arm64")
 MINIMUM = (1, 24)
 _TIMEOUT_S = 900.0
 _FLAGS = ("-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=")
 _SOURCES = ("**/*.go", "go.mod", "go.sum", "vendor/modules.txt")
-_PROGRAM = "cmd/gaovm-agent"
+
+
+class Program(NamedTuple):
+    """A program: its name, the package of its ``main``, and Go's build tags.
+
+    ``label`` names its builds in the cache.
+    """
+
+    label: str
+    name: str
+    package: str
+    tags: str = ""
+
+
+AGENT = Program("agent", "gaovm-agent", "cmd/gaovm-agent")
+#: Without yq's formats that no config of ours has, and whose readers are large.
+YQ = Program("yq", "gaovm-yq", ".", tags="yq_nolua")
 
 
 class AgentBuildError(RuntimeError):
     """The build failed; the message says what to install, or what the compiler wrote."""
 
 
-def name(arch: str) -> str:
-    """Return the file name of the agent for a Debian architecture name."""
-    return f"gaovm-agent-linux-{arch}"
+def name(arch: str, program: Program = AGENT) -> str:
+    """Return the file name of a program for a Debian architecture name."""
+    return f"{program.name}-linux-{arch}"
 
 
 def default_cache() -> Path:
@@ -39,22 +58,36 @@ def default_cache() -> Path:
     return Path(os.environ.get("GAOVM_CACHE") or Path.home() / ".cache" / "gaovm")
 
 
-def ensure(source: Path, output: Path, cache: Path | None = None) -> dict[str, Path]:
-    """Put the agents built from ``source`` into ``output``; return their paths by architecture.
+def own_arch() -> str:
+    """Return this machine's Debian architecture name."""
+    machine = os.uname().machine
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+
+
+def ensure(
+    source: Path,
+    output: Path,
+    cache: Path | None = None,
+    program: Program = AGENT,
+    arches: tuple[str, ...] = ARCHES,
+) -> dict[str, Path]:
+    """Put what is built from ``source`` into ``output``; return the paths by architecture.
 
     It is cheap when nothing has changed. Several processes may call it at once; one of them builds.
 
     Raises: AgentBuildError.
     """
     go, version = find_go()
-    folder = (cache or default_cache()) / "agent" / f"{source_digest(source)[:32]}-{version}"
+    digest = source_digest(source)[:32]
+    folder = (cache or default_cache()) / program.label / f"{digest}-{version}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not all((folder / name(arch)).is_file() for arch in ARCHES):
-            _build_all(go, source, folder)
+        if not all((folder / name(arch, program)).is_file() for arch in arches):
+            _build_all(go, source, folder, program, arches)
     output.mkdir(parents=True, exist_ok=True)
-    return {arch: _place(folder / name(arch), output / name(arch)) for arch in ARCHES}
+    files = {arch: name(arch, program) for arch in arches}
+    return {arch: _place(folder / file, output / file) for arch, file in files.items()}
 
 
 def find_go() -> tuple[Path, str]:
@@ -119,16 +152,20 @@ def _environment(go: Path, **extra: str) -> dict[str, str]:
     return {**kept, **fixed, **extra}
 
 
-def _build_all(go: Path, source: Path, folder: Path) -> None:
+def _build_all(
+    go: Path, source: Path, folder: Path, program: Program, arches: tuple[str, ...]
+) -> None:
     """Build into a temporary folder and rename it; remove older builds, which nobody needs."""
-    if not any((source / _PROGRAM).glob("*.go")):
-        raise AgentBuildError(f"{source / _PROGRAM} holds no Go sources")
+    if not any((source / program.package).glob("*.go")):
+        raise AgentBuildError(f"{source / program.package} holds no Go sources")
+    tags = [f"-tags={program.tags}"] if program.tags else []
     with tempfile.TemporaryDirectory(prefix=".tmp.", dir=folder.parent) as temporary:
         work = Path(temporary) / folder.name
         work.mkdir()
-        for arch in ARCHES:
-            target = ["-o", str(work / name(arch)), f"./{_PROGRAM}"]
-            _run([str(go), "build", *_FLAGS, *target], source, _environment(go, GOARCH=arch))
+        for arch in arches:
+            target = ["-o", str(work / name(arch, program)), f"./{program.package}"]
+            command = [str(go), "build", *_FLAGS, *tags, *target]
+            _run(command, source, _environment(go, GOARCH=arch))
         shutil.rmtree(folder, ignore_errors=True)
         work.rename(folder)
     for old in folder.parent.iterdir():

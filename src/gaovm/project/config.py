@@ -28,6 +28,8 @@ from gaovm.spec.disks import Image
 from gaovm.spec.vm import VmSpec
 
 FILE = ".lima/config.yaml"
+#: The file in an instance's directory (``gaovm lima``), which is no project: nobody works in it.
+INSTANCE_FILE = "lima.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,16 @@ def load(  # noqa: PLR0913  (what a file is read against)
     if not given and (own := _own_name(root, found)) is not None:
         host = replace(host, vm_dir=posixpath.join(posixpath.dirname(host.vm_dir), own))
         name = own
-    context = Context(caller, posixpath.normpath(project_dir), name, host, found, params.read(root))
+    directory = posixpath.normpath(project_dir)
+    context = Context(
+        caller,
+        directory,
+        name,
+        host,
+        found,
+        params.read(root),
+        own_mount=path != posixpath.join(directory, INSTANCE_FILE),
+    )
     boot_part = boot.read(root, context)
     image = disks.read_image(root, boot_part.arch, context)
     user = guest.read_user(root, context)

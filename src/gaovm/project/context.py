@@ -41,7 +41,10 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """All of the context, and the collector of problems."""
+    """All of the context, and the collector of problems.
+
+    ``own_mount``: the VM gets the project's directory, also where the file does not mention it.
+    """
 
     caller: Caller
     project_dir: str
@@ -49,6 +52,7 @@ class Context:
     host: Host
     found: Findings
     params: Mapping[str, str] = field(default_factory=dict)
+    own_mount: bool = True
 
     def host_variables(self) -> dict[str, str]:
         """Return the template variables for paths on the host and for the message."""

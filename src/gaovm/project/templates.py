@@ -9,8 +9,8 @@ from gaovm import errors
 from gaovm.errors import suggestions
 
 NAMES = ("dev", "minimal", "docker", "docker-rootful", "podman", "podman-rootful")
-#: What other templates and ``sysinit-vm init`` take in; no VM of its own.
-PARTS = ("_common", "project-template")
+#: What other templates, ``sysinit-vm init`` and ``gaovm lima`` take in; none for ``init``.
+PARTS = ("_common", "project-template", "default")
 TASKFILE = "Taskfile.yml"
 GITIGNORE = """\
 # the VM's own files never belong to the repository; its config does

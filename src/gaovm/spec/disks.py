@@ -54,7 +54,7 @@ class Image(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Disk(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The root disk: a qcow2 overlay of the image, ``size_bytes`` large, sparse. It only grows."""
 
-    size_bytes: Annotated[int, msgspec.Meta(ge=64 << 20, le=1 << 46)] = 20 * GIB
+    size_bytes: Annotated[int, msgspec.Meta(ge=1 << 20, le=1 << 46)] = 20 * GIB
 
 
 class AdditionalDisk(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):

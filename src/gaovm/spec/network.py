@@ -31,3 +31,8 @@ class Network(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     #: Sockets that lead to a socket, in either direction.
     sockets: tuple[SocketForward, ...] = ()
     host_ports: tuple[Port, ...] = ()
+
+    @property
+    def opens_host(self) -> bool:
+        """Return whether the guest reaches anything of the host."""
+        return self.host_access or self.host_ports != ()

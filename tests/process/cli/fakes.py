@@ -320,6 +320,8 @@ def vm(name: str, **changes: Any) -> dict[str, Any]:
     status: dict[str, Any] = {
         "name": name,
         "project": f"/projects/{name}",
+        "config_path": f"/projects/{name}/.lima/config.yaml",
+        "protected": False,
         "state": "running",
         "detail": "",
         "desired": "running",

@@ -13,6 +13,7 @@ import pytest
 
 from gaovm import errors
 from gaovm.cli import catalog
+from gaovm.cli.lima import main as lima
 
 ROOT = Path(__file__).parents[3]
 SRC = ROOT / "src" / "gaovm"
@@ -93,7 +94,7 @@ def documented() -> Iterator[Mention]:
                 yield Mention(f"{path.name}:{line}", found[1], whole=False)
 
 
-def obstacle(mention: Mention) -> str | None:
+def obstacle_of_ours(mention: Mention) -> str | None:
     """Return why a user cannot run the command, None if they can."""
     words = mention.text.split()
     if words[0] in PROSE or (words[0] == "help" and words[-1] in PROSE):
@@ -120,12 +121,39 @@ def obstacle(mention: Mention) -> str | None:
     return None
 
 
+def obstacle(mention: Mention) -> str | None:
+    """Return why a user cannot run the command, None if they can."""
+    first, *words = mention.text.split()
+    if first.rstrip("'\"") == "lima":
+        return obstacle_of_lima(words)
+    return obstacle_of_ours(mention)
+
+
+def obstacle_of_lima(words: list[str]) -> str | None:
+    """Return why a user cannot run a verb of Lima's: it does not exist, or lacks an option."""
+    if not words or words[0] in ("VERB", "help", "{}", VALUE, "list,"):
+        return None
+    try:
+        verb = lima.load(lima.find(words[0]))
+    except errors.UsageError as exc:
+        return exc.message
+    known = {name for option in verb.options for name in option.names}
+    for word in words[1:]:
+        if verb.greedy and not word.startswith("-"):
+            return None  # the rest belongs to what the verb runs
+        if word.startswith("--") and word.partition("=")[0] not in known:
+            return f"{verb.name} has no option {word}"
+    return None
+
+
 def test_commands_are_found_and_wrong_ones_are_noticed() -> None:
     assert len(MENTIONS) > 100
     assert obstacle(Mention("", "ls --no-such", whole=False))
     assert obstacle(Mention("", "start web-dev --bogus", whole=True))
     assert obstacle(Mention("", "undo", whole=False))
     assert obstacle(Mention("", "ls one", whole=True))
+    assert obstacle(Mention("", "lima lst", whole=False))
+    assert obstacle(Mention("", "lima list --jsn", whole=False))
 
 
 @pytest.mark.parametrize("mention", [*MENTIONS, *documented()], ids=lambda each: each.where)

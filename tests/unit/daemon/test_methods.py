@@ -24,7 +24,7 @@ STATUS_FIELDS = """
     name project state detail desired observed readiness first_up created_at started_at vm_type arch
     cpus memory_bytes disk_bytes image machine accelerator mounts ports network user driver_pid
     hypervisor_pid boot restarts last_error dir run_dir logs message overrides pending paused usage
-    confinement ssh additional_disks ports_problem
+    confinement ssh additional_disks ports_problem config_path protected
 """.split()  # noqa: SIM905 - a list of many words
 
 

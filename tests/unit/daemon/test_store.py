@@ -69,6 +69,7 @@ def full_record() -> records.VmRecord:
         approved=records.Approval(digest="sha256:2", reaches=()),
         directory=records.Directory(device=1, inode=2, mark="m"),
         is_default=True,
+        protected=True,
         restarts=supervision.History(attempts=2, recent=(1.5, 3.0), due_at=4.0),
     )
 

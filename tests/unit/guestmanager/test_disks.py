@@ -9,7 +9,7 @@ import pytest
 
 from gaovm import errors
 from gaovm.guestmanager import disks
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.wire.agent.disks import Disk
 
 DATA = Disk(serial="gaovm-1", path="/mnt/lima-data", fs_type="xfs", format=True)

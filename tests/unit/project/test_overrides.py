@@ -86,7 +86,7 @@ def test_a_variable_is_text_whatever_it_looks_like() -> None:
         ("cpus", "0", "cpus: expected a number from 1 to 256, found 0"),
         ("cpus", "many", "cpus: expected a whole number, found `many`"),
         ("memory", "8", "memory: size with no unit: found `8`, expected a number with a unit"),
-        ("disk", "1MiB", "disk: expected 64MiB to 64TiB, found 1MiB"),
+        ("disk", "1KiB", "disk: expected 1MiB to 64TiB, found 1KiB"),
         ("accel", "warp", "accel: expected one of auto, kvm, hvf, tcg; found `warp`"),
         ("machine", "virt", "machine: machine virt needs arch aarch64"),
         ("restart.policy", "no", "restart.policy: expected one of always, on-failure, never"),

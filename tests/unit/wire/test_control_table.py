@@ -24,6 +24,7 @@ def test_which_methods_a_stopping_daemon_refuses() -> None:
         "daemon.upgrade",
         "image.build",
         "image.pull",
+        "vm.create",
         "vm.provision",
         "vm.restart",
         "vm.start",

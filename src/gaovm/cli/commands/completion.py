@@ -7,14 +7,23 @@ import os
 from gaovm import errors
 from gaovm.cli import options
 
-_FILES = {"bash": "gaovm.bash", "zsh": "_gaovm", "fish": "gaovm.fish"}
+_SHELLS = ("bash", "zsh", "fish")
+#: ``lima-…``: what completes the alias limactl.
+_FILES = {
+    "bash": "gaovm.bash",
+    "zsh": "_gaovm",
+    "fish": "gaovm.fish",
+    "lima-bash": "limactl.bash",
+    "lima-zsh": "limactl.zsh",
+    "lima-fish": "limactl.fish",
+}
 
 
 def run(parsed: options.Parsed) -> int:
     """Print the script of one shell."""
     shell = parsed.word() or ""
-    if shell not in _FILES:
-        raise COMPLETION.mistake(f"{shell}: must be one of {', '.join(_FILES)}")
+    if shell not in _SHELLS:
+        raise COMPLETION.mistake(f"{shell}: must be one of {', '.join(_SHELLS)}")
     print(script(shell), end="")
     return 0
 

@@ -36,12 +36,14 @@ _OF_HOME = (
     "images",
     "logs",
     "accelerator.json",
+    "lima",
+    "lima-configs.json*",
     # files that were never finished (aio.files)
     f".?*.[0-9]*.{'[0-9a-f]' * 8}",
     "gaovmd.sock",
     _LOCK,
 )
-_OF_CACHE = ("images", "packages", "agent")
+_OF_CACHE = ("images", "packages", "agent", "yq")
 #: A driver without a daemon shuts its guest down in 15 s.
 _DRIVERS_S = 20.0
 

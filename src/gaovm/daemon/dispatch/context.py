@@ -95,7 +95,9 @@ class Daemon:
     supervisor: Supervisor
     started_at: str
     request_stop: Callable[[], None]
-    load_config: Callable[[vms.Up, paths.Paths], Awaitable[project_file.Wanted]] = project_file.load
+    load_config: Callable[[vms.ProjectFile, paths.Paths], Awaitable[project_file.Wanted]] = (
+        project_file.load
+    )
     watch: stalls.Watch = dataclasses.field(default_factory=stalls.Watch)
     stopping: bool = False
     upgrade_gate: upgrade_gate.Gate = dataclasses.field(default_factory=upgrade_gate.Gate)

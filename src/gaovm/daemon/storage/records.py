@@ -99,6 +99,7 @@ class VmRecord(msgspec.Struct, frozen=True, kw_only=True):
     ``approved`` is what a person let ``base`` reach; None: the row is older than approvals.
     ``directory`` is what ``project`` was when last seen. ``is_default``: the VM is its project's
     own, the one that commands without a NAME mean. None: the row is older than both.
+    ``protected``: nobody removes it until somebody takes the protection away.
     """
 
     name: str
@@ -123,6 +124,7 @@ class VmRecord(msgspec.Struct, frozen=True, kw_only=True):
     approved: Approval | None = None
     directory: Directory | None = None
     is_default: bool | None = None
+    protected: bool = False
 
 
 def spec_digest(spec: vm.VmSpec) -> str:

@@ -16,7 +16,7 @@ from gaovm.spec.ports import PortForward
 COLUMNS = (
     "name, project, config_path, run_id, spec, spec_digest, desired, observed, readiness, first_up,"
     " created_at, started_at, boot_id, image, facts, last_error, added_ports, disk_used, deleting,"
-    " base, overrides, pending, restarts, approved, directory, is_default"
+    " base, overrides, pending, restarts, approved, directory, is_default, protected"
 )
 _MARKS = ", ".join("?" * len(COLUMNS.split(", ")))
 PUT = f"INSERT OR REPLACE INTO vms ({COLUMNS}) VALUES ({_MARKS})"
@@ -56,6 +56,7 @@ def encode(record: records.VmRecord) -> tuple[Any, ...]:
         _json(record.approved),
         _json(record.directory),
         None if record.is_default is None else int(record.is_default),
+        int(record.protected),
     )
 
 
@@ -93,6 +94,7 @@ def decode(row: tuple[Any, ...]) -> records.VmRecord:
             approved=_decoded(fields["approved"], records.Approval),
             directory=_decoded(fields["directory"], records.Directory),
             is_default=None if fields["is_default"] is None else bool(fields["is_default"]),
+            protected=bool(fields["protected"]),
         )
     except msgspec.MsgspecError as exc:
         raise errors.StateCorrupt(f"state.db: the row of VM {fields['name']!r}: {exc}") from exc

@@ -108,6 +108,8 @@ CREATE TABLE disks (
     state      TEXT NOT NULL CHECK (state IN ('making', 'ready', 'removing'))
 ) STRICT
 """
+# A VM that nobody may remove.
+_PROTECTED = ("ALTER TABLE vms ADD COLUMN protected INTEGER NOT NULL DEFAULT 0",)
 
 #: Step n - 1 leads to revision n.
 STEPS: tuple[tuple[str, ...], ...] = (
@@ -117,6 +119,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     (*_TRUST, _APPROVALS),
     _EVENT_NAMES,
     (_DISKS,),
+    _PROTECTED,
 )
 
 

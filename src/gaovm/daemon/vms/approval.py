@@ -37,7 +37,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     base: tuple[reach.Reach, ...] = ()
 
 
-async def examine(vm: machine.Machine | None, args: vms.Up, wanted: project_file.Wanted) -> Asked:
+async def examine(
+    vm: machine.Machine | None, args: vms.ProjectFile, wanted: project_file.Wanted
+) -> Asked:
     """Follow the links of what a file asks for. In a thread: a path may lie on a slow server."""
     old = None if vm is None else vm.record.base
     return await lookups.run(_examine, args.config_text, wanted, old)

@@ -121,6 +121,8 @@ class Machine:
         if self.state.observed is states.Observed.STOPPED and failure is not None:
             # Nobody asked for it: the host rebooted, or an `up` was withdrawn.
             note = note or (failure.message if failure.code == errors.Cancelled.code else None)
+        elif self.state == states.VmState() and self.record.started_at is None:
+            note = note or "made, and not started yet"
         return labels.describe(
             self.state,
             error=failure.message if failure else None,

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from gaovm.project import config
 
 
-class Placed(vms.Up, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An ``up`` after the look-up of its directory; ``usual_name``: used if nobody names the VM."""
+class Placed(vms.ProjectFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request after the look-up of its directory; ``usual_name``: used if nobody names the VM."""
 
     usual_name: str
 
@@ -45,7 +45,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     asked_at: float | None = None
 
 
-async def load(args: vms.Up, where: paths.Paths) -> Wanted:
+async def load(args: vms.ProjectFile, where: paths.Paths) -> Wanted:
     """Read the config file that the client sent; the loop goes on meanwhile.
 
     One thread reads one file at a time, so a client that sends many waits for its own.
@@ -73,7 +73,9 @@ async def load(args: vms.Up, where: paths.Paths) -> Wanted:
     )
 
 
-async def _read_all(args: vms.Up, where: paths.Paths, files: sources.Gathered) -> config.Loaded:
+async def _read_all(
+    args: vms.ProjectFile, where: paths.Paths, files: sources.Gathered
+) -> config.Loaded:
     """Read the text, and again with each file that it turns out to name.
 
     The files are fetched by another thread than the reader: one may lie on a file system that is
@@ -100,14 +102,16 @@ _reader = futures.ThreadPoolExecutor(
 )
 
 
-def _files(args: vms.Up, where: paths.Paths) -> sources.Gathered:
+def _files(args: vms.ProjectFile, where: paths.Paths) -> sources.Gathered:
     # The YAML reader is loaded at the first up, not at the daemon's start.
     from gaovm.hostfacts import sources
 
     return sources.Gathered(sources.Files(where.home, args.project_dir))
 
 
-def _read(args: vms.Up, where: paths.Paths, files: sources.Gathered) -> config.Loaded | None:
+def _read(
+    args: vms.ProjectFile, where: paths.Paths, files: sources.Gathered
+) -> config.Loaded | None:
     """Read the file; None: it names files that are to be fetched first."""
     from gaovm.platform import timezones
     from gaovm.project import config, names

@@ -31,6 +31,8 @@ def vm_status(vm: machine.Machine) -> wire.VmStatus:
     return wire.VmStatus(
         name=record.name,
         project=record.project,
+        config_path=record.config_path,
+        protected=record.protected,
         state=word,
         detail=detail,
         desired=record.state.desired,

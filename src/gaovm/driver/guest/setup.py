@@ -37,7 +37,7 @@ def hosts(spec: VmSpec) -> dict[str, str]:
     """Return the names of the guest's ``/etc/hosts``; the host has one if it is open."""
     found = dict(spec.guest.hosts)
     wanted = spec.network
-    if wanted.host_access or wanted.host_ports:
+    if wanted.opens_host:
         found.setdefault(HOST_NAME, HOST_NAME)
     host = network.GATEWAY if wanted.host_access else network.HOST_PORTS
     return {name: host if to == HOST_NAME else to for name, to in found.items()}

@@ -29,8 +29,30 @@ _PLAIN = {
     "--arch": '.arch = "{}"',
     "--ssh-port": ".ssh.localPort = {}",
     "--plain": ".plain = {}",
-    "--set": "{}",
+    "--shell": '.user.shell = "{}"',
+    "--nested-virt": ".nestedVirtualization = {}",
+    "--rosetta": ".vmOpts.vz.rosetta.enabled = {0} | .vmOpts.vz.rosetta.binfmt = {0}",
+    "--audio-device": '.audio.device = "{}"',
+    "--audio-interface": '.audio.interface = "{}"',
 }
+_CONTAINERD = {
+    "user": (True, False),
+    "system": (False, True),
+    "user+system": (True, True),
+    "system+user": (True, True),
+    "none": (False, False),
+}
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?\Z")
+_WHOLE = re.compile(r"[0-9]{1,9}\Z")
+_BOOLEAN = re.compile(r"(true|false)\Z")
+#: Flags whose value is no free text.
+_WANTED = {
+    "--cpus": "a whole number",
+    "--ssh-port": "a whole number",
+    "--memory": "a number",
+    "--disk": "a number",
+}
+_PARAM = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*\Z")
 
 
 class Forward(NamedTuple):
@@ -89,11 +111,15 @@ def expression(words: Iterable[str]) -> str:
     parts = []
     for flag, given in values.items():
         parts.append(_LISTS[flag](given) if flag in _LISTS else _plain(flag, given[-1]))
-    return " | ".join(parts)
+    return " | ".join(part for part in parts if part)
 
 
 def _plain(flag: str, value: str) -> str:
     form = _PLAIN[flag]
+    wanted = _WANTED.get(flag, "" if '"' in form else "true or false")
+    good = {"a number": _NUMBER, "a whole number": _WHOLE, "true or false": _BOOLEAN}.get(wanted)
+    if good is not None and not good.match(value):
+        raise ValueError(f"{flag} takes {wanted}, got `{value[:60]}`")
     return form.format(_quoted(value) if '"' in form else value)
 
 
@@ -102,14 +128,19 @@ def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
+def _split(given: Iterable[str]) -> list[str]:
+    """Return the values of a flag that also takes several between commas."""
+    return [each for text in given for each in text.split(",") if each]
+
+
 def _dns(servers: list[str]) -> str:
-    listed = ",".join(f'"{_quoted(server)}"' for server in servers)
+    listed = ",".join(f'"{_quoted(server)}"' for server in _split(servers))
     return f".dns += [{listed}] | .dns |= unique | .hostResolver.enabled=false"
 
 
 def _networks(names: list[str]) -> str:
     entries = []
-    for name in names:
+    for name in _split(names):
         kind, colon, lima = name.partition(":")
         if name == "vzNAT":
             entries.append('{"vzNAT": true}')
@@ -120,4 +151,73 @@ def _networks(names: list[str]) -> str:
     return f".networks += [{','.join(entries)}] | .networks |= unique_by(.lima)"
 
 
-_LISTS = {"--dns": _dns, "--network": _networks}
+def _mounts(given: list[str], form: str) -> str:
+    entries = []
+    for place in _split(given):
+        location = place.removesuffix(":w")
+        writable = "true" if place.endswith(":w") else "false"
+        entries.append(f'{{"location": "{_quoted(location)}", "writable": {writable}}}')
+    return form.format(",".join(entries))
+
+
+def _more_mounts(given: list[str]) -> str:
+    return _mounts(given, ".mounts += [{}] | .mounts |= unique_by(.location)")
+
+
+def _only_mounts(given: list[str]) -> str:
+    return _mounts(given, ".mounts = [{}] | .mounts |= unique_by(.location)")
+
+
+def _no_mounts(given: list[str]) -> str:
+    return ".mounts = []" if given[-1] in _TRUE else ""
+
+
+def _video(given: list[str]) -> str:
+    return f'.video.display = "{"default" if given[-1] in _TRUE else "none"}"'
+
+
+def _containerd(given: list[str]) -> str:
+    if given[-1] not in _CONTAINERD:
+        raise ValueError(f"expected one of {', '.join(_CONTAINERD)}, got `{given[-1][:60]}`")
+    user, system = (str(each).lower() for each in _CONTAINERD[given[-1]])
+    return f".containerd.user = {user} | .containerd.system = {system}"
+
+
+def _forwards(given: list[str]) -> str:
+    entries = []
+    for text in given:
+        forward = port_forward(text)
+        if not (forward.host.isdigit() and forward.guest.isdigit()):
+            raise ValueError(f"invalid port in `{text[:60]}`, {_SHAPE}")
+        entry = f'"guestPort": {int(forward.guest)}, "hostPort": {int(forward.host)}'
+        entry += f', "static": {str(forward.static).lower()}'
+        entries.append(f"{{{entry}}}")
+    return f".portForwards += [{','.join(entries)}]"
+
+
+def _params(given: list[str]) -> str:
+    parts = []
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not _PARAM.match(name):
+            raise ValueError(f"expected KEY=VALUE, got `{text[:60]}`")
+        parts.append(f'.param.{name} = "{_quoted(value)}"')
+    return " | ".join(parts)
+
+
+def _sets(given: list[str]) -> str:
+    return " | ".join(given)
+
+
+_LISTS = {
+    "--set": _sets,
+    "--dns": _dns,
+    "--network": _networks,
+    "--mount": _more_mounts,
+    "--mount-only": _only_mounts,
+    "--mount-none": _no_mounts,
+    "--video": _video,
+    "--containerd": _containerd,
+    "--port-forward": _forwards,
+    "--param": _params,
+}

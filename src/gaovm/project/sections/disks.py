@@ -28,7 +28,7 @@ def read_memory(root: nodes.Table, context: Context) -> Memory:
 
 def read_disk(root: nodes.Table, context: Context) -> Disk:
     """Read ``disk``; 20GiB when not set."""
-    size = _size(root, "disk", (64 * MIB, 1 << 46), context)
+    size = _size(root, "disk", (MIB, 1 << 46), context)
     return Disk() if size is None else Disk(size_bytes=size)
 
 

@@ -121,9 +121,7 @@ def read(
         hostname=hostname(context.name),
         env=_with_proxies(root, read_env(root, context), context, host_access=reached.host_access),
         timezone=_timezone(root, context),
-        hosts=resolver.read_hosts(
-            root, context, opened=reached.host_access or reached.host_ports != ()
-        ),
+        hosts=resolver.read_hosts(root, context, opened=reached.opens_host),
         servers=resolver.read_servers(root, context),
         trust=trust.read(root, context, files),
         upgrade_packages=fields.boolean(root, "upgradePackages") is True,

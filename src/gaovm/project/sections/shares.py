@@ -22,7 +22,8 @@ _WORKING = "use 9p, virtiofs or reverse-sshfs, or leave it out: GaoVM then choos
 def read(root: nodes.Table, user: User, context: Context) -> tuple[Share, ...]:
     """Return all shares, outer mount points before inner ones.
 
-    Unless a mount covers the project directory, this function adds it, writable.
+    Unless a mount covers the project directory, this function adds it, writable. An instance's
+    directory (``gaovm lima``) is no project's, and stays on the host.
     """
     kind = _type(root, context)
     inotify = fields.boolean(root, "mountInotify") or False
@@ -39,7 +40,8 @@ def read(root: nodes.Table, user: User, context: Context) -> tuple[Share, ...]:
             continue
         points.add(share.mount_point)
         shares.append(share)
-    if not any(covers(share.location, context.project_dir) for share in shares):
+    covered = any(covers(share.location, context.project_dir) for share in shares)
+    if context.own_mount and not covered:
         project = context.project_dir
         _system_path(root, "mounts", project, context)
         if any(ord(char) < 32 for char in project):

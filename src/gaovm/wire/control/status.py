@@ -148,10 +148,14 @@ class VmStatus(msgspec.Struct, frozen=True, kw_only=True):
     unless the VM runs. ``pending``: what the next start changes. ``overrides``: what
     ``vm.config.set`` has put over the project file. ``ports_problem``: what keeps some of the
     guest's servers from being forwarded at all.
+    ``vm.config.set`` has put over the project file. ``config_path``: the file it was made from.
+    ``protected``: it cannot be removed.
     """
 
     name: str
     project: str
+    config_path: str
+    protected: bool
     state: str
     detail: str
     desired: Desired
@@ -221,6 +225,13 @@ class UpResult(msgspec.Struct, frozen=True, kw_only=True):
     vm: VmStatus
     created: bool
     already: bool
+    warnings: tuple[str, ...]
+
+
+class Created(msgspec.Struct, frozen=True, kw_only=True):
+    """The new VM, and what to tell the user about its config."""
+
+    vm: VmStatus
     warnings: tuple[str, ...]
 
 

@@ -86,6 +86,15 @@ VM_UP = Method(
         `mount`, `forward`, `image`, `kernel`, `file`, `disk` or
         `host access`); `approve: digest` approves it.""",
 )
+VM_CREATE = Method(
+    "vm.create",
+    vms.Create,
+    status.Created,
+    kind="operation",
+    about="""Make a VM and start nothing; the first start makes its disk. Refused with `name_taken`
+        when there is one of that name, unless `update` is true, and with `approval_needed` as
+        `vm.up`.""",
+)
 VM_START = Method(
     "vm.start",
     vms.Start,
@@ -116,11 +125,17 @@ VM_RESUME = Method(
     status.VmStatus,
     about="Let a paused guest go on. Idempotent; `state_conflict` unless it runs.",
 )
+VM_PROTECT = Method(
+    "vm.protect",
+    vms.Protect,
+    status.VmStatus,
+    about="Protect a VM from removal, or take the protection away. Idempotent.",
+)
 VM_DESTROY = Method(
     "vm.destroy",
     target.Named,
     status.Destroyed,
-    about="Stop a VM and remove everything of it.",
+    about="Stop a VM and remove everything of it. `state_conflict` when it is protected.",
 )
 VM_ADOPT = Method(
     "vm.adopt",

@@ -1,4 +1,4 @@
-"""Parameters of ``vm.*`` (list, status, up, start, stop, restart, provision, adopt)."""
+"""Parameters of ``vm.*`` (list, status, create, up, start, stop, restart, provision, adopt)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     proxies: dict[Name, Text] = {}
 
 
-class Up(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ProjectFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A project and its config file. ``env_name`` is the caller's ``VM_NAME``.
 
     ``approve``: the digest of an ``approval_needed`` error, by which a person approves what the
@@ -37,8 +37,25 @@ class Up(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user: Caller
     name: Text | None = None
     env_name: Text | None = None
-    wait: Wait = "ready"
     approve: Text | None = None
+
+
+class Create(ProjectFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``update``: a VM of this directory that exists takes the file over for its next start."""
+
+    update: bool = False
+
+
+class Up(ProjectFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``wait``: when the daemon answers."""
+
+    wait: Wait = "ready"
+
+
+class Protect(OfVm, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``protected``: what the VM is afterwards."""
+
+    protected: bool = True
 
 
 class List(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

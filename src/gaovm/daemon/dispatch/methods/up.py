@@ -1,4 +1,4 @@
-"""``vm.up``: create or start the VM of a project's directory."""
+"""``vm.up`` and ``vm.create``: make the VM of a directory; ``vm.up`` also starts it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,28 @@ from gaovm.daemon import paths, timestamps
 from gaovm.daemon.config import room
 from gaovm.daemon.dispatch import bring_up, context
 from gaovm.daemon.storage import records
-from gaovm.daemon.vms import additional_disks, approval, directories, machine, project_file
+from gaovm.daemon.vms import (
+    additional_disks,
+    approval,
+    directories,
+    machine,
+    project_file,
+    status,
+)
 from gaovm.project import names
+from gaovm.wire.control import payloads
 from gaovm.wire.control import status as result
 from gaovm.wire.control import vms as wire
+
+
+class _Agreed(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory's VM, and the file that its caller may have. ``created``: the VM is new."""
+
+    vm: machine.Machine
+    created: bool
+    wanted: project_file.Wanted
+    approved: records.Approval
+    warnings: tuple[str, ...] = ()
 
 
 async def up(ctx: context.Daemon, call: context.Call, args: wire.Up) -> result.UpResult:
@@ -23,6 +41,40 @@ async def up(ctx: context.Daemon, call: context.Call, args: wire.Up) -> result.U
         errors.DiskMissing: the file names a disk that does not exist; nothing was done.
         errors.ApprovalNeeded: the file reaches further than a person approved; nothing was done.
     """
+    agreed = await _agree(ctx, args)
+    vm, wanted = agreed.vm, agreed.wanted
+    if agreed.created:  # nothing was awaited since: this ``up`` is the VM's first operation
+        ctx.starter.begin(vm, created=True, asked_at=wanted.asked_at)
+        return await bring_up.wait_for(vm, call, args.wait, list(agreed.warnings))
+    again = bring_up.runs_scripts_again(vm)
+    warnings = await bring_up.take_over(vm, wanted, agreed.approved, runs_again=again)
+    return await bring_up.bring(ctx, vm, call, args.wait, warnings, wanted.asked_at)
+
+
+async def create(ctx: context.Daemon, call: context.Call, args: wire.Create) -> result.Created:
+    """Make the VM of a directory, or let it take its file over; start nothing.
+
+    Raises:
+        errors.NameTaken: there is a VM of that name, and the caller wants a new one.
+        errors.ApprovalNeeded: as ``up``.
+    """
+    agreed = await _agree(ctx, args, must_be_new=not args.update)
+    vm, warnings = agreed.vm, agreed.warnings
+    if agreed.created:
+        # In one transaction with the record: the event reports what is on disk.
+        ctx.fleet.events.tell(vm.name, payloads.VmCreated(project=vm.record.project))
+        vm.update()
+    else:
+        found = await bring_up.take_over(vm, agreed.wanted, agreed.approved, runs_again=False)
+        warnings = tuple(found)
+    await ctx.fleet.store.flush()
+    return result.Created(vm=status.vm_status(vm), warnings=warnings)
+
+
+async def _agree(
+    ctx: context.Daemon, args: wire.ProjectFile, *, must_be_new: bool = False
+) -> _Agreed:
+    """Read a directory's file, check that its caller may have it, and find or make its VM."""
     while True:
         placed, seen = await _place(ctx, args)
         wanted = await ctx.load_config(placed, ctx.fleet.paths)
@@ -33,31 +85,33 @@ async def up(ctx: context.Daemon, call: context.Call, args: wire.Up) -> result.U
         asked = await approval.examine(vm, args, wanted)
         if not await _check(ctx, placed, seen, name, asked):
             continue
+        if vm is not None and must_be_new:
+            raise errors.NameTaken(f"there is a VM {name!r} already")
         directory = await directories.settle(ctx.fleet, seen)
         if ctx.fleet.machines.get(name) is not vm:
             continue  # another VM has this name by now, and we checked the old one
         approval.keep(ctx.fleet, name, asked, args.config_text)
         own = not (args.name or args.env_name)
+        created = vm is None
+        warnings: tuple[str, ...] = ()
         if vm is None:
             vm = _create(ctx, wanted, asked.approval, directory, own=own)
-            directories.note(ctx.fleet, seen, vm, directory, own=own)
-            ctx.starter.begin(vm, created=True, asked_at=wanted.asked_at)
-            warnings = [*wanted.warnings, *fits, *_about_name(ctx, placed, name)]
-            return await bring_up.wait_for(vm, call, args.wait, warnings)
+            warnings = (*wanted.warnings, *fits, *_about_name(ctx, placed, name))
         directories.note(ctx.fleet, seen, vm, directory, own=own)
-        again = bring_up.runs_scripts_again(vm)
-        warnings = await bring_up.take_over(vm, wanted, asked.approval, runs_again=again)
-        return await bring_up.bring(ctx, vm, call, args.wait, warnings, wanted.asked_at)
+        return _Agreed(
+            vm=vm, created=created, wanted=wanted, approved=asked.approval, warnings=warnings
+        )
 
 
 async def _place(
-    ctx: context.Daemon, args: wire.Up
+    ctx: context.Daemon, args: wire.ProjectFile
 ) -> tuple[project_file.Placed, directories.Seen]:
     """Look up an ``up``'s directory, and the name for its VM if the caller gives none."""
     seen = await directories.look(ctx.fleet, args.project_dir)
     own = directories.default_of(ctx.fleet, seen)
     usual = own.name if own is not None else directories.free_name(ctx.fleet, seen.path)
-    return project_file.Placed(**msgspec.structs.asdict(args), usual_name=usual), seen
+    given = {field: getattr(args, field) for field in wire.ProjectFile.__struct_fields__}
+    return project_file.Placed(**given, usual_name=usual), seen
 
 
 async def _check(

@@ -1,4 +1,4 @@
-"""``vm.*``: list, status, start, stop, restart, provision, pause, resume, destroy."""
+"""``vm.*``: list, status, start, stop, restart, provision, pause, resume, protect, destroy."""
 
 from __future__ import annotations
 
@@ -173,8 +173,25 @@ async def _call_running(vm: machine.Machine, row: Method[Nothing, Paused]) -> re
     return status.vm_status(vm)
 
 
-async def destroy(ctx: context.Daemon, call: context.Call, args: target.Named) -> result.Destroyed:
-    """Stop a VM and remove everything of it; goes on when the caller goes away."""
+async def protect(ctx: context.Daemon, call: context.Call, args: wire.Protect) -> result.VmStatus:
+    """Protect a VM from removal, or no longer. Idempotent."""
     vm = ctx.find(args.name)
+    if vm.record.protected != args.protected:
+        await vm.update(protected=args.protected)
+    return status.vm_status(vm)
+
+
+async def destroy(ctx: context.Daemon, call: context.Call, args: target.Named) -> result.Destroyed:
+    """Stop a VM and remove everything of it; goes on when the caller goes away.
+
+    Raises:
+        errors.StateConflict: it is protected.
+    """
+    vm = ctx.find(args.name)
+    if vm.record.protected:
+        raise errors.StateConflict(
+            f"VM {vm.name} is protected from removal",
+            actions=(errors.Action("unprotect_vm", name=vm.name),),
+        )
     freed = await ctx.to_its_end(f"vm {args.name}: destroy", stop.destroy(vm))
     return result.Destroyed(name=args.name, freed_bytes=freed)
