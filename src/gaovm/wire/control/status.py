@@ -147,8 +147,7 @@ class VmStatus(msgspec.Struct, frozen=True, kw_only=True):
     was interrupted and continues). ``detail`` is one line that says why. ``readiness`` is null
     unless the VM runs. ``pending``: what the next start changes. ``overrides``: what
     ``vm.config.set`` has put over the project file. ``ports_problem``: what keeps some of the
-    guest's servers from being forwarded at all.
-    ``vm.config.set`` has put over the project file. ``config_path``: the file it was made from.
+    guest's servers from being forwarded at all. ``config_path``: the file it was made from.
     ``protected``: it cannot be removed.
     """
 
