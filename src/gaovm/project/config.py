@@ -92,12 +92,19 @@ def load(  # noqa: PLR0913  (what a file is read against)
         params.read(root),
         own_mount=path != posixpath.join(directory, INSTANCE_FILE),
     )
+    spec = _spec(root, context, files)
+    found.finish()
+    return Loaded(spec, tuple(found.warnings), path, whole_file)
+
+
+def _spec(root: nodes.Table, context: Context, files: embedding.Resolver) -> VmSpec:
+    """Read each section of the file."""
     boot_part = boot.read(root, context)
     image = disks.read_image(root, boot_part.arch, context)
     user = guest.read_user(root, context)
     networking = network.read(root, context, user)
     spec = VmSpec(
-        name=name,
+        name=context.name,
         image=image or Image(location=""),
         guest=guest.read(root, user, context, files, networking),
         boot=boot_part,
@@ -111,9 +118,7 @@ def load(  # noqa: PLR0913  (what a file is read against)
         ssh=ssh.read(root, context),
         supervision=supervision.read(root, boot_part, context),
     )
-    spec = msgspec.structs.replace(spec, message=message.read(root, context, spec))
-    found.finish()
-    return Loaded(spec, tuple(found.warnings), path, whole_file)
+    return msgspec.structs.replace(spec, message=message.read(root, context, spec))
 
 
 def parse(text: str, path: str) -> nodes.Table:

@@ -16,7 +16,7 @@ from tests.process.driver.harness import Zygote
 
 from gaovm.builder import network as card
 from gaovm.hostfacts import programs
-from gaovm.vmmanager.qemu import passt
+from gaovm.vmmanager.qemu.network import passt
 
 MAC = bytes.fromhex("525400123456")
 GUEST = ipaddress.ip_address(card.GUEST).packed

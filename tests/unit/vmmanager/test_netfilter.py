@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from gaovm.vmmanager.qemu import netfilter
+from gaovm.vmmanager.qemu.network import netfilter
 
 MACS = b"\x02" * 12
 

@@ -17,7 +17,8 @@ from gaovm.builder.document import ShareDevice
 from gaovm.builder.qemu.document import Document
 from gaovm.model.facts import PasstFact, VirtiofsdFact
 from gaovm.platform.confine import abilities, identities, keeper, landlock, place, shed
-from gaovm.vmmanager.qemu import cage, network, passt, sftp
+from gaovm.vmmanager.qemu import cage, sftp
+from gaovm.vmmanager.qemu.network import passt, uplink
 from gaovm.wire.driver import results
 from gaovm.wire.driver.launch import LaunchRequest
 
@@ -113,11 +114,11 @@ class Confinement:
         """
         recipes = dict(servers)
         if self.place is not None and carrier is not None:
-            recipes[network.PASST] = self._passt(request, carrier, self.place)
+            recipes[uplink.PASST] = self._passt(request, carrier, self.place)
         if not recipes:
             return None, None
         kept = await self._kept.enter_async_context(keeping.run(recipes))
-        return (kept if network.PASST in recipes else None), (kept if servers else None)
+        return (kept if uplink.PASST in recipes else None), (kept if servers else None)
 
     def _passt(
         self, request: LaunchRequest, carrier: PasstFact, made: place.Place
@@ -126,7 +127,7 @@ class Confinement:
         # if root starts it: one of the VM's ids, and not QEMU's
         user = {} if ids is None else {"user": ids.first + 1}
         argv = passt.command(carrier.path, keeper.LAST_FD, host_access=access, **user)
-        return keeper.Recipe(tuple(argv), str(network.socket_of(Path(request.run_dir))))
+        return keeper.Recipe(tuple(argv), str(uplink.socket_of(Path(request.run_dir))))
 
     @steps.step
     def shed(self, request: LaunchRequest) -> None:

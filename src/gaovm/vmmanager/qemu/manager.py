@@ -21,13 +21,13 @@ from gaovm.vmmanager.pipes import Channels
 from gaovm.vmmanager.qemu import (
     confinement,
     disks,
-    network,
     rehearsal,
     sftp,
     shares,
     versions,
 )
 from gaovm.vmmanager.qemu.hypervisor import Hypervisor
+from gaovm.vmmanager.qemu.network import uplink
 from gaovm.wire.driver import results
 from gaovm.wire.driver.launch import LaunchRequest
 
@@ -50,7 +50,7 @@ class Qemu:
         #: QEMU's process: it takes commands and reports events.
         self.hypervisor = make_hypervisor(owner, on_event)
         self._shares = shares.Shares(owner, lambda error: on_event(events.ShareLost(error)))
-        self._network = network.Network(owner, on_event)
+        self._network = uplink.Network(owner, on_event)
         self._confinement = confinement.Confinement()
         self._servers: keeping.Keeper | None = None
 

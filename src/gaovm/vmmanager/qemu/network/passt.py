@@ -13,7 +13,7 @@ import sys
 
 from gaovm.aio import process
 from gaovm.builder import network
-from gaovm.vmmanager.qemu import netfilter
+from gaovm.vmmanager.qemu.network import netfilter
 
 GRACE_S = 0.5
 

@@ -19,7 +19,8 @@ from gaovm.builder.qemu.document import Document
 from gaovm.builder.qemu.network import FD
 from gaovm.vmmanager import events
 from gaovm.vmmanager.pipes import LastWords
-from gaovm.vmmanager.qemu import lifetime, passt
+from gaovm.vmmanager.qemu import lifetime
+from gaovm.vmmanager.qemu.network import passt
 
 logger = logging.getLogger(__name__)
 # passt ends as soon as QEMU does, and we may see passt's end first.
