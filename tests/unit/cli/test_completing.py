@@ -127,6 +127,7 @@ def test_a_daemon_that_does_not_answer_is_not_waited_for_long(
 def test_every_placeholder_is_completed_or_known_to_be_free() -> None:
     free = {"ARCH", "CMD", "DIR", "GUEST", "HEX", "IP", "LEVEL", "N", "PORT", "TIME", "URL", "SIZE"}
     free |= {"USER", "HOST:", "[HOST:]GUEST", "NAME=VALUE", "KERNEL", "WHAT", "sha256:HEX"}
+    free |= {"PROGRAM"}
     for name in catalog.COMMANDS:
         command = catalog.load(name)
         places = [option.value for option in command.options if option.value and not option.choices]

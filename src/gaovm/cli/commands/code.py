@@ -64,7 +64,9 @@ CODE = options.Command(
     count=(0, 2),
     options=(
         options.NAME,
-        options.Option("--program", "another editor with the same options: codium", value="NAME"),
+        options.Option(
+            "--program", "another editor with these options, as codium", value="PROGRAM"
+        ),
     ),
     examples=("gaovm code", "gaovm code web-dev /srv/app", "gaovm code --program codium ."),
 )
