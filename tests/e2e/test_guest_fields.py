@@ -206,10 +206,10 @@ def test_a_plain_vm_and_a_probe_that_fails(world: World) -> None:
     assert "the marker did not pass within 8 s: touch it" in told
     assert "looked" in told
     assert "marker-test" in told  # the guest's own log
-    assert "portForwards[0]: plain: true leaves it out" in told
     root = ("exec", "--user", "root", "--", "sh", "-c")
     world.run(*root, "touch /var/tmp/marker", cwd=project)
-    world.run("up", cwd=project, timeout=600)
+    told = world.run("up", cwd=project, timeout=600).stderr.decode()
+    assert "portForwards[0]: plain: true leaves it out" in told
     show = "grep ^nameserver /etc/resolv.conf; stat -c %a ~/password"
     assert inside(world, project, show) == [
         "nameserver 192.0.2.1",

@@ -226,7 +226,8 @@ async def _copy_to_host(vm: machine.Machine) -> None:
     try:
         await copied.place(vm)
     except errors.GaoError as exc:
-        await vm.apply(states.Event.DEGRADED, exc)
+        if vm.state.readiness is states.Readiness.READY:  # it may have died meanwhile
+            await vm.apply(states.Event.DEGRADED, exc)
         raise
 
 

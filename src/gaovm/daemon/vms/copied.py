@@ -56,7 +56,8 @@ async def place_again(vm: machine.Machine) -> None:
             try:
                 await place(vm)
             except errors.GaoError as exc:
-                await vm.apply(states.Event.DEGRADED, exc)
+                if vm.state.readiness is states.Readiness.READY:  # it may have died meanwhile
+                    await vm.apply(states.Event.DEGRADED, exc)
 
 
 def removes(record: records.VmRecord) -> bool:
