@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -79,6 +80,36 @@ def test_a_session_is_left_and_found_again(world: World, project: Path) -> None:
     leave(third, "d")
     shown = world.run("exec", "--", "tmux", "list-sessions", "-F", "#S", cwd=project).stdout
     assert shown == b"kept\n", "one session, whoever attached"
+
+
+@pytest.mark.skipif(shutil.which("zellij") is None, reason="this machine has no zellij to lend")
+def test_zellij_keeps_a_session_too(world: World, project: Path) -> None:
+    """This machine's zellij, copied into the guest: Debian 12 has none."""
+    zellij = shutil.which("zellij")
+    assert zellij is not None
+    world.run("cp", zellij, "vm:/tmp/zellij", cwd=project)
+    install = ("install", "-m", "755", "/tmp/zellij", "/usr/local/bin/zellij")
+    world.run("exec", "--user", "root", "--", *install, cwd=project)
+    for key, sum_ in (("D", 5), ("d", 6)):
+        terminal = Terminal(world, project)
+        terminal.expect(r"[#$] ", timeout=120)
+        terminal.send("mine=$((${mine:-4} + 1)); echo m$mine\r")
+        terminal.expect(f"m{sum_}")
+        terminal.send("\x01")
+        terminal.expect("New")  # the keys of its mode, in the status line
+        terminal.send(key)
+        terminal.expect("Bye from Zellij!")
+        assert terminal.child.wait(30) == 0
+        terminal.close()
+    terminal = Terminal(world, project)
+    terminal.expect(r"[#$] ", timeout=120)
+    os.close(terminal.master)  # the window is closed
+    terminal.child.wait(30)
+    terminal.master = os.open(os.devnull, os.O_RDONLY)
+    terminal.close()
+    listed = world.run("exec", "--", "zellij", "list-sessions", "--short", cwd=project).stdout
+    assert listed == b"kept\n"
+    world.run("exec", "--user", "root", "--", "rm", "/usr/local/bin/zellij", cwd=project)
 
 
 def test_a_plain_shell_is_no_session(world: World, project: Path) -> None:

@@ -26,6 +26,7 @@ def guest(
     zellij.chmod(0o755)
     monkeypatch.setenv("PATH", f"{zellij.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("ZELLIJ_SESSION", "my web")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "none"))  # not the /run of this machine
 
 
 def test_a_shell_on_a_terminal_attaches(sysinit: Sysinit, driver: fakes.FakeDriver) -> None:

@@ -26,6 +26,7 @@ def run(
         (folder / name).write_text('#!/bin/sh\nprintf "%s" "${0##*/}"; printf "[%s]" "$@"\n')
         (folder / name).chmod(0o755)
     base = {"PATH": str(folder), "HOME": str(home), "SHELL": str(folder / "own-shell")}
+    base["XDG_RUNTIME_DIR"] = str(home / "none")  # not the /run of this machine
     return subprocess.run(
         argv, env={**base, **env}, capture_output=True, text=True, check=False, timeout=20
     )

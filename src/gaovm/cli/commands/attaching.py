@@ -7,7 +7,7 @@ from __future__ import annotations
 
 #: What a Zellij of a user without a config of their own gets: Ctrl-A D detaches, as in tmux, and
 #: Ctrl-A twice types it. Zellij watches its config file, so a file it is, in the user's run-time
-#: directory.
+#: directory; root has none, and takes /run.
 _ZELLIJ = """\
 keybinds {
     shared_except "tmux" "locked" { bind "Ctrl a" { SwitchToMode "Tmux"; }; }
@@ -25,8 +25,8 @@ if [ -n "${ZELLIJ_SESSION:-}" ]; then
   configs="${XDG_CONFIG_HOME:-$HOME/.config}"
   if command -v zellij >/dev/null 2>&1; then
     own="${ZELLIJ_CONFIG_FILE:-${ZELLIJ_CONFIG_DIR:-$configs/zellij}/config.kdl}"
-    keys="${XDG_RUNTIME_DIR:-}/gaovm-zellij.kdl"
-    if [ ! -e "$own" ] && [ -d "${XDG_RUNTIME_DIR:-}" ]; then
+    keys="${XDG_RUNTIME_DIR:-/run}/gaovm-zellij.kdl"
+    if [ ! -e "$own" ]; then
       if [ "$(cat "$keys" 2>/dev/null)" = "$1" ] || printf '%s\n' "$1" 2>/dev/null > "$keys"; then
         exec zellij --config "$keys" attach --create "$ZELLIJ_SESSION"
       fi
