@@ -213,9 +213,14 @@ class GuestLink:
             if self._readiness.settled:
                 self._readiness.tell_again()
                 return
-            await setup.await_network(connection)
+            # With a seed the distribution sets up the network, late in its boot; else the agent.
+            seeded = self._request.artefacts.seed is not None
+            if not seeded:
+                await setup.await_network(connection)
             self._offer_terminal(connection)
             await booted.wait(connection, self._status.progress)
+            if seeded:
+                await setup.await_network(connection)
             await self._set_clock(connection)
             await setup.run_scripts(
                 connection, self._request, self._readiness, self._status.progress
