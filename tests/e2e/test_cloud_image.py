@@ -69,6 +69,16 @@ def guest(world: World, project: Path, script: str) -> str:
     return world.run("exec", "--", "sh", "-c", script, cwd=project).stdout.decode()
 
 
+def test_the_image_knows_nothing_of_us() -> None:
+    found, kept = set(), b""
+    with cloud_image.make().open("rb") as file:
+        while piece := file.read(32 << 20):
+            text = kept + piece.lower()
+            found |= {word for word in (b"cloud-init", b"gaovm") if word in text}
+            kept = text[-16:]
+    assert found == {b"cloud-init"}
+
+
 def test_everything_works_in_an_unmodified_image(world: World, project: Path) -> None:
     assert guest(world, project, "test -d /sys/firmware/efi && echo uefi") == "uefi\n"
     assert guest(world, project, "id -un; id -u; echo $HOME; hostname; sudo id -u; pwd") == (
@@ -113,7 +123,13 @@ def test_the_agent_is_there_at_the_next_boot_in_its_newest_form(
     assert before.split()[1:] == after.split()[1:]  # for cloud-init it is the same machine
     ours = hashlib.sha256(images.agent_program("x86_64").read_bytes()).hexdigest()
     assert guest(world, project, f"sha256sum <{program}; cat {note}").split() == [ours, "-", ours]
-    # what the guest's own reboot does is the same
-    world.run("exec", "--", "sudo", "systemctl", "reboot", cwd=project, check=None)
+    # the partition and the file system follow a disk that grows while the VM runs
+    world.run("set", "disk=5GiB", cwd=project)
+    assert int(guest(world, project, "df --output=size -B1 / | tail -n1")) > 4 << 30
+    # what the guest's own reboot does is the same; the command ends with its machine
+    script = "sudo systemctl reboot; sleep 600"
+    world.run("exec", "--", "sh", "-c", script, cwd=project, check=None, timeout=600)
     world.run("up", cwd=project, timeout=900)
-    assert guest(world, project, "cat from-host") == "host\n"
+    last = guest(world, project, "cat /proc/sys/kernel/random/boot_id; cat from-host").split()
+    assert last[0] not in (before.split()[0], after.split()[0])
+    assert last[1:] == ["host"]

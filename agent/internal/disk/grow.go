@@ -3,7 +3,6 @@ package disk
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"time"
@@ -44,8 +43,8 @@ func Grow(r *http.Request, real bool) (any, error) {
 }
 
 func growMounted(size int64) error {
-	if sys.Exists(partitionFile()) {
-		return wire.Fail(wire.CodeUnsupported, "the root is a partition: it grows at the next boot, if the image grows it then")
+	if root, ok := rootPartition(); ok {
+		return root.grow(size)
 	}
 	args, err := kernel.ReadArguments()
 	if err != nil {
@@ -54,26 +53,23 @@ func growMounted(size int64) error {
 	if args.RootType != "ext4" {
 		return wire.Fail(wire.CodeUnsupported, "a root file system of type "+args.RootType+" cannot grow")
 	}
-	large := func() bool {
-		now, err := deviceSize(args.Root)
-		return err == nil && now >= size
-	}
-	if err := sys.WaitUevent(large, growTimeout); err != nil {
-		if errors.Is(err, unix.ETIMEDOUT) {
-			return wire.Fail(wire.CodeConflict, args.Root+" has not become larger")
-		}
+	if err := awaitSize(args.Root, size); err != nil {
 		return err
 	}
 	return GrowFileSystem(args.Root, "/")
 }
 
-// partitionFile names a file of sysfs that is there only if the root device is a partition.
-func partitionFile() string {
-	var root unix.Stat_t
-	if unix.Stat("/", &root) != nil {
-		return ""
+// awaitSize returns when a device has this size.
+func awaitSize(device string, size int64) error {
+	large := func() bool {
+		now, err := deviceSize(device)
+		return err == nil && now >= size
 	}
-	return fmt.Sprintf("/sys/dev/block/%d:%d/partition", unix.Major(root.Dev), unix.Minor(root.Dev))
+	err := sys.WaitUevent(large, growTimeout)
+	if errors.Is(err, unix.ETIMEDOUT) {
+		return wire.Fail(wire.CodeConflict, device+" has not become larger")
+	}
+	return err
 }
 
 func deviceSize(path string) (int64, error) {

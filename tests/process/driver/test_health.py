@@ -259,3 +259,21 @@ async def test_a_watchdog_that_nobody_feeds_is_told(
     link = await up(zygote, base, {"supervision": {"watchdog": {"device": True}}})
     state = await link.until(readiness="degraded")
     assert state["error"]["field"] == "vmOpts.gaovm.watchdog.device"
+
+
+async def test_an_image_with_its_own_loader(zygote: Zygote, base: Path, control: Path) -> None:
+    """It gets UEFI variables of its own and the seed, and may reset itself while it boots."""
+    disk = harness.launch_request(base)["artefacts"]["disk"]
+    seed = base / "vm" / "cidata.iso"
+    seed.write_bytes(bytes(4096))
+    files = {"disk": disk, "loader": "uefi", "seed": str(seed)}
+    link = await up(zygote, base, artefacts=files)
+    await link.until(readiness="ready")
+    vm = Vm(link, control, (await link.call("vm.status"))["hypervisor_pid"], zygote.backend)
+    if zygote.backend == "qemu":
+        assert (base / "vm" / "uefi-variables.fd").stat().st_size > 0
+    for _ in range(3):
+        vm.event("reset")
+    assert (await link.until(reason="reset"))["readiness"] == "booting"
+    assert (await link.call("vm.status"))["observed"] == "running"
+    await link.call("vm.stop", {"grace_s": 0, "force_s": 1})

@@ -273,11 +273,15 @@ class GuestLink:
                 return
             told = (self._readiness, self._status.progress)
             await setup.run_early(connection, self._request, *told)
-            await setup.await_network(connection)
-            await self._mount(connection)
+            # With a seed the distribution sets up the network, late in its boot; else the agent.
+            seeded = self._request.artefacts.seed is not None
+            if not seeded:
+                await self._reach_network(connection)
             self._offer_terminal(connection)
             limit_s = self._request.spec.supervision.set_up.boot_s
             await booted.wait(connection, limit_s, self._status.progress)
+            if seeded:
+                await self._reach_network(connection)
             await self._set_clock(connection)
             await setup.trust(connection, self._request, self._status.progress)
             await setup.run_late(connection, self._request, *told)
@@ -288,6 +292,10 @@ class GuestLink:
             self._readiness.settle("degraded", exc)
         else:
             self._readiness.settle("ready")
+
+    async def _reach_network(self, connection: Connection) -> None:
+        await setup.await_network(connection)
+        await self._mount(connection)
 
     async def _mount(self, connection: Connection) -> None:
         user = self._request.spec.guest.user.name

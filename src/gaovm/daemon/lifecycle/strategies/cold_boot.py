@@ -123,7 +123,14 @@ class ColdBoot:
         earlier = self._vm.console_size()
         await self._start_hypervisor(driver)
         self._vm.console_from = earlier
-        self._report(phases.BOOT, "booting")
+        self._report(phases.BOOT, self._booting())
+
+    def _booting(self) -> str:
+        loader = "kernel" if self._prepared is None else self._prepared.files.loader
+        if loader == "kernel":
+            return "booting"
+        first = "" if self._vm.record.disk_used else "; cloud-init installs the agent, once"
+        return f"booting by {loader.upper()}{first}"
 
     @steps.step
     async def _start_hypervisor(self, driver: driver_protocol.Driver) -> None:
