@@ -172,7 +172,6 @@ def bring(source: Path, directory: Path) -> Found:
         errors.ConfigError: the file is no disk that GaoVM may use.
         errors.DiskFull, errors.HostError: it cannot be copied.
     """
-    make_directory(directory)
     # an earlier copy that was cancelled may still be on its way: it must not meet this one
     partial = directory / f"{os.urandom(8).hex()}{PARTIAL}"
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -43,7 +44,8 @@ class Disks:
         self.records: dict[str, DiskRecord] = {
             record.name: record for record in database.look(disk_rows.load)
         }
-        self._turns: dict[str, asyncio.Lock] = {}
+        #: A lock lives as long as somebody holds it or waits for it.
+        self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     def directory(self, name: str) -> Path:
         """Return the directory of a disk's files."""
@@ -92,6 +94,8 @@ class Disks:
             await self._check_new(name, spec.SMALLEST_BYTES)
             try:
                 record = await self._begin(name, "raw", spec.SMALLEST_BYTES)
+                # Here, so that a copy which was withdrawn and goes on finds its directory gone.
+                await asyncio.to_thread(disk_files.make_directory, self.directory(name))
                 # the file may lie on a server that does not answer
                 found = await _copies.run(disk_files.bring, source, self.directory(name))
             except BaseException:
@@ -185,11 +189,10 @@ class Disks:
 
     @contextlib.asynccontextmanager
     async def _turn(self, name: str) -> AsyncIterator[None]:
-        turn = self._turns.setdefault(name, asyncio.Lock())
+        turn = self._turns.get(name) or asyncio.Lock()
+        self._turns[name] = turn
         async with turn:
             yield
-        if name not in self.records and not turn.locked():
-            self._turns.pop(name, None)
 
     @contextlib.contextmanager
     def _locked(self, name: str) -> Iterator[None]:

@@ -36,7 +36,7 @@ from gaovm.wire.driver import table
 logger = logging.getLogger(__name__)
 LIMIT_S = 5.0
 _GIB = 1 << 30
-_QCOW2 = struct.pack(">4sIQIIQ", qcow2.MAGIC, 2, 0, 0, 0, 20 * _GIB)
+_QCOW2 = struct.pack(">4sIQIIQII", qcow2.MAGIC, 2, 0, 0, 0, 20 * _GIB, 0, 0)
 _OWNER = re.compile(r"gaovm-warm-up\.(\d{1,9})\.(\d{1,19})\.")
 _INPUT = streams.encode(streams.START, b'{"argv":["true"]}') + streams.encode(streams.EOF)
 
