@@ -73,7 +73,7 @@ class NoZygote:
     pid = None
 
 
-async def load_config(args: vms.Up, where: paths.Paths) -> project_file.Wanted:
+async def load_config(args: vms.ProjectFile, where: paths.Paths) -> project_file.Wanted:
     """Read the config text as the disk's size in GiB."""
     user = guest.User(name=args.user.name, uid=args.user.uid, gid=args.user.gid, home="/home/u")
     spec = VmSpec(

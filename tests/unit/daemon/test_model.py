@@ -264,7 +264,7 @@ class Machine(RuleBasedStateMachine):
         """Write the project file; the next `up` reads it."""
         self.files[name] = Supervision(restart=Restart(policy=policy), autostart=auto)
 
-    async def _load(self, args: vms.Up, where: paths.Paths) -> project_file.Wanted:
+    async def _load(self, args: vms.ProjectFile, where: paths.Paths) -> project_file.Wanted:
         wanted = await load_config(args, where)
         supervision = self.files.get(wanted.spec.name, Supervision())
         spec = msgspec.structs.replace(wanted.spec, supervision=supervision)
