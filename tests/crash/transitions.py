@@ -216,6 +216,11 @@ async def up(world: World) -> None:
     await world.call("vm.up", **world.up_params())
 
 
+async def make(world: World) -> None:
+    """Make a VM, and start nothing."""
+    await world.call("vm.create", **world.up_params())
+
+
 async def upgrade(world: World) -> None:
     world.upgrades += 1
     await world.call("daemon.upgrade")
@@ -282,6 +287,7 @@ ALL = (
         *(doomed, up, "gone", "stopped", _ANYBODY),
         variant=True,
     ),
+    Transition("make", "`gaovm lima create`", absent, make, "gone", "stopped"),
     Transition(
         "start", "`gaovm start`", stopped, call("vm.start", wait="ready"), "stopped", "running"
     ),

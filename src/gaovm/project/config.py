@@ -61,13 +61,15 @@ def load(  # noqa: PLR0913  (what a file is read against)
     given: bool = True,
     resolver: embedding.Resolver | None = None,
     trees: dict[str, nodes.Table] | None = None,
+    own_mount: bool = True,
 ) -> Loaded:
     """Read the spec from the text of a config file.
 
     ``path`` is the file's name in messages. ``project_dir`` is absolute. ``name`` is the VM's name;
     if nobody has ``given`` it, ``vmOpts.gaovm.name`` may replace it. ``resolver`` reads the bases
     and scripts that the file names; without one it may name none. ``trees`` keeps what was parsed,
-    for a load that is tried again.
+    for a load that is tried again. ``own_mount``: the VM has the project's directory; not that of
+    an instance.
 
     Raises:
         errors.ConfigError: with every problem of the file; ``details['problems']`` is a list of
@@ -90,7 +92,7 @@ def load(  # noqa: PLR0913  (what a file is read against)
         host,
         found,
         params.read(root),
-        own_mount=path != posixpath.join(directory, INSTANCE_FILE),
+        own_mount=own_mount and path != posixpath.join(directory, INSTANCE_FILE),
     )
     spec = _spec(root, context, files)
     found.finish()

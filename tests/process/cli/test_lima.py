@@ -284,6 +284,8 @@ def test_validate_and_templates(limactl: Limactl, tmp_path: Path) -> None:
     )
     limactl.good("template", "copy", str(file), str(tmp_path / "copy.yaml"))
     assert (tmp_path / "copy.yaml").read_bytes() == file.read_bytes()
+    assert limactl.good("template", "yq", "template:default", ".mounts[].location") == "~"
+    assert limactl.good("validate", "template:default", "template:dev", cwd=Path("/tmp")) == ""
     file.write_text("cpus: many\n")
     assert "failed to validate YAML file" in limactl.bad("validate", str(file))
 

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 AGENTS = {"gaovm-agent-linux-amd64", "gaovm-agent-linux-arm64"}
+YQ = {"gaovm-yq-linux-amd64", "gaovm-yq-linux-arm64", "licenses.txt"}
 
 pytestmark = [
     pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no checkout"),
@@ -79,6 +80,8 @@ def test_tag_version_and_changelog_must_agree(checkout: Checkout) -> None:
     with zipfile.ZipFile(dist / "gaovm-0.1.0-py3-none-any.whl") as wheel:
         carried = {Path(name).name for name in wheel.namelist() if "/images/agent/" in name}
         assert carried == AGENTS
+        carried = {Path(name).name for name in wheel.namelist() if "/cli/lima/bin/" in name}
+        assert carried == YQ
         for name in AGENTS:
             inside = wheel.read(f"gaovm/images/agent/{name}")
             assert inside == (dist / name).read_bytes()
@@ -87,7 +90,14 @@ def test_tag_version_and_changelog_must_agree(checkout: Checkout) -> None:
     with tarfile.open(dist / "gaovm-0.1.0.tar.gz") as source:
         names = {name.partition("/")[2] for name in source.getnames()}
     assert {"lima/README.md", "hack/sysinit-vm", "Taskfile.yml"} <= names
-    assert {"agent/go.mod", "hatch_build.py", "pyproject.toml", "LICENSE"} <= names
+    assert {
+        "agent/go.mod",
+        "yq/go.sum",
+        "yq/licenses.txt",
+        "hatch_build.py",
+        "pyproject.toml",
+        "LICENSE",
+    } <= names
 
 
 def test_a_code_base_of_another_version_is_refused(checkout: Checkout) -> None:

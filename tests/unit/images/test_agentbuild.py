@@ -19,8 +19,9 @@ build)
     [ "$GOTOOLCHAIN" = local ] || exit 9
     [ -z "$FAKE_ERROR" ] || { echo "$FAKE_ERROR" >&2; exit 1; }
     echo "$GOARCH" >> "$FAKE_LOG"
+    echo "$*" > "$FAKE_LOG.words"
     while [ "$1" != -o ]; do shift; done
-    cat cmd/gaovm-agent/main.go > "$2"; echo "$GOARCH" >> "$2" ;;
+    cat ./*/*/main.go ./main.go > "$2" 2>/dev/null; echo "$GOARCH" >> "$2" ;;
 esac
 """
 
@@ -53,6 +54,20 @@ def builds(source: Path) -> int:
     """Return how often the compiler ran."""
     log = source.parent / "log"
     return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def test_another_program_with_its_tags_and_only_one_architecture(source: Path) -> None:
+    other = source.parent / "other"
+    other.mkdir()
+    (other / "main.go").write_text("package main\n")
+    program = agentbuild.Program("other", "gaovm-other", ".", tags="small")
+    out, cache = source.parent / "out", source.parent / "cache"
+    found = agentbuild.ensure(other, out, cache, program, ("amd64",))
+    assert found == {"amd64": out / "gaovm-other-linux-amd64"} and builds(source) == 1
+    assert "-tags=small -o " in (source.parent / "log.words").read_text()
+    agentbuild.ensure(other, out, cache, program, ("amd64",))
+    assert builds(source) == 1
+    assert sorted(agentbuild.ensure(other, out, cache, program)) == ["amd64", "arm64"]
 
 
 def test_built_once_for_each_architecture(source: Path) -> None:

@@ -1,4 +1,4 @@
-"""``mounts``, ``mountType`` -> ``spec.shares``, which always include the project directory."""
+"""``mounts``, ``mountType`` -> ``spec.shares``, which include the project's own directory."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def start(parsed: options.Parsed, tell: say.Log) -> int:
             make(client, name, text_of(parsed, template, tell), tell)
         else:
             tell.info(f"Using the existing instance `{name}`")
-            if vm is not None and instances.status(vm) == instances.RUNNING:
+            if vm is not None and vm["state"] in ("running", "degraded"):
                 tell.info(
                     f"The instance `{name}` is already running. "
                     f"Run `{shell_command(name)}` to open the shell."

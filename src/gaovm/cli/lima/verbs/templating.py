@@ -37,6 +37,7 @@ def check(text: str, path: str, name: str = homes.DEFAULT) -> config.Loaded:
         name,
         context.Host(arch=host.arch(), vm_dir=paths.vm_dir(home, name)),
         resolver=sources.Files(Path(home), directory),
+        own_mount=False,
     )
     images.check(loaded)
     return loaded

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from gaovm import errors
-from gaovm.aio import steps
+from gaovm.aio import steps, tasks
 from gaovm.daemon import paths, timestamps
-from gaovm.daemon.config import room
+from gaovm.daemon.config import changes, room
 from gaovm.daemon.dispatch import bring_up, context
 from gaovm.daemon.storage import records
 from gaovm.daemon.vms import (
@@ -68,6 +68,9 @@ async def create(ctx: context.Daemon, call: context.Call, args: wire.Create) -> 
         found = await bring_up.take_over(vm, agreed.wanted, agreed.approved, runs_again=False)
         warnings = tuple(found)
     await ctx.fleet.store.flush()
+    if agreed.created:
+        # the database has it; each start of the daemon makes up for files that are missing
+        await tasks.guard(f"vm {vm.name}: config files", changes.check(vm))
     return result.Created(vm=status.vm_status(vm), warnings=warnings)
 
 
