@@ -8,6 +8,7 @@ import (
 
 	"gaovm/agent/internal/boot"
 	"gaovm/agent/internal/files"
+	"gaovm/agent/internal/process"
 	"gaovm/agent/internal/roles"
 	"gaovm/agent/internal/server"
 )
@@ -24,6 +25,7 @@ const (
 	roleServe
 	roleWatch
 	roleCopy
+	roleEnter
 	roleDevelop
 )
 
@@ -33,6 +35,8 @@ func roleOf(args []string, pid int) role {
 	switch {
 	case name == files.InName || name == files.OutName:
 		return roleCopy
+	case name == process.EnterName:
+		return roleEnter
 	case name == roles.ServingName:
 		return roleServe
 	case name == roles.WatchingName:
@@ -54,6 +58,8 @@ func main() {
 			os.Exit(files.ExitFail)
 		}
 		os.Exit(files.Main(filepath.Base(os.Args[0]), os.Args[1]))
+	case roleEnter:
+		os.Exit(process.Enter(os.Args))
 	case roleServe:
 		server.Serve(version)
 	case roleWatch:
