@@ -1,4 +1,4 @@
-"""Mounts by SSHFS: the guest's sshfs over the agent's channel, a confined sftp-server on the host."""
+"""Mounts by SSHFS: the guest's sshfs over the agent's channel, a confined server on the host."""
 
 from __future__ import annotations
 
