@@ -18,7 +18,7 @@ from gaovm.builder.document import BootFiles
 from gaovm.builder.qemu import build, quoting
 from gaovm.builder.qemu.document import Document
 from gaovm.spec.boot import Boot
-from gaovm.spec.shares import Share
+from gaovm.spec.shares import NineP, Share
 from gaovm.spec.supervision import OnHang
 
 PATHS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1)
@@ -248,3 +248,27 @@ def test_the_buffer_for_translated_code_is_bounded(memory_mib: int, buffer_mib: 
     assert document.memory_bytes == (memory_mib + buffer_mib) << 20
     kvm = build.build(*samples.CASES["q35-kvm"])
     assert kvm.memory_bytes == 2 << 30
+
+
+def test_options_of_shares() -> None:
+    asked = NineP(security_model="mapped-xattr", msize_bytes=65536, cache="none")
+    nine_p = Share(location="/a", mount_point="/a", type="9p", nine_p=asked)
+    virtiofs = Share(location="/b", mount_point="/b", type="virtiofs", queue_size=64)
+    _, host, artefacts = samples.CASES["q35-tcg-virtiofs"]
+    document = build.build(samples.spec(nine_p, virtiofs), host, artefacts)
+    options = "trans=virtio,version=9p2000.L,msize=65536,cache=none"
+    assert [share.options for share in document.shares] == [options, ""]
+    assert "security_model=mapped-xattr" in split(values(document, "-fsdev")[0])
+    devices = [json.loads(text) for text in values(document, "-device") if text.startswith("{")]
+    assert [each["queue-size"] for each in devices if "queue-size" in each] == [64]
+
+
+def test_a_share_by_sshfs_is_no_device() -> None:
+    _, host, artefacts = samples.CASES["q35-tcg-9p-root"]
+    programs = {**host.programs, "sftp-server": "/s"}
+    share = Share(location="/a", mount_point="/a", type="reverse-sshfs")
+    host = msgspec.structs.replace(host, programs=programs)
+    document = build.build(samples.spec(share), host, artefacts)
+    assert [each.type for each in document.shares] == ["reverse-sshfs"]
+    assert not any("/a" in word for word in document.argv)
+    assert document.memory_file_bytes is None
