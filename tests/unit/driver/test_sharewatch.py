@@ -185,6 +185,22 @@ async def test_an_agent_that_cannot_is_reported(
     watched.close()
 
 
+async def test_what_a_paused_guest_did_not_take_is_told_later(
+    tmp_path: Path, owner: tasks.TaskOwner, guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharewatch, "RETRY_S", 0.01)
+    guest.error = errors.GuestUnavailable("no answer")
+    watched, reports = watch(owner, device(tmp_path))
+    watched.begin(CONNECTION)
+    await asyncio.sleep(0.05)
+    (tmp_path / "a").write_text("1")
+    await asyncio.sleep(0.05)
+    guest.error = None
+    assert await guest.next() == {"a": "made"}
+    watched.close()
+    assert reports == []
+
+
 async def test_too_many_directories_are_reported_once(
     tmp_path: Path, owner: tasks.TaskOwner, guest: Guest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 MAX_WATCHES = 8192
 #: Changes of a burst are gathered this long.
 GATHER_S = 0.015
+#: The pause after a call that the guest has not answered.
+RETRY_S = 1.0
 #: Changes that wait for a guest that does not answer. Past this only their directories are told.
 MAX_WAITING = 4096
 #: A call's body may have 1 MiB; a path, as JSON, has up to 24 KiB.
@@ -66,6 +68,10 @@ class _Share:
         for change in chosen:
             del self.waiting[change.path]
         return chosen
+
+    def put_back(self, batch: Iterable[Change]) -> None:
+        """Keep what could not be told."""
+        self.waiting = {**{each.path: Kind(each.kind) for each in batch}, **self.waiting}
 
     def _keep(self, path: str, kind: Kind) -> None:
         if len(self.waiting) >= MAX_WAITING and path not in self.waiting:
@@ -133,9 +139,12 @@ class ShareWatch:
                 self._changed.clear()
                 for share in self._shares:
                     share.take()
-                    await self._tell(connection, share)
-        except errors.GuestUnavailable:
-            return
+                    try:
+                        await self._tell(connection, share)
+                    except errors.GuestUnavailable:
+                        # A paused guest, say, answers later. If the agent is gone, ``end`` follows.
+                        await asyncio.sleep(RETRY_S)
+                        self._changed.set()
         except errors.GaoError as exc:
             self._warn(exc.message)
 
@@ -165,6 +174,9 @@ class ShareWatch:
                     self._warn(f"{share.device.mount_point}: {exc.message}")
                 share.refused = True
                 continue
+            except errors.GuestUnavailable:
+                share.put_back(batch)
+                raise
             if told.failed:
                 logger.info(
                     "%d of %d changes below %s could not be told: %s",
