@@ -41,12 +41,14 @@ class Guest:
     def __init__(self) -> None:
         self.calls: list[dict[str, str]] = []
         self.told = asyncio.Event()
+        self.asked = asyncio.Event()
         self.error: errors.GaoError | None = None
         self.open = asyncio.Event()
         self.open.set()
 
     async def tell(self, _: Any, mount: str, changes: Sequence[Change]) -> Told:
         assert mount == "/in/guest"
+        self.asked.set()
         await self.open.wait()
         if self.error is not None:
             raise self.error
@@ -91,7 +93,7 @@ async def test_changes_are_told_together(
     (tmp_path / "sub").mkdir()
     watched, reports = watch(owner, device(tmp_path))
     watched.begin(CONNECTION)
-    await asyncio.sleep(0.05)
+    await watched.watching.wait()
     (tmp_path / "sub" / "a").write_text("1")
     (tmp_path / "sub" / "a").write_text("2")
     (tmp_path / "b").write_text("1")
@@ -106,7 +108,7 @@ async def test_what_changed_while_nobody_listened_comes_first(
     (tmp_path / "a").write_text("1")
     watched, _ = watch(owner, device(tmp_path))
     watched.begin(CONNECTION)
-    await asyncio.sleep(0.05)
+    await watched.watching.wait()
     watched.end()
     (tmp_path / "a").write_text("2")
     watched.begin(CONNECTION)
@@ -121,10 +123,10 @@ async def test_a_slow_guest_is_told_of_each_path_once(
     (tmp_path / "b").write_text("1")
     watched, _ = watch(owner, device(tmp_path))
     watched.begin(CONNECTION)
-    await asyncio.sleep(0.05)
+    await watched.watching.wait()
     guest.open.clear()
     (tmp_path / "a").write_text("2")
-    await asyncio.sleep(0.05)
+    await guest.asked.wait()
     for number in range(20):
         (tmp_path / "b").write_text(str(number))
     guest.open.set()
@@ -140,7 +142,7 @@ async def test_a_large_burst_is_several_calls(
     monkeypatch.setattr(changes, "MAX_CHANGES", 8)
     watched, _ = watch(owner, device(tmp_path))
     watched.begin(CONNECTION)
-    await asyncio.sleep(0.05)
+    await watched.watching.wait()
     names = {f"f{number}" for number in range(20)}
     for name in names:
         (tmp_path / name).write_text("1")
@@ -158,7 +160,7 @@ async def test_more_than_can_wait_is_told_by_its_directory(
     (tmp_path / "d").mkdir()
     watched, _ = watch(owner, device(tmp_path))
     watched.begin(CONNECTION)
-    await asyncio.sleep(0.05)
+    await watched.watching.wait()
     for number in range(10):
         (tmp_path / "d" / f"f{number}").write_text("1")
     told = await guest.next()
@@ -172,7 +174,7 @@ async def test_an_agent_that_cannot_is_reported(
     guest.error = errors.GuestCallFailed("no such call")
     watched, reports = watch(owner, device(tmp_path))
     watched.begin(CONNECTION)
-    await asyncio.sleep(0.05)
+    await watched.watching.wait()
     (tmp_path / "a").write_text("1")
     while not reports:
         await asyncio.sleep(0.01)
@@ -192,9 +194,9 @@ async def test_what_a_paused_guest_did_not_take_is_told_later(
     guest.error = errors.GuestUnavailable("no answer")
     watched, reports = watch(owner, device(tmp_path))
     watched.begin(CONNECTION)
-    await asyncio.sleep(0.05)
+    await watched.watching.wait()
     (tmp_path / "a").write_text("1")
-    await asyncio.sleep(0.05)
+    await guest.asked.wait()
     guest.error = None
     assert await guest.next() == {"a": "made"}
     watched.close()
@@ -226,6 +228,7 @@ async def test_other_shares_are_not_watched(
     watched, reports = watch(owner, device(tmp_path, inotify=False))
     (tmp_path / "a").write_text("1")
     watched.begin(CONNECTION)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0)
     watched.close()
+    assert not watched.watching.is_set()
     assert guest.calls == [] and reports == []

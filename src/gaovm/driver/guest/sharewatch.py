@@ -93,6 +93,8 @@ class ShareWatch:
         self._status, self._owner = status, owner
         self._shares: list[_Share] = []
         self._changed = asyncio.Event()
+        #: Set once every directory that there was is watched.
+        self.watching = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -134,6 +136,7 @@ class ShareWatch:
         try:
             while True:
                 await self._walk()
+                self.watching.set()
                 await self._changed.wait()
                 await asyncio.sleep(GATHER_S)
                 self._changed.clear()
