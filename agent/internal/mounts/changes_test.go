@@ -140,3 +140,21 @@ func TestALongListOfDirectoriesForgetsTheOldest(t *testing.T) {
 		t.Fatal("a directory that is gone is still known")
 	}
 }
+
+func TestHeldDirectoriesAreLetGo(t *testing.T) {
+	s := &share{spec: Spec{Type: "9p"}, root: here(t)}
+	for _, name := range []string{"sub", "sub", "none", "link"} {
+		s.hold(name)
+	}
+	if len(s.held) != 2 { // a link is held as a link, and leads nowhere
+		t.Fatalf("%v", s.held)
+	}
+	s.letGo("sub")
+	if _, ok := s.held["sub"]; ok {
+		t.Fatal("it is still held")
+	}
+	other := &share{spec: Spec{Type: "virtiofs"}, root: s.root}
+	if other.hold("sub"); len(other.held) != 0 {
+		t.Fatal("virtiofs needs none")
+	}
+}

@@ -23,10 +23,10 @@ pytestmark = pytest.mark.skipif(not system.LINUX, reason="only Linux has inotify
 Tell = Callable[[Sequence[Change]], None]
 
 
-def device(path: Path, *, inotify: bool = True) -> ShareDevice:
+def device(path: Path, *, inotify: bool = True, kind: str = "virtiofs") -> ShareDevice:
     return ShareDevice(
         tag="t",
-        type="virtiofs",
+        type=kind,
         reason="r",
         location=str(path),
         mount_point="/in/guest",
@@ -219,6 +219,19 @@ async def test_too_many_directories_are_reported_once(
     report = reports[0]
     assert isinstance(report, notifications.Health)
     assert report.detail.startswith(f"2 directories below {tmp_path} are not watched: 2 are")
+    watched.close()
+
+
+async def test_directories_of_9p_are_held(
+    tmp_path: Path, owner: tasks.TaskOwner, guest: Guest
+) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    watched, _ = watch(owner, device(tmp_path, kind="9p"))
+    watched.begin(CONNECTION)
+    assert await guest.next() == {"a": "hold", "a/b": "hold"}
+    (tmp_path / "c").mkdir()
+    while "c" not in guest.calls[-1] or guest.calls[-1]["c"] != "hold":
+        await guest.next()
     watched.close()
 
 
