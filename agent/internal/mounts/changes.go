@@ -52,6 +52,9 @@ func (s *share) open() error {
 		r.close()
 		return err
 	}
+	o.mu.Lock()
+	o.watch("")
+	o.mu.Unlock()
 	s.root, s.own = r, o
 	return nil
 }

@@ -158,3 +158,31 @@ func TestHeldDirectoriesAreLetGo(t *testing.T) {
 		t.Fatal("virtiofs needs none")
 	}
 }
+
+func TestWhatTheGuestMakesInNewDirectoriesIsItsOwn(t *testing.T) {
+	r := here(t)
+	o, err := newOwn(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.close()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.watch("")
+	top := through(r.fd)
+	if err := os.MkdirAll(filepath.Join(top, "new", "deep"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_ = os.WriteFile(filepath.Join(top, "new", "deep", "file"), []byte("one"), 0o644)
+	o.drain()
+	for _, name := range []string{"new", "new/deep", "new/deep/file"} {
+		if !o.made(name) {
+			t.Errorf("%s is not the guest's own", name)
+		}
+	}
+	_ = os.WriteFile(filepath.Join(top, "new", "deep", "later"), []byte("one"), 0o644)
+	o.drain()
+	if !o.made("new/deep/later") {
+		t.Error("the new directory is not watched")
+	}
+}

@@ -178,15 +178,15 @@ class ShareWatch:
                 share.reported = share.tree.unwatched * 2
 
     async def _hold(self, connection: Connection, share: _Share) -> None:
-        """Let the agent hold the directories of a share by 9p.
+        """Let the agent look at a share before the first change, and hold directories of 9p.
 
         Linux's 9p client forgets a directory that nobody has open, and makes another one at the
         next look. A watch of the first would never see anything, not even the guest's own changes.
         """
-        if share.device.type != "9p" or share.tree.watched == share.held:
+        if share.tree.watched == share.held or (share.held and share.device.type != "9p"):
             return
         share.held = share.tree.watched
-        names = share.tree.directories()[:MAX_HELD]
+        names = share.tree.directories()[:MAX_HELD] if share.device.type == "9p" else ("",)
         for at in range(0, len(names), agent.MAX_CHANGES):
             part = [Change(path=n, kind=HOLD) for n in names[at : at + agent.MAX_CHANGES] if n]
             with contextlib.suppress(errors.GaoError):
