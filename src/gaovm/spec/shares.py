@@ -13,7 +13,7 @@ SecurityModel = Literal["none", "passthrough", "mapped-xattr", "mapped-file"]
 Cache = Literal["none", "mmap"]
 
 
-class NineP(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class NineP(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a config says about 9p; None: GaoVM chooses.
 
     ``security_model``: how owners and modes are kept. ``msize_bytes``: the longest message.
@@ -25,8 +25,7 @@ class NineP(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     cache: Cache | None = None
 
 
-# What has its default is not written: a driver from before an upgrade knows fewer fields.
-class Share(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Share(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One directory: absolute host path, absolute guest path, writable or not.
 
     ``field`` is its path in the project file (``mounts[0].location``), for error messages.
