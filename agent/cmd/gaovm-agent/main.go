@@ -9,6 +9,7 @@ import (
 	"gaovm/agent/internal/boot"
 	"gaovm/agent/internal/files"
 	"gaovm/agent/internal/install"
+	"gaovm/agent/internal/process"
 	"gaovm/agent/internal/roles"
 	"gaovm/agent/internal/server"
 )
@@ -25,6 +26,7 @@ const (
 	roleServe
 	roleWatch
 	roleCopy
+	roleEnter
 	roleDevelop
 	roleInstall
 	roleService
@@ -40,6 +42,8 @@ func roleOf(args []string, pid int) role {
 	switch {
 	case name == files.InName || name == files.OutName:
 		return roleCopy
+	case name == process.EnterName:
+		return roleEnter
 	case name == roles.ServingName:
 		return roleServe
 	case name == roles.WatchingName:
@@ -67,6 +71,8 @@ func main() {
 			os.Exit(files.ExitFail)
 		}
 		os.Exit(files.Main(filepath.Base(os.Args[0]), os.Args[1]))
+	case roleEnter:
+		os.Exit(process.Enter(os.Args))
 	case roleServe:
 		server.Serve(version)
 	case roleWatch:

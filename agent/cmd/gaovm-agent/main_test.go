@@ -13,6 +13,7 @@ func TestTheNameChoosesTheRoleBeforeThePid(t *testing.T) {
 		{[]string{"@gaovm-agent"}, 7, roleServe},
 		{[]string{"@gaovm-agent-watch"}, 7, roleWatch},
 		{[]string{"gaovm-copy-in", "{}"}, 7, roleCopy},
+		{[]string{"gaovm-enter", "/", "/bin/true", "true"}, 7, roleEnter},
 		{[]string{"/x/gaovm-copy-out"}, 7, roleCopy},
 		{[]string{"./gaovm-agent", "serve", "--socket", "s"}, 7, roleDevelop},
 		{[]string{"./gaovm-agent", "install"}, 7, roleInstall},

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"gaovm/agent/internal/process"
 	"gaovm/agent/internal/sys"
 	"gaovm/agent/internal/wire"
 
@@ -34,6 +35,7 @@ func (m *Mounter) Await(r *http.Request) (any, error) {
 	if err := awaitMount(r, path, body.Type, limit); err != nil {
 		return Result{Path: body.Path, Error: err.Error()}, nil
 	}
+	process.Relayed.Add(path)
 	if body.Notify && m.Real {
 		m.remember(Spec{Type: body.Type, Path: path, Writable: body.Writable, Notify: true})
 	}

@@ -7,9 +7,14 @@ import (
 	"sync"
 
 	"gaovm/agent/internal/wire"
+
+	"golang.org/x/sys/unix"
 )
 
-const maxChanges = 512
+const (
+	maxChanges = 512
+	maxHeld    = 2048
+)
 
 // Change is one path that the host has changed, relative to the mount point.
 type Change struct {
@@ -31,6 +36,7 @@ type share struct {
 	spec Spec
 	root *root
 	own  *own
+	held map[string]int // directories that 9p's client must not forget
 }
 
 func (s *share) open() error {
@@ -46,6 +52,9 @@ func (s *share) open() error {
 		r.close()
 		return err
 	}
+	o.mu.Lock()
+	o.watch("")
+	o.mu.Unlock()
 	s.root, s.own = r, o
 	return nil
 }
@@ -55,8 +64,11 @@ func (s *share) close() {
 	defer s.mu.Unlock()
 	if s.root != nil {
 		s.own.close()
+		for _, fd := range s.held {
+			_ = unix.Close(fd)
+		}
 		s.root.close()
-		s.root, s.own = nil, nil
+		s.root, s.own, s.held = nil, nil, nil
 	}
 }
 
@@ -104,6 +116,13 @@ func (s *share) tell(changes []Change) (Told, error) {
 	var result Told
 	told := map[string]bool{}
 	for _, change := range changes {
+		if change.Kind == "hold" {
+			s.hold(change.Path)
+			continue
+		}
+		if change.Kind == "gone" {
+			s.letGo(change.Path)
+		}
 		if change.Path != "" {
 			s.own.watch(parent(change.Path))
 		}
@@ -128,6 +147,30 @@ func (s *share) tell(changes []Change) (Told, error) {
 	s.own.drain()
 	s.own.told = nil
 	return result, nil
+}
+
+// hold keeps a directory open. 9p's client forgets one that nobody has open, and a watch of it is
+// then a watch of nothing.
+func (s *share) hold(name string) {
+	if _, ok := s.held[name]; ok || s.spec.Type != "9p" || len(s.held) >= maxHeld {
+		return
+	}
+	if fd, err := s.root.open(name); err == nil {
+		if s.held == nil {
+			s.held = map[string]int{}
+		}
+		s.held[name] = fd
+	}
+}
+
+// letGo closes a directory that is gone, and those that were in it.
+func (s *share) letGo(name string) {
+	for held, fd := range s.held {
+		if held == name || strings.HasPrefix(held, name+"/") {
+			_ = unix.Close(fd)
+			delete(s.held, held)
+		}
+	}
 }
 
 // tellOnce tells of each name that this call has not told of yet.

@@ -140,3 +140,49 @@ func TestALongListOfDirectoriesForgetsTheOldest(t *testing.T) {
 		t.Fatal("a directory that is gone is still known")
 	}
 }
+
+func TestHeldDirectoriesAreLetGo(t *testing.T) {
+	s := &share{spec: Spec{Type: "9p"}, root: here(t)}
+	for _, name := range []string{"sub", "sub", "none", "link"} {
+		s.hold(name)
+	}
+	if len(s.held) != 2 { // a link is held as a link, and leads nowhere
+		t.Fatalf("%v", s.held)
+	}
+	s.letGo("sub")
+	if _, ok := s.held["sub"]; ok {
+		t.Fatal("it is still held")
+	}
+	other := &share{spec: Spec{Type: "virtiofs"}, root: s.root}
+	if other.hold("sub"); len(other.held) != 0 {
+		t.Fatal("virtiofs needs none")
+	}
+}
+
+func TestWhatTheGuestMakesInNewDirectoriesIsItsOwn(t *testing.T) {
+	r := here(t)
+	o, err := newOwn(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.close()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.watch("")
+	top := through(r.fd)
+	if err := os.MkdirAll(filepath.Join(top, "new", "deep"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_ = os.WriteFile(filepath.Join(top, "new", "deep", "file"), []byte("one"), 0o644)
+	o.drain()
+	for _, name := range []string{"new", "new/deep", "new/deep/file"} {
+		if !o.made(name) {
+			t.Errorf("%s is not the guest's own", name)
+		}
+	}
+	_ = os.WriteFile(filepath.Join(top, "new", "deep", "later"), []byte("one"), 0o644)
+	o.drain()
+	if !o.made("new/deep/later") {
+		t.Error("the new directory is not watched")
+	}
+}

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	maxOwnDirs   = 4096
-	maxOwnStates = 8192
+	maxOwnDirs   = 2048
+	maxOwnStates = 4096
+	maxOwnNames  = 256 // of a new directory that are looked at together
 	// Events of a burst are read together.
 	ownPause = 3 * time.Millisecond
 	ownMask  = unix.IN_MODIFY | unix.IN_ATTRIB | unix.IN_CLOSE_WRITE | unix.IN_CREATE | unix.IN_DELETE |
@@ -103,13 +104,15 @@ func (o *own) forget(number int32) {
 func (o *own) drain() {
 	var buf [16 << 10]byte
 	changed := map[string]bool{}
+	var made []string
 	for {
 		n, err := unix.Read(o.fd, buf[:])
 		if err != nil || n <= 0 {
 			break
 		}
-		o.parse(buf[:n], changed)
+		made = append(made, o.parse(buf[:n], changed)...)
 	}
+	o.adopt(made, changed)
 	for name := range changed {
 		if o.told[name] {
 			continue
@@ -121,7 +124,38 @@ func (o *own) drain() {
 	}
 }
 
-func (o *own) parse(data []byte, changed map[string]bool) {
+// adopt begins to note what happens in directories that the guest has made, at any depth: a tool
+// that unpacks a package makes many at once.
+func (o *own) adopt(made []string, changed map[string]bool) {
+	for len(made) > 0 {
+		dir := made[0]
+		made = made[1:]
+		if o.told[dir] || o.known[dir] {
+			continue
+		}
+		o.watch(dir)
+		fd, err := o.root.open(dir)
+		if err != nil {
+			continue
+		}
+		opened, err := os.Open(through(fd))
+		_ = unix.Close(fd)
+		if err != nil {
+			continue
+		}
+		entries, _ := opened.ReadDir(maxOwnNames)
+		_ = opened.Close()
+		for _, entry := range entries {
+			changed[dir+"/"+entry.Name()] = true
+			if entry.IsDir() && len(made) < maxOwnDirs {
+				made = append(made, dir+"/"+entry.Name())
+			}
+		}
+	}
+}
+
+// parse notes the names in changed, and returns the directories that are new.
+func (o *own) parse(data []byte, changed map[string]bool) (made []string) {
 	for len(data) >= unix.SizeofInotifyEvent {
 		number := int32(binary.NativeEndian.Uint32(data))
 		mask := binary.NativeEndian.Uint32(data[4:])
@@ -134,12 +168,17 @@ func (o *own) parse(data []byte, changed map[string]bool) {
 			clear(o.states)
 		case mask&unix.IN_IGNORED != 0:
 			o.forget(number)
-		case ok && name != "" && dir != "":
-			changed[dir+"/"+name] = true
 		case ok && name != "":
+			if dir != "" {
+				name = dir + "/" + name
+			}
 			changed[name] = true
+			if mask&unix.IN_ISDIR != 0 && mask&(unix.IN_CREATE|unix.IN_MOVED_TO) != 0 {
+				made = append(made, name)
+			}
 		}
 	}
+	return made
 }
 
 // made tells whether the guest itself left the file as it is. The caller holds the lock.

@@ -33,6 +33,10 @@ type Process struct {
 // with tty the first is its controlling terminal. Only root can start one with other ids; others
 // run it with their own.
 func Start(s *cgroups.Slot, path string, argv, env []string, cwd string, who *syscall.Credential, files []uintptr, tty bool) (*Process, error) {
+	if Relayed.hold(cwd, path) {
+		path, argv = entering(path, argv, cwd)
+		cwd = "/"
+	}
 	pidfd := -1
 	attr := &syscall.ProcAttr{Dir: cwd, Env: env, Files: files, Sys: &syscall.SysProcAttr{
 		Setsid: true, Setctty: tty, Ctty: 0, PidFD: &pidfd,

@@ -20,7 +20,7 @@ from gaovm.builder.qemu.document import Document
 from gaovm.model.facts import HostFacts
 from gaovm.spec.boot import Boot
 from gaovm.spec.processors import Processors
-from gaovm.spec.shares import Share
+from gaovm.spec.shares import NineP, Share
 from gaovm.spec.supervision import OnHang
 from gaovm.spec.vm import VmSpec
 
@@ -333,3 +333,27 @@ def test_a_host_without_uefi_is_told_the_package() -> None:
     with pytest.raises(errors.ProgramMissing) as caught:
         build.build(samples.spec(), samples.HOST, samples.CLOUD)
     assert caught.value.remedy == "apt-get install ovmf"
+
+
+def test_options_of_shares() -> None:
+    asked = NineP(security_model="mapped-xattr", msize_bytes=65536, cache="none")
+    nine_p = Share(location="/a", mount_point="/a", type="9p", nine_p=asked)
+    virtiofs = Share(location="/b", mount_point="/b", type="virtiofs", queue_size=64)
+    _, host, artefacts = samples.CASES["q35-tcg-virtiofs"]
+    document = build.build(samples.spec(nine_p, virtiofs), host, artefacts)
+    options = "trans=virtio,version=9p2000.L,msize=65536,cache=none"
+    assert [share.options for share in document.shares] == [options, ""]
+    assert "security_model=mapped-xattr" in split(values(document, "-fsdev")[0])
+    devices = [json.loads(text) for text in values(document, "-device") if text.startswith("{")]
+    assert [each["queue-size"] for each in devices if "queue-size" in each] == [64]
+
+
+def test_a_share_by_sshfs_is_no_device() -> None:
+    _, host, artefacts = samples.CASES["q35-tcg-9p-root"]
+    programs = {**host.programs, "sftp-server": "/s"}
+    share = Share(location="/a", mount_point="/a", type="reverse-sshfs")
+    host = msgspec.structs.replace(host, programs=programs)
+    document = build.build(samples.spec(share), host, artefacts)
+    assert [each.type for each in document.shares] == ["reverse-sshfs"]
+    assert not any("/a" in word for word in document.argv)
+    assert document.memory_file_bytes is None

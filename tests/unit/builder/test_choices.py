@@ -88,3 +88,12 @@ def test_the_network_uses_passt_where_it_is_usable() -> None:
 def test_a_missing_program_names_its_package() -> None:
     error = packages.missing("qemu-img")
     assert error.remedy == "apt-get install qemu-utils"
+
+
+def test_a_share_by_sshfs_needs_a_server_on_the_host() -> None:
+    with pytest.raises(errors.ProgramMissing) as missing:
+        choices.choose_share("reverse-sshfs", samples.HOST)
+    assert missing.value.remedy == "apt-get install openssh-sftp-server, or use 9p"
+    programs = {**samples.HOST.programs, "sftp-server": "/s"}
+    host = msgspec.structs.replace(samples.HOST, programs=programs)
+    assert choices.choose_share("reverse-sshfs", host).name == "reverse-sshfs"

@@ -23,10 +23,10 @@ pytestmark = pytest.mark.skipif(not system.LINUX, reason="only Linux has inotify
 Tell = Callable[[Sequence[Change]], None]
 
 
-def device(path: Path, *, inotify: bool = True) -> ShareDevice:
+def device(path: Path, *, inotify: bool = True, kind: str = "virtiofs") -> ShareDevice:
     return ShareDevice(
         tag="t",
-        type="virtiofs",
+        type=kind,
         reason="r",
         location=str(path),
         mount_point="/in/guest",
@@ -41,15 +41,20 @@ class Guest:
     def __init__(self) -> None:
         self.calls: list[dict[str, str]] = []
         self.told = asyncio.Event()
+        self.asked = asyncio.Event()
         self.error: errors.GaoError | None = None
         self.open = asyncio.Event()
         self.open.set()
 
     async def tell(self, _: Any, mount: str, changes: Sequence[Change]) -> Told:
         assert mount == "/in/guest"
+        if changes:
+            self.asked.set()
         await self.open.wait()
         if self.error is not None:
             raise self.error
+        if not changes:
+            return Told()  # only so that the agent begins to look
         self.calls.append({change.path: change.kind for change in changes})
         self.told.set()
         return Told(told=len(changes))
@@ -91,7 +96,7 @@ async def test_changes_are_told_together(
     (tmp_path / "sub").mkdir()
     watched, reports = watch(owner, device(tmp_path))
     watched.begin(CONNECTION)
-    await asyncio.sleep(0.05)
+    await watched.watching.wait()
     (tmp_path / "sub" / "a").write_text("1")
     (tmp_path / "sub" / "a").write_text("2")
     (tmp_path / "b").write_text("1")
@@ -106,7 +111,7 @@ async def test_what_changed_while_nobody_listened_comes_first(
     (tmp_path / "a").write_text("1")
     watched, _ = watch(owner, device(tmp_path))
     watched.begin(CONNECTION)
-    await asyncio.sleep(0.05)
+    await watched.watching.wait()
     watched.end()
     (tmp_path / "a").write_text("2")
     watched.begin(CONNECTION)
@@ -121,10 +126,10 @@ async def test_a_slow_guest_is_told_of_each_path_once(
     (tmp_path / "b").write_text("1")
     watched, _ = watch(owner, device(tmp_path))
     watched.begin(CONNECTION)
-    await asyncio.sleep(0.05)
+    await watched.watching.wait()
     guest.open.clear()
     (tmp_path / "a").write_text("2")
-    await asyncio.sleep(0.05)
+    await guest.asked.wait()
     for number in range(20):
         (tmp_path / "b").write_text(str(number))
     guest.open.set()
@@ -140,7 +145,7 @@ async def test_a_large_burst_is_several_calls(
     monkeypatch.setattr(changes, "MAX_CHANGES", 8)
     watched, _ = watch(owner, device(tmp_path))
     watched.begin(CONNECTION)
-    await asyncio.sleep(0.05)
+    await watched.watching.wait()
     names = {f"f{number}" for number in range(20)}
     for name in names:
         (tmp_path / name).write_text("1")
@@ -158,7 +163,7 @@ async def test_more_than_can_wait_is_told_by_its_directory(
     (tmp_path / "d").mkdir()
     watched, _ = watch(owner, device(tmp_path))
     watched.begin(CONNECTION)
-    await asyncio.sleep(0.05)
+    await watched.watching.wait()
     for number in range(10):
         (tmp_path / "d" / f"f{number}").write_text("1")
     told = await guest.next()
@@ -172,7 +177,7 @@ async def test_an_agent_that_cannot_is_reported(
     guest.error = errors.GuestCallFailed("no such call")
     watched, reports = watch(owner, device(tmp_path))
     watched.begin(CONNECTION)
-    await asyncio.sleep(0.05)
+    await watched.watching.wait()
     (tmp_path / "a").write_text("1")
     while not reports:
         await asyncio.sleep(0.01)
@@ -183,6 +188,22 @@ async def test_an_agent_that_cannot_is_reported(
     (tmp_path / "b").write_text("1")
     assert await guest.next() == {"b": "made"}
     watched.close()
+
+
+async def test_what_a_paused_guest_did_not_take_is_told_later(
+    tmp_path: Path, owner: tasks.TaskOwner, guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharewatch, "RETRY_S", 0.01)
+    guest.error = errors.GuestUnavailable("no answer")
+    watched, reports = watch(owner, device(tmp_path))
+    watched.begin(CONNECTION)
+    await watched.watching.wait()
+    (tmp_path / "a").write_text("1")
+    await guest.asked.wait()
+    guest.error = None
+    assert await guest.next() == {"a": "made"}
+    watched.close()
+    assert reports == []
 
 
 async def test_too_many_directories_are_reported_once(
@@ -204,12 +225,26 @@ async def test_too_many_directories_are_reported_once(
     watched.close()
 
 
+async def test_directories_of_9p_are_held(
+    tmp_path: Path, owner: tasks.TaskOwner, guest: Guest
+) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    watched, _ = watch(owner, device(tmp_path, kind="9p"))
+    watched.begin(CONNECTION)
+    assert await guest.next() == {"a": "hold", "a/b": "hold"}
+    (tmp_path / "c").mkdir()
+    while "c" not in guest.calls[-1] or guest.calls[-1]["c"] != "hold":
+        await guest.next()
+    watched.close()
+
+
 async def test_other_shares_are_not_watched(
     tmp_path: Path, owner: tasks.TaskOwner, guest: Guest
 ) -> None:
     watched, reports = watch(owner, device(tmp_path, inotify=False))
     (tmp_path / "a").write_text("1")
     watched.begin(CONNECTION)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0)
     watched.close()
+    assert not watched.watching.is_set()
     assert guest.calls == [] and reports == []

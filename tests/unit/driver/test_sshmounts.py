@@ -69,6 +69,7 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stream = Stream()
         self.server, self._ours = socket.socketpair()
+        self._next = self._ours
         self.installed = Exit(status=0)
         self.is_mounted = asyncio.Event()
         self.opened = 0
@@ -84,6 +85,11 @@ class World:
         await self.is_mounted.wait()
         return Mounted(path=wanted.path, ok=True)
 
+    def renew(self) -> None:
+        """Make the sockets of the next server."""
+        self.server.close()
+        self.server, self._next = socket.socketpair()
+
     @contextlib.asynccontextmanager
     async def open(self, _: ShareDevice) -> AsyncIterator[socket.socket]:
         self.opened += 1
@@ -92,6 +98,7 @@ class World:
             yield self._ours
         finally:
             self._ours.close()
+            self._ours, self._next = self._next, self._ours
 
 
 @pytest.fixture
@@ -144,6 +151,21 @@ async def test_an_sshfs_that_ends_says_why(world: World, owner: tasks.TaskOwner)
     mounting = sshmounts.SshMounts([device()], owner, world.open)
     with pytest.raises(errors.GuestCallFailed, match=r"/in/guest.*fuse: device not found"):
         await mounting.mount(CONNECTION, "ann", report)
+
+
+async def test_a_lost_mount_is_made_again(
+    world: World, owner: tasks.TaskOwner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sshmounts, "PAUSES_S", (0.0,))
+    mounting = sshmounts.SshMounts([device()], owner, world.open)
+    world.is_mounted.set()
+    await mounting.mount(CONNECTION, "ann", report)
+    assert (await world.stream.written.get())[0] == streams.START
+    world.renew()
+    world.stream.chunks.put_nowait(b"")  # sshfs has ended
+    assert (await world.stream.written.get())[0] == streams.START
+    assert world.opened == 2
+    mounting.end()
 
 
 async def test_other_shares_need_no_sshfs(world: World, owner: tasks.TaskOwner) -> None:

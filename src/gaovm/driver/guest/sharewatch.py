@@ -8,6 +8,7 @@ one call is under way at a time: a guest that answers slowly is told later, and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable
 
@@ -19,13 +20,17 @@ from gaovm.guestmanager import changes as agent
 from gaovm.guestmanager.transport.connection import Connection
 from gaovm.platform import trees
 from gaovm.platform.changes import Kind
-from gaovm.wire.agent.changes import Change
+from gaovm.wire.agent.changes import HOLD, Change
 
 logger = logging.getLogger(__name__)
 #: Directories watched for one VM; each costs the kernel about 1 KiB and the driver 200 bytes.
 MAX_WATCHES = 8192
 #: Changes of a burst are gathered this long.
 GATHER_S = 0.015
+#: Directories of a share by 9p that the agent holds open.
+MAX_HELD = 2048
+#: The pause after a call that the guest has not answered.
+RETRY_S = 1.0
 #: Changes that wait for a guest that does not answer. Past this only their directories are told.
 MAX_WAITING = 4096
 #: A call's body may have 1 MiB; a path, as JSON, has up to 24 KiB.
@@ -39,7 +44,7 @@ class _Share:
     def __init__(self, device: ShareDevice, tree: trees.Tree) -> None:
         self.device, self.tree = device, tree
         self.waiting: dict[str, Kind] = {}
-        self.reported = 0
+        self.reported = self.held = 0
         self.refused = False
 
     def take(self) -> None:
@@ -47,6 +52,8 @@ class _Share:
         taken = self.tree.take()
         for change in taken.changes:
             self._keep(change.path, change.kind)
+            if change.kind is Kind.GONE:
+                self.held = -1  # perhaps a directory, and another one has its place
         if taken.lost:
             self.lose()
 
@@ -66,6 +73,10 @@ class _Share:
         for change in chosen:
             del self.waiting[change.path]
         return chosen
+
+    def put_back(self, batch: Iterable[Change]) -> None:
+        """Keep what could not be told."""
+        self.waiting = {**{each.path: Kind(each.kind) for each in batch}, **self.waiting}
 
     def _keep(self, path: str, kind: Kind) -> None:
         if len(self.waiting) >= MAX_WAITING and path not in self.waiting:
@@ -87,6 +98,8 @@ class ShareWatch:
         self._status, self._owner = status, owner
         self._shares: list[_Share] = []
         self._changed = asyncio.Event()
+        #: Set once every directory that there was is watched.
+        self.watching = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -106,6 +119,8 @@ class ShareWatch:
         if self._shares:
             self.end()
             self._changed.set()
+            for share in self._shares:
+                share.held = 0
             work = self._run(connection)
             self._task = self._owner.start(work, name="share watch", finishable=True)
 
@@ -128,14 +143,20 @@ class ShareWatch:
         try:
             while True:
                 await self._walk()
+                for share in self._shares:
+                    await self._hold(connection, share)
+                self.watching.set()
                 await self._changed.wait()
                 await asyncio.sleep(GATHER_S)
                 self._changed.clear()
                 for share in self._shares:
                     share.take()
-                    await self._tell(connection, share)
-        except errors.GuestUnavailable:
-            return
+                    try:
+                        await self._tell(connection, share)
+                    except errors.GuestUnavailable:
+                        # A paused guest, say, answers later. If the agent is gone, ``end`` follows.
+                        await asyncio.sleep(RETRY_S)
+                        self._changed.set()
         except errors.GaoError as exc:
             self._warn(exc.message)
 
@@ -156,6 +177,21 @@ class ShareWatch:
                 )
                 share.reported = share.tree.unwatched * 2
 
+    async def _hold(self, connection: Connection, share: _Share) -> None:
+        """Let the agent look at a share before the first change, and hold directories of 9p.
+
+        Linux's 9p client forgets a directory that nobody has open, and makes another one at the
+        next look. A watch of the first would never see anything, not even the guest's own changes.
+        """
+        if share.tree.watched == share.held or (share.held and share.device.type != "9p"):
+            return
+        share.held = share.tree.watched
+        names = share.tree.directories()[:MAX_HELD] if share.device.type == "9p" else ("",)
+        for at in range(0, len(names), agent.MAX_CHANGES):
+            part = [Change(path=n, kind=HOLD) for n in names[at : at + agent.MAX_CHANGES] if n]
+            with contextlib.suppress(errors.GaoError):
+                await agent.tell(connection, share.device.mount_point, part)
+
     async def _tell(self, connection: Connection, share: _Share) -> None:
         while batch := share.next_call():
             try:
@@ -165,6 +201,9 @@ class ShareWatch:
                     self._warn(f"{share.device.mount_point}: {exc.message}")
                 share.refused = True
                 continue
+            except errors.GuestUnavailable:
+                share.put_back(batch)
+                raise
             if told.failed:
                 logger.info(
                     "%d of %d changes below %s could not be told: %s",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import socket
 from collections.abc import Callable, Iterable
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 Report = Callable[[str, str], None]
 OpenShare = Callable[[ShareDevice], contextlib.AbstractAsyncContextManager[socket.socket]]
 INSTALL_LIMIT_S = 600.0
+#: Pauses before a lost mount is made again; the last one is repeated.
+PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 MOUNT_LIMIT_S = 60
 _CHUNK = 64 << 10
 _MAX_WORDS = 2000
@@ -76,7 +79,7 @@ class SshMounts:
         await _install(connection)
         for share in self._shares:
             relay = _Relay(share, connection, self._open)
-            task = self._owner.start(relay.run(user), name=f"sshfs {share.tag}", finishable=True)
+            task = self._owner.start(relay.keep(user), name=f"sshfs {share.tag}", finishable=True)
             self._relays.append(task)
             await relay.mounted(task)
 
@@ -93,8 +96,18 @@ class _Relay:
     def __init__(self, share: ShareDevice, connection: Connection, open_share: OpenShare) -> None:
         self._share, self._connection, self._open = share, connection, open_share
         self._words = b""
+        self._was_mounted = False
 
-    async def run(self, user: str) -> None:
+    async def keep(self, user: str) -> None:
+        """Mount the share, and mount it again whenever it is lost; return if it never was."""
+        pauses = itertools.chain(PAUSES_S, itertools.repeat(PAUSES_S[-1]))
+        await self._run(user)
+        while self._was_mounted:
+            await asyncio.sleep(next(pauses))
+            self._words = b""
+            await self._run(user)
+
+    async def _run(self, user: str) -> None:
         """Relay between them until one ends."""
         share = self._share
         argv = ("/bin/sh", "-c", _MOUNT, "sh", share.mount_point, user, share.location)
@@ -135,6 +148,7 @@ class _Relay:
         try:
             await asyncio.wait((waiting, task), return_when=asyncio.FIRST_COMPLETED)
             if waiting.done() and waiting.result().ok:
+                self._was_mounted = True
                 return
         finally:
             await tasks.cancel_and_wait(waiting)

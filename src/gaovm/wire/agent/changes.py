@@ -6,7 +6,9 @@ from typing import Annotated
 
 import msgspec
 
-Kind = Annotated[str, msgspec.Meta(examples=["made", "changed", "gone"])]
+Kind = Annotated[str, msgspec.Meta(examples=["made", "changed", "gone", "hold"])]
+#: No change: the agent holds this directory open, so that 9p's client keeps it.
+HOLD = "hold"
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
