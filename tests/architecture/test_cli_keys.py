@@ -86,7 +86,7 @@ READS: dict[str, dict[str, Kinds]] = {
     "cli/commands/loglevel.py": {"found": (logs.LevelResult,)},
     "cli/commands/ports.py": {
         "port": (ports.PortStatus,),
-        "calls.call(client, 'vm.ports.list', {'name': name})": (ports.PortList,),
+        "listed": (ports.PortList,),
         "calls.call(client, 'vm.ports.remove', params)": (ports.Removed,),
     },
     "cli/commands/provision.py": {

@@ -30,7 +30,7 @@ while(<STDIN>){
     close STDIN;
     if($proto eq "udp"){ while(defined $s->recv($b,65535)){ $s->send(uc $b) } exit }
     while($c=$s->accept){
-      next if fork;
+      if(fork){ close $c; next }
       $all=""; while(sysread($c,$b,65536)){ $all.=$b } syswrite($c,uc $all); exit;
     }
   }
@@ -69,7 +69,6 @@ def guest(world: World, project: Path) -> Iterator[Guest]:
     try:
         yield Guest(process)
     finally:
-        process.stdin.close()  # type: ignore[union-attr]
         process.kill()
         process.communicate()
 

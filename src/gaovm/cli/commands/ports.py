@@ -39,7 +39,10 @@ def show(parsed: options.Parsed) -> int:
     """List the forwarded ports of one VM."""
     name = target.vm_name(parsed)
     with calls.connect() as client:
-        ports = calls.call(client, "vm.ports.list", {"name": name})["ports"]
+        listed = calls.call(client, "vm.ports.list", {"name": name})
+    ports = listed["ports"]
+    if listed.get("problem"):
+        output.err(f"gaovm: {output.one_line(str(listed['problem']))}")
     if parsed.flag("json"):
         output.json_out({"ports": ports})
     elif ports:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from gaovm import errors
-from gaovm.aio import tasks
+from gaovm.aio import clock, tasks
 from gaovm.driver.ports import binding
 from gaovm.driver.ports.datagrams import Datagrams
 from gaovm.driver.ports.relay import Inside, Relay, inside
@@ -31,6 +31,7 @@ from gaovm.wire.driver import results
 logger = logging.getLogger(__name__)
 #: Between two reactions to the guest's reports: one that flaps costs a bounded part of a core.
 PAUSE_S = 0.02
+SHARE = 4  # the pause is at least so many times as long as the reaction
 RETRY_S = 3.0
 #: The agent reports half as many.
 MAX_KNOWN = 2048
@@ -158,8 +159,10 @@ class Following:
                         self._known.clear()
                         first = False
                     self._take(change)
+                began = clock.monotonic()
                 await tasks.finish(self._apply())
-                await asyncio.sleep(PAUSE_S)
+                spent = clock.monotonic() - began
+                await asyncio.sleep(max(PAUSE_S, SHARE * spent))
         except errors.GuestUnavailable:
             return
         except errors.GaoError as exc:

@@ -57,9 +57,13 @@ class PortStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PortList(msgspec.Struct, frozen=True, kw_only=True):
-    """The forwards of a VM: those that are always open, the config's first; then all others."""
+    """The forwards of a VM: those that are always open, the config's first; then all others.
+
+    ``problem``: what keeps some of the guest's servers from being forwarded at all.
+    """
 
     ports: tuple[PortStatus, ...]
+    problem: str | None = None
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):

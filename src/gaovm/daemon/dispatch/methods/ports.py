@@ -31,7 +31,8 @@ async def list_all(ctx: context.Daemon, call: context.Call, args: target.Named) 
             if bound is not None:
                 state = "listening" if ports.served(port, listeners) else "no_listener"
                 found[index] = msgspec.structs.replace(found[index], state=state)
-    return wire.PortList(ports=tuple(found))
+    problem = vm.record.facts.ports_problem if _live(vm) is not None else None
+    return wire.PortList(ports=tuple(found), problem=problem)
 
 
 async def _listeners(vm: machine.Machine) -> set[tuple[str, str, int]] | None:
