@@ -20,8 +20,8 @@ from gaovm.spec import vm
 #: Files of a running VM: sessions, and the network if it has its own process.
 _RUN_FILES = {"driver.sock", "net.sock"}
 _VM_FILES = re.compile(
-    r"(disk\.qcow2|lock|config\.json|pending_config\.json|provision\.log"
-    r"|(driver|serial|agent)\.(log|idx|times|index)(\.[a-z0-9]+)*)\Z"
+    r"(disk\.qcow2|lock|config\.json|pending_config\.json|provision\.log|cidata\.iso"
+    r"|uefi-variables\.fd|sock|(driver|serial|agent)\.(log|idx|times|index)(\.[a-z0-9]+)*)\Z"
 )
 _TEMPORARY = re.compile(r"\.tmp\.|\.\d+\.[0-9a-f]{8}\Z|\.new\Z|\.corrupt-|\.part(?:ial)?\Z")
 _ENDS = {
@@ -87,9 +87,16 @@ def _files(world: World, state: dict[str, Any] | None) -> Iterator[str]:
                 yield f"the run directory of a {'running' if runs_now else 'stopped'} VM: {found}"
     for name in vms:
         with contextlib.suppress(FileNotFoundError):
-            for path in (world.home / "vms" / name).iterdir():
-                if not _VM_FILES.match(path.name):
-                    yield f"vms/{name} holds {path.name}"
+            yield from _vm_files(world.home / "vms" / name, runs=runs_now)
+
+
+def _vm_files(directory: Path, *, runs: bool) -> Iterator[str]:
+    for path in directory.iterdir():
+        if not _VM_FILES.match(path.name):
+            yield f"vms/{directory.name} holds {path.name}"
+    sockets = {path.name for path in (directory / "sock").iterdir()}
+    if sockets != ({"x.sock"} if runs else set()):
+        yield f"sock/ of a {'running' if runs else 'stopped'} VM holds {sockets}"
 
 
 def _disks(world: World) -> Iterator[str]:

@@ -119,6 +119,7 @@ async def stopped(world: World) -> None:
 
 async def absent(world: World) -> None:
     world.behave({})
+    world.own_loader = False
     if await world.status() is not None:
         await world.call("vm.destroy", name=NAME)
     await world.call("image.prune")
@@ -160,6 +161,12 @@ async def doomed(world: World) -> None:
     """Absent, and its hypervisor will fail to run."""
     await absent(world)
     world.behave({"exit": [1, "no"]})
+
+
+async def absent_with_loader(world: World) -> None:
+    """Absent, and its image will have a boot loader of its own."""
+    await absent(world)
+    world.own_loader = True
 
 
 async def failing(world: World) -> None:
@@ -286,6 +293,13 @@ ALL = (
         "`gaovm up` of a new VM whose hypervisor does not run",
         *(doomed, up, "gone", "stopped", _ANYBODY),
         variant=True,
+    ),
+    Transition(
+        "create-firmware",
+        "`gaovm up` of a new VM whose image boots by UEFI",
+        *(absent_with_loader, up, "gone", "running", _ITS_PROCESSES),
+        variant=True,
+        of="vmmanager.",
     ),
     Transition("make", "`gaovm lima create`", absent, make, "gone", "stopped"),
     Transition(

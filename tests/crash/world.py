@@ -46,7 +46,9 @@ cpus: 1
 memory: {memory}
 disk: {disk}
 mountType: 9p
-portForwards: [{{guestPort: 80, hostPort: 0, proto: tcp, static: true}}]
+portForwards:
+- {{guestPort: 80, hostPort: 0, proto: tcp, static: true}}
+- {{guestSocket: /run/x.sock, hostSocket: x.sock}}
 vmOpts:
   gaovm:
     accel: {accel}
@@ -54,6 +56,8 @@ vmOpts:
     restart: {{maxDelay: 50ms, maxAttempts: 2}}
     stop: {{grace: 20s, force: 5s}}
 """
+#: A disk whose boot sector has an EFI system partition.
+_PARTITIONED = bytes(450) + b"\xef" + bytes(59) + b"\x55\xaa" + bytes(3584)
 _REAL = {
     "image": '- {location: "debian:12"}',
     "memory": "512MiB",
@@ -101,6 +105,8 @@ class World:
         self.upgrades = 0
         self.real = real
         self.portable = portable
+        #: The image of the next VM has a boot loader of its own, which UEFI starts.
+        self.own_loader = False
         #: How long one call, or one step of a transition, may take.
         self.limit_s = REAL_LIMIT_S if real else LIMIT_S
         self._path = os.environ["PATH"]
@@ -299,20 +305,23 @@ class World:
 
     def _fake_image(self) -> dict[str, str]:
         files = []
-        for name in ("disk", "boot"):
+        contents = {"disk": b"disk" * 1024, "boot": b"boot" * 1024, "partitioned": _PARTITIONED}
+        for name, content in contents.items():
             path = self.project / name
             if not path.exists():
-                path.write_bytes(name.encode() * 1024)
+                path.write_bytes(content)
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             files.append(f"{{location: {path}, digest: 'sha256:{digest}'")
-        disk, boot = files
+        disk, boot, partitioned = files
         image = f"- {disk}, kernel: {boot}}}, initrd: {boot}}}}}"
+        if self.own_loader:
+            image = f"- {partitioned}}}"
         return {
             "image": image,
             "memory": "256MiB",
             "disk": "64MiB",
             "accel": "tcg",
-            "cmdline": "quiet",
+            "cmdline": "" if self.own_loader else "quiet",
         }
 
     async def status(self) -> dict[str, Any] | None:
