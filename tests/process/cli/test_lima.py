@@ -272,6 +272,12 @@ def test_only_instances_of_this_lima_home_are_listed(limactl: Limactl, tmp_path:
     said = limactl("create", "--name=web", "-", stdin=text, env=other)
     assert said.returncode == 1 and b"is taken by" in said.stderr
     assert limactl.good("ls", "-q") == "web"
+    nowhere = {"LIMA_HOME": ""}
+    directory = limactl.lima_home / "web"
+    assert limactl.good("ls", "--format", "{{.Dir}}", env=nowhere) == str(directory)
+    limactl.good("edit", "web", "--cpus=3", env=nowhere)
+    limactl.good("delete", "web", env=nowhere)
+    assert not directory.exists()
 
 
 def test_validate_and_templates(limactl: Limactl, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gaovm import errors
 from gaovm.cli import project_dir
-from gaovm.cli.lima import homes, querying
+from gaovm.cli.lima import querying
 from gaovm.client import paths
 from gaovm.hostfacts import sources
 from gaovm.hostfacts import templates as listed
@@ -181,8 +181,3 @@ def changed(text: str, path: str, words: list[str]) -> str:
 def listed_names() -> list[str]:
     """Return the names of the templates."""
     return sorted({"default", *(name for name, _ in listed.listed(paths.home()))})
-
-
-def instance_directory(name: str) -> Path:
-    """Return the directory of an instance as a path."""
-    return Path(homes.directory(name))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 from gaovm import errors
 from gaovm.cli import calls, options
-from gaovm.cli.lima import homes, reading, say, verb
+from gaovm.cli.lima import homes, say, verb
 from gaovm.cli.lima.verbs import starting
 
 
@@ -43,7 +44,7 @@ def _mark(vm: dict[str, object], *, protected: bool) -> None:
     """Keep Lima's file ``protected`` in an own instance's directory, for scripts that look."""
     if not homes.is_own(vm):
         return
-    mark = reading.instance_directory(str(vm["name"])) / homes.PROTECTED
+    mark = Path(str(vm["project"])) / homes.PROTECTED
     with contextlib.suppress(OSError):
         if protected:
             mark.touch(mode=0o400)

@@ -180,7 +180,7 @@ def _aligned(lines: Sequence[Sequence[str]], kept: Sequence[int]) -> str:
 
 def _cells(each: Found) -> tuple[str, ...]:
     if isinstance(each, str):
-        return (each, instances.BROKEN, *("-",) * 6, _short(homes.directory(each)))
+        return (each, instances.BROKEN, *("-",) * 6, _short(homes.place(each).directory))
     return (
         str(each["name"]),
         instances.status(each),
