@@ -186,6 +186,21 @@ def test_protection(limactl: Limactl) -> None:
     assert b"Ignoring non-existent instance `web`" in limactl("delete", "web").stderr
 
 
+def test_autostart(limactl: Limactl) -> None:
+    limactl.create("web")
+    limactl.good("autostart", "enable", "web")
+    status = subprocess.run(
+        Gaovm.argv(limactl, "status", "web", "--json"),
+        env=limactl.environment,
+        capture_output=True,
+        check=True,
+        timeout=30,
+    )
+    assert json.loads(status.stdout)["overrides"] == {"autostart": True}
+    limactl.good("autostart", "disable", "web")
+    assert "enable or disable" in limactl.bad("autostart", "maybe", "web")
+
+
 def test_params(limactl: Limactl) -> None:
     script = {"mode": "system", "script": '#!/bin/sh\necho "$PARAM_release"\n'}
     fields = {"plain": True, "param": {"release": ""}, "provision": [script]}
