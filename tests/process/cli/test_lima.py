@@ -307,6 +307,10 @@ def test_validate_and_templates(limactl: Limactl, tmp_path: Path) -> None:
     assert (tmp_path / "copy.yaml").read_bytes() == file.read_bytes()
     assert limactl.good("template", "yq", "template:default", ".mounts[].location") == "~"
     assert limactl.good("validate", "template:default", "template:dev", cwd=Path("/tmp")) == ""
+    limactl.good("edit", str(file), "--cpus", "4")
+    assert limactl.good("template", "yq", str(file), ".cpus") == "4"
+    assert "is no file of yours" in limactl.bad("edit", "template:dev", "--cpus=1", cwd=tmp_path)
+    assert "fetched by https only" in limactl.bad("create", "http://example.org/x.yaml")
     file.write_text("cpus: many\n")
     assert "failed to validate YAML file" in limactl.bad("validate", str(file))
 

@@ -114,6 +114,8 @@ def _fetched(url: str) -> str:
         raise errors.UsageError(f"{url}: a template is fetched by https only")
     try:
         with urllib.request.urlopen(url, timeout=_URL_LIMIT_S) as reply:
+            if not reply.geturl().startswith("https://"):
+                raise errors.UsageError(f"{url} leads to {reply.geturl()}, which is no https URL")
             data: bytes = reply.read(embedding.MAX_BYTES + 1)
     except (OSError, urllib.error.URLError, ValueError) as exc:
         raise errors.UsageError(f"{url}: {exc}", remedy="give the path of a file") from exc

@@ -55,6 +55,10 @@ def edit(parsed: options.Parsed, tell: say.Log) -> int:
 def _edit_file(word: str, parsed: options.Parsed, tell: say.Log) -> int:
     """Change a file that is no instance's."""
     template = reading.read(word)
+    if not Path(template.locator).is_file():
+        raise errors.UsageError(
+            f"{word} is no file of yours", remedy=f"gaovm lima template copy {word} FILE"
+        )
     after = _edited(template.text, word, template.locator, parsed, tell)
     if after is not None:
         _check(after, template.locator)
