@@ -186,6 +186,21 @@ def test_protection(limactl: Limactl) -> None:
     assert b"Ignoring non-existent instance `web`" in limactl("delete", "web").stderr
 
 
+def test_autostart(limactl: Limactl) -> None:
+    limactl.create("web")
+    limactl.good("autostart", "enable", "web")
+    status = subprocess.run(
+        Gaovm.argv(limactl, "status", "web", "--json"),
+        env=limactl.environment,
+        capture_output=True,
+        check=True,
+        timeout=30,
+    )
+    assert json.loads(status.stdout)["overrides"] == {"autostart": True}
+    limactl.good("autostart", "disable", "web")
+    assert "enable or disable" in limactl.bad("autostart", "maybe", "web")
+
+
 def test_params(limactl: Limactl) -> None:
     script = {"mode": "system", "script": '#!/bin/sh\necho "$PARAM_release"\n'}
     fields = {"plain": True, "param": {"release": ""}, "provision": [script]}
@@ -272,6 +287,12 @@ def test_only_instances_of_this_lima_home_are_listed(limactl: Limactl, tmp_path:
     said = limactl("create", "--name=web", "-", stdin=text, env=other)
     assert said.returncode == 1 and b"is taken by" in said.stderr
     assert limactl.good("ls", "-q") == "web"
+    nowhere = {"LIMA_HOME": ""}
+    directory = limactl.lima_home / "web"
+    assert limactl.good("ls", "--format", "{{.Dir}}", env=nowhere) == str(directory)
+    limactl.good("edit", "web", "--cpus=3", env=nowhere)
+    limactl.good("delete", "web", env=nowhere)
+    assert not directory.exists()
 
 
 def test_validate_and_templates(limactl: Limactl, tmp_path: Path) -> None:
@@ -286,6 +307,10 @@ def test_validate_and_templates(limactl: Limactl, tmp_path: Path) -> None:
     assert (tmp_path / "copy.yaml").read_bytes() == file.read_bytes()
     assert limactl.good("template", "yq", "template:default", ".mounts[].location") == "~"
     assert limactl.good("validate", "template:default", "template:dev", cwd=Path("/tmp")) == ""
+    limactl.good("edit", str(file), "--cpus", "4")
+    assert limactl.good("template", "yq", str(file), ".cpus") == "4"
+    assert "is no file of yours" in limactl.bad("edit", "template:dev", "--cpus=1", cwd=tmp_path)
+    assert "fetched by https only" in limactl.bad("create", "http://example.org/x.yaml")
     file.write_text("cpus: many\n")
     assert "failed to validate YAML file" in limactl.bad("validate", str(file))
 

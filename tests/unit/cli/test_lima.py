@@ -210,7 +210,9 @@ def test_a_verb_that_is_misspelt_gets_a_proposal() -> None:
 
 
 def test_which_vms_are_instances(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    own = fakes.vm("own", project=str(tmp_path / "own"))
+    own = fakes.vm(
+        "own", project=str(tmp_path / "own"), config_path=str(tmp_path / "own" / "lima.yaml")
+    )
     other = fakes.vm("other")
     monkeypatch.setenv("LIMA_HOME", str(tmp_path))
     assert homes.instances([own, other]) == [own]

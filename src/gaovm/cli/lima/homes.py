@@ -33,26 +33,39 @@ def root() -> str:
     return os.path.join(paths.home(), "lima")
 
 
-def directory(name: str) -> str:
-    """Return the directory of an instance that is made from a template."""
-    return os.path.join(root(), name)
+class Place:
+    """The directory of an instance that is made from a template, and its config file."""
+
+    __slots__ = ("config", "directory", "name")
+
+    def __init__(self, name: str, directory: str) -> None:
+        self.name = name
+        self.directory = directory
+        self.config = os.path.join(directory, CONFIG)
+
+    def exists(self) -> bool:
+        """Tell whether the config file is there."""
+        return os.path.lexists(self.config)
 
 
-def config(name: str) -> str:
-    """Return the config file of an instance that was made from a template."""
-    return os.path.join(root(), name, CONFIG)
+def place(name: str, vm: Mapping[str, Any] | None = None) -> Place:
+    """Return where an instance has its files: ``vm`` knows, whatever ``LIMA_HOME`` is now."""
+    if vm is not None and is_own(vm):
+        return Place(name, str(vm["project"]))
+    return Place(name, os.path.join(root(), name))
 
 
 def is_own(vm: Mapping[str, Any]) -> bool:
-    """Tell whether a VM was made from a template, and so has a directory here."""
-    return bool(vm.get("project") == directory(str(vm["name"])))
+    """Tell whether a VM was made from a template, and so has a directory of its own."""
+    return bool(vm["config_path"] == os.path.join(str(vm["project"]), CONFIG))
 
 
 def instances(vms: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the VMs that are instances, by name."""
     if not os.environ.get("LIMA_HOME"):
         return list(vms)
-    return [vm for vm in vms if is_own(vm)]
+    here = root()
+    return [vm for vm in vms if is_own(vm) and vm["project"] == os.path.join(here, vm["name"])]
 
 
 def orphans(known: Sequence[str]) -> list[str]:
@@ -67,7 +80,7 @@ def orphans(known: Sequence[str]) -> list[str]:
     return [
         name
         for name in found
-        if name not in known and names.is_valid(name) and os.path.isfile(config(name))
+        if name not in known and names.is_valid(name) and os.path.isfile(place(name).config)
     ]
 
 

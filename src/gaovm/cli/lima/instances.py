@@ -75,7 +75,7 @@ def orphan(name: str) -> dict[str, Any]:
         "name": name,
         "hostname": f"lima-{names.hostname(name)}",
         "status": BROKEN,
-        "dir": homes.directory(name),
+        "dir": homes.place(name).directory,
         "errors": [f"its `create` was cut off: run `gaovm lima start {name}` or delete it"],
         "sshAddress": _ADDRESS,
         "protected": False,

@@ -28,6 +28,7 @@ VERBS = {
     "edit": ("editing", "EDIT", "change an instance's or a file's config"),
     "protect": ("guarding", "PROTECT", "protect instances from removal"),
     "unprotect": ("guarding", "UNPROTECT", "take the protection away"),
+    "autostart": ("guarding", "AUTOSTART", "start an instance with the daemon"),
     "factory-reset": ("ending", "FACTORY_RESET", "empty an instance's disk"),
     "validate": ("templating", "VALIDATE", "check templates"),
     "template": ("templating", "TEMPLATE", "copy, check or query a template"),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gaovm import errors
 from gaovm.cli import project_dir
-from gaovm.cli.lima import homes, querying
+from gaovm.cli.lima import querying
 from gaovm.client import paths
 from gaovm.hostfacts import sources
 from gaovm.hostfacts import templates as listed
@@ -114,6 +114,8 @@ def _fetched(url: str) -> str:
         raise errors.UsageError(f"{url}: a template is fetched by https only")
     try:
         with urllib.request.urlopen(url, timeout=_URL_LIMIT_S) as reply:
+            if not reply.geturl().startswith("https://"):
+                raise errors.UsageError(f"{url} leads to {reply.geturl()}, which is no https URL")
             data: bytes = reply.read(embedding.MAX_BYTES + 1)
     except (OSError, urllib.error.URLError, ValueError) as exc:
         raise errors.UsageError(f"{url}: {exc}", remedy="give the path of a file") from exc
@@ -181,8 +183,3 @@ def changed(text: str, path: str, words: list[str]) -> str:
 def listed_names() -> list[str]:
     """Return the names of the templates."""
     return sorted({"default", *(name for name, _ in listed.listed(paths.home()))})
-
-
-def instance_directory(name: str) -> Path:
-    """Return the directory of an instance as a path."""
-    return Path(homes.directory(name))

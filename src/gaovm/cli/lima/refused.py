@@ -8,7 +8,6 @@ REASONS = {
     "tunnel": "there is no SOCKS proxy into a VM; forward single ports with `gaovm port add`",
     "snapshot": "a VM's disk has no snapshots yet",
     "rename": "a VM keeps its name; make another instance from the same template",
-    "autostart": "set vmOpts.gaovm.autostart, and use `gaovm daemon enable`",
     "start-at-login": "see `gaovm daemon enable`",
     "hostagent": "it is a part of Lima's own; GaoVM's driver does its work",
     "usernet": "it is a part of Lima's own; passt does its work",

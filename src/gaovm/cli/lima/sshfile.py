@@ -44,11 +44,10 @@ def lines(name: str) -> list[str]:
     return [line for line in said.getvalue().splitlines() if not line.startswith("#")]
 
 
-def write(name: str) -> None:
+def write(place: homes.Place) -> None:
     """Write an own instance's ``ssh.config``, by the name that Lima's users give ssh."""
     if not is_there():
         return
-    own = f"Host lima-{names.hostname(name)}"
-    text = "\n".join(own if line.startswith("Host ") else line for line in lines(name)) + "\n"
-    directory = homes.directory(name)
-    below.write(Path(directory) / FILE, text.encode(), (directory,))
+    own = f"Host lima-{names.hostname(place.name)}"
+    text = "\n".join(own if line.startswith("Host ") else line for line in lines(place.name)) + "\n"
+    below.write(Path(place.directory) / FILE, text.encode(), (place.directory,))

@@ -29,7 +29,8 @@ def edit(parsed: options.Parsed, tell: say.Log) -> int:
         return _edit_file(word, parsed, tell)
     with calls.connect() as client:
         vm = starting.find(client, word)
-        if vm is None and not os.path.lexists(homes.config(word)):
+        place = homes.place(word, vm)
+        if vm is None and not place.exists():
             raise errors.VmNotFound(f"instance `{word}` not found")
         if vm is not None and instances.status(vm) == instances.RUNNING:
             raise errors.StateConflict("cannot edit a running instance")
@@ -38,14 +39,13 @@ def edit(parsed: options.Parsed, tell: say.Log) -> int:
                 f"the config of `{word}` is its project's file",
                 remedy=f"edit {vm['config_path']}, or gaovm set {word} KEY=VALUE",
             )
-        path = Path(homes.config(word))
-        before = path.read_text(encoding="utf-8")
-        after = _edited(before, word, str(path), parsed, tell)
+        before = Path(place.config).read_text(encoding="utf-8")
+        after = _edited(before, word, place.config, parsed, tell)
         if after is None:
             return 0
-        _check(after, str(path))
-        starting.write(word, after)
-        _take_over(client, word, after, tell)
+        _check(after, place.config)
+        starting.write(place, after)
+        _take_over(client, place, after, tell)
         tell.info(f"Instance `{word}` configuration edited")
         if parsed.flag("start"):
             starting.begin(client, word, parsed, tell)
@@ -55,6 +55,10 @@ def edit(parsed: options.Parsed, tell: say.Log) -> int:
 def _edit_file(word: str, parsed: options.Parsed, tell: say.Log) -> int:
     """Change a file that is no instance's."""
     template = reading.read(word)
+    if not Path(template.locator).is_file():
+        raise errors.UsageError(
+            f"{word} is no file of yours", remedy=f"gaovm lima template copy {word} FILE"
+        )
     after = _edited(template.text, word, template.locator, parsed, tell)
     if after is not None:
         _check(after, template.locator)
@@ -115,9 +119,9 @@ def _check(text: str, path: str) -> None:
         raise
 
 
-def _take_over(client: blocking.Client, name: str, text: str, tell: say.Log) -> None:
+def _take_over(client: blocking.Client, place: homes.Place, text: str, tell: say.Log) -> None:
     """Let the daemon know the new config, so that lists show it and the next start applies it."""
-    params = {**starting.file_params(name, text), "update": True}
+    params = {**starting.file_params(place, text), "update": True}
     starting.approved(client, "vm.create", params, tell)
 
 
@@ -138,9 +142,11 @@ def clone(parsed: options.Parsed, tell: say.Log) -> int:
                 f"instance `{old}` was started: its disk cannot be copied yet",
                 remedy="make another instance from the same template",
             )
-        path = homes.config(old)
+        path = homes.place(old, vm).config
         text = Path(path).read_text(encoding="utf-8")
-        starting.make(client, new, reading.changed(text, path, editflags.words(parsed)), tell)
+        starting.make(
+            client, homes.place(new), reading.changed(text, path, editflags.words(parsed)), tell
+        )
         if parsed.flag("start"):
             starting.begin(client, new, parsed, tell)
     return 0

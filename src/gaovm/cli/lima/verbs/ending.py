@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 from gaovm import errors
 from gaovm.cli import calls, options, progress
-from gaovm.cli.lima import homes, instances, reading, say, verb
+from gaovm.cli.lima import homes, instances, say, verb
 from gaovm.cli.lima.verbs import starting
 from gaovm.client import blocking
 
@@ -51,16 +51,19 @@ def delete(parsed: options.Parsed, tell: say.Log) -> int:
     with calls.connect() as client:
         for name in parsed.words:
             vm = starting.find(client, name)
-            if vm is None and not os.path.lexists(homes.config(name)):
+            place = homes.place(name, vm)
+            if vm is None and not place.exists():
                 tell.warning(f"Ignoring non-existent instance `{name}`")
                 continue
-            place = homes.directory(name) if vm is None else instances.directory(vm)
-            _delete(client, name, vm, force=parsed.flag("force"))
-            tell.info(f"Deleted `{name}` (`{place}`)")
+            shown = place.directory if vm is None else instances.directory(vm)
+            _delete(client, place, vm, force=parsed.flag("force"))
+            tell.info(f"Deleted `{name}` (`{shown}`)")
     return 0
 
 
-def _delete(client: blocking.Client, name: str, vm: dict[str, Any] | None, *, force: bool) -> None:
+def _delete(
+    client: blocking.Client, place: homes.Place, vm: dict[str, Any] | None, *, force: bool
+) -> None:
     """Remove one instance.
 
     Raises:
@@ -79,11 +82,10 @@ def _delete(client: blocking.Client, name: str, vm: dict[str, Any] | None, *, fo
                 "(maybe use `limactl delete --force`?)"
             )
         if refusal:
-            raise errors.StateConflict(f"failed to delete instance `{name}`: {refusal}")
-        client.call("vm.destroy", {"name": name})
-    directory = reading.instance_directory(name)
-    if os.path.lexists(homes.config(name)) and not directory.is_symlink():
-        shutil.rmtree(directory)
+            raise errors.StateConflict(f"failed to delete instance `{place.name}`: {refusal}")
+        client.call("vm.destroy", {"name": place.name})
+    if place.exists() and not Path(place.directory).is_symlink():
+        shutil.rmtree(place.directory)
 
 
 def factory_reset(parsed: options.Parsed, tell: say.Log) -> int:
@@ -99,9 +101,10 @@ def factory_reset(parsed: options.Parsed, tell: say.Log) -> int:
             raise errors.StateConflict(
                 f"instance `{name}` is protected", remedy=f"limactl unprotect {name}"
             )
-        text = (reading.instance_directory(name) / homes.CONFIG).read_text(encoding="utf-8")
+        place = homes.place(name, vm)
+        text = Path(place.config).read_text(encoding="utf-8")
         client.call("vm.destroy", {"name": name})
-        result = starting.approved(client, "vm.create", starting.file_params(name, text), tell)
+        result = starting.approved(client, "vm.create", starting.file_params(place, text), tell)
         for warning in result.get("warnings") or ():
             tell.warning(warning)
     tell.info(f"Instance `{name}` has been factory reset")

@@ -1,12 +1,13 @@
-"""``gaovm lima protect`` and ``unprotect``. The daemon keeps what is protected."""
+"""``gaovm lima protect``, ``unprotect`` and ``autostart``: what the daemon keeps of an instance."""
 
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 from gaovm import errors
 from gaovm.cli import calls, options
-from gaovm.cli.lima import homes, reading, say, verb
+from gaovm.cli.lima import homes, say, verb
 from gaovm.cli.lima.verbs import starting
 
 
@@ -43,12 +44,28 @@ def _mark(vm: dict[str, object], *, protected: bool) -> None:
     """Keep Lima's file ``protected`` in an own instance's directory, for scripts that look."""
     if not homes.is_own(vm):
         return
-    mark = reading.instance_directory(str(vm["name"])) / homes.PROTECTED
+    mark = Path(str(vm["project"])) / homes.PROTECTED
     with contextlib.suppress(OSError):
         if protected:
             mark.touch(mode=0o400)
         else:
             mark.unlink(missing_ok=True)
+
+
+def autostart(parsed: options.Parsed, tell: say.Log) -> int:
+    """Let the daemon start an instance when it starts itself, or no longer."""
+    wish = str(parsed.word())
+    if wish not in ("enable", "disable"):
+        raise AUTOSTART.mistake(f"unknown command {wish!r} for autostart: enable or disable")
+    name = parsed.word(1) or homes.default_name()
+    with calls.connect() as client:
+        starting.need(client, name)
+        changes = {"autostart": True if wish == "enable" else None}
+        client.call("vm.config.set", {"name": name, "changes": changes})
+    tell.info(f"The instance `{name}` has autostart {wish}d")
+    if wish == "enable":
+        tell.info("The daemon itself starts at boot or login after `gaovm daemon enable`")
+    return 0
 
 
 PROTECT = verb.Verb(
@@ -67,4 +84,18 @@ UNPROTECT = verb.Verb(
     words="INSTANCE...",
     count=(1, 10_000),
     examples=("gaovm lima unprotect web",),
+)
+
+AUTOSTART = verb.Verb(
+    "autostart",
+    autostart,
+    about="Let the daemon start an instance when it starts itself, if it ran before.\n"
+    "gaovm daemon enable lets the system start the daemon.",
+    words="enable|disable INSTANCE",
+    count=(1, 2),
+    flags=(
+        options.Option("--condition", "no effect: see gaovm daemon enable", value="WHEN"),
+        options.Option("--user", "no effect: see gaovm daemon enable", value="USER"),
+    ),
+    examples=("gaovm lima autostart enable web",),
 )

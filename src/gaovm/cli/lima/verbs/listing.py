@@ -6,6 +6,7 @@ import os
 
 from gaovm import errors
 from gaovm.cli import calls, options, output
+from gaovm.cli.commands import listing
 from gaovm.cli.lima import homes, instances, say, verb
 
 TYPE_CHECKING = False
@@ -180,7 +181,12 @@ def _aligned(lines: Sequence[Sequence[str]], kept: Sequence[int]) -> str:
 
 def _cells(each: Found) -> tuple[str, ...]:
     if isinstance(each, str):
-        return (each, instances.BROKEN, *("-",) * 6, _short(homes.directory(each)))
+        return (
+            each,
+            instances.BROKEN,
+            *("-",) * 6,
+            listing.short_path(homes.place(each).directory),
+        )
     return (
         str(each["name"]),
         instances.status(each),
@@ -190,13 +196,8 @@ def _cells(each: Found) -> tuple[str, ...]:
         str(each["cpus"]),
         instances.size(each["memory_bytes"]),
         instances.size(each["disk_bytes"]),
-        _short(instances.directory(each)),
+        listing.short_path(instances.directory(each)),
     )
-
-
-def _short(path: str) -> str:
-    home = os.environ.get("HOME", "")
-    return "~" + path[len(home) :] if home not in ("", "/") and path.startswith(home) else path
 
 
 def _terminal_width() -> int | None:

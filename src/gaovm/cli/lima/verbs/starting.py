@@ -28,7 +28,7 @@ def create(parsed: options.Parsed, tell: say.Log) -> int:
         name, template = _template(client, parsed, word, tell)
         if template is None:
             raise errors.NameTaken(f"instance `{name}` already exists")
-        make(client, name, text_of(parsed, template, tell), tell)
+        make(client, homes.place(name), text_of(parsed, template, tell), tell)
     tell.info(f"Run `limactl start {name}` to start the instance.")
     return 0
 
@@ -41,7 +41,7 @@ def start(parsed: options.Parsed, tell: say.Log) -> int:
         name, template = _template(client, parsed, parsed.word(), tell)
         vm = find(client, name)
         if template is not None:
-            make(client, name, text_of(parsed, template, tell), tell)
+            make(client, homes.place(name), text_of(parsed, template, tell), tell)
         else:
             tell.info(f"Using the existing instance `{name}`")
             if vm is not None and vm["state"] in ("running", "degraded"):
@@ -133,7 +133,7 @@ def exists(client: blocking.Client, name: str) -> bool:
     if vm is not None and is_hollow(vm):
         client.call("vm.destroy", {"name": name})
         vm = None
-    return vm is not None or os.path.lexists(homes.config(name))
+    return vm is not None or homes.place(name).exists()
 
 
 def is_hollow(vm: dict[str, Any]) -> bool:
@@ -142,7 +142,7 @@ def is_hollow(vm: dict[str, Any]) -> bool:
     For Lima an instance is gone with its directory. A VM with a disk stays until it is deleted by
     name: the directory may only be on a file system that is not mounted.
     """
-    gone = homes.is_own(vm) and not os.path.lexists(homes.directory(str(vm["name"])))
+    gone = homes.is_own(vm) and not os.path.lexists(str(vm["project"]))
     return gone and not vm["protected"] and not has_disk(vm)
 
 
@@ -160,7 +160,7 @@ def text_of(parsed: options.Parsed, template: reading.Template, tell: say.Log) -
     return reading.changed(reading.embedded(template), template.locator, words)
 
 
-def make(client: blocking.Client, name: str, text: str, tell: say.Log) -> None:
+def make(client: blocking.Client, place: homes.Place, text: str, tell: say.Log) -> None:
     """Make an instance: its directory, and its VM in the daemon.
 
     Whoever names a template on the command line approves what it reaches. A failure leaves nothing.
@@ -169,12 +169,12 @@ def make(client: blocking.Client, name: str, text: str, tell: say.Log) -> None:
         errors.ConfigError: the text is no config; every problem has its line.
         errors.NameTaken: another directory's VM has this name.
     """
-    directory = reading.instance_directory(name)
+    directory = Path(place.directory)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        write(name, text)
+        write(place, text)
         (directory / homes.VERSION).write_text(instances.LIMA_VERSION, encoding="utf-8")
-        result = approved(client, "vm.create", file_params(name, text), tell)
+        result = approved(client, "vm.create", file_params(place, text), tell)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
@@ -182,10 +182,9 @@ def make(client: blocking.Client, name: str, text: str, tell: say.Log) -> None:
         tell.warning(warning)
 
 
-def write(name: str, text: str) -> None:
+def write(place: homes.Place, text: str) -> None:
     """Replace an instance's config file, whole or not at all."""
-    directory = homes.directory(name)
-    below.write(Path(homes.config(name)), text.encode(), (directory,))
+    below.write(Path(place.config), text.encode(), (place.directory,))
 
 
 def approved(
@@ -206,14 +205,14 @@ def approved(
             return result
 
 
-def file_params(name: str, text: str) -> dict[str, Any]:
+def file_params(place: homes.Place, text: str) -> dict[str, Any]:
     """Return the parameters that describe an instance's file to the daemon."""
     return {
-        "project_dir": homes.directory(name),
-        "config_path": homes.config(name),
+        "project_dir": place.directory,
+        "config_path": place.config,
         "config_text": text,
         "user": up.caller(),
-        "name": name,
+        "name": place.name,
     }
 
 
@@ -230,8 +229,9 @@ def change(name: str, vm: dict[str, Any] | None, parsed: options.Parsed, tell: s
             f"the config of `{name}` is its project's file",
             remedy=f"edit {vm['config_path']}, or gaovm set {name} KEY=VALUE",
         )
-    text = Path(homes.config(name)).read_text(encoding="utf-8")
-    write(name, reading.changed(text, homes.config(name), words))
+    place = homes.place(name, vm)
+    text = Path(place.config).read_text(encoding="utf-8")
+    write(place, reading.changed(text, place.config, words))
 
 
 def begin(client: blocking.Client, name: str, parsed: options.Parsed, tell: say.Log) -> None:
@@ -241,16 +241,17 @@ def begin(client: blocking.Client, name: str, parsed: options.Parsed, tell: say.
     ``up``.
     """
     method, params = "vm.start", {"name": name}
-    if os.path.lexists(homes.config(name)):
-        text = Path(homes.config(name)).read_text(encoding="utf-8")
-        method, params = "vm.up", file_params(name, text)
+    place = homes.place(name, find(client, name))
+    if place.exists():
+        text = Path(place.config).read_text(encoding="utf-8")
+        method, params = "vm.up", file_params(place, text)
     tell.info(f"Starting the instance `{name}`")
     parsed.values.setdefault("timeout", [_TIMEOUT])
     result = waiting.bring_up(client, method, {**params, "wait": "ready"}, parsed)
     for warning in result.get("warnings") or ():
         tell.warning(warning)
     if method == "vm.up":
-        sshfile.write(name)
+        sshfile.write(place)
     tell.info(f"READY. Run `{shell_command(name)}` to open the shell.")
     message = str(result["vm"].get("message") or "").strip()
     if message:
