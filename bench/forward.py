@@ -203,7 +203,10 @@ def main() -> None:
             of=100,
             goal="100",
         )
+        place.run("stop", cwd=project)  # its disk is copied
         with bare(explained, ports[3]):
+            place.run("up", cwd=project)
+            until(True, ports[0])
             values = measure.interleaved(
                 runs, ours=lambda: stream(ports[0]), hostfwd=lambda: stream(ports[3])
             )
