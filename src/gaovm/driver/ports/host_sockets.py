@@ -59,7 +59,6 @@ class HostSockets:
         self._made[target] = (status.st_dev, status.st_ino)
         return sock
 
-    @steps.step
     def close(self) -> None:
         """Remove the files that are still ours. Idempotent.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gaovm import errors
-from gaovm.aio import process, sockets, steps, tasks
+from gaovm.aio import process, sockets, tasks
 from gaovm.builder.network import HOST_PORTS
 from gaovm.driver.ports import relay
 from gaovm.guestmanager import offers, ports
@@ -56,7 +56,6 @@ class Reverse:
         self._free = asyncio.Semaphore(MAX_CONNECTIONS)
         self._tasks: list[asyncio.Task[None]] = []
 
-    @steps.step
     async def configure(self, network: Network, user: User, vm_dir: Path) -> None:
         """Take what the guest may reach, and fork the process that connects."""
         single = () if network.host_access else network.host_ports
@@ -96,7 +95,6 @@ class Reverse:
             task.cancel()
         self._tasks = []
 
-    @steps.step
     async def close(self) -> None:
         """Take the ends back, and end the process that connects. Idempotent."""
         ended, self._tasks = self._tasks, []
