@@ -206,7 +206,8 @@ def main() -> None:
         )
     )
     with seat() as place:
-        project = place.project("forward", CONFIG + rules)
+        # bare QEMU has no server for virtiofs
+        project = place.project("forward", CONFIG + 'mountType: "9p"\n' + rules)
         place.run("up", cwd=project)
         install(place, project)
         until_open(ports[0])
