@@ -79,7 +79,7 @@ probes:
     hint: touch it
     script: |
       #!/bin/sh
-      echo looked; logger -t marker-test nothing; test -e /var/tmp/marker
+      echo looked; test -e /var/tmp/marker
 """
 )
 
@@ -205,7 +205,7 @@ def test_a_plain_vm_and_a_probe_that_fails(world: World) -> None:
     told = world.run("up", cwd=project, check=1, timeout=600).stderr.decode()
     assert "the marker did not pass within 8 s: touch it" in told
     assert "looked" in told
-    assert "marker-test" in told  # the guest's own log
+    assert "the guest's log:" in told
     root = ("exec", "--user", "root", "--", "sh", "-c")
     world.run(*root, "touch /var/tmp/marker", cwd=project)
     told = world.run("up", cwd=project, timeout=600).stderr.decode()

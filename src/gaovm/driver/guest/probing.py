@@ -17,10 +17,10 @@ from gaovm.wire.agent.processes import Command
 
 LIMIT_S = 600.0
 PAUSE_S = 3.0
-LOG_LINES, MAX_LOG, LOG_LIMIT_S = 10, 64 << 10, 10.0
+LOG_LINES, MAX_LOG, LOG_LIMIT_S = 20, 64 << 10, 10.0
 _LAST_LOG_LINES = """\
-journalctl -n 10 --no-pager -q -o short 2>/dev/null ||
-  tail -n 10 /var/log/messages 2>/dev/null || dmesg | tail -n 10
+journalctl -n 20 --no-pager -q -o short 2>/dev/null ||
+  tail -n 20 /var/log/messages 2>/dev/null || dmesg | tail -n 20
 """
 
 
