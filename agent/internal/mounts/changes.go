@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"time"
 
 	"gaovm/agent/internal/wire"
 
@@ -110,6 +111,8 @@ func (s *share) tell(changes []Change) (Told, error) {
 	if err := s.open(); err != nil {
 		return Told{}, err
 	}
+	// If a program of the guest did it, its call may not have returned yet: let it run first.
+	time.Sleep(ownPause)
 	s.own.mu.Lock()
 	defer s.own.mu.Unlock()
 	s.own.drain()

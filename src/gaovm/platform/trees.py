@@ -35,6 +35,11 @@ class Tree(Protocol):
         """Take what has changed, without waiting."""
         ...
 
+    @property
+    def waits_s(self) -> float | None:
+        """After which time ``take`` has something to report anyway; None: not before an event."""
+        ...
+
     def directories(self) -> tuple[str, ...]:
         """Return the directories that are watched."""
         ...

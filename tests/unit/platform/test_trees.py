@@ -54,6 +54,22 @@ def test_a_file_is_written_made_and_removed(tree: trees.Tree, tmp_path: Path) ->
     assert take(tree) == {}
 
 
+def test_a_file_is_told_when_it_is_closed_or_stays_open(
+    tree: trees.Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "src" / "a").open("w", buffering=1) as file:
+        file.write("half\n")
+        assert take(tree) == {}
+        assert tree.waits_s is not None
+        file.write("whole\n")
+    assert take(tree) == {"src/a": CHANGED}
+    assert tree.waits_s is None
+    monkeypatch.setattr("gaovm.platform.linux.tree.OPEN_LIMIT_S", 0.0)
+    with (tmp_path / "src" / "log").open("w", buffering=1) as file:
+        file.write("line\n")
+        assert take(tree) == {"src/log": MADE}
+
+
 def test_touch_counts(tree: trees.Tree, tmp_path: Path) -> None:
     os.utime(tmp_path / "src" / "a")
     assert take(tree) == {"src/a": CHANGED}
@@ -80,7 +96,10 @@ def test_a_renamed_directory_is_followed(tree: trees.Tree, tmp_path: Path) -> No
     assert set(tree.directories()) == {"", "lib", "lib/deep"}
 
 
-def test_links_are_not_followed(tree: trees.Tree, tmp_path: Path) -> None:
+def test_links_are_not_followed(
+    tree: trees.Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gaovm.platform.linux.tree.OPEN_LIMIT_S", 0.0)  # a link is never closed
     outside = tmp_path.parent / f"{tmp_path.name}-outside"
     outside.mkdir()
     (tmp_path / "src" / "link").symlink_to(outside)

@@ -146,7 +146,7 @@ class ShareWatch:
                 for share in self._shares:
                     await self._hold(connection, share)
                 self.watching.set()
-                await self._changed.wait()
+                await self._wait()
                 await asyncio.sleep(GATHER_S)
                 self._changed.clear()
                 for share in self._shares:
@@ -159,6 +159,14 @@ class ShareWatch:
                         self._changed.set()
         except errors.GaoError as exc:
             self._warn(exc.message)
+
+    async def _wait(self) -> None:
+        """Wait for a change, or until a file that is being written is told anyway."""
+        limits = [share.tree.waits_s for share in self._shares]
+        limit_s = min((each for each in limits if each is not None), default=None)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._changed.wait()
 
     async def _walk(self) -> None:
         """Watch what is not watched yet, a little at a time: the driver has other work."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import time
 from collections import deque
 from collections.abc import Iterator
 
@@ -16,13 +17,15 @@ from gaovm import errors
 from gaovm.platform.changes import Change, Kind, Taken
 from gaovm.platform.linux.inotify import EVENT, Inotify
 
-# From sys/inotify.h. IN_CLOSE_WRITE is left out on purpose: it comes with IN_MODIFY, and alone when
-# a program opens a file for writing and writes nothing, as the guest's agent does.
-_MODIFY, _ATTRIB, _MOVED_FROM, _MOVED_TO = 0x2, 0x4, 0x40, 0x80
+# From sys/inotify.h. IN_CLOSE_WRITE counts after IN_MODIFY or IN_CREATE only: alone it comes when a
+# program opens a file for writing and writes nothing, as the guest's agent does.
+_MODIFY, _ATTRIB, _CLOSE_WRITE, _MOVED_FROM, _MOVED_TO = 0x2, 0x4, 0x8, 0x40, 0x80
 _CREATE, _DELETE, _Q_OVERFLOW, _IGNORED = 0x100, 0x200, 0x4000, 0x8000
 _ONLYDIR, _ISDIR = 0x01000000, 0x40000000
-_MASK = _MODIFY | _ATTRIB | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _ONLYDIR
+_MASK = _MODIFY | _ATTRIB | _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _ONLYDIR
 _CHUNK = 64 << 10
+#: A file that is written is told once it is closed, so that nobody reads half of it, or after this.
+OPEN_LIMIT_S = 0.06
 _MAX_DEPTH = 64
 #: Entries of one directory that are looked at, and changes and directories that wait.
 _MAX_ENTRIES, _MAX_WAITING = 20_000, 16_384
@@ -50,6 +53,8 @@ class Tree:
         self._todo: deque[tuple[str, bool]] = deque([("", False)])
         self._later: deque[tuple[str, bool]] = deque()
         self._found: dict[str, Kind] = {}
+        # Files that are being written, and since when.
+        self._open_files: dict[str, tuple[Kind, float]] = {}
         #: Directories that are not watched: the limit, or no permission.
         self.unwatched = 0
 
@@ -86,13 +91,19 @@ class Tree:
                 self._paths.pop(number, None)
             elif number in self._paths and name:
                 self._note(self._paths[number], mask, name)
+        self._give_up_waiting()
         if lost:
             # Names that came meanwhile are unknown: look everywhere again.
             self._todo.append(("", False))
             self.unwatched = 0
         found, self._found = self._found, {}
-        lost = lost or len(found) >= _MAX_WAITING
+        lost = lost or len(found) + len(self._open_files) >= _MAX_WAITING
         return Taken(tuple(Change(path, kind) for path, kind in found.items()), lost)
+
+    @property
+    def waits_s(self) -> float | None:
+        """After which time ``take`` has something to report anyway; None: not before an event."""
+        return OPEN_LIMIT_S if self._open_files else None
 
     def directories(self) -> tuple[str, ...]:
         """Return the directories that are watched, relative to the root, which is empty."""
@@ -113,9 +124,18 @@ class Tree:
             # The protocol's text is UTF-8; the directory stands for such a name.
             self._found[directory] = Kind.CHANGED
             return
-        if len(self._found) >= _MAX_WAITING:
+        if len(self._found) + len(self._open_files) >= _MAX_WAITING:
             return  # ``take`` reports that changes are lost
+        if mask & _CLOSE_WRITE:
+            if (waiting := self._open_files.pop(path, None)) is not None:
+                self._keep(path, waiting[0])
+            return
+        if mask & (_CREATE | _MODIFY) and not mask & _ISDIR:
+            kind = Kind.MADE if mask & _CREATE else Kind.CHANGED
+            self._open_files.setdefault(path, (kind, time.monotonic()))
+            return
         if mask & (_DELETE | _MOVED_FROM):
+            self._open_files.pop(path, None)
             self._found[path] = Kind.GONE
             if mask & _ISDIR:
                 self._forget(path)
@@ -123,8 +143,20 @@ class Tree:
             self._found[path] = Kind.MADE
             if mask & _ISDIR:
                 self._todo.append((path, True))
-        elif self._found.get(path) is not Kind.MADE:
-            self._found[path] = Kind.CHANGED
+        else:
+            self._keep(path, Kind.CHANGED)
+
+    def _keep(self, path: str, kind: Kind) -> None:
+        if kind is not Kind.CHANGED or self._found.get(path) is not Kind.MADE:
+            self._found[path] = kind
+
+    def _give_up_waiting(self) -> None:
+        """Report files that stay open: a log, a large download."""
+        before = time.monotonic() - OPEN_LIMIT_S
+        for path, (kind, since) in list(self._open_files.items()):
+            if since <= before:
+                del self._open_files[path]
+                self._keep(path, kind)
 
     def _enter(self, path: str, *, new: bool) -> None:
         """Watch a directory, then list it: what appears in between is seen twice, never missed."""
