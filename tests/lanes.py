@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: The first folder below tests/, in the order in which the folders run.
 ORDER = ("crash", "e2e", "process", "unit", "golden", "architecture")
 #: Files of tests with real VMs that keep something running for all of their tests.
-SHARING_FILES = {"test_display.py"}
+SHARING_FILES = {"test_display.py", "test_session.py"}
 #: The fixtures of the shared VM.
 SHARED_VM = {"vm", "terminal"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from gaovm.project import templates
+from gaovm.project import nodes, templates
 from gaovm.project.detection import detect, writing
 
 FOUND = detect.detect({"package.json": '{"scripts": {"dev": "vite"}}', "Dockerfile": "EXPOSE 8080"})
@@ -33,6 +33,25 @@ def test_a_port_that_is_forwarded_already_stays_alone() -> None:
     assert [rule["guestPort"] for rule in yaml.safe_load(after)["portForwards"]] == [8080]
     none = writing.add("images: []\n", FOUND, {5173, 8080})
     assert none is not None and "portForwards" not in none
+
+
+@pytest.mark.parametrize("name", ["docker", "docker-rootful", "podman", "podman-rootful"])
+def test_a_config_with_an_engine_gets_no_other(name: str) -> None:
+    root = nodes.parse(templates.render(templates.read(name), "/p", "p"))
+    found = detect.lacking(FOUND, writing.installed(root))
+    assert found.packages == ("nodejs", "npm")
+    assert [port.number for port in found.ports] == [5173, 8080]
+    after = writing.add("images: []\n", found)
+    assert after is not None and "docker" not in yaml.safe_load(after)["provision"][0]["script"]
+
+
+def test_packages_that_are_installed_already() -> None:
+    text = "provision:\n- script: |\n    apt-get install nodejs\n    # apt-get install npm\n"
+    assert "npm" not in writing.installed(nodes.parse(text))
+    assert detect.lacking(FOUND, writing.installed(nodes.parse(text))).packages == (
+        "npm",
+        "docker.io",
+    )
 
 
 def test_no_docker_no_group() -> None:

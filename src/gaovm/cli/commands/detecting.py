@@ -10,7 +10,7 @@ from pathlib import Path
 from gaovm import errors
 from gaovm.cli import calls, output, project_dir
 from gaovm.hostfacts import sources
-from gaovm.project import config, fields, problems
+from gaovm.project import config, nodes, problems
 from gaovm.project.detection import detect, writing
 
 TYPE_CHECKING = False
@@ -32,11 +32,14 @@ class Offer:
 
     def __init__(self, project: Path, text: str) -> None:
         files = sources.clues(project)
-        self.found = detect.detect(files.texts, files.marks)
+        there = _there(project, text)
+        self.found = detect.lacking(
+            detect.detect(files.texts, files.marks), writing.installed(there)
+        )
         self.unread = {name: why for name, why in files.unread.items()}
         for name in self.found.unreadable:
             self.unread[f"a file of {name}"] = "it does not have its format"
-        taken = _taken(project, text)
+        taken = writing.forwarded(there)
         self.ports = writing.ports(self.found, taken)
         self.problem: str | None = None
         self.text: str | None = None
@@ -91,15 +94,12 @@ def wanted(parsed: options.Parsed) -> bool | None:
     return True if detect_it else False if leave else None
 
 
-def _taken(project: Path, text: str) -> frozenset[int]:
-    """Return the guest ports that a config forwards with its bases; none of one that is wrong."""
+def _there(project: Path, text: str) -> nodes.Table:
+    """Return the config with its bases; an empty one of a text that is wrong."""
     path = str(project / project_dir.CONFIG)
     files = sources.Files(Path(calls.home()), str(project))
     found = problems.Findings(path)
     try:
-        root = config.tree(text, path, str(Path.home()), str(project), files, found)
+        return config.tree(text, path, str(Path.home()), str(project), files, found)
     except errors.CallerError:
-        return frozenset()
-    rules = fields.tables(root, "portForwards")
-    nodes = [fields.scalar(rule, "guestPort") for rule in rules]
-    return frozenset(n for node in nodes if node is not None and (n := node.integer) is not None)
+        return nodes.Table(1, "", {}, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gaovm.project.detection import compiled, containers, finding, node, python, reading, ruby
 
@@ -24,6 +24,27 @@ class Detected:
     def ports(self) -> tuple[finding.Port, ...]:
         """All ports, each once; the first reason counts."""
         return finding.ports([(p.number, p.why) for each in self.findings for p in each.ports])
+
+
+def lacking(found: Detected, installed: Collection[str]) -> Detected:
+    """Return what was found without packages that the config installs already.
+
+    A config with Podman needs no Docker beside it.
+    """
+    engine = {"docker.io", "podman"} & set(installed)
+    return replace(
+        found,
+        findings=tuple(
+            replace(
+                each,
+                packages=()
+                if each.docker and engine
+                else tuple(package for package in each.packages if package not in installed),
+                docker=each.docker and not engine,
+            )
+            for each in found.findings
+        ),
+    )
 
 
 def detect(files: Mapping[str, str], marks: Collection[str] = ()) -> Detected:

@@ -5,6 +5,7 @@ The text keeps its comments: lines go in below ``provision:`` and ``portForwards
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from gaovm.project import fields, nodes
@@ -30,6 +31,20 @@ _FORWARD = """\
   hostPort: 0
 """
 _FOUND = "# Found in this project by init; take out what you do not need.\n"
+
+
+def forwarded(root: nodes.Table) -> frozenset[int]:
+    """Return the guest ports that a config has rules for, one by one."""
+    found = [fields.scalar(rule, "guestPort") for rule in fields.tables(root, "portForwards")]
+    return frozenset(n for node in found if node is not None and (n := node.integer) is not None)
+
+
+def installed(root: nodes.Table) -> frozenset[str]:
+    """Return the words of a config's provision scripts, comments left out: packages among them."""
+    scripts = [fields.text(each, "script") or "" for each in fields.tables(root, "provision")]
+    lines = [line for script in scripts for line in script.splitlines()]
+    kept = " ".join(line for line in lines if not line.lstrip().startswith("#"))
+    return frozenset(re.findall(r"[a-z0-9][a-z0-9.+-]*", kept))
 
 
 def ports(found: detect.Detected, taken: Collection[int]) -> tuple[finding.Port, ...]:
