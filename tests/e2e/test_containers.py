@@ -70,6 +70,7 @@ def test_upstreams_docker_says_what_it_could_not_download(fresh: World) -> None:
     shutil.copytree(UPSTREAM, fresh.home / "templates")
     (fresh.home / "templates" / "_default" / "mounts.yaml").write_text("")  # it mounts ~
     config = LIGHT + "base: template:docker\nenv: {https_proxy: 'http://127.0.0.1:9'}\n"
+    config += "propagateProxyEnv: false\n"  # the test's own proxy would win
     project = fresh.project("upstream", config)
     said = fresh.run("up", "--yes", cwd=project, check=1, timeout=600).stderr.decode()
     assert "provision[1]" in said
