@@ -116,7 +116,7 @@ class Service:
         return results.Session(ticket=ticket, socket=str(sessions.path))
 
     async def _add_port(self, wanted: params.AddPort) -> results.Port:
-        return self._vm.ports.bind(wanted.forward()).describe()
+        return (await self._vm.ports.add(wanted.forward())).describe()
 
     async def _remove_port(self, wanted: params.RemovePort) -> results.RemovedPorts:
         if wanted.host_port is None and wanted.guest_port is None:

@@ -22,7 +22,9 @@ from gaovm.aio import tasks
 from gaovm.driver.ports.forwards import Ports
 from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.portrules import ANY, Rule
+from gaovm.spec.ports import PortForward
 from gaovm.wire.driver.launch import LaunchRequest
+from gaovm.wire.driver.params import RemovePort
 from gaovm.wire.driver.results import Port
 
 
@@ -154,6 +156,20 @@ async def test_other_rules_take_effect_at_once(followed: Followed, server: socke
     assert followed.ports.describe() == () and refused(old.host_port)
     await followed.ports.set_rules((Rule(port, port, host_first=0),))
     assert (await followed.port(port, "listening")).host_port == old.host_port, "it is remembered"
+
+
+async def test_a_forward_by_hand_takes_the_place_of_the_standing_rule(
+    followed: Followed, server: socket.socket
+) -> None:
+    port, outside = number(server), quiet_port()
+    followed.begin(Rule(port, port, host_first=outside))  # no field: no user wrote it
+    await followed.port(port, "listening")
+    added = await followed.ports.add(PortForward(guest_port=port, host_port=outside))
+    assert [each.follows for each in followed.ports.describe() if each.state != "no_listener"] == [
+        False
+    ]
+    await followed.ports.remove(RemovePort(host_port=added.port))
+    assert (await followed.port(port, "listening")).host_port == outside
 
 
 async def test_a_lost_agent_closes_what_follows(followed: Followed, server: socket.socket) -> None:

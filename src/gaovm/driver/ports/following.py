@@ -36,8 +36,8 @@ RETRY_S = 3.0
 #: The agent reports half as many.
 MAX_KNOWN = 2048
 _Key = tuple[Proto, int, Target]
-#: Whether a forward that is always open has this host port.
-IsHeld = Callable[[Proto, str, int], bool]
+#: Whether a forward that is always open has the host port of this one, or makes it needless.
+IsServed = Callable[[Followed], bool]
 
 
 @dataclass(eq=False)
@@ -60,11 +60,11 @@ class Following:
         owner: tasks.TaskOwner,
         relay: Relay,
         datagrams: Datagrams,
-        is_held: IsHeld,
+        is_served: IsServed,
         changed: Callable[[], None],
     ) -> None:
         self._owner, self._relay, self._datagrams = owner, relay, datagrams
-        self._is_held, self._changed = is_held, changed
+        self._is_served, self._changed = is_served, changed
         self._rules: tuple[Rule, ...] = ()
         self._earlier: dict[tuple[Proto, int], int] = {}
         #: Why the socket file of a rule could not be made, by its path; "" for those that are made.
@@ -195,6 +195,7 @@ class Following:
                     f"the guest listens on more than {portrules.MAX_FOLLOWED} ports that the rules"
                     " forward; the others are not forwarded"
                 )
+            found = [each for each in found if not self._is_served(each)]
             wanted = {_key(each): each for each in found[: portrules.MAX_FOLLOWED]}
             await self._close(self._open.keys() - wanted.keys())
             self._failed = {key: old for key, old in self._failed.items() if key in wanted}
@@ -211,10 +212,6 @@ class Following:
         known = self._open.get(key)
         if known is not None:
             known.followed, known.inside = followed, address
-            return
-        target = followed.target
-        if not target.socket and self._is_held(followed.proto, target.ip, target.port):
-            self._failed.pop(key, None)
             return
         try:
             self._open[key] = self._bound(followed, address)

@@ -24,8 +24,8 @@ from gaovm.driver.ports.host_sockets import HostSockets
 from gaovm.driver.ports.reverse import Reverse
 from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.network import Network
-from gaovm.spec.portrules import Rule
-from gaovm.spec.ports import PortForward, Proto, SocketForward, covers
+from gaovm.spec.portrules import Followed, Rule
+from gaovm.spec.ports import PortForward, SocketForward, covers
 from gaovm.wire.driver import results
 from gaovm.wire.driver.launch import LaunchRequest
 from gaovm.wire.driver.params import RemovePort
@@ -96,6 +96,7 @@ class Ports:
         self._relay = relay.Relay(owner, get_connection)
         self._datagrams = Datagrams(owner, get_connection)
         self._forwards: dict[Forward, asyncio.Task[None] | None] = {}
+        self._coming: list[PortForward] = []
         self._sockets: list[_Socket] = []
         self._rule_sockets: dict[str, socket.socket] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -104,7 +105,7 @@ class Ports:
         self._tell, self._silent, self._again = changed, True, False
         self._timer: asyncio.TimerHandle | None = None
         self._following = Following(
-            owner, self._relay, self._datagrams, self._is_held, self._changed
+            owner, self._relay, self._datagrams, self._is_served, self._changed
         )
         self._reverse = Reverse(owner, self._changed)
 
@@ -183,6 +184,16 @@ class Ports:
         return forward
 
     # while the VM runs
+
+    async def add(self, wanted: PortForward) -> Forward:
+        """Bind one more; a forward that follows a server gives way to it. Raises as ``bind``."""
+        self._coming.append(wanted)
+        try:
+            await self._following.refresh()
+            return self.bind(wanted)
+        finally:
+            self._coming.remove(wanted)
+            await self._following.refresh()
 
     @steps.step
     def serve(self) -> None:
@@ -278,12 +289,19 @@ class Ports:
         carrier = self._relay if wanted.proto == "tcp" else self._datagrams
         return carrier.serve(forward.sock, f"port {forward.port}", lambda: end)
 
-    def _is_held(self, proto: Proto, host_ip: str, port: int) -> bool:
+    def _is_served(self, followed: Followed) -> bool:
+        """Whether a forward that is always open has the host port, or serves the guest's port.
+
+        The second counts for a rule that no user has written: nobody needs a second way.
+        """
+        target, written = followed.target, bool(followed.rule.field)
+        held = [(each.wanted, each.port) for each in self._forwards]
+        held += [(wanted, wanted.host_port) for wanted in self._coming]
         return any(
-            each.port == port
-            and each.wanted.proto == proto
-            and covers(each.wanted.host_ip, host_ip)
-            for each in self._forwards
+            (port == target.port and covers(wanted.host_ip, target.ip))
+            or (wanted.guest_port == followed.guest_port and not written)
+            for wanted, port in held
+            if wanted.proto == followed.proto and not target.socket
         )
 
     def _changed(self) -> None:
