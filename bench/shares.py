@@ -213,13 +213,13 @@ def notice(runs: int) -> None:
         try:
             lines = iter(watcher.stdout or ())
             next(lines)
-            with file.open("r+b", buffering=0) as opened:
-                for _ in range(runs * 20):
-                    time.sleep(0.3)  # no change is told together with the last one
-                    begin = time.perf_counter()
+            for _ in range(runs * 20):
+                time.sleep(0.3)  # no change is told together with the last one
+                begin = time.perf_counter()
+                with file.open("r+b", buffering=0) as opened:
                     opened.write(b"x")
-                    next(lines)
-                    took.append((time.perf_counter() - begin) * 1000)
+                next(lines)
+                took.append((time.perf_counter() - begin) * 1000)
         finally:
             watcher.kill()
             watcher.wait()

@@ -36,7 +36,7 @@ func (m *Mounter) Await(r *http.Request) (any, error) {
 		return Result{Path: body.Path, Error: err.Error()}, nil
 	}
 	process.Relayed.Add(path)
-	if body.Notify && m.Real {
+	if body.Notify {
 		m.remember(Spec{Type: body.Type, Path: path, Writable: body.Writable, Notify: true})
 	}
 	return Result{Path: body.Path, OK: true}, nil

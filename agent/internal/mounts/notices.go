@@ -5,6 +5,8 @@ import (
 	"path"
 	"strconv"
 
+	"gaovm/agent/internal/sys"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -14,11 +16,6 @@ const (
 	noticeMode       = 0o6000
 	noticeSize       = 0x7FFFFFFF_67616F76
 	noticeXattrFlags = unix.XATTR_CREATE | unix.XATTR_REPLACE
-)
-
-const (
-	fuseMagic  = 0x65735546 // FUSE_SUPER_MAGIC, which virtiofs has too
-	ninePMagic = 0x01021997 // V9FS_MAGIC
 )
 
 // What user programs put in a share must not lead the agent, which is root, out of it.
@@ -37,20 +34,19 @@ type root struct {
 
 // openRoot makes the agent's own mount of a share.
 func openRoot(spec Spec) (*root, error) {
+	// statfs(2) does not tell: 9p answers with the type of the host's file system.
+	table, err := sys.ReadBounded("/proc/self/mountinfo", sys.MaxProcFile)
+	if err != nil {
+		return nil, err
+	}
+	if _, kind := topMount(string(table), spec.Path); kind != spec.Type {
+		return nil, errors.New("it is not mounted")
+	}
 	fd, err := unix.OpenTree(unix.AT_FDCWD, spec.Path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
 	r := &root{fd: fd, kind: spec.Type, writable: spec.Writable}
-	var found unix.Statfs_t
-	if err := unix.Fstatfs(fd, &found); err != nil {
-		r.close()
-		return nil, err
-	}
-	if found.Type != fuseMagic && found.Type != ninePMagic {
-		r.close()
-		return nil, errors.New("it is not mounted")
-	}
 	if !spec.Writable {
 		_ = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY})
 	}

@@ -25,7 +25,7 @@ _ONLYDIR, _ISDIR = 0x01000000, 0x40000000
 _MASK = _MODIFY | _ATTRIB | _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _ONLYDIR
 _CHUNK = 64 << 10
 #: A file that is written is told once it is closed, so that nobody reads half of it, or after this.
-OPEN_LIMIT_S = 0.06
+OPEN_LIMIT_S = 0.04
 _MAX_DEPTH = 64
 #: Entries of one directory that are looked at, and changes and directories that wait.
 _MAX_ENTRIES, _MAX_WAITING = 20_000, 16_384
