@@ -66,14 +66,17 @@ UPSTREAM = Path(__file__).resolve().parents[1] / "data" / "lima" / "templates"
 
 
 def test_upstreams_docker_says_what_it_could_not_download(fresh: World) -> None:
-    """Lima's template brings Docker from its own site, which this VM's proxy keeps away."""
+    """Lima's template brings Docker from its own site, which this VM's proxy keeps away.
+
+    The proxy is the guest itself, by an address that is not replaced by the host's.
+    """
     shutil.copytree(UPSTREAM, fresh.home / "templates")
     (fresh.home / "templates" / "_default" / "mounts.yaml").write_text("")  # it mounts ~
-    config = LIGHT + "base: template:docker\nenv: {https_proxy: 'http://127.0.0.1:9'}\n"
-    config += "propagateProxyEnv: false\n"  # the test's own proxy would win
+    config = LIGHT + "base: template:docker\nenv: {https_proxy: 'http://0.0.0.0:9'}\n"
+    config += "propagateProxyEnv: false\n"  # the caller's own would win
     project = fresh.project("upstream", config)
     said = fresh.run("up", "--yes", cwd=project, check=1, timeout=600).stderr.decode()
     assert "provision[1]" in said
     assert "curl -fsSL https://get.docker.com" in said
-    assert "curl: (7) Failed to connect to 127.0.0.1 port 9" in said
+    assert "curl: (7) Failed to connect to 0.0.0.0 port 9" in said
     fresh.run("destroy", "-y", cwd=project)
