@@ -29,6 +29,7 @@ vmOpts: {{gaovm: {{hostAccess: true, {SHORT_BOOT}}}}}
 portForwards:
   - {{guestPort: 7000, hostPort: 0}}
   - {{guestPort: 7001, hostPort: 0, guestIP: 0.0.0.0}}
+  - {{ignore: true}}
 """
 
 
