@@ -21,8 +21,8 @@ from gaovm.builder import choices
 from gaovm.builder.document import ShareDevice
 from gaovm.driver.guest import sshmounts
 from gaovm.guestmanager import changes, processes
-from gaovm.guestmanager.channel import Channel
-from gaovm.guestmanager.connection import Connection
+from gaovm.guestmanager.transport.channel import Channel
+from gaovm.guestmanager.transport.connection import Connection
 from gaovm.hostfacts import programs
 from gaovm.platform.confine import abilities
 from gaovm.vmmanager.qemu import sftp
