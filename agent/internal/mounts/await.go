@@ -22,7 +22,6 @@ func (m *Mounter) Await(r *http.Request) (any, error) {
 		Type     string `json:"type"`
 		TimeoutS int    `json:"timeout_s"`
 		Writable bool   `json:"writable"`
-		Notify   bool   `json:"notify"`
 	}
 	if err := wire.ReadBody(r, &body); err != nil {
 		return nil, err
@@ -36,9 +35,6 @@ func (m *Mounter) Await(r *http.Request) (any, error) {
 		return Result{Path: body.Path, Error: err.Error()}, nil
 	}
 	process.Relayed.Add(path)
-	if body.Notify {
-		m.remember(Spec{Type: body.Type, Path: path, Writable: body.Writable, Notify: true})
-	}
 	return Result{Path: body.Path, OK: true}, nil
 }
 

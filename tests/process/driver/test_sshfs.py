@@ -20,13 +20,12 @@ from gaovm.aio import keeping, tasks
 from gaovm.builder import choices
 from gaovm.builder.document import ShareDevice
 from gaovm.driver.guest import sshmounts
-from gaovm.guestmanager import changes, processes
+from gaovm.guestmanager import processes
 from gaovm.guestmanager.transport.channel import Channel
 from gaovm.guestmanager.transport.connection import Connection
 from gaovm.hostfacts import programs
 from gaovm.platform.confine import abilities
 from gaovm.vmmanager.qemu import sftp
-from gaovm.wire.agent.changes import Change, Told
 from gaovm.wire.agent.processes import Command
 
 __all__ = ["program"]  # a fixture
@@ -76,7 +75,6 @@ async def mounted(program: Path, base: Path, *, writable: bool) -> AsyncIterator
         location=str(base / "share"),
         mount_point=str(base / "mounted"),
         writable=writable,
-        inotify=True,
     )
     recipes = {device.tag: sftp.recipe(SERVER, device)}
     async with (
@@ -111,23 +109,6 @@ async def test_programs_run_in_the_mount(program: Path, base: Path) -> None:
         assert (base / "share" / "by-guest").exists()
         command = Command(argv=("./program",), cwd=str(base / "mounted"))
         assert (await processes.run(connection, command, limit_s=STEP_S)).code == 0
-
-
-async def test_changes_are_told_and_change_nothing(program: Path, base: Path) -> None:
-    file = base / "share" / "file"
-    file.write_text("content")
-    before = file.stat()
-    async with mounted(program, base, writable=True) as connection:
-        change = Change(path="file", kind="changed")
-        told = await changes.tell(connection, str(base / "mounted"), [change])
-        assert told == Told(told=1)
-        assert await run(connection, base, "cat file") == (0, b"content")
-    after = file.stat()
-    assert (after.st_mode, after.st_mtime_ns, after.st_ctime_ns) == (
-        before.st_mode,
-        before.st_mtime_ns,
-        before.st_ctime_ns,
-    )
 
 
 async def test_a_read_only_mount(program: Path, base: Path) -> None:

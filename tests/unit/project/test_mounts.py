@@ -98,3 +98,9 @@ def test_reverse_sshfs() -> None:
     assert [line.split(": ")[1] for line in loaded.warnings] == ["mounts[0].sshfs.sftpDriver"]
     wrong = with_image("mounts: [{location: /a, sshfs: {sftpDriver: mine}}]")
     assert "sftpDriver: expected one of builtin, openssh-sftp-server" in problem(wrong)
+
+
+def test_no_watcher_is_told_of_changes_in_a_mount_by_sshfs() -> None:
+    loaded = load(with_image("mountType: reverse-sshfs\nmountInotify: true\n"))
+    assert "mountInotify: no watcher is told" in loaded.warnings[0]
+    assert not any(share.inotify for share in loaded.spec.shares)

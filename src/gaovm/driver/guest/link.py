@@ -301,7 +301,6 @@ class GuestLink:
         user = self._request.spec.guest.user.name
         if self._mounts.wanted:
             await self._mounts.mount(connection, user, self._status.progress)
-            self._watch.begin(connection)  # what is not mounted cannot be told
 
     def _offer_terminal(self, connection: Connection) -> None:
         spec = self._request.spec
@@ -314,8 +313,7 @@ class GuestLink:
         self._configured.set()
         self._log.begin(connection, self._agent)
         self._ports.follow(connection)
-        if not self._mounts.wanted:
-            self._watch.begin(connection)
+        self._watch.begin(connection)
         keeping = self._clock.keep(connection)
         self._work.append(self._owner.start(keeping, name="guest clock", finishable=True))
 

@@ -47,6 +47,8 @@ _MOUNT = """\
 umount -l -t fuse.sshfs "$1" 2>/dev/null
 [ -e /dev/fuse ] || modprobe fuse
 [ -d "$1" ] || { mkdir -p "$1" && chown "$2" "$1"; } || exit
+# Some versions refuse links that lead upwards or elsewhere; the guest may follow its own.
+sshfs -h 2>&1 | grep -q no_contain_symlinks && set -- "$1" "$2" "$3" "$4,no_contain_symlinks"
 exec sshfs ":$3" "$1" -f -o "$4"
 """
 
@@ -142,7 +144,6 @@ class _Relay:
             type="fuse.sshfs",
             timeout_s=MOUNT_LIMIT_S,
             writable=share.writable,
-            notify=share.inotify,
         )
         waiting = tasks.spawn(mounts.await_one(self._connection, wanted), name="await mount")
         try:

@@ -52,7 +52,10 @@ def read(root: nodes.Table, user: User, context: Context) -> tuple[Share, ...]:
         what = f"at most {MAX_SHARES} mounts are possible"
         remedy = "mount a directory above several of them"
         context.found.problem(root, what, path="mounts", remedy=remedy)
-    if inotify:
+    if inotify and kind == "reverse-sshfs":
+        what = "no watcher is told of changes in a mount by SSHFS; it has no effect"
+        context.found.warning(root, what, path="mountInotify")
+    elif inotify:
         shares = [msgspec.structs.replace(share, inotify=True) for share in shares]
     return tuple(sorted(shares, key=lambda share: share.mount_point.count("/")))
 

@@ -24,16 +24,12 @@ class Mount(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Await(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of ``POST /v1/mounts/wait``: a mount that a program in the guest makes.
-
-    ``notify`` is that of ``Mount``.
-    """
+    """The body of ``POST /v1/mounts/wait``: a mount that a program in the guest makes."""
 
     path: str
     type: str
     timeout_s: int
     writable: bool = False
-    notify: bool = False
 
 
 class Mounted(msgspec.Struct, frozen=True, kw_only=True):
