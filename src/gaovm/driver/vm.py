@@ -75,7 +75,7 @@ class Vm:
         self._console: console.Console | None = None
         self._executed_at = 0.0
         self._stopping = self._was_paused = False
-        self._released = asyncio.Event()
+        self._released, self._releasing = asyncio.Event(), asyncio.Lock()
         self.ports = Ports(owner, lambda: self.guest.connection, self._tell_ports)
         self.sessions: session.Sessions | None = None
         self.display = Display(owner, notify)
@@ -176,8 +176,10 @@ class Vm:
                 await self._start(manager, self._reactions, request, document)
             except BaseException:
                 hypervisor.kill()
-                await self._release()
+                self._reactions.end_boot()
+                # Before this waits: a shutdown meanwhile has to find that there is nothing to end.
                 self._reactions = self.request = None
+                await self._release()
                 raise
         return results.Started(
             hypervisor_pid=hypervisor.pid,
@@ -356,6 +358,10 @@ class Vm:
 
     @steps.step
     async def _release(self) -> None:
+        async with self._releasing:  # a failed start and a shutdown may meet here
+            await self._release_all()
+
+    async def _release_all(self) -> None:
         if self._reactions is not None:
             self._reactions.end_boot()
         if self._guest is not None:
