@@ -91,7 +91,10 @@ def test_ls_and_logs(world: World, vm: Path) -> None:
     assert world.run("logs", "--driver", cwd=vm).returncode == 0
     lines = world.run("logs", "--json", cwd=vm).stdout.splitlines()
     found = [json.loads(line) for line in lines]
-    assert [line["ts"] for line in found] == sorted(line["ts"] for line in found)
+    # The guest's clock is set while its agent already writes lines, so those may go back a little.
+    ours = [line["ts"] for line in found if line.get("logger") != "agent"]
+    assert ours == sorted(ours)
+    assert len(ours) < len(found)
     assert {line["source"] for line in found} >= {"daemon", "driver"}
     assert {line["vm"] for line in found} == {"shared-dev"}
 
