@@ -48,7 +48,9 @@ class Display:
             self._request, self._screen = request, screen
             self._size = (graphics.width, graphics.height)
             self._listener = sockets.bind_unix(Path(request.vnc_socket))
-            self._serving = self._owner.start(self._serve(self._listener), name="viewers")
+            self._serving = self._owner.start(
+                self._serve(self._listener), name="viewers", finishable=True
+            )
 
     async def detach(self) -> None:
         """After the VM's end: close the window, remove the socket. Idempotent."""

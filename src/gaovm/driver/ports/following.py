@@ -129,15 +129,23 @@ class Following:
         """Look again at what could not be opened."""
         await self._apply()
 
-    def end(self) -> asyncio.Task[None]:
-        """Close everything, as the connection is lost: when the task is done. Idempotent."""
+    def end(self) -> None:
+        """Close everything soon, as the connection is lost. Idempotent."""
+        self._forget()
+        self._owner.start(self._apply(), name="ports close", finishable=True)
+
+    async def close(self) -> None:
+        """Close everything, also when the driver's tasks have ended already. Idempotent."""
+        self._forget()
+        await self._apply()
+
+    def _forget(self) -> None:
         self._connection = None
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
         self._known.clear()
         self.problem = None
-        return self._owner.start(self._apply(), name="ports close", finishable=True)
 
     def _restart_watch(self) -> None:
         if self._watch is not None:

@@ -265,7 +265,7 @@ class Ports:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        await self._following.end()
+        await self._following.close()
         await self._reverse.close()
         for forward in list(self._forwards):
             await self._close(forward)
