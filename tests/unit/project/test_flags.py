@@ -58,3 +58,58 @@ def test_flags_together() -> None:
     for wrong in (["--nope", "1"], ["--cpus"]):
         with pytest.raises(ValueError, match=r"unknown flag --nope|needs a value"):
             flags.expression(wrong)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--cpus", "4"], ".cpus = 4"),
+        (["--mount-none", "true"], ".mounts = []"),
+        (["--mount-none", "false"], ""),
+        (["--video", "true"], '.video.display = "default"'),
+        (["--video", "false"], '.video.display = "none"'),
+        (
+            ["--mount", "/a,/b:w"],
+            '.mounts += [{"location": "/a", "writable": false},'
+            '{"location": "/b", "writable": true}]'
+            " | .mounts |= unique_by(.location)",
+        ),
+        (
+            ["--mount-only", "/a"],
+            '.mounts = [{"location": "/a", "writable": false}] | .mounts |= unique_by(.location)',
+        ),
+        (
+            ["--dns", "1.1.1.1"],
+            '.dns += ["1.1.1.1"] | .dns |= unique | .hostResolver.enabled=false',
+        ),
+        (
+            ["--network", "vzNAT,lima:shared"],
+            '.networks += [{"vzNAT": true},{"lima": "shared"}] | .networks |= unique_by(.lima)',
+        ),
+        (["--containerd", "user"], ".containerd.user = true | .containerd.system = false"),
+        (["--param", 'A="x"'], r'.param.A = "\"x\""'),
+        (
+            ["--port-forward", "80:8080,static=true"],
+            '.portForwards += [{"guestPort": 8080, "hostPort": 80, "static": true}]',
+        ),
+    ],
+)
+def test_flags_become_an_expression(words: list[str], expected: str) -> None:
+    assert flags.expression(words) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--none", "1"], "unknown flag --none"),
+        (["--cpus"], "--cpus needs a value"),
+        (["--cpus", "many"], "--cpus takes"),
+        (["--network", "bridged"], "network name must be"),
+        (["--containerd", "all"], "expected one of"),
+        (["--param", "1=2"], "expected KEY=VALUE"),
+        (["--port-forward", "a:b"], "port"),
+    ],
+)
+def test_a_wrong_flag_is_named(words: list[str], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        flags.expression(words)

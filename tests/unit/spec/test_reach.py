@@ -9,7 +9,7 @@ import pytest
 
 from gaovm.spec import diff, reach
 from gaovm.spec.disks import AdditionalDisk, Image, ImageFile
-from gaovm.spec.guest import Guest, User
+from gaovm.spec.guest import Copy, Guest, User
 from gaovm.spec.network import Network
 from gaovm.spec.portrules import Rule
 from gaovm.spec.ports import PortForward, SocketForward
@@ -191,3 +191,23 @@ def test_all_of_the_hosts_ports_include_each_of_them() -> None:
     single = spec(network=Network(host_ports=(5432,)))
     assert widened(single, every) == []
     assert len(widened(every, single)) == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("copied-from-guest/x", None),
+        ("/p/build/x", None),
+        ("/etc/x", "/etc/x"),
+        ("/x", "/x"),
+    ],
+)
+def test_a_copy_reaches_what_lies_outside_the_project(host: str, expected: str | None) -> None:
+    copy = Copy(name="copyToHost[0]", guest="/g", host=host)
+    found = reach.of_copy(copy, "/p", lambda path: path)
+    assert (found.what if found else None) == expected
+
+
+def test_files_of_the_project_reach_nothing() -> None:
+    found = reach.of_files(["/p/a", "/q/b", "/q/b"], "/p")
+    assert [(each.kind, each.what) for each in found] == [(reach.Kind.FILE, "/q/b")]
