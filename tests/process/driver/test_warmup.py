@@ -67,7 +67,7 @@ def test_a_driver_lives_and_leaves_nothing(heard: Lines, place: Path) -> None:
     assert handler.sinks == (heard,)
     assert list(place.iterdir()) == []
     assert children() == before
-    assert {"Hypervisor.start", "run_scripts", "Sessions._session", "Vm.stop"} <= ran
+    assert {"Hypervisor.start", "run_late", "Sessions._session", "Vm.stop"} <= ran
 
 
 def test_a_warm_up_that_fails_is_only_reported(
