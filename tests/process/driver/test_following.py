@@ -97,6 +97,22 @@ def refused(host_port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", host_port)) == errno.ECONNREFUSED
 
 
+async def test_all_is_closed_though_the_driver_has_ended_its_tasks(
+    agent: Connection,  # noqa: F811
+    base: Path,
+    server: socket.socket,
+) -> None:
+    outside = quiet_port()
+    async with tasks.TaskOwner() as owner:
+        ports = Ports(owner, lambda: agent, lambda: made.on_change())
+        made = Followed(ports, agent, base)
+        made.begin(Rule(number(server), number(server), host_first=outside))
+        await made.port(number(server), "listening")
+    ports.unfollow()
+    await ports.close()
+    assert refused(outside)
+
+
 async def test_a_port_opens_and_closes_with_its_server(followed: Followed) -> None:
     inside, outside = quiet_port(), quiet_port()
     followed.begin(Rule(inside, inside, host_first=outside))

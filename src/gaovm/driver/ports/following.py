@@ -74,6 +74,7 @@ class Following:
         self._failed: dict[_Key, tuple[Followed, errors.GaoError]] = {}
         self._watch: asyncio.Task[None] | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._applying = asyncio.Lock()
         self._connection: Connection | None = None
         #: What keeps some of the guest's servers from being forwarded at all.
@@ -130,14 +131,19 @@ class Following:
         await self._apply()
 
     def end(self) -> None:
-        """Close everything soon, as the connection is lost. Idempotent."""
+        """Close everything soon, as the connection is lost. Idempotent.
+
+        The driver's owner may have ended its tasks by then, so this is none of them.
+        """
         self._forget()
-        self._owner.start(self._apply(), name="ports close", finishable=True)
+        self._ending = tasks.spawn(self._apply(), name="ports close")
 
     async def close(self) -> None:
-        """Close everything, also when the driver's tasks have ended already. Idempotent."""
+        """Close everything. Idempotent."""
         self._forget()
         await self._apply()
+        if self._ending is not None:
+            await self._ending
 
     def _forget(self) -> None:
         self._connection = None

@@ -15,6 +15,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from gaovm import errors
 from gaovm.aio import process, sockets, tasks
 from gaovm.builder.network import HOST_PORTS
@@ -170,5 +172,4 @@ def _of_port(port: int) -> _End:
 def _described(end: _End) -> results.Port:
     if end.problem is None:
         return end.shown
-    fields = {name: getattr(end.shown, name) for name in end.shown.__struct_fields__}
-    return results.Port(**{**fields, "problem": end.problem, "state": "refused"})
+    return msgspec.structs.replace(end.shown, problem=end.problem, state="refused")
