@@ -45,6 +45,11 @@ class Header(NamedTuple):
     encryption: int = 0
     room_bytes: int = 0
 
+    @property
+    def names_other_files(self) -> bool:
+        """Whether the disk makes a hypervisor open another file: a backing file, or one of data."""
+        return bool(self.backing_at or self.features & EXTERNAL_DATA)
+
 
 def parse(head: bytes) -> Header | None:
     """Return the header at the beginning of a file; None if it is not qcow2 or is incomplete."""

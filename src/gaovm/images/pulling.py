@@ -167,7 +167,7 @@ def recognise(path: Path) -> str:
     header = qcow2.parse(head)
     if header is None or len(head) < qcow2.HEADER_BYTES:
         raise errors.PullFailed("the qcow2 header is cut short")
-    if header.backing_at or header.features & qcow2.EXTERNAL_DATA:
+    if header.names_other_files:
         raise errors.PullFailed(
             "the qcow2 refers to another file: refused",
             remedy="flatten it: qemu-img convert -O qcow2 SOURCE TARGET",

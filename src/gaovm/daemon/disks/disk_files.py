@@ -138,7 +138,7 @@ def _examine(head: bytes, length: int) -> Found:
     header = qcow2.parse(head)
     if header is None or len(head) < qcow2.HEADER_BYTES:
         raise errors.ConfigError("the qcow2 header is cut short or older than version 3")
-    if header.backing_at or header.features & qcow2.EXTERNAL_DATA:
+    if header.names_other_files:
         raise errors.ConfigError(
             "the qcow2 refers to another file: refused",
             remedy="flatten it first: qemu-img convert -O qcow2 SOURCE TARGET",

@@ -137,13 +137,12 @@ def _pieces(
     packed: IO[bytes], make: Callable[[], _Decompressor], count: Callable[[int], None]
 ) -> Iterator[bytes]:
     """Yield the content in pieces of at most ``_CHUNK`` bytes; a file may have several streams."""
-    stream, data, ended = make(), b"", False
+    stream, data = make(), b""
     while True:
         if not data and stream.needs_input and not stream.eof:
             data = packed.read(_CHUNK)
             count(len(data))
-            ended = not data
-            if ended:
+            if not data:
                 raise EOFError("it ends too early")
         piece = stream.decompress(data, _CHUNK)
         data = b""

@@ -54,7 +54,7 @@ def check_alone(path: Path) -> None:
     """
     with path.open("rb", buffering=0) as file:
         header = qcow2.parse(file.read(qcow2.HEADER_BYTES))
-    if header is None or header.backing_at or header.features & qcow2.EXTERNAL_DATA:
+    if header is None or header.names_other_files:
         raise errors.StateCorrupt(
             f"{path} is no qcow2 disk, or refers to another file: its header was changed"
         )
