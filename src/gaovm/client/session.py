@@ -83,10 +83,10 @@ def _present(ticket: Mapping[str, Any], stream: str) -> socket.socket:
 def _accepted(sock: socket.socket) -> None:
     """Wait for the driver's answer; close the socket unless the driver accepts."""
     try:
-        (length,) = sessions.LENGTH.unpack(_read(sock, sessions.LENGTH.size))
+        (length,) = sessions.LENGTH.unpack(read_exactly(sock, sessions.LENGTH.size))
         if not 0 < length <= sessions.MAX_ANSWER_BYTES:
             raise errors.InvalidReply(f"the driver answered {length} bytes to a ticket")
-        _check(_read(sock, length))
+        _check(read_exactly(sock, length))
         sock.settimeout(None)
     except TimeoutError as exc:
         sock.close()
@@ -117,8 +117,12 @@ def _await_answer(sock: socket.socket, watch: silence.Watch, stderr: int) -> Non
     watch.heard()
 
 
-def _read(sock: socket.socket, count: int) -> bytes:
-    """Read exactly ``count`` bytes: the bytes after them belong to the stream."""
+def read_exactly(sock: socket.socket, count: int) -> bytes:
+    """Read exactly ``count`` bytes: the bytes after them belong to the stream.
+
+    Raises:
+        errors.ConnectionLost: the stream ends before.
+    """
     data = b""
     while len(data) < count:
         block = sock.recv(count - len(data))

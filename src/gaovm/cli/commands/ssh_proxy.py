@@ -82,20 +82,10 @@ def _refusal(payload: bytes, name: str) -> errors.GaoError:
 
 def _frame(sock: socket.socket) -> tuple[int, bytes]:
     """Read exactly one frame."""
-    kind, length = streams.HEADER.unpack(_exactly(sock, streams.HEADER.size))
+    kind, length = streams.HEADER.unpack(session.read_exactly(sock, streams.HEADER.size))
     if length > streams.MAX_CONTROL:
         raise errors.GuestProtocolError(f"the guest answered with a frame of {length} bytes")
-    return kind, _exactly(sock, length)
-
-
-def _exactly(sock: socket.socket, count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        block = sock.recv(count - len(data))
-        if not block:
-            raise errors.ConnectionLost("the VM went away")
-        data += block
-    return data
+    return kind, session.read_exactly(sock, length)
 
 
 def _pass(sock: socket.socket) -> None:
