@@ -9,7 +9,6 @@ from typing import NamedTuple, get_args
 import msgspec
 
 from gaovm import errors
-from gaovm.builder import network
 from gaovm.driver.guest import editing
 from gaovm.driver.guest.editing import Editor
 from gaovm.driver.guest.output import Output, Report
@@ -17,7 +16,6 @@ from gaovm.driver.logs import StampedLog
 from gaovm.guestmanager import processes, textfiles
 from gaovm.guestmanager.transport.connection import Connection
 from gaovm.spec.guest import Guest, Mode, Probe, Script
-from gaovm.spec.vm import VmSpec
 from gaovm.wire.agent.processes import Command, Exit
 
 #: Run while the distribution boots, before anything else of the set-up.
@@ -49,22 +47,6 @@ class Runner(NamedTuple):
     editor: Editor
     limit_s: float
     variables: Mapping[str, str]
-
-
-def variables(spec: VmSpec) -> dict[str, str]:
-    """Return those of Lima's variables that scripts of its users read, by Lima's names."""
-    user = spec.guest.user
-    return {
-        "LIMA_CIDATA_NAME": spec.name,
-        "LIMA_CIDATA_HOSTNAME": spec.guest.hostname,
-        "LIMA_CIDATA_USER": user.name,
-        "LIMA_CIDATA_UID": str(user.uid),
-        "LIMA_CIDATA_HOME": user.home,
-        "LIMA_CIDATA_SHELL": user.shell,
-        "LIMA_CIDATA_VMTYPE": spec.boot.backend,
-        "LIMA_CIDATA_PLAIN": "1" if spec.guest.plain else "",
-        "LIMA_CIDATA_SLIRP_GATEWAY": network.GATEWAY,
-    }
 
 
 async def run(runner: Runner, scripts: Iterable[Script], log: StampedLog, report: Report) -> None:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from gaovm.aio import clock, steps
-from gaovm.builder import choices, network
+from gaovm.builder import choices, cidata, network
 from gaovm.builder.document import ShareDevice
 from gaovm.driver.guest import copying, packages, passwords, probing, provision
 from gaovm.driver.guest.editing import Editor
@@ -197,7 +197,7 @@ async def _provision(
         what.user.name,
         Editor(programs.yq(request.spec.boot.arch)),
         request.spec.supervision.set_up.script_s,
-        provision.variables(request.spec),
+        cidata.variables(request.spec),
     )
     await provision.run(runner, scripts, log, report)
 

@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from gaovm.builder import network
+from gaovm.builder import cidata, network
 from gaovm.images.seed import iso9660
 from gaovm.spec.vm import VmSpec
 
@@ -114,16 +114,10 @@ def _lima_variables(spec: VmSpec, instance: str) -> Mapping[str, str]:
 
     There are no mounts, disks and provision scripts among them: the agent sees to those.
     """
-    user = spec.guest.user
     return {
-        "LIMA_CIDATA_NAME": spec.name,
+        **cidata.variables(spec),
         "LIMA_CIDATA_IID": instance,
-        "LIMA_CIDATA_HOSTNAME": spec.guest.hostname,
-        "LIMA_CIDATA_USER": user.name,
-        "LIMA_CIDATA_UID": str(user.uid),
-        "LIMA_CIDATA_COMMENT": user.comment,
-        "LIMA_CIDATA_HOME": user.home,
-        "LIMA_CIDATA_SHELL": user.shell,
+        "LIMA_CIDATA_COMMENT": spec.guest.user.comment,
         "LIMA_CIDATA_HOSTHOME_MOUNTPOINT": "",
         "LIMA_CIDATA_MOUNTS": "0",
         "LIMA_CIDATA_MOUNTTYPE": "",
@@ -132,17 +126,14 @@ def _lima_variables(spec: VmSpec, instance: str) -> Mapping[str, str]:
         "LIMA_CIDATA_CONTAINERD_USER": "",
         "LIMA_CIDATA_CONTAINERD_SYSTEM": "",
         "LIMA_CIDATA_SLIRP_DNS": network.DNS,
-        "LIMA_CIDATA_SLIRP_GATEWAY": network.GATEWAY,
         "LIMA_CIDATA_SLIRP_IP_ADDRESS": network.GUEST,
         "LIMA_CIDATA_UDP_DNS_LOCAL_PORT": "0",
         "LIMA_CIDATA_TCP_DNS_LOCAL_PORT": "0",
         "LIMA_CIDATA_ROSETTA_ENABLED": "false",
         "LIMA_CIDATA_ROSETTA_BINFMT": "false",
         "LIMA_CIDATA_SKIP_DEFAULT_DEPENDENCY_RESOLUTION": "",
-        "LIMA_CIDATA_VMTYPE": "qemu",
         "LIMA_CIDATA_VSOCK_PORT": "0",
         "LIMA_CIDATA_VIRTIO_PORT": "",
-        "LIMA_CIDATA_PLAIN": "",
         "LIMA_CIDATA_NO_CLOUD_INIT": "",
     }
 
