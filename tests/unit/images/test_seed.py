@@ -56,6 +56,10 @@ def test_the_network_has_the_addresses_of_every_guest() -> None:
     assert card["addresses"] == [f"{network.GUEST}/24"]
     assert card["routes"] == [{"to": "0.0.0.0/0", "via": network.GATEWAY}]
     assert card["nameservers"] == {"addresses": [network.DNS]}
+    inside = msgspec.structs.replace(spec.guest, servers=("9.9.9.9", "1.1.1.1"))
+    asked = texts(msgspec.structs.replace(spec, guest=inside))["network-config"]
+    card = yaml.safe_load(asked)["ethernets"]["eth0"]
+    assert card["nameservers"] == {"addresses": ["9.9.9.9", "1.1.1.1"]}
 
 
 def test_images_made_for_lima_get_their_variables() -> None:

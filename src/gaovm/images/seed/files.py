@@ -105,7 +105,7 @@ def _network_config(spec: VmSpec) -> str:
         "    - to: 0.0.0.0/0\n"
         f"      via: {network.GATEWAY}\n"
         "    nameservers:\n"
-        f"      addresses: [{network.DNS}]\n"
+        f"      addresses: [{', '.join(spec.guest.servers) or network.DNS}]\n"
     )
 
 
